@@ -1,0 +1,67 @@
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-long lint format wheel clean
+
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+INSTALL := $(PIP) install -c constraints.txt
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no server, no download but packages)
+	@$(BIN)/python examples/demo.py
+
+test: .venv/.dev strace ## Run the tests (also the crash campaigns, at reduced counts)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-long: .venv/.dev strace ## Run the long campaigns: crashes, power failures, damage, random programs
+	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
+
+lint: .venv/.dev ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+wheel: .venv/.demo ## Build the wheel into dist/
+	@rm -rf build
+	@$(PIP) wheel --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## Remove everything that make created
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo 'vecstore needs Python 3.11 or newer: make PYTHON=/path/to/python3 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo '$(PYTHON) cannot create an environment. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.demo: pyproject.toml constraints.txt | .venv/.created
+	@echo 'Installing vecstore and a small embedder into .venv (once)'
+	@$(INSTALL) -e '.[wordllama]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/.created
+	@echo 'Installing vecstore and all that its tests need into .venv (once; a few minutes)'
+	@$(INSTALL) -e '.[dev]'
+	@touch $@ .venv/.demo
+
+# The power-failure tests record system calls.
+.PHONY: strace
+strace:
+	@command -v strace >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    || { echo 'The power-failure tests need strace. On Debian: sudo apt-get install strace' >&2; exit 1; }; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }

@@ -1,0 +1,171 @@
+"""Who may import whom: design rules that a reviewer would otherwise have to remember."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.sources import Source, sources
+
+FACADE = (
+    "vecstore", "vecstore.database", "vecstore.rebuild", "vecstore.registry", "vecstore.store", "vecstore.transfer",
+)  # fmt: skip
+
+PLUGINS = ("vecstore.backends", "vecstore.embedders")
+
+SHARED_BY_EMBEDDERS = ("vecstore.embedders", "vecstore.embedders.base", "vecstore.embedders.identity")
+
+# Part of the package -> third-party libraries, beside numpy, that it may import. The longest prefix holds.
+LIBRARIES: dict[str, set[str]] = {
+    "vecstore": set(),
+    "vecstore.backends.file": {"faiss"},
+    "vecstore.cli": {"pyarrow", "rich", "typer"},
+    "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch"},
+    "vecstore.embedders.wordllama": {"wordllama"},
+    "vecstore.testing": {"hypothesis", "pytest"},
+}
+# Slow to import or optional: only while a function runs that needs them.
+ON_USE = {"pyarrow", "sentence_transformers", "torch", "wordllama"}
+
+NOT_LOADED_BY_VECSTORE = [
+    "alembic", "faiss", "hypothesis", "pgvector", "psycopg", "pyarrow", "pytest", "redis", "rich",
+    "sentence_transformers", "sqlalchemy", "torch", "typer", "wordllama",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str
+    line: int
+    on_use: bool  # inside a function, or for the type checker only
+
+    @property
+    def library(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def statements(node: ast.AST, *, on_use: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, on_use
+        later = on_use or is_for_types(child) or isinstance(child, ast.FunctionDef | ast.Lambda)
+        yield from statements(child, on_use=later)
+
+
+def imports(source: Source, known: set[str]) -> Iterator[Import]:
+    for node, on_use in statements(source.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, on_use)
+            continue
+        base = importlib.util.resolve_name("." * node.level + (node.module or ""), source.package)
+        submodules = [f"{base}.{alias.name}" for alias in node.names if f"{base}.{alias.name}" in known]
+        # `from . import fields` means the module, not what the package exports.
+        for module in submodules if len(submodules) == len(node.names) else [base, *submodules]:
+            yield Import(module, node.lineno, on_use)
+
+
+SOURCES = {source.module: source for source in sources("vecstore")}
+IMPORTS = {module: list(imports(source, set(SOURCES))) for module, source in SOURCES.items()}
+
+
+def within(module: str, *parts: str) -> bool:
+    return any(module == part or module.startswith(part + ".") for part in parts)
+
+
+def reachable(module: str) -> set[str]:
+    """Return every module of ours that importing ``module`` leads to, also in several steps."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        new = {entry.module for entry in IMPORTS.get(waiting.pop(), []) if entry.module in SOURCES} - found
+        found |= new
+        waiting += new
+    return found
+
+
+def forbidden(module: str, other: str) -> bool:
+    """Say whether a direct import of ``other`` by ``module`` breaks a rule."""
+    if module == "vecstore.errors":
+        return True
+    if within(module, "vecstore.cli"):
+        return within(other, "vecstore.testing")
+    if within(module, "vecstore.backends"):
+        return within(other, "vecstore.embedders", "vecstore.embedding", "vecstore.cli", "vecstore.testing")
+    if within(module, "vecstore.embedders"):
+        return within(other, "vecstore.backends", "vecstore.cli", "vecstore.testing")
+    # The core and the suite know backends by URL, and of embedders what all of them share.
+    adapters = within(other, "vecstore.embedders") and other not in SHARED_BY_EMBEDDERS
+    outer = within(other, "vecstore.backends", "vecstore.cli")
+    suite = within(other, "vecstore.testing") and not within(module, "vecstore.testing")
+    return adapters or outer or suite
+
+
+def backend_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["vecstore", "backends"] and len(parts) > 2 else None
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_own_imports_point_inwards(module: str) -> None:
+    broken = [
+        f"{SOURCES[module].name}:{entry.line} imports {entry.module}"
+        for entry in IMPORTS[module]
+        if entry.module in SOURCES and forbidden(module, entry.module)
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in SOURCES if within(name, "vecstore.backends", "vecstore.embedders")]
+)
+def test_backends_and_embedders_never_lead_to_the_facade(module: str) -> None:
+    assert sorted(reachable(module) & set(FACADE)) == []
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if backend_of(name)])
+def test_backends_do_not_know_each_other(module: str) -> None:
+    others = {backend_of(name) for name in reachable(module)} - {None, backend_of(module)}
+    assert others == set()
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_third_party_libraries_stay_in_their_folder(module: str) -> None:
+    part = max((prefix for prefix in LIBRARIES if within(module, prefix)), key=len)
+    allowed = {"numpy", "vecstore", *LIBRARIES[part], *sys.stdlib_module_names}
+    strangers = [f"{entry.module}, line {entry.line}" for entry in IMPORTS[module] if entry.library not in allowed]
+    assert strangers == []
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_heavy_libraries_are_imported_on_use(module: str) -> None:
+    at_once = [
+        f"{entry.module}, line {entry.line}"
+        for entry in IMPORTS[module]
+        if entry.library in ON_USE and not entry.on_use
+    ]
+    assert at_once == []
+
+
+def test_import_vecstore_loads_no_driver_and_no_model_library() -> None:
+    program = f"import sys, vecstore; print(*sorted(set({NOT_LOADED_BY_VECSTORE!r}) & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+def test_the_rules_see_what_they_should() -> None:
+    assert {"vecstore.errors", "vecstore.backend"} <= reachable("vecstore.backends.memory")
+    assert forbidden("vecstore.backends.memory", "vecstore.testing")
+    assert forbidden("vecstore.store", "vecstore.backends.memory")
+    assert not forbidden("vecstore.store", "vecstore.embedders.base")
+    assert [on_use for _, on_use in statements(ast.parse("def f():\n import torch"))] == [True]

@@ -1,0 +1,50 @@
+"""Vector search in the storage an application already has.
+
+>>> import vecstore
+>>> from vecstore import F, Record, Schema, fields
+>>> db = vecstore.connect("memory:")
+>>> docs = db.create("docs", Schema(dim=2, fields={"lang": fields.Keyword()}))
+>>> docs.upsert([Record("a", [1.0, 0.0], "first", {"lang": "en"}), Record("b", [0.0, 1.0], "second", {"lang": "de"})])
+2
+>>> [hit.id for hit in docs.search([0.9, 0.1], k=1, where=F.lang == "en")]
+['a']
+"""
+
+from . import fields
+from .backend import Stats, Verification
+from .database import Database, connect
+from .errors import *  # noqa: F403 - the whole tree is public
+from .errors import __all__ as _errors
+from .filters import ALL, F, Filter
+from .index import HNSW, Flat
+from .metric import Metric
+from .rebuild import Rebuilt
+from .recall import Recall
+from .records import Hit, Hits, Record
+from .schema import Schema
+from .store import IndexStatus, VectorStore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALL",
+    "HNSW",
+    "Database",
+    "F",
+    "Filter",
+    "Flat",
+    "Hit",
+    "Hits",
+    "IndexStatus",
+    "Metric",
+    "Rebuilt",
+    "Recall",
+    "Record",
+    "Schema",
+    "Stats",
+    "VectorStore",
+    "Verification",
+    "connect",
+    "fields",
+    *_errors,
+]

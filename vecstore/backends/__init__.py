@@ -1,0 +1,1 @@
+"""Backends. None of them imports another, or `store`, `database`, `embedders` or `testing`."""

@@ -1,0 +1,85 @@
+"""From the records of a user to rows that a backend can write: checked, embedded, by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import metadata
+from .backend import Rows
+from .errors import DuplicateId, EmbedderRequired, InvalidArgument, InvalidVector
+from .fields import Stored
+from .records import Record, check_id
+from .schema import Schema
+from .vectors import as_matrix
+
+BATCH_RECORDS = 5_000
+BATCH_BYTES = 16 << 20
+
+EmbedTexts = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
+    """Cut an iterable, consumed once, into lists of ``batch_size`` records or 16 MiB, whichever comes first."""
+    if isinstance(records, Record | str | bytes) or not isinstance(records, Iterable):
+        raise InvalidArgument(f"records must be an iterable of Record, not {type(records).__name__}.")
+    most = BATCH_RECORDS if batch_size is None else batch_size
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        if not isinstance(record, Record):
+            raise InvalidArgument(f"records must hold Record objects, not {type(record).__name__}.")
+        batch.append(record)
+        size += vector_bytes + (len(record.text) if isinstance(record.text, str) else 0)
+        if len(batch) >= most or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -> Rows:
+    """Check one batch and bring it into columns; texts without a vector are embedded.
+
+    Raises
+    ------
+    InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
+    """
+    ids = [check_id(record.id) for record in batch]
+    if len(set(ids)) < len(ids):
+        twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
+        raise DuplicateId(f"The id {twice!a} stands twice in one batch.")
+    texts = [metadata.check_text(record.text, record.id) for record in batch]
+    columns: dict[str, list[Stored | None]] = {name: [None] * len(batch) for name in schema.fields}
+    extras = []
+    for number, record in enumerate(batch):
+        declared, extra = metadata.split(record.metadata, schema.fields, record.id)
+        for name, value in declared.items():
+            columns[name][number] = value
+        extras.append(metadata.dump(extra, record.id))
+    return Rows(ids, _vectors(batch, texts, schema, embed), texts, columns, extras)
+
+
+def _vectors(
+    batch: Sequence[Record], texts: Sequence[str | None], schema: Schema, embed: EmbedTexts | None
+) -> NDArray[np.generic]:
+    vectors: list[ArrayLike | None] = [record.vector for record in batch]
+    bare = [number for number, vector in enumerate(vectors) if vector is None]
+    for number in bare:
+        if texts[number] is None:
+            raise InvalidVector(f"Record {batch[number].id!a} has neither a vector nor a text to embed.")
+    if bare:
+        if embed is None:
+            raise EmbedderRequired(
+                f"Record {batch[bare[0]].id!a} has a text but no vector, and the store has no embedder. "
+                "Open the store with embedder=…, or give vectors."
+            )
+        made = embed([text for number in bare if (text := texts[number]) is not None])
+        for number, vector in zip(bare, made, strict=True):
+            vectors[number] = vector
+    names = [f"Record {record.id!a}" for record in batch]
+    return as_matrix([vector for vector in vectors if vector is not None], schema, names)

@@ -1,0 +1,261 @@
+"""`connect` and `Database`: a place that holds named stores."""
+
+from __future__ import annotations
+
+import uuid
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+from . import registry
+from .backend import Backend, Capabilities, Generation, Progress
+from .embedders.identity import Identity
+from .embedding import StoreEmbedder
+from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
+from .rebuild import Pace, Rebuilt, rebuild, rollback, wanted_generation
+from .schema import Schema, check_name
+from .store import VectorStore, check_index
+
+if TYPE_CHECKING:
+    from .embedders.base import Embedder
+
+
+def connect(url: str, *, namespace: str | None = None, migrate: bool = False) -> Database:
+    """Open a place that holds stores.
+
+    Parameters
+    ----------
+    url : str
+        ``file:./directory`` or ``memory:``, with parameters such as ``?timeout=10&lock_timeout=2&mode=ro``.
+        A directory that does not exist is made by the first `Database.create`.
+    namespace : str, optional
+        For backends that keep several databases in one place.
+    migrate : bool
+        For backends whose catalogue is under migrations: bring it up to date.
+
+    Raises
+    ------
+    InvalidUrl, MissingExtra, BackendUnavailable
+    """
+    backend = registry.connect(url)
+    scheme = url.partition(":")[0]
+    if namespace is not None:
+        raise Unsupported("namespaces", scheme, "Give each namespace a place of its own.")
+    if migrate:
+        raise Unsupported("migrations", scheme, "It needs none: leave migrate out.")
+    return Database(backend)
+
+
+class Database:
+    """A place that holds named stores; `connect` makes it. Threads may share it; a context manager."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Database on {self._backend.capabilities.backend}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        return self._backend.capabilities
+
+    def create(
+        self,
+        name: str,
+        schema: Schema,
+        *,
+        embedder: Embedder | None = None,
+        if_exists: Literal["error", "open"] = "error",
+    ) -> VectorStore:
+        """Create a store.
+
+        Parameters
+        ----------
+        name : str
+            1 to 48 of a-z, 0-9 and _, starting with a letter.
+        schema : Schema
+            Its ``dim`` may be left out where an embedder is given.
+        embedder : Embedder, optional
+            Turns texts into vectors. Its identity is stored, so that a wrong one is refused later.
+        if_exists : {"error", "open"}
+            ``"open"`` opens a store that exists with the same dim, metric, dtype and fields.
+
+        Raises
+        ------
+        StoreExists, SchemaMismatch, Unsupported, InvalidArgument
+        """
+        check_name(name, "Store")
+        if if_exists not in {"error", "open"}:
+            raise InvalidArgument(f"if_exists must be 'error' or 'open', not {if_exists!r}.")
+        given = StoreEmbedder(embedder)
+        if if_exists == "open" and name in self._backend.names():
+            return self._open_as(name, schema, given)
+        self._check_writable()
+        schema = _with_dim(schema, embedder)
+        self._check_supported(schema)
+        identity = Identity.of(embedder).to_json() if embedder is not None else None
+        try:
+            entry = self._backend.create(name, Generation(uuid.uuid4().hex, schema, identity))
+        except StoreExists:
+            if if_exists == "open":
+                return self._open_as(name, schema, given)
+            raise
+        return VectorStore(self._backend, entry, given)
+
+    def open(self, name: str, *, embedder: Embedder | tuple[Embedder, ...] | None = None) -> VectorStore:
+        """Open a store.
+
+        Parameters
+        ----------
+        name : str
+        embedder : Embedder or tuple of Embedder, optional
+            Checked at its first use. ``(old, new)`` keeps a process running while a rebuild changes the
+            model: the one that fits the active generation is used.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        check_name(name, "Store")
+        return VectorStore(self._backend, self._backend.find(name=name), StoreEmbedder(embedder))
+
+    def names(self) -> list[str]:
+        """Return the names of all stores, sorted."""
+        return self._backend.names()
+
+    def drop(self, name: str) -> None:
+        """Remove a store and all that is in it.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        self._check_writable()
+        self._backend.drop(self._backend.find(name=check_name(name, "Store")).uid)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a store another name; `VectorStore` objects of it go on working.
+
+        Raises
+        ------
+        StoreNotFound, StoreExists
+        """
+        self._check_writable()
+        check_name(new, "Store")
+        self._backend.rename(self._backend.find(name=check_name(old, "Store")).uid, new)
+
+    def rebuild(
+        self,
+        name: str,
+        *,
+        schema: Schema | None = None,
+        embedder: Embedder | None = None,
+        keep_previous: bool = True,
+        on_progress: Progress | None = None,
+        records_per_second: float | None = None,
+    ) -> Rebuilt:
+        """Give a store another schema or another embedder while it is read and written.
+
+        A new generation is filled beside the active one, catches up with what was written meanwhile, is
+        compared record by record, and takes its place in one step. An interrupted rebuild goes on when it
+        is called again with the same arguments.
+
+        Parameters
+        ----------
+        name : str
+        schema : Schema, optional
+            By default the present one. A field no longer declared stays as undeclared metadata; a newly
+            declared one takes its values from there.
+        embedder : Embedder, optional
+            Makes all vectors anew from the texts, unless it is the model that the store has.
+        keep_previous : bool
+            Keep what was replaced, and follow it with all writes, for `rollback`.
+        on_progress : callable, optional
+            Called with how many records are copied and how many there are.
+        records_per_second : float, optional
+            Copy no faster than this.
+
+        Raises
+        ------
+        StoreNotFound, StoreLocked, InvalidArgument, StoreCorrupt
+        """
+        self._check_writable()
+        entry = self._backend.find(name=check_name(name, "Store"))
+        wanted = wanted_generation(entry.active, schema, embedder)
+        self._check_supported(wanted.schema)
+        pace = Pace(on_progress, records_per_second)
+        report = rebuild(self._backend, name, wanted, StoreEmbedder(embedder), pace)
+        if not keep_previous:
+            self._drop_previous(entry.uid)
+        return report
+
+    def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
+        """Go back to what the last `rebuild` replaced, with all that was written since.
+
+        Parameters
+        ----------
+        name : str
+        embedder : Embedder, optional
+            The one of the previous generation, for texts that were written since.
+        """
+        self._check_writable()
+        return rollback(self._backend, check_name(name, "Store"), StoreEmbedder(embedder))
+
+    def close(self) -> None:
+        """Release connections, files and locks; a second call does nothing."""
+        self._backend.close()
+
+    def _open_as(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
+        entry = self._backend.find(name=name)
+        stored = entry.active.schema
+        wanted = schema.with_dim(stored.width) if schema.dim is None else schema
+        differences = stored.differences(wanted)
+        if differences:
+            raise SchemaMismatch(
+                f"Store {name!r} exists with another schema: {'; '.join(differences)}. "
+                "Open it as it is with open(), or change it with rebuild()."
+            )
+        return VectorStore(self._backend, entry, given)
+
+    def _drop_previous(self, uid: str) -> None:
+        previous = self._backend.find(uid=uid).previous
+        if previous:
+            self._backend.drop(uid, previous.id)
+
+    def _check_writable(self) -> None:
+        if self.capabilities.read_only:
+            raise Unsupported("writing", self.capabilities.backend, "The Database was opened read-only (mode=ro).")
+
+    def _check_supported(self, schema: Schema) -> None:
+        able = self.capabilities
+        for what, value, known in (
+            ("the metric", schema.metric.value, able.metrics),
+            ("the dtype", schema.dtype, able.dtypes),
+        ):
+            if value not in known:
+                raise Unsupported(f"{what} {value}", able.backend, f"It has: {', '.join(known)}.")
+        if schema.width > able.max_dim:
+            raise Unsupported(f"{schema.width:,} dimensions", able.backend, f"At most {able.max_dim:,}.")
+        check_index(schema.index, schema, self._backend)
+
+
+def _with_dim(schema: Schema, embedder: Embedder | None) -> Schema:
+    if not isinstance(schema, Schema):
+        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
+    if embedder is None:
+        if schema.dim is None:
+            raise InvalidArgument("The schema has no dim. Give Schema(dim=…), or an embedder that knows it.")
+        return schema
+    if schema.dim is None:
+        return schema.with_dim(embedder.dim)
+    if schema.dim != embedder.dim:
+        raise DimensionMismatch(f"The schema has dim={schema.dim}, the embedder makes {embedder.dim}. Leave dim out.")
+    return schema

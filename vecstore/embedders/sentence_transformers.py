@@ -1,0 +1,232 @@
+"""Transformer models through sentence-transformers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidArgument, MissingExtra, close_matches
+from .base import Embedder, Float32Array, OnLong, Role
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Where sentence-transformers itself looks, in this order, for the prompt of a role.
+_PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
+    {"document": ("document", "passage", "corpus"), "query": ("query",)}
+)
+_MEDIA = frozenset({"audio", "image", "video"})
+# Weights up to this size are hashed for the identity (about a second); beyond it the canaries have to do.
+_HASHED_BYTES = 256 * 2**20
+
+
+class SentenceTransformersEmbedder(Embedder):
+    """Embed with a model of the sentence-transformers library.
+
+    Parameters
+    ----------
+    model : str, path or SentenceTransformer
+        A name on the Hugging Face Hub, a directory, or a loaded model.
+    name : str, optional
+        What a store remembers the model by. Default: the Hub name, or the last part of the path.
+    revision : str, optional
+        Commit, tag or branch on the Hub.
+    device : str, optional
+        Such as ``"cpu"`` or ``"cuda:1"``; default: what the library chooses.
+    prompts : mapping, optional
+        Text put before every ``"document"`` and every ``"query"``. What is left out comes from the
+        model's own settings; ``""`` switches a prompt off. Nothing is ever added to a model that has
+        no prompts.
+    prompt_names : mapping, optional
+        The same, by the name of one of the model's own prompts.
+    normalize : bool
+        Scale every vector to length 1. Pass False for models trained for the dot product.
+    truncate_dim : int, optional
+        Keep only that many leading components, scaled again under ``normalize``.
+    batch_size : int
+        Texts per forward pass.
+    on_long : {"truncate", "error"}
+        What to do with a text that has more tokens than the model reads: warn once, or refuse.
+
+    Raises
+    ------
+    MissingExtra
+        sentence-transformers is not installed.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | SentenceTransformer,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        prompts: Mapping[Role, str] | None = None,
+        prompt_names: Mapping[Role, str] | None = None,
+        normalize: bool = True,
+        truncate_dim: int | None = None,
+        batch_size: int = 32,
+        on_long: OnLong = "truncate",
+    ) -> None:
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise MissingExtra("sentence-transformers", "sentence-transformers")
+        self._source: str | None = None
+        self._loaded: SentenceTransformer | None = None
+        if isinstance(model, str | os.PathLike):
+            self._source = _source(os.fspath(model))
+            name = name or _short_name(self._source)
+        else:
+            self._loaded = _instance(model, revision, device)
+            name = name or _instance_name(model)
+        super().__init__(
+            kind="sentence-transformers",
+            model=name,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            batch_size=batch_size,
+            on_long=on_long,
+        )
+        self._wanted_revision = revision
+        self._device = device
+        self._prompts = _by_role("prompts", prompts)
+        self._prompt_names = _by_role("prompt_names", prompt_names)
+        if both := sorted(self._prompts.keys() & self._prompt_names.keys()):
+            raise InvalidArgument(f"The prompt for {both[0]!r} is given both as text and by name.")
+        self._revision: str | None = None
+        self._hashed = False
+
+    @classmethod
+    def from_spec(cls, model: str | None) -> SentenceTransformersEmbedder:
+        """Build from the part after the colon of ``sentence-transformers:MODEL``."""
+        if model is None:
+            raise InvalidArgument("Which model? Write sentence-transformers:NAME, or the path of a directory there.")
+        return cls(model)
+
+    def _encode(self, texts: list[str], role: Role) -> Float32Array:
+        # A fast tokenizer keeps padding and truncation as its own state: two threads at once fail in it.
+        with self._lock:
+            model = self._load()
+            encode = model.encode_query if role == "query" else model.encode_document
+            inputs: list[Any] = list(texts)
+            if _MEDIA.intersection(name for name in getattr(model, "modalities", ()) if isinstance(name, str)):
+                # Such a model would open a str that looks like the address or the path of a picture.
+                inputs = [{"text": text} for text in texts]
+            rows = encode(
+                inputs, prompt=self._prompt(role), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+            )
+            return np.asarray(rows, np.float32)
+
+    def _max_tokens(self) -> int | None:
+        from transformers import PreTrainedTokenizerBase
+
+        model = self._load()
+        limit = model.max_seq_length
+        counts = isinstance(getattr(model[0], "tokenizer", None), PreTrainedTokenizerBase)
+        # Tokenizers without a limit of their own say so with a huge number.
+        return limit if counts and isinstance(limit, int) and limit < 10**9 else None
+
+    def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
+        with self._lock:
+            prompt = self._prompt(role)
+            encoded = self._load().tokenizer([prompt + text for text in texts], truncation=False, verbose=False)
+            return [len(ids) for ids in encoded["input_ids"]]
+
+    def _details(self) -> Mapping[str, Any]:
+        with self._lock:
+            model = self._load()
+            if not self._hashed:
+                commit = getattr(getattr(model.transformers_model, "config", None), "_commit_hash", None)
+                self._revision = commit or self._wanted_revision or _weights_digest(self._source)
+                self._hashed = True
+            return {
+                "revision": self._revision,
+                "max_tokens": self._max_tokens(),
+                "prompts": {role: self._prompt(role) for role in _PROMPT_NAMES},
+            }
+
+    def _prompt(self, role: Role) -> str:
+        if role in self._prompts:
+            return self._prompts[role]
+        known = self._load().prompts
+        if role in self._prompt_names:
+            name = self._prompt_names[role]
+            if name not in known:
+                raise InvalidArgument(f"{self.name!r} has no prompt {name!r}.{close_matches(name, known)}")
+            return known[name]
+        found = next((name for name in _PROMPT_NAMES[role] if name in known), self._load().default_prompt_name)
+        return "" if found is None else known.get(found, "")
+
+    def _load(self) -> SentenceTransformer:
+        with self._lock:
+            if self._loaded is None:
+                from sentence_transformers import SentenceTransformer
+
+                try:
+                    self._loaded = SentenceTransformer(
+                        self._source, device=self._device, revision=self._wanted_revision
+                    )
+                except (OSError, ValueError) as error:
+                    reason = str(error).partition("\n")[0]
+                    raise InvalidArgument(f"sentence-transformers cannot load {self._source!r}: {reason}") from error
+            return self._loaded
+
+
+def _source(model: str) -> str:
+    # Without this check a mistyped path is looked for on the Hub, with a minute of retries.
+    if model.startswith(("/", ".", "~")):
+        model = os.path.expanduser(model)
+        if not os.path.isdir(model):
+            raise InvalidArgument(f"There is no directory {model!r} with a sentence-transformers model.")
+    if not model:
+        raise InvalidArgument("The name of a sentence-transformers model is empty.")
+    return model
+
+
+def _short_name(source: str) -> str:
+    return Path(source).resolve().name if os.path.isdir(source) else source
+
+
+def _instance(model: object, revision: str | None, device: str | None) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    if not isinstance(model, SentenceTransformer):
+        raise InvalidArgument(f"model must be a name, a path or a SentenceTransformer, not {type(model).__name__}.")
+    if revision is not None or device is not None:
+        raise InvalidArgument("A loaded model has its revision and its device already: pass neither.")
+    return model
+
+
+def _instance_name(model: SentenceTransformer) -> str:
+    source = getattr(getattr(model.transformers_model, "config", None), "_name_or_path", "")
+    if not source:
+        raise InvalidArgument("This model does not say what it is called: pass name=.")
+    return _short_name(source)
+
+
+def _by_role(option: str, given: Mapping[Role, str] | None) -> dict[Role, str]:
+    prompts = dict(given or {})
+    for role, text in prompts.items():
+        if role not in _PROMPT_NAMES:
+            raise InvalidArgument(f"{option} has an unknown role {role!r}.{close_matches(role, _PROMPT_NAMES)}")
+        if not isinstance(text, str):
+            raise InvalidArgument(f"{option}[{role!r}] is {type(text).__name__}, not str.")
+    return prompts
+
+
+def _weights_digest(source: str | None) -> str | None:
+    if source is None or not os.path.isdir(source):
+        return None
+    files = sorted(path for path in Path(source).rglob("*") if path.suffix in {".bin", ".safetensors"})
+    if not files or sum(path.stat().st_size for path in files) > _HASHED_BYTES:
+        return None
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"

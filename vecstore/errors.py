@@ -1,0 +1,292 @@
+"""Every error that vecstore raises.
+
+::
+
+    VecstoreError                     .retryable: the same call may succeed later
+    ├── InvalidArgument (ValueError)  a call that can never work as written
+    │   ├── InvalidUrl
+    │   ├── InvalidId
+    │   ├── InvalidVector
+    │   │   └── DimensionMismatch
+    │   ├── InvalidMetadata
+    │   ├── InvalidFilter
+    │   │   └── UnknownField (LookupError)
+    │   ├── DuplicateId
+    │   └── EmbedderRequired
+    ├── MissingExtra (ImportError)    an optional dependency is not installed
+    ├── Unsupported (NotImplementedError)
+    ├── SchemaMismatch                the store exists, with another schema
+    ├── EmbedderMismatch              the embedder is not the one the store was filled with
+    ├── StoreNotFound (LookupError)
+    │   └── StoreMoved                the store now lives in another Database
+    ├── StoreExists
+    ├── RecordNotFound (LookupError)
+    ├── RecordExists
+    ├── PartialWrite                  some batches of one call are written, the rest is not
+    ├── UnknownOutcome                the connection was lost while a commit was in flight
+    ├── ForkedStore                   opened before fork(), used after it
+    └── StorageError                  the place that holds the data
+        ├── BackendUnavailable        retryable
+        │   └── ExtensionMissing
+        ├── Timeout (TimeoutError)    retryable
+        ├── StoreLocked               retryable
+        ├── IndexNotReady             retryable
+        ├── StorageFailed             an I/O error: full disk, failed fsync
+        └── StoreCorrupt              bytes that are not what was written
+
+Messages carry names, ids and counts, never vectors, texts or passwords. A driver's own
+exception stays in ``__cause__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+__all__ = [
+    "BackendUnavailable",
+    "DimensionMismatch",
+    "DuplicateId",
+    "EmbedderMismatch",
+    "EmbedderRequired",
+    "ExtensionMissing",
+    "ForkedStore",
+    "IndexNotReady",
+    "InvalidArgument",
+    "InvalidFilter",
+    "InvalidId",
+    "InvalidMetadata",
+    "InvalidUrl",
+    "InvalidVector",
+    "MissingExtra",
+    "PartialWrite",
+    "RecordExists",
+    "RecordNotFound",
+    "SchemaMismatch",
+    "StorageError",
+    "StorageFailed",
+    "StoreCorrupt",
+    "StoreExists",
+    "StoreLocked",
+    "StoreMoved",
+    "StoreNotFound",
+    "Timeout",
+    "UnknownField",
+    "UnknownOutcome",
+    "Unsupported",
+    "VecstoreError",
+]
+
+
+def close_matches(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known words, or the list of all of them."""
+    names = sorted(known)
+    near = get_close_matches(word, names, n=3, cutoff=0.6)
+    if near:
+        return f" Did you mean {' or '.join(map(repr, near))}?"
+    if names and len(names) <= 20:
+        return f" Known: {', '.join(names)}."
+    return ""
+
+
+class VecstoreError(Exception):
+    """Root of every error that vecstore raises."""
+
+    retryable: bool = False
+
+
+class InvalidArgument(VecstoreError, ValueError):
+    """An argument that no backend accepts; nothing was read or written."""
+
+
+class InvalidUrl(InvalidArgument):
+    """A database URL with an unknown scheme, an unknown parameter or a value that does not fit."""
+
+
+class InvalidId(InvalidArgument):
+    """An id that is not a str of 1 to 512 bytes of UTF-8 without NUL."""
+
+
+class InvalidVector(InvalidArgument):
+    """A vector with NaN, infinity, a norm out of range, or zero under cosine."""
+
+
+class DimensionMismatch(InvalidVector):
+    """A vector whose length is not the schema's ``dim``."""
+
+
+class InvalidMetadata(InvalidArgument):
+    """A text or a metadata value that does not fit the schema or cannot be kept unchanged."""
+
+
+class InvalidFilter(InvalidArgument):
+    """A filter with a wrong operator, a value of the wrong type, or beyond the limits."""
+
+
+class UnknownField(InvalidFilter, LookupError):
+    """A filter on a field that the schema does not declare."""
+
+
+class DuplicateId(InvalidArgument):
+    """The same id twice in one batch."""
+
+
+class EmbedderRequired(InvalidArgument):
+    """A text was given where only an embedder could turn it into a vector, and the store has none."""
+
+
+class MissingExtra(VecstoreError, ImportError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    package : str
+        What could not be imported.
+    extra : str
+        The extra of vecstore that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed. Run: pip install 'vecstore[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class Unsupported(VecstoreError, NotImplementedError):
+    """A feature that this backend does not have; refused before any I/O.
+
+    Parameters
+    ----------
+    feature : str
+        What was asked for.
+    backend : str
+        The backend that lacks it.
+    hint : str, optional
+        What to do instead.
+    """
+
+    def __init__(self, feature: str, backend: str, hint: str = "") -> None:
+        super().__init__(f"{backend} does not support {feature}.{' ' + hint if hint else ''}")
+        self.feature = feature
+        self.backend = backend
+
+
+class SchemaMismatch(VecstoreError):
+    """A store of that name exists with a schema other than the one given."""
+
+
+class EmbedderMismatch(VecstoreError):
+    """The embedder does not make the vectors that the store was filled with."""
+
+
+class StoreNotFound(VecstoreError, LookupError):
+    """No store of that name."""
+
+    def __init__(self, name: str, known: Sequence[str] = ()) -> None:
+        super().__init__(f"There is no store {name!r} here.{close_matches(name, known)}")
+        self.name = name
+
+
+class StoreMoved(StoreNotFound):
+    """The store was moved to another Database, which the message names."""
+
+    def __init__(self, name: str, target: str) -> None:
+        VecstoreError.__init__(self, f"Store {name!r} has moved to {target}. Connect there.")
+        self.name = name
+        self.target = target
+
+
+class StoreExists(VecstoreError):
+    """A store of that name exists already."""
+
+
+class RecordNotFound(VecstoreError, LookupError):
+    """No record with that id."""
+
+
+class RecordExists(VecstoreError):
+    """An insert of an id that is already stored.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        The ids found, at least one of them; a backend may stop at the first.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        shown = ", ".join(repr(id_) for id_ in ids[:3])
+        super().__init__(f"Already stored: {shown}. Use upsert() to replace records.")
+        self.ids = tuple(ids)
+
+
+class PartialWrite(VecstoreError):
+    """A long write that stopped part-way: whole batches are in, the rest is not.
+
+    Parameters
+    ----------
+    committed : int
+        How many records of the call are written. The cause is in ``__cause__``.
+    reason : BaseException
+        What stopped the call.
+    """
+
+    def __init__(self, committed: int, reason: BaseException) -> None:
+        super().__init__(
+            f"{committed} records are written, the batch after them is not: {reason} "
+            "Mend the cause, then repeat the call with upsert() or go on from there."
+        )
+        self.committed = committed
+        self.retryable = isinstance(reason, VecstoreError) and reason.retryable
+
+
+class UnknownOutcome(VecstoreError):
+    """The connection was lost while a commit was in flight: it may or may not have happened."""
+
+
+class ForkedStore(VecstoreError):
+    """A Database that was opened before ``fork()`` was used in the child process."""
+
+    def __init__(self) -> None:
+        super().__init__("This Database was opened before fork(). Call vecstore.connect() in the child process.")
+
+
+class StorageError(VecstoreError):
+    """Something about the place that holds the data."""
+
+
+class BackendUnavailable(StorageError):
+    """The place cannot be reached or refuses to serve."""
+
+    retryable = True
+
+
+class ExtensionMissing(BackendUnavailable):
+    """The server lacks an extension or a module that the backend needs."""
+
+    retryable = False
+
+
+class Timeout(StorageError, TimeoutError):
+    """The operation did not end within ``timeout`` seconds."""
+
+    retryable = True
+
+
+class StoreLocked(StorageError):
+    """Another writer kept the store locked for longer than ``lock_timeout`` seconds."""
+
+    retryable = True
+
+
+class IndexNotReady(StorageError):
+    """The engine is still building an index that the answer needs."""
+
+    retryable = True
+
+
+class StorageFailed(StorageError):
+    """The operating system refused a read or a write; what was acknowledged before is intact."""
+
+
+class StoreCorrupt(StorageError):
+    """Stored bytes are not what was written. Nothing was changed."""

@@ -1,0 +1,183 @@
+"""Declared metadata fields: what each kind accepts, how it is stored, which operators filter on it.
+
+A field turns a user's value into its *stored form*, one of ``str``, ``tuple[str, ...]``, ``int``,
+``float`` and ``bool``, and back. Backends see stored forms only: a date is an ``int`` of microseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .strings import reason_against
+
+Stored = str | tuple[str, ...] | int | float | bool
+
+MAX_INT = 2**53
+"""Beyond this a double, which some engines filter with, no longer tells integers apart."""
+MAX_KEYWORD_BYTES = 1024
+MAX_KEYWORDS = 1000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_EQUALITY = frozenset({"eq", "in"})
+_ORDER = frozenset({"eq", "in", "lt", "lte", "gt", "gte"})
+
+
+def unwrap(value: Any) -> Any:
+    """Return a numpy scalar as the Python value it stands for; anything else unchanged."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Field(ABC):
+    """A declared field. ``encode`` raises ``ValueError`` with a reason that holds no value."""
+
+    kind: ClassVar[str]
+    operators: ClassVar[frozenset[str]]
+    """Operators of the filter nodes, besides ``exists``."""
+
+    @abstractmethod
+    def encode(self, value: Any) -> Stored:
+        """Return the stored form of a metadata value."""
+
+    def operand(self, value: Any) -> Stored:
+        """Return the stored form of a value that a filter compares with."""
+        return self.encode(value)
+
+    def decode(self, stored: Stored) -> Any:
+        """Return the user's value of a stored form."""
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword(Field):
+    """A string of up to 1,024 bytes, compared byte by byte: ``==``, ``!=``, ``in_``, ``not_in``."""
+
+    kind = "keyword"
+    operators = _EQUALITY
+
+    def encode(self, value: Any) -> str:
+        value = unwrap(value)
+        reason = reason_against(value, 0, MAX_KEYWORD_BYTES)
+        if reason:
+            raise ValueError(reason)
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Keywords(Field):
+    """A list of up to 1,000 keywords, order and duplicates kept: ``contains``, ``contains_any``, ``contains_all``."""
+
+    kind = "keywords"
+    operators = frozenset({"contains_any", "contains_all"})
+
+    def encode(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be a list of str, not {type(value).__name__}")
+        if len(value) > MAX_KEYWORDS:
+            raise ValueError(f"has {len(value):,} keywords, more than {MAX_KEYWORDS:,}")
+        return tuple(self.operand(item) for item in value)
+
+    def operand(self, value: Any) -> str:
+        return Keyword().encode(value)
+
+    def decode(self, stored: Stored) -> list[str]:
+        return list(stored) if isinstance(stored, tuple) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Int(Field):
+    """An integer from −2⁵³ to 2⁵³; a ``bool`` is not one. Equality and order."""
+
+    kind = "int"
+    operators = _ORDER
+
+    def encode(self, value: Any) -> int:
+        value = unwrap(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"must be an int, not {type(value).__name__}")
+        if not -MAX_INT <= value <= MAX_INT:
+            raise ValueError("is beyond 2**53, where engines stop telling integers apart; keep it as a Keyword")
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Float(Field):
+    """A finite double; ints are accepted and come back as floats. Equality and order."""
+
+    kind = "float"
+    operators = _ORDER
+
+    def encode(self, value: Any) -> float:
+        value = unwrap(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"must be a float, not {type(value).__name__}")
+        try:
+            number = float(value)
+        except OverflowError as error:
+            raise ValueError("is too large for a double") from error
+        if not math.isfinite(number):
+            raise ValueError("must be finite")
+        return number + 0.0  # SQLite stores -0.0 as 0.0; so does everyone
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(Field):
+    """True or False: ``==`` and ``!=``."""
+
+    kind = "bool"
+    operators = frozenset({"eq"})
+
+    def encode(self, value: Any) -> bool:
+        value = unwrap(value)
+        if not isinstance(value, bool):
+            raise ValueError(f"must be a bool, not {type(value).__name__}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class DateTime(Field):
+    """An aware datetime, kept in UTC to the microsecond, ±2⁵³ µs around 1970. Equality and order."""
+
+    kind = "datetime"
+    operators = _ORDER
+
+    def encode(self, value: Any) -> int:
+        if not isinstance(value, datetime):
+            raise ValueError(f"must be a datetime, not {type(value).__name__}")
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise ValueError("must have a time zone, for example tzinfo=datetime.UTC")
+        micros = (value - _EPOCH) // _MICROSECOND
+        if not -MAX_INT <= micros <= MAX_INT:
+            raise ValueError("lies more than 2**53 microseconds from 1970")
+        return micros
+
+    def operand(self, value: Any) -> int:
+        """Return microseconds; ISO 8601 text, as the dict form of a filter holds it, is read too."""
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError as error:
+                raise ValueError("must be a datetime, or its ISO 8601 text") from error
+        return self.encode(value)
+
+    def decode(self, stored: Stored) -> datetime:
+        if not isinstance(stored, int):
+            raise TypeError("a stored date is an int")
+        return _EPOCH + stored * _MICROSECOND
+
+
+_KINDS: Mapping[str, type[Field]] = {cls.kind: cls for cls in (Keyword, Keywords, Int, Float, Bool, DateTime)}
+
+
+def by_kind(kind: str) -> Field:
+    """Return the field of a kind's name; ``KeyError`` when there is none."""
+    return _KINDS[kind]()

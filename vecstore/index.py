@@ -1,0 +1,72 @@
+"""Index options: one frozen class per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import InvalidArgument
+
+
+def _whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidArgument(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """No graph: every search is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class HNSW:
+    """A hierarchical navigable small world graph (Malkov and Yashunin, 2016).
+
+    Parameters
+    ----------
+    m : int, 2 to 100
+        Neighbours of a node and layer.
+    ef_construction : int, ``2 * m`` to 1000, at least 4
+        Candidates looked at while a node is inserted.
+    target_recall : float, above 0 and up to 1
+        The recall@10 that a search with ``ef=None`` is calibrated to.
+    """
+
+    m: int = 16
+    ef_construction: int = 200
+    target_recall: float = 0.98
+
+    def __post_init__(self) -> None:
+        _whole("m", self.m, 2, 100)
+        _whole("ef_construction", self.ef_construction, max(4, 2 * self.m), 1000)
+        recall = self.target_recall
+        if isinstance(recall, bool) or not isinstance(recall, int | float) or not 0 < recall <= 1:
+            raise InvalidArgument(f"target_recall must be above 0 and at most 1, not {recall!r}.")
+
+
+IndexOptions = Flat | HNSW
+
+_KINDS: Mapping[str, type[Flat] | type[HNSW]] = {"flat": Flat, "hnsw": HNSW}
+
+
+def kind(options: IndexOptions) -> str:
+    """Return the name of the index kind, ``"flat"`` or ``"hnsw"``."""
+    return type(options).__name__.lower()
+
+
+def to_dict(options: IndexOptions) -> dict[str, Any]:
+    """Return index options as plain JSON data."""
+    return {"kind": kind(options), **asdict(options)}
+
+
+def from_dict(data: Mapping[str, Any]) -> IndexOptions:
+    """Build index options from what `to_dict` gave; unknown kinds and options are refused."""
+    options = dict(data)
+    name = options.pop("kind", None)
+    if name not in _KINDS:
+        raise InvalidArgument(f"Unknown index kind {name!r}. Known: {', '.join(_KINDS)}.")
+    try:
+        return _KINDS[name](**options)
+    except TypeError as error:
+        raise InvalidArgument(f"Index {name!r} has no such options: {', '.join(sorted(options))}.") from error

@@ -1,0 +1,127 @@
+"""Metadata: split into declared fields and the undeclared rest, and joined again.
+
+The rest travels as one JSON text, so that every backend gives back what was written: numbers of any
+size, nested values, key order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import InvalidMetadata
+from .fields import Field, Stored, unwrap
+from .strings import reason_against
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_TEXT_BYTES = 16 << 20
+
+NO_EXTRA = "{}"
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+
+def check_text(text: object, id_: str) -> str | None:
+    """Return a record's text when it can be stored.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if text is None:
+        return None
+    reason = reason_against(text, 0, MAX_TEXT_BYTES)
+    if reason:
+        raise InvalidMetadata(f"Record {id_!a}: the text {reason}.")
+    return str(text)
+
+
+def split(
+    metadata: Mapping[str, Any], fields: Mapping[str, Field], id_: str
+) -> tuple[dict[str, Stored | None], dict[str, Any]]:
+    """Split metadata into the stored forms of declared fields and the plain JSON values of all other keys.
+
+    A None at the top level means missing: it stays in the result as None, and `dump` leaves it out.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if not isinstance(metadata, Mapping):
+        raise InvalidMetadata(f"Record {id_!a}: metadata must be a mapping, not {type(metadata).__name__}.")
+    declared: dict[str, Stored | None] = {}
+    extra: dict[str, Any] = {}
+    for key, value in metadata.items():
+        try:
+            if key in fields:
+                declared[key] = None if value is None else fields[key].encode(value)
+            else:
+                extra[_key(key)] = _plain(value, 1)
+        except ValueError as error:
+            shown = ascii(key[:60]) if isinstance(key, str) else f"of type {type(key).__name__}"
+            raise InvalidMetadata(f"Record {id_!a}: metadata {shown} {error}.") from error
+    return declared, extra
+
+
+def dump(extra: Mapping[str, Any], id_: str) -> str:
+    """Return undeclared metadata as JSON text.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if not extra:
+        return NO_EXTRA
+    try:
+        text = _encode({key: value for key, value in extra.items() if value is not None})
+    except ValueError as error:  # an int of more digits than Python converts
+        raise InvalidMetadata(f"Record {id_!a}: metadata holds a number that JSON text cannot carry.") from error
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        raise InvalidMetadata(f"Record {id_!a}: metadata takes more than {MAX_BYTES:,} bytes as JSON.")
+    return text
+
+
+def merge(extra: str, changes: Mapping[str, Any], id_: str) -> str:
+    """Return undeclared metadata with changes laid over it; None removes a key."""
+    return dump({**json.loads(extra), **changes}, id_) if changes else extra
+
+
+def join(declared: Mapping[str, Stored | None], extra: str, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return metadata as the user wrote it: declared fields first, then the rest."""
+    found = {name: fields[name].decode(value) for name, value in declared.items() if value is not None}
+    if extra != NO_EXTRA:
+        found.update(json.loads(extra))
+    return found
+
+
+def _key(key: object) -> str:
+    reason = reason_against(key, 0, MAX_BYTES)
+    if reason:
+        raise ValueError(f"has a key that {reason}")
+    return str(key)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a JSON value made of plain Python objects; ``ValueError`` says why there is none."""
+    value = unwrap(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        reason = reason_against(value, 0, MAX_BYTES)
+        if reason:
+            raise ValueError(reason)
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("holds NaN or infinity, which JSON does not have")
+        return float(value)
+    if depth > MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
+    raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")

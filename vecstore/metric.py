@@ -1,0 +1,73 @@
+"""What a distance and a score mean. Every backend is checked against this page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+
+
+class Metric(StrEnum):
+    """How near two vectors are. A larger score and a smaller distance are nearer, always.
+
+    ======== ============== ============
+    metric   distance       score
+    ======== ============== ============
+    cosine   1 − cos(a, b)  cos(a, b)
+    ip       −a·b           a·b
+    l2       √Σ(a − b)²     −distance
+    ======== ============== ============
+    """
+
+    COSINE = "cosine"
+    IP = "ip"
+    L2 = "l2"
+
+    def distance(self, score: float) -> float:
+        """Return the distance that belongs to a score."""
+        return 1.0 - score if self is Metric.COSINE else -score
+
+
+def _cosine(vectors: Float64Array, query: Float64Array) -> Float64Array:
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
+    cosines: Float64Array = np.clip(vectors @ query / norms, -1.0, 1.0)
+    return cosines
+
+
+def _inner_product(vectors: Float64Array, query: Float64Array) -> Float64Array:
+    product: Float64Array = vectors @ query
+    return product
+
+
+def _negative_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
+    distances: Float64Array = np.linalg.norm(vectors - query, axis=1)
+    return -distances
+
+
+_SCORES: Mapping[Metric, Callable[[Float64Array, Float64Array], Float64Array]] = MappingProxyType(
+    {Metric.COSINE: _cosine, Metric.IP: _inner_product, Metric.L2: _negative_l2}
+)
+
+
+def scores(metric: Metric, vectors: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
+    """Score every row of ``vectors`` against ``query``, in float64.
+
+    Parameters
+    ----------
+    metric : Metric
+    vectors : ndarray, shape (n, dim)
+        Any float dtype, values as stored.
+    query : ndarray, shape (dim,)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+        Larger is nearer.
+    """
+    return _SCORES[metric](np.asarray(vectors, np.float64), np.asarray(query, np.float64))

@@ -1,0 +1,89 @@
+"""One search, from the user's arguments to a backend's `Search`, and from its `Found` to `Hits`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import metadata
+from .backend import Found, Include, Search
+from .errors import InvalidArgument, close_matches
+from .filter_binding import bind
+from .filters import Filter
+from .records import Hit, Hits
+from .schema import Schema
+
+MAX_K = 10_000
+MAX_EF = 1_000
+DEFAULT_INCLUDE = ("text", "metadata")
+
+_COLUMNS = frozenset(get_args(get_args(Include)[0]))
+
+
+def check_arguments(k: int, min_score: float | None, ef: int | None, include: Collection[str]) -> Include:
+    """Check what does not depend on the schema; return the columns asked for.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    if not _is_whole(k) or not 0 <= k <= MAX_K:
+        raise InvalidArgument(f"k must be a whole number from 0 to {MAX_K:,}, not {k!r}.")
+    if ef is not None and (not _is_whole(ef) or not 1 <= ef <= MAX_EF):
+        raise InvalidArgument(f"ef must be a whole number from 1 to {MAX_EF:,}, or None for the calibrated one.")
+    if min_score is not None and (
+        isinstance(min_score, bool)
+        or not isinstance(min_score, int | float | np.number)
+        or not math.isfinite(min_score)
+    ):
+        raise InvalidArgument("min_score must be a finite number.")
+    if isinstance(include, str):
+        raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not the str {include[:40]!a}.")
+    for column in include:
+        if column not in _COLUMNS:
+            raise InvalidArgument(f"include has no {column!r}.{close_matches(str(column), _COLUMNS)}")
+    return cast("Include", frozenset(include))
+
+
+def compiled(
+    matrix: NDArray[np.float32],
+    schema: Schema,
+    *,
+    k: int,
+    where: Filter | Mapping[str, Any] | None,
+    min_score: float | None,
+    ef: int | None,
+    exact: bool,
+    include: Include,
+) -> Search:
+    """Return the search that a backend gets, its filter bound to the schema."""
+    floor = None if min_score is None else float(min_score)
+    return Search(matrix, k, bind(where, schema), floor, ef, exact, include)
+
+
+def hits(found: Found, search: Search, schema: Schema) -> Hits:
+    """Order what a backend found by (score descending, id ascending) and cut it to ``k`` and ``min_score``."""
+    order = sorted(range(len(found.rows)), key=lambda row: (-found.scores[row], found.rows.ids[row]))
+    if search.min_score is not None:
+        order = [row for row in order if found.scores[row] >= search.min_score]
+    shown = [_hit(found, row, search.include, schema) for row in order[: search.k]]
+    return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
+
+
+def _hit(found: Found, row: int, include: Include, schema: Schema) -> Hit:
+    rows, score = found.rows, float(found.scores[row])
+    text = rows.texts[row] if "text" in include and rows.texts is not None else None
+    vector = rows.vectors[row] if "vector" in include and rows.vectors is not None else None
+    values = None
+    if "metadata" in include and rows.fields is not None and rows.extras is not None:
+        declared = {name: column[row] for name, column in rows.fields.items()}
+        values = metadata.join(declared, rows.extras[row], schema.fields)
+    return Hit(rows.ids[row], score, schema.metric.distance(score), text, values, vector)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

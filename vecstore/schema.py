@@ -1,0 +1,142 @@
+"""What a store is: dimension, metric, dtype, index and declared fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from . import index as index_options
+from .errors import InvalidArgument, close_matches
+from .fields import Field, by_kind
+from .index import HNSW, Flat, IndexOptions
+from .metric import Metric
+
+MAX_DIM = 16_000
+DTYPES = ("float32", "float16")
+RESERVED = frozenset({"id", "text", "vector", "score", "distance"})
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+
+
+def check_name(name: object, what: str) -> str:
+    """Return a name of a store or a field when it is a valid one.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    shown = ascii(name[:60]) if isinstance(name, str) else type(name).__name__
+    raise InvalidArgument(f"{what} {shown}: a name is 1 to 48 of a-z, 0-9 and _, and starts with a letter.")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a store is. Frozen; `Database.rebuild` changes a store's schema, `VectorStore.reindex` its index.
+
+    Parameters
+    ----------
+    dim : int, 1 to 16,000, optional
+        Length of every vector. May be left out where an embedder is given.
+    metric : {"cosine", "ip", "l2"}
+    dtype : {"float32", "float16"}
+        How vectors are stored.
+    index : Flat or HNSW
+    fields : mapping of str to Field
+        Typed metadata that filters can use.
+    """
+
+    dim: int | None = None
+    metric: Metric = Metric.COSINE
+    dtype: str = "float32"
+    index: IndexOptions = field(default_factory=HNSW)
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dim = self.dim
+        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM):
+            raise InvalidArgument(f"dim must be a whole number from 1 to {MAX_DIM:,}, not {dim!r}.")
+        if self.metric not in set(Metric):
+            raise InvalidArgument(f"Unknown metric {self.metric!r}.{close_matches(str(self.metric), Metric)}")
+        if self.dtype not in DTYPES:
+            raise InvalidArgument(f"Unknown dtype {self.dtype!r}. Known: {', '.join(DTYPES)}.")
+        if not isinstance(self.index, Flat | HNSW):
+            raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
+        object.__setattr__(self, "metric", Metric(self.metric))
+        object.__setattr__(self, "fields", MappingProxyType(_checked_fields(self.fields)))
+
+    def __hash__(self) -> int:
+        return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields))))
+
+    @property
+    def width(self) -> int:
+        """The dimension of a store that exists; there it is always known."""
+        if self.dim is None:
+            raise InvalidArgument("The schema has no dim. Give dim=…, or an embedder that knows it.")
+        return self.dim
+
+    def differences(self, other: Schema) -> list[str]:
+        """Name what differs from another schema, the index apart, which is no part of what is stored."""
+        found = [
+            f"{name} is {mine}, not {theirs}"
+            for name, mine, theirs in (
+                ("dim", self.dim, other.dim),
+                ("metric", self.metric.value, other.metric.value),
+                ("dtype", self.dtype, other.dtype),
+            )
+            if mine != theirs
+        ]
+        for name in sorted({*self.fields, *other.fields}):
+            mine, theirs = self.fields.get(name), other.fields.get(name)
+            if mine != theirs:
+                kinds = [each.kind if each else "not declared" for each in (mine, theirs)]
+                found.append(f"field {name} is {kinds[0]}, not {kinds[1]}")
+        return found
+
+    def with_dim(self, dim: int) -> Schema:
+        """Return the same schema with its dimension filled in."""
+        return replace(self, dim=dim)
+
+    def with_index(self, index: IndexOptions) -> Schema:
+        """Return the same schema with other index options."""
+        return replace(self, index=index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as plain JSON data."""
+        return {
+            "dim": self.dim,
+            "metric": self.metric.value,
+            "dtype": self.dtype,
+            "index": index_options.to_dict(self.index),
+            "fields": {name: each.kind for name, each in self.fields.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Schema:
+        """Build a schema from what `to_dict` gave; everything is checked again.
+
+        Raises
+        ------
+        InvalidArgument
+        """
+        try:
+            fields = {name: by_kind(kind) for name, kind in data["fields"].items()}
+            return cls(data["dim"], data["metric"], data["dtype"], index_options.from_dict(data["index"]), fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidArgument(f"Not the data of a schema: {error}.") from error
+
+
+def _checked_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
+    if not isinstance(fields, Mapping):
+        raise InvalidArgument('fields must be a mapping, for example {"year": fields.Int()}.')
+    for name, declared in fields.items():
+        check_name(name, "Field")
+        if name in RESERVED:
+            raise InvalidArgument(f"A field may not be called {name!r}: that is a part of every record.")
+        if not isinstance(declared, Field):
+            raise InvalidArgument(f"Field {name!r} must be an instance such as fields.Keyword(), not {declared!r}.")
+    return dict(fields)

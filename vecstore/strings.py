@@ -1,0 +1,23 @@
+"""The rule for every string that is stored: UTF-8 that survives on all backends."""
+
+from __future__ import annotations
+
+
+def reason_against(value: object, low: int, high: int) -> str | None:
+    """Say why a value cannot be stored as a string of ``low`` to ``high`` bytes, or None when it can.
+
+    PostgreSQL refuses NUL, C interfaces cut there, and lone surrogates have no UTF-8 form.
+    """
+    if not isinstance(value, str):
+        return f"must be a str, not {type(value).__name__}"
+    if "\0" in value:
+        return "contains a NUL character"
+    try:
+        size = len(value) if value.isascii() else len(value.encode())
+    except UnicodeEncodeError:
+        return "contains a lone surrogate, which has no UTF-8 form"
+    if size < low:
+        return "is empty"
+    if size > high:
+        return f"has {size:,} bytes of UTF-8, more than {high:,}"
+    return None
