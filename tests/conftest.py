@@ -16,6 +16,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Read by pytest-xdist's workers too, which inherit the environment: all of them draw from one seed.
 os.environ.setdefault("VECSTORE_SEED", str(random.SystemRandom().randrange(2**32)))
 
+# The suite's assertions then show their values, as those of a test file do.
+pytest.register_assert_rewrite("vecstore.testing")
+
 settings.register_profile("dev", deadline=None, derandomize=False, print_blob=True)
 # A clone has no example database, and a run leaves nothing behind.
 settings.register_profile("ci", settings.get_profile("dev"), database=None)

@@ -26,16 +26,16 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore": set(),
     "vecstore.backends.file": {"faiss"},
     "vecstore.cli": {"pyarrow", "rich", "typer"},
-    "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch"},
+    "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.
-ON_USE = {"pyarrow", "sentence_transformers", "torch", "wordllama"}
+ON_USE = {"pyarrow", "sentence_transformers", "torch", "transformers", "wordllama"}
 
 NOT_LOADED_BY_VECSTORE = [
     "alembic", "faiss", "hypothesis", "pgvector", "psycopg", "pyarrow", "pytest", "redis", "rich",
-    "sentence_transformers", "sqlalchemy", "torch", "typer", "wordllama",
+    "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer", "wordllama",
 ]  # fmt: skip
 
 

@@ -7,8 +7,11 @@ schema's shape and dtype, filters are bound (see `vecstore.filters`), field valu
 
 A data method works on a `Generation`, one physical store. The facade holds the generation that it
 believes to be active; a backend answers `Superseded` where that is no longer so, and the facade looks
-again. One call is one atomic step.
+again. One call is one atomic step; only an engine that would stand still for it may commit a selection
+by filter in parts of whole records, and says `PartialWrite` when it breaks off between them.
 """
+
+# Longer than 300 lines because one contract is read in one go, and most of it is documentation.
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ Selection = Sequence[str] | Filter
 
 
 class Superseded(Exception):
-    """The generation is not the active one any more; nothing was read or written."""
+    """The generation is gone, or its role is not what ``standby`` says; nothing was read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Rows:
     fields : mapping of str to list
         Every declared field, in stored form; None where missing.
     extras : list of str
-        Undeclared metadata as JSON text.
+        Undeclared metadata, one JSON object on one line each, ``{}`` when there is none.
     versions : list of int
         Given by `Backend.fetch` and `Backend.page`; a write takes fences instead.
     """
@@ -203,7 +206,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An id in a change list, with the sequence number of the note."""
+    """An id in a change list, with the sequence number of the note; a later note may replace an earlier one."""
 
     seq: int
     id: str
@@ -271,7 +274,9 @@ class Backend(ABC):
     """The driver contract.
 
     Errors are those of `vecstore.errors`; a driver's own never escape. Beside the errors named at a
-    method, each may raise a `StorageError`, and each data method `Superseded`.
+    method, each may raise a `StorageError`, `UnknownOutcome` or `ForkedStore`, and each data method
+    `Superseded`. A write that meets a switch or another writer waits up to ``lock_timeout``, then raises
+    `StoreLocked`. Writes to a standby generation take no notes and pass during a switch.
     """
 
     capabilities: Capabilities
@@ -323,11 +328,13 @@ class Backend(ABC):
 
     @abstractmethod
     def amend(self, generation: Generation) -> None:
-        """Store a generation's index options, identity and ``ef``; nothing else of it may differ."""
+        """Store a generation's index options, identity and ``ef``, whatever its role; nothing else may differ."""
 
     @abstractmethod
     def builder(self, uid: str) -> AbstractContextManager[None]:
-        """Be the only builder of a store while the context lasts; a dead process holds nothing.
+        """Be the only builder of a store while the context lasts.
+
+        A killed process holds nothing any more, a vanished machine nothing beyond a lease.
 
         Raises
         ------
@@ -339,9 +346,16 @@ class Backend(ABC):
         """Make the standby generation the active one, and the active one ``previous``.
 
         No write to the active generation commits from the moment of the call to its end. The changes
-        still noted are handed to ``drain``, which copies those records into the standby; then the
-        pointer flips, and the new active generation starts with an empty change list. When ``drain``
-        raises, nothing has changed.
+        still noted are handed to ``drain``, once and be it an empty list, which copies those records into
+        the standby; then the pointer flips, and both change lists are empty. When ``drain`` raises,
+        nothing has changed. The caller settles changes down to few beforehand.
+
+        Raises
+        ------
+        StoreLocked
+            Another switch is under way.
+        StoreNotFound
+            There is no such store, or it has no standby.
         """
 
     # -- records
@@ -357,7 +371,7 @@ class Backend(ABC):
             All columns given.
         insert : bool
             True refuses ids that are stored; False replaces those records whole.
-        fence : sequence of int, optional
+        fence : sequence of int, 0 to 2⁵³, optional
             One for each row. A row is written only where the stored version, or that of a tombstone, is
             at most its fence; its version then is the fence. Without fences a row keeps the version that
             the id or its tombstone has, 0 when there is neither. A written row ends its tombstone.
@@ -380,6 +394,9 @@ class Backend(ABC):
     @abstractmethod
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         """Remove the selected records; return how many there were.
+
+        A removed record with a version above 0 leaves a tombstone of that version, so that no fence that
+        was refused before passes after.
 
         With fences, one for each id of a selection by ids, a record is removed only where its version is
         at most its fence, and a tombstone with the fence as its version is left where no newer one stands,
@@ -430,7 +447,7 @@ class Backend(ABC):
 
     @abstractmethod
     def verify(self, generation: Generation) -> Verification:
-        """Check every stored byte; damage is reported, not raised."""
+        """Check every stored byte, as far as the engine keeps checksums; damage is reported, not raised."""
 
     @abstractmethod
     def close(self) -> None:

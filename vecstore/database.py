@@ -11,7 +11,8 @@ from .backend import Backend, Capabilities, Generation, Progress
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
-from .rebuild import Pace, Rebuilt, rebuild, rollback, wanted_generation
+from .generation_copy import Pace
+from .rebuild import Rebuilt, rebuild, rollback, wanted_generation
 from .schema import Schema, check_name
 from .store import VectorStore, check_index
 
@@ -95,7 +96,9 @@ class Database:
         check_name(name, "Store")
         if if_exists not in {"error", "open"}:
             raise InvalidArgument(f"if_exists must be 'error' or 'open', not {if_exists!r}.")
-        given = StoreEmbedder(embedder)
+        if not isinstance(schema, Schema):
+            raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
+        given, embedder = StoreEmbedder(embedder), _only(embedder)
         if if_exists == "open" and name in self._backend.names():
             return self._open_as(name, schema, given)
         self._check_writable()
@@ -188,14 +191,11 @@ class Database:
         StoreNotFound, StoreLocked, InvalidArgument, StoreCorrupt
         """
         self._check_writable()
+        given, pace = StoreEmbedder(embedder), Pace(on_progress, records_per_second)
         entry = self._backend.find(name=check_name(name, "Store"))
-        wanted = wanted_generation(entry.active, schema, embedder)
+        wanted = wanted_generation(entry.active, schema, _only(embedder))
         self._check_supported(wanted.schema)
-        pace = Pace(on_progress, records_per_second)
-        report = rebuild(self._backend, name, wanted, StoreEmbedder(embedder), pace)
-        if not keep_previous:
-            self._drop_previous(entry.uid)
-        return report
+        return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
         """Go back to what the last `rebuild` replaced, with all that was written since.
@@ -207,7 +207,8 @@ class Database:
             The one of the previous generation, for texts that were written since.
         """
         self._check_writable()
-        return rollback(self._backend, check_name(name, "Store"), StoreEmbedder(embedder))
+        given = StoreEmbedder(embedder)
+        return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)
 
     def close(self) -> None:
         """Release connections, files and locks; a second call does nothing."""
@@ -224,11 +225,6 @@ class Database:
                 "Open it as it is with open(), or change it with rebuild()."
             )
         return VectorStore(self._backend, entry, given)
-
-    def _drop_previous(self, uid: str) -> None:
-        previous = self._backend.find(uid=uid).previous
-        if previous:
-            self._backend.drop(uid, previous.id)
 
     def _check_writable(self) -> None:
         if self.capabilities.read_only:
@@ -247,9 +243,13 @@ class Database:
         check_index(schema.index, schema, self._backend)
 
 
+def _only(embedder: Embedder | None) -> Embedder | None:
+    if isinstance(embedder, tuple):
+        raise InvalidArgument("A new generation has one embedder. Several, as (old, new), are for open().")
+    return embedder
+
+
 def _with_dim(schema: Schema, embedder: Embedder | None) -> Schema:
-    if not isinstance(schema, Schema):
-        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
     if embedder is None:
         if schema.dim is None:
             raise InvalidArgument("The schema has no dim. Give Schema(dim=…), or an embedder that knows it.")

@@ -31,7 +31,7 @@ class Metric(StrEnum):
 
     def distance(self, score: float) -> float:
         """Return the distance that belongs to a score."""
-        return 1.0 - score if self is Metric.COSINE else -score
+        return (1.0 if self is Metric.COSINE else 0.0) - score
 
 
 def _cosine(vectors: Float64Array, query: Float64Array) -> Float64Array:
@@ -47,7 +47,7 @@ def _inner_product(vectors: Float64Array, query: Float64Array) -> Float64Array:
 
 def _negative_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
     distances: Float64Array = np.linalg.norm(vectors - query, axis=1)
-    return -distances
+    return 0.0 - distances  # not -distances: no score is -0.0
 
 
 _SCORES: Mapping[Metric, Callable[[Float64Array, Float64Array], Float64Array]] = MappingProxyType(

@@ -1,38 +1,24 @@
 """Rebuild: fill a new generation beside the active one while writes go on, then switch to it.
 
-Create, backfill, catch up, verify, switch. The builder re-reads each record whose id stands in the
-change list; it never trusts what it read before. An interrupted rebuild goes on where it was, because
-what is in the target already is not copied again and what changed since stands in the change list.
+Create, backfill, catch up, verify, switch; `vecstore.generation_copy` does the middle three.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
-import numpy as np
-
-from . import recall
-from .backend import Backend, Change, Entry, Generation, Progress, Rows, Search
-from .batches import as_rows
+from .backend import Backend, Entry, Generation, Superseded
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
-from .errors import InvalidArgument, StoreCorrupt
-from .fields import DateTime
-from .records import Record
+from .errors import BackendUnavailable, InvalidArgument, StoreNotFound
+from .generation_copy import Copy, Pace, same_model
 from .schema import Schema
-from .store import as_records
-
-BATCH = 1_000
-_CALM = 64
-"""So few changes are left to the switch, which holds up writers."""
-_ROUNDS = 50
-_SAMPLE = 50
-_K = 10
+from .store import find_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,196 +48,54 @@ class Rebuilt:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a rebuild may go, and who hears of it."""
-
-    on_progress: Progress | None = None
-    records_per_second: float | None = None
-
-
-class Copy:
-    """Carries records from one generation into another, converting schema and vectors."""
-
-    def __init__(self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder) -> None:
-        self._backend = backend
-        self._source = source
-        self._target = target
-        self.embeds = not _same_model(source, target)
-        self._embed = embedder.documents(target) if self.embeds else None
-        self.copied = 0
-        self.caught_up = 0
-        self._suspects: list[str] = []
-
-    def backfill(self, pace: Pace) -> None:
-        """Copy every record that the target does not have."""
-        total, done, after = self._backend.count(self._source, None), 0, None
-        began = time.monotonic()
-        while ids := (rows := self._backend.page(self._source, None, after, BATCH)).ids:
-            present = frozenset(self._backend.fetch(self._target, ids).ids)
-            self.copied += self._put(rows, present)
-            done, after = done + len(ids), ids[-1]
-            if pace.on_progress:
-                pace.on_progress(done, max(done, total))
-            if pace.records_per_second:
-                time.sleep(max(0.0, began + self.copied / pace.records_per_second - time.monotonic()))
-
-    def catch_up(self) -> None:
-        """Copy noted changes until few are left; the switch drains the rest."""
-        settled: list[Change] = []
-        for _ in range(_ROUNDS):
-            changes = self._backend.changes(self._source, settled, BATCH)
-            if len(changes) <= _CALM:
-                return
-            self._apply(changes)
-            settled = changes
-        self._backend.changes(self._source, settled, 1)
-
-    def compare(self) -> list[str]:
-        """Look for records that are not the same on both sides; return a sample of ids.
-
-        What differs may just have changed: `drain` looks at it again, when nothing can change any more.
-        """
-        after, ids = None, []
-        while page := self._backend.page(self._source, None, after, BATCH).ids:
-            after = page[-1]
-            self._suspects += self._differing(page)
-            ids += [Record(id_) for id_ in page]
-            ids = recall.sample(ids, _SAMPLE)
-        return [record.id for record in ids]
-
-    def drain(self, changes: Sequence[Change]) -> None:
-        """Copy the last changes and prove that both sides are the same.
-
-        Raises
-        ------
-        StoreCorrupt
-        """
-        for start in range(0, len(changes), BATCH):
-            self._apply(changes[start : start + BATCH])
-        self._bury()
-        differing = [
-            id_
-            for start in range(0, len(self._suspects), BATCH)
-            for id_ in self._differing(self._suspects[start : start + BATCH])
-        ]
-        counts = [self._backend.count(each, None) for each in (self._source, self._target)]
-        if differing or counts[0] != counts[1]:
-            raise StoreCorrupt(
-                f"The copy has {counts[1]} records, the store {counts[0]}; {len(differing)} compared records differ. "
-                "The store was not switched. Run the rebuild again; if this repeats, run verify()."
-            )
-
-    def overlap(self, ids: Sequence[str]) -> float:
-        """Return the share of nearest records that both generations agree on, for some stored records."""
-        shares = []
-        for id_ in ids:
-            near = [self._neighbours(each, id_) for each in (self._source, self._target)]
-            if near[0]:
-                shares.append(len(near[0] & near[1]) / len(near[0]))
-        return float(np.mean(shares)) if shares else 1.0
-
-    def _neighbours(self, generation: Generation, id_: str) -> set[str]:
-        vectors = self._backend.fetch(generation, [id_]).vectors
-        if vectors is None or not len(vectors):
-            return set()
-        found = self._backend.search(generation, Search(vectors.astype(np.float32), _K + 1))[0]
-        order = sorted(range(len(found.rows)), key=lambda row: -found.scores[row])
-        return set([found.rows.ids[row] for row in order if found.rows.ids[row] != id_][:_K])
-
-    def _put(self, rows: Rows, without: frozenset[str] = frozenset()) -> int:
-        chosen = [number for number, id_ in enumerate(rows.ids) if id_ not in without]
-        if not chosen or rows.versions is None:
-            return 0
-        records = as_records(rows, self._source.schema)
-        batch = [
-            replace(
-                records[number],
-                metadata=self._converted(records[number].metadata),
-                vector=None if self.embeds else records[number].vector,
-            )
-            for number in chosen
-        ]
-        fence = [rows.versions[number] for number in chosen]
-        new = as_rows(batch, self._target.schema, self._embed)
-        return self._backend.write(self._target, new, insert=False, fence=fence)
-
-    def _apply(self, changes: Sequence[Change]) -> None:
-        ids = list(dict.fromkeys(change.id for change in changes))
-        rows = self._backend.fetch(self._source, ids)
-        present = frozenset(rows.ids)
-        self._put(rows)
-        self._backend.delete(self._target, [id_ for id_ in ids if id_ not in present])
-        self.caught_up += len(ids)
-
-    def _bury(self) -> None:
-        after = None
-        while tombs := self._backend.tombstones(self._source, after, BATCH):
-            ids = list(tombs)
-            after = ids[-1]
-            self._backend.delete(self._target, ids, fence=[tombs[id_] for id_ in ids])
-
-    def _differing(self, ids: Sequence[str]) -> list[str]:
-        mine = self._contents(self._source, ids)
-        theirs = self._contents(self._target, ids)
-        return [id_ for id_ in ids if mine.get(id_) != theirs.get(id_)]
-
-    def _contents(self, generation: Generation, ids: Sequence[str]) -> dict[str, object]:
-        rows = self._backend.fetch(generation, ids)
-        convert = self._converted if generation is self._source else dict
-        dtype = self._target.schema.dtype
-        return {
-            record.id: (
-                record.text,
-                convert(record.metadata),
-                None if self.embeds else np.asarray(record.vector).astype(dtype).tobytes(),
-            )
-            for record in as_records(rows, generation.schema)
-        }
-
-    def _converted(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return metadata for the target's schema; a date is ISO 8601 text where no field declares it."""
-        result = dict(values)
-        for name, value in values.items():
-            declared = self._target.schema.fields.get(name)
-            if isinstance(value, datetime) and declared is None:
-                result[name] = value.isoformat()
-            if isinstance(value, str) and isinstance(declared, DateTime):
-                result[name] = declared.decode(declared.operand(value))
-        return result
-
-
-def rebuild(backend: Backend, name: str, wanted: Generation, embedder: StoreEmbedder, pace: Pace) -> Rebuilt:
+def rebuild(
+    backend: Backend, entry: Entry, wanted: Generation, embedder: StoreEmbedder, pace: Pace, *, keep_previous: bool
+) -> Rebuilt:
     """Fill ``wanted`` beside the active generation and switch to it; see `Database.rebuild`."""
     began = time.monotonic()
-    uid = backend.find(name=name).uid
-    with backend.builder(uid):
-        entry = _target(backend, uid, wanted)
+    with backend.builder(entry.uid), _still_there(backend, entry):
+        entry = _target(backend, entry, wanted)
         if entry.building is None:
-            raise InvalidArgument(f"Store {name!r} has no generation under construction.")
+            raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
         copy = Copy(backend, entry.active, entry.building, embedder)
         copy.backfill(pace)
-        copy.catch_up()
-        overlap = copy.overlap(copy.compare())
-        switched = backend.switch(uid, copy.drain)
-        records = backend.count(switched.active, None)
+        return _switched(backend, entry, copy, began, keep_previous=keep_previous)
+
+
+def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
+    """Switch back to the generation that the last rebuild replaced, with all that was written since."""
+    began = time.monotonic()
+    with backend.builder(entry.uid), _still_there(backend, entry):
+        entry = find_again(backend, entry)
+        if entry.previous is None:
+            raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
+        copy = Copy(backend, entry.active, entry.previous, embedder)
+        return _switched(backend, entry, copy, began, keep_previous=True)
+
+
+def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
+    copy.catch_up()
+    overlap = copy.overlap(copy.compare())
+    entry = backend.switch(entry.uid, copy.drain)
+    if entry.previous and not keep_previous:
+        backend.drop(entry.uid, entry.previous.id)
+    records = backend.count(entry.active, None)
     return Rebuilt(records, copy.copied, copy.caught_up, copy.embeds, overlap, time.monotonic() - began)
 
 
-def rollback(backend: Backend, name: str, embedder: StoreEmbedder) -> Rebuilt:
-    """Switch back to the generation that the last rebuild replaced, with all that was written since."""
-    began = time.monotonic()
-    uid = backend.find(name=name).uid
-    with backend.builder(uid):
-        entry = backend.find(uid=uid)
-        if entry.previous is None:
-            raise InvalidArgument(f"Store {name!r} keeps no previous generation to go back to.")
-        copy = Copy(backend, entry.active, entry.previous, embedder)
-        copy.catch_up()
-        overlap = copy.overlap(copy.compare())
-        switched = backend.switch(uid, copy.drain)
-        records = backend.count(switched.active, None)
-    return Rebuilt(records, 0, copy.caught_up, copy.embeds, overlap, time.monotonic() - began)
+@contextmanager
+def _still_there(backend: Backend, entry: Entry) -> Iterator[None]:
+    """Turn the loss of a generation that is being copied into an error that a user understands.
+
+    Raises
+    ------
+    StoreNotFound
+    """
+    try:
+        yield
+    except (Superseded, StoreNotFound) as error:
+        find_again(backend, entry)
+        raise BackendUnavailable(f"Store {entry.name!r} was changed by another rebuild. Try again.") from error
 
 
 def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
@@ -262,7 +106,9 @@ def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) 
     InvalidArgument
         The dimension changes and no embedder is given to make new vectors.
     """
-    schema = schema or active.schema
+    schema = active.schema if schema is None else schema
+    if not isinstance(schema, Schema):
+        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
     identity = active.identity
     if embedder is not None:
         identity = Identity.of(embedder).to_json()
@@ -285,20 +131,15 @@ def _with_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
     raise InvalidArgument(f"The schema has dim={schema.dim}, the embedder makes {dim}. Leave dim out.")
 
 
-def _target(backend: Backend, uid: str, wanted: Generation) -> Entry:
+def _target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
     """Return the entry with ``building`` set: one that was interrupted, or a new one."""
-    entry = backend.find(uid=uid)
+    entry = find_again(backend, entry)
     building = entry.building
-    if building and not building.schema.differences(wanted.schema) and _same_model(building, wanted):
-        return entry
+    if building and not building.schema.differences(wanted.schema) and same_model(building, wanted):
+        if building.schema.index == wanted.schema.index:
+            return entry
+        backend.amend(replace(building, schema=wanted.schema))
+        return find_again(backend, entry)
     if entry.standby:
-        backend.drop(uid, entry.standby.id)
+        backend.drop(entry.uid, entry.standby.id)
     return backend.create(entry.name, wanted)
-
-
-def _same_model(one: Generation, other: Generation) -> bool:
-    if one.schema.dim != other.schema.dim:
-        return False
-    if one.identity is None or other.identity is None:
-        return one.identity is other.identity
-    return Identity.from_json(one.identity).matches(Identity.from_json(other.identity), other.schema.metric)

@@ -30,10 +30,16 @@ from .batches import as_rows, in_batches
 from .embedding import StoreEmbedder
 from .errors import (
     BackendUnavailable,
+    EmbedderMismatch,
     EmbedderRequired,
     InvalidArgument,
+    InvalidFilter,
+    InvalidMetadata,
+    InvalidVector,
     PartialWrite,
     RecordNotFound,
+    StoreMoved,
+    StoreNotFound,
     Unsupported,
     VecstoreError,
 )
@@ -50,6 +56,7 @@ T = TypeVar("T")
 Where = Filter | Mapping[str, Any] | None
 
 PAGE = 1_000
+_OF_A_SCHEMA = (InvalidVector, InvalidMetadata, InvalidFilter, EmbedderMismatch)
 _LOOKS = 8
 """How often one call follows a store whose generation changes under it."""
 
@@ -170,7 +177,12 @@ class VectorStore:
         self._check_writable()
         if isinstance(unset, str):
             raise InvalidArgument(f"unset must be a list of keys, not the str {unset[:40]!a}.")
-        changes = {**(set or {}), **dict.fromkeys(unset)}
+        if set is not None and not isinstance(set, Mapping):
+            raise InvalidArgument(f"set must be a mapping, not {type(set).__name__}.")
+        removed = dict.fromkeys(unset)
+        for key in removed.keys() & (set or {}).keys():
+            raise InvalidArgument(f"update() is told to set {key!a} and to unset it.")
+        changes = {**(set or {}), **removed}
         if not changes:
             raise InvalidArgument("update() has nothing to change. Give set={…} or unset=[…].")
         listed = None if ids is None else check_ids(ids)
@@ -214,7 +226,7 @@ class VectorStore:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
-        bind(where, self.schema)
+        self._on_active(lambda generation: bind(where, generation.schema))
         return self._pages(where, batch_size)
 
     def count(self, where: Where = None) -> int:
@@ -268,7 +280,9 @@ class VectorStore:
         """Answer several queries at once, a list of texts or a matrix of shape (n, dim); see `search`."""
         if isinstance(queries, str):
             raise InvalidArgument("search_many() takes a list of queries. For one text use search().")
-        listed: list[Any] = list(queries)  # type: ignore[arg-type]
+        if not isinstance(queries, Iterable):
+            raise InvalidArgument(f"queries must be a list of queries, not {type(queries).__name__}.")
+        listed: list[Any] = list(queries)
         return self._search(listed, k, where, min_score, ef, exact, include)
 
     def similar_to(
@@ -288,12 +302,16 @@ class VectorStore:
         ------
         RecordNotFound
         """
-        record = self.get([check_id(id)])[0]
-        if record is None or record.vector is None:
-            raise RecordNotFound(f"Store {self.name!r} has no record {id!a}.")
-        others = ~(F.id == id)
+        listed, others = [check_id(id)], ~(F.id == id)
         condition = others if where is None else as_filter(where) & others
-        return self._search([record.vector], k, condition, min_score, ef, exact, include)[0]
+
+        def stored(generation: Generation) -> NDArray[np.float32]:
+            vectors = self._backend.fetch(generation, listed).vectors
+            if vectors is None or not len(vectors):
+                raise RecordNotFound(f"Store {self.name!r} has no record {id!a}.")
+            return vectors.astype(np.float32)
+
+        return self._search(stored, k, condition, min_score, ef, exact, include)[0]
 
     # -- upkeep
 
@@ -311,8 +329,8 @@ class VectorStore:
         def build(generation: Generation) -> None:
             wanted = generation
             if index is not None and index != generation.schema.index:
-                check_index(index, generation.schema, self._backend)
                 wanted = replace(generation, schema=generation.schema.with_index(index), ef=None)
+                check_index(index, wanted.schema, self._backend)
                 self._backend.amend(wanted)
                 self._entry = replace(self._entry, active=wanted)
             self._backend.build_index(wanted, on_progress)
@@ -344,8 +362,11 @@ class VectorStore:
             raise InvalidArgument(f"queries must be a whole number of at least 1, not {queries!r}.")
         values = []
         for record in recall.sample(self.scan(where), queries):
-            truth = self.similar_to(record.id, k, where=where, exact=True, include=())
-            values.append(recall.of_answer(self.similar_to(record.id, k, where=where, include=()), truth))
+            try:
+                truth = self.similar_to(record.id, k, where=where, exact=True, include=())
+                values.append(recall.of_answer(self.similar_to(record.id, k, where=where, include=()), truth))
+            except RecordNotFound:
+                continue  # removed since it was drawn
         return recall.summary(values, k)
 
     def stats(self) -> Stats:
@@ -369,10 +390,16 @@ class VectorStore:
 
     def _on_active(self, operation: Callable[[Generation], T]) -> T:
         for _ in range(_LOOKS):
+            entry = self._entry
             try:
-                return operation(self._entry.active)
+                return operation(entry.active)
             except Superseded:
-                self._entry = self._backend.find(uid=self._entry.uid)
+                self._entry = find_again(self._backend, entry)
+            except _OF_A_SCHEMA:
+                # What does not fit the generation that this object knows may fit one that took its place.
+                self._entry = find_again(self._backend, entry)
+                if self._entry.active.id == entry.active.id:
+                    raise
         raise BackendUnavailable(
             f"Store {self.name!r} changed its generation {_LOOKS} times during one call. Try again."
         )
@@ -448,7 +475,7 @@ class VectorStore:
 
     def _search(
         self,
-        asked: Sequence[Any],
+        asked: Sequence[Any] | Callable[[Generation], NDArray[np.float32]],
         k: int,
         where: Where,
         min_score: float | None,
@@ -460,12 +487,12 @@ class VectorStore:
 
         def find(generation: Generation) -> list[Hits]:
             schema = generation.schema
+            matrix = asked(generation) if callable(asked) else self._query_matrix(asked, generation)
             search = queries.compiled(
-                self._query_matrix(asked, generation), schema,
-                k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
-            )  # fmt: skip
-            if not k or not asked:
-                return [Hits((), exact=True, complete=True) for _ in asked]
+                matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns
+            )
+            if not k or not len(matrix):
+                return [Hits((), exact=True, complete=True) for _ in matrix]
             return [queries.hits(found, search, schema) for found in self._backend.search(generation, search)]
 
         return self._on_active(find)
@@ -496,6 +523,22 @@ def as_records(rows: Rows, schema: Schema) -> list[Record]:
         )
         for number, id_ in enumerate(rows.ids)
     ]
+
+
+def find_again(backend: Backend, entry: Entry) -> Entry:
+    """Return the present entry of a store that was looked up before.
+
+    Raises
+    ------
+    StoreNotFound
+        It was dropped; a store of the same name would be another one.
+    """
+    try:
+        return backend.find(uid=entry.uid)
+    except StoreMoved:
+        raise
+    except StoreNotFound as error:
+        raise StoreNotFound(entry.name) from error
 
 
 def check_index(index: IndexOptions, schema: Schema, backend: Backend) -> None:

@@ -138,7 +138,7 @@ class Embedder(ABC):
         """The config and the canaries, made once; loads the model."""
         with self._lock:
             if self._identity is None:
-                self._identity = Identity.of(self)
+                self._identity = Identity.measured(self)
             return self._identity
 
     def embed_documents(
@@ -192,7 +192,7 @@ class Embedder(ABC):
         for start in range(0, len(order), self._batch_size):
             positions = order[start : start + self._batch_size]
             batch = [texts[position] for position in positions]
-            self._check_length(batch, role, [label(position) for position in positions])
+            self._check_length(batch, role, positions, label)
             rows = self._rows(batch, role)[:, : self._truncate_dim]
             vectors[positions] = self._finished(rows, positions, label)
             if on_progress is not None:
@@ -205,7 +205,7 @@ class Embedder(ABC):
                 self._native_dim = self._rows(["dimension"], "document").shape[1]
             if self._truncate_dim is not None and self._truncate_dim > self._native_dim:
                 raise InvalidArgument(
-                    f"truncate_dim={self._truncate_dim} is more than the {self._native_dim} dimensions of {self.name!r}."
+                    f"truncate_dim={self._truncate_dim} is more than {self.name!r} has: {self._native_dim}."
                 )
             return self._native_dim
 
@@ -225,27 +225,29 @@ class Embedder(ABC):
         return rows
 
     def _finished(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
-        finite = np.isfinite(rows).all(axis=1)
-        if not finite.all():
-            worst = min(position for position, good in zip(positions, finite, strict=True) if not good)
-            raise InvalidVector(f"{self.name!r} made a vector with NaN or infinity of {label(worst)}.")
+        broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if broken.size:
+            worst = label(min(positions[row] for row in broken))
+            raise InvalidVector(f"{self.name!r} made a vector with NaN or infinity of {worst}.")
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-        if not self._allow_zero and not norms.all():
-            worst = min(position for position, norm in zip(positions, norms, strict=True) if not norm)
+        empty = np.flatnonzero(norms == 0)
+        if empty.size and not self._allow_zero:
+            worst = label(min(positions[row] for row in empty))
             raise InvalidVector(
-                f"{self.name!r} made a vector of zeros of {label(worst)}: there is nothing in it that the model "
-                "knows. Leave such texts out, or give a vector of your own."
+                f"{self.name!r} made a vector of zeros of {worst}: the model knows nothing in that text. "
+                "Leave it out, or give it a vector of your own."
             )
         return np.asarray(rows / norms[:, np.newaxis], np.float32) if self._normalize else rows
 
-    def _check_length(self, texts: list[str], role: Role, labels: list[str]) -> None:
+    def _check_length(self, texts: list[str], role: Role, positions: list[int], label: Callable[[int], str]) -> None:
         limit = self._max_tokens()
         if limit is None or (self._warned and self._on_long == "truncate"):
             return
-        long = [label for label, n in zip(labels, self._count_tokens(texts, role), strict=True) if n > limit]
+        counts = self._count_tokens(texts, role)
+        long = [position for position, count in zip(positions, counts, strict=True) if count > limit]
         if not long:
             return
-        message = f"{long[0]} is longer than the {limit} tokens that {self.name!r} reads."
+        message = f"{label(min(long))} is longer than the {limit} tokens that {self.name!r} reads."
         if self._on_long == "error":
             raise InvalidMetadata(f"{message} Split it into passages.")
         with self._lock:

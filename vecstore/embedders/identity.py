@@ -13,10 +13,10 @@ import base64
 import binascii
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,21 +50,23 @@ class CanarySource(Protocol):
     """What an identity is made of."""
 
     @property
-    def config(self) -> Mapping[str, Any]: ...
+    def config(self) -> Mapping[str, Any]:
+        """JSON data with at least ``kind``, ``model`` and ``dim``."""
 
-    def embed_documents(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
+    def embed_documents(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Embed texts that are to be found."""
 
-    def embed_queries(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
+    def embed_queries(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        """Embed texts that search."""
 
 
+@runtime_checkable
 class Identified(Protocol):
-    """Something that knows its identity, as every `Embedder` does."""
+    """Something that keeps its identity once it was measured, as every `Embedder` does."""
 
     @property
-    def identity(self) -> Identity: ...
-
-
-E = TypeVar("E", bound=Identified)
+    def identity(self) -> Identity:
+        """The config and the canaries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,12 @@ class Identity:
 
     @classmethod
     def of(cls, embedder: CanarySource) -> Identity:
-        """Ask an embedder for its config and its canaries; loads the model."""
+        """Return an embedder's identity: the one it keeps, or else a measured one. Loads the model."""
+        return embedder.identity if isinstance(embedder, Identified) else cls.measured(embedder)
+
+    @classmethod
+    def measured(cls, embedder: CanarySource) -> Identity:
+        """Ask an embedder for its config and let it embed the canaries."""
         try:
             # Compared after a round trip through JSON: what is stored must equal what is asked later.
             config = json.loads(json.dumps(dict(embedder.config), allow_nan=False))
@@ -98,7 +105,8 @@ class Identity:
     @property
     def name(self) -> str:
         """``kind:model (dim dimensions)``, as messages call it."""
-        return f"{self.config.get('kind')}:{self.config.get('model')} ({self.canaries.shape[2]} dimensions)"
+        label = f"{self.config.get('kind')}:{self.config.get('model')}"
+        return f"{label!a} ({self.canaries.shape[2]} dimensions)"
 
     def matches(self, other: Identity, metric: Metric) -> bool:
         """Say whether both make the same vectors, as far as ``metric`` can tell.
@@ -120,6 +128,50 @@ class Identity:
             return False
         close = np.abs(norms - other_norms) <= MAX_NORM_DIFFERENCE * np.maximum(norms, other_norms)
         return bool(close.all()) or not _COMPARES_NORMS[metric]
+
+    def check(self, embedder: CanarySource, metric: Metric, *, store: str | None = None) -> Identity | None:
+        """Let an embedder use the store that has this identity, or refuse it.
+
+        ======= ======== =================================================
+        config  canaries
+        ======= ======== =================================================
+        same    match    accepted
+        differs match    accepted and noted: the same model by another way
+        same    differ   refused: the model behind the name changed
+        differs differ   refused
+        ======= ======== =================================================
+
+        Parameters
+        ----------
+        embedder : CanarySource
+            The one that is to be used now.
+        metric : Metric
+        store : str, optional
+            Name of the store, for messages.
+
+        Returns
+        -------
+        Identity or None
+            What may be stored instead, if the config differs: the new config with the *old* canaries, so
+            that many small steps never add up to another model. None where nothing changed.
+
+        Raises
+        ------
+        EmbedderMismatch
+            The embedder makes other vectors than those in the store.
+        """
+        found = Identity.of(embedder)
+        if not self.matches(found, metric):
+            raise EmbedderMismatch(_refusal(self, found, store))
+        if found.config == self.config:
+            return None
+        _LOG.info(
+            "%s was filled with %s and is now used with %s; they make the same vectors.",
+            _called(store),
+            self.name,
+            found.name,
+        )
+        return Identity(found.config, self.canaries)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; vectors as little-endian float32 in base64."""
@@ -149,90 +201,23 @@ class Identity:
         return cls(config, vectors)
 
 
-def check(stored: Identity, embedder: Identified, metric: Metric, *, store: str) -> Identity | None:
-    """Let an embedder use a store, or refuse it.
-
-    ======= ======== =================================================
-    config  canaries
-    ======= ======== =================================================
-    same    match    accepted
-    differs match    accepted and noted: the same model by another way
-    same    differ   refused: the model behind the name changed
-    differs differ   refused
-    ======= ======== =================================================
-
-    Parameters
-    ----------
-    stored : Identity
-        That of the embedder which filled the store.
-    embedder : Identified
-        The one that is to be used now.
-    metric : Metric
-    store : str
-        Name of the store, for messages.
-
-    Returns
-    -------
-    Identity or None
-        What to store instead, if the config differs: the new config with the *stored* canaries, so
-        that many small steps never add up to another model. None where nothing changed.
-
-    Raises
-    ------
-    EmbedderMismatch
-        The embedder makes other vectors than those in the store.
-    """
-    found = embedder.identity
-    if not stored.matches(found, metric):
-        raise EmbedderMismatch(f"{_difference(stored, found, store)} {_advice(store)}")
-    if found.config == stored.config:
-        return None
-    _LOG.info(
-        "Store %r was filled with %s and is now used with %s; they make the same vectors.",
-        store,
-        stored.name,
-        found.name,
-    )
-    return Identity(found.config, stored.canaries)
+def _called(store: str | None) -> str:
+    return "The store" if store is None else f"Store {store!r}"
 
 
-def select(stored: Identity, embedders: Iterable[E], metric: Metric, *, store: str) -> tuple[E, Identity | None]:
-    """Return the first embedder that `check` accepts, and what `check` returned for it.
-
-    This is how a process that was given ``(old, new)`` survives a change of model.
-
-    Raises
-    ------
-    EmbedderMismatch
-        None of them makes the store's vectors.
-    """
-    refused = []
-    for embedder in embedders:
-        try:
-            return embedder, check(stored, embedder, metric, store=store)
-        except EmbedderMismatch as error:
-            refused.append((embedder, error))
-    if len(refused) == 1:
-        raise refused[0][1]
-    names = " nor ".join(embedder.identity.name for embedder, _ in refused)
-    raise EmbedderMismatch(f"Store {store!r} was filled with {stored.name}, not with {names}. {_advice(store)}")
-
-
-def _difference(stored: Identity, found: Identity, store: str) -> str:
+def _refusal(stored: Identity, found: Identity, store: str | None) -> str:
+    again = f"embed its texts again: db.rebuild({'name' if store is None else repr(store)}, embedder=...)."
     if stored.config == found.config:
         return (
-            f"The model behind {stored.name} changed: it no longer makes the vectors that store {store!r} was "
-            "filled with."
+            f"The model behind {stored.name} changed. {_called(store)} holds vectors of what it was before. "
+            f"Bring that model back, or {again}"
         )
+    advice = f"Open it with that embedder, or {again}"
     if stored.name != found.name:
-        return f"Store {store!r} was filled with {stored.name}, not with {found.name}."
+        return f"{_called(store)} was filled with {stored.name}, not with {found.name}. {advice}"
     keys = sorted({*stored.config, *found.config})
-    unlike = [key for key in keys if stored.config.get(key) != found.config.get(key)]
-    return f"Store {store!r} was filled with {stored.name} under another setting of {', '.join(unlike)}."
-
-
-def _advice(store: str) -> str:
-    return f"Open it with that embedder, or embed its texts again: db.rebuild({store!r}, embedder=...)."
+    unlike = ", ".join(key for key in keys if stored.config.get(key) != found.config.get(key))
+    return f"{_called(store)} was filled with {stored.name} under another setting of {unlike}. {advice}"
 
 
 def _members(data: object, *keys: str) -> list[Any]:

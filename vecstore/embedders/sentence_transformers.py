@@ -159,9 +159,9 @@ class SentenceTransformersEmbedder(Embedder):
             name = self._prompt_names[role]
             if name not in known:
                 raise InvalidArgument(f"{self.name!r} has no prompt {name!r}.{close_matches(name, known)}")
-            return known[name]
+            return known[name] or ""
         found = next((name for name in _PROMPT_NAMES[role] if name in known), self._load().default_prompt_name)
-        return "" if found is None else known.get(found, "")
+        return known.get(found or "") or ""
 
     def _load(self) -> SentenceTransformer:
         with self._lock:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from ..backend import Backend
 from ..database import Database
@@ -48,3 +51,34 @@ class Place(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release everything and remove the place."""
+
+
+class Places:
+    """The fixtures that every part of the suite inherits; a backend's test file gives ``new_place``.
+
+    Tests that write take ``place`` or ``db``, which are their own. Tests that only read take a store
+    that a class-scoped fixture built once in ``library``.
+    """
+
+    @pytest.fixture(scope="class")
+    def new_place(self) -> Callable[[], Place]:
+        """Return a function that makes an empty place; each call makes another one."""
+        raise NotImplementedError("the backend's test file gives the fixture new_place")
+
+    @pytest.fixture
+    def place(self, new_place: Callable[[], Place]) -> Iterator[Place]:
+        """Return an empty place for one test."""
+        with closing(new_place()) as place:
+            yield place
+
+    @pytest.fixture
+    def db(self, place: Place) -> Iterator[Database]:
+        """Return an empty database for one test."""
+        with place.connect() as db:
+            yield db
+
+    @pytest.fixture(scope="class")
+    def library(self, new_place: Callable[[], Place]) -> Iterator[Database]:
+        """Return a database for stores that are filled once and then only read."""
+        with closing(new_place()) as place, place.connect() as db:
+            yield db
