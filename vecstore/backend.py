@@ -137,10 +137,12 @@ class Rows:
 class Update:
     """What `Backend.update` lays over a record. None removes a field, an extra key or the text.
 
+    `vecstore.metadata.merge` lays ``extra`` over a record's.
+
     Attributes
     ----------
     fields : mapping of str to stored form
-    extra : mapping of str to JSON value
+    extra : mapping of str to JSON text
     vector : ndarray, shape (dim,), optional
         None leaves the vector as it is.
     sets_text : bool
@@ -149,7 +151,7 @@ class Update:
     """
 
     fields: Mapping[str, Stored | None]
-    extra: Mapping[str, Any]
+    extra: Mapping[str, str | None]
     vector: NDArray[Any] | None = None
     sets_text: bool = False
     text: str | None = None
@@ -342,20 +344,21 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def switch(self, uid: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
-        """Make the standby generation the active one, and the active one ``previous``.
+    def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
+        """Make the standby generation of that id the active one, and the active one ``previous``.
 
         No write to the active generation commits from the moment of the call to its end. The changes
         still noted are handed to ``drain``, once and be it an empty list, which copies those records into
-        the standby; then the pointer flips, and both change lists are empty. When ``drain`` raises,
-        nothing has changed. The caller settles changes down to few beforehand.
+        the standby; it may read both generations and write to the standby. Then the pointer flips, and
+        both change lists are empty. When ``drain`` raises, the pointer and the changes are as before. The
+        caller settles changes down to few beforehand.
 
         Raises
         ------
         StoreLocked
             Another switch is under way.
         StoreNotFound
-            There is no such store, or it has no standby.
+            There is no such store, or its standby is not that generation.
         """
 
     # -- records
@@ -372,9 +375,10 @@ class Backend(ABC):
         insert : bool
             True refuses ids that are stored; False replaces those records whole.
         fence : sequence of int, 0 to 2⁵³, optional
-            One for each row. A row is written only where the stored version, or that of a tombstone, is
+            One for each row; not together with ``insert``. A row is written only where the stored version, or that of a tombstone, is
             at most its fence; its version then is the fence. Without fences a row keeps the version that
-            the id or its tombstone has, 0 when there is neither. A written row ends its tombstone.
+            the id or its tombstone has, 0 when there is neither. A written row ends its tombstone; a row
+            that its fence holds back is not noted.
 
         Returns
         -------
@@ -395,8 +399,8 @@ class Backend(ABC):
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         """Remove the selected records; return how many there were.
 
-        A removed record with a version above 0 leaves a tombstone of that version, so that no fence that
-        was refused before passes after.
+        The version of an id never falls: a removed record with a version above 0 leaves a tombstone of
+        that version, so that no fence that was refused before passes after. A tombstone of version 0 is none.
 
         With fences, one for each id of a selection by ids, a record is removed only where its version is
         at most its fence, and a tombstone with the fence as its version is left where no newer one stands,
@@ -408,7 +412,8 @@ class Backend(ABC):
         """Forget the settled changes, then return up to ``limit`` noted ones, oldest first.
 
         A record that changed again after its note was returned has a new note, with a new sequence
-        number; settling the old one does not remove it.
+        number; settling the old one does not remove it. An empty answer does not prove that nothing is
+        noted: only `switch` sees the end.
         """
 
     @abstractmethod

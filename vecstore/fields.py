@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .strings import reason_against
+from .strings import plain, reason_against
 
 Stored = str | tuple[str, ...] | int | float | bool
 
@@ -32,8 +32,13 @@ _ORDER = frozenset({"eq", "in", "lt", "lte", "gt", "gte"})
 
 
 def unwrap(value: Any) -> Any:
-    """Return a numpy scalar as the Python value it stands for; anything else unchanged."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Return a numpy number, bool or str as the Python value it stands for; anything else unchanged.
+
+    Dates and durations of numpy stay what they are: ``item()`` would make numbers of them, without their unit.
+    """
+    if not isinstance(value, np.generic) or value.dtype.kind not in "biufU":
+        return value
+    return float(value) if value.dtype.kind == "f" else value.item()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Keyword(Field):
         reason = reason_against(value, 0, MAX_KEYWORD_BYTES)
         if reason:
             raise ValueError(reason)
-        return str(value)
+        return plain(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +170,8 @@ class DateTime(Field):
         if isinstance(value, str):
             try:
                 value = datetime.fromisoformat(value)
-            except ValueError as error:
-                raise ValueError("must be a datetime, or its ISO 8601 text") from error
+            except ValueError:  # whose message quotes the value
+                raise ValueError("must be a datetime, or its ISO 8601 text") from None
         return self.encode(value)
 
     def decode(self, stored: Stored) -> datetime:

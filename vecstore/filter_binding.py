@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from .errors import InvalidFilter, UnknownField, close_matches
 from .fields import Field, Stored
@@ -11,7 +11,7 @@ from .filter_dict import MAX_DEPTH, as_filter
 from .filters import LISTS, And, Compare, Filter, Not, Or, listed
 from .records import MAX_ID_BYTES
 from .schema import Schema
-from .strings import reason_against
+from .strings import plain, reason_against
 
 MAX_NODES = 512
 MAX_VALUES = 10_000
@@ -97,4 +97,4 @@ def _id_operand(value: Any) -> str:
     reason = reason_against(value, 1, MAX_ID_BYTES)
     if reason:
         raise ValueError(reason)
-    return cast("str", value)
+    return plain(value)

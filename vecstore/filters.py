@@ -114,6 +114,9 @@ class FieldRef:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __bool__(self) -> bool:
+        raise InvalidFilter(f"The field {self.name[:60]!a} alone is no condition. Compare it: F.flag == True.")
+
     def between(self, low: object, high: object) -> Filter:
         """Match values from low to high, both ends included."""
         return And((Compare(self.name, "gte", low), Compare(self.name, "lte", high)))
@@ -163,6 +166,8 @@ class _Fields:
         return FieldRef(name)
 
     def __getitem__(self, name: str) -> FieldRef:
+        if not isinstance(name, str):
+            raise InvalidFilter(f"A field is named by a str, not {type(name).__name__}.")
         return FieldRef(name)
 
 

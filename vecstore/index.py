@@ -62,6 +62,8 @@ def to_dict(options: IndexOptions) -> dict[str, Any]:
 
 def from_dict(data: Mapping[str, Any]) -> IndexOptions:
     """Build index options from what `to_dict` gave; unknown kinds and options are refused."""
+    if not isinstance(data, Mapping):
+        raise InvalidArgument(f"Index options are a mapping, not {type(data).__name__}.")
     options = dict(data)
     name = options.pop("kind", None)
     if name not in _KINDS:

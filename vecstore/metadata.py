@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import InvalidMetadata
 from .fields import Field, Stored, unwrap
-from .strings import reason_against
+from .strings import plain, reason_against
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -36,7 +36,7 @@ def check_text(text: object, id_: str) -> str | None:
     reason = reason_against(text, 0, MAX_TEXT_BYTES)
     if reason:
         raise InvalidMetadata(f"Record {id_!a}: the text {reason}.")
-    return str(text)
+    return plain(text)
 
 
 def split(
@@ -84,9 +84,18 @@ def dump(extra: Mapping[str, Any], id_: str) -> str:
     return text
 
 
-def merge(extra: str, changes: Mapping[str, Any], id_: str) -> str:
-    """Return undeclared metadata with changes laid over it; None removes a key."""
-    return dump({**json.loads(extra), **changes}, id_) if changes else extra
+def dump_each(extra: Mapping[str, Any], id_: str) -> dict[str, str | None]:
+    """Return each undeclared value as JSON text of its own, None staying None; see `dump`."""
+    dump(extra, id_)
+    return {key: None if value is None else _encode(value) for key, value in extra.items()}
+
+
+def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
+    """Return undeclared metadata with the JSON texts of changes laid over it; None removes a key."""
+    if not changes:
+        return extra
+    values = {key: None if text is None else json.loads(text) for key, text in changes.items()}
+    return dump({**json.loads(extra), **values}, id_)
 
 
 def join(declared: Mapping[str, Stored | None], extra: str, fields: Mapping[str, Field]) -> dict[str, Any]:
@@ -101,7 +110,7 @@ def _key(key: object) -> str:
     reason = reason_against(key, 0, MAX_BYTES)
     if reason:
         raise ValueError(f"has a key that {reason}")
-    return str(key)
+    return plain(key)
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -113,7 +122,7 @@ def _plain(value: Any, depth: int) -> Any:
         reason = reason_against(value, 0, MAX_BYTES)
         if reason:
             raise ValueError(reason)
-        return str(value)
+        return plain(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("holds NaN or infinity, which JSON does not have")

@@ -41,8 +41,8 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         or not math.isfinite(min_score)
     ):
         raise InvalidArgument("min_score must be a finite number.")
-    if isinstance(include, str):
-        raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not the str {include[:40]!a}.")
+    if isinstance(include, str) or not isinstance(include, Collection):
+        raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
     for column in include:
         if column not in _COLUMNS:
             raise InvalidArgument(f"include has no {column!r}.{close_matches(str(column), _COLUMNS)}")

@@ -76,7 +76,9 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
 def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
     copy.catch_up()
     overlap = copy.overlap(copy.compare())
-    entry = backend.switch(entry.uid, copy.drain)
+    if entry.standby is None:
+        raise TypeError("a copy goes to the standby generation")
+    entry = backend.switch(entry.uid, entry.standby.id, copy.drain)
     if entry.previous and not keep_previous:
         backend.drop(entry.uid, entry.previous.id)
     records = backend.count(entry.active, None)

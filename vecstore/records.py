@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidArgument, InvalidId
-from .strings import reason_against
+from .strings import plain, reason_against
 
 MAX_ID_BYTES = 512
 
@@ -47,6 +47,11 @@ class Record:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        """Neither text nor vector nor values: representations end in logs."""
+        has = [name for name in ("vector", "text", "metadata") if getattr(self, name) is not None]
+        return f"<Record {self.id!a} with {', '.join(has)}>"
+
 
 def _same_vector(a: ArrayLike | None, b: ArrayLike | None) -> bool:
     if a is None or b is None:
@@ -75,6 +80,10 @@ class Hit:
     text: str | None = None
     metadata: Mapping[str, Any] | None = None
     vector: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        """Neither text nor vector nor values: representations end in logs."""
+        return f"<Hit {self.id!a} score={self.score:.4f} distance={self.distance:.4f}>"
 
 
 class Hits(Sequence[Hit]):
@@ -121,7 +130,7 @@ def check_id(value: object) -> str:
     """
     reason = reason_against(value, 1, MAX_ID_BYTES)
     if reason is None:
-        return str(value)
+        return plain(value)
     shown = f" {value[:40]!a}" if isinstance(value, str) and value else ""
     raise InvalidId(f"The id{shown} {reason}. An id is a str of 1 to {MAX_ID_BYTES} bytes.")
 

@@ -60,13 +60,14 @@ class Schema:
         dim = self.dim
         if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM):
             raise InvalidArgument(f"dim must be a whole number from 1 to {MAX_DIM:,}, not {dim!r}.")
-        if self.metric not in set(Metric):
+        if not isinstance(self.metric, str) or self.metric not in set(Metric):
             raise InvalidArgument(f"Unknown metric {self.metric!r}.{close_matches(str(self.metric), Metric)}")
         if self.dtype not in DTYPES:
             raise InvalidArgument(f"Unknown dtype {self.dtype!r}. Known: {', '.join(DTYPES)}.")
         if not isinstance(self.index, Flat | HNSW):
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
         object.__setattr__(self, "metric", Metric(self.metric))
+        object.__setattr__(self, "dtype", str(self.dtype))  # numpy's own dtype objects equal their names
         object.__setattr__(self, "fields", MappingProxyType(_checked_fields(self.fields)))
 
     def __hash__(self) -> int:

@@ -437,8 +437,7 @@ class VectorStore:
         sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update")
         vector = self._new_vector(values, text, generation)
         declared, extra = metadata.split(values, generation.schema.fields, "update")
-        metadata.dump(extra, "update")
-        return Update(declared, extra, vector, sets_text, text)
+        return Update(declared, metadata.dump_each(extra, "update"), vector, sets_text, text)
 
     def _new_vector(self, values: dict[str, Any], text: str | None, generation: Generation) -> NDArray[Any] | None:
         schema = generation.schema

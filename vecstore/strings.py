@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+
+def plain(value: object) -> str:
+    """Return the characters of a str as a plain ``str``: a subclass such as a str Enum may print others."""
+    return str.__str__(cast("str", value))
+
 
 def reason_against(value: object, low: int, high: int) -> str | None:
     """Say why a value cannot be stored as a string of ``low`` to ``high`` bytes, or None when it can.

@@ -189,10 +189,10 @@ class MemoryBackend(Backend):
         finally:
             self._builders.discard(uid)
 
-    def switch(self, uid: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
+    def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
         with self._lock:
             entry = self.find(uid=uid)
-            if entry.standby is None:
+            if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
             old, new = entry.active, entry.standby
             drain(self.changes(old, (), self._tables[old.id].last_seq))
@@ -248,7 +248,7 @@ class MemoryBackend(Backend):
                 limits = dict(zip(selection, fence, strict=True))
                 doomed = [id_ for id_ in doomed if table.version(id_) <= limits[id_]]
                 for id_, limit in limits.items():
-                    if table.version(id_) <= limit:
+                    if 0 < limit >= table.version(id_):
                         table.tombstones[id_] = limit
             for id_ in doomed:
                 version = table.rows.pop(id_).version

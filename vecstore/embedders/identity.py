@@ -185,7 +185,7 @@ class Identity:
     def from_json(cls, data: object) -> Identity:
         """Read what `to_json` gave; anything else is `StoreCorrupt`."""
         config, canaries = _members(data, "config", "canaries")
-        if not isinstance(config, dict) or not all(isinstance(config.get(key), str) for key in ("kind", "model")):
+        if not isinstance(config, Mapping) or not all(isinstance(config.get(key), str) for key in ("kind", "model")):
             raise _damaged("its config names no embedder")
         number, shape, encoded = _members(canaries, "set", "shape", "data")
         if number != CANARY_SET:
@@ -198,7 +198,7 @@ class Identity:
             raise _damaged("its canaries hold NaN or infinity")
         vectors = vectors.astype(np.float32)
         vectors.setflags(write=False)
-        return cls(config, vectors)
+        return cls(dict(config), vectors)
 
 
 def _called(store: str | None) -> str:
@@ -221,7 +221,7 @@ def _refusal(stored: Identity, found: Identity, store: str | None) -> str:
 
 
 def _members(data: object, *keys: str) -> list[Any]:
-    if not isinstance(data, dict) or set(data) != set(keys):
+    if not isinstance(data, Mapping) or set(data) != set(keys):
         raise _damaged(f"it should have exactly {', '.join(keys)}")
     return [data[key] for key in keys]
 

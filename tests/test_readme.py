@@ -1,0 +1,70 @@
+"""The README is true: its code runs, its commands work, its table is what the code says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.capability_table import README, with_table
+
+_TEXT = README.read_text("utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", _TEXT, re.DOTALL | re.MULTILINE)
+
+
+def test_the_table_of_backends_is_the_code_s() -> None:
+    assert with_table(_TEXT) == _TEXT, "run: python -m tests.capability_table"
+    assert "| `file:` |" in _TEXT
+
+
+def test_the_python_code_runs(tmp_path: Path) -> None:
+    blocks = _blocks("python")
+    assert len(blocks) == 2
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", block], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_the_commands_work_in_the_order_of_the_text(tmp_path: Path) -> None:
+    notes = tmp_path / "my-notes"
+    notes.mkdir()
+    (notes / "account.md").write_text("# Account\n\nTo reset a forgotten password, open the settings.\n", "utf-8")
+    (notes / "tea.txt").write_text("Water for green tea should not boil.\n", "utf-8")
+    commands = [line for block in _blocks("console") for line in block.splitlines() if line.startswith("vecstore ")]
+    assert len(commands) >= 5
+    for command in commands:
+        done = _run(command, tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+        if " search " in command:
+            assert done.stdout.index("forgotten password") < done.stdout.index("green tea")
+
+
+def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words, _, target = command.partition(" > ")
+    scripts = Path(sys.executable).parent
+    done = subprocess.run(
+        [str(scripts / "vecstore"), *shlex.split(words)[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    if target:
+        (folder / target).write_text(done.stdout, "utf-8")
+    return done
+
+
+def test_every_file_the_readme_names_exists() -> None:
+    names = re.findall(r"`((?:tests|docs|vecstore)/[\w/.]+)`|\]\(([\w/.]+)\)", _TEXT)
+    assert names
+    for quoted, linked in names:
+        assert (README.parent / (quoted or linked)).exists(), quoted or linked
