@@ -375,10 +375,10 @@ class Backend(ABC):
         insert : bool
             True refuses ids that are stored; False replaces those records whole.
         fence : sequence of int, 0 to 2⁵³, optional
-            One for each row; not together with ``insert``. A row is written only where the stored version, or that of a tombstone, is
-            at most its fence; its version then is the fence. Without fences a row keeps the version that
-            the id or its tombstone has, 0 when there is neither. A written row ends its tombstone; a row
-            that its fence holds back is not noted.
+            One for each row; not together with ``insert``. A row is written only where the stored version,
+            or that of a tombstone, is at most its fence; its version then is the fence. Without fences a
+            row keeps the version that the id or its tombstone has, 0 when there is neither. A
+            written row ends its tombstone; a row that its fence holds back is not noted.
 
         Returns
         -------

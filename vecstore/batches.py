@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,12 @@ from .vectors import as_matrix
 BATCH_RECORDS = 5_000
 BATCH_BYTES = 16 << 20
 
-EmbedTexts = Callable[[Sequence[str]], NDArray[np.float32]]
+
+class EmbedTexts(Protocol):
+    """What makes vectors of texts; ``label`` names the text of a number in a message."""
+
+    def __call__(self, texts: Sequence[str], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
+        """Return one row per text."""
 
 
 def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
@@ -34,12 +40,25 @@ def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: 
         if not isinstance(record, Record):
             raise InvalidArgument(f"records must hold Record objects, not {type(record).__name__}.")
         batch.append(record)
-        size += vector_bytes + (len(record.text) if isinstance(record.text, str) else 0)
+        size += vector_bytes + _bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
         if len(batch) >= most or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _bytes(value: object) -> int:
+    """Estimate what metadata take as JSON; what is beyond the limit is refused later and not counted to its end."""
+    size, pending = 0, [value]
+    while pending and size <= metadata.MAX_BYTES:
+        value = pending.pop()
+        size += len(value) if isinstance(value, str) else 8
+        if isinstance(value, Mapping):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple):
+            pending += value
+    return size
 
 
 def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -> Rows:
@@ -53,33 +72,39 @@ def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -
     if len(set(ids)) < len(ids):
         twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
         raise DuplicateId(f"The id {twice!a} stands twice in one batch.")
-    texts = [metadata.check_text(record.text, record.id) for record in batch]
+    names = [f"Record {id_!a}" for id_ in ids]
+    texts = [metadata.check_text(record.text, name) for record, name in zip(batch, names, strict=True)]
     columns: dict[str, list[Stored | None]] = {name: [None] * len(batch) for name in schema.fields}
     extras = []
-    for number, record in enumerate(batch):
-        declared, extra = metadata.split(record.metadata, schema.fields, record.id)
-        for name, value in declared.items():
-            columns[name][number] = value
-        extras.append(metadata.dump(extra, record.id))
-    return Rows(ids, _vectors(batch, texts, schema, embed), texts, columns, extras)
+    for number, (record, name) in enumerate(zip(batch, names, strict=True)):
+        declared, extra = metadata.split(record.metadata, schema.fields, name)
+        for key, value in declared.items():
+            columns[key][number] = value
+        extras.append(metadata.dump(extra, name))
+    vectors = [record.vector for record in batch]
+    return Rows(ids, _matrix(vectors, texts, names, schema, embed), texts, columns, extras)
 
 
-def _vectors(
-    batch: Sequence[Record], texts: Sequence[str | None], schema: Schema, embed: EmbedTexts | None
+def _matrix(
+    vectors: list[ArrayLike | None],
+    texts: Sequence[str | None],
+    names: Sequence[str],
+    schema: Schema,
+    embed: EmbedTexts | None,
 ) -> NDArray[np.generic]:
-    vectors: list[ArrayLike | None] = [record.vector for record in batch]
     bare = [number for number, vector in enumerate(vectors) if vector is None]
     for number in bare:
         if texts[number] is None:
-            raise InvalidVector(f"Record {batch[number].id!a} has neither a vector nor a text to embed.")
+            raise InvalidVector(f"{names[number]} has neither a vector nor a text to embed.")
     if bare:
         if embed is None:
             raise EmbedderRequired(
-                f"Record {batch[bare[0]].id!a} has a text but no vector, and the store has no embedder. "
+                f"{names[bare[0]]} has a text but no vector, and the store has no embedder. "
                 "Open the store with embedder=…, or give vectors."
             )
-        made = embed([text for number in bare if (text := texts[number]) is not None])
+        made = embed(
+            [text for number in bare if (text := texts[number]) is not None], label=lambda row: names[bare[row]]
+        )
         for number, vector in zip(bare, made, strict=True):
             vectors[number] = vector
-    names = [f"Record {record.id!a}" for record in batch]
     return as_matrix([vector for vector in vectors if vector is not None], schema, names)

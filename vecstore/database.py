@@ -180,7 +180,7 @@ class Database:
         embedder : Embedder, optional
             Makes all vectors anew from the texts, unless it is the model that the store has.
         keep_previous : bool
-            Keep what was replaced, and follow it with all writes, for `rollback`.
+            Keep what was replaced, and follow it with all writes, for `rollback`; `drop_previous` ends that.
         on_progress : callable, optional
             Called with how many records are copied and how many there are.
         records_per_second : float, optional
@@ -209,6 +209,23 @@ class Database:
         self._check_writable()
         given = StoreEmbedder(embedder)
         return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)
+
+    def drop_previous(self, name: str) -> bool:
+        """Give up what the last `rebuild` replaced; return whether there was anything.
+
+        Until then it takes its place on disk, every write is noted for it, and `rollback` can go back to it.
+
+        Raises
+        ------
+        StoreNotFound, StoreLocked
+        """
+        self._check_writable()
+        uid = self._backend.find(name=check_name(name, "Store")).uid
+        with self._backend.builder(uid):
+            previous = self._backend.find(uid=uid).previous
+            if previous:
+                self._backend.drop(uid, previous.id)
+        return previous is not None
 
     def close(self) -> None:
         """Release connections, files and locks; a second call does nothing."""

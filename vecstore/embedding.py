@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .batches import EmbedTexts
+from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import DimensionMismatch, EmbedderMismatch, EmbedderRequired, InvalidArgument
 
 if TYPE_CHECKING:
     from .backend import Generation
-    from .embedders.base import Embedder
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-
-_log = logging.getLogger("vecstore")
+EmbedQueries = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class StoreEmbedder:
@@ -32,19 +30,31 @@ class StoreEmbedder:
     def __init__(self, given: Any = None) -> None:
         self._given: tuple[Embedder, ...] = given if isinstance(given, tuple) else () if given is None else (given,)
         for embedder in self._given:
-            if not hasattr(embedder, "embed_queries"):
+            if not isinstance(embedder, Embedder):
                 raise InvalidArgument(
                     f"embedder must be an Embedder, not {type(embedder).__name__}. "
                     "For a function use vecstore.embedders.FunctionEmbedder."
                 )
         self._lock = Lock()
-        self._fitting: dict[str, Embedder] = {}
+        self._fitting: dict[tuple[str, bool], Embedder] = {}
 
-    def documents(self, generation: Generation) -> Embed | None:
-        """Return what embeds documents, or None without an embedder."""
-        return self._fit(generation).embed_documents if self._given else None
+    def __bool__(self) -> bool:
+        return bool(self._given)
 
-    def queries(self, generation: Generation) -> Embed:
+    def documents(self, generation: Generation, store: str) -> EmbedTexts | None:
+        """Return what embeds documents, or None without an embedder.
+
+        Raises
+        ------
+        EmbedderMismatch
+        """
+        return self._fit(generation, store).embed_documents if self._given else None
+
+    def identity(self, generation: Generation, store: str) -> Identity:
+        """Return the identity of the embedder that fits."""
+        return self._fit(generation, store).identity
+
+    def queries(self, generation: Generation, store: str) -> EmbedQueries:
         """Return what embeds queries.
 
         Raises
@@ -55,19 +65,20 @@ class StoreEmbedder:
             raise EmbedderRequired(
                 "The query is a text, and the store has no embedder. Open the store with embedder=…, or give a vector."
             )
-        return self._fit(generation).embed_queries
+        return self._fit(generation, store).embed_queries
 
-    def _fit(self, generation: Generation) -> Embedder:
+    def _fit(self, generation: Generation, store: str) -> Embedder:
+        key = (generation.id, generation.identity is None)
         with self._lock:
-            if generation.id not in self._fitting:
-                self._fitting[generation.id] = self._chosen(generation)
-            return self._fitting[generation.id]
+            if key not in self._fitting:
+                self._fitting[key] = self._chosen(generation, store)
+            return self._fitting[key]
 
-    def _chosen(self, generation: Generation) -> Embedder:
+    def _chosen(self, generation: Generation, store: str) -> Embedder:
         reasons: list[EmbedderMismatch | DimensionMismatch] = []
         for embedder in self._given:
             try:
-                _check(embedder, generation)
+                _check(embedder, generation, store)
             except (EmbedderMismatch, DimensionMismatch) as error:
                 reasons.append(error)
             else:
@@ -75,12 +86,12 @@ class StoreEmbedder:
         raise reasons[0]
 
 
-def _check(embedder: Embedder, generation: Generation) -> None:
+def _check(embedder: Embedder, generation: Generation, store: str) -> None:
     schema = generation.schema
     if embedder.dim != schema.width:
         raise EmbedderMismatch(
-            f"The embedder makes {embedder.dim} dimensions, the store has {schema.width}. Open the store with the "
-            "embedder that filled it, or change the model with Database.rebuild(name, embedder=…)."
+            f"The embedder makes {embedder.dim} dimensions, store {store!r} has {schema.width}. Open it with the "
+            f"embedder that filled it, or embed its texts again: db.rebuild({store!r}, embedder=…)."
         )
     if generation.identity is not None:
-        Identity.from_json(generation.identity).check(embedder, schema.metric)
+        Identity.from_json(generation.identity).check(embedder, schema.metric, store=store)

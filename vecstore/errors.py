@@ -38,10 +38,13 @@ Messages carry names, ids and counts, never vectors, texts or passwords. A drive
 exception stays in ``__cause__``.
 """
 
+# Longer than 300 lines because the whole tree stands in one place.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "BackendUnavailable",
@@ -80,7 +83,7 @@ __all__ = [
 
 def close_matches(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known words, or the list of all of them."""
-    names = sorted(known)
+    names = sorted(f"{name}" for name in known)  # the word that an enumeration stands for
     near = get_close_matches(word, names, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(map(repr, near))}?"
@@ -89,10 +92,20 @@ def close_matches(word: str, known: Iterable[str]) -> str:
     return ""
 
 
+def _restored(kind: type[VecstoreError], args: tuple[Any, ...], attributes: dict[str, Any]) -> VecstoreError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
+
 class VecstoreError(Exception):
     """Root of every error that vecstore raises."""
 
     retryable: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy by message and attributes: an error has to reach the parent of a worker process."""
+        return _restored, (type(self), self.args, dict(self.__dict__))
 
 
 class InvalidArgument(VecstoreError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from .errors import InvalidFilter, UnknownField, close_matches
@@ -15,6 +16,20 @@ from .strings import plain, reason_against
 
 MAX_NODES = 512
 MAX_VALUES = 10_000
+
+_SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "eq": "== ($eq)",
+        "in": "in_ ($in)",
+        "lt": "< ($lt)",
+        "lte": "<= ($lte)",
+        "gt": "> ($gt)",
+        "gte": ">= ($gte)",
+        "contains_any": "contains_any ($contains_any)",
+        "contains_all": "contains ($contains), contains_all ($contains_all)",
+    }
+)
+"""How a user writes an operator; their complements, ``!=`` and ``not_in``, go without saying."""
 
 
 def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | None:
@@ -72,7 +87,10 @@ def _bound_value(name: str, op: str, value: object, fields: Mapping[str, Field])
         return True
     allowed = frozenset({"eq", "in"}) if name == "id" else fields[name].operators
     if op not in allowed:
-        raise InvalidFilter(f"Field {name!r} has no operator {op!r}. It has: {', '.join(sorted(allowed))}, exists.")
+        known = ", ".join(_SPELLINGS[each] for each in _SPELLINGS if each in allowed)
+        raise InvalidFilter(
+            f"Field {name!r} has no operator {_SPELLINGS.get(op, repr(op))}. It has: {known}, exists ($exists)."
+        )
     encode = _id_operand if name == "id" else fields[name].operand
     try:
         if op not in LISTS:

@@ -26,7 +26,7 @@ from .records import Record
 from .store import as_records
 
 BATCH = 1_000
-_CALM = 64
+CALM = 64
 """So few changes are left to the switch, which holds up writers."""
 _ROUNDS = 50
 _SAMPLE = 50
@@ -49,12 +49,14 @@ class Pace:
 class Copy:
     """Carries records from one generation into another, converting schema and vectors."""
 
-    def __init__(self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder) -> None:
+    def __init__(
+        self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder, store: str
+    ) -> None:
         self._backend = backend
         self._source = source
         self._target = target
         self.embeds = not same_model(source, target)
-        self._embed = embedder.documents(target) if self.embeds else None
+        self._embed = embedder.documents(target, store) if self.embeds else None
         self.copied = 0
         self.caught_up = 0
         self._suspects: list[str] = []
@@ -77,7 +79,7 @@ class Copy:
         settled: list[Change] = []
         for _ in range(_ROUNDS):
             changes = self._backend.changes(self._source, settled, BATCH)
-            if len(changes) <= _CALM:
+            if len(changes) <= CALM:
                 return
             self._apply(changes)
             settled = changes

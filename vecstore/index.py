@@ -66,7 +66,7 @@ def from_dict(data: Mapping[str, Any]) -> IndexOptions:
         raise InvalidArgument(f"Index options are a mapping, not {type(data).__name__}.")
     options = dict(data)
     name = options.pop("kind", None)
-    if name not in _KINDS:
+    if not isinstance(name, str) or name not in _KINDS:
         raise InvalidArgument(f"Unknown index kind {name!r}. Known: {', '.join(_KINDS)}.")
     try:
         return _KINDS[name](**options)

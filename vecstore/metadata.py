@@ -24,8 +24,8 @@ NO_EXTRA = "{}"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 
 
-def check_text(text: object, id_: str) -> str | None:
-    """Return a record's text when it can be stored.
+def check_text(text: object, owner: str) -> str | None:
+    """Return a record's text when it can be stored; a message calls the record ``owner``.
 
     Raises
     ------
@@ -35,23 +35,24 @@ def check_text(text: object, id_: str) -> str | None:
         return None
     reason = reason_against(text, 0, MAX_TEXT_BYTES)
     if reason:
-        raise InvalidMetadata(f"Record {id_!a}: the text {reason}.")
+        raise InvalidMetadata(f"{owner}: the text {reason}.")
     return plain(text)
 
 
 def split(
-    metadata: Mapping[str, Any], fields: Mapping[str, Field], id_: str
+    metadata: Mapping[str, Any], fields: Mapping[str, Field], owner: str
 ) -> tuple[dict[str, Stored | None], dict[str, Any]]:
     """Split metadata into the stored forms of declared fields and the plain JSON values of all other keys.
 
-    A None at the top level means missing: it stays in the result as None, and `dump` leaves it out.
+    A None at the top level means missing: it stays in the result as None, and `dump` leaves it out. A
+    message calls the record ``owner``.
 
     Raises
     ------
     InvalidMetadata
     """
     if not isinstance(metadata, Mapping):
-        raise InvalidMetadata(f"Record {id_!a}: metadata must be a mapping, not {type(metadata).__name__}.")
+        raise InvalidMetadata(f"{owner}: metadata must be a mapping, not {type(metadata).__name__}.")
     declared: dict[str, Stored | None] = {}
     extra: dict[str, Any] = {}
     for key, value in metadata.items():
@@ -62,11 +63,11 @@ def split(
                 extra[_key(key)] = _plain(value, 1)
         except ValueError as error:
             shown = ascii(key[:60]) if isinstance(key, str) else f"of type {type(key).__name__}"
-            raise InvalidMetadata(f"Record {id_!a}: metadata {shown} {error}.") from error
+            raise InvalidMetadata(f"{owner}: metadata {shown} {error}.") from error
     return declared, extra
 
 
-def dump(extra: Mapping[str, Any], id_: str) -> str:
+def dump(extra: Mapping[str, Any], owner: str) -> str:
     """Return undeclared metadata as JSON text.
 
     Raises
@@ -78,15 +79,15 @@ def dump(extra: Mapping[str, Any], id_: str) -> str:
     try:
         text = _encode({key: value for key, value in extra.items() if value is not None})
     except ValueError as error:  # an int of more digits than Python converts
-        raise InvalidMetadata(f"Record {id_!a}: metadata holds a number that JSON text cannot carry.") from error
+        raise InvalidMetadata(f"{owner}: metadata holds a number that JSON text cannot carry.") from error
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
-        raise InvalidMetadata(f"Record {id_!a}: metadata takes more than {MAX_BYTES:,} bytes as JSON.")
+        raise InvalidMetadata(f"{owner}: metadata takes more than {MAX_BYTES:,} bytes as JSON.")
     return text
 
 
-def dump_each(extra: Mapping[str, Any], id_: str) -> dict[str, str | None]:
+def dump_each(extra: Mapping[str, Any], owner: str) -> dict[str, str | None]:
     """Return each undeclared value as JSON text of its own, None staying None; see `dump`."""
-    dump(extra, id_)
+    dump(extra, owner)
     return {key: None if value is None else _encode(value) for key, value in extra.items()}
 
 
@@ -95,12 +96,12 @@ def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
     if not changes:
         return extra
     values = {key: None if text is None else json.loads(text) for key, text in changes.items()}
-    return dump({**json.loads(extra), **values}, id_)
+    return dump({**json.loads(extra), **values}, f"Record {id_!a}")
 
 
 def join(declared: Mapping[str, Stored | None], extra: str, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """Return metadata as the user wrote it: declared fields first, then the rest."""
-    found = {name: fields[name].decode(value) for name, value in declared.items() if value is not None}
+    """Return metadata as the user wrote it: declared fields first, in the schema's order, then the rest."""
+    found = {name: each.decode(value) for name, each in fields.items() if (value := declared.get(name)) is not None}
     if extra != NO_EXTRA:
         found.update(json.loads(extra))
     return found

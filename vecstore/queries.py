@@ -13,7 +13,7 @@ from . import metadata
 from .backend import Found, Include, Search
 from .errors import InvalidArgument, close_matches
 from .filter_binding import bind
-from .filters import Filter
+from .filters import Compare, Filter
 from .records import Hit, Hits
 from .schema import Schema
 
@@ -35,11 +35,7 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         raise InvalidArgument(f"k must be a whole number from 0 to {MAX_K:,}, not {k!r}.")
     if ef is not None and (not _is_whole(ef) or not 1 <= ef <= MAX_EF):
         raise InvalidArgument(f"ef must be a whole number from 1 to {MAX_EF:,}, or None for the calibrated one.")
-    if min_score is not None and (
-        isinstance(min_score, bool)
-        or not isinstance(min_score, int | float | np.number)
-        or not math.isfinite(min_score)
-    ):
+    if min_score is not None and not _is_finite(min_score):
         raise InvalidArgument("min_score must be a finite number.")
     if isinstance(include, str) or not isinstance(include, Collection):
         raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
@@ -59,10 +55,15 @@ def compiled(
     ef: int | None,
     exact: bool,
     include: Include,
+    without: str | None = None,
 ) -> Search:
-    """Return the search that a backend gets, its filter bound to the schema."""
+    """Return the search that a backend gets, its filter bound to the schema, one record excluded where asked."""
     floor = None if min_score is None else float(min_score)
-    return Search(matrix, k, bind(where, schema), floor, ef, exact, include)
+    bound = bind(where, schema)
+    if without is not None:
+        others = ~Compare("id", "eq", without)
+        bound = others if bound is None else bound & others
+    return Search(matrix, k, bound, floor, ef, exact, include)
 
 
 def hits(found: Found, search: Search, schema: Schema) -> Hits:
@@ -83,6 +84,15 @@ def _hit(found: Found, row: int, include: Include, schema: Schema) -> Hit:
         declared = {name: column[row] for name, column in rows.fields.items()}
         values = metadata.join(declared, rows.extras[row], schema.fields)
     return Hit(rows.ids[row], score, schema.metric.distance(score), text, values, vector)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond a double
+        return False
 
 
 def _is_whole(value: object) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from .backend import Backend, Entry, Generation, Superseded
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
-from .errors import BackendUnavailable, InvalidArgument, StoreNotFound
+from .errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreNotFound
 from .generation_copy import Copy, Pace, same_model
 from .schema import Schema
 from .store import find_again
@@ -57,9 +57,13 @@ def rebuild(
         entry = _target(backend, entry, wanted)
         if entry.building is None:
             raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
-        copy = Copy(backend, entry.active, entry.building, embedder)
-        copy.backfill(pace)
-        return _switched(backend, entry, copy, began, keep_previous=keep_previous)
+        copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
+        try:
+            copy.backfill(pace)
+            return _switched(backend, entry, copy, began, keep_previous=keep_previous)
+        except StoreCorrupt:
+            backend.drop(entry.uid, entry.building.id)  # or the next rebuild would go on with the same bad copy
+            raise
 
 
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
@@ -69,7 +73,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         entry = find_again(backend, entry)
         if entry.previous is None:
             raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
-        copy = Copy(backend, entry.active, entry.previous, embedder)
+        copy = Copy(backend, entry.active, entry.previous, embedder, entry.name)
         return _switched(backend, entry, copy, began, keep_previous=True)
 
 

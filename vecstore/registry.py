@@ -42,7 +42,8 @@ def connect(url: str) -> Backend:
     if not isinstance(url, str):
         raise InvalidUrl(f"A database URL is a str such as 'file:./kb', not {type(url).__name__}.")
     scheme, colon, rest = url.partition(":")
-    known = schemes()
+    # Entry points of all installed packages are read only for a scheme that is not ours.
+    known = _BUILT_IN if scheme in _BUILT_IN else schemes()
     if not colon or scheme not in known:
         shown = ascii(scheme[:40]) if colon else "without a scheme"
         hint = close_matches(scheme, known) if colon else " For a directory write 'file:./directory'."
@@ -54,8 +55,8 @@ def connect(url: str) -> Backend:
 def _parameters(query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError as error:
-        raise InvalidUrl("The URL's parameters must look like ?name=value&name=value.") from error
+    except ValueError:  # its message quotes the parameters, a password among them
+        raise InvalidUrl("The URL's parameters must look like ?name=value&name=value.") from None
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import index as index_options
 from .errors import InvalidArgument, close_matches
@@ -55,6 +55,17 @@ class Schema:
     dtype: str = "float32"
     index: IndexOptions = field(default_factory=HNSW)
     fields: Mapping[str, Field] = field(default_factory=dict)
+
+    if TYPE_CHECKING:  # a metric is given by its name, too; what is kept is a Metric
+
+        def __init__(
+            self,
+            dim: int | None = None,
+            metric: Metric | str = Metric.COSINE,
+            dtype: str = "float32",
+            index: IndexOptions = ...,
+            fields: Mapping[str, Field] = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         dim = self.dim

@@ -27,6 +27,7 @@ from .backend import (
     Verification,
 )
 from .batches import as_rows, in_batches
+from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import (
     BackendUnavailable,
@@ -44,8 +45,7 @@ from .errors import (
     VecstoreError,
 )
 from .filter_binding import bind
-from .filter_dict import as_filter
-from .filters import F, Filter
+from .filters import Filter
 from .index import HNSW, IndexOptions, kind
 from .queries import DEFAULT_INCLUDE
 from .records import Hits, Record, check_id, check_ids
@@ -110,6 +110,12 @@ class VectorStore:
     def schema(self) -> Schema:
         """The schema of the active generation when it was last looked up."""
         return self._entry.active.schema
+
+    @property
+    def embedder_config(self) -> Mapping[str, Any] | None:
+        """What is known of the model that filled the store; None where vectors were given."""
+        identity = self._entry.active.identity
+        return None if identity is None else Identity.from_json(identity).config
 
     # -- writing
 
@@ -302,8 +308,7 @@ class VectorStore:
         ------
         RecordNotFound
         """
-        listed, others = [check_id(id)], ~(F.id == id)
-        condition = others if where is None else as_filter(where) & others
+        listed = [check_id(id)]
 
         def stored(generation: Generation) -> NDArray[np.float32]:
             vectors = self._backend.fetch(generation, listed).vectors
@@ -311,7 +316,7 @@ class VectorStore:
                 raise RecordNotFound(f"Store {self.name!r} has no record {id!a}.")
             return vectors.astype(np.float32)
 
-        return self._search(stored, k, condition, min_score, ef, exact, include)[0]
+        return self._search(stored, k, where, min_score, ef, exact, include, without=listed[0])[0]
 
     # -- upkeep
 
@@ -329,7 +334,8 @@ class VectorStore:
         def build(generation: Generation) -> None:
             wanted = generation
             if index is not None and index != generation.schema.index:
-                wanted = replace(generation, schema=generation.schema.with_index(index), ef=None)
+                wanted = self._reread(generation)
+                wanted = replace(wanted, schema=wanted.schema.with_index(index), ef=None)
                 check_index(index, wanted.schema, self._backend)
                 self._backend.amend(wanted)
                 self._entry = replace(self._entry, active=wanted)
@@ -426,35 +432,65 @@ class VectorStore:
         return committed
 
     def _write_batch(self, batch: Sequence[Record], insert: bool, generation: Generation) -> int:  # noqa: FBT001
-        embed = self._embedder.documents(generation) if any(record.vector is None for record in batch) else None
-        return self._backend.write(generation, as_rows(batch, generation.schema, embed), insert=insert)
+        embed = None
+        if any(record.vector is None for record in batch):
+            generation = self._present(generation)
+            embed = self._embedder.documents(generation, self.name)
+        rows = as_rows(batch, generation.schema, embed)
+        if embed and generation.identity is None:
+            generation = self._claimed(generation)
+        return self._backend.write(generation, rows, insert=insert)
+
+    def _present(self, generation: Generation) -> Generation:
+        """Return a generation without a known embedder again: since it was looked up, it may have got one."""
+        if generation.identity is not None or not self._embedder:
+            return generation
+        return self._reread(generation)
+
+    def _reread(self, generation: Generation) -> Generation:
+        entry = find_again(self._backend, self._entry)
+        if entry.active.id != generation.id:
+            raise Superseded
+        self._entry = entry
+        return entry.active
+
+    def _claimed(self, generation: Generation) -> Generation:
+        """Store the identity of the embedder that is the first to write into a store made without one."""
+        claimed = replace(generation, identity=self._embedder.identity(generation, self.name).to_json())
+        self._backend.amend(claimed)
+        self._entry = replace(self._entry, active=claimed)
+        return claimed
 
     def _update_of(self, changes: Mapping[str, Any], generation: Generation) -> Update:
         values = dict(changes)
         for key in ("id", "score", "distance"):
             if key in values:
                 raise InvalidArgument(f"update() cannot set {key!r}.")
-        sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update")
-        vector = self._new_vector(values, text, generation)
-        declared, extra = metadata.split(values, generation.schema.fields, "update")
-        return Update(declared, metadata.dump_each(extra, "update"), vector, sets_text, text)
+        sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update()")
+        if "vector" in values and values["vector"] is None:
+            raise InvalidArgument("A record cannot be without a vector; update() cannot remove it.")
+        vector = values.pop("vector", None)
+        declared, extra = metadata.split(values, generation.schema.fields, "update()")
+        texts = metadata.dump_each(extra, "update()")
+        return Update(declared, texts, self._new_vector(vector, text, generation), sets_text, text)
 
-    def _new_vector(self, values: dict[str, Any], text: str | None, generation: Generation) -> NDArray[Any] | None:
+    def _new_vector(self, vector: Any, text: str | None, generation: Generation) -> NDArray[Any] | None:
         schema = generation.schema
-        if "vector" in values:
-            vector = values.pop("vector")
-            if vector is None:
-                raise InvalidArgument("A record cannot be without a vector; update() cannot remove it.")
+        if vector is not None:
             return as_matrix([vector], schema, ["The new vector"])[0]  # type: ignore[no-any-return]
         if text is None:
             return None
-        embed = self._embedder.documents(generation)
+        generation = self._present(generation)
+        embed = self._embedder.documents(generation, self.name)
         if embed is None:
             raise EmbedderRequired(
                 "The new text needs a new vector, and the store has no embedder. "
                 "Open the store with embedder=…, or set 'vector' too."
             )
-        return as_matrix(list(embed([text])), schema, ["The new text"])[0]  # type: ignore[no-any-return]
+        made = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
+        if generation.identity is None:
+            self._claimed(generation)
+        return made[0]  # type: ignore[no-any-return]
 
     def _pages(self, where: Where, batch_size: int) -> Iterator[Record]:
         after: str | None = None
@@ -481,6 +517,8 @@ class VectorStore:
         ef: int | None,
         exact: bool,  # noqa: FBT001 - handed on from the public methods, where it has a name
         include: Collection[str],
+        *,
+        without: str | None = None,
     ) -> list[Hits]:
         columns: Include = queries.check_arguments(k, min_score, ef, include)
 
@@ -488,8 +526,9 @@ class VectorStore:
             schema = generation.schema
             matrix = asked(generation) if callable(asked) else self._query_matrix(asked, generation)
             search = queries.compiled(
-                matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns
-            )
+                matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
+                without=without,
+            )  # fmt: skip
             if not k or not len(matrix):
                 return [Hits((), exact=True, complete=True) for _ in matrix]
             return [queries.hits(found, search, schema) for found in self._backend.search(generation, search)]
@@ -500,7 +539,8 @@ class VectorStore:
         vectors = list(asked)
         places = [place for place, query in enumerate(asked) if isinstance(query, str)]
         if places:
-            made = self._embedder.queries(generation)([asked[place] for place in places])
+            generation = self._present(generation)
+            made = self._embedder.queries(generation, self.name)([asked[place] for place in places])
             for place, vector in zip(places, made, strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)

@@ -62,6 +62,9 @@ def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
         array = np.asarray(vector)
     except ValueError as error:
         raise InvalidVector(f"{name}: the vector is ragged. A vector is {dim} numbers.") from error
+    except (RuntimeError, TypeError) as error:  # a tensor with gradients, or of a type that numpy does not have
+        kind = type(vector).__name__
+        raise InvalidVector(f"{name}: the vector is a {kind} that numpy cannot read. Give a float array.") from error
     if array.dtype.kind not in "iuf":
         raise InvalidVector(f"{name}: the vector holds {array.dtype.name} values. A vector is {dim} numbers.")
     if array.shape != (dim,):

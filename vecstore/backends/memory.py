@@ -36,7 +36,16 @@ from ..backend import (
     Update,
     Verification,
 )
-from ..errors import ForkedStore, InvalidUrl, RecordExists, StoreExists, StoreLocked, StoreNotFound, close_matches
+from ..errors import (
+    ForkedStore,
+    InvalidArgument,
+    InvalidUrl,
+    RecordExists,
+    StoreExists,
+    StoreLocked,
+    StoreNotFound,
+    close_matches,
+)
 from ..fields import Stored
 from ..filters import Filter, matches
 from ..metric import scores
@@ -101,6 +110,7 @@ class MemoryBackend(Backend):
         self._tables: dict[str, _Table] = {}
         self._builders: set[str] = set()
         self._process = os.getpid()
+        self._closed = False
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str]) -> MemoryBackend:
@@ -114,12 +124,12 @@ class MemoryBackend(Backend):
     # -- catalogue
 
     def names(self) -> list[str]:
-        self._check_process()
+        self._check_usable()
         with self._lock:
             return sorted(entry.name for entry in self._entries.values())
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
-        self._check_process()
+        self._check_usable()
         with self._lock:
             for entry in self._entries.values():
                 if entry.name == name or entry.uid == uid:
@@ -127,7 +137,7 @@ class MemoryBackend(Backend):
             raise StoreNotFound(name or "that was dropped", self.names())
 
     def create(self, name: str, generation: Generation) -> Entry:
-        self._check_process()
+        self._check_usable()
         with self._lock:
             if generation.standby:
                 entry = self.find(name=name)
@@ -312,13 +322,15 @@ class MemoryBackend(Backend):
         return Verification(self.count(generation, None))
 
     def close(self) -> None:
-        """Do nothing; the records live as long as the object."""
+        self._closed = True
 
     # -- parts
 
-    def _check_process(self) -> None:
+    def _check_usable(self) -> None:
         if os.getpid() != self._process:
             raise ForkedStore
+        if self._closed:
+            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
 
     def _entry_of(self, generation: Generation) -> Entry:
         for entry in self._entries.values():
@@ -328,7 +340,7 @@ class MemoryBackend(Backend):
         raise Superseded
 
     def _table(self, generation: Generation) -> _Table:
-        self._check_process()
+        self._check_usable()
         self._entry_of(generation)
         return self._tables[generation.id]
 
