@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Callable
 
 from ...errors import StorageError, UnknownOutcome, Unsupported
-from .connections import Link, reading
+from .connections import Link, abandon, reading
 from .ledger import Ledger
 
 
@@ -48,15 +47,6 @@ def commit(link: Link, before: Ledger, after: Ledger, reopen: Callable[[], Link]
             "or look at the records first."
         ) from error
     return True
-
-
-def abandon(link: Link) -> None:
-    """Roll back what is open and close the connection, whatever state it is in."""
-    with contextlib.suppress(sqlite3.Error):
-        if link.in_transaction:
-            link.execute("ROLLBACK")
-    with contextlib.suppress(sqlite3.Error):
-        link.close()
 
 
 def _token_after_failure(link: Link, after: Ledger, reopen: Callable[[], Link]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sqlite3
@@ -16,6 +17,7 @@ from weakref import WeakSet
 
 from ...errors import StoreCorrupt, Unsupported
 from . import disk
+from .fork_gate import using
 
 FORMAT = 1
 _IDLE = 8
@@ -33,7 +35,6 @@ class Link(sqlite3.Connection):
 
     stamp: tuple[int, Any] | None = None
     """SQLite's data_version, and what the user keeps about it."""
-    origin: tuple[int, int] | None = None
 
     def data_version(self) -> int:
         """Return a number that changes with every commit of another connection."""
@@ -52,10 +53,6 @@ CATALOG = Kind(0x76736361, "catalogue")
 ROWS = Kind(0x76737277, "row file")
 
 
-class NotOurs(StoreCorrupt):
-    """A SQLite database that another application made, or a damaged header."""
-
-
 _links: WeakSet[Link] = WeakSet()
 
 
@@ -69,18 +66,16 @@ def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -
     ------
     StoreCorrupt, Unsupported
     """
-    origin = disk.identity(path)
-    if origin is None:
+    if disk.identity(path) is None:
         raise StoreCorrupt(f"{path} is missing. Restore it from a backup.")
     disk.identity(path.with_name(path.name + "-journal"))
     link = _connect(path, timeout)
-    link.origin = origin
     try:
         for pragma in (*_PRAGMAS, *(_WRITER if writer else _READER)):
             link.execute(f"PRAGMA {pragma}")
         application, version = (int(link.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
         if application != kind.application_id:
-            raise NotOurs(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
+            raise StoreCorrupt(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
         if version != FORMAT:
             hint = "It was written by a newer vecstore: update this one." if version > FORMAT else ""
             raise Unsupported(f"format {version} of {path}", "file", hint)
@@ -95,8 +90,9 @@ def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -
 _HEADER = ("application_id", "user_version")
 
 
-def create_database(path: Path, kind: Kind, timeout: float) -> Link:
-    """Create a database file and return a writer on it, inside the transaction that fills it."""
+@contextmanager
+def created(path: Path, kind: Kind, timeout: float) -> Iterator[Link]:
+    """Create a database file; what the context puts into it is committed at its end."""
     disk.create_empty_file(path)
     link = _connect(path, timeout)
     try:
@@ -105,10 +101,18 @@ def create_database(path: Path, kind: Kind, timeout: float) -> Link:
         link.execute("BEGIN IMMEDIATE")
         link.execute(f"PRAGMA application_id = {kind.application_id}")
         link.execute(f"PRAGMA user_version = {FORMAT}")
-    except BaseException:
+        yield link
+        link.execute("COMMIT")
+    finally:
+        abandon(link)
+
+
+def abandon(link: Link) -> None:
+    """Roll back what is open and close the connection, whatever state it is in."""
+    with contextlib.suppress(sqlite3.Error):
+        rollback(link)
+    with contextlib.suppress(sqlite3.Error):
         link.close()
-        raise
-    return link
 
 
 def _connect(path: Path, timeout: float) -> Link:
@@ -135,8 +139,20 @@ def reading(link: Link) -> Iterator[None]:
     try:
         yield
     finally:
-        if link.in_transaction:
-            link.execute("ROLLBACK")
+        rollback(link)
+
+
+def rollback(link: Link) -> None:
+    """End a transaction where one is open."""
+    if link.in_transaction:
+        link.execute("ROLLBACK")
+
+
+def integrity(link: Link, path: Path) -> list[str]:
+    """Return what SQLite itself finds wrong with a file."""
+    with reading(link):
+        answers = [str(row[0]) for row in link.execute("PRAGMA integrity_check(10)")]
+    return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
 
 
 class Pool:
@@ -153,16 +169,17 @@ class Pool:
     @contextmanager
     def link(self) -> Iterator[Link]:
         """Lend a connection while the context lasts."""
-        link = self._borrow()
-        try:
-            yield link
-        except (sqlite3.Error, StoreCorrupt):
-            link.close()
-            raise
-        except BaseException:
+        with using(self.path):
+            link = self._borrow()
+            try:
+                yield link
+            except (sqlite3.Error, StoreCorrupt):
+                link.close()
+                raise
+            except BaseException:
+                self._give_back(link)
+                raise
             self._give_back(link)
-            raise
-        self._give_back(link)
 
     def close(self) -> None:
         """Close every connection, lent ones when they come back."""

@@ -52,6 +52,12 @@ def create_empty_file(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600))
 
 
+def create_mark(path: Path) -> None:
+    """Create an empty file whose name says something, durably; one that exists is left as it is."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE, 0o600))
+    sync_directory(path.parent)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory that nobody else may read, durably; one that exists is left as it is."""
     try:
@@ -92,9 +98,9 @@ def unlink(path: Path) -> None:
         os.unlink(path)
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory with all that is in it, following no links."""
-    for name in names(path):
+def remove_tree(path: Path, last: str = "") -> None:
+    """Remove a directory with all that is in it, following no links, the file called ``last`` at the end."""
+    for name in sorted(names(path), key=lambda name: name == last):
         child = path / name
         if is_directory(child):
             remove_tree(child)
@@ -141,7 +147,7 @@ def identity(path: Path) -> tuple[int, int] | None:
     """
     try:
         status = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(status.st_mode):
         raise StoreCorrupt(f"{path} is not a regular file. vecstore follows no links inside its directory.")

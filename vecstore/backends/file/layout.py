@@ -87,6 +87,11 @@ class GenerationLayout:
         return self.root / "writer.lock"
 
     @property
+    def dropped(self) -> Path:
+        """Made before the catalogue forgets a generation: what is not marked so is never garbage."""
+        return self.root / "dropped"
+
+    @property
     def segments(self) -> Path:
         """The directory of bulk vectors."""
         return self.root / "seg"

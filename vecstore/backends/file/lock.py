@@ -18,10 +18,13 @@ from pathlib import Path
 
 from ...errors import StoreCorrupt, StoreLocked
 from . import disk
+from .failures import translating
+from .queue import turn
 
 _HOLDER = struct.Struct("<Q")
 _MARK = struct.Struct("<QI")
 _MARK_AT = 16
+_MESSAGE = "{path} is locked: {holder} {purpose}. Try again later."
 
 _held: set[int] = set()
 """Descriptors of this process's locks. A forked child closes its copies, or they would outlive the parent."""
@@ -30,12 +33,14 @@ _held: set[int] = set()
 class Lock:
     """A held lock."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
+        self._path = path
 
     def mark(self) -> int:
         """Return the last commit that was marked, 0 where none can be read."""
-        return _mark(self._descriptor)
+        with translating(self._path):
+            return _mark(self._descriptor)
 
     def set_mark(self, seq: int) -> None:
         """Note a commit that is durable."""
@@ -61,13 +66,18 @@ def locked(path: Path, timeout: float, purpose: str) -> Iterator[Lock]:
     ------
     StoreLocked
     """
-    descriptor = _acquired(path, time.monotonic() + timeout, purpose)
-    try:
-        with contextlib.suppress(OSError):
-            disk.write_at(descriptor, _HOLDER.pack(os.getpid()), 0)
-        yield Lock(descriptor)
-    finally:
-        _release(descriptor)
+    deadline = time.monotonic() + timeout
+    with turn(str(path), deadline) as is_ours:
+        if not is_ours:
+            raise StoreLocked(_MESSAGE.format(path=path, holder="another thread of this process", purpose=purpose))
+        with translating(path):
+            descriptor = _acquired(path, deadline, purpose)
+        try:
+            with contextlib.suppress(OSError):
+                disk.write_at(descriptor, _HOLDER.pack(os.getpid()), 0)
+            yield Lock(descriptor, path)
+        finally:
+            _release(descriptor)
 
 
 def last_mark(path: Path) -> int:
@@ -104,9 +114,9 @@ def _acquired(path: Path, deadline: float, purpose: str) -> int:
         try:
             while not disk.try_lock(descriptor):
                 if time.monotonic() >= deadline:
-                    raise StoreLocked(f"{path} is locked: {_holder(descriptor)} {purpose}. Try again later.")
+                    raise StoreLocked(_MESSAGE.format(path=path, holder=_holder(descriptor), purpose=purpose))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - waiting writers take turns
-                pause = min(pause * 1.5, 0.02)
+                pause = min(pause * 1.5, 0.01)
             if disk.is_at(descriptor, path):
                 return descriptor
         except BaseException:
@@ -117,12 +127,14 @@ def _acquired(path: Path, deadline: float, purpose: str) -> int:
 
 
 def _release(descriptor: int) -> None:
+    # What was written is written, whatever becomes of the lock; the kernel frees it with the descriptor.
     try:
         with contextlib.suppress(OSError):
             disk.unlock(descriptor)
     finally:
         _held.discard(descriptor)
-        disk.close(descriptor)
+        with contextlib.suppress(OSError):
+            disk.close(descriptor)
 
 
 def _holder(descriptor: int) -> str:

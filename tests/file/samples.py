@@ -1,0 +1,190 @@
+"""Stores to test with, below the facade, and what they should hold."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore import Flat, Schema, fields
+from vecstore.backend import Generation, Rows, Search, Update
+from vecstore.backends.file.backend import FileBackend
+from vecstore.filters import ALL, Compare, Filter
+
+DIM = 8
+FIELDS = {"lang": fields.Keyword(), "year": fields.Int(), "tags": fields.Keywords()}
+SCHEMA = Schema(dim=DIM, metric="l2", index=Flat(), fields=FIELDS)
+LANGS = ("en", "de", None)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record as it must come back."""
+
+    version: int
+    text: str | None
+    vector: bytes
+    fields: Mapping[str, Any]
+    extra: str
+
+
+Model = dict[str, Kept]
+
+
+def opened(place: Path, **parameters: str) -> FileBackend:
+    return FileBackend.connect(str(place), parameters)
+
+
+def generation(schema: Schema = SCHEMA, *, standby: bool = False) -> Generation:
+    return Generation(uuid.uuid4().hex, schema, standby=standby)
+
+
+def rows(numbers: Iterable[int], stamp: int, dim: int = DIM) -> Rows:
+    """Return records that depend on their number and a stamp."""
+    listed = list(numbers)
+    vectors = np.random.default_rng([stamp, 1]).standard_normal((len(listed), dim)).astype(np.float32)
+    return Rows(
+        ids=[f"id-{number:05}" for number in listed],
+        vectors=vectors,
+        texts=[None if number % 5 == 0 else f"text {number} stamp {stamp} " + "é" * (number % 50) for number in listed],
+        fields={
+            "lang": [LANGS[number % 3] for number in listed],
+            "year": [stamp if number % 4 else None for number in listed],
+            "tags": [tuple(f"t{tag}" for tag in range(number % 4)) if number % 7 else None for number in listed],
+        },
+        extras=[f'{{"stamp":{stamp},"n":{number}}}' for number in listed],
+    )
+
+
+def model_of(batch: Rows, versions: Sequence[int] | None = None) -> Model:
+    versions = versions or batch.versions or [0] * len(batch)
+    assert batch.vectors is not None
+    assert batch.texts is not None
+    assert batch.fields is not None
+    assert batch.extras is not None
+    return {
+        id_: Kept(
+            versions[place],
+            batch.texts[place],
+            batch.vectors[place].tobytes(),
+            {name: column[place] for name, column in batch.fields.items()},
+            batch.extras[place],
+        )
+        for place, id_ in enumerate(batch.ids)
+    }
+
+
+def contents(backend: FileBackend, where: Generation, limit: int = 100) -> Model:
+    """Read every record, page by page."""
+    found: Model = {}
+    after = None
+    while len(page := backend.page(where, None, after, limit)):
+        assert list(page.ids) == sorted(page.ids)
+        assert not set(page.ids) & set(found)
+        found |= model_of(page)
+        after = page.ids[-1]
+    return found
+
+
+@dataclass
+class Store:
+    """A store with the model of what it holds."""
+
+    place: Path
+    backend: FileBackend
+    active: Generation
+    model: Model = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store:
+        backend = opened(place, **parameters)
+        return cls(place, backend, backend.create("docs", generation(schema)).active)
+
+    def upsert(self, numbers: Iterable[int], stamp: int) -> None:
+        batch = rows(numbers, stamp)
+        assert self.backend.write(self.active, batch, insert=False) == len(batch)
+        self.model |= model_of(batch)
+
+    def delete(self, numbers: Iterable[int]) -> None:
+        ids = [f"id-{number:05}" for number in numbers]
+        assert self.backend.delete(self.active, ids) == len(ids)
+        for id_ in ids:
+            del self.model[id_]
+
+    def set_year(self, where: Filter, year: int) -> None:
+        ids = backend_ids(self.backend, self.active, where)
+        assert self.backend.update(self.active, where, Update({"year": year}, {})) == len(ids)
+        for id_ in ids:
+            kept = self.model[id_]
+            self.model[id_] = replace(kept, fields={**kept.fields, "year": year})
+
+    def check(self) -> None:
+        """Compare everything with a fresh connection's view and with this one's."""
+        fresh = opened(self.place)
+        try:
+            for backend in (fresh, self.backend):
+                assert contents(backend, self.active) == self.model
+                assert backend.count(self.active, None) == len(self.model)
+            assert fresh.verify(self.active).problems == ()
+        finally:
+            fresh.close()
+
+    def files(self) -> list[Path]:
+        """Every file, relative to the place."""
+        return sorted(path.relative_to(self.place) for path in self.place.rglob("*") if path.is_file())
+
+
+def backend_ids(backend: FileBackend, where: Generation, condition: Filter) -> list[str]:
+    return list(backend.page(where, condition, None, 1_000_000).ids)
+
+
+def busy_store(place: Path) -> Store:
+    """Return a store with segments, hot rows, removed rows of both kinds, updates, tombstones and notes."""
+    store = Store.create(place)
+    store.upsert(range(100), 1)
+    store.upsert(range(100, 190), 2)
+    store.upsert(range(95, 105), 3)
+    store.delete([3, 96, 150])
+    store.set_year(Compare("lang", "eq", "de"), 1999)
+    fenced = rows([300, 301, 302], 4)
+    store.backend.write(store.active, fenced, insert=False, fence=[5, 6, 7])
+    store.model |= model_of(fenced, [5, 6, 7])
+    store.backend.delete(store.active, ["id-00300"], [9])
+    del store.model["id-00300"]
+    store.backend.create("docs", generation(standby=True))
+    store.upsert([1, 2, 400], 5)
+    return store
+
+
+QUERIES: NDArray[np.float32] = np.random.default_rng(7).standard_normal((3, DIM)).astype(np.float32)
+
+
+def answers(backend: FileBackend, where: Generation) -> dict[str, Any]:
+    """Ask everything that can be asked, each question by itself."""
+    few = ["id-00001", "id-00003", "id-00100", "id-00302", "absent"]
+    search = Search(QUERIES, 7, include=frozenset({"text", "metadata", "vector"}))
+    return {
+        "names": backend.names,
+        "count": lambda: backend.count(where, None),
+        "search": lambda: found(backend, where, search),
+        "lean search": lambda: found(backend, where, Search(QUERIES[:1], 3)),
+        "filtered": lambda: found(backend, where, replace(search, where=Compare("year", "lt", 3))),
+        "count where": lambda: backend.count(where, Compare("tags", "contains_any", ("t2",))),
+        "contents": lambda: contents(backend, where),
+        "fetch": lambda: model_of(backend.fetch(where, few)),
+        "all": lambda: backend.count(where, ALL),
+        "changes": lambda: [change.id for change in backend.changes(where, (), 100)],
+        "tombstones": lambda: dict(backend.tombstones(where, None, 100)),
+    }
+
+
+def found(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
+    return [
+        sorted(zip(one.scores.tolist(), one.rows.ids, one.rows.texts or one.rows.ids, strict=True))
+        for one in backend.search(where, search)
+    ]

@@ -1,0 +1,150 @@
+"""Damage to every kind of file: an error says so, or nothing is different."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.file.damage_trials import KINDS
+from tests.file.samples import QUERIES, busy_store, contents, opened, rows
+from vecstore.backend import Generation, Search
+from vecstore.backends.file.backend import FileBackend
+from vecstore.errors import StoreCorrupt
+
+HARMLESS = {"catalogue lock", "writer lock"}
+"""What these hold is only compared with what the databases say."""
+
+
+def run(directory: Path, kind: str, seed: int, count: int) -> None:
+    command = [sys.executable, "-m", "tests.file.damage_trials", str(directory), kind, str(seed), str(count)]
+    # A BLAS with threads would have them when the trials fork.
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(trials) == count + 1
+    assert [trial for trial in trials if trial["wrong"]] == []
+    assert not trials[0]["raised"]
+    noticed = sum(bool(trial["raised"]) for trial in trials)
+    # Many hits fall on bytes that mean nothing, unused space of a page above all.
+    assert noticed > 0.1 * count or kind in HARMLESS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_noticed_or_harmless(memory_path: Path, kind: str, seed: int) -> None:
+    run(memory_path, kind, seed, 40)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_at_length(memory_path: Path, kind: str, seed: int) -> None:
+    run(memory_path, kind, seed, 300)
+
+
+LOOKS: dict[str, Callable[[FileBackend, Generation], object]] = {
+    # Unfiltered searches read few rows, and none of them twice.
+    "search": lambda backend, active: backend.search(
+        active, Search(QUERIES, 10_000, include=frozenset({"text", "metadata"}))
+    ),
+    "contents": contents,
+    "tombstones": lambda backend, active: backend.tombstones(active, None, 10),
+    "changes": lambda backend, active: backend.changes(active, (), 10),
+    "write": lambda backend, active: backend.write(active, rows([700], 9), insert=True),
+}
+
+
+@pytest.mark.parametrize(
+    "look,edit",
+    [
+        ("search", "UPDATE rows SET f0 = 'xx' WHERE f0 = 'en'"),
+        ("search", "UPDATE rows SET f2 = 77 WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("search", "UPDATE rows SET version = version + 1 WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("search", "UPDATE rows SET text = 'forged' WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("search", "UPDATE rows SET id = 'forged' WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("search", "DELETE FROM rows WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("search", "DELETE FROM segments WHERE base = (SELECT max(base) FROM segments)"),
+        ("search", "DELETE FROM dead WHERE seq = 1"),
+        ("search", "INSERT INTO dead SELECT 1000000, max(rid) FROM rows"),
+        ("search", "UPDATE dead SET rid = 5 WHERE seq = 1"),
+        ("search", "DELETE FROM hot WHERE rid = (SELECT max(rid) FROM hot)"),
+        ("search", "UPDATE hot SET vector = zeroblob(32) WHERE rid = (SELECT max(rid) FROM hot)"),
+        ("search", "UPDATE hot SET vector = zeroblob(33) WHERE rid = (SELECT max(rid) FROM hot)"),
+        ("search", "UPDATE ledger SET body = replace(body, '\"pruned\": 0', '\"pruned\": 9')"),
+        ("search", "DELETE FROM ledger"),
+        ("contents", "DELETE FROM rows WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("contents", "UPDATE rows SET extra = '{}' WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("contents", "INSERT INTO rows SELECT 999999, id, version, body_crc, vector_crc, f0, f1, f2, head_crc, extra, "
+         "text FROM rows WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("write", "DELETE FROM rows WHERE rid = (SELECT max(rid) FROM rows)"),
+        ("tombstones", "DELETE FROM tombstones"),
+        ("tombstones", "UPDATE tombstones SET version = 1"),
+        ("write", "UPDATE tombstones SET version = 1"),
+        ("changes", "DELETE FROM changes WHERE seq = 1"),
+        ("changes", "UPDATE changes SET id = 'forged' WHERE seq = 1"),
+    ],
+)  # fmt: skip
+def test_forged_rows_are_noticed(tmp_path: Path, look: str, edit: str) -> None:
+    """What random damage seldom hits."""
+    store = busy_store(tmp_path)
+    store.backend.close()
+    link = sqlite3.connect(tmp_path / "g" / store.active.id / "rows.db")
+    assert link.execute(edit).rowcount > 0
+    link.commit()
+    link.close()
+    with pytest.raises(StoreCorrupt):
+        LOOKS[look](opened(tmp_path), store.active)
+    assert not opened(tmp_path).verify(store.active).ok
+
+
+def test_an_older_copy_of_the_rows_is_named(tmp_path: Path) -> None:
+    store = busy_store(tmp_path / "kb")
+    store.backend.close()
+    path = store.place / "g" / store.active.id / "rows.db"
+    shutil.copy(path, tmp_path / "old")
+    backend = opened(store.place)
+    backend.write(store.active, rows([900], 9), insert=True)
+    backend.close()
+    shutil.copy(tmp_path / "old", path)
+    for operation in (
+        lambda: contents(opened(store.place), store.active),
+        lambda: opened(store.place).write(store.active, rows([901], 9), insert=True),
+    ):
+        with pytest.raises(StoreCorrupt, match="older copy of itself"):
+            operation()
+    # What the message advises.
+    path.with_name("writer.lock").unlink()
+    assert contents(opened(store.place), store.active) == store.model
+
+
+def test_a_file_that_turns_older_under_a_reader(tmp_path: Path) -> None:
+    store = busy_store(tmp_path / "kb")
+    path = store.place / "g" / store.active.id / "rows.db"
+    shutil.copy(path, tmp_path / "old")
+    store.upsert([900], 9)
+    store.check()
+    store.backend.close()
+    reader = opened(store.place)
+    assert contents(reader, store.active) == store.model
+    path.write_bytes((tmp_path / "old").read_bytes())
+    with pytest.raises(StoreCorrupt):
+        contents(opened(store.place), store.active)
+
+
+def test_verify_counts_what_it_checked_and_names_the_file(tmp_path: Path) -> None:
+    store = busy_store(tmp_path / "kb")
+    found = store.backend.verify(store.active)
+    assert (found.records, found.problems) == (len(store.model), ())
+    path = next((store.place / "g" / store.active.id / "seg").glob("*.vec"))
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    found = store.backend.verify(store.active)
+    assert not found.ok
+    assert path.name in found.problems[0]

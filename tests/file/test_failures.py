@@ -1,0 +1,292 @@
+"""Calls to the operating system that fail, and what is left then."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.file.failpoint_trials import OPERATIONS
+from tests.file.failpoints import Watch, watching
+from tests.file.samples import Store, busy_store, contents, model_of, opened, rows
+from vecstore.backends.file.connections import Link
+from vecstore.backends.file.ledger import Ledger
+from vecstore.errors import StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
+
+
+def run(directory: Path, operation: str, seed: int, share: float) -> None:
+    command = [sys.executable, "-m", "tests.file.failpoint_trials", str(directory), operation, str(seed), str(share)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in done.stdout.splitlines()]
+    assert trials
+    assert [trial for trial in trials if trial["wrong"]] == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_any_call_may_fail(memory_path: Path, operation: str, seed: int) -> None:
+    run(memory_path, operation, seed, 0.05)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_call_fails_in_every_way(memory_path: Path, operation: str, seed: int) -> None:
+    run(memory_path, operation, seed, 1)
+
+
+def failing_fsync(error: int = errno.EIO, at: int = 0) -> Watch:
+    def act() -> None:
+        raise OSError(error, os.strerror(error))
+
+    return Watch(at, act, only="fsync")
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("reason", [errno.EIO, errno.EINVAL])
+def test_after_a_failed_fsync_nothing_is_acknowledged(tmp_path: Path, at: int, reason: int) -> None:
+    store = busy_store(tmp_path)
+    with watching(failing_fsync(reason, at)), pytest.raises(StorageFailed):
+        store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    # The next fsync would succeed, without the pages that were lost.
+    for numbers in (range(500, 600), range(1)):
+        with pytest.raises(StorageFailed, match="connect"):
+            store.backend.write(store.active, rows(numbers, 9), insert=False)
+    with pytest.raises(StorageFailed, match="connect"):
+        store.backend.delete(store.active, ["id-00007"])
+    assert contents(store.backend, store.active) == store.model
+    assert contents(opened(tmp_path), store.active) == store.model
+    store.backend = opened(tmp_path)
+    store.upsert(range(500, 600), 9)
+    store.check()
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_after_a_failed_fsync_of_a_create(tmp_path: Path, at: int) -> None:
+    backend = opened(tmp_path / "kb")
+    with watching(failing_fsync(at=at)), pytest.raises(StorageFailed):
+        Store.create(tmp_path / "kb").backend.names()
+    assert backend.names() == []
+    with watching(failing_fsync(at=at)), pytest.raises(StorageFailed):
+        busy_store(tmp_path / "other")
+    store = Store.create(tmp_path / "kb")
+    store.upsert(range(3), 1)
+    store.check()
+
+
+def test_a_full_disk_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    store = busy_store(tmp_path)
+    with watching(failing_fsync(errno.ENOSPC)), pytest.raises(StorageFailed, match="space"):
+        store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    assert not list(tmp_path.rglob("*.tmp"))
+    store.upsert(range(500, 600), 9)
+    store.check()
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    store = busy_store(tmp_path)
+
+    class Short(Watch):
+        def wrapped(self, name: str, function: Any) -> Any:
+            if name != "write":
+                return function
+            return lambda descriptor, data: function(descriptor, data[:size])
+
+    with watching(Short()):
+        store.upsert(range(500, 600), 9)
+    store.check()
+
+
+# -- the end of a transaction
+
+
+class Unlucky:
+    """Lets a COMMIT fail, before or after it has happened."""
+
+    def __init__(self, error: BaseException, *, happens: bool) -> None:
+        self._error = error
+        self._happens = happens
+
+    def __call__(self, link: Link, statement: str) -> sqlite3.Cursor:
+        if self._happens:
+            sqlite3.Connection.execute(link, statement)
+        raise self._error
+
+
+def failing_commits(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, happens: bool) -> None:
+    unlucky = Unlucky(error, happens=happens)
+
+    def execute(link: Link, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            return unlucky(link, statement)
+        return sqlite3.Connection.execute(link, statement, *parameters)
+
+    monkeypatch.setattr(Link, "execute", execute, raising=False)
+
+
+def sqlite_error(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("injected")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize("numbers", [range(500, 503), range(500, 600)], ids=["few", "many"])
+def test_a_commit_that_happened_although_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: range
+) -> None:
+    store = busy_store(tmp_path)
+    with monkeypatch.context() as patch:
+        failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
+        store.upsert(numbers, 9)
+    store.check()
+    store.upsert(range(500, 700), 10)
+    store.check()
+
+
+@pytest.mark.parametrize(
+    "code,expected,goes_on",
+    [
+        (sqlite3.SQLITE_BUSY, Timeout, True),
+        (sqlite3.SQLITE_FULL, StorageFailed, True),
+        (sqlite3.SQLITE_IOERR, StorageFailed, False),
+        (sqlite3.SQLITE_IOERR | 4 << 8, StorageFailed, False),
+        (sqlite3.SQLITE_CORRUPT, StoreCorrupt, True),
+    ],
+)
+def test_a_commit_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, code: int, expected: type[Exception], goes_on: bool
+) -> None:
+    store = busy_store(tmp_path)
+    with monkeypatch.context() as patch:
+        failing_commits(patch, sqlite_error(code), happens=False)
+        with pytest.raises(expected):
+            store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    assert contents(store.backend, store.active) == store.model
+    if not goes_on:
+        with pytest.raises(StorageFailed, match="connect"):
+            store.backend.write(store.active, rows([1], 9), insert=False)
+        store.backend = opened(tmp_path)
+    store.upsert(range(500, 600), 10)
+    store.check()
+    # What the failed one left behind is gone.
+    assert len(list((tmp_path / "g" / store.active.id / "seg").iterdir())) == 3
+
+
+@pytest.mark.parametrize("happens", [True, False])
+def test_out_of_memory_in_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
+    store = busy_store(tmp_path)
+    with monkeypatch.context() as patch:
+        failing_commits(patch, MemoryError(), happens=happens)
+        if happens:
+            store.upsert(range(500, 503), 9)
+        else:
+            with pytest.raises(MemoryError):
+                store.backend.write(store.active, rows(range(500, 503), 9), insert=False)
+    store.upsert([501], 10)
+    store.check()
+
+
+@pytest.mark.parametrize("happens", [True, False])
+def test_an_interrupt_in_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
+    store = busy_store(tmp_path)
+    batch = rows(range(500, 600), 9)
+    with monkeypatch.context() as patch:
+        failing_commits(patch, KeyboardInterrupt(), happens=happens)
+        with pytest.raises(KeyboardInterrupt):
+            store.backend.write(store.active, batch, insert=False)
+    if happens:
+        store.model |= model_of(batch)
+    store.check()
+    store.upsert([501], 10)
+    store.check()
+
+
+def test_a_commit_of_which_nothing_can_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = busy_store(tmp_path)
+    store.check()
+    batch = rows(range(500, 600), 9)
+
+    def unreadable(*_args: object) -> None:
+        raise sqlite_error(sqlite3.SQLITE_IOERR)
+
+    with monkeypatch.context() as patch:
+        failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
+        # The state before must be known already: only the look after the commit fails.
+        patch.setattr("vecstore.backends.file.volume.Volume._ledger", lambda volume, _link: volume._snapshot.ledger)
+        known = store.backend._catalog.read()
+        patch.setattr(store.backend._catalog, "read", lambda: known)
+        patch.setattr(Ledger, "read", unreadable)
+        with pytest.raises(UnknownOutcome):
+            store.backend.write(store.active, batch, insert=False)
+    store.model |= model_of(batch)
+    store.backend = opened(tmp_path)
+    store.check()
+
+
+def test_what_has_not_been_committed_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = busy_store(tmp_path)
+
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("a fault in our own code")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vecstore.backends.file.transaction.Transaction.note", broken)
+        with pytest.raises(RuntimeError):
+            store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    store.check()
+    store.upsert([501], 10)
+    store.check()
+
+
+# -- SQLite's own calls
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from tests.file.samples import opened, rows
+from vecstore.errors import VecstoreError
+backend = opened(Path(sys.argv[1]))
+active = backend.find(name="docs").active
+for stamp in (51, 52):
+    try:
+        backend.write(active, rows(range(500, 503), stamp), insert=False)
+        print("acknowledged", flush=True)
+    except VecstoreError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+def can_trace() -> bool:
+    command = ["strace", "-f", "-o", "/dev/null", "true"]
+    return shutil.which("strace") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_trace(), reason="needs strace, which is missing or not allowed here")
+@pytest.mark.parametrize("call", ["fsync", "fdatasync", "pwrite64", "unlink"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 6])
+def test_sqlite_calls_that_fail(memory_path: Path, call: str, number: int) -> None:
+    store = busy_store(memory_path)
+    store.backend.close()
+    fault = f"inject={call}:error=EIO:when={number}"
+    command = ["strace", "-f", "-o", "/dev/null", "-e", fault, sys.executable, "-c", WRITE, str(memory_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split()
+    model = dict(store.model)
+    if first == "acknowledged":
+        model |= model_of(rows(range(500, 503), 51))
+    if second == "acknowledged":
+        assert first in {"acknowledged", "Timeout", "StoreCorrupt"}
+        model |= model_of(rows(range(500, 503), 52))
+    found = contents(opened(memory_path), store.active)
+    assert found == model or "UnknownOutcome" in {first, second}
+    assert opened(memory_path).verify(store.active).ok

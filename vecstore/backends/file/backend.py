@@ -1,0 +1,269 @@
+"""The file backend: catalogue, generations and records of a directory, behind the contract."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from threading import Lock
+
+from ...backend import (
+    Backend,
+    Capabilities,
+    Change,
+    Entry,
+    Found,
+    Generation,
+    IndexState,
+    Progress,
+    Rows,
+    Search,
+    Selection,
+    Stats,
+    Superseded,
+    Update,
+    Verification,
+)
+from ...errors import ForkedStore, InvalidArgument, StorageError, StoreNotFound, Unsupported
+from ...filters import Filter
+from . import answers, lock, writing
+from .catalog_file import CatalogFile
+from .failures import translating
+from .generations import create, drop, switch
+from .inspection import stats, verification
+from .layout import Layout
+from .options import Options, directory, parse
+from .transaction import Transaction
+from .volume import Volume
+
+
+class FileBackend(Backend):
+    """A directory; any number of processes, one write at a time per generation."""
+
+    capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000)
+
+    def __init__(self, layout: Layout, options: Options) -> None:
+        self.capabilities = replace(self.capabilities, read_only=options.read_only)
+        self._layout = layout
+        self._options = options
+        self._catalog = CatalogFile(layout, options)
+        self._volumes: dict[str, Volume] = {}
+        self._lock = Lock()
+        self._process = os.getpid()
+        self._is_open = True
+
+    @classmethod
+    def connect(cls, location: str, options: Mapping[str, str]) -> FileBackend:
+        """Open a directory, which need not exist yet; nothing is written.
+
+        Raises
+        ------
+        InvalidUrl, StoreCorrupt, Unsupported
+        """
+        backend = cls(Layout(directory(location)), parse(options))
+        try:
+            backend._catalog.read()
+        except BaseException:
+            backend.close()
+            raise
+        return backend
+
+    # -- catalogue
+
+    def names(self) -> list[str]:
+        self._check_usable()
+        return self._catalog.read().names()
+
+    def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
+        self._check_usable()
+        catalogue = self._catalog.read()
+        return catalogue.named(name) if name is not None else catalogue.of(uid or "")
+
+    def create(self, name: str, generation: Generation) -> Entry:
+        self._check_writable()
+        if generation.standby:
+            self._catalog.read().named(name)
+        with self._catalog.editing() as edit:
+            return create(self._layout, self._options, edit, name, generation, self._volume)
+
+    def rename(self, uid: str, name: str) -> None:
+        self._check_writable()
+        self._catalog.read().of(uid)
+        with self._catalog.editing() as edit:
+            entry = edit.before.of(uid)
+            edit.before.check_free(name)
+            edit.put(replace(entry, name=name))
+
+    def drop(self, uid: str, generation: str | None = None) -> None:
+        self._check_writable()
+        self._catalog.read().of(uid)
+        with self._catalog.editing() as edit:
+            drop(self._layout, edit, edit.before.of(uid), generation, self._volume)
+        # The drop has happened, whatever cannot be read now.
+        with contextlib.suppress(StorageError):
+            self._forget_volumes()
+
+    def amend(self, generation: Generation) -> None:
+        self._check_writable()
+        self._catalog.read().with_generation(generation)
+        with self._catalog.editing() as edit:
+            edit.put(edit.before.with_generation(generation))
+
+    def builder(self, uid: str) -> AbstractContextManager[None]:
+        return self._building(uid)
+
+    @contextmanager
+    def _building(self, uid: str) -> Iterator[None]:
+        self._check_writable()
+        entry = self.find(uid=uid)
+        with lock.locked(self._layout.builder_lock(uid), 0, f"is rebuilding store {entry.name!r}"):
+            yield
+
+    def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
+        self._check_writable()
+        self._catalog.read().of(uid)
+        with self._catalog.editing() as edit:
+            return switch(edit, edit.before.of(uid), standby, drain, self._volume)
+
+    # -- records
+
+    def write(self, generation: Generation, rows: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
+        with self._writing(generation) as transaction:
+            return writing.write(transaction, rows, fence, insert=insert)
+
+    def update(self, generation: Generation, selection: Selection, update: Update) -> int:
+        with self._writing(generation) as transaction:
+            return writing.update(transaction, selection, update)
+
+    def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
+        with self._writing(generation) as transaction:
+            return writing.delete(transaction, selection, fence)
+
+    def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
+        if settled:
+            with self._writing(generation) as transaction:
+                writing.settle(transaction, settled)
+        with self._reading(generation) as volume:
+            return answers.changes(volume, limit)
+
+    def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
+        with self._reading(generation) as volume:
+            return answers.fetch(volume, ids)
+
+    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+        with self._reading(generation) as volume:
+            return answers.page(volume, where, after, limit)
+
+    def count(self, generation: Generation, where: Filter | None) -> int:
+        with self._reading(generation) as volume:
+            return answers.count(volume, where)
+
+    def search(self, generation: Generation, search: Search) -> list[Found]:
+        with self._reading(generation) as volume:
+            return answers.search(volume, search)
+
+    def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
+        with self._reading(generation) as volume:
+            return answers.tombstones(volume, after, limit)
+
+    # -- upkeep
+
+    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
+        """Do nothing: every search is exact until there is an index."""
+        self._check_writable()
+        self._catalog.read().holding(generation)
+
+    def index_state(self, generation: Generation) -> IndexState:
+        return IndexState("none", rows=self.count(generation, None), indexed=0)
+
+    def stats(self, generation: Generation) -> Stats:
+        with self._reading(generation) as volume:
+            return stats(volume)
+
+    def verify(self, generation: Generation) -> Verification:
+        self._check_usable()
+        self._catalog.read().holding(generation)
+        return verification(self._layout, self._options, generation)
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_open = False
+            volumes, self._volumes = self._volumes, {}
+        if os.getpid() == self._process:
+            self._catalog.close()
+            for volume in volumes.values():
+                volume.close()
+
+    def __del__(self) -> None:
+        # Newer Pythons warn of connections that nobody closed.
+        if hasattr(self, "_is_open"):
+            self.close()
+
+    # -- parts
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._process:
+            raise ForkedStore
+        if not self._is_open:
+            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+
+    def _check_writable(self) -> None:
+        self._check_usable()
+        if self._options.read_only:
+            raise Unsupported("writing", "file", "The Database was opened read-only (mode=ro).")
+
+    def _check_current(self, generation: Generation) -> Entry:
+        try:
+            return self._catalog.read().holding(generation)
+        except Superseded:
+            self._forget_volumes()
+            raise
+
+    def _volume(self, generation: Generation) -> Volume:
+        volume = self._volumes.get(generation.id)
+        if volume is None:
+            with self._lock:
+                volume = self._volumes.get(generation.id)
+                if volume is None:
+                    paths = self._layout.generation(generation.id)
+                    volume = self._volumes[generation.id] = Volume(paths, generation, self._options)
+        return volume
+
+    def _forget_volumes(self) -> None:
+        """Close what belongs to generations that are gone."""
+        present = self._catalog.read().generations()
+        with self._lock:
+            gone = [self._volumes.pop(key) for key in list(self._volumes) if key not in present]
+        for volume in gone:
+            volume.close()
+
+    @contextmanager
+    def _reading(self, generation: Generation) -> Iterator[Volume]:
+        self._check_usable()
+        self._check_current(generation)
+        volume = self._volume(generation)
+        with self._unless_superseded(generation), translating(volume.paths.root):
+            yield volume
+
+    @contextmanager
+    def _writing(self, generation: Generation) -> Iterator[Transaction]:
+        self._check_writable()
+
+        def takes_notes() -> bool:
+            entry = self._check_current(generation)
+            return not generation.standby and entry.standby is not None
+
+        takes_notes()
+        with self._unless_superseded(generation), self._volume(generation).transaction(takes_notes) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _unless_superseded(self, generation: Generation) -> Iterator[None]:
+        """Say `Superseded` where files are missing because the generation was dropped meanwhile."""
+        try:
+            yield
+        except (StorageError, StoreNotFound):
+            self._check_current(generation)
+            raise

@@ -1,0 +1,59 @@
+"""The best rows of several queries so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TIES = 65_536
+"""So many tied rows are kept before ids decide which of them stay."""
+
+
+class Best:
+    """Keeps the ``k`` best rows of each query, and those that tie with the last of them."""
+
+    def __init__(self, queries: int, k: int, ids_of: Callable[[NDArray[np.int64]], Sequence[str]]) -> None:
+        self.k = k
+        self.floors = np.full(queries, -np.inf)
+        """What a row needs to be among the best of each query."""
+        self._ids_of = ids_of
+        self._owners = np.empty(0, np.int64)
+        self._rids = np.empty(0, np.int64)
+        self._scores = np.empty(0, np.float64)
+
+    def offer(self, owners: NDArray[np.int64], rids: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+        """Take in rows: the number of the query, the rid, the score."""
+        owners = np.concatenate((self._owners, owners))
+        rids = np.concatenate((self._rids, rids))
+        scores = np.concatenate((self._scores, scores))
+        order = np.lexsort((-scores, owners))
+        owners, rids, scores = owners[order], rids[order], scores[order]
+        starts = np.searchsorted(owners, np.arange(len(self.floors) + 1))
+        full = np.flatnonzero(np.diff(starts) >= self.k)
+        self.floors[full] = scores[starts[full] + self.k - 1]
+        keep = scores >= self.floors[owners]
+        self._owners, self._rids, self._scores = owners[keep], rids[keep], scores[keep]
+        if len(self._rids) > len(self.floors) * self.k + _TIES:
+            self._break_ties()
+
+    def answers(self) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Return rids and scores for each query, at most ``k``."""
+        self._break_ties()
+        starts = np.searchsorted(self._owners, np.arange(len(self.floors) + 1))
+        return [(self._rids[start:end], self._scores[start:end]) for start, end in pairwise(starts.tolist())]
+
+    def _break_ties(self) -> None:
+        """Leave each query at most ``k`` rows: of those that tie for the last places, the ones of smallest ids."""
+        starts = np.searchsorted(self._owners, np.arange(len(self.floors) + 1))
+        keep = np.ones(len(self._rids), np.bool_)
+        for query in np.flatnonzero(np.diff(starts) > self.k):
+            start, end = int(starts[query]), int(starts[query + 1])
+            tied = start + np.flatnonzero(self._scores[start:end] == self.floors[query])
+            places = self.k - (int(tied[0]) - start)
+            ids = self._ids_of(self._rids[tied])
+            order = sorted(range(len(tied)), key=ids.__getitem__)
+            keep[tied[order[places:]]] = False
+        self._owners, self._rids, self._scores = self._owners[keep], self._rids[keep], self._scores[keep]

@@ -1,0 +1,173 @@
+"""The catalogue: which store has which generations, as data, and as rows of two tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ...backend import Entry, Generation, Superseded
+from ...errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound, Unsupported
+from ...schema import Schema, check_name
+from .layout import checked_id
+from .ledger import Ledger, Total, row_crc
+
+OWNER = "catalog"
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "stores": ("uid", "name", "active", "building", "previous", "crc"),
+        "generations": ("id", "schema", "identity", "ef", "crc"),
+    }
+)
+"""Of the tables; the last column is the checksum of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One state of the catalogue: entries by uid."""
+
+    ledger: Ledger
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def named(self, name: str) -> Entry:
+        """Return the entry of a name.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        for entry in self.entries.values():
+            if entry.name == name:
+                return entry
+        raise StoreNotFound(name, self.names())
+
+    def of(self, uid: str) -> Entry:
+        """Return the entry of a uid.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        try:
+            return self.entries[uid]
+        except KeyError:
+            raise StoreNotFound("that was dropped", self.names()) from None
+
+    def holding(self, generation: Generation) -> Entry:
+        """Return the entry in which a generation has the role that the caller believes it has.
+
+        Raises
+        ------
+        Superseded
+        """
+        for entry in self.entries.values():
+            expected = entry.standby if generation.standby else entry.active
+            if expected is not None and expected.id == generation.id:
+                return entry
+        raise Superseded
+
+    def with_generation(self, generation: Generation) -> Entry:
+        """Return the entry of a generation, whatever its role, with this in its place.
+
+        Raises
+        ------
+        Superseded
+        """
+        for entry in self.entries.values():
+            if entry.active.id == generation.id:
+                return replace(entry, active=replace(generation, standby=False))
+            for role in ("building", "previous"):
+                each = getattr(entry, role)
+                if each is not None and each.id == generation.id:
+                    changes: dict[str, Any] = {role: replace(generation, standby=True)}
+                    return replace(entry, **changes)
+        raise Superseded
+
+    def names(self) -> list[str]:
+        """Return the names of all stores, sorted."""
+        return sorted(entry.name for entry in self.entries.values())
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that is taken.
+
+        Raises
+        ------
+        StoreExists
+        """
+        if name in self.names():
+            raise StoreExists(f"There is a store {name!r} already.")
+
+    def generations(self) -> dict[str, Generation]:
+        """Return every generation by its id."""
+        roles = (role for entry in self.entries.values() for role in (entry.active, entry.building, entry.previous))
+        return {role.id: role for role in roles if role is not None}
+
+
+def fresh_ledger() -> Ledger:
+    """Return the ledger of an empty catalogue."""
+    return Ledger(OWNER, tables={name: Total() for name in COLUMNS})
+
+
+def table_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of both tables."""
+    stores = [
+        (entry.uid, entry.name, entry.active.id, *(each and each.id for each in (entry.building, entry.previous)))
+        for entry in state.entries.values()
+    ]
+    generations = [
+        (
+            each.id,
+            json.dumps(each.schema.to_dict()),
+            None if each.identity is None else json.dumps(dict(each.identity)),
+            each.ef,
+        )
+        for each in state.generations().values()
+    ]
+    tables: dict[str, list[tuple[Any, ...]]] = {"stores": [*stores], "generations": [*generations]}
+    return {name: [(*row, row_crc(row)) for row in table] for name, table in tables.items()}
+
+
+def entries_of(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: Path) -> dict[str, Entry]:
+    """Return the entries that the rows of both tables stand for.
+
+    Raises
+    ------
+    StoreCorrupt, Unsupported
+    """
+    for name, table in rows.items():
+        for row in table:
+            if row_crc(row[:-1]) != row[-1]:
+                raise StoreCorrupt(f"{path}: a row of {name} is damaged. Restore it from a backup.")
+        found = Total()
+        found.add(row[-1] for row in table)
+        if found != ledger.tables[name]:
+            raise StoreCorrupt(f"{path}: rows of {name} are missing or doubled. Restore it from a backup.")
+    try:
+        generations = {row[0]: _generation(row) for row in rows["generations"]}
+        entries = {}
+        for uid, name, active, building, previous, _ in rows["stores"]:
+            entries[checked_id(uid)] = Entry(
+                uid,
+                check_name(name, "Store"),
+                replace(generations[active], standby=False),
+                generations[building] if building else None,
+                generations[previous] if previous else None,
+            )
+    except (InvalidArgument, KeyError) as error:
+        # The bytes are those that were written: whoever wrote them knew more than this version.
+        raise Unsupported("what the catalogue holds", "file", "It was written by a newer vecstore.") from error
+    return entries
+
+
+def _generation(row: tuple[Any, ...]) -> Generation:
+    generation_id, schema, identity, ef, _ = row
+    return Generation(
+        checked_id(generation_id),
+        Schema.from_dict(json.loads(schema)),
+        None if identity is None else json.loads(identity),
+        ef,
+        standby=True,
+    )
