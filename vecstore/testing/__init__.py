@@ -9,8 +9,15 @@ A backend's test file says how an empty place is made, and inherits the suite::
 
     class TestMine(StoreSuite):
         @pytest.fixture(scope="class")
-        def new_place(self, tmp_path_factory):
+        @classmethod
+        def new_place(cls, tmp_path_factory):
             return lambda: MyPlace(tmp_path_factory.mktemp("mine"))
 
-Needs the extra ``testing``.
+``pytest.register_assert_rewrite("vecstore.testing")`` in the ``conftest.py`` lets failures show their
+values. Needs the extra ``testing``.
 """
+
+from .place import Place, Places, RawRecord
+from .suite import StoreSuite
+
+__all__ = ["Place", "Places", "RawRecord", "StoreSuite"]

@@ -128,6 +128,10 @@ def twins(value: str) -> list[str]:
 
 
 def decoys(values: list[str], low: int, high: int) -> list[str]:
-    """Return the twins of all values that a slot keeps and that are no value themselves."""
-    found = dict.fromkeys(twin for value in values for twin in twins(value))
-    return [twin for twin in found if twin not in set(values) and storable(twin, low, high)]
+    """Return twins of the values that a slot keeps and that are no values themselves: all of single characters."""
+    found: dict[str, None] = {}
+    for number, value in enumerate(values):
+        kept = [twin for twin in twins(value) if storable(twin, low, high)]
+        some = kept[number % len(kept) :][: 1 + len(value) % 2]
+        found.update(dict.fromkeys(kept if len(value) == 1 else some))
+    return [twin for twin in found if twin not in set(values)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -56,14 +58,18 @@ class Place(ABC):
 class Places:
     """The fixtures that every part of the suite inherits; a backend's test file gives ``new_place``.
 
+    ``new_place`` is a class-scoped fixture: a function that makes an empty place, another one each time.
+
     Tests that write take ``place`` or ``db``, which are their own. Tests that only read take a store
     that a class-scoped fixture built once in ``library``.
     """
 
-    @pytest.fixture(scope="class")
-    def new_place(self) -> Callable[[], Place]:
-        """Return a function that makes an empty place; each call makes another one."""
-        raise NotImplementedError("the backend's test file gives the fixture new_place")
+    @pytest.fixture
+    def seed(self) -> int:
+        """Return what random tests draw from: ``VECSTORE_SEED``, or a new one that a failing test shows."""
+        seed = int(os.environ.get("VECSTORE_SEED") or secrets.randbelow(2**32))
+        print(f"VECSTORE_SEED={seed}")  # noqa: T201
+        return seed
 
     @pytest.fixture
     def place(self, new_place: Callable[[], Place]) -> Iterator[Place]:
@@ -78,7 +84,8 @@ class Places:
             yield db
 
     @pytest.fixture(scope="class")
-    def library(self, new_place: Callable[[], Place]) -> Iterator[Database]:
+    @classmethod
+    def library(cls, new_place: Callable[[], Place]) -> Iterator[Database]:
         """Return a database for stores that are filled once and then only read."""
         with closing(new_place()) as place, place.connect() as db:
             yield db

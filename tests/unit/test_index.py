@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vecstore import HNSW, Flat, InvalidArgument
+from vecstore.index import IndexOptions, from_dict, kind, to_dict
+
+
+@pytest.mark.parametrize("options", [Flat(), HNSW(), HNSW(2, 4, 1), HNSW(100, 1000, 0.5)], ids=str)
+def test_options_come_back(options: IndexOptions) -> None:
+    assert from_dict(to_dict(options)) == options
+    assert to_dict(options)["kind"] == kind(options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"m": 1}, {"m": 101}, {"m": 16.0}, {"m": True}, {"m": "16"}, {"ef_construction": 3}, {"ef_construction": 1001},
+        {"ef_construction": 31}, {"m": 2, "ef_construction": 3}, {"ef_construction": None}, {"target_recall": 0},
+        {"target_recall": 1.01}, {"target_recall": float("nan")}, {"target_recall": "0.9"}, {"target_recall": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_same_bounds_on_every_backend(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=list(wrong)[-1]):
+        HNSW(**wrong)
+
+
+@pytest.mark.parametrize("data", [{}, {"kind": "ivf"}, {"kind": "flat", "m": 3}, {"kind": ["flat"]}, "flat", None, 3])
+def test_unknown_options_are_refused(data: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        from_dict(data)

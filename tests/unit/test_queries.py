@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vecstore import F, InvalidArgument, InvalidFilter, Schema, fields
+from vecstore.backend import Found, Include, Rows, Search
+from vecstore.queries import check_arguments, compiled, hits
+
+SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
+MATRIX = np.zeros((1, 2), np.float32)
+
+
+def search(k: int = 10, min_score: float | None = None, include: Include = frozenset()) -> Search:
+    return Search(MATRIX, k, min_score=min_score, include=include)
+
+
+def found(ids: Sequence[str], scores: Sequence[float], *, complete: bool = True) -> Found:
+    count = len(ids)
+    rows = Rows(ids, np.ones((count, 2), np.float32), ["text"] * count, {"n": [7] * count}, ['{"x":1}'] * count)
+    return Found(rows, np.array(scores, np.float64), exact=True, complete=complete)
+
+
+def test_hits_are_put_in_order() -> None:
+    ids, scores = ["b", "é", "z", "Z", "a", "e\u0301"], [-1.0, -1.0, 0.0, -1.0, -1.0, -2.0]
+    assert [hit.id for hit in hits(found(ids, scores), search(), SCHEMA)] == ["z", "Z", "a", "b", "é", "e\u0301"]
+    assert [hit.id for hit in hits(found(ids, scores), search(3), SCHEMA)] == ["z", "Z", "a"]
+
+
+def test_min_score_is_inclusive() -> None:
+    answer = found(["a", "b", "c"], [-1.0, -2.0, -3.0])
+    assert [hit.id for hit in hits(answer, search(min_score=-2.0), SCHEMA)] == ["a", "b"]
+
+
+def test_an_answer_of_k_hits_is_complete() -> None:
+    short = found(["a", "b"], [-1.0, -2.0], complete=False)
+    assert not hits(short, search(3), SCHEMA).complete
+    assert hits(short, search(2), SCHEMA).complete
+    assert not hits(short, search(2, min_score=-1.0), SCHEMA).complete
+    assert hits(found([], []), search(), SCHEMA).complete
+
+
+def test_a_hit_carries_what_was_asked_for() -> None:
+    answer = found(["a"], [-1.5])
+    bare = hits(answer, search(), SCHEMA)[0]
+    assert (bare.text, bare.metadata, bare.vector) == (None, None, None)
+    full = hits(answer, search(include=frozenset(("text", "metadata", "vector"))), SCHEMA)[0]
+    assert (full.text, full.metadata, full.score, full.distance) == ("text", {"n": 7, "x": 1}, -1.5, 1.5)
+    assert full.vector is not None
+    assert full.vector.tolist() == [1, 1]
+
+
+def test_a_search_is_compiled_with_its_filter_bound() -> None:
+    options: dict[str, Any] = {"k": 3, "min_score": np.float32(0.5), "ef": None, "exact": False, "include": frozenset()}
+    assert compiled(MATRIX, SCHEMA, where=None, **options).where is None
+    assert compiled(MATRIX, SCHEMA, where={"n": 1}, **options).where == (F.n == 1)
+    assert type(compiled(MATRIX, SCHEMA, where=None, **options).min_score) is float
+    with pytest.raises(InvalidFilter):
+        compiled(MATRIX, SCHEMA, where={}, **options)
+
+
+def test_good_arguments() -> None:
+    for k in (0, 1, 10_000, np.int32(5)):
+        check_arguments(int(k), None, None, ())
+    for score in (0, -1.5, np.float32(0.5), np.int8(-1), 1e308):
+        check_arguments(1, score, 1, ["text"])  # type: ignore[arg-type]
+    assert check_arguments(1, None, 1_000, ["text", "vector", "text"]) == {"text", "vector"}
+
+
+@pytest.mark.parametrize(
+    "wrong, named",
+    [
+        *(((k, None, None, ()), "k must") for k in (-1, 10_001, 2.0, True, "3", None)),
+        *(((1, score, None, ()), "min_score") for score in (True, "0", float("nan"), float("inf"), 10**400, 1j)),
+        *(((1, None, ef, ()), "ef must") for ef in (0, 1_001, 2.5, True, "x")),
+        *(((1, None, None, include), "include") for include in ("text", ["text", "id"], None, 5)),
+    ],
+)
+def test_bad_arguments(wrong: Any, named: str) -> None:
+    with pytest.raises(InvalidArgument, match=named):
+        check_arguments(*wrong)

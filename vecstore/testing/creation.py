@@ -1,0 +1,165 @@
+"""How stores are made, and what they may be called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .. import fields
+from ..database import Database
+from ..errors import (
+    DimensionMismatch,
+    InvalidArgument,
+    SchemaMismatch,
+    StoreExists,
+    Unsupported,
+)
+from ..index import HNSW, Flat
+from ..records import Record
+from ..schema import MAX_DIM, Schema
+from .books import SCHEMA, book, books, by_id, contents
+from .crowd import at_once
+from .place import Place, Places
+from .toy_embedder import ToyEmbedder
+
+GOOD_NAMES = ["a", "z9", "a_b_", "select", "table", "con", "aux", "a" * 48]
+BAD_NAMES: list[Any] = [
+    "", "A", "aB", "1a", "_a", "a-b", "a b", " a", "a ", "a.b", "a/b", "..", "../a", "a\n", "a\0", "a;drop", "a'", 'a"',
+    "é", "ａ", "a٣", "a" * 49, "a\ud800", None, 3, b"a", ["a"],
+]  # fmt: skip
+
+
+class CreateTests(Places):
+    """`Database.create`."""
+
+    def test_a_name_that_exists_is_refused_and_the_store_stays(self, db: Database) -> None:
+        store = db.create("docs", SCHEMA)
+        store.upsert(books(range(3)))
+        with pytest.raises(StoreExists, match="docs"):
+            db.create("docs", SCHEMA)
+        assert contents(db.open("docs")) == by_id(books(range(3)))
+
+    def test_if_exists_open_opens_the_store_with_its_records(self, db: Database) -> None:
+        first = db.create("docs", SCHEMA, if_exists="open")
+        first.upsert(books(range(3)))
+        second = db.create("docs", SCHEMA, if_exists="open")
+        assert contents(second) == by_id(books(range(3)))
+
+    def test_if_exists_open_takes_the_dim_that_is_stored(self, db: Database) -> None:
+        db.create("docs", Schema(dim=4, metric="l2"))
+        assert db.create("docs", Schema(metric="l2"), if_exists="open").schema.dim == 4
+
+    def test_if_exists_open_leaves_the_index_as_it_is(self, db: Database) -> None:
+        db.create("docs", SCHEMA)
+        assert db.create("docs", SCHEMA.with_index(HNSW()), if_exists="open").schema.index == Flat()
+
+    @pytest.mark.parametrize(
+        "other, named",
+        [
+            (Schema(dim=5, metric="l2", fields=SCHEMA.fields), "dim is 4, not 5"),
+            (Schema(dim=4, metric="ip", fields=SCHEMA.fields), "metric is l2, not ip"),
+            (Schema(dim=4, metric="l2", dtype="float16", fields=SCHEMA.fields), "dtype is float32, not float16"),
+            (Schema(dim=4, metric="l2", fields={**SCHEMA.fields, "pages": fields.Int()}), "field pages"),
+            (Schema(dim=4, metric="l2", fields={**SCHEMA.fields, "year": fields.Float()}), "year is int, not float"),
+            (Schema(dim=4, metric="l2"), "field lang is keyword, not not declared"),
+        ],
+    )
+    def test_if_exists_open_refuses_another_schema(self, db: Database, other: Schema, named: str) -> None:
+        db.create("docs", SCHEMA)
+        with pytest.raises(SchemaMismatch, match=named):
+            db.create("docs", other, if_exists="open")
+
+    @pytest.mark.parametrize("word", ["replace", "", None, True])
+    def test_if_exists_knows_two_words(self, db: Database, word: Any) -> None:
+        with pytest.raises(InvalidArgument, match="if_exists"):
+            db.create("docs", SCHEMA, if_exists=word)
+        assert db.names() == []
+
+    @pytest.mark.parametrize("name", GOOD_NAMES)
+    def test_good_names(self, db: Database, name: str) -> None:
+        db.create(name, SCHEMA).upsert([book(1)])
+        assert db.names() == [name]
+        assert db.open(name).count() == 1
+
+    @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+    def test_bad_names_are_refused_everywhere(self, db: Database, name: Any) -> None:
+        db.create("docs", SCHEMA)
+        for call in (
+            lambda: db.create(name, SCHEMA),
+            lambda: db.create(name, SCHEMA, if_exists="open"),
+            lambda: db.open(name),
+            lambda: db.drop(name),
+            lambda: db.rename(name, "fine"),
+            lambda: db.rename("docs", name),
+            lambda: db.rebuild(name),
+            lambda: db.rollback(name),
+            lambda: db.drop_previous(name),
+        ):
+            with pytest.raises(InvalidArgument, match="a name is"):
+                call()
+        assert db.names() == ["docs"]
+
+    @pytest.mark.parametrize("schema", [None, {"dim": 4}, Schema, 4])
+    def test_a_schema_is_a_schema(self, db: Database, schema: Any) -> None:
+        for word in ("error", "open"):
+            with pytest.raises(InvalidArgument, match="schema must be a Schema"):
+                db.create("docs", schema, if_exists=word)
+        assert db.names() == []
+
+    def test_the_dim_comes_from_the_embedder(self, db: Database) -> None:
+        assert db.create("docs", Schema(metric="l2"), embedder=ToyEmbedder(7)).schema.dim == 7
+        assert db.open("docs").schema.dim == 7
+
+    def test_without_dim_and_embedder_there_is_no_store(self, db: Database) -> None:
+        with pytest.raises(InvalidArgument, match="no dim"):
+            db.create("docs", Schema(metric="l2"))
+        assert db.names() == []
+
+    def test_another_dim_than_the_embedder_is_refused(self, db: Database) -> None:
+        with pytest.raises(DimensionMismatch, match="dim=4, the embedder makes 7"):
+            db.create("docs", SCHEMA, embedder=ToyEmbedder(7))
+        assert db.names() == []
+
+    @pytest.mark.parametrize("embedder", ["wordllama", len, (ToyEmbedder(4), ToyEmbedder(4))], ids=str)
+    def test_a_store_is_created_with_one_embedder(self, db: Database, embedder: Any) -> None:
+        with pytest.raises(InvalidArgument, match="embedder"):
+            db.create("docs", SCHEMA, embedder=embedder)
+        assert db.names() == []
+
+    def test_what_the_backend_cannot_do_is_refused_before_anything_is_made(self, db: Database) -> None:
+        able = db.capabilities
+        too_much = [Schema(dim=dim + 1, index=index) for dim, index in
+                    ((able.max_dim, Flat()), (able.max_hnsw_dim, HNSW())) if dim < MAX_DIM]  # fmt: skip
+        too_much += [Schema(dim=2, metric=each) for each in ("cosine", "ip", "l2") if each not in able.metrics]
+        too_much += [Schema(dim=2, dtype=each) for each in ("float32", "float16") if each not in able.dtypes]
+        for schema in too_much:
+            with pytest.raises(Unsupported):
+                db.create("docs", schema)
+        assert db.names() == []
+
+    def test_the_largest_dim(self, db: Database) -> None:
+        dim = db.capabilities.max_dim
+        store = db.create("wide", Schema(dim=dim, metric="l2", index=Flat()))
+        wide = Record("a", [1.0] * dim)
+        store.upsert([wide])
+        assert store.get(["a"]) == [wide]
+        assert store.search(wide.vector, k=1)[0].score == 0  # type: ignore[arg-type]
+
+    def test_of_several_at_once_one_creates(self, place: Place, db: Database) -> None:
+        def create() -> bool:
+            with_own = place.connect() if place.shared else db
+            try:
+                with_own.create("docs", SCHEMA)
+            except StoreExists:
+                return False
+            return True
+
+        assert sum(at_once(*[create] * 4)) == 1
+        assert db.names() == ["docs"]
+
+    def test_of_several_at_once_all_open(self, db: Database) -> None:
+        stores = at_once(*[lambda: db.create("docs", SCHEMA, if_exists="open")] * 4)
+        for number, store in enumerate(stores):
+            store.upsert([book(number)])
+        assert contents(db.open("docs")) == by_id(books(range(4)))

@@ -1,0 +1,187 @@
+"""Rebuilds that are interrupted, killed or disturbed by others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from ..database import Database
+from ..errors import StoreLocked, StoreNotFound
+from ..index import Flat
+from ..records import Record
+from ..store import VectorStore
+from .books import SCHEMA, books, by_id, contents
+from .place import Place, Places
+from .processes import Python
+from .shelf_of_texts import (
+    OLD,
+    PAGE,
+    PAGES,
+    TEXT_SCHEMA,
+    SmallPages,
+    holds_texts,
+    new_model,
+    texts,
+)
+from .toy_embedder import ToyEmbedder
+
+
+class Stop(Exception):
+    """What interrupts a rebuild."""
+
+
+class InterruptedRebuildTests(SmallPages):
+    """A rebuild that broke off goes on where it was."""
+
+    @pytest.fixture
+    def store(self, db: Database) -> VectorStore:
+        """Return a store of texts, three pages of them."""
+        store = db.create("texts", TEXT_SCHEMA, embedder=OLD)
+        store.insert(texts(PAGES))
+        return store
+
+    @staticmethod
+    def interrupted(db: Database, embedder: ToyEmbedder) -> None:
+        """Rebuild no further than the first page."""
+
+        def stop(done: int, total: int) -> None:
+            raise Stop
+
+        with pytest.raises(Stop):
+            db.rebuild("texts", embedder=embedder, on_progress=stop)
+
+    def test_nothing_is_embedded_twice(self, db: Database, store: VectorStore) -> None:
+        first, second = new_model(), new_model()
+        self.interrupted(db, first)
+        assert store.search("text 7", k=1)[0].id == "text-00007"
+        report = db.rebuild("texts", embedder=second)
+        embedded = [text for model in (first, second) for text in model.documents if text.startswith("text ")]
+        assert sorted(embedded) == sorted(record.text for record in texts(PAGES) if record.text)
+        assert 0 < report.copied < PAGES
+        holds_texts(db.open("texts", embedder=second), by_id(texts(PAGES)), second)
+
+    def test_what_was_written_in_between_is_there(self, db: Database, store: VectorStore) -> None:
+        self.interrupted(db, new_model())
+        store.upsert([Record("text-00001", text="changed"), Record("text-00000-new", text="new")])
+        store.update(ids=["text-00002", "text-00090"], set={"year": 1})
+        store.delete(ids=["text-00003", "text-00091"])
+        store.delete(ids=["text-00004"])
+        store.insert([Record("text-00004", text="again")])
+        db.rebuild("texts", embedder=new_model())
+        kept = by_id(texts(PAGES))
+        kept["text-00001"] = Record("text-00001", text="changed")
+        kept["text-00004"] = Record("text-00004", text="again")
+        kept["text-00000-new"] = Record("text-00000-new", text="new")
+        for id_ in ("text-00002", "text-00090"):
+            kept[id_] = replace(kept[id_], metadata={"year": 1})
+        for id_ in ("text-00003", "text-00091"):
+            del kept[id_]
+        holds_texts(db.open("texts", embedder=new_model()), kept, new_model())
+
+    def test_with_other_arguments_it_starts_anew(self, db: Database, store: VectorStore) -> None:
+        self.interrupted(db, new_model())
+        other = ToyEmbedder(5, seed=3, name="third")
+        assert db.rebuild("texts", embedder=other).copied == PAGES
+        holds_texts(db.open("texts", embedder=other), by_id(texts(PAGES)), other)
+
+    def test_another_index_does_not_start_it_anew(self, db: Database, store: VectorStore) -> None:
+        self.interrupted(db, new_model())
+        schema = replace(TEXT_SCHEMA, index=Flat())
+        assert db.rebuild("texts", schema=schema, embedder=new_model()).copied < PAGES
+        assert db.open("texts").schema.index == Flat()
+
+    def test_a_killed_builder_holds_nothing(self, place: Place, db: Database, store: VectorStore) -> None:
+        if not place.processes:
+            pytest.skip("no other process sees this place")
+        program = (
+            "import sys, vecstore\n"
+            "from vecstore import generation_copy\n"
+            "from vecstore.testing.shelf_of_texts import new_model\n"
+            "generation_copy.BATCH = 40\n"
+            "def progress(done, total): print(done, flush=True); sys.stdin.readline()\n"
+            "vecstore.connect(sys.argv[1]).rebuild('texts', embedder=new_model(), on_progress=progress)\n"
+        )
+        with Python("-c", program, place.url) as builder:
+            assert builder.read() == str(PAGE)
+            with pytest.raises(StoreLocked):
+                db.rebuild("texts", embedder=new_model())
+            store.delete(ids=["text-00001"])
+        report = db.rebuild("texts", embedder=new_model())
+        kept = by_id(texts(PAGES))
+        del kept["text-00001"]
+        holds_texts(db.open("texts", embedder=new_model()), kept, new_model())
+        assert report.copied == PAGES - PAGE
+
+    def test_a_dropped_store_takes_what_was_built_with_it(self, db: Database, store: VectorStore) -> None:
+        self.interrupted(db, new_model())
+        db.drop("texts")
+        db.create("texts", TEXT_SCHEMA, embedder=OLD)
+        assert db.rebuild("texts", embedder=new_model()).records == 0
+
+
+class RivalsTests(Places):
+    """What others do to a store while it is rebuilt."""
+
+    @pytest.fixture
+    def store(self, db: Database) -> VectorStore:
+        """Return a store with ten books."""
+        store = db.create("docs", SCHEMA)
+        store.insert(books(range(10)))
+        return store
+
+    @staticmethod
+    def during(db: Database, deed: Callable[[], object]) -> None:
+        """Rebuild, with something happening after the first page."""
+
+        def progress(done: int, total: int) -> None:
+            deed()
+
+        db.rebuild("docs", on_progress=progress)
+
+    def test_a_second_builder_is_refused(self, place: Place, db: Database, store: VectorStore) -> None:
+        refused: list[str] = []
+
+        def rivals() -> None:
+            with ExitStack() as stack:
+                other = stack.enter_context(place.connect()) if place.shared else db
+                for rival in (other.rebuild, other.rollback, other.drop_previous):
+                    with pytest.raises(StoreLocked) as caught:
+                        rival("docs")
+                    refused.append(str(caught.value))
+                    assert caught.value.retryable
+
+        self.during(db, rivals)
+        assert len(refused) == 3
+        assert contents(store) == by_id(books(range(10)))
+        assert db.rebuild("docs").records == 10
+
+    def test_another_store_is_free(self, db: Database, store: VectorStore) -> None:
+        db.create("other", SCHEMA).insert(books(range(3)))
+        self.during(db, lambda: db.rebuild("other"))
+        assert db.open("other").count() == 3
+
+    @pytest.mark.parametrize("again", [False, True], ids=["gone", "created again"])
+    def test_a_dropped_store_ends_the_rebuild(self, db: Database, store: VectorStore, *, again: bool) -> None:
+        def drop() -> None:
+            db.drop("docs")
+            if again:
+                db.create("docs", SCHEMA)
+
+        with pytest.raises(StoreNotFound, match="'docs'"):
+            self.during(db, drop)
+        assert db.names() == (["docs"] if again else [])
+        if again:
+            assert db.open("docs").count() == 0
+            assert db.rebuild("docs").records == 0
+
+    def test_a_renamed_store_is_rebuilt_under_its_new_name(self, db: Database, store: VectorStore) -> None:
+        self.during(db, lambda: db.rename("docs", "renamed"))
+        assert contents(store) == contents(db.open("renamed")) == by_id(books(range(10)))
+
+    def test_a_previous_generation_that_is_not_kept(self, place: Place, db: Database, store: VectorStore) -> None:
+        db.rebuild("docs", keep_previous=False)
+        assert place.backend().find(name="docs").standby is None
+        assert contents(store) == by_id(books(range(10)))

@@ -1,0 +1,76 @@
+"""Names of stores and fields: a small alphabet, checked before anything is touched, and every name in it is free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from .. import fields
+from ..database import Database
+from ..errors import InvalidArgument
+from ..filters import F
+from ..index import Flat
+from ..records import Record
+from ..schema import Schema
+from .corpus import STRINGS
+from .place import Places
+
+SCHEMA = Schema(dim=2, index=Flat())
+VECTOR = [1.0, 0.0]
+NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+
+# Names that mean something to some engine, or that a backend may use itself.
+TELLING_NAMES = (
+    "select", "from", "where", "order", "group", "table", "index", "primary", "null", "not", "or", "and", "in", "is",
+    "values", "limit", "user", "key", "rowid", "oid", "ctid", "xmin", "row", "rows", "record", "records", "name",
+    "names", "seq", "version", "generation", "segment", "place", "offset", "position", "extra", "extras", "metadata",
+    "fields", "payload", "embedding", "distances", "language", "as", "crc", "deleted", "k", "f_0", "v", "a" * 48,
+)  # fmt: skip
+
+
+class NameTests(Places):
+    """What a store and a field may be called."""
+
+    def test_store_names(self, db: Database) -> None:
+        db.create("words", SCHEMA)
+        calls: list[Callable[[str], object]] = [
+            lambda name: db.create(name, SCHEMA),
+            lambda name: db.create(name, SCHEMA, if_exists="open"),
+            db.open,
+            db.drop,
+            lambda name: db.rename(name, "other"),
+            lambda name: db.rename("words", name),
+        ]
+        for name in STRINGS:
+            if not NAME.fullmatch(name):
+                for call in calls:
+                    with pytest.raises(InvalidArgument):
+                        call(name)
+        assert db.names() == ["words"]
+
+    def test_store_names_that_mean_something_elsewhere(self, db: Database) -> None:
+        names = sorted({*TELLING_NAMES, *(value for value in STRINGS if NAME.fullmatch(value))})
+        stores = {name: db.create(name, SCHEMA) for name in names}
+        for name, store in stores.items():
+            store.upsert([Record(name, VECTOR)])
+        assert db.names() == names
+        assert [[record.id for record in db.open(name).scan()] for name in names] == [[name] for name in names]
+
+    def test_field_names(self) -> None:
+        reserved = ["id", "text", "vector", "score", "distance"]
+        for name in [*reserved, *(value for value in STRINGS if not NAME.fullmatch(value))]:
+            with pytest.raises(InvalidArgument):
+                Schema(dim=2, fields={name: fields.Keyword()})
+
+    def test_field_names_that_mean_something_elsewhere(self, db: Database) -> None:
+        names = sorted({*TELLING_NAMES, *(value for value in STRINGS if NAME.fullmatch(value))})
+        store = db.create("telling", Schema(dim=2, fields=dict.fromkeys(names, fields.Keyword())))
+        store.upsert(Record(name, VECTOR, metadata={name: name}) for name in names)
+        store.upsert([Record("every", VECTOR, metadata={name: f"{name}'s" for name in names})])
+        assert store.get(["every"]) == [Record("every", VECTOR, metadata={name: f"{name}'s" for name in names})]
+        for name in names:
+            assert [record.id for record in store.scan(F[name] == name)] == [name]
+            assert store.count(F[name].exists()) == 2
+            assert [hit.id for hit in store.search(VECTOR, where=F[name] == f"{name}'s")] == ["every"]

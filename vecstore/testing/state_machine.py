@@ -1,0 +1,273 @@
+"""Random programs on a store, each step done on ``memory:`` too, which has to say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from .. import connect, fields
+from ..database import Database
+from ..errors import VecstoreError
+from ..filters import ALL, F, Filter
+from ..index import HNSW, Flat, IndexOptions
+from ..metric import Metric
+from ..records import Hits, Record
+from ..schema import Schema
+from ..store import VectorStore
+from .place import Place, Places
+
+EXAMPLES, STEPS = 100, 50
+LONG_EXAMPLES, LONG_STEPS = 1_000, 100
+DIM = 3
+FIELDS: dict[str, fields.Field] = {
+    "lang": fields.Keyword(),
+    "n": fields.Int(),
+    "price": fields.Float(),
+    "tags": fields.Keywords(),
+    "ok": fields.Bool(),
+}
+FEWER = {name: FIELDS[name] for name in ("lang", "n")}
+SHAPES: list[tuple[str, IndexOptions, dict[str, fields.Field]]] = [
+    ("float32", HNSW(), FIELDS),
+    ("float32", Flat(), FEWER),
+    ("float16", Flat(), FIELDS),
+]
+SCHEMAS = [Schema(DIM, metric, dtype, index, declared) for metric in Metric for dtype, index, declared in SHAPES]
+INDEXES: list[IndexOptions | None] = [None, Flat(), HNSW(m=4, ef_construction=16)]
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
+
+ids = st.sampled_from([*(f"id{number}" for number in range(60)), "é", "e\u0301", "ID1", " id1", "😀", "\uffff"])
+vectors = st.lists(st.integers(-3, 3).map(float), min_size=DIM, max_size=DIM)
+texts = st.none() | st.sampled_from(["", "a text", "noch einer", "😀"])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=4,
+)
+values = {
+    "lang": st.none() | st.sampled_from(["en", "de", "", "É"]),
+    "n": st.none() | st.integers(-2, 2) | st.sampled_from([2**53, -(2**53)]),
+    "price": st.none() | st.sampled_from([0.0, -1.5, 2.0, 1e300]),
+    "tags": st.none() | st.lists(st.sampled_from(["a", "b", "a b"]), max_size=3),
+    "ok": st.none() | st.booleans(),
+    "note": json_values,
+}
+metadata = st.fixed_dictionaries({}, optional=values)
+records = st.builds(Record, ids, vectors, texts, metadata)
+batches = st.lists(records, max_size=25, unique_by=lambda record: record.id)
+id_lists = st.lists(ids, max_size=6)
+conditions = st.recursive(
+    st.one_of(
+        st.sampled_from(["en", "de", ""]).map(lambda value: F.lang == value),
+        st.lists(st.sampled_from(["en", "É", "x"]), max_size=2).map(lambda each: F.lang.in_(each)),
+        st.integers(-2, 2).map(lambda value: F.n < value),
+        st.integers(-2, 2).map(lambda value: F.n != value),
+        st.sampled_from(["a", "b"]).map(lambda value: F.tags.contains(value)),
+        st.booleans().map(lambda value: F.ok == value),
+        st.sampled_from([-1.5, 1.0]).map(lambda value: F.price.between(value, 2)),
+        st.sampled_from(list(FIELDS)).map(lambda name: F[name].exists()),
+        id_lists.map(lambda each: F.id.in_(each)),
+    ),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(lambda two: two[0] & two[1]),
+        st.tuples(inner, inner).map(lambda two: two[0] | two[1]),
+        inner.map(lambda one: ~one),
+    ),
+    max_leaves=4,
+)
+wheres = st.none() | conditions
+selections = id_lists.map(lambda each: {"ids": each}) | (st.just(ALL) | conditions).map(lambda each: {"where": each})
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A store on the place under test beside one in memory."""
+
+    examples = 0
+
+    def __init__(self, place: Place, db: Database) -> None:
+        super().__init__()
+        self.place = place
+        self.db = db
+        self.oracle_db = connect("memory:")
+        StoreMachine.examples += 1
+        self.names = [f"{letter}{StoreMachine.examples}" for letter in "ab"]
+        self.store: VectorStore
+        self.oracle: VectorStore
+
+    def both(self, deed: Callable[[Database, VectorStore], Any]) -> Any:
+        """Do the same on both sides; return what both said, a value or the class of an error."""
+        said = []
+        for db, store in ((self.db, self.store), (self.oracle_db, self.oracle)):
+            try:
+                said.append(deed(db, store))
+            except VecstoreError as error:
+                said.append(type(error))
+        assert said[0] == said[1]
+        return said[0]
+
+    @initialize(schema=st.sampled_from(SCHEMAS))
+    def create(self, schema: Schema) -> None:
+        self.store = self.db.create(self.names[0], schema)
+        self.oracle = self.oracle_db.create(self.names[0], schema)
+
+    @rule(batch=batches)
+    def insert(self, batch: list[Record]) -> None:
+        self.both(lambda db, store: store.insert(batch))
+
+    @rule(batch=batches, size=st.sampled_from([None, None, 4]))
+    def upsert(self, batch: list[Record], size: int | None) -> None:
+        self.both(lambda db, store: store.upsert(batch, batch_size=size))
+
+    @rule(selection=selections, changes=metadata, vector=st.none() | vectors, text=st.sampled_from(["keep", None]))
+    def update(self, selection: Any, changes: dict[str, Any], vector: Any, text: str | None) -> None:
+        given = {**changes, **({"vector": vector} if vector else {}), **({"text": None} if text is None else {})}
+        self.both(lambda db, store: store.update(**selection, set=given))
+
+    @rule(selection=selections, keys=st.sets(st.sampled_from([*values, "text"]), min_size=1, max_size=2))
+    def unset(self, selection: Any, keys: set[str]) -> None:
+        self.both(lambda db, store: store.update(**selection, unset=keys))
+
+    @rule(listed=id_lists)
+    def delete(self, listed: list[str]) -> None:
+        self.both(lambda db, store: store.delete(ids=listed))
+
+    @rule(where=conditions, rarely=st.integers(0, 3))
+    def delete_where(self, where: Filter, rarely: int) -> None:
+        self.both(lambda db, store: store.delete(where=where & F.n.in_([rarely, -rarely])))
+
+    @rule(listed=id_lists)
+    def get(self, listed: list[str]) -> None:
+        self.both(lambda db, store: [bits(record) for record in store.get(listed)])
+
+    @rule(where=wheres)
+    def count(self, where: Filter | None) -> None:
+        self.both(lambda db, store: store.count(where))
+
+    @rule(where=wheres, size=st.sampled_from([1, 7, 1_000]))
+    def scan(self, where: Filter | None, size: int) -> None:
+        self.both(lambda db, store: [bits(record) for record in store.scan(where, batch_size=size)])
+
+    @rule(query=vectors, k=st.integers(1, 12), where=wheres, exact=st.booleans(), floor=st.none() | st.floats(-4, 4))
+    def search(self, query: list[float], k: int, where: Filter | None, exact: bool, floor: float | None) -> None:  # noqa: FBT001
+        answers: list[Hits | VecstoreError] = []
+        for store, wanted, least in ((self.store, k, floor), (self.oracle, 10_000, None)):
+            try:
+                answers.append(store.search(query, wanted, where=where, exact=exact, min_score=least))
+            except VecstoreError as error:
+                answers.append(error)
+        found, truth = answers
+        if isinstance(truth, Hits):
+            assert isinstance(found, Hits)
+            check_hits(found, truth, k, floor, self.store.schema, exact=exact)
+        else:
+            assert type(found) is type(truth)
+
+    @rule(id_=ids, k=st.integers(1, 5))
+    def similar_to(self, id_: str, k: int) -> None:
+        self.both(lambda db, store: len(store.similar_to(id_, k)))
+
+    @rule(what=st.sampled_from(["reopen", "rename", "rollback", "reindex"]), index=st.sampled_from(INDEXES))
+    def upkeep(self, what: str, index: IndexOptions | None) -> None:
+        if what == "reindex":
+            self.both(lambda db, store: store.reindex(index))
+        else:
+            {"reopen": self.reopen, "rename": self.rename, "rollback": self.rollback}[what]()
+
+    def reopen(self) -> None:
+        """Go on with another connection."""
+        if self.place.shared:
+            self.db.close()
+            self.db = self.place.connect()
+        self.store = self.db.open(self.names[0])
+
+    def rename(self) -> None:
+        """Give the store its other name."""
+        self.both(lambda db, store: db.rename(*self.names))
+        self.names.reverse()
+
+    @rule(schema=st.sampled_from(SCHEMAS), keep=st.booleans())
+    def rebuild(self, schema: Schema, *, keep: bool) -> None:
+        self.both(lambda db, store: db.rebuild(self.names[0], schema=schema, keep_previous=keep).records)
+        assert self.db.open(self.names[0]).schema == self.oracle_db.open(self.names[0]).schema
+
+    def rollback(self) -> None:
+        """Go back to the generation that was replaced, where one is kept."""
+        self.both(lambda db, store: db.rollback(self.names[0]).records)
+
+    @precondition(lambda self: self.oracle.count() > 20)
+    @rule(schema=st.sampled_from(SCHEMAS))
+    def drop_and_create(self, schema: Schema) -> None:
+        old = self.store
+        for db in (self.db, self.oracle_db):
+            db.drop(self.names[0])
+        self.store, self.oracle = (db.create(self.names[0], schema) for db in (self.db, self.oracle_db))
+        try:
+            old.count()
+        except VecstoreError:
+            return
+        raise AssertionError("a handle of a dropped store still answers")
+
+    def teardown(self) -> None:
+        if hasattr(self, "oracle"):
+            self.both(lambda db, store: [bits(record) for record in store.scan()])
+            assert self.store.verify().ok
+            self.db.drop(self.names[0])
+        if self.place.shared:
+            self.db.close()
+
+
+def bits(record: Record | None) -> object:
+    """Return what has to be the same to the last bit, types included."""
+    if record is None:
+        return None
+    vector = np.asarray(record.vector)
+    return record.id, record.text, repr(dict(record.metadata)), vector.dtype.str, vector.tobytes()
+
+
+def check_hits(found: Hits, truth: Hits, k: int, floor: float | None, schema: Schema, *, exact: bool) -> None:
+    """Compare an answer with all records in their true order; ties within the tolerance may fall either way."""
+    true = {hit.id: hit.score for hit in truth}
+    width = TOLERANCE[schema.dtype] * max([1.0, *(abs(score) for score in true.values())]) * 10
+    sure = [score for score in true.values() if floor is None or score > floor + width]
+    possible = [score for score in true.values() if floor is None or score >= floor - width]
+    assert min(k, len(sure)) <= len(found) <= min(k, len(possible))
+    assert [(hit.score, hit.id) for hit in found] == sorted(
+        ((hit.score, hit.id) for hit in found), key=lambda pair: (-pair[0], pair[1])
+    )
+    assert len({hit.id for hit in found}) == len(found)
+    for hit in found:
+        assert abs(hit.score - true[hit.id]) <= width
+        assert abs(hit.distance - schema.metric.distance(hit.score)) <= width
+        assert floor is None or hit.score >= floor
+    if found.exact or exact:
+        assert found.exact
+        best = sorted(possible, reverse=True)[: len(found)]
+        assert all(abs(hit.score - score) <= width for hit, score in zip(found, best, strict=True))
+
+
+class StateMachineTests(Places):
+    """A hundred random programs of fifty steps; a thousand of a hundred where the profile asks for many examples."""
+
+    def test_random_programs(self, place: Place) -> None:
+        long = settings().max_examples > EXAMPLES
+        shape = settings(
+            max_examples=LONG_EXAMPLES if long else EXAMPLES,
+            stateful_step_count=LONG_STEPS if long else STEPS,
+            suppress_health_check=list(HealthCheck),
+            deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        )
+
+        # A Database for each example: a failing one may leave its own in any state.
+        class Machine(StoreMachine):
+            """A machine that knows where it runs."""
+
+            def __init__(self) -> None:
+                super().__init__(place, place.connect())
+
+        run_state_machine_as_test(Machine, settings=shape)

@@ -1,0 +1,104 @@
+"""All parts of the conformance suite under one name."""
+
+from __future__ import annotations
+
+from . import (
+    catalogue,
+    changes,
+    creation,
+    embedding,
+    fences,
+    filter_equivalence,
+    filter_truth,
+    generations,
+    interruptions,
+    lifetimes,
+    metadata,
+    models,
+    names,
+    ordering,
+    rebuilds,
+    refusals,
+    scans,
+    scores,
+    secrecy,
+    sharing,
+    state_machine,
+    streams,
+    strings,
+    switches,
+    updates,
+    vectors,
+    writes,
+)
+
+
+class StoreSuite:
+    """What a backend's test file inherits; it gives the fixture ``new_place``.
+
+    Each part is a class of its own inside, so that parts may use the same words for their fixtures and
+    tests, and a part can be run alone: ``pytest -k TestUpdate``.
+    """
+
+    TestCatalogue = catalogue.CatalogueTests
+    TestCreate = creation.CreateTests
+    TestOpen = catalogue.OpenTests
+    TestRename = catalogue.RenameTests
+    TestDrop = catalogue.DropTests
+
+    TestString = strings.StringTests
+    TestName = names.NameTests
+    TestVector = vectors.VectorTests
+    TestMetadata = metadata.MetadataTests
+
+    TestFilterTruth = filter_truth.FilterTruthTests
+    TestFilterEquivalence = filter_equivalence.FilterEquivalenceTests
+    TestFilterRefusal = refusals.FilterRefusalTests
+
+    TestScore = scores.ScoreTests
+    TestExactScore = scores.ExactScoreTests
+    TestOrder = ordering.OrderTests
+    TestAnswer = ordering.AnswerTests
+    TestCompleteness = ordering.CompletenessTests
+    TestSecrecy = secrecy.SecrecyTests
+
+    TestWrite = writes.WriteTests
+    TestInsert = writes.InsertTests
+    TestUpsert = writes.UpsertTests
+    TestStream = streams.StreamTests
+
+    TestUpdate = updates.UpdateTests
+    TestDelete = updates.DeleteTests
+
+    TestGet = scans.GetTests
+    TestCount = scans.CountTests
+    TestScan = scans.ScanTests
+    TestScanUnderChange = scans.ScanUnderChangeTests
+
+    TestFencedWrite = fences.FencedWriteTests
+    TestFencedDelete = fences.FencedDeleteTests
+
+    TestChanges = changes.ChangesTests
+    TestStandby = changes.StandbyTests
+    TestSwitch = switches.SwitchTests
+
+    TestRebuild = generations.RebuildTests
+    TestModel = models.ModelTests
+    TestRollback = generations.RollbackTests
+    TestRebuildUnderWrites = rebuilds.RebuildUnderWritesTests
+    TestInterruptedRebuild = interruptions.InterruptedRebuildTests
+    TestRivals = interruptions.RivalsTests
+    TestCarried = rebuilds.CarriedTests
+
+    TestDatabases = sharing.DatabasesTests
+    TestThreads = sharing.ThreadsTests
+    TestProcesses = sharing.ProcessesTests
+
+    TestFork = lifetimes.ForkTests
+    TestClose = lifetimes.CloseTests
+    TestDurable = lifetimes.DurableTests
+
+    TestEmbedding = embedding.EmbeddingTests
+    TestIdentity = embedding.IdentityTests
+
+    TestStateMachine = state_machine.StateMachineTests

@@ -1,0 +1,255 @@
+"""Update and delete: parts of records, and whole ones, by id and by filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ..database import Database
+from ..errors import (
+    DimensionMismatch,
+    EmbedderRequired,
+    InvalidArgument,
+    InvalidFilter,
+    InvalidId,
+    InvalidMetadata,
+    InvalidVector,
+    UnknownField,
+    VecstoreError,
+)
+from ..filters import ALL, F
+from ..metadata import MAX_BYTES
+from ..records import Record
+from ..schema import Schema
+from ..store import VectorStore
+from .books import SCHEMA, book, books, by_id, contents
+from .place import Places
+from .toy_embedder import ToyEmbedder
+
+BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
+    "none": ({}, InvalidArgument),
+    "both": ({"ids": ["book-00001"], "where": F.lang == "en"}, InvalidArgument),
+    "both, no ids": ({"ids": [], "where": ALL}, InvalidArgument),
+    "ids is a str": ({"ids": "book-00001"}, InvalidArgument),
+    "ids is an int": ({"ids": 3}, InvalidArgument),
+    "an id is None": ({"ids": ["book-00001", None]}, InvalidId),
+    "an id is empty": ({"ids": ["book-00001", ""]}, InvalidId),
+    "empty dict": ({"where": {}}, InvalidFilter),
+    "empty condition": ({"where": {"lang": {}}}, InvalidFilter),
+    "empty $or": ({"where": {"$or": []}}, InvalidFilter),
+    "where is a str": ({"where": "lang"}, InvalidFilter),
+    "where is True": ({"where": True}, InvalidFilter),
+    "where None in it": ({"where": F.lang == None}, InvalidFilter),  # noqa: E711
+    "undeclared field": ({"where": F.shelf == 1}, UnknownField),
+    "wrong type": ({"where": F.year == "2001"}, InvalidFilter),
+}
+"""Selections that `update` and `delete` refuse; none of them may ever reach a record."""
+
+
+class Shelf(Places):
+    """A store with ten books."""
+
+    @pytest.fixture
+    def store(self, db: Database) -> VectorStore:
+        """Return a store with ten books."""
+        store = db.create("docs", SCHEMA)
+        store.insert(books(range(10)))
+        return store
+
+
+def changed(number: int, values: Mapping[str, Any]) -> Record:
+    """Return a book with other metadata; None removes a key."""
+    return book(number, metadata=values)
+
+
+class UpdateTests(Shelf):
+    """`VectorStore.update`."""
+
+    def test_set_changes_keys_and_leaves_the_rest(self, store: VectorStore) -> None:
+        new = {"lang": "xx", "year": -5, "tags": [], "price": 7, "note": {"deep": [1, None]}, "shelf": "gone"}
+        assert store.update(ids=["book-00001"], set=new) == 1
+        expected = by_id(books(range(10))) | {"book-00001": changed(1, new)}
+        assert contents(store) == expected
+
+    def test_filters_see_the_change_at_once(self, store: VectorStore) -> None:
+        store.update(ids=["book-00001"], set={"lang": "xx", "year": None})
+        assert [record.id for record in store.scan(F.lang == "xx")] == ["book-00001"]
+        assert [record.id for record in store.scan(F.year.is_missing())] == ["book-00001"]
+        assert store.count(F.lang == "en") == 2
+
+    def test_none_and_unset_remove_a_key(self, store: VectorStore) -> None:
+        assert store.update(ids=["book-00001"], set={"lang": None, "shelf": None}) == 1
+        assert store.update(ids=["book-00002"], unset=["lang", "shelf"]) == 1
+        assert store.update(ids=["book-00003"], unset=["never", "there"]) == 1
+        gone = by_id([changed(1, {"lang": None, "shelf": None}), changed(2, {"lang": None, "shelf": None})])
+        assert contents(store) == by_id(books(range(10))) | gone
+
+    def test_set_and_unset_together(self, store: VectorStore) -> None:
+        store.update(ids=["book-00001"], set={"lang": "xx"}, unset={"year", "shelf"})
+        assert store.get(["book-00001"]) == [changed(1, {"lang": "xx", "year": None, "shelf": None})]
+
+    def test_an_unchanged_record_counts_as_changed(self, store: VectorStore) -> None:
+        assert store.update(where=ALL, set={"note": None}) == 10
+        assert contents(store) == by_id(books(range(10)))
+
+    def test_a_vector_is_replaced_alone(self, store: VectorStore) -> None:
+        store.update(ids=["book-00001"], set={"vector": [50, 50, 50, 50]})
+        old = book(1)
+        assert store.get(["book-00001"]) == [Record(old.id, [50, 50, 50, 50], old.text, old.metadata)]
+        assert store.search([50, 50, 50, 50], k=1)[0].score == 0
+
+    def test_a_text_is_replaced_with_its_vector(self, store: VectorStore) -> None:
+        store.update(ids=["book-00001"], set={"text": "new", "vector": [50, 50, 50, 50]})
+        assert store.get(["book-00001"]) == [Record("book-00001", [50, 50, 50, 50], "new", book(1).metadata)]
+
+    @pytest.mark.parametrize("change", [{"set": {"text": None}}, {"unset": ["text"]}], ids=str)
+    def test_a_text_is_removed_and_the_vector_stays(self, store: VectorStore, change: Any) -> None:
+        store.update(ids=["book-00001"], **change)
+        old = book(1)
+        assert store.get(["book-00001"]) == [Record(old.id, old.vector, None, old.metadata)]
+
+    def test_new_text_without_embedder_is_refused(self, store: VectorStore) -> None:
+        with pytest.raises(EmbedderRequired, match="embedder="):
+            store.update(where=ALL, set={"text": "new", "lang": "xx"})
+        assert contents(store) == by_id(books(range(10)))
+
+    def test_new_text_is_embedded_again(self, db: Database) -> None:
+        embedder = ToyEmbedder()
+        store = db.create("texts", Schema(metric="cosine"), embedder=embedder)
+        store.insert([Record("a", text="red apple"), Record("b", text="green pear"), Record("c", text="blue sky")])
+        assert store.update(ids=["b", "c"], set={"text": "red apple"}) == 2
+        vectors = [np.asarray(record.vector) for record in store.get(["a", "b", "c"]) if record]
+        assert [record.text for record in store.scan()] == ["red apple"] * 3
+        assert (vectors[1] == vectors[2]).all()
+        assert np.allclose(vectors[0], vectors[1], atol=1e-6)
+        assert store.search("red apple", k=3)[2].score > 0.999
+
+    def test_text_with_its_vector_is_not_embedded(self, db: Database) -> None:
+        embedder = ToyEmbedder(4)
+        store = db.create("texts", Schema(metric="l2"), embedder=embedder)
+        store.insert([Record("a", [1, 2, 3, 4], "red apple")])
+        embedder.documents.clear()
+        store.update(ids=["a"], set={"text": "green pear", "vector": [4, 3, 2, 1]})
+        assert store.get(["a"]) == [Record("a", [4, 3, 2, 1], "green pear")]
+        assert embedder.documents == []
+
+    def test_absent_ids_are_not_counted_and_repeated_ones_once(self, store: VectorStore) -> None:
+        assert store.update(ids=["book-00001", "absent", "book-00001", "book-00002"], set={"year": 1}) == 2
+        assert store.update(ids=["absent"], set={"year": 1}) == 0
+        assert store.update(ids=[], set={"year": 1}) == 0
+        assert store.update(ids=iter(["book-00003"]), set={"year": 1}) == 1
+        assert [record.id for record in store.scan(F.year == 1)] == ["book-00001", "book-00002", "book-00003"]
+
+    def test_by_filter_in_both_spellings(self, store: VectorStore) -> None:
+        assert store.update(where=(F.year >= 2005) & (F.lang == "fr"), set={"note": 1}) == 2
+        assert store.update(where={"year": {"$lt": 2002}}, set={"note": 1}) == 2
+        assert store.update(where=F.lang == "no such", set={"note": 1}) == 0
+        noted = [record.id for record in store.scan() if "note" in record.metadata]
+        assert noted == ["book-00000", "book-00001", "book-00005", "book-00008"]
+
+    def test_the_filter_may_name_what_is_changed(self, store: VectorStore) -> None:
+        assert store.update(where=F.year <= 2004, set={"year": 2009}) == 5
+        assert store.count(F.year == 2009) == 6
+        assert store.update(where=F.year.exists(), unset=["year"]) == 10
+        assert store.update(where=F.year.exists(), unset=["year"]) == 0
+
+    def test_everything(self, store: VectorStore) -> None:
+        assert store.update(where=ALL, set={"lang": "xx"}) == 10
+        assert contents(store) == by_id(changed(number, {"lang": "xx"}) for number in range(10))
+
+    @pytest.mark.parametrize("kind", BAD_SELECTIONS)
+    def test_selections_that_are_refused(self, store: VectorStore, kind: str) -> None:
+        selection, error = BAD_SELECTIONS[kind]
+        with pytest.raises(error):
+            store.update(**selection, set={"lang": "xx"})
+        assert contents(store) == by_id(books(range(10)))
+
+    @pytest.mark.parametrize("change", [
+        {}, {"set": {}}, {"set": None}, {"unset": []}, {"set": [("lang", "xx")]}, {"set": "lang"}, {"unset": "lang"},
+        {"set": {"lang": "xx"}, "unset": ["lang"]}, {"set": {"id": "x"}}, {"unset": ["id"]}, {"set": {"score": 1}},
+        {"set": {"distance": 1}}, {"set": {"vector": None}}, {"unset": ["vector"]},
+    ], ids=str)  # fmt: skip
+    def test_changes_that_are_refused(self, store: VectorStore, change: Any) -> None:
+        with pytest.raises(InvalidArgument):
+            store.update(where=ALL, **change)
+        assert contents(store) == by_id(books(range(10)))
+
+    @pytest.mark.parametrize(
+        "change, error",
+        [
+            ({"year": "2024"}, InvalidMetadata),
+            ({"year": True}, InvalidMetadata),
+            ({"year": 2**53 + 1}, InvalidMetadata),
+            ({"tags": "one"}, InvalidMetadata),
+            ({"price": float("nan")}, InvalidMetadata),
+            ({"at": "2024-01-01"}, InvalidMetadata),
+            ({"note": float("inf")}, InvalidMetadata),
+            ({"note": {1: 2}}, InvalidMetadata),
+            ({"note\0": 1}, InvalidMetadata),
+            ({3: 1}, InvalidMetadata),
+            ({"text": 3, "vector": [1, 2, 3, 4]}, InvalidMetadata),
+            ({"text": "\ud800", "vector": [1, 2, 3, 4]}, InvalidMetadata),
+            ({"vector": [1, 2, 3]}, DimensionMismatch),
+            ({"vector": [1, 2, 3, float("nan")]}, InvalidVector),
+            ({"vector": "abcd"}, InvalidVector),
+        ],
+        ids=ascii,
+    )
+    def test_values_that_are_refused(self, store: VectorStore, change: Any, error: type[VecstoreError]) -> None:
+        with pytest.raises(error):
+            store.update(where=ALL, set={"lang": "xx", **change})
+        assert contents(store) == by_id(books(range(10)))
+
+    def test_metadata_that_would_grow_too_large_changes_no_record(self, store: VectorStore) -> None:
+        store.update(ids=["book-00007"], set={"long": "x" * (MAX_BYTES - 200)})
+        before = contents(store)
+        with pytest.raises(InvalidMetadata):
+            store.update(where=ALL, set={"note": "x" * 1_000})
+        assert contents(store) == before
+
+
+class DeleteTests(Shelf):
+    """`VectorStore.delete`."""
+
+    def test_by_ids(self, store: VectorStore) -> None:
+        assert store.delete(ids=["book-00001", "absent", "book-00001", "book-00004"]) == 2
+        assert store.delete(ids=["book-00001"]) == 0
+        assert store.delete(ids=[]) == 0
+        assert store.delete(ids=iter(["book-00002"])) == 1
+        assert contents(store) == by_id(books([0, 3, 5, 6, 7, 8, 9]))
+
+    def test_what_is_removed_is_nowhere(self, store: VectorStore) -> None:
+        store.delete(ids=["book-00003"])
+        assert store.get(["book-00003"]) == [None]
+        assert store.search(book(3).vector, k=10)[0].id != "book-00003"  # type: ignore[arg-type]
+        assert len(store.search(book(3).vector, k=10)) == 9  # type: ignore[arg-type]
+        assert store.count(F.id == "book-00003") == 0
+        assert store.update(ids=["book-00003"], set={"year": 1}) == 0
+
+    def test_by_filter_in_both_spellings(self, store: VectorStore) -> None:
+        assert store.delete(where=F.year >= 2008) == 2
+        assert store.delete(where={"lang": "fr"}) == 2
+        assert store.delete(where=F.lang == "no such") == 0
+        assert contents(store) == by_id(books([0, 1, 3, 4, 6, 7]))
+
+    def test_everything(self, store: VectorStore) -> None:
+        assert store.delete(where=ALL) == 10
+        assert contents(store) == {}
+        assert store.delete(where=ALL) == 0
+        assert store.insert(books(range(3))) == 3
+        assert contents(store) == by_id(books(range(3)))
+
+    @pytest.mark.parametrize("kind", BAD_SELECTIONS)
+    def test_selections_that_are_refused(self, store: VectorStore, kind: str) -> None:
+        selection, error = BAD_SELECTIONS[kind]
+        with pytest.raises(error):
+            store.delete(**selection)
+        assert contents(store) == by_id(books(range(10)))
+
+    def test_written_again_a_record_is_new(self, store: VectorStore) -> None:
+        store.delete(ids=["book-00003"])
+        store.insert([Record("book-00003", [1, 1, 1, 1])])
+        assert store.get(["book-00003"]) == [Record("book-00003", [1, 1, 1, 1])]
