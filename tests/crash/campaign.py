@@ -1,0 +1,240 @@
+"""Many writers killed one after the other on one directory, which must hold what they were told it holds.
+
+``python -m tests.crash.campaign DIRECTORY SEED TRIALS`` runs one; its last line of output is the tally.
+A process of its own, because a test runner has threads, and what a process with threads forks may hang.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import vecstore
+
+from .calls import Call, Effect
+from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
+from .draws import next_call
+from .writer import MESSAGE, Note, forked
+
+_LONGEST = 0.03
+_CHECKED = 10
+"""Every so many trials all stores verify themselves."""
+
+
+@dataclass
+class Tally:
+    """What happened.
+
+    Attributes
+    ----------
+    inside, between : Counter
+        Kills by the kind of call that they cut off or came after.
+    nothing, part, whole, unseen : int
+        What was there of a call that was cut off; ``unseen`` where it would have changed nothing.
+    journals, unfinished : int
+        Kills that left a journal to roll back, and a segment half written.
+    acknowledged : Counter
+        Completed calls by kind.
+    """
+
+    trials: int = 0
+    seconds: float = 0.0
+    inside: Counter[str] = field(default_factory=Counter)
+    between: Counter[str] = field(default_factory=Counter)
+    acknowledged: Counter[str] = field(default_factory=Counter)
+    nothing: int = 0
+    part: int = 0
+    whole: int = 0
+    unseen: int = 0
+    journals: int = 0
+    unfinished: int = 0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """When to kill: some time after the start, or at a fraction of the usual time of one of the calls."""
+
+    call: int | None
+    share: float
+
+    @classmethod
+    def drawn(cls, draw: random.Random) -> Aim:
+        if draw.random() < 0.2:
+            return cls(None, draw.random())
+        # Later rather than sooner: the commit stands at the end of a call.
+        return cls(draw.randrange(3), max(draw.random(), draw.random()))
+
+
+class Durations:
+    """How long calls of each kind take, learned from those that ended and from those that had not yet."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, float] = defaultdict(lambda: 0.003)
+
+    def of(self, kind: str) -> float:
+        return self._known[kind]
+
+    def ended(self, kind: str, seconds: float) -> None:
+        self._known[kind] += 0.3 * (seconds - self._known[kind])
+
+    def lasted(self, kind: str, seconds: float) -> None:
+        self._known[kind] = max(self._known[kind], min(seconds * 1.3, 0.25))
+
+
+class Trial:
+    """One writer, from fork to kill, and the same calls made on the model."""
+
+    def __init__(self, url: str, state: State, seed: str, durations: Durations, tally: Tally) -> None:
+        self.state = state
+        self.cut_off: tuple[Call, Effect] | None = None
+        self.last = "start"
+        self._draw = random.Random(seed)
+        self._durations = durations
+        self._tally = tally
+        self._begun = 0.0
+        self._buffer = b""
+        self._pid, self._ear = forked(url, state, seed)
+
+    def run(self, aim: Aim) -> None:
+        """Listen until the aim is reached, kill, and listen to what was still said."""
+        try:
+            deadline = time.monotonic() + (aim.share * _LONGEST if aim.call is None else 10)
+            number = -1
+            while (left := deadline - time.monotonic()) > 0 and select.select([self._ear], [], [], left)[0]:
+                for note, value in self._heard():
+                    self._follow(note, value)
+                    if note is Note.BEGUN and aim.call is not None and value >= aim.call and number < aim.call:
+                        number = value
+                        deadline = self._begun + 1.1 * aim.share * self._durations.of(self.last)
+        finally:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            heard = self._heard(to_the_end=True)
+            os.close(self._ear)
+        for note, value in heard:
+            self._follow(note, value)
+        if self.cut_off:
+            self._durations.lasted(self.last, time.monotonic() - self._begun)
+
+    def _heard(self, *, to_the_end: bool = False) -> list[tuple[Note, int]]:
+        while data := os.read(self._ear, 1 << 16):
+            self._buffer += data
+            if not to_the_end:
+                break
+        notes = []
+        while len(self._buffer) >= MESSAGE.size:
+            note, value = MESSAGE.unpack_from(self._buffer)
+            if note == Note.FAILED:
+                raise Wrong(f"the writer failed in {self.last}:\n{self._buffer[MESSAGE.size :].decode()}")
+            self._buffer = self._buffer[MESSAGE.size :]
+            notes.append((Note(note), value))
+        if not to_the_end and not data:
+            raise Wrong(f"the writer ended by itself in {self.last}")
+        return notes
+
+    def _follow(self, note: Note, value: int) -> None:
+        now = time.monotonic()
+        if note is Note.BEGUN:
+            call = next_call(self._draw, self.state)
+            self.cut_off = call, call.effect(self.state)
+            self.last, self._begun = call.kind, now
+        elif self.cut_off:
+            self.state = self.cut_off[1].states[-1]
+            self.cut_off = None
+            self._durations.ended(self.last, now - self._begun)
+            self._tally.acknowledged[self.last] += 1
+
+
+def run(directory: str, seed: int, trials: int) -> Tally:
+    """Kill so many writers.
+
+    Raises
+    ------
+    Wrong
+        With the number of the trial.
+    """
+    tally, durations, began = Tally(), Durations(), time.monotonic()
+    state: State = {}
+    for number in range(trials):
+        draw = random.Random(f"{seed}/{number}")
+        # No waiting: a lock that a killed writer left would be an error of the next one.
+        trial = Trial(f"file:{directory}?lock_timeout=0", state, f"{seed}/{number}/calls", durations, tally)
+        try:
+            trial.run(Aim.drawn(draw))
+            state = _checked(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number == trials - 1)
+        except (Wrong, vecstore.VecstoreError) as error:
+            cut = trial.cut_off and trial.cut_off[0]
+            raise Wrong(f"seed {seed}, trial {number}, in {trial.last}, cut off: {cut}") from error
+        tally.trials += 1
+        tally.seconds = time.monotonic() - began
+    _check_leftovers(directory, state)
+    return tally
+
+
+def _check_leftovers(directory: str, state: State) -> None:
+    """Prove that what killed writers left behind goes with the next calls, without anyone asking for it."""
+    with vecstore.connect(f"file:{directory}") as db:
+        for name in state:
+            db.open(name).upsert(as_records(made([0], 1)))
+        db.create("last", SCHEMAS["plain"])
+        db.drop("last")
+        entries = [db._backend.find(name=name) for name in db.names()]
+    named = {each.id for entry in entries for each in (entry.active, entry.standby) if each}
+    found = {path.name for path in Path(directory, "g").iterdir()}
+    unfinished = [path.name for path in Path(directory).rglob("*.tmp")]
+    if named != found or unfinished:
+        raise Wrong(f"killed writers left {len(found - named)} generations and {unfinished}")
+
+
+def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *, whole: bool) -> State:
+    """Return what is there when it is what may be there."""
+    tally.journals += any(Path(directory).rglob("*-journal"))
+    tally.unfinished += any(Path(directory).rglob("*.vec.tmp"))
+    mode = draw.choice(["rw", "rw", "ro"])
+    with vecstore.connect(f"file:{directory}?mode={mode}") as db:
+        found = observed(db)
+        if whole:
+            check_searches(db, found, draw)
+            check_bytes(db)
+    if trial.cut_off is None:
+        tally.between[trial.last] += 1
+        if found != trial.state:
+            raise Wrong(f"acknowledged, but: {difference(trial.state, found)}")
+        return found
+    tally.inside[trial.last] += 1
+    return _matched(found, trial.state, trial.cut_off[1], tally)
+
+
+def _matched(found: State, before: State, effect: Effect, tally: Tally) -> State:
+    if all(each == before for each in effect.states):
+        tally.unseen += found == before
+    elif found == before:
+        tally.nothing += 1
+    elif found == effect.states[-1]:
+        tally.whole += 1
+    else:
+        tally.part += 1
+    if found != before and found not in effect.states:
+        raise Wrong(
+            f"neither before ({difference(before, found)}) nor after ({difference(effect.states[-1], found)}) "
+            "the call that was cut off"
+        )
+    return found
+
+
+def main() -> None:
+    directory, seed, trials = sys.argv[1:]
+    tally = run(directory, int(seed), int(trials))
+    sys.stdout.write(json.dumps(vars(tally)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

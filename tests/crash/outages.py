@@ -1,0 +1,138 @@
+"""The power fails: every moment of a recorded run, with all that may then be on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .fates import UNIFORM, Drawn
+from .scenario import BEGUN
+from .trace import Event, Mark, Sync
+from .volume import Directory, Fate, Image, Volume
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """One state of the disk.
+
+    Attributes
+    ----------
+    position : int
+        How many events had happened.
+    call : int
+        The call in flight, or the last one; -1 before the first.
+    in_flight : bool
+    fate : str
+    image : Image
+    digest : bytes
+        The same for outages that leave the same bytes.
+    """
+
+    position: int
+    call: int
+    in_flight: bool
+    fate: str
+    image: Image
+    digest: bytes
+
+    def __str__(self) -> str:
+        return f"after event {self.position}, {'in' if self.in_flight else 'after'} call {self.call}, {self.fate}"
+
+
+Fates = Callable[[int], Iterable[Fate]]
+"""Gives the fates to look at for the moment after so many events."""
+
+
+def uniform(_position: int) -> Iterable[Fate]:
+    return UNIFORM
+
+
+def with_drawn(seed: int, count: int) -> Fates:
+    """Return the uniform fates and some random ones for each moment."""
+
+    def fates(position: int) -> Iterator[Fate]:
+        yield from UNIFORM
+        for number in range(count):
+            yield Drawn(random.Random(f"{seed}/{position}/{number}"))
+
+    return fates
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recorded run.
+
+    Attributes
+    ----------
+    root : Path
+        The directory that was watched.
+    events : sequence of Event
+    before : Image
+        What was on the disk when it began.
+    """
+
+    root: Path
+    events: Sequence[Event]
+    before: Image
+
+
+def outages(run: Run, fates: Fates, ignored: frozenset[int] = frozenset()) -> Iterator[Outage]:
+    """Let the power fail after each event.
+
+    Parameters
+    ----------
+    run : Run
+    fates : callable
+    ignored : set of int
+        Events that do not happen: an fsync that the program should have forgotten.
+    """
+    volume, call, in_flight = Volume(run.before), -1, False
+    for position, event in enumerate(run.events, 1):
+        if position - 1 in ignored:
+            continue
+        volume.follow(event)
+        if isinstance(event, Mark):
+            word, _, number = event.text.partition(" ")
+            call, in_flight = int(number), word == BEGUN
+        for fate in fates(position):
+            image = volume.image(fate)
+            yield Outage(position, call, in_flight, repr(fate), image, _digest(image))
+
+
+def _digest(image: Image) -> bytes:
+    found = hashlib.blake2b(digest_size=16)
+    for path, data in sorted(image.items()):
+        found.update(f"{path}\0{-1 if data is None else len(data)}\0".encode())
+        found.update(data or b"")
+    return found.digest()
+
+
+def sites(run: Run) -> dict[str, frozenset[int]]:
+    """Return the fsyncs of a run by what they are for.
+
+    That is the kind of file, or the kind of directory with the last change of names that it makes durable.
+    """
+    volume = Volume(run.before)
+    found: dict[str, set[int]] = {}
+    for position, event in enumerate(run.events):
+        if isinstance(event, Sync):
+            found.setdefault(_site(volume, event), set()).add(position)
+        volume.follow(event)
+    return {name: frozenset(positions) for name, positions in sorted(found.items())}
+
+
+def _site(volume: Volume, event: Sync) -> str:
+    path = _ID.sub("ID", event.path) or "."
+    node = volume.node(event.path)
+    if not isinstance(node, Directory):
+        return path if node.pending else f"{path}, unchanged"
+    if not node.pending:
+        return f"{path}/ unchanged"
+    change = [f"{'-' if child is None else '+'}{_ID.sub('ID', name)}" for name, child in node.pending[-1].names]
+    return f"{path}/ {' '.join(change)}"

@@ -1,0 +1,93 @@
+"""The calls that are recorded for the power-failure tests: every kind once, on stores as small as will do.
+
+``python -m tests.crash.scenario NAME DIRECTORY MARKS`` makes them, and notes in the file MARKS when each begins and
+ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import vecstore
+
+from .calls import Call, Create, Delete, Drop, Insert, Read, Rebuild, Rename, Rollback, Selection, Update, Upsert
+from .contents import State, Stored, Wrong, made
+
+BEGUN, DONE = "begun", "done"
+
+
+def life() -> list[Call]:
+    """Return calls on a directory that does not exist."""
+    return [
+        Create("docs", "plain"),
+        Upsert("docs", made(range(3), 1)),
+        Upsert("docs", made(range(2, 72), 2)),
+        Update("docs", Selection(("record-00001", "record-00010")), {"note": "changed", "group": 7}),
+        Update("docs", Selection(group=7), {"text": "a new text"}, _one(3)),
+        Delete("docs", Selection(("record-00000", "record-00020", "record-00071"))),
+        Insert("docs", made(range(100, 103), 4)),
+        Create("side", "half"),
+        Upsert("side", made(range(5), 5)),
+        Upsert("docs", made(range(60, 200), 6), batch_size=70),
+        Rename("side", "aside"),
+        Rebuild("docs", "half"),
+        Upsert("docs", made(range(1, 4), 7)),
+        Rollback("docs"),
+        Delete("docs", Selection(group=2)),
+        Rebuild("docs", "tagged", keep_previous=False),
+        Upsert("docs", made(range(4), 8)),
+        Drop("aside"),
+        Upsert("docs", made(range(3, 6), 9)),
+    ]
+
+
+CUT_OFF = 2
+"""The call of `life`, a bulk upsert, in whose commit the power failed before `recovery` begins."""
+
+
+def recovery() -> list[Call]:
+    """Return calls on a directory with a journal to roll back and a segment that no commit names."""
+    return [
+        Read("docs", 2),
+        Upsert("docs", made(range(2), 10)),
+        Upsert("docs", made(range(70), 11)),
+        Create("side", "plain"),
+        Drop("side"),
+    ]
+
+
+def histories(name: str) -> list[list[State]]:
+    """Return, for each call of a scenario, the state before it and those that it leads through."""
+    found: list[list[State]] = []
+    state: State = {} if name == "life" else histories("life")[CUT_OFF][0]
+    for call in SCENARIOS[name]():
+        found.append([state, *call.effect(state).states])
+        state = found[-1][-1]
+    return found
+
+
+def _one(stamp: int) -> Stored:
+    return next(iter(made([0], stamp).values()))
+
+
+SCENARIOS: Mapping[str, Callable[[], list[Call]]] = MappingProxyType({"life": life, "recovery": recovery})
+
+
+def main() -> None:
+    name, directory, marks = sys.argv[1:]
+    mark = os.open(marks, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with vecstore.connect(f"file:{directory}") as db:
+        for number, (call, history) in enumerate(zip(SCENARIOS[name](), histories(name), strict=True)):
+            expected = call.effect(history[0]).result
+            os.write(mark, f"{BEGUN} {number}".encode())
+            result = call.perform(db)
+            os.write(mark, f"{DONE} {number}".encode())
+            if result != expected:
+                raise Wrong(f"{call} returned {result}, not {expected}")
+
+
+if __name__ == "__main__":
+    main()

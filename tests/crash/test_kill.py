@@ -1,0 +1,63 @@
+"""Writers are killed at any moment; what they acknowledged is there, and of the call they were in all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sources import ROOT
+
+KINDS = 14
+"""The kinds of call that `draws.next_call` draws."""
+
+Note = Callable[[str], None]
+
+
+def campaign(memory: Path, seed: int, trials: int) -> dict[str, Any]:
+    """Run one, and return its tally."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash.campaign", memory / f"kb-{trials}", str(seed), str(trials)],
+        # Forks of a process with threads may hang.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"VECSTORE_SEED={seed}, {trials} trials\n{done.stderr[-6_000:]}"
+    tally: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return tally
+
+
+def check(tally: dict[str, Any], trials: int, note: Note) -> None:
+    """A campaign proves something only where kills have cut calls off, of every kind and at any stage."""
+    inside = sum(tally["inside"].values())
+    note(
+        f"kill -9: {trials} kills in {tally['seconds']:.0f} s, {inside} inside calls ({tally['journals']} left a "
+        f"journal, {tally['unfinished']} half a segment); of the call there was nothing {tally['nothing']} times, "
+        f"all {tally['whole']}, some batches {tally['part']}, no difference {tally['unseen']}; inside: "
+        + ", ".join(f"{kind} {count}" for kind, count in sorted(tally["inside"].items())),
+    )
+    assert tally["trials"] == trials
+    assert inside >= trials / 2
+    assert tally["nothing"] >= trials / 10
+    assert tally["whole"] >= trials / 100
+    assert tally["journals"] >= trials / 20
+    assert len(tally["inside"]) >= KINDS - 4
+    assert len(tally["acknowledged"]) >= KINDS - 2
+
+
+def test_kill(memory: Path, seed: int, note: Note) -> None:
+    check(campaign(memory, seed, 300), 300, note)
+
+
+@pytest.mark.long
+def test_many_kills(memory: Path, seed: int, note: Note) -> None:
+    check(campaign(memory, seed, 10_000), 10_000, note)

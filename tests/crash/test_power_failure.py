@@ -1,0 +1,130 @@
+"""The power fails at any moment: from a recorded run, every state that the disk may then have is opened.
+
+What was acknowledged is there, bit by bit; of the call in flight there is nothing or a whole commit; and each fsync
+of the run is needed for that.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+import pytest
+
+from .fates import KEPT
+from .outages import Outage, Run, outages, sites, uniform, with_drawn
+from .scenario import histories
+from .survivors import Survivors
+from .trace import Mark
+from .volume import Volume
+
+_UNNAMED = "what it protects has a name that nobody looks for until it is whole, synced and renamed"
+_AGAIN = "the commit that first needs this name syncs the same directory once more, when its journal is created"
+NEEDLESS: Mapping[str, str] = MappingProxyType(
+    {
+        "kb/ +catalog.db.tmp-journal": _UNNAMED,
+        "kb/ -catalog.db.tmp-journal": _UNNAMED,
+        "kb/catalog.db.tmp-journal": _UNNAMED,
+        "kb/ -catalog.db.tmp +catalog.db": _AGAIN,
+        "kb/ +g": _AGAIN,
+        "kb/g/ID/ +seg": _AGAIN,
+        "kb/g/ID/ +idx": _AGAIN,
+        "kb/g/ID/ +writer.lock": "a lock that is missing is made by the next writer",
+        "kb/g/ID/ +dropped": "without the mark files stay that no store names: room is lost, nothing else",
+    }
+)
+"""Fsyncs that could be left out, with the reason."""
+
+Context = tuple[bytes, int, bool]
+Note = Callable[[str], None]
+
+
+def context(outage: Outage) -> Context:
+    return outage.digest, outage.call, outage.in_flight
+
+
+def chosen(found: Iterable[Outage], seed: int, share: float) -> Iterable[Outage]:
+    """Choose by contents, so that the same contents are looked at in every context or not at all."""
+    for outage in found:
+        if random.Random(f"{seed}/{outage.digest.hex()}").random() < share:
+            yield outage
+
+
+def check(run: Run, survivors: Survivors, seed: int, drawn: int, share: float, note: Note) -> int:
+    """Open what is chosen of the uniform and the drawn outages; return how many differ."""
+    before = survivors.distinct
+    looked_at = chosen(outages(run, with_drawn(seed, drawn)), seed, share)
+    problems = [problem for outage in looked_at if (problem := survivors.problem(outage))]
+    distinct = survivors.distinct - before
+    note(f"power failure: {distinct} distinct states of the disk, {len(problems)} bad ones")
+    assert not problems, f"VECSTORE_SEED={seed}: {len(problems)} bad states\n" + "\n".join(problems[:10])
+    return distinct
+
+
+@pytest.mark.parametrize("name", ["life", "recovery"])
+def test_the_model_follows_the_run(request: pytest.FixtureRequest, name: str) -> None:
+    """Without a power failure the model has the very files that the run left."""
+    run: Run = request.getfixturevalue(name)
+    volume = Volume(run.before)
+    for event in run.events:
+        volume.follow(event)
+    image = volume.image(KEPT)
+    assert sorted(image) == sorted(path.relative_to(run.root).as_posix() for path in run.root.rglob("*"))
+    assert [path for path, data in image.items() if data is not None and (run.root / path).read_bytes() != data] == []
+    assert sum(isinstance(event, Mark) for event in run.events) == 2 * len(histories(name))
+
+
+def test_power_failures(life: Run, survivors: Survivors, seed: int, note: Note) -> None:
+    assert check(life, survivors, seed, 1, 0.15, note) >= 500
+
+
+def test_power_failures_of_a_recovery(recovery: Run, twice_survivors: Survivors, seed: int, note: Note) -> None:
+    assert check(recovery, twice_survivors, seed, 1, 0.14, note) >= 50
+
+
+@pytest.mark.long
+def test_many_power_failures(life: Run, survivors: Survivors, seed: int, note: Note) -> None:
+    assert check(life, survivors, seed, 4, 1, note) >= 2_000
+
+
+@pytest.mark.long
+def test_many_power_failures_of_a_recovery(recovery: Run, twice_survivors: Survivors, seed: int, note: Note) -> None:
+    assert check(recovery, twice_survivors, seed, 4, 1, note) >= 500
+
+
+@pytest.fixture(scope="module")
+def unharmed(life: Run) -> frozenset[Context]:
+    """All that may happen with every fsync in place."""
+    return frozenset(map(context, outages(life, uniform)))
+
+
+def harm(life: Run, survivors: Survivors, unharmed: frozenset[Context], forgotten: frozenset[int]) -> str | None:
+    """Return a problem that there is only without some fsyncs."""
+    for outage in outages(life, uniform, forgotten):
+        is_new = outage.position > min(forgotten) and context(outage) not in unharmed
+        if is_new and (problem := survivors.problem(outage)):
+            return problem
+    return None
+
+
+def test_every_fsync_is_needed(life: Run, survivors: Survivors, unharmed: frozenset[Context], note: Note) -> None:
+    found = sites(life)
+    assert NEEDLESS.keys() <= found.keys(), "the table of needless fsyncs names some that are not there"
+    harmless = []
+    for site, positions in found.items():
+        if site not in NEEDLESS:
+            problem = harm(life, survivors, unharmed, positions)
+            shown = (problem or "no harm").splitlines()[0][:160]
+            note(f"without {len(positions):3} × {site}: {shown}")
+            if problem is None:
+                harmless.append(site)
+    assert harmless == [], "these fsyncs can be left out without harm, or the scenario does not show it"
+    summary = f"{len(found)} kinds of fsync, {len(found) - len(NEEDLESS)} shown to be needed, {len(NEEDLESS)} needless"
+    note(f"power failure: {summary}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("site", NEEDLESS)
+def test_needless_fsyncs_are_needless(life: Run, survivors: Survivors, unharmed: frozenset[Context], site: str) -> None:
+    assert harm(life, survivors, unharmed, sites(life)[site]) is None
