@@ -75,7 +75,7 @@ class Documents:
                 self.counts[source] = number
                 values = {"folder": self.folder, "source": source, "heading": passage.heading or None}
                 record = Record(f"{source}#{number}", text=passage.text, metadata={**values, "line": passage.line})
-                yield Item(record, f"{source}, line {passage.line}", position)
+                yield Item(record, f"{source}, line {passage.line}", position, passage=True)
             if not self.counts[source]:
                 yield Skipped(source, "empty")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ..errors import PartialWrite, StorageError, UnknownOutcome, VecstoreError
+from ..errors import EmbedderMismatch, EmbedderRequired, PartialWrite, StorageError, UnknownOutcome, VecstoreError
 
 NEGATIVE = 1
 USAGE = 2
@@ -19,22 +19,26 @@ CODES = (
 )
 
 
+_HINTS: tuple[tuple[type[VecstoreError], str], ...] = (
+    (EmbedderMismatch, "Here that is --embedder NAME[:MODEL], or `vecstore rebuild`."),
+    (EmbedderRequired, "Here that is --embedder NAME[:MODEL]."),
+)
+"""What the library's advice, which is in Python, means on the command line."""
+
+
 class Failure(Exception):
     """A command cannot go on.
 
     Parameters
     ----------
     message : str
-        One sentence for a person.
+        A sentence or two for a person.
     code : int
-    cause : VecstoreError, optional
-        The library's error behind it, whose name machines get.
     """
 
-    def __init__(self, message: str, code: int = USAGE, cause: VecstoreError | None = None) -> None:
+    def __init__(self, message: str, code: int = USAGE) -> None:
         super().__init__(message)
         self.code = code
-        self.cause = cause
 
 
 def code_of(error: BaseException | None) -> int:
@@ -46,6 +50,11 @@ def code_of(error: BaseException | None) -> int:
     if isinstance(error, VecstoreError) and not isinstance(error, StorageError | UnknownOutcome):
         return USAGE
     return STORAGE
+
+
+def hint_for(error: BaseException) -> str:
+    """Return the advice on the command line that belongs to an error, or nothing."""
+    return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 
 def os_reason(error: OSError) -> str:

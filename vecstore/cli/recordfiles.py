@@ -84,7 +84,7 @@ class RecordFile:
                 raise Failure(f"{place}: longer than {MAX_LINE_BYTES >> 20} MiB; a file of records has one per line.")
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
-            if line.strip():
+            if line := line.strip():
                 try:
                     yield self._item(_json_object(line), place, position)
                 except Unreadable as error:
@@ -148,6 +148,8 @@ class RecordFile:
         text, vector = values.pop(self.columns.text, None), values.pop(self.columns.vector, None)
         if isinstance(id_, int) and not isinstance(id_, bool):
             id_ = str(id_)
+        if id_ is not None and not isinstance(id_, str):
+            raise Unreadable(f"{self.columns.id!r} is not text")
         if id_ is None:
             raise Unreadable(f"no {self.columns.id!r}; name the column that holds ids with --id-column")
         if text is None and vector is None:
@@ -207,7 +209,9 @@ def _rows(batch: Any, vector: str) -> Iterator[dict[str, Any]]:
         for number in range(batch.num_rows):
             value = column[number]
             if value.is_valid:
-                vectors[number] = value.values.to_numpy(zero_copy_only=False) if hasattr(value, "values") else value.as_py()
+                vectors[number] = (
+                    value.values.to_numpy(zero_copy_only=False) if hasattr(value, "values") else value.as_py()
+                )
     for number in range(batch.num_rows):
         yield {**{name: columns[name][number] for name in names}, vector: vectors[number]}
 
@@ -252,5 +256,3 @@ def _typed(text: str, declared: Field, *, from_text: bool) -> Any:
     except ValueError:
         return text
     return text
-
-

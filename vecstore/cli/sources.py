@@ -27,11 +27,16 @@ DOCUMENT_FIELDS: dict[str, Field] = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record, where it was read, and how many bytes of its source had been read by then."""
+    """A record, where it was read, and how many bytes of its source had been read by then.
+
+    A ``passage`` is a part of a document, which is left out when it cannot be stored; any other record
+    that cannot be stored is an error.
+    """
 
     record: Record
     place: str
     position: int
+    passage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

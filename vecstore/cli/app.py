@@ -1,0 +1,149 @@
+"""The command `vecstore`: its entry point, and how its errors are told."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+import warnings
+from functools import cache
+from typing import Any, TextIO
+
+import typer
+from typer.main import get_command
+
+from .. import __version__
+from ..errors import VecstoreError
+from . import catalogue, reading, upkeep, writing
+from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, code_of, hint_for, os_reason
+from .output import as_json, harmless, say
+
+# typer brings its own click, or uses the installed one, depending on its version.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+_ClickException: Any = typer.BadParameter.__mro__[2]
+
+_HELP = f"""
+Vector search in the storage you already have.
+
+URL is where stores live: file:./kb for a directory. NAME is one store in it. Try this:
+
+\b
+  vecstore add file:./kb notes docs/
+  vecstore search file:./kb notes "how do I install it?"
+
+{CODES}
+"""
+
+app = typer.Typer(
+    name="vecstore",
+    help=_HELP,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for command in (
+    writing.add, reading.search, reading.get, writing.delete, reading.count, reading.export,
+    catalogue.ls, upkeep.info, upkeep.verify, upkeep.reindex, upkeep.recall, upkeep.rebuild,
+    catalogue.drop,
+):  # fmt: skip
+    # \b is typer's mark for lines that stay as they are.
+    app.command(help=inspect.cleandoc(command.__doc__ or "").replace("\nFor example:", "\n\b\nFor example:"))(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"vecstore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Take options that stand before a command."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+
+
+@cache
+def _command() -> Any:
+    return get_command(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
+    logging.basicConfig(format="vecstore: %(message)s", level=logging.WARNING)
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _closed_pipe()
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code, errors told on stderr."""
+    machine = "--json" in arguments
+    try:
+        code = _command().main(args=arguments, prog_name="vecstore", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except SystemExit:  # typer's answer to a closed pipe
+        return _closed_pipe()
+    except (Failure, VecstoreError, OSError, _ClickException) as error:
+        return _told(error, machine=machine)
+    if code == INTERRUPTED:
+        _tell("Interrupted", "Interrupted.", INTERRUPTED, machine=machine)
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: BaseException, *, machine: bool) -> int:
+    if isinstance(error, _ClickException):
+        message, kind, code = error.format_message(), "Usage", USAGE
+        context = getattr(error, "ctx", None)
+        if isinstance(error, _UsageError) and context is not None and not machine:
+            message = f"{message.rstrip('.')}. See: {context.command_path} --help"
+    elif isinstance(error, OSError) and not isinstance(error, VecstoreError):
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        message, kind, code = f"{place}{os_reason(error)}.", "OSError", code_of(error)
+    else:
+        message, kind, code = f"{error} {hint_for(error)}".rstrip(), type(error).__name__, code_of(error)
+    _tell(kind, message, code, machine=machine, retryable=getattr(error, "retryable", False))
+    return code
+
+
+def _tell(kind: str, message: str, code: int, *, machine: bool, retryable: bool = False) -> None:
+    if machine:
+        error = {"type": kind, "message": message, "retryable": retryable, "exit_code": code}
+        line = as_json({"error": error})
+    else:
+        line = harmless(f"vecstore: {' '.join(message.split())}")
+    sys.stderr.write(line + "\n")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    sys.stderr.write(harmless(f"vecstore: warning: {' '.join(str(message).split())}") + "\n")
+
+
+def _closed_pipe() -> int:
+    """Let the interpreter's own last flush go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return PIPE_CLOSED

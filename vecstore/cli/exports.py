@@ -1,0 +1,167 @@
+"""Records as files: JSON lines, and Parquet with typed columns; `vecstore add` reads both back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import MissingExtra
+from ..fields import Bool, DateTime, Field, Float, Int, Keyword, Keywords
+from ..records import Record
+from ..schema import Schema
+from ..store import VectorStore
+from .exits import STORAGE, Failure, os_reason
+from .output import Meter, as_json, record_json
+from .sources import kind_of
+
+FORMATS = ("jsonl", "parquet")
+_PAGE = 1_000
+_REST = "metadata"
+"""The Parquet column that holds undeclared metadata, as JSON text."""
+
+
+def format_of(file: str, wanted: str | None) -> str:
+    """Return the format of an export: the one asked for, or the one that the file's ending says."""
+    kind = wanted or ("jsonl" if file == "-" else kind_of(Path(file)))
+    if kind not in FORMATS:
+        raise Failure(f"{file}: name the format with --format: {' or '.join(FORMATS)}.")
+    return kind
+
+
+def export_to(
+    store: VectorStore,
+    file: str,
+    kind: str,
+    where: Mapping[str, Any] | None,
+    *,
+    vectors: bool,
+    overwrite: bool,
+    meter: Meter,
+) -> int:
+    """Write the matching records to a file or stdout; return how many there were."""
+    total = store.count(where)
+    pages = _pages(store, where, total, meter)
+    if kind == "parquet" and file == "-" and sys.stdout.isatty():
+        raise Failure("Parquet is not for a terminal. Give a FILE, or send stdout to one.")
+    with _opened(file, overwrite=overwrite) as stream:
+        if kind == "jsonl":
+            return _json_lines(pages, stream, vectors=vectors)
+        return _parquet(pages, stream, store.schema, vectors=vectors)
+
+
+def _pages(store: VectorStore, where: Mapping[str, Any] | None, total: int, meter: Meter) -> Iterator[list[Record]]:
+    records, done = store.scan(where, batch_size=_PAGE), 0
+    while page := list(islice(records, _PAGE)):
+        yield page
+        done += len(page)
+        meter(done, max(done, total))
+
+
+@contextmanager
+def _opened(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Give a stream to write to. A file appears under its name when it is whole."""
+    if file == "-":
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.lexists(file) and not overwrite:
+        raise Failure(f"{file} exists. Choose another name, or add --overwrite.")
+    part = f"{file}.part"
+    try:
+        with open(part, "wb") as stream:
+            yield stream
+        os.replace(part, file)
+    except OSError as error:
+        raise Failure(f"{file}: {os_reason(error)}.", STORAGE) from error
+    finally:
+        with suppress(OSError):
+            os.unlink(part)
+
+
+def _json_lines(pages: Iterator[Sequence[Record]], stream: IO[bytes], *, vectors: bool) -> int:
+    count = 0
+    for page in pages:
+        for record in page:
+            stream.write(as_json(record_json(record, vector=vectors)).encode() + b"\n")
+        count += len(page)
+    return count
+
+
+def _parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schema, *, vectors: bool) -> int:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "parquet") from error
+    declared = {name: each for name, each in schema.fields.items() if name != _REST}
+    types = {Keyword: pa.string(), Keywords: pa.list_(pa.string()), Int: pa.int64(), Float: pa.float64(),
+             Bool: pa.bool_(), DateTime: pa.timestamp("us", tz="UTC")}  # fmt: skip
+    columns = [("id", pa.string()), ("text", pa.string())]
+    number_type = pa.float16() if schema.dtype == "float16" else pa.float32()
+    if vectors:
+        columns.append(("vector", pa.list_(number_type, schema.width)))
+    columns += [(name, types[type(each)]) for name, each in declared.items()]
+    layout = pa.schema([*columns, (_REST, pa.string())])
+    count = 0
+    with parquet.ParquetWriter(pa.PythonFile(_Counting(stream), mode="w"), layout) as writer:
+        for page in pages:
+            arrays = _arrays(page, declared)
+            if vectors:
+                flat = np.concatenate([np.asarray(record.vector) for record in page])
+                arrays["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat, number_type), schema.width)
+            writer.write_table(pa.table([arrays[name] for name in layout.names], schema=layout))
+            count += len(page)
+    return count
+
+
+def _arrays(page: Sequence[Record], declared: Mapping[str, Field]) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        "id": [record.id for record in page],
+        "text": [record.text for record in page],
+        _REST: [
+            as_json({key: value for key, value in record.metadata.items() if key not in declared}) for record in page
+        ],
+    }
+    for name in declared:
+        arrays[name] = [record.metadata.get(name) for record in page]
+    return arrays
+
+
+class _Counting:
+    """A stream that knows its position, which a pipe does not."""
+
+    closed = False
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._position = stream, 0
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data)
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave closing to the owner of the stream."""
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False

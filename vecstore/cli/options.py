@@ -1,0 +1,100 @@
+"""Arguments and options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from .exits import Failure
+
+Command = Callable[..., None]
+
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="Where the stores live, such as file:./kb.", show_default=False)
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Which store.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also for errors (on stderr).")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Where = Annotated[
+    str | None,
+    typer.Option("--where", "-w", metavar="JSON", help='A filter, such as \'{"year": {"$gte": 2020}, "lang": "en"}\'.'),
+]
+EmbedderSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder",
+        "-e",
+        metavar="NAME[:MODEL]",
+        envvar="VECSTORE_EMBEDDER",
+        help="The model that turns texts into vectors, such as sentence-transformers:all-MiniLM-L6-v2. "
+        "By default wordllama.",
+    ),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="NAME:KIND",
+        help="Declare metadata that filters can use; once for each field. "
+        "Kinds: keyword, keywords, int, float, bool, datetime.",
+    ),
+]
+MetricName = Annotated[
+    str | None, typer.Option("--metric", metavar="METRIC", help="cosine (what a new store has by default), ip or l2.")
+]
+DtypeName = Annotated[
+    str | None,
+    typer.Option("--dtype", metavar="DTYPE", help="How vectors are stored: float32, or float16 for half the space."),
+]
+IndexKind = Annotated[
+    str | None, typer.Option("--index", metavar="KIND", help="hnsw (fast, approximate) or flat (exact).")
+]
+
+
+def parse_where(text: str | None) -> dict[str, Any] | None:
+    """Return the filter that ``--where`` holds, in its dict form."""
+    if text is None:
+        return None
+    value = parse_json(text, "--where")
+    if not isinstance(value, dict):
+        raise Failure('--where is not a JSON object. Write it like \'{"lang": "en"}\'.')
+    return value
+
+
+def parse_json(text: str, option: str) -> Any:
+    """Return the JSON value of an option; a key given twice is refused, for one would be lost."""
+    try:
+        return json.loads(text, object_pairs_hook=_no_twice, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Failure(f"{option} is not JSON: {error.msg} at column {error.colno}.") from error
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"{option} is not JSON: {error}.") from error
+
+
+def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is destroyed; without a terminal to ask on, refuse.
+
+    Raises
+    ------
+    Failure, typer.Abort
+    """
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Failure("This removes data and there is no terminal to ask on. Add --yes.")
+    typer.confirm(question, abort=True, err=True)

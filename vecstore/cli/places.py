@@ -1,0 +1,169 @@
+"""From arguments to a database, a store and an embedder; a model is loaded only where one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..database import Database
+from ..errors import InvalidArgument, close_matches
+from ..fields import Field, by_kind
+from ..index import HNSW, Flat, IndexOptions
+from ..metric import Metric
+from ..records import Record
+from ..schema import Schema
+from ..store import VectorStore
+from .exits import Failure
+
+if TYPE_CHECKING:
+    from ..embedders.base import Embedder
+
+DEFAULT_EMBEDDER = "wordllama"
+KINDS = tuple(dict.fromkeys(each.kind for each in Field.__subclasses__()))
+
+
+def embedder_config(store: VectorStore) -> dict[str, Any] | None:
+    """Return what a store knows of the model that filled it, None when vectors were given."""
+    config = store.embedder_config
+    return None if config is None else dict(config)
+
+
+def load_embedder(spec: str | None) -> Embedder:
+    """Return the embedder that the user named, or the default one."""
+    from ..embedders import load
+
+    return load(spec or DEFAULT_EMBEDDER)
+
+
+def check_guess(store: VectorStore, spec: str | None) -> None:
+    """Refuse to guess the model of vectors that came from elsewhere: the default one need not be it."""
+    if spec is None and embedder_config(store) is None:
+        raise Failure(
+            f"Store {store.name!r} was filled with vectors, and no model is known that made them. "
+            "Name it with --embedder, or give a vector instead of a text."
+        )
+
+
+def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
+    """Return the fields that ``--field name:kind`` declares."""
+    fields: dict[str, Field] = {}
+    for declaration in declarations:
+        name, _, kind = declaration.partition(":")
+        if kind not in KINDS:
+            hint = close_matches(kind, KINDS) if kind else f" Kinds: {', '.join(KINDS)}."
+            raise Failure(f"--field {declaration!a} does not look like name:kind.{hint}")
+        if name in fields:
+            raise Failure(f"--field declares {name!a} twice.")
+        fields[name] = by_kind(kind)
+    return fields
+
+
+def parse_index(
+    kind: str | None, m: int | None, ef_construction: int | None, target_recall: float | None
+) -> IndexOptions | None:
+    """Return the index that options describe, None where there are none."""
+    given = {
+        key: value
+        for key, value in (("m", m), ("ef_construction", ef_construction), ("target_recall", target_recall))
+        if value is not None
+    }
+    if kind == "flat":
+        if given:
+            raise Failure("A flat index has no options.")
+        return Flat()
+    if kind not in {None, "hnsw"}:
+        raise Failure(f"There is no index {kind!a}. Known: flat, hnsw.")
+    return HNSW(**given) if kind or given else None  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a store is to be where `add` has to create it; None for what the user left open."""
+
+    fields: dict[str, Field] = field(default_factory=dict)
+    dim: int | None = None
+    metric: str | None = None
+    dtype: str | None = None
+    index: IndexOptions | None = None
+
+    def schema(self) -> Schema:
+        """Return the schema of a new store."""
+        schema = Schema(self.dim, Metric.COSINE, self.dtype or "float32", self.index or HNSW(), self.fields)
+        return replace(schema, metric=self.metric) if self.metric else schema  # type: ignore[arg-type]
+
+    def check(self, store: VectorStore) -> None:
+        """Refuse an existing store that is not what was asked for."""
+        schema = store.schema
+        asked: list[tuple[str, Any, Any]] = [
+            ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
+            ("dtype", self.dtype, schema.dtype), ("index", self.index, schema.index),
+        ]  # fmt: skip
+        for name, wanted in self.fields.items():
+            stored = schema.fields.get(name)
+            asked.append((f"field {name}", wanted.kind, stored.kind if stored else "not declared"))
+        for what, wish, fact in asked:
+            if wish is not None and wish != fact:
+                raise Failure(
+                    f"Store {store.name!r} exists, and its {what} is {fact}, not {wish}. "
+                    "Leave the option out, or change the store with `vecstore rebuild`."
+                )
+
+
+class Target:
+    """The store that `add` fills: opened, or created when the first records are known.
+
+    Parameters
+    ----------
+    database : Database
+    name : str
+    wish : Wish
+    embedder : str, optional
+    says_model : bool
+        Whether the user said that also given vectors come from this embedder, and not just which one to use.
+    """
+
+    def __init__(
+        self, database: Database, name: str, wish: Wish, embedder: str | None, *, says_model: bool = False
+    ) -> None:
+        self._database = database
+        self._name = name
+        self._wish = wish
+        self._spec = embedder
+        self._says_model = says_model
+        self.embedder: Embedder | None = None
+        self.store: VectorStore | None = None
+        self.created = name not in database.names()
+        if not self.created:
+            self.store = database.open(name)
+            wish.check(self.store)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Declared fields of the store, also of one that is still to be created."""
+        return dict(self.store.schema.fields) if self.store else self._wish.fields
+
+    def store_for(self, records: Sequence[Record]) -> VectorStore:
+        """Return the store, with an embedder where a record has no vector."""
+        needs = any(record.vector is None for record in records)
+        if needs and self.embedder is None:
+            if self.store:
+                check_guess(self.store, self._spec)
+            self.embedder = load_embedder(self._spec)
+            if self.store:
+                self.store = self._database.open(self._name, embedder=self.embedder)
+        if self.store is None:
+            self.store = self._create(records)
+        return self.store
+
+    def _create(self, records: Sequence[Record]) -> VectorStore:
+        schema = self._wish.schema()
+        if self.embedder is None and self._says_model:
+            self.embedder = load_embedder(self._spec)
+        if self.embedder is None and schema.dim is None:
+            first: Any = records[0].vector
+            try:
+                schema = schema.with_dim(len(first))
+            except TypeError as error:
+                raise InvalidArgument(f"Record {records[0].id!a} has a vector that is not a list.") from error
+        return self._database.create(self._name, schema, embedder=self.embedder)

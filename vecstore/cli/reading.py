@@ -1,0 +1,164 @@
+"""`vecstore search`, `get`, `count` and `export`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from .. import connect
+from ..records import Hits
+from . import output
+from .exits import NEGATIVE, Failure
+from .exports import export_to, format_of
+from .options import EmbedderSpec, Json, Name, Url, Where, parse_json, parse_where
+from .places import check_guess, load_embedder
+
+
+def search(
+    url: Url,
+    name: Name,
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="What to look for, in words.", show_default=False)
+    ] = None,
+    k: Annotated[
+        int, typer.Option("-k", "--limit", metavar="N", min=0, max=10_000, help="How many records to find.")
+    ] = 10,
+    where: Where = None,
+    min_score: Annotated[float | None, typer.Option(metavar="SCORE", help="Leave out hits with a lower score.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="ID", help="Find what is near this record; needs no model.")
+    ] = None,
+    vector: Annotated[str | None, typer.Option(metavar="JSON", help="Search with this list of numbers.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every record, without the index.")] = False,
+    ef: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=1_000, help="Effort of the index, instead of the calibrated one."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show texts whole.")] = False,
+    embedder: EmbedderSpec = None,
+    json: Json = False,
+) -> None:
+    """Find the records nearest to a question, best first.
+
+    The first number is the rank, the second the score: larger is nearer.
+
+    For example:
+      vecstore search file:./kb articles "solar power at night" -k 5
+      vecstore search file:./kb articles storage --where '{"lang": "en"}'
+      vecstore search file:./kb articles --like a1 --json
+    """
+    if [query is not None, like is not None, vector is not None].count(True) != 1:
+        raise Failure("Give a QUERY in words, --like ID or --vector JSON: one of them.")
+    condition = parse_where(where)
+    began = time.monotonic()
+    with connect(url) as database:
+        store = database.open(name)
+        if like is not None:
+            hits = store.similar_to(like, k, where=condition, min_score=min_score, ef=ef, exact=exact)
+        else:
+            if query is not None:
+                check_guess(store, embedder)
+                store = database.open(name, embedder=load_embedder(embedder))
+            asked = _numbers(vector) if vector is not None else query or ""
+            hits = store.search(asked, k, where=condition, min_score=min_score, ef=ef, exact=exact)
+    if json:
+        output.print_json(output.hits_json(hits))
+    else:
+        output.print_hits(hits, full=full)
+        output.note(_summary(hits, time.monotonic() - began))
+
+
+def get(
+    url: Url,
+    name: Name,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of records.", show_default=False)],
+    vectors: Annotated[bool, typer.Option("--vectors", help="Show vectors too.")] = False,
+    json: Json = False,
+) -> None:
+    """Show records by their ids.
+
+    Exit code 1 when one of them does not exist.
+
+    For example:
+      vecstore get file:./kb articles a1
+    """
+    with connect(url) as database:
+        found = dict(zip(ids, database.open(name).get(ids), strict=True))
+    absent = [id_ for id_, record in found.items() if record is None]
+    records = [record for record in found.values() if record is not None]
+    if json:
+        shown = [output.record_json(record, vector=vectors) for record in records]
+        output.print_json({"records": shown, "absent": absent})
+    else:
+        for record in records:
+            output.print_record(record, vector=vectors)
+        for id_ in absent:
+            output.note(output.harmless(f"There is no record {id_}."))
+    if absent:
+        raise typer.Exit(NEGATIVE)
+
+
+def count(url: Url, name: Name, where: Where = None, json: Json = False) -> None:
+    """Count records, all or those that a filter matches.
+
+    For example:
+      vecstore count file:./kb articles --where '{"year": {"$gte": 2020}}'
+    """
+    with connect(url) as database:
+        number = database.open(name).count(parse_where(where))
+    if json:
+        output.print_json({"store": name, "count": number})
+    else:
+        output.say(str(number))
+
+
+def export(
+    url: Url,
+    name: Name,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write; - is stdout.")] = "-",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="jsonl or parquet; by default the file's ending says it."
+        ),
+    ] = None,
+    where: Where = None,
+    no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Leave vectors out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Write records to a JSON lines or Parquet file.
+
+    `vecstore add` reads it back. Records come in the order of their ids. On stdout nothing else is printed.
+
+    For example:
+      vecstore export file:./kb articles articles.parquet
+      vecstore export file:./kb articles --where '{"lang": "en"}' | head -3
+    """
+    kind = format_of(file, format)
+    condition = parse_where(where)
+    with connect(url) as database:
+        store = database.open(name)
+        with output.meter("Exporting", quiet=json) as meter:
+            number = export_to(store, file, kind, condition, vectors=not no_vectors, overwrite=overwrite, meter=meter)
+    if file == "-":
+        return
+    if json:
+        output.print_json({"store": name, "file": file, "format": kind, "records": number})
+    else:
+        output.say(output.harmless(f"Wrote {number:,} {'record' if number == 1 else 'records'} to {file}."))
+
+
+def _numbers(text: str) -> list[float]:
+    value = parse_json(text, "--vector")
+    if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
+        raise Failure("--vector is not a list of numbers. Write it like '[0.1, -2, 3]'.")
+    return value
+
+
+def _summary(hits: Hits, seconds: float) -> str:
+    found = f"{len(hits):,} {'hit' if len(hits) == 1 else 'hits'}" if len(hits) else "Nothing found"
+    kind = "exact" if hits.exact else "approximate"
+    return f"{found} ({kind}{'' if hits.complete else ', there may be more'}) in {seconds:.2f} s"
