@@ -42,5 +42,9 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "summary":  # what a campaign counted
+                terminalreporter.write_line(str(value))
     if exitstatus == pytest.ExitCode.TESTS_FAILED:
         terminalreporter.write_line(f"To draw the same numbers again: VECSTORE_SEED={os.environ['VECSTORE_SEED']}")

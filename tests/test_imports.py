@@ -98,7 +98,7 @@ def forbidden(module: str, other: str) -> bool:
     """Say whether a direct import of ``other`` by ``module`` breaks a rule."""
     if module == "vecstore.errors":
         return True
-    if within(module, "vecstore.cli"):
+    if within(module, "vecstore.cli", "vecstore.__main__"):
         return within(other, "vecstore.testing")
     if within(module, "vecstore.backends"):
         return within(other, "vecstore.embedders", "vecstore.embedding", "vecstore.cli", "vecstore.testing")
