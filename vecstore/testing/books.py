@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from .. import fields
+from ..database import Database
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
+from .place import Places
 
 DIM = 4
 SCHEMA = Schema(
@@ -72,3 +75,14 @@ def contents(store: VectorStore) -> dict[str, Record]:
         hits = store.search(np.ones(store.schema.width), k=min(len(found), 10_000), exact=True, include=())
         assert sorted(hit.id for hit in hits) == ids[:10_000] or len(ids) > 10_000
     return by_id(found)
+
+
+class Shelf(Places):
+    """A store with ten books."""
+
+    @pytest.fixture
+    def store(self, db: Database) -> VectorStore:
+        """Return a store with ten books."""
+        store = db.create("docs", SCHEMA)
+        store.insert(books(range(10)))
+        return store

@@ -24,25 +24,14 @@ from ..metric import Metric
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .books import SCHEMA, book, books, by_id, contents
-from .place import Place, Places
+from .books import SCHEMA, Shelf, book, books, by_id, contents
+from .place import Place
 
 
 def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
     """Return the schema of books with other fields; None is no longer declared."""
     declared = {**SCHEMA.fields, **changes}
     return replace(SCHEMA, fields={name: each for name, each in declared.items() if each})
-
-
-class Shelf(Places):
-    """A store with ten books."""
-
-    @pytest.fixture
-    def store(self, db: Database) -> VectorStore:
-        """Return a store with ten books."""
-        store = db.create("docs", SCHEMA)
-        store.insert(books(range(10)))
-        return store
 
 
 class RebuildTests(Shelf):

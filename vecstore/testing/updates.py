@@ -25,8 +25,7 @@ from ..metadata import MAX_BYTES
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .books import SCHEMA, book, books, by_id, contents
-from .place import Places
+from .books import Shelf, book, books, by_id, contents
 from .toy_embedder import ToyEmbedder
 
 BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
@@ -47,17 +46,6 @@ BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
     "wrong type": ({"where": F.year == "2001"}, InvalidFilter),
 }
 """Selections that `update` and `delete` refuse; none of them may ever reach a record."""
-
-
-class Shelf(Places):
-    """A store with ten books."""
-
-    @pytest.fixture
-    def store(self, db: Database) -> VectorStore:
-        """Return a store with ten books."""
-        store = db.create("docs", SCHEMA)
-        store.insert(books(range(10)))
-        return store
 
 
 def changed(number: int, values: Mapping[str, Any]) -> Record:
