@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .batches import EmbedTexts
 from .embedders.base import Embedder
 from .embedders.identity import Identity
-from .errors import DimensionMismatch, EmbedderMismatch, EmbedderRequired, InvalidArgument
+from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
 
 if TYPE_CHECKING:
     from .backend import Generation
@@ -75,11 +75,11 @@ class StoreEmbedder:
             return self._fitting[key]
 
     def _chosen(self, generation: Generation, store: str) -> Embedder:
-        reasons: list[EmbedderMismatch | DimensionMismatch] = []
+        reasons: list[EmbedderMismatch] = []
         for embedder in self._given:
             try:
                 _check(embedder, generation, store)
-            except (EmbedderMismatch, DimensionMismatch) as error:
+            except EmbedderMismatch as error:
                 reasons.append(error)
             else:
                 return embedder
