@@ -80,6 +80,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
 def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
     copy.catch_up()
     overlap = copy.overlap(copy.compare())
+    copy.catch_up()  # comparing takes as long as copying did, and what is left now holds up writers
     if entry.standby is None:
         raise TypeError("a copy goes to the standby generation")
     entry = backend.switch(entry.uid, entry.standby.id, copy.drain)
