@@ -23,6 +23,7 @@ class MemoryPlace(Place):
 
     shared = False
     processes = False
+    indexed = False
 
     def __init__(self) -> None:
         self._backend = MemoryBackend()

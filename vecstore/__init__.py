@@ -54,6 +54,7 @@ from .recall import Recall
 from .records import Hit, Hits, Record
 from .schema import Schema
 from .store import IndexStatus, VectorStore
+from .upkeep import UpkeepWarning
 
 __version__ = "0.1.0"
 
@@ -103,6 +104,7 @@ __all__ = [
     "UnknownField",
     "UnknownOutcome",
     "Unsupported",
+    "UpkeepWarning",
     "VecstoreError",
     "VectorStore",
     "Verification",

@@ -63,6 +63,9 @@ class Capabilities:
 class Generation:
     """One physical store, never renamed.
 
+    A caller's copy may be older than the catalogue in what `Backend.amend` changes: the index options,
+    ``identity`` and ``ef``. A backend goes by the catalogue's.
+
     Attributes
     ----------
     id : str
@@ -71,7 +74,8 @@ class Generation:
     identity : mapping or None
         Plain JSON data about the embedder that filled it; a backend keeps it and looks at none of it.
     ef : int or None
-        The calibrated search effort, None before calibration.
+        The calibrated search effort. None: not calibrated, or no effort reaches the target; a search
+        without an ``ef`` of its own is exact then.
     standby : bool
         False where the caller believes the generation to be the active one of its store, True for a
         generation that is being built or was replaced and is kept.
@@ -165,12 +169,13 @@ class Search:
     ----------
     queries : ndarray, shape (q, dim), float32
     k : int
-        At least 1.
+        1 to 10,001, one more than a user may ask for.
     where : Filter or None
     min_score : float or None
         Inclusive; a backend may use it to stop early, the facade applies it in any case.
     ef : int or None
-        Candidates that a graph looks at; None is the calibrated value.
+        Candidates that a graph looks at; None is the generation's calibrated value, and an exact search
+        where it has none.
     exact : bool
         No approximation.
     include : frozenset
@@ -425,6 +430,14 @@ class Backend(ABC):
         """Return the first ``limit`` matching records with an id beyond ``after``, ordered by id, all columns."""
 
     @abstractmethod
+    def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
+        """Return up to ``size`` matching records, spread evenly over the order of their ids, all columns.
+
+        Of n matches those at the places ⌊i·n/size⌋ for i = 0 … size − 1, in that order; all of them where
+        n ≤ ``size``, which is at least 1. Every backend draws the same records.
+        """
+
+    @abstractmethod
     def count(self, generation: Generation, where: Filter | None) -> int:
         """Return how many records match."""
 
@@ -440,7 +453,59 @@ class Backend(ABC):
 
     @abstractmethod
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        """Build the index of the schema over all records, or remove it for ``Flat``; searches go on meanwhile."""
+        """Build the index of the schema over all records, or remove it for ``Flat``; searches go on meanwhile.
+
+        The generation may be the active one or a standby. Its ``ef`` stays as it is: whoever builds
+        calibrates anew.
+
+        Raises
+        ------
+        StoreLocked
+            Somebody else builds or compacts.
+        """
+
+    def tend(self, generation: Generation) -> bool:
+        """Do the upkeep that is due; the facade calls this at the end of each write call that changed something.
+
+        Build or extend the index that the schema asks for, give back the room of removed records. Cheap
+        where nothing is due; searches and other writers go on meanwhile. The generation may be a standby.
+
+        Returns
+        -------
+        bool
+            Whether the index changed so much that its search effort has to be calibrated.
+
+        Raises
+        ------
+        StoreLocked
+            Somebody else is at it.
+        """
+        return False
+
+    def compact(self, generation: Generation) -> bool:
+        """Give back the room of removed records now, in the index too; searches and other writers go on meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether the index changed so much that its search effort has to be calibrated.
+
+        Raises
+        ------
+        StoreLocked
+            Somebody else builds or compacts.
+        """
+        return False
+
+    def backup(self, target: str) -> None:
+        """Copy the whole database while it is used, each store as it is at one moment, into a new or empty directory.
+
+        Raises
+        ------
+        Unsupported
+        """
+        hint = "Use a tool of the engine's own, such as pg_dump for PostgreSQL."
+        raise Unsupported("backup", self.capabilities.backend, hint)
 
     @abstractmethod
     def index_state(self, generation: Generation) -> IndexState:

@@ -19,6 +19,9 @@ from .vectors import as_matrix
 BATCH_RECORDS = 5_000
 BATCH_BYTES = 16 << 20
 
+_FEW = 64
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+
 
 class EmbedTexts(Protocol):
     """What makes vectors of texts; ``label`` names the text of a number in a message."""
@@ -50,6 +53,15 @@ def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: 
 
 def _bytes(value: object) -> int:
     """Estimate what metadata take as JSON; what is beyond the limit is refused later and not counted to its end."""
+    if type(value) is dict and len(value) <= _FEW:
+        # Most metadata are a few strings and numbers.
+        size = 0
+        for key, each in value.items():
+            if type(key) is not str or type(each) not in _SIMPLE:
+                break
+            size += len(key) + (len(each) if type(each) is str else 8)
+        else:
+            return size
     size, pending = 0, [value]
     while pending and size <= metadata.MAX_BYTES:
         value = pending.pop()

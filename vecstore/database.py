@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from . import registry
 from .backend import Backend, Capabilities, Generation, Progress
+from .directory import free_directory
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
@@ -167,9 +169,9 @@ class Database:
     ) -> Rebuilt:
         """Give a store another schema or another embedder while it is read and written.
 
-        A new generation is filled beside the active one, catches up with what was written meanwhile, is
-        compared record by record, and takes its place in one step. An interrupted rebuild goes on when it
-        is called again with the same arguments.
+        A new generation is filled beside the active one, catches up with what was written meanwhile, gets
+        its index, is compared record by record, and takes its place in one step. An interrupted rebuild goes
+        on when it is called again with the same arguments.
 
         Parameters
         ----------
@@ -226,6 +228,23 @@ class Database:
             if previous:
                 self._backend.drop(uid, previous.id)
         return previous is not None
+
+    def backup(self, target: str | os.PathLike[str]) -> None:
+        """Copy all stores, each as it is at one moment, while they are read and written.
+
+        Parameters
+        ----------
+        target : str or path
+            A directory that does not exist or is empty. What it holds afterwards is a database like this one.
+
+        Raises
+        ------
+        Unsupported
+            The backend has nothing to copy in this way, its own tools may have; or, as writers have to be held
+            up for a moment, the Database was opened read-only.
+        InvalidArgument
+        """
+        self._backend.backup(free_directory(target))
 
     def close(self) -> None:
         """Release connections, files and locks; a second call does nothing."""

@@ -70,7 +70,8 @@ class Keyword(Field):
     operators = _EQUALITY
 
     def encode(self, value: Any) -> str:
-        value = unwrap(value)
+        if type(value) is not str:
+            value = unwrap(value)
         reason = reason_against(value, 0, MAX_KEYWORD_BYTES)
         if reason:
             raise ValueError(reason)
@@ -106,7 +107,8 @@ class Int(Field):
     operators = _ORDER
 
     def encode(self, value: Any) -> int:
-        value = unwrap(value)
+        if type(value) is not int:
+            value = unwrap(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be an int, not {type(value).__name__}")
         if not -MAX_INT <= value <= MAX_INT:

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import recall
-from .backend import Backend, Change, Generation, Progress, Rows, Search
+from .backend import Backend, Change, Generation, Progress, Rows
 from .batches import as_rows
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import InvalidArgument, InvalidMetadata, StoreCorrupt
 from .fields import DateTime
-from .records import Record
+from .probes import Probes
 from .store import as_records
 
 BATCH = 1_000
@@ -85,18 +84,15 @@ class Copy:
             settled = changes
         self._backend.changes(self._source, settled, 1)
 
-    def compare(self) -> list[str]:
-        """Look for records that are not the same on both sides; return a sample of ids.
+    def compare(self) -> None:
+        """Look for records that are not the same on both sides.
 
         What differs may just have changed: `drain` looks at it again, when nothing can change any more.
         """
-        after, ids = None, []
+        after = None
         while page := self._backend.page(self._source, None, after, BATCH).ids:
             after = page[-1]
             self._suspects += self._differing(page)
-            ids += [Record(id_) for id_ in page]
-            ids = recall.sample(ids, _SAMPLE)
-        return [record.id for record in ids]
 
     def drain(self, changes: Sequence[Change]) -> None:
         """Copy the last changes and prove that both sides are the same.
@@ -120,22 +116,19 @@ class Copy:
                 "The store was not switched. Run the rebuild again; if this repeats, run verify()."
             )
 
-    def overlap(self, ids: Sequence[str]) -> float:
-        """Return the share of nearest records that both generations agree on, for some stored records."""
-        shares = []
-        for id_ in ids:
-            near = [self._neighbours(each, id_) for each in (self._source, self._target)]
-            if near[0]:
-                shares.append(len(near[0] & near[1]) / len(near[0]))
+    def overlap(self) -> float:
+        """Return the share of the truly nearest records that both generations agree on, for some stored records."""
+        asked = self._backend.sample(self._source, None, _SAMPLE)
+        answers = self._backend.fetch(self._target, asked.ids)
+        mine, theirs = (
+            self._neighbours(generation, rows) for generation, rows in ((self._source, asked), (self._target, answers))
+        )
+        shares = [len(near & theirs[id_]) / len(near) for id_, near in mine.items() if near and id_ in theirs]
         return float(np.mean(shares)) if shares else 1.0
 
-    def _neighbours(self, generation: Generation, id_: str) -> set[str]:
-        vectors = self._backend.fetch(generation, [id_]).vectors
-        if vectors is None or not len(vectors):
-            return set()
-        found = self._backend.search(generation, Search(vectors.astype(np.float32), _K + 1))[0]
-        order = sorted(range(len(found.rows)), key=lambda row: -found.scores[row])
-        return set([found.rows.ids[row] for row in order if found.rows.ids[row] != id_][:_K])
+    def _neighbours(self, generation: Generation, rows: Rows) -> dict[str, set[str]]:
+        probes = Probes.of(self._backend, generation, rows, _K)
+        return {id_: set(answer.ids) for id_, answer in zip(probes.ids, probes.truth(), strict=True)}
 
     def _put(self, rows: Rows, without: frozenset[str] = frozenset()) -> int:
         chosen = [number for number, id_ in enumerate(rows.ids) if id_ not in without]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import InvalidMetadata
@@ -51,7 +51,7 @@ def split(
     ------
     InvalidMetadata
     """
-    if not isinstance(metadata, Mapping):
+    if type(metadata) is not dict and not isinstance(metadata, Mapping):
         raise InvalidMetadata(f"{owner}: metadata must be a mapping, not {type(metadata).__name__}.")
     declared: dict[str, Stored | None] = {}
     extra: dict[str, Any] = {}
@@ -99,11 +99,18 @@ def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
     return dump({**json.loads(extra), **values}, f"Record {id_!a}")
 
 
-def join(declared: Mapping[str, Stored | None], extra: str, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """Return metadata as the user wrote it: declared fields first, in the schema's order, then the rest."""
-    found = {name: each.decode(value) for name, each in fields.items() if (value := declared.get(name)) is not None}
-    if extra != NO_EXTRA:
-        found.update(json.loads(extra))
+def joined(
+    columns: Mapping[str, Sequence[Stored | None]], extras: Sequence[str], fields: Mapping[str, Field]
+) -> list[dict[str, Any]]:
+    """Return metadata of records as the user wrote it: declared fields, in the schema's order, then the rest."""
+    found: list[dict[str, Any]] = [{} for _ in extras]
+    for name, field in fields.items():
+        for values, stored in zip(found, columns[name], strict=True):
+            if stored is not None:
+                values[name] = field.decode(stored)
+    for values, extra in zip(found, extras, strict=True):
+        if extra != NO_EXTRA:
+            values.update(json.loads(extra))
     return found
 
 

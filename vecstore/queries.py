@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import metadata
-from .backend import Found, Include, Search
+from .backend import Found, Include, Rows, Search
 from .errors import InvalidArgument, close_matches
 from .filter_binding import bind
 from .filters import Compare, Filter
@@ -68,22 +68,25 @@ def compiled(
 
 def hits(found: Found, search: Search, schema: Schema) -> Hits:
     """Order what a backend found by (score descending, id ascending) and cut it to ``k`` and ``min_score``."""
-    order = sorted(range(len(found.rows)), key=lambda row: (-found.scores[row], found.rows.ids[row]))
+    ids, scores = found.rows.ids, found.scores.tolist()
+    order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
     if search.min_score is not None:
-        order = [row for row in order if found.scores[row] >= search.min_score]
-    shown = [_hit(found, row, search.include, schema) for row in order[: search.k]]
+        order = [row for row in order if scores[row] >= search.min_score]
+    shown = _shown(found.rows, scores, order[: search.k], search.include, schema)
     return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
 
 
-def _hit(found: Found, row: int, include: Include, schema: Schema) -> Hit:
-    rows, score = found.rows, float(found.scores[row])
-    text = rows.texts[row] if "text" in include and rows.texts is not None else None
-    vector = rows.vectors[row] if "vector" in include and rows.vectors is not None else None
-    values = None
+def _shown(rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema) -> list[Hit]:
+    ids, distance = rows.ids, schema.metric.distance
+    if not include:
+        return [Hit(ids[row], scores[row], distance(scores[row])) for row in order]
+    nothing = [None] * len(ids)
+    texts = rows.texts if "text" in include and rows.texts is not None else nothing
+    vectors = rows.vectors if "vector" in include and rows.vectors is not None else nothing
+    values: Sequence[Mapping[str, Any] | None] = nothing
     if "metadata" in include and rows.fields is not None and rows.extras is not None:
-        declared = {name: column[row] for name, column in rows.fields.items()}
-        values = metadata.join(declared, rows.extras[row], schema.fields)
-    return Hit(rows.ids[row], score, schema.metric.distance(score), text, values, vector)
+        values = metadata.joined(rows.fields, rows.extras, schema.fields)
+    return [Hit(ids[row], scores[row], distance(scores[row]), texts[row], values[row], vectors[row]) for row in order]
 
 
 def _is_finite(value: object) -> bool:

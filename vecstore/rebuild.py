@@ -1,6 +1,7 @@
 """Rebuild: fill a new generation beside the active one while writes go on, then switch to it.
 
-Create, backfill, catch up, verify, switch; `vecstore.generation_copy` does the middle three.
+Create, backfill, catch up, index, verify, switch; `vecstore.generation_copy` copies and verifies. The index is
+built and calibrated before the switch, so that there is no time of slow searches after it.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .backend import Backend, Entry, Generation, Superseded
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
-from .errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreNotFound
+from .entries import find_again
+from .errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreLocked, StoreNotFound
 from .generation_copy import Copy, Pace, same_model
 from .schema import Schema
-from .store import find_again
+from .upkeep import calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ def rebuild(
         copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
         try:
             copy.backfill(pace)
+            copy.catch_up()
+            backend.build_index(entry.building)
+            calibrated(backend, entry, entry.building)
             return _switched(backend, entry, copy, began, keep_previous=keep_previous)
         except StoreCorrupt:
             backend.drop(entry.uid, entry.building.id)  # or the next rebuild would go on with the same bad copy
@@ -74,12 +79,17 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         if entry.previous is None:
             raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
         copy = Copy(backend, entry.active, entry.previous, embedder, entry.name)
+        copy.catch_up()
+        with suppress(StoreLocked):  # what another process does for it is done after the switch as well
+            if backend.tend(entry.previous):
+                calibrated(backend, entry, entry.previous)
         return _switched(backend, entry, copy, began, keep_previous=True)
 
 
 def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
     copy.catch_up()
-    overlap = copy.overlap(copy.compare())
+    copy.compare()
+    overlap = copy.overlap()
     copy.catch_up()  # comparing takes as long as copying did, and what is left now holds up writers
     if entry.standby is None:
         raise TypeError("a copy goes to the standby generation")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .records import Hits, Record
-
-SEED = 20_260
 _TIE = 1e-6
 
 
@@ -34,27 +31,34 @@ class Recall:
     k: int
 
 
-def sample(records: Iterable[Record], size: int) -> list[Record]:
-    """Draw records uniformly from a stream (reservoir sampling, Vitter's algorithm R), always the same ones."""
-    chosen: list[Record] = []
-    draw = random.Random(SEED)  # noqa: S311 - a sample, not a secret
-    for number, record in enumerate(records):
-        if len(chosen) < size:
-            chosen.append(record)
-            continue
-        place = draw.randrange(number + 1)
-        if place < size:
-            chosen[place] = record
-    return chosen
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What one search found, nearest first.
+
+    Attributes
+    ----------
+    ids : sequence of str
+    scores : ndarray, shape (n,), float64
+    exact : bool
+    """
+
+    ids: Sequence[str]
+    scores: NDArray[np.float64]
+    exact: bool
 
 
-def of_answer(found: Hits, truth: Hits) -> float:
-    """Return the share of the true hits that were found; a hit as near as the last true one counts as true."""
-    if not len(truth):
+def of_answer(found: Answer, truth: Answer) -> float:
+    """Return the share of the true hits that were found; a hit as near as the last true one counts as true.
+
+    That near is relative to the score and to nothing else: among tiny vectors all inner products are tiny.
+    """
+    if not len(truth.ids):
         return 1.0
-    worst = truth[-1].score
-    floor = worst - _TIE * max(1.0, abs(worst))
-    return min(1.0, sum(hit.score >= floor for hit in found) / len(truth))
+    worst = float(truth.scores[-1])
+    true = set(truth.ids)
+    floor = worst - _TIE * abs(worst)
+    right = sum(id_ in true or score >= floor for id_, score in zip(found.ids, map(float, found.scores), strict=True))
+    return min(1.0, right / len(true))
 
 
 def summary(values: Sequence[float], k: int) -> Recall:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import metadata, queries, recall
+from . import metadata, queries, recall, upkeep
 from .backend import (
     Backend,
     Entry,
@@ -29,6 +30,7 @@ from .backend import (
 from .batches import as_rows, in_batches
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
+from .entries import find_again
 from .errors import (
     BackendUnavailable,
     EmbedderMismatch,
@@ -39,15 +41,18 @@ from .errors import (
     InvalidVector,
     PartialWrite,
     RecordNotFound,
-    StoreMoved,
+    StorageError,
+    StoreLocked,
     StoreNotFound,
+    UnknownOutcome,
     Unsupported,
     VecstoreError,
 )
 from .filter_binding import bind
 from .filters import Filter
 from .index import HNSW, IndexOptions, kind
-from .queries import DEFAULT_INCLUDE
+from .probes import Probes
+from .queries import DEFAULT_INCLUDE, check_arguments
 from .records import Hits, Record, check_id, check_ids
 from .schema import Schema
 from .vectors import as_matrix, as_queries
@@ -73,7 +78,8 @@ class IndexStatus:
     rows, indexed : int
         Records in the store, and how many of them the index covers; the others are searched beside it.
     ef : int or None
-        The calibrated search effort.
+        The calibrated search effort; a search that names none uses it. None: not calibrated, or no effort
+        reaches the target, and such a search is exact.
     target_recall : float or None
     """
 
@@ -127,7 +133,7 @@ class VectorStore:
         RecordExists
             An id is stored already; of its batch nothing is written.
         """
-        return self._write(records, batch_size, insert=True)
+        return self._tended(self._write(records, batch_size, insert=True))
 
     def upsert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
         """Write records, replacing those with the same id whole.
@@ -152,7 +158,7 @@ class VectorStore:
         PartialWrite
             The same, or an error of the storage, after earlier batches were committed.
         """
-        return self._write(records, batch_size, insert=False)
+        return self._tended(self._write(records, batch_size, insert=False))
 
     def update(
         self,
@@ -197,7 +203,7 @@ class VectorStore:
             selection = _selection(listed, where, generation.schema)
             return self._backend.update(generation, selection, self._update_of(changes, generation))
 
-        return self._on_active(change)
+        return self._tended(self._on_active(change))
 
     def delete(self, *, ids: Iterable[str] | None = None, where: Where = None) -> int:
         """Remove the selected records, in one atomic commit; return how many there were.
@@ -210,9 +216,11 @@ class VectorStore:
         """
         self._check_writable()
         listed = None if ids is None else check_ids(ids)
-        return self._on_active(
-            lambda generation: self._backend.delete(generation, _selection(listed, where, generation.schema))
-        )
+
+        def remove(generation: Generation) -> int:
+            return self._backend.delete(generation, _selection(listed, where, generation.schema))
+
+        return self._tended(self._on_active(remove))
 
     # -- reading
 
@@ -261,7 +269,8 @@ class VectorStore:
         min_score : float, optional
             Leave out hits with a lower score.
         ef : int, 1 to 1,000, optional
-            Candidates that an HNSW index looks at; by default what calibration found.
+            Candidates that an HNSW index looks at; by default what calibration found, and an exact search
+            where it found none.
         exact : bool
             Compare with every matching record.
         include : collection of {"text", "metadata", "vector"}
@@ -321,32 +330,73 @@ class VectorStore:
     # -- upkeep
 
     def reindex(self, index: IndexOptions | None = None, on_progress: Progress | None = None) -> None:
-        """Build the index again, with other options where some are given; searches go on meanwhile.
+        """Build the index again, with other options where some are given, and calibrate it.
+
+        Searches go on meanwhile.
 
         Parameters
         ----------
         index : Flat or HNSW, optional
         on_progress : callable, optional
             Called with how many records are indexed and how many there are.
+
+        Raises
+        ------
+        StoreLocked
+            Another process builds or compacts.
         """
         self._check_writable()
 
         def build(generation: Generation) -> None:
-            wanted = generation
-            if index is not None and index != generation.schema.index:
-                wanted = self._reread(generation)
+            wanted = self._reread(generation)
+            if index is not None and index != wanted.schema.index:
                 wanted = replace(wanted, schema=wanted.schema.with_index(index), ef=None)
                 check_index(index, wanted.schema, self._backend)
                 self._backend.amend(wanted)
                 self._entry = replace(self._entry, active=wanted)
             self._backend.build_index(wanted, on_progress)
+            self._calibrate(wanted)
 
         self._on_active(build)
+
+    def calibrate(self) -> int | None:
+        """Measure which search effort reaches the index's ``target_recall``; searches that name none use it then.
+
+        Asks for the 10 nearest records of 200 stored ones, with more and more effort, and compares with exact
+        searches, for about 10 seconds at most. `reindex` does it, and so does a write call that builds the
+        index; by hand it is worth while after the data changed in kind.
+
+        Returns
+        -------
+        int or None
+            The effort, ``ef``. None where no effort is enough or there is no index: searches are exact.
+        """
+        self._check_writable()
+        return self._on_active(self._calibrate).ef
+
+    def compact(self) -> None:
+        """Give back the room of removed and replaced records now; it happens on its own, in good time, too.
+
+        An index over removed records is built anew. Searches and other writers go on meanwhile.
+
+        Raises
+        ------
+        StoreLocked
+            Another process builds or compacts.
+        """
+        self._check_writable()
+
+        def compact(generation: Generation) -> None:
+            if self._backend.compact(generation):
+                self._calibrate(generation)
+
+        self._on_active(compact)
 
     def index_status(self) -> IndexStatus:
         """Say what the index covers, and the search effort that calibration found."""
 
         def status(generation: Generation) -> IndexStatus:
+            generation = self._reread(generation)
             state, index = self._backend.index_state(generation), generation.schema.index
             target = index.target_recall if isinstance(index, HNSW) else None
             return IndexStatus(kind(index), state.state, state.rows, state.indexed, generation.ef, target)
@@ -354,26 +404,26 @@ class VectorStore:
         return self._on_active(status)
 
     def measure_recall(self, queries: int = 200, k: int = 10, where: Where = None) -> recall.Recall:
-        """Compare searches as they are with exact ones, for stored vectors as queries, themselves excluded.
+        """Compare searches as they are with exact ones, for queries that lie between stored vectors.
 
         Parameters
         ----------
         queries : int
-            How many stored vectors to ask with; always the same ones of the same store.
+            How many to ask; always the same ones of the same store. Each is a stored vector moved a third of
+            the way to another one: a graph finds the neighbours of its own nodes more easily than others.
         k : int
         where : Filter or mapping, optional
             Measure searches under this filter; the queries come from the matching records.
         """
         if isinstance(queries, bool) or not isinstance(queries, int) or queries < 1:
             raise InvalidArgument(f"queries must be a whole number of at least 1, not {queries!r}.")
-        values = []
-        for record in recall.sample(self.scan(where), queries):
-            try:
-                truth = self.similar_to(record.id, k, where=where, exact=True, include=())
-                values.append(recall.of_answer(self.similar_to(record.id, k, where=where, include=()), truth))
-            except RecordNotFound:
-                continue  # removed since it was drawn
-        return recall.summary(values, k)
+        check_arguments(k, None, None, ())
+
+        def measure(generation: Generation) -> recall.Recall:
+            probes = Probes.drawn(self._backend, generation, queries, int(k), bind(where, generation.schema)).leaning()
+            return recall.summary(probes.recalls(), int(k))
+
+        return self._on_active(measure)
 
     def stats(self) -> Stats:
         """Return the number of records, the bytes they take and figures peculiar to the backend."""
@@ -414,6 +464,36 @@ class VectorStore:
         if self._backend.capabilities.read_only:
             backend = self._backend.capabilities.backend
             raise Unsupported("writing", backend, "The Database was opened read-only (mode=ro).")
+
+    def _calibrate(self, generation: Generation) -> Generation:
+        present = upkeep.calibrated(self._backend, self._entry, generation)
+        self._entry = replace(self._entry, active=present)
+        return present
+
+    def _tended(self, changed: int) -> int:
+        """Do the upkeep that is due after a write of so many records, which are in whatever becomes of this."""
+
+        def tend(generation: Generation) -> None:
+            if self._backend.tend(generation):
+                self._calibrate(generation)
+
+        try:
+            if changed:
+                self._on_active(tend)
+        except (StoreLocked, StoreNotFound):  # somebody else is at it, or nothing is left to tend
+            return changed
+        except (StorageError, UnknownOutcome, MemoryError) as error:
+            reason = str(error) or "there was too little memory."
+            warnings.warn(
+                f"The records are written to store {self.name!r}; the upkeep after it failed: {reason} Searches stay "
+                "right, perhaps slower. Mend the cause, then call reindex(), and compact() to give back room.",
+                upkeep.UpkeepWarning,
+                stacklevel=3,
+            )
+        except BaseException as error:  # an interrupt
+            error.add_note(f"vecstore: the {changed} records of this call are written; upkeep was under way.")
+            raise
+        return changed
 
     def _write(self, records: Iterable[Record], batch_size: int | None, *, insert: bool) -> int:
         self._check_writable()
@@ -520,7 +600,7 @@ class VectorStore:
         *,
         without: str | None = None,
     ) -> list[Hits]:
-        columns: Include = queries.check_arguments(k, min_score, ef, include)
+        columns: Include = check_arguments(k, min_score, ef, include)
 
         def find(generation: Generation) -> list[Hits]:
             schema = generation.schema
@@ -550,34 +630,8 @@ def as_records(rows: Rows, schema: Schema) -> list[Record]:
     """Return rows with all columns as records."""
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("records need every column")
-    columns = rows.fields
-    return [
-        Record(
-            id_,
-            rows.vectors[number],
-            rows.texts[number],
-            metadata.join(
-                {name: column[number] for name, column in columns.items()}, rows.extras[number], schema.fields
-            ),
-        )
-        for number, id_ in enumerate(rows.ids)
-    ]
-
-
-def find_again(backend: Backend, entry: Entry) -> Entry:
-    """Return the present entry of a store that was looked up before.
-
-    Raises
-    ------
-    StoreNotFound
-        It was dropped; a store of the same name would be another one.
-    """
-    try:
-        return backend.find(uid=entry.uid)
-    except StoreMoved:
-        raise
-    except StoreNotFound as error:
-        raise StoreNotFound(entry.name) from error
+    values = metadata.joined(rows.fields, rows.extras, schema.fields)
+    return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
 
 
 def check_index(index: IndexOptions, schema: Schema, backend: Backend) -> None:

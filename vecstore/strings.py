@@ -7,7 +7,7 @@ from typing import cast
 
 def plain(value: object) -> str:
     """Return the characters of a str as a plain ``str``: a subclass such as a str Enum may print others."""
-    return str.__str__(cast("str", value))
+    return value if type(value) is str else str.__str__(cast("str", value))
 
 
 def reason_against(value: object, low: int, high: int) -> str | None:
@@ -15,6 +15,8 @@ def reason_against(value: object, low: int, high: int) -> str | None:
 
     PostgreSQL refuses NUL, C interfaces cut there, and lone surrogates have no UTF-8 form.
     """
+    if type(value) is str and value.isascii() and low <= len(value) <= high and "\0" not in value:
+        return None
     if not isinstance(value, str):
         return f"must be a str, not {type(value).__name__}"
     if "\0" in value:

@@ -14,6 +14,7 @@ from .schema import Schema
 
 MIN_NORM = 1e-15
 MAX_NORM = 1e15
+_ROWS = 512
 
 
 def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]) -> NDArray[Any]:
@@ -34,6 +35,11 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
     ------
     DimensionMismatch, InvalidVector
     """
+    shape, dtype = (schema.width,), np.dtype(schema.dtype)
+    if vectors and all(type(each) is np.ndarray and each.shape == shape and each.dtype == dtype for each in vectors):
+        matrix = np.stack(vectors)
+        _check_values(matrix, schema, names)
+        return matrix
     matrix = np.empty((len(vectors), schema.width), schema.dtype)
     with np.errstate(over="ignore"):
         for row, (vector, name) in enumerate(zip(vectors, names, strict=True)):
@@ -50,7 +56,10 @@ def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float
     DimensionMismatch, InvalidVector
     """
     names = ["The query"] if len(vectors) == 1 else [f"Query {number}" for number in range(len(vectors))]
-    as_matrix(vectors, schema, names)
+    matrix = as_matrix(vectors, schema, names)
+    if matrix.dtype == np.float32:
+        return matrix
+    # What the stored dtype would take from a query is left to it.
     matrix = np.empty((len(vectors), schema.width), np.float32)
     for row, vector in enumerate(vectors):
         matrix[row] = np.asarray(vector)
@@ -76,11 +85,13 @@ def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
 
 
 def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
+    norms = row_norms(matrix)
+    if ((norms >= MIN_NORM) & (norms <= MAX_NORM)).all():
+        return
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
         name = names[int(np.argmin(finite))]
         raise InvalidVector(f"{name}: the vector holds NaN, infinity or a number beyond {schema.dtype}.")
-    norms = row_norms(matrix)
     zero = norms == 0
     if zero.any() and schema.metric is Metric.COSINE:
         name = names[int(np.argmax(zero))]
@@ -93,6 +104,16 @@ def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) ->
 
 def row_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:
     """Return the Euclidean norm of every row, in float64."""
-    wide = matrix.astype(np.float64)
-    norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    return norms
+    if len(matrix) <= _ROWS:
+        return np.sqrt(_squares(matrix))
+    squares: NDArray[np.float64] = np.empty(len(matrix))
+    for start in range(0, len(matrix), _ROWS):
+        # In pieces that stay near the processor.
+        squares[start : start + _ROWS] = _squares(matrix[start : start + _ROWS])
+    return np.sqrt(squares)
+
+
+def _squares(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    wide = matrix.astype(np.float64, copy=False)
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", wide, wide)
+    return squares

@@ -20,7 +20,8 @@ import pytest
 from tests.cli.conftest import NO_MODEL, Run, command_line
 
 COMMANDS = [
-    "add", "search", "get", "delete", "count", "export", "ls", "info", "verify", "reindex", "recall", "rebuild", "drop",
+    "add", "search", "get", "delete", "count", "export", "ls", "info", "verify", "reindex", "calibrate", "recall",
+    "compact", "backup", "rebuild", "drop",
 ]  # fmt: skip
 
 

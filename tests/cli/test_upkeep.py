@@ -1,4 +1,4 @@
-"""`vecstore ls`, `info`, `verify`, `reindex`, `recall`, `rebuild` and `drop`."""
+"""`vecstore ls`, `info`, `verify`, `compact`, `backup`, `rebuild` and `drop`."""
 
 from __future__ import annotations
 
@@ -61,33 +61,31 @@ def test_verify_damaged(run: Run, url: str, tmp_path: Path) -> None:
     assert (people.code, "DAMAGED" in people.out) == (1, True)
 
 
-def test_reindex(run: Run, articles: str) -> None:
-    assert run("reindex", articles, "articles", "--index", "flat").code == 0
-    assert run("info", articles, "articles", "--json").json["schema"]["index"] == {"kind": "flat"}
-    options = ("--index", "hnsw", "--m", "8", "--ef-construction", "50", "--target-recall", "0.9")
-    index = run("reindex", articles, "articles", *options, "--json").json["index"]
-    assert index == {"kind": "hnsw", "m": 8, "ef_construction": 50, "target_recall": 0.9}
+def test_compact(run: Run, articles: str) -> None:
+    answer = run("compact", articles, "articles", "--json")
+    assert (answer.code, answer.json["store"]) == (0, "articles")
+    assert min(answer.json["bytes"], answer.json["bytes_before"]) > 0
+    people = run("compact", articles, "articles")
+    assert (people.code, people.out.startswith("articles: ")) == (0, True)
+    assert run("get", articles, "articles", "a").code == 0
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["--index", "ivf"], ["--index", "flat", "--m", "8"], ["--m", "1"], ["--target-recall", "2"], ["--m", "x"]],
-)
-def test_reindex_refuses(run: Run, articles: str, options: list[str]) -> None:
-    answer = run("reindex", articles, "articles", *options)
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
+def test_backup(run: Run, articles: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    assert run("backup", articles, copy, "--json").json == {"directory": str(copy), "stores": ["articles"]}
+    assert run("delete", articles, "articles", "a").code == 0
+    assert run("export", f"file:{copy}", "articles", "-").out.count("\n") == 3
+    assert run("verify", f"file:{copy}").code == 0
+    assert run("backup", articles, tmp_path / "again").out == f"Copied all stores (1) to {tmp_path}/again.\n"
 
 
-def test_recall(run: Run, articles: str) -> None:
-    answer = run("recall", articles, "articles", "-k", "1", "--min-recall", "1", "--json")
-    assert (answer.code, answer.json["mean"], answer.json["queries"], answer.json["enough"]) == (0, 1, 3, True)
-    assert run("recall", articles, "articles").out.startswith("recall@10 1.0000")
-
-
-def test_recall_too_low(run: Run, articles: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    low = vecstore.Recall(0.5, 0.2, 0.1, 10, 10)
-    monkeypatch.setattr(vecstore.VectorStore, "measure_recall", lambda *_, **__: low)
-    assert run("recall", articles, "articles", "--min-recall", "0.9").code == 1
+def test_backup_refuses(run: Run, articles: str, tmp_path: Path) -> None:
+    for url, target, told in (
+        (articles, tmp_path, "not empty"), (articles, "", "path"), ("memory:", tmp_path / "new", "does not support"),
+    ):  # fmt: skip
+        answer = run("backup", url, target)
+        assert (answer.code, answer.err.count("\n"), told in answer.err) == (2, 1, True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_rebuild_and_rollback(run: Run, articles: str) -> None:
@@ -140,7 +138,8 @@ def test_drop(run: Run, articles: str) -> None:
 @pytest.mark.parametrize("name", ["artcles", "../x", "'; DROP TABLE x; --", "A", "x" * 49, ""])
 def test_stores_that_do_not_exist(run: Run, articles: str, name: str) -> None:
     more = {"search": ["--like", "a"], "get": ["a"], "delete": ["a"]}
-    for command in ("search", "get", "count", "export", "delete", "info", "reindex", "recall", "rebuild", "drop"):
+    for command in ("search", "get", "count", "export", "delete", "info", "reindex", "calibrate", "recall",
+                    "compact", "rebuild", "drop"):  # fmt: skip
         answer = run(command, articles, name, *more.get(command, []), "--json")
         assert (answer.code, answer.out) == (2, "")
         assert answer.error["type"] in {"StoreNotFound", "InvalidArgument"}
@@ -156,7 +155,14 @@ def test_wrong_urls(run: Run, url: str) -> None:
 
 
 def test_read_only(run: Run, articles: str) -> None:
-    for arguments in (("delete", "a"), ("reindex",), ("drop", "--yes"), ("rebuild", "--metric", "l2")):
+    for arguments in (
+        ("delete", "a"),
+        ("reindex",),
+        ("calibrate",),
+        ("compact",),
+        ("drop", "--yes"),
+        ("rebuild", "--metric", "l2"),
+    ):
         answer = run(arguments[0], f"{articles}?mode=ro", "articles", *arguments[1:])
         assert (answer.code, "read-only" in answer.err) == (2, True)
     assert run("count", f"{articles}?mode=ro", "articles").out == "3\n"

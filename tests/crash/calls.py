@@ -222,6 +222,31 @@ class Rollback(Call):
 
 
 @dataclass(frozen=True)
+class Compact(Call):
+    store: str
+
+    def effect(self, state: State) -> Effect:
+        return Effect([state])
+
+    def perform(self, db: Database) -> int:
+        db.open(self.store).compact()
+        return 0
+
+
+@dataclass(frozen=True)
+class Reindex(Call):
+    store: str
+    schema: str
+
+    def effect(self, state: State) -> Effect:
+        return Effect([_with(state, self.store, schema=self.schema)])
+
+    def perform(self, db: Database) -> int:
+        db.open(self.store).reindex(SCHEMAS[self.schema].index)
+        return 0
+
+
+@dataclass(frozen=True)
 class Read(Call):
     """A reader's caches stand beside the writer's, and must follow it."""
 

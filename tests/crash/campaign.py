@@ -18,13 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import vecstore
+from tests.walking import MIN_ROWS, walking
+from vecstore.backends.file import compaction
+from vecstore.backends.file.merging import Policy
 
 from .calls import Call, Effect
 from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
 from .draws import next_call
+from .leftovers import garbage, unnamed
 from .writer import MESSAGE, Note, forked
 
+POLICY = Policy(max_segments=4, max_hot_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)
+"""Stores are small here; they compact themselves as large ones do."""
 _LONGEST = 0.03
+_PATIENCE = 0.5
+_UPKEEP = {Note.COMPACTING, Note.INDEXING, Note.NAMING}
+"""These messages begin a stage of it."""
 _CHECKED = 10
 """Every so many trials all stores verify themselves."""
 
@@ -39,8 +48,13 @@ class Tally:
         Kills by the kind of call that they cut off or came after.
     nothing, part, whole, unseen : int
         What was there of a call that was cut off; ``unseen`` where it would have changed nothing.
-    journals, unfinished : int
-        Kills that left a journal to roll back, and a segment half written.
+    journals, unfinished, unnamed : int
+        Kills that left a journal to roll back, a segment half written, and whole files that no commit names.
+        Then the same of index files.
+    walks : int
+        Searches along a graph, after a kill.
+    compacting, indexing : int
+        Kills inside a compaction, or while an index was built or grown, whether it was asked for or not.
     acknowledged : Counter
         Completed calls by kind.
     """
@@ -56,21 +70,49 @@ class Tally:
     unseen: int = 0
     journals: int = 0
     unfinished: int = 0
+    unnamed: int = 0
+    unfinished_indexes: int = 0
+    unnamed_indexes: int = 0
+    walks: int = 0
+    compacting: int = 0
+    indexing: int = 0
 
 
 @dataclass(frozen=True)
 class Aim:
-    """When to kill: some time after the start, or at a fraction of the usual time of one of the calls."""
+    """When to kill: some time after the start, or at a fraction of the usual time of a call or of some upkeep.
 
-    call: int | None
-    share: float
+    Attributes
+    ----------
+    patience : float
+        Seconds to wait at most, until the aim is met.
+    share : float
+    call : int or None
+    upkeep : Note or None
+        How it begins.
+    """
+
+    patience: float
+    share: float = 0.0
+    call: int | None = None
+    upkeep: Note | None = None
 
     @classmethod
     def drawn(cls, draw: random.Random) -> Aim:
-        if draw.random() < 0.2:
-            return cls(None, draw.random())
+        kind = draw.random()
+        if kind < 0.1:
+            return cls(draw.random() * _LONGEST)
+        for limit, stage in ((0.45, Note.COMPACTING), (0.55, Note.INDEXING), (0.65, Note.NAMING)):
+            if kind < limit:
+                return cls(_PATIENCE, draw.random(), upkeep=stage)
         # Later rather than sooner: the commit stands at the end of a call.
-        return cls(draw.randrange(3), max(draw.random(), draw.random()))
+        return cls(10, max(draw.random(), draw.random()), draw.randrange(3))
+
+    def is_met(self, note: Note, value: int) -> bool:
+        """Say whether what is aimed at begins with a message."""
+        if self.upkeep:
+            return note is self.upkeep
+        return self.call is not None and note is Note.BEGUN and value >= self.call
 
 
 class Durations:
@@ -96,24 +138,25 @@ class Trial:
         self.state = state
         self.cut_off: tuple[Call, Effect] | None = None
         self.last = "start"
+        self.upkeep: Note | None = None
         self._draw = random.Random(seed)
         self._durations = durations
         self._tally = tally
-        self._begun = 0.0
+        self._begun = self._upkeep_begun = 0.0
         self._buffer = b""
         self._pid, self._ear = forked(url, state, seed)
 
     def run(self, aim: Aim) -> None:
         """Listen until the aim is reached, kill, and listen to what was still said."""
         try:
-            deadline = time.monotonic() + (aim.share * _LONGEST if aim.call is None else 10)
-            number = -1
+            deadline, is_met = time.monotonic() + aim.patience, False
             while (left := deadline - time.monotonic()) > 0 and select.select([self._ear], [], [], left)[0]:
                 for note, value in self._heard():
                     self._follow(note, value)
-                    if note is Note.BEGUN and aim.call is not None and value >= aim.call and number < aim.call:
-                        number = value
-                        deadline = self._begun + 1.1 * aim.share * self._durations.of(self.last)
+                    if not is_met and aim.is_met(note, value):
+                        is_met = True
+                        kind = aim.upkeep.name if aim.upkeep else self.last
+                        deadline = time.monotonic() + 1.1 * aim.share * self._durations.of(kind)
         finally:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -142,7 +185,14 @@ class Trial:
 
     def _follow(self, note: Note, value: int) -> None:
         now = time.monotonic()
-        if note is Note.BEGUN:
+        if self.upkeep:
+            self._durations.ended(self.upkeep.name, now - self._upkeep_begun)
+        self.upkeep = note if note in _UPKEEP else None
+        if self.upkeep:
+            self._upkeep_begun = now
+        elif note in {Note.COMPACTED, Note.INDEXED}:
+            return
+        elif note is Note.BEGUN:
             call = next_call(self._draw, self.state)
             self.cut_off = call, call.effect(self.state)
             self.last, self._begun = call.kind, now
@@ -161,12 +211,14 @@ def run(directory: str, seed: int, trials: int) -> Tally:
     Wrong
         With the number of the trial.
     """
+    compaction.POLICY = POLICY
     tally, durations, began = Tally(), Durations(), time.monotonic()
     state: State = {}
     for number in range(trials):
         draw = random.Random(f"{seed}/{number}")
         # No waiting: a lock that a killed writer left would be an error of the next one.
-        trial = Trial(f"file:{directory}?lock_timeout=0", state, f"{seed}/{number}/calls", durations, tally)
+        url = f"file:{directory}?lock_timeout=0&{MIN_ROWS}"
+        trial = Trial(url, state, f"{seed}/{number}/calls", durations, tally)
         try:
             trial.run(Aim.drawn(draw))
             state = _checked(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number == trials - 1)
@@ -186,23 +238,24 @@ def _check_leftovers(directory: str, state: State) -> None:
             db.open(name).upsert(as_records(made([0], 1)))
         db.create("last", SCHEMAS["plain"])
         db.drop("last")
-        entries = [db._backend.find(name=name) for name in db.names()]
-    named = {each.id for entry in entries for each in (entry.active, entry.standby) if each}
-    found = {path.name for path in Path(directory, "g").iterdir()}
-    unfinished = [path.name for path in Path(directory).rglob("*.tmp")]
-    if named != found or unfinished:
-        raise Wrong(f"killed writers left {len(found - named)} generations and {unfinished}")
+        left = garbage(db, Path(directory))
+    if left:
+        raise Wrong(f"killed writers left {left}")
 
 
 def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *, whole: bool) -> State:
     """Return what is there when it is what may be there."""
     tally.journals += any(Path(directory).rglob("*-journal"))
     tally.unfinished += any(Path(directory).rglob("*.vec.tmp"))
+    tally.unfinished_indexes += any(Path(directory).rglob("*.faiss.tmp"))
     mode = draw.choice(["rw", "rw", "ro"])
     with vecstore.connect(f"file:{directory}?mode={mode}") as db:
         found = observed(db)
+        suffixes = {path.suffix for path in unnamed(db)}
+        tally.unnamed += ".vec" in suffixes
+        tally.unnamed_indexes += ".faiss" in suffixes
         if whole:
-            check_searches(db, found, draw)
+            tally.walks += check_searches(db, found, draw)
             check_bytes(db)
     if trial.cut_off is None:
         tally.between[trial.last] += 1
@@ -210,6 +263,8 @@ def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *,
             raise Wrong(f"acknowledged, but: {difference(trial.state, found)}")
         return found
     tally.inside[trial.last] += 1
+    tally.compacting += trial.upkeep is Note.COMPACTING
+    tally.indexing += trial.upkeep in {Note.INDEXING, Note.NAMING}
     return _matched(found, trial.state, trial.cut_off[1], tally)
 
 
@@ -232,7 +287,8 @@ def _matched(found: State, before: State, effect: Effect, tally: Tally) -> State
 
 def main() -> None:
     directory, seed, trials = sys.argv[1:]
-    tally = run(directory, int(seed), int(trials))
+    with walking():
+        tally = run(directory, int(seed), int(trials))
     sys.stdout.write(json.dumps(vars(tally)) + "\n")
 
 

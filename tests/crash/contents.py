@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore import Database, Flat, Record, Schema, VectorStore, fields
+from vecstore import HNSW, Database, Flat, Hit, Record, Schema, VectorStore, fields
 
 DIM = 16
 _FIELDS = {"group": fields.Int(), "lang": fields.Keyword()}
+_FLAT = {
+    "plain": Schema(dim=DIM, metric="l2", index=Flat(), fields=_FIELDS),
+    "half": Schema(dim=DIM, metric="l2", dtype="float16", index=Flat(), fields=_FIELDS),
+    "tagged": Schema(dim=DIM, metric="ip", index=Flat(), fields={**_FIELDS, "tags": fields.Keywords()}),
+}
+_GRAPH = " graph"
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
-    {
-        "plain": Schema(dim=DIM, metric="l2", index=Flat(), fields=_FIELDS),
-        "half": Schema(dim=DIM, metric="l2", dtype="float16", index=Flat(), fields=_FIELDS),
-        "tagged": Schema(dim=DIM, metric="ip", index=Flat(), fields={**_FIELDS, "tags": fields.Keywords()}),
-    }
+    {**_FLAT, **{f"{key}{_GRAPH}": each.with_index(HNSW(m=4, ef_construction=16)) for key, each in _FLAT.items()}}
 )
-"""A rebuild changes one into another; the records stay what they are."""
+"""A rebuild changes one into another, `VectorStore.reindex` one into its twin; the records stay what they are."""
 
 GROUPS = 8
+_EF = 64
 _LANGS = ("de", "en", "fr")
 
 
@@ -60,6 +63,11 @@ State = Mapping[str, Contents]
 
 class Wrong(Exception):
     """A database that does not hold what it should."""
+
+
+def twin(schema: str) -> str:
+    """Return the schema with the other kind of index."""
+    return schema.removesuffix(_GRAPH) if schema.endswith(_GRAPH) else schema + _GRAPH
 
 
 def made(numbers: Iterable[int], stamp: int) -> dict[str, Stored]:
@@ -127,22 +135,30 @@ def _key(schema: Schema) -> str:
     raise Wrong(f"unknown schema {schema}")
 
 
-def check_searches(db: Database, state: State, draw: random.Random) -> None:
-    """Compare exact searches, one of them filtered, with plain arithmetic over what is stored.
+def check_searches(db: Database, state: State, draw: random.Random) -> int:
+    """Compare searches, some of them exact, some filtered, with plain arithmetic over what is stored.
+
+    Returns
+    -------
+    int
+        How many of them went along a graph.
 
     Raises
     ------
     Wrong
     """
+    walks = 0
     for name, contents in state.items():
         store = db.open(name)
         group = draw.randrange(GROUPS)
         some = {id_: each for id_, each in contents.records.items() if each.metadata["group"] == group}
         query = np.array([draw.randint(-500, 500) / 64 for _ in range(DIM)], np.float32)
         for where, records in ((None, contents.records), ({"group": group}, some)):
-            _check_search(store, contents.schema, records, query, where)
+            for exact in (True, False):
+                walks += _check_search(store, contents.schema, records, query, where, exact=exact)
             if store.count(where) != len(records):
                 raise Wrong(f"{name}: count({where}) is {store.count(where)}, {len(records)} match")
+    return walks
 
 
 def _check_search(
@@ -151,14 +167,24 @@ def _check_search(
     records: Mapping[str, Stored],
     query: NDArray[np.float32],
     where: Mapping[str, Any] | None,
-) -> None:
+    *,
+    exact: bool,
+) -> bool:
+    """Check one search, and say whether it went along a graph."""
     truth = {id_: _score(schema, vector_of(each), query) for id_, each in records.items()}
-    hits = store.search(query, k=10, where=where, exact=True)
+    hits = store.search(query, k=10, where=where, exact=exact, ef=None if exact else _EF)
     best = sorted(truth.values(), reverse=True)[:10]
     scores = [hit.score for hit in hits]
-    near = len(scores) == len(best) and np.allclose(scores, best, rtol=1e-5, atol=1e-4)
-    if not near or any(abs(truth.get(hit.id, np.inf) - hit.score) > 1e-3 for hit in hits):
+    # Along a graph there may be others, but no fewer.
+    expected = best if hits.exact else sorted((truth.get(hit.id, np.inf) for hit in hits), reverse=True)
+    near = len(scores) == len(best) and np.allclose(scores, expected, rtol=1e-5, atol=1e-4)
+    if not near or len({hit.id for hit in hits}) < len(hits) or any(_differs(truth, hit) for hit in hits):
         raise Wrong(f"{store.name}: a search where {where} found {hits}, the best scores are {best}")
+    return not hits.exact
+
+
+def _differs(truth: Mapping[str, float], hit: Hit) -> bool:
+    return abs(truth.get(hit.id, np.inf) - hit.score) > 1e-3
 
 
 def _score(schema: str, vector: NDArray[np.float32], query: NDArray[np.float32]) -> float:

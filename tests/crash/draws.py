@@ -6,7 +6,7 @@ import random
 
 from . import calls
 from .calls import Call, Selection
-from .contents import GROUPS, SCHEMAS, Contents, State, Stored, made
+from .contents import GROUPS, SCHEMAS, Contents, State, Stored, made, twin
 
 MAIN = ("docs", "papers")
 """The store that lives through a campaign has one of these names."""
@@ -29,13 +29,15 @@ _WEIGHTS = {
     "rebuild": 5,
     "rollback": 3,
     "read": 5,
+    "compact": 30,
+    "reindex": 12,
 }
 
 
 def next_call(draw: random.Random, state: State) -> Call:
     """Draw a call that is possible in a state."""
     if not state.keys() & set(MAIN):
-        return calls.Create(MAIN[0], "plain")
+        return calls.Create(MAIN[0], "plain graph")
     (kind,) = draw.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
     sides = sorted(state.keys() & set(SIDES))
     main = next(name for name in MAIN if name in state)
@@ -54,6 +56,11 @@ def next_call(draw: random.Random, state: State) -> Call:
             return calls.Rollback(draw.choice(sorted(name for name, each in state.items() if each.previous)))
         case "read":
             return calls.Read(store, draw.randrange(GROUPS))
+        case "compact":
+            return calls.Compact(store)
+        case "reindex":
+            schema = state[store].schema
+            return calls.Reindex(store, twin(schema) if draw.random() < 0.5 else schema)
     return _change(draw, kind, store, state[store])
 
 

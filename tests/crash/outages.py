@@ -113,16 +113,20 @@ def _digest(image: Image) -> bytes:
     return found.digest()
 
 
-def sites(run: Run) -> dict[str, frozenset[int]]:
+def sites(run: Run, apart: frozenset[int] = frozenset()) -> dict[str, frozenset[int]]:
     """Return the fsyncs of a run by what they are for.
 
-    That is the kind of file, or the kind of directory with the last change of names that it makes durable.
+    That is the kind of file, or the kind of directory with the last change of names that it makes durable;
+    those of the calls ``apart`` are counted by themselves.
     """
     volume = Volume(run.before)
     found: dict[str, set[int]] = {}
+    where = ""
     for position, event in enumerate(run.events):
+        if isinstance(event, Mark):
+            where = ", apart" if int(event.text.partition(" ")[2]) in apart else ""
         if isinstance(event, Sync):
-            found.setdefault(_site(volume, event), set()).add(position)
+            found.setdefault(_site(volume, event) + where, set()).add(position)
         volume.follow(event)
     return {name: frozenset(positions) for name, positions in sorted(found.items())}
 

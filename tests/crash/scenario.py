@@ -12,8 +12,24 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import vecstore
+from tests.walking import MIN_ROWS, walking
 
-from .calls import Call, Create, Delete, Drop, Insert, Read, Rebuild, Rename, Rollback, Selection, Update, Upsert
+from .calls import (
+    Call,
+    Compact,
+    Create,
+    Delete,
+    Drop,
+    Insert,
+    Read,
+    Rebuild,
+    Reindex,
+    Rename,
+    Rollback,
+    Selection,
+    Update,
+    Upsert,
+)
 from .contents import State, Stored, Wrong, made
 
 BEGUN, DONE = "begun", "done"
@@ -31,7 +47,9 @@ def life() -> list[Call]:
         Insert("docs", made(range(100, 103), 4)),
         Create("side", "half"),
         Upsert("side", made(range(5), 5)),
+        Compact("docs"),
         Upsert("docs", made(range(60, 200), 6), batch_size=70),
+        Compact("docs"),
         Rename("side", "aside"),
         Rebuild("docs", "half"),
         Upsert("docs", made(range(1, 4), 7)),
@@ -41,6 +59,12 @@ def life() -> list[Call]:
         Upsert("docs", made(range(4), 8)),
         Drop("aside"),
         Upsert("docs", made(range(3, 6), 9)),
+        Create("walks", "plain graph"),
+        Upsert("walks", made(range(90), 10)),
+        Upsert("walks", made(range(80, 130), 11)),
+        Delete("walks", Selection(group=1)),
+        Reindex("walks", "plain graph"),
+        Reindex("walks", "plain"),
     ]
 
 
@@ -52,6 +76,7 @@ def recovery() -> list[Call]:
     """Return calls on a directory with a journal to roll back and a segment that no commit names."""
     return [
         Read("docs", 2),
+        Compact("docs"),
         Upsert("docs", made(range(2), 10)),
         Upsert("docs", made(range(70), 11)),
         Create("side", "plain"),
@@ -79,7 +104,7 @@ SCENARIOS: Mapping[str, Callable[[], list[Call]]] = MappingProxyType({"life": li
 def main() -> None:
     name, directory, marks = sys.argv[1:]
     mark = os.open(marks, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with vecstore.connect(f"file:{directory}") as db:
+    with vecstore.connect(f"file:{directory}?{MIN_ROWS}") as db, walking():
         for number, (call, history) in enumerate(zip(SCENARIOS[name](), histories(name), strict=True)):
             expected = call.effect(history[0]).result
             os.write(mark, f"{BEGUN} {number}".encode())

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vecstore
+from tests.walking import MIN_ROWS, walking
 
 from .contents import State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
+from .leftovers import garbage
 from .outages import Outage
 from .volume import Image, write_image
 
@@ -40,10 +42,10 @@ class Survivors:
         """How many different states of the disk were opened."""
         return len(self._seen)
 
-    def problem(self, outage: Outage) -> str | None:
-        """Say what is wrong with what an outage left, None when nothing is."""
+    def problem(self, outage: Outage, *, whole: bool = False) -> str | None:
+        """Say what is wrong with what an outage left, None when nothing is; ``whole`` to search and write always."""
         if outage.digest not in self._seen:
-            self._seen[outage.digest] = self._opened(outage.image)
+            self._seen[outage.digest] = self._opened(outage.image, whole=whole or len(self._seen) % _WHOLE == 0)
         found = self._seen[outage.digest]
         if isinstance(found, str):
             return f"{outage}: {found}"
@@ -57,12 +59,12 @@ class Survivors:
         history = self.histories[outage.call]
         return history if outage.in_flight else history[-1:]
 
-    def _opened(self, image: Image) -> State | str:
+    def _opened(self, image: Image, *, whole: bool) -> State | str:
         root = self.place / str(len(self._seen))
         root.mkdir()
         try:
             write_image(root, image)
-            found = _read(root / NAME, whole=len(self._seen) % _WHOLE == 0)
+            found = _read(root / NAME, whole=whole)
             for state in self._known:
                 # One object for equal states: there are thousands of outages and few states.
                 if state == found:
@@ -76,17 +78,17 @@ class Survivors:
 
 
 def _read(directory: Path, *, whole: bool) -> State:
-    with vecstore.connect(f"file:{directory}?lock_timeout=0") as db:
+    with vecstore.connect(f"file:{directory}?lock_timeout=0&{MIN_ROWS}") as db, walking():
         found = observed(db)
         check_bytes(db)
         if whole:
             check_searches(db, found, random.Random(1))
-            _check_writes(db, found)
+            _check_writes(db, found, directory)
     return found
 
 
-def _check_writes(db: vecstore.Database, before: State) -> None:
-    """Prove that what is there can be changed, and that nothing else changes with it."""
+def _check_writes(db: vecstore.Database, before: State, directory: Path) -> None:
+    """Prove that what is there can be changed, that nothing else changes with it, and that garbage goes."""
     new = made([1_000], 1)
     for name in before:
         db.open(name).upsert(as_records(new))
@@ -95,3 +97,6 @@ def _check_writes(db: vecstore.Database, before: State) -> None:
     expected = {name: {**contents.records, **new} for name, contents in before.items()}
     if expected != {name: contents.records for name, contents in observed(db).items()}:
         raise Wrong("a write after the outage changed something else, or nothing")
+    left = garbage(db, directory)
+    if left:
+        raise Wrong(f"{left} stay for good")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.sources import ROOT
 
-KINDS = 14
+KINDS = 16
 """The kinds of call that `draws.next_call` draws."""
 
 Note = Callable[[str], None]
@@ -40,9 +40,12 @@ def check(tally: dict[str, Any], trials: int, note: Note) -> None:
     """A campaign proves something only where kills have cut calls off, of every kind and at any stage."""
     inside = sum(tally["inside"].values())
     note(
-        f"kill -9: {trials} kills in {tally['seconds']:.0f} s, {inside} inside calls ({tally['journals']} left a "
-        f"journal, {tally['unfinished']} half a segment); of the call there was nothing {tally['nothing']} times, "
-        f"all {tally['whole']}, some batches {tally['part']}, no difference {tally['unseen']}; inside: "
+        f"kill -9: {trials} kills in {tally['seconds']:.0f} s, {inside} inside calls, {tally['compacting']} inside "
+        f"compactions, {tally['indexing']} inside builds of an index ({tally['journals']} left a "
+        f"journal, {tally['unfinished']} half a segment, {tally['unnamed']} a whole one without a name, "
+        f"{tally['unfinished_indexes']} half an index, {tally['unnamed_indexes']} a whole one); of the call "
+        f"there was nothing {tally['nothing']} times, all {tally['whole']}, some batches {tally['part']}, no "
+        f"difference {tally['unseen']}; inside: "
         + ", ".join(f"{kind} {count}" for kind, count in sorted(tally["inside"].items())),
     )
     assert tally["trials"] == trials
@@ -50,6 +53,11 @@ def check(tally: dict[str, Any], trials: int, note: Note) -> None:
     assert tally["nothing"] >= trials / 10
     assert tally["whole"] >= trials / 100
     assert tally["journals"] >= trials / 20
+    assert tally["unnamed"] >= trials / 100
+    assert tally["compacting"] >= 0.15 * trials
+    assert tally["indexing"] >= 0.1 * trials
+    assert tally["unnamed_indexes"] >= trials / 100
+    assert tally["walks"] >= trials / 30
     assert len(tally["inside"]) >= KINDS - 4
     assert len(tally["acknowledged"]) >= KINDS - 2
 

@@ -7,10 +7,22 @@ import os
 import random
 import struct
 import traceback
+from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
 from typing import NoReturn
 
 import vecstore
+from vecstore.backend import Progress
+from vecstore.backends.file import compaction, index_file, indexing
+from vecstore.backends.file.compaction import Copy
+from vecstore.backends.file.graph import Graph
+from vecstore.backends.file.index_file import IndexRow
+from vecstore.backends.file.indexing import Check, Need
+from vecstore.backends.file.merging import Run
+from vecstore.backends.file.snapshot import Snapshot
+from vecstore.backends.file.volume import Volume
+from vecstore.index import IndexOptions
 
 from .contents import State, Wrong
 from .draws import next_call
@@ -24,6 +36,11 @@ class Note(IntEnum):
     BEGUN = 1
     DONE = 2
     FAILED = 3
+    COMPACTING = 4
+    COMPACTED = 5
+    INDEXING = 6
+    NAMING = 7
+    INDEXED = 8
 
 
 def forked(url: str, state: State, seed: str) -> tuple[int, int]:
@@ -40,10 +57,54 @@ def forked(url: str, state: State, seed: str) -> tuple[int, int]:
     return pid, ear
 
 
+def _report_compactions(mouth: int) -> None:
+    """Tell also of those that a writer does without being asked to."""
+    copied, exchange = compaction.copied, compaction.exchange
+
+    def begin(volume: Volume, snapshot: Snapshot, run: Run) -> Copy:
+        os.write(mouth, MESSAGE.pack(Note.COMPACTING, 0))
+        return copied(volume, snapshot, run)
+
+    def end(volume: Volume, copy: Copy, check: Callable[[], object]) -> None:
+        exchange(volume, copy, check)
+        os.write(mouth, MESSAGE.pack(Note.COMPACTED, 0))
+
+    compaction.copied, compaction.exchange = begin, end
+
+
+def _report_indexing(mouth: int) -> None:
+    """Tell of each index that is built or grown, within whatever call, and when its file is there."""
+    done, write = indexing._done, index_file.write
+
+    def written(path: Path, generation: str, graph: Graph) -> IndexRow:
+        row = write(path, generation, graph)
+        os.write(mouth, MESSAGE.pack(Note.NAMING, 0))
+        return row
+
+    def report(
+        volume: Volume,
+        snapshot: Snapshot,
+        options: IndexOptions,
+        need: Need,
+        check: Check,
+        on_progress: Progress | None,
+    ) -> None:
+        is_work = need in {Need.BUILDING, Need.GROWING}
+        if is_work:
+            os.write(mouth, MESSAGE.pack(Note.INDEXING, 0))
+        done(volume, snapshot, options, need, check, on_progress)
+        if is_work:
+            os.write(mouth, MESSAGE.pack(Note.INDEXED, 0))
+
+    indexing._done, index_file.write = report, written
+
+
 def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoReturn:
     try:
         draw = random.Random(seed)
         db = vecstore.connect(url)
+        _report_compactions(mouth)
+        _report_indexing(mouth)
         for number in itertools.count():
             call = next_call(draw, state)
             effect = call.effect(state)

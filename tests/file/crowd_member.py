@@ -1,7 +1,7 @@
 """One of several processes that use a store at once: ``python -m tests.file.crowd_member PLACE ROLE NUMBER SECONDS``.
 
 A batch of a writer has a stamp in every record, and a batch is replaced as a whole: a reader that sees two
-stamps in one batch has seen half of a commit.
+stamps in one batch has seen half of a commit. Where the store has an index, searches go along it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.file.samples import DIM, contents, opened, rows
-from vecstore.backend import Search
+from tests.file.samples import DIM, INDEXED, SCHEMA, contents, opened, rows
+from tests.walking import walking
+from vecstore.backend import Generation, Rows, Search
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StoreLocked
 from vecstore.filters import Compare
@@ -30,6 +31,11 @@ def batch_of(writer: int) -> range:
     return range(1_000 * writer, 1_000 * writer + size)
 
 
+def stamped(writer: int, stamp: int) -> Rows:
+    batch = rows(batch_of(writer), stamp)
+    return replace(batch, fields={**(batch.fields or {}), "year": [stamp] * len(batch)})
+
+
 def write(place: Path, number: int, until: float) -> None:
     """Replace the same batch again and again, sometimes through a new connection; tell each acknowledged stamp."""
     backend = opened(place)
@@ -40,10 +46,8 @@ def write(place: Path, number: int, until: float) -> None:
             backend.close()
             backend = opened(place)
         active = backend.find(name="docs").active
-        batch = rows(batch_of(number), stamp)
-        batch = replace(batch, fields={**(batch.fields or {}), "year": [stamp] * len(batch)})
         try:
-            backend.write(active, batch, insert=False)
+            backend.write(active, stamped(number, stamp), insert=False)
         except StoreLocked:
             print("locked", flush=True)  # noqa: T201
         else:
@@ -51,18 +55,56 @@ def write(place: Path, number: int, until: float) -> None:
 
 
 def read(place: Path, _number: int, until: float) -> None:
-    """Look at whole batches in every way there is."""
+    """Look at whole batches in every way there is; tell how often, and how often along an index."""
     backend = opened(place)
     active = backend.find(name="docs").active
     newest: dict[int, int] = {}
-    rounds = 0
+    rounds = walks = 0
     while time.monotonic() < until:
         rounds += 1
         for writer in range(4):
             look(backend, writer, newest)
+            walks += look_nearby(backend, active)
         for writer, size in whole_batches(contents(backend, active, limit=10_000)).items():
             assert size == len(batch_of(writer))
+    print(rounds, walks, flush=True)  # noqa: T201
+
+
+def compact(place: Path, _number: int, until: float) -> None:
+    """Compact again and again; tell how often there was something to do."""
+    backend = opened(place)
+    active = backend.find(name="docs").active
+    rounds = 0
+    while time.monotonic() < until:
+        before = backend.stats(active).details["commit"]
+        try:
+            backend.compact(active)
+        except StoreLocked:
+            continue
+        rounds += backend.stats(active).details["commit"] != before
     print(rounds, flush=True)  # noqa: T201
+
+
+def index(place: Path, _number: int, until: float) -> None:
+    """Let an index be built, grown, replaced and given up, again and again; tell how often one was new."""
+    backend = opened(place, index_min_rows="32")
+    active = backend.find(name="docs").active
+    seen: set[str] = set()
+    rounds = 0
+    while time.monotonic() < until:
+        rounds += 1
+        try:
+            if rounds % 4 == 0:
+                schema = SCHEMA if rounds % 8 else INDEXED
+                backend.amend(replace(active, schema=schema))
+            if rounds % 4 in {0, 2}:
+                backend.build_index(backend.find(name="docs").active)
+            else:
+                backend.tend(active)
+        except StoreLocked:
+            continue
+        seen |= {path.name for path in (place / "g" / active.id / "idx").iterdir()}
+    print(len(seen), flush=True)  # noqa: T201
 
 
 def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
@@ -95,6 +137,28 @@ def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
         assert len(of_mine) in {0, len(ids)}
 
 
+def look_nearby(backend: FileBackend, active: Generation) -> bool:
+    """Prove that what is told of the few nearest comes from one commit; say whether they were found along an index."""
+    stored = backend.count(active, None)
+    query = np.random.default_rng().standard_normal((1, DIM)).astype(np.float32)
+    (one,) = backend.search(active, Search(query, 10, include=frozenset({"metadata", "vector"}), ef=64))
+    assert len(set(one.rows.ids)) == len(one.rows) >= min(10, stored)
+    stamps: dict[int, int] = {}
+    vectors = one.rows.vectors
+    assert vectors is not None
+    for place, (id_, stamp) in enumerate(zip(one.rows.ids, (one.rows.fields or {})["year"], strict=True)):
+        number = int(id_.removeprefix("id-"))
+        writer = number // 1_000
+        assert isinstance(stamp, int)
+        assert stamps.setdefault(writer, stamp) == stamp, "a torn batch along an index"
+        expected = rows(batch_of(writer), stamp).vectors
+        assert expected is not None
+        assert vectors[place].tobytes() == expected[number % 1_000].tobytes()
+        distance = float(np.linalg.norm(vectors[place].astype(np.float64) - query[0]))
+        assert abs(one.scores[place] + distance) < 1e-5 * max(1, distance)
+    return not one.exact
+
+
 def whole_batches(found: Iterable[str]) -> dict[int, int]:
     sizes: dict[int, int] = {}
     for id_ in found:
@@ -104,6 +168,7 @@ def whole_batches(found: Iterable[str]) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read}[sys.argv[2]](
-        Path(sys.argv[1]), int(sys.argv[3]), time.monotonic() + float(sys.argv[4])
-    )
+    with walking():
+        {"write": write, "read": read, "compact": compact, "index": index}[sys.argv[2]](
+            Path(sys.argv[1]), int(sys.argv[3]), time.monotonic() + float(sys.argv[4])
+        )

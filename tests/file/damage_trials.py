@@ -59,6 +59,8 @@ class Pristine:
         keep()
         store.upsert([5, 6, 500], 6)
         keep()
+        # From here on there is a sparse segment.
+        store.backend.compact(store.active)
         store.backend.create("other", generation())
         keep()
         store.upsert(range(20, 95), 7)
@@ -110,9 +112,17 @@ def delete(path: Path, _draw: random.Random, _others: list[Path], _older: list[P
     path.unlink()
 
 
-DAMAGES: list[Callable[[Path, random.Random, list[Path], list[Path]], None]] = [
-    flip, zero, truncate, extend, swap, put_older, delete,
-]  # fmt: skip
+def replace_by_garbage(path: Path, draw: random.Random, _others: list[Path], _older: list[Path]) -> None:
+    path.write_bytes(draw.randbytes(path.stat().st_size))
+
+
+Damage = Callable[[Path, random.Random, list[Path], list[Path]], None]
+DAMAGES: list[Damage] = [flip, zero, truncate, extend, swap, put_older, delete, replace_by_garbage]
+
+
+def drawn(draw: random.Random, *, older: bool) -> Damage:
+    """Choose a damage; flips find the most, and are half of all."""
+    return flip if draw.random() < 0.5 else draw.choice([each for each in DAMAGES if older or each is not put_older])
 
 
 def damaged(pristine: Pristine, work: Path, pattern: str, draw: random.Random) -> str:
@@ -121,9 +131,8 @@ def damaged(pristine: Pristine, work: Path, pattern: str, draw: random.Random) -
     shutil.copytree(pristine.place, work)
     path = draw.choice(sorted(work.glob(pattern)))
     others = [each for each in sorted(work.rglob("*")) if each.is_file() and each != path]
-    older = [each for place in pristine.older if (each := place / path.relative_to(work)).exists()]
-    # Flips find the most: half of the trials.
-    damage = flip if draw.random() < 0.5 else draw.choice([each for each in DAMAGES if older or each is not put_older])
+    older = [each for place in pristine.older for each in sorted(place.glob(pattern))]
+    damage = drawn(draw, older=bool(older))
     damage(path, draw, others, older)
     return damage.__name__
 

@@ -11,33 +11,49 @@ import os
 import random
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.file.damage_trials import in_child
 from tests.file.failpoints import FAILURES, Watch, watching
-from tests.file.samples import Model, busy_store, contents, generation, opened, rows
-from vecstore.backend import Change, Update
+from tests.file.samples import INDEXED, SCHEMA, Model, busy_store, contents, differing, generation, opened, rows
+from tests.walking import walking
+from vecstore import Database, Record, Schema, UpkeepWarning
+from vecstore.backend import Change, Generation, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StorageFailed, VecstoreError
 from vecstore.filters import Compare
 
-State = dict[str, tuple[Model, bool]]
-"""For each store its contents, and whether there is a standby."""
+State = dict[str, tuple[Model, bool, str]]
+"""For each store its contents, whether there is a standby, and what its index covers."""
 
 
 def state_of(place: Path) -> State:
     backend = opened(place, timeout="2")
     entries = [backend.find(name=name) for name in backend.names()]
-    state = {entry.name: (contents(backend, entry.active), entry.standby is not None) for entry in entries}
+    state = {
+        entry.name: (contents(backend, entry.active), entry.standby is not None, index_of(backend, entry.active))
+        for entry in entries
+    }
     for entry in entries:
-        found = backend.verify(entry.active)
-        if not found.ok:
-            raise AssertionError(found.problems)
+        problems = [*backend.verify(entry.active).problems, *differing(backend, entry.active)]
+        if problems:
+            raise AssertionError(problems)
     backend.close()
     return state
+
+
+def index_of(backend: FileBackend, where: Generation) -> str:
+    volume = backend._volumes.of(where)
+    with volume.pool.link() as link:
+        index = volume.snapshot(link).ledger.index
+    # Whether removed rows are in it depends on whether it could be grown, or had to be built anew.
+    return f"rows up to {index['last']}" if index else ""
 
 
 def write(numbers: range, stamp: int) -> Callable[[FileBackend], None]:
@@ -89,6 +105,30 @@ def settle(backend: FileBackend) -> None:
     backend.changes(active, noted, 2)
 
 
+def compact(backend: FileBackend) -> None:
+    backend.compact(backend.find(name="docs").active)
+
+
+def reindex(backend: FileBackend) -> None:
+    backend.build_index(backend.find(name="docs").active)
+
+
+def tend(backend: FileBackend) -> None:
+    backend.tend(backend.find(name="docs").active)
+
+
+def write_and_tend(backend: FileBackend) -> None:
+    """Write as users do: what fails after the write is a warning."""
+    vectors = rows(range(600, 640), 32).vectors
+    assert vectors is not None
+    records = [Record(f"id-{600 + number:05}", vector) for number, vector in enumerate(vectors)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        written = Database(backend).open("docs").upsert(records)
+    assert written == len(records)
+    assert {warning.category for warning in caught} <= {UpkeepWarning}
+
+
 def read(backend: FileBackend) -> None:
     with closing(opened(backend._layout.root)) as fresh:
         contents(fresh, fresh.find(name="docs").active)
@@ -104,14 +144,48 @@ OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
     "drop of a standby": drop_standby,
     "switch": switch,
     "settle": settle,
+    "compact": compact,
+    "compact with an index": compact,
+    "build": reindex,
+    "reindex": reindex,
+    "tend": tend,
+    "give up": reindex,
+    "write and tend": write_and_tend,
     "read": read,
     "first create": create,
 }
 
 
+def busy(place: Path, schema: Schema = SCHEMA) -> None:
+    busy_store(place, schema).backend.close()
+
+
+def indexed(place: Path, *, wanted: bool = True) -> None:
+    """Make a store with an index, and with enough rows beside it for the index to grow."""
+    store = busy_store(place, INDEXED, index_min_rows="32")
+    store.backend.build_index(store.active)
+    store.upsert(range(500, 560), 8)
+    store.delete([10, 501])
+    if not wanted:
+        store.backend.amend(replace(store.active, schema=SCHEMA))
+    store.backend.close()
+
+
+BEFORE: dict[str, Callable[[Path], object]] = {
+    "build": partial(busy, schema=INDEXED),
+    "compact with an index": indexed,
+    "reindex": indexed,
+    "tend": indexed,
+    "give up": partial(indexed, wanted=False),
+    "write and tend": indexed,
+    "first create": Path.mkdir,
+}
+"""How a store is made that an operation begins with."""
+
+
 def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
     """Run an operation with a failure in it; say how it ended, and whether the object can go on."""
-    backend = opened(place)
+    backend = opened(place, index_min_rows="32")
     if operation != "first create":
         contents(backend, backend.find(name="docs").active)
     before = len(os.listdir("/proc/self/fd"))
@@ -122,6 +196,9 @@ def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
             outcome = "done"
         except (VecstoreError, KeyboardInterrupt, MemoryError) as error:
             outcome = type(error).__name__
+    if operation == "compact" or operation in BEFORE.keys() - {"first create"}:
+        with backend._volumes.of(backend.find(name="docs").active).kept(patiently=False):
+            pass
     again = goes_on(backend, operation)
     backend.close()
     leaked = len(os.listdir("/proc/self/fd")) - before
@@ -141,16 +218,19 @@ def goes_on(backend: FileBackend, operation: str) -> str:
     return "written"
 
 
-def judged(place: Path, result: dict[str, Any], states: list[State]) -> list[str]:
+def judged(place: Path, operation: str, result: dict[str, Any], states: list[State]) -> list[str]:
     """Say what is wrong with what a trial left behind."""
     wrong = list(result["wrong"])
     old, new = states
     found = state_of(place)
+    if operation == "write and tend":
+        # The index may be any that there was on the way.
+        old, new, found = ({name: (*each[:2], "") for name, each in state.items()} for state in (old, new, found))
     again = found.pop("third", None) is not None
     if "docs" in found:
         model = {id_: kept for id_, kept in found["docs"][0].items() if id_ not in {"id-00700", "id-00701"}}
         again |= len(model) < len(found["docs"][0])
-        found["docs"] = (model, found["docs"][1])
+        found["docs"] = (model, *found["docs"][1:])
     outcome = result.get("outcome", "exit")
     if found != old and found != new:
         wrong.append("neither the old nor the new state")
@@ -179,21 +259,20 @@ def write_again(place: Path, wrong: list[str]) -> None:
         segments = int(backend.stats(entry.active).details["segments"])
         if len(list((place / "g" / entry.active.id / "seg").iterdir())) != segments:
             wrong.append("left behind: a segment")
+        if len(list((place / "g" / entry.active.id / "idx").iterdir())) != bool(index_of(backend, entry.active)):
+            wrong.append("left behind: an index")
 
 
 def main(directory: Path, operation: str, seed: int, share: float) -> None:
     pristine, work = directory / "pristine", directory / "work"
-    if operation == "first create":
-        pristine.mkdir()
-    else:
-        busy_store(pristine).backend.close()
+    BEFORE.get(operation, busy)(pristine)
     states = [state_of(pristine)]
     shutil.copytree(pristine, work)
     watch = Watch()
     attempt(work, operation, watch)
     shutil.rmtree(work)
     shutil.copytree(pristine, work)
-    OPERATIONS[operation](backend := opened(work))
+    OPERATIONS[operation](backend := opened(work, index_min_rows="32"))
     backend.close()
     states.append(state_of(work))
     draw = random.Random(f"{seed} {operation}")
@@ -208,10 +287,11 @@ def main(directory: Path, operation: str, seed: int, share: float) -> None:
                 result = in_child(lambda failing=failing: attempt(work, operation, failing))  # type: ignore[misc]
                 if name == "exit" and result["wrong"] == [f"ended with status {77 << 8}"]:
                     result = {"wrong": []}
-                wrong = in_child(lambda result=result: {"wrong": judged(work, result, states)})["wrong"]  # type: ignore[misc]
+                wrong = in_child(lambda result=result: {"wrong": judged(work, operation, result, states)})["wrong"]  # type: ignore[misc]
                 line = {"call": f"{number} {call}", "failure": name, "after": after, **result, "wrong": wrong}
                 print(json.dumps(line), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    with walking():
+        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

@@ -15,7 +15,7 @@ from vecstore.backends.file import disk
 _CALLS = {
     "os": (
         "open", "close", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "listdir", "lstat", "fstat", "pread",
-        "pwrite",
+        "preadv", "pwrite",
     ),
     "fcntl": ("flock",),
 }  # fmt: skip

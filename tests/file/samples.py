@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore import Flat, Schema, fields
+from vecstore import HNSW, Flat, Schema, fields
 from vecstore.backend import Generation, Rows, Search, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.filters import ALL, Compare, Filter
@@ -19,6 +19,7 @@ from vecstore.filters import ALL, Compare, Filter
 DIM = 8
 FIELDS = {"lang": fields.Keyword(), "year": fields.Int(), "tags": fields.Keywords()}
 SCHEMA = Schema(dim=DIM, metric="l2", index=Flat(), fields=FIELDS)
+INDEXED = SCHEMA.with_index(HNSW(m=8, ef_construction=32))
 LANGS = ("en", "de", None)
 
 
@@ -143,9 +144,9 @@ def backend_ids(backend: FileBackend, where: Generation, condition: Filter) -> l
     return list(backend.page(where, condition, None, 1_000_000).ids)
 
 
-def busy_store(place: Path) -> Store:
+def busy_store(place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store:
     """Return a store with segments, hot rows, removed rows of both kinds, updates, tombstones and notes."""
-    store = Store.create(place)
+    store = Store.create(place, schema, **parameters)
     store.upsert(range(100), 1)
     store.upsert(range(100, 190), 2)
     store.upsert(range(95, 105), 3)
@@ -187,4 +188,18 @@ def found(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
     return [
         sorted(zip(one.scores.tolist(), one.rows.ids, one.rows.texts or one.rows.ids, strict=True))
         for one in backend.search(where, search)
+    ]
+
+
+_WHOLE = Search(QUERIES, 7, include=frozenset({"text", "metadata", "vector"}), ef=1_000)
+SEARCHES = (_WHOLE, replace(_WHOLE, where=Compare("lang", "eq", "en")), Search(QUERIES[:1], 20, ef=1_000))
+"""With so much effort that a walk along a graph comes to every row."""
+
+
+def differing(backend: FileBackend, where: Generation) -> list[str]:
+    """Return what is found otherwise than by an exact search."""
+    return [
+        f"search {number} is not exact"
+        for number, search in enumerate(SEARCHES)
+        if found(backend, where, search) != found(backend, where, replace(search, exact=True))
     ]

@@ -110,7 +110,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
         opened(tmp_path / "kb" / "below").create("docs", generation())
 
 
-@pytest.mark.parametrize("leftover", ["catalog.lock", "g/0123/rows.db", "catalog.db.tmp", "catalog.db.tmp-journal"])
+@pytest.mark.parametrize("leftover", ["catalog.lock", "g/0123/rows.db", "catalog.db.tmp"])
 def test_a_first_create_that_was_killed_is_no_database_yet(tmp_path: Path, leftover: str) -> None:
     (tmp_path / "catalog.lock").touch()
     path = tmp_path / leftover
@@ -131,12 +131,17 @@ def test_only_garbage_goes_with_the_next_create(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "g" / store.active.id, orphan)
     (unborn / "writer.lock").write_bytes(b"")
     (dropped / "dropped").touch()
+    # A writer that was killed after the commit of its drop leaves a builder's lock.
+    locks = [tmp_path / f"builder-{uid}.lock" for uid in ("3" * 32, store.backend.find(name="docs").uid)]
+    for each in locks:
+        each.touch()
     assert opened(tmp_path).names() == ["docs"]
     assert unborn.exists()
     assert dropped.exists()
     store.backend.create("other", generation())
     assert not unborn.exists()
     assert not dropped.exists()
+    assert [each.exists() for each in locks] == [False, True]
     # It was written to and never dropped: perhaps an older catalogue was restored.
     assert foreign.exists()
     store.check()

@@ -68,7 +68,7 @@ def test_after_a_failed_fsync_nothing_is_acknowledged(tmp_path: Path, at: int, r
     store.check()
 
 
-@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("at", range(3))
 def test_after_a_failed_fsync_of_a_create(tmp_path: Path, at: int) -> None:
     backend = opened(tmp_path / "kb")
     with watching(failing_fsync(at=at)), pytest.raises(StorageFailed):

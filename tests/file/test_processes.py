@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.crowd_member import batch_of
-from tests.file.samples import Store, contents, opened, rows
+from tests.file.crowd_member import batch_of, stamped
+from tests.file.samples import INDEXED, Store, contents, opened, rows
 from vecstore.errors import StoreLocked
 
 
@@ -63,6 +63,42 @@ def test_writers_take_turns_and_readers_see_whole_commits(memory_path: Path) -> 
     } == set(acknowledged.values())
 
 
+def test_readers_see_whole_commits_during_compactions(memory_path: Path) -> None:
+    store = Store.create(memory_path)
+    writers = [member(memory_path, "write", number, 4) for number in range(2)]
+    readers = [member(memory_path, "read", number, 4) for number in range(2)]
+    compactor = member(memory_path, "compact", 0, 4)
+    acknowledged = {}
+    for number, process in enumerate(writers):
+        stamps = [int(word) for word in ended(process) if word != "locked"]
+        assert len(stamps) > 5
+        acknowledged[number] = stamps[-1]
+    for process in (*readers, compactor):
+        assert int(ended(process)[0]) > 0
+    check_batches(store, acknowledged)
+
+
+def test_readers_see_whole_commits_while_indexes_come_and_go(memory_path: Path) -> None:
+    store = Store.create(memory_path, INDEXED, index_min_rows="32")
+    for number in (5, 7, 9):
+        store.backend.write(store.active, stamped(number, 1), insert=False)
+    writers = [member(memory_path, "write", number, 4) for number in range(2)]
+    readers = [member(memory_path, "read", number, 4) for number in range(2)]
+    keepers = [member(memory_path, role, 0, 4) for role in ("index", "compact")]
+    acknowledged = {}
+    for number, process in enumerate(writers):
+        stamps = [int(word) for word in ended(process) if word != "locked"]
+        assert len(stamps) > 5
+        acknowledged[number] = stamps[-1]
+    indexes, compactions = (int(ended(process)[0]) for process in keepers)
+    assert indexes >= 3
+    assert compactions >= 3
+    for process in readers:
+        _, walks = ended(process)
+        assert int(walks) > 0
+    check_batches(store, acknowledged)
+
+
 def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Path, seed: int) -> None:
     """The long campaign of kills is elsewhere; here other processes read and write on."""
     store = Store.create(memory_path)
@@ -93,7 +129,7 @@ def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Pat
 def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     other = opened(tmp_path, lock_timeout="0.2")
-    volume = store.backend._volume(store.active)
+    volume = store.backend._volumes.of(store.active)
     with volume.held():
         began = time.monotonic()
         with pytest.raises(StoreLocked, match="is writing"):
@@ -108,7 +144,7 @@ import sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._volume(backend.find(name="docs").active).held():
+with backend._volumes.of(backend.find(name="docs").active).held():
     print("held", flush=True)
     time.sleep(60)
 """

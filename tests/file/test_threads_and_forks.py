@@ -62,7 +62,7 @@ def test_threads_write_and_read(memory_path: Path) -> None:
 
 def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="30")
-    volume = store.backend._volume(store.active)
+    volume = store.backend._volumes.of(store.active)
     order: list[int] = []
     threads = []
 
@@ -85,7 +85,7 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="0.1")
     other = opened(tmp_path, lock_timeout="0.1")
-    with store.backend._volume(store.active).held():
+    with store.backend._volumes.of(store.active).held():
         for backend in (other, store.backend):
             with pytest.raises(StoreLocked, match="another thread of this process"):
                 backend.write(store.active, rows([1], 1), insert=False)
@@ -173,7 +173,7 @@ connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])
 backend = opened(place)
 active = backend.find(name="docs").active
-volume = backend._volume(active)
+volume = backend._volumes.of(active)
 inside, leave = threading.Event(), threading.Event()
 
 def write():
@@ -218,7 +218,7 @@ import os, sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._volume(backend.find(name="docs").active).held():
+with backend._volumes.of(backend.find(name="docs").active).held():
     if not os.fork():
         time.sleep(30)
         os._exit(0)

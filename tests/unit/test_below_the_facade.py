@@ -105,6 +105,7 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "search_many": lambda store: store.search_many("text"),
     "similar_to": lambda store: store.similar_to(""),
     "recall": lambda store: store.measure_recall(queries=0),
+    "recall k": lambda store: store.measure_recall(k=-1),
     "index": lambda store: store.reindex("hnsw"),  # type: ignore[arg-type]
 }
 BAD_FOR_THE_SCHEMA: dict[str, Callable[[VectorStore], object]] = {
@@ -154,7 +155,7 @@ def test_a_text_without_embedder_reaches_nobody(recorder: Recorder, store: Vecto
     assert recorder.calls == []
 
 
-@pytest.mark.parametrize("operation", ["insert", "upsert", "update", "delete", "reindex"])
+@pytest.mark.parametrize("operation", ["insert", "upsert", "update", "delete", "reindex", "calibrate", "compact"])
 def test_a_read_only_backend_is_not_asked_to_write(recorder: Recorder, operation: str) -> None:
     db = Database(cast("Backend", recorder))
     store = db.create("docs", Schema(dim=4, fields={"year": fields.Int()}))

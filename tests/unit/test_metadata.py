@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,17 @@ JSON = st.recursive(
 )
 
 
+def joined(declared: Mapping[str, Any], extra: str, of: Mapping[str, fields.Field]) -> dict[str, Any]:
+    [values] = metadata.joined({name: [declared.get(name)] for name in of}, [extra], of)
+    return values
+
+
 @given(st.dictionaries(TEXTS, JSON, max_size=6))
 def test_any_json_comes_back_unchanged(values: dict[str, Any]) -> None:
     declared, extra = metadata.split(values, {}, "a")
     present = {key: value for key, value in values.items() if value is not None}
     assert declared == {}
-    assert repr(metadata.join(declared, metadata.dump(extra, "a"), {})) == repr(present)
+    assert repr(joined(declared, metadata.dump(extra, "a"), {})) == repr(present)
 
 
 def test_declared_fields_and_the_rest_part_and_meet() -> None:
@@ -33,7 +39,7 @@ def test_declared_fields_and_the_rest_part_and_meet() -> None:
     declared, extra = metadata.split(given, FIELDS, "a")
     assert declared == {"tags": ("b", "a"), "lang": "en", "year": None}
     assert extra == {"note": [1], "gone": None}
-    assert metadata.join(declared, metadata.dump(extra, "a"), FIELDS) == {
+    assert joined(declared, metadata.dump(extra, "a"), FIELDS) == {
         "lang": "en", "tags": ["b", "a"], "note": [1]
     }  # fmt: skip
 

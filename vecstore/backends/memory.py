@@ -44,6 +44,7 @@ from ..errors import (
     StoreExists,
     StoreLocked,
     StoreNotFound,
+    Unsupported,
     close_matches,
 )
 from ..fields import Stored
@@ -287,6 +288,13 @@ class MemoryBackend(Backend):
             ids = sorted(id_ for id_ in table.select(where) if after is None or id_ > after)
             return table.columns(ids[:limit])
 
+    def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
+        with self._lock:
+            table = self._table(generation)
+            ids = sorted(table.select(where))
+            chosen = ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
+            return table.columns(chosen)
+
     def count(self, generation: Generation, where: Filter | None) -> int:
         with self._lock:
             return len(self._table(generation).select(where))
@@ -311,6 +319,15 @@ class MemoryBackend(Backend):
 
     def index_state(self, generation: Generation) -> IndexState:
         return IndexState("none", rows=self.count(generation, None), indexed=0)
+
+    def compact(self, generation: Generation) -> bool:
+        """Do nothing: what is removed takes no room."""
+        self._table(generation)
+        return False
+
+    def backup(self, target: str) -> None:
+        hint = "Nothing of it is on disk: what is to last belongs into a Database on files."
+        raise Unsupported("backup", self.capabilities.backend, hint)
 
     def stats(self, generation: Generation) -> Stats:
         with self._lock:

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from .. import __version__
 from ..errors import VecstoreError
-from . import catalogue, reading, upkeep, writing
+from . import catalogue, indexing, reading, upkeep, writing
 from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, code_of, hint_for, os_reason
 from .output import as_json, harmless, say
 
@@ -46,8 +46,8 @@ app = typer.Typer(
 )
 for command in (
     writing.add, reading.search, reading.get, writing.delete, reading.count, reading.export,
-    catalogue.ls, upkeep.info, upkeep.verify, upkeep.reindex, upkeep.recall, upkeep.rebuild,
-    catalogue.drop,
+    catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
+    upkeep.compact, upkeep.backup, upkeep.rebuild, catalogue.drop,
 ):  # fmt: skip
     # \b is typer's mark for lines that stay as they are.
     app.command(help=inspect.cleandoc(command.__doc__ or "").replace("\nFor example:", "\n\b\nFor example:"))(command)

@@ -1,4 +1,4 @@
-"""`vecstore info`, `verify`, `reindex`, `recall` and `rebuild`."""
+"""`vecstore info`, `verify`, `compact`, `backup` and `rebuild`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ..rebuild import Rebuilt
 from ..schema import Schema
 from . import output
 from .exits import NEGATIVE, Failure
-from .options import DtypeName, Fields, IndexKind, Json, MetricName, Name, Url, Where, parse_where
-from .places import embedder_config, load_embedder, parse_fields, parse_index
+from .indexing import effort, summary
+from .options import DtypeName, Fields, Json, MetricName, Name, Url
+from .places import embedder_config, load_embedder, parse_fields
 
 
 def info(url: Url, name: Name, json: Json = False) -> None:
@@ -36,13 +37,12 @@ def info(url: Url, name: Name, json: Json = False) -> None:
             }
         )  # fmt: skip
         return
-    index = status.kind if status.state == "none" else f"{status.kind}, {status.state}"
-    covered = f", {status.indexed:,} of {status.rows:,} records in it" if status.state != "none" else ""
     rows: list[tuple[str, str]] = [
         ("records", f"{stats.records:,}"),
         ("size", _bytes(stats.bytes)),
         ("vectors", f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"),
-        ("index", f"{index}{covered}{'' if status.state != 'none' else ' (every search is exact)'}"),
+        ("index", summary(status)),
+        *([("search effort", effort(status))] if status.state != "none" else []),
         ("model", _model(model)),
         *((f"field {field}", each.kind) for field, each in schema.fields.items()),
         ("backend", backend),
@@ -86,69 +86,48 @@ def verify(
         raise typer.Exit(NEGATIVE)
 
 
-def reindex(
-    url: Url,
-    name: Name,
-    index: IndexKind = None,
-    m: Annotated[int | None, typer.Option(metavar="N", help="hnsw: neighbours of a record.")] = None,
-    ef_construction: Annotated[int | None, typer.Option(metavar="N", help="hnsw: effort while building.")] = None,
-    target_recall: Annotated[
-        float | None, typer.Option(metavar="R", help="hnsw: the recall that searches are calibrated to.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Build the index again, with other options where some are given.
+def compact(url: Url, name: Name, json: Json = False) -> None:
+    """Give back the room of removed and replaced records.
+
+    It happens on its own, in good time, too. The store stays in use meanwhile.
 
     For example:
-      vecstore reindex file:./kb articles
-      vecstore reindex file:./kb articles --index hnsw --m 32
+      vecstore compact file:./kb articles
     """
-    wanted = parse_index(index, m, ef_construction, target_recall)
     with connect(url) as database:
         store = database.open(name)
-        with output.meter("Indexing", quiet=json) as meter:
-            store.reindex(wanted, on_progress=meter)
-        status = store.index_status()
+        before = store.stats().bytes
+        with output.waiting("Compacting", quiet=json):
+            store.compact()
+        after = store.stats().bytes
     if json:
-        output.print_json({"store": name, "index": store.schema.to_dict()["index"], "index_status": asdict(status)})
-    elif status.state == "none":
-        output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact.")
+        output.print_json({"store": name, "bytes_before": before, "bytes": after})
     else:
-        output.say(f"{name}: {status.kind} index {status.state}, {status.indexed:,} of {status.rows:,} records in it.")
+        output.say(f"{name}: {_bytes(before)} before, {_bytes(after)} now.")
 
 
-def recall(
+def backup(
     url: Url,
-    name: Name,
-    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many stored vectors to ask with.")] = 200,
-    k: Annotated[
-        int, typer.Option("-k", "--limit", metavar="N", min=1, max=1_000, help="How many records each search finds.")
-    ] = 10,
-    where: Where = None,
-    min_recall: Annotated[
-        float | None, typer.Option(metavar="N", min=0, max=1, help="Exit code 1 when the mean is lower.")
-    ] = None,
+    directory: Annotated[
+        str, typer.Argument(metavar="DIRECTORY", help="Where to; it is made, or empty.", show_default=False)
+    ],
     json: Json = False,
 ) -> None:
-    """Measure how many of the truly nearest records a search finds.
+    """Copy all stores, as they are at one moment, into a new directory.
 
-    Asks with stored vectors, once through the index and once exactly; 1 is perfect.
+    The stores stay in use meanwhile. The copy is a place like this one, and a URL names it.
 
     For example:
-      vecstore recall file:./kb articles --min-recall 0.95
+      vecstore backup file:./kb ./kb-of-today
     """
-    with connect(url) as database, output.waiting("Measuring", quiet=json):
-        found = database.open(name).measure_recall(queries, k, where=parse_where(where))
-    enough = min_recall is None or found.mean >= min_recall
+    with connect(url) as database:
+        with output.waiting("Copying", quiet=json):
+            database.backup(directory)
+        names = database.names()
     if json:
-        output.print_json({"store": name, **asdict(found), "enough": enough})
+        output.print_json({"directory": directory, "stores": names})
     else:
-        output.say(
-            f"recall@{found.k} {found.mean:.4f} (5th percentile {found.p5:.4f}, worst {found.minimum:.4f}) "
-            f"over {found.queries:,} queries"
-        )
-    if not enough:
-        raise typer.Exit(NEGATIVE)
+        output.say(output.harmless(f"Copied all stores ({len(names):,}) to {directory}."))
 
 
 def rebuild(

@@ -36,6 +36,8 @@ OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
     "search_many": lambda store: store.search_many([[1, 2, 3, 4]]),
     "similar_to": lambda store: store.similar_to("x"),
     "reindex": lambda store: store.reindex(),
+    "calibrate": lambda store: store.calibrate(),
+    "compact": lambda store: store.compact(),
     "index_status": lambda store: store.index_status(),
     "measure_recall": lambda store: store.measure_recall(),
     "stats": lambda store: store.stats(),

@@ -33,6 +33,9 @@ class Place(ABC):
     processes: bool = True
     """Whether a process started with ``url`` sees the same stores."""
 
+    indexed: bool = True
+    """Whether an HNSW store of a few dozen records gets an index, which the place's URL may ask for."""
+
     @property
     @abstractmethod
     def url(self) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from . import (
     catalogue,
     changes,
+    compaction,
     creation,
     embedding,
     fences,
     filter_equivalence,
     filter_truth,
     generations,
+    indexes,
     interruptions,
     lifetimes,
     metadata,
@@ -19,6 +21,7 @@ from . import (
     ordering,
     rebuilds,
     refusals,
+    samples,
     scans,
     scores,
     secrecy,
@@ -60,6 +63,9 @@ class StoreSuite:
     TestOrder = ordering.OrderTests
     TestAnswer = ordering.AnswerTests
     TestCompleteness = ordering.CompletenessTests
+    TestIndex = indexes.IndexTests
+    TestReindex = indexes.ReindexTests
+    TestCompaction = compaction.CompactionTests
     TestSecrecy = secrecy.SecrecyTests
 
     TestWrite = writes.WriteTests
@@ -78,6 +84,8 @@ class StoreSuite:
     TestFencedWrite = fences.FencedWriteTests
     TestFencedDelete = fences.FencedDeleteTests
 
+    TestSample = samples.SampleTests
+    TestCompactionBelow = compaction.CompactionBelowTests
     TestChanges = changes.ChangesTests
     TestStandby = changes.StandbyTests
     TestSwitch = switches.SwitchTests

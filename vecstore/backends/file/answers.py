@@ -1,4 +1,4 @@
-"""What `fetch`, `page`, `count` and `search` read."""
+"""What `fetch`, `page`, `count` and the others read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backend import Change, Found, Include, Rows, Search
+from ...backend import Change, Include, Rows
 from ...errors import StoreCorrupt
 from ...filters import Filter
 from .connections import Link
 from .mask import mask
 from .rowform import Values, vector_crc
-from .scan import nearest
-from .vectors import Part
-from .volume import Snapshot, Volume
+from .snapshot import Snapshot
+from .volume import Volume
 
 T = TypeVar("T")
 
@@ -38,7 +37,7 @@ def fetch(volume: Volume, ids: Sequence[str]) -> Rows:
         positions = view.positions(dict.fromkeys(ids))
         return _rows(volume, link, snapshot, view.rids[positions[positions >= 0]], _ALL)
 
-    return _steadily(volume, read, view=True)
+    return steadily(volume, read, view=True)
 
 
 def page(volume: Volume, where: Filter | None, after: str | None, limit: int) -> Rows:
@@ -54,7 +53,23 @@ def page(volume: Volume, where: Filter | None, after: str | None, limit: int) ->
         matching = rest[mask(where, view)[rest]][:limit]
         return _rows(volume, link, snapshot, view.rids[matching], _ALL)
 
-    return _steadily(volume, read, view=True)
+    return steadily(volume, read, view=True)
+
+
+def sample(volume: Volume, where: Filter | None, size: int) -> Rows:
+    """Return matching records spread evenly over the order of ids; see `Backend.sample`."""
+
+    def read(link: Link, snapshot: Snapshot) -> Rows:
+        view = snapshot.columns
+        order = view.columns.order(view.size)
+        if len(order) > view.size:
+            order = order[order < view.size]
+        matching = order[mask(where, view)[order]]
+        if len(matching) > size:
+            matching = matching[np.arange(size) * len(matching) // size]
+        return _rows(volume, link, snapshot, view.rids[matching], _ALL)
+
+    return steadily(volume, read, view=True)
 
 
 def count(volume: Volume, where: Filter | None) -> int:
@@ -65,7 +80,7 @@ def count(volume: Volume, where: Filter | None) -> int:
             return snapshot.ledger.tables["rows"].count
         return int(np.count_nonzero(mask(where, snapshot.columns)))
 
-    return _steadily(volume, read, view=where is not None)
+    return steadily(volume, read, view=where is not None)
 
 
 def changes(volume: Volume, limit: int) -> list[Change]:
@@ -83,37 +98,7 @@ def tombstones(volume: Volume, after: str | None, limit: int) -> dict[str, int]:
     return {id_: register.notes[id_].version for id_ in register.ids[start : start + limit]}
 
 
-def search(volume: Volume, wanted: Search) -> list[Found]:
-    """Return the nearest records of each query; see `Backend.search`."""
-    if not len(wanted.queries):
-        return []
-
-    def read(link: Link, snapshot: Snapshot) -> list[Found]:
-        parts = snapshot.vectors.parts
-        if wanted.where is not None:
-            view = snapshot.columns
-            parts = _restricted(parts, view.rids[mask(wanted.where, view)])
-
-        def ids_of(rids: NDArray[np.int64]) -> list[str]:
-            return [row[1] for row in _fetched(volume, link, rids, whole=False)]
-
-        answers = nearest(volume.schema.metric, parts, wanted.queries, wanted.k, ids_of)
-        together = np.unique(np.concatenate([rids for rids, _ in answers]))
-        whole = bool({"text", "metadata"} & wanted.include)
-        known = dict(zip(together.tolist(), _fetched(volume, link, together, whole=whole), strict=True))
-        return [
-            Found(
-                _assembled(volume, snapshot, [known[rid] for rid in rids.tolist()], rids, wanted.include),
-                scores,
-                exact=True,
-            )
-            for rids, scores in answers
-        ]
-
-    return _steadily(volume, read, view=wanted.where is not None)
-
-
-def _steadily(volume: Volume, read: Callable[[Link, Snapshot], T], *, view: bool) -> T:
+def steadily(volume: Volume, read: Callable[[Link, Snapshot], T], *, view: bool) -> T:
     """Read from the newest state, again where commits meanwhile removed what was found, at last with writers waiting.
 
     Raises
@@ -135,19 +120,7 @@ def _steadily(volume: Volume, read: Callable[[Link, Snapshot], T], *, view: bool
             ) from error
 
 
-def _restricted(parts: Sequence[Part], rids: NDArray[np.int64]) -> list[Part]:
-    """Return the parts with only some rows alive; parts with none of them are left out."""
-    found = []
-    for part in parts:
-        places, inside = part.places_of(rids)
-        if inside.any():
-            alive = np.zeros(len(part.vectors), np.bool_)
-            alive[places[inside]] = True
-            found.append(Part(part.vectors, part.norms, part.rids, alive & part.alive, part.touch))
-    return found
-
-
-def _fetched(volume: Volume, link: Link, rids: NDArray[np.int64], *, whole: bool) -> list[Values]:
+def fetched(volume: Volume, link: Link, rids: NDArray[np.int64], *, whole: bool) -> list[Values]:
     """Return rows in the order of rids.
 
     A row never changes, so that one that is still there is that of the snapshot, whatever was committed since.
@@ -160,12 +133,13 @@ def _fetched(volume: Volume, link: Link, rids: NDArray[np.int64], *, whole: bool
 
 
 def _rows(volume: Volume, link: Link, snapshot: Snapshot, rids: NDArray[np.int64], include: Include) -> Rows:
-    return _assembled(volume, snapshot, _fetched(volume, link, rids, whole=True), rids, include)
+    return assembled(volume, snapshot, fetched(volume, link, rids, whole=True), rids, include)
 
 
-def _assembled(
+def assembled(
     volume: Volume, snapshot: Snapshot, rows: Sequence[Values], rids: NDArray[np.int64], include: Include
 ) -> Rows:
+    """Return fetched rows as columns, those that are asked for."""
     size = volume.form.head_size
     metadata = "metadata" in include
     return Rows(

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from threading import Lock
+from functools import partial
+from pathlib import Path
 
 from ...backend import (
     Backend,
@@ -28,15 +29,18 @@ from ...backend import (
 )
 from ...errors import ForkedStore, InvalidArgument, StorageError, StoreNotFound, Unsupported
 from ...filters import Filter
-from . import answers, lock, writing
+from . import answers, compaction, indexing, lock, writing
+from .backup import backup
 from .catalog_file import CatalogFile
 from .failures import translating
 from .generations import create, drop, switch
 from .inspection import stats, verification
 from .layout import Layout
 from .options import Options, directory, parse
+from .search import search as answered
 from .transaction import Transaction
 from .volume import Volume
+from .volumes import Volumes
 
 
 class FileBackend(Backend):
@@ -49,8 +53,7 @@ class FileBackend(Backend):
         self._layout = layout
         self._options = options
         self._catalog = CatalogFile(layout, options)
-        self._volumes: dict[str, Volume] = {}
-        self._lock = Lock()
+        self._volumes = Volumes(layout, options)
         self._process = os.getpid()
         self._is_open = True
 
@@ -86,7 +89,7 @@ class FileBackend(Backend):
         if generation.standby:
             self._catalog.read().named(name)
         with self._catalog.editing() as edit:
-            return create(self._layout, self._options, edit, name, generation, self._volume)
+            return create(self._layout, self._options, edit, name, generation, self._volumes.of)
 
     def rename(self, uid: str, name: str) -> None:
         self._check_writable()
@@ -100,7 +103,7 @@ class FileBackend(Backend):
         self._check_writable()
         self._catalog.read().of(uid)
         with self._catalog.editing() as edit:
-            drop(self._layout, edit, edit.before.of(uid), generation, self._volume)
+            drop(self._layout, edit, edit.before.of(uid), generation, self._volumes.of)
         # The drop has happened, whatever cannot be read now.
         with contextlib.suppress(StorageError):
             self._forget_volumes()
@@ -125,7 +128,7 @@ class FileBackend(Backend):
         self._check_writable()
         self._catalog.read().of(uid)
         with self._catalog.editing() as edit:
-            return switch(edit, edit.before.of(uid), standby, drain, self._volume)
+            return switch(edit, edit.before.of(uid), standby, drain, self._volumes.of)
 
     # -- records
 
@@ -156,13 +159,17 @@ class FileBackend(Backend):
         with self._reading(generation) as volume:
             return answers.page(volume, where, after, limit)
 
+    def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
+        with self._reading(generation) as volume:
+            return answers.sample(volume, where, size)
+
     def count(self, generation: Generation, where: Filter | None) -> int:
         with self._reading(generation) as volume:
             return answers.count(volume, where)
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        with self._reading(generation) as volume:
-            return answers.search(volume, search)
+        with self._looking(generation) as (volume, present):
+            return answered(volume, search, present)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         with self._reading(generation) as volume:
@@ -171,12 +178,29 @@ class FileBackend(Backend):
     # -- upkeep
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        """Do nothing: every search is exact until there is an index."""
+        with self._keeping(generation) as (volume, check):
+            indexing.build(volume, generation.schema.index, self._options.index_min_rows, check, on_progress)
+
+    def compact(self, generation: Generation) -> bool:
+        wanted = self._present(generation).schema.index
+        with self._keeping(generation) as (volume, check):
+            compaction.compact(volume, check)
+            return indexing.refresh(volume, wanted, self._options.index_min_rows, check)
+
+    def tend(self, generation: Generation) -> bool:
+        wanted = self._present(generation).schema.index
+        with self._keeping(generation) as (volume, check):
+            compaction.tend(volume, check)
+            return indexing.tend(volume, wanted, self._options.index_min_rows, check)
+
+    def backup(self, target: str) -> None:
         self._check_writable()
-        self._catalog.read().holding(generation)
+        with self._catalog.editing() as edit:
+            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._volumes.of)
 
     def index_state(self, generation: Generation) -> IndexState:
-        return IndexState("none", rows=self.count(generation, None), indexed=0)
+        with self._looking(generation) as (volume, present):
+            return indexing.state(volume, present.schema.index)
 
     def stats(self, generation: Generation) -> Stats:
         with self._reading(generation) as volume:
@@ -188,13 +212,10 @@ class FileBackend(Backend):
         return verification(self._layout, self._options, generation)
 
     def close(self) -> None:
-        with self._lock:
-            self._is_open = False
-            volumes, self._volumes = self._volumes, {}
+        self._is_open = False
         if os.getpid() == self._process:
             self._catalog.close()
-            for volume in volumes.values():
-                volume.close()
+            self._volumes.close()
 
     def __del__(self) -> None:
         # Newer Pythons warn of connections that nobody closed.
@@ -221,30 +242,27 @@ class FileBackend(Backend):
             self._forget_volumes()
             raise
 
-    def _volume(self, generation: Generation) -> Volume:
-        volume = self._volumes.get(generation.id)
-        if volume is None:
-            with self._lock:
-                volume = self._volumes.get(generation.id)
-                if volume is None:
-                    paths = self._layout.generation(generation.id)
-                    volume = self._volumes[generation.id] = Volume(paths, generation, self._options)
-        return volume
+    def _present(self, generation: Generation) -> Generation:
+        """Return a generation as the catalogue has it now."""
+        entry = self._check_current(generation)
+        return entry.standby if generation.standby and entry.standby else entry.active
 
     def _forget_volumes(self) -> None:
         """Close what belongs to generations that are gone."""
-        present = self._catalog.read().generations()
-        with self._lock:
-            gone = [self._volumes.pop(key) for key in list(self._volumes) if key not in present]
-        for volume in gone:
-            volume.close()
+        self._volumes.forget_all_but(self._catalog.read().generations())
+
+    @contextmanager
+    def _looking(self, generation: Generation) -> Iterator[tuple[Volume, Generation]]:
+        """Give a volume for reading, and the generation as the catalogue has it now."""
+        self._check_usable()
+        present = self._present(generation)
+        volume = self._volumes.of(generation)
+        with self._unless_superseded(generation), translating(volume.paths.root):
+            yield volume, present
 
     @contextmanager
     def _reading(self, generation: Generation) -> Iterator[Volume]:
-        self._check_usable()
-        self._check_current(generation)
-        volume = self._volume(generation)
-        with self._unless_superseded(generation), translating(volume.paths.root):
+        with self._looking(generation) as (volume, _):
             yield volume
 
     @contextmanager
@@ -256,8 +274,17 @@ class FileBackend(Backend):
             return not generation.standby and entry.standby is not None
 
         takes_notes()
-        with self._unless_superseded(generation), self._volume(generation).transaction(takes_notes) as transaction:
+        with self._unless_superseded(generation), self._volumes.of(generation).transaction(takes_notes) as transaction:
             yield transaction
+
+    @contextmanager
+    def _keeping(self, generation: Generation) -> Iterator[tuple[Volume, Callable[[], object]]]:
+        """Give a volume for upkeep, and what is to be called under the writer's lock."""
+        self._check_writable()
+        check = partial(self._check_current, generation)
+        check()
+        with self._unless_superseded(generation):
+            yield self._volumes.of(generation), check
 
     @contextmanager
     def _unless_superseded(self, generation: Generation) -> Iterator[None]:

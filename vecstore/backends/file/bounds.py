@@ -26,6 +26,12 @@ _NORM_SLACK = 1e-11
 """Norms, and the scores that bounds are compared with, are float64 sums: far more exact than this."""
 
 
+def summation_error(dim: int) -> float:
+    """Return the relative error of a sum of ``dim`` products in float32, and of a query normalised in it."""
+    # A tenth more than the theorem asks for covers its denominator up to 16,000 dimensions.
+    return 1.1 * (dim + 8) * _UNIT
+
+
 @dataclass(frozen=True, slots=True)
 class Dots:
     """Dot products of rows and queries as float32 arithmetic gives them, and how far off they can be.
@@ -49,10 +55,8 @@ class Dots:
     @classmethod
     def of(cls, values: NDArray[np.float32], rows: Doubles, queries: Doubles, dim: int) -> Dots:
         """Return dot products with their errors."""
-        # A tenth more than the theorem asks for covers its denominator up to 16,000 dimensions.
-        gamma = 1.1 * (dim + 8) * _UNIT
         products = np.outer(rows, queries)
-        errors = gamma * products + 2 * dim * _TINY
+        errors = summation_error(dim) * products + 2 * dim * _TINY
         return cls(values.astype(np.float64), errors, products, rows[:, None], queries[None, :])
 
 

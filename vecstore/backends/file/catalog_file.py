@@ -29,6 +29,7 @@ class CatalogFile:
     def __init__(self, layout: Layout, options: Options) -> None:
         self._layout = layout
         self._options = options
+        self._path = layout.catalog
         self._pool = Pool(layout.catalog, CATALOG, options.timeout)
         self._origin: tuple[int, int] | None = None
         self._newest: Catalogue | None = None
@@ -42,9 +43,8 @@ class CatalogFile:
         ------
         InvalidUrl, StoreCorrupt, StorageFailed, Timeout, Unsupported
         """
-        path = self._layout.catalog
-        with translating(path):
-            origin = disk.identity(path)
+        with translating(self._path):
+            origin = disk.identity(self._path)
             if origin is None:
                 self._start_over(None)
                 self._layout.check_unused()
@@ -120,13 +120,13 @@ class CatalogFile:
     def _create(self) -> None:
         path = self._layout.catalog
         unfinished = path.with_name(path.name + ".tmp")
-        for leftover in (unfinished, unfinished.with_name(unfinished.name + "-journal")):
-            disk.unlink(leftover)
+        disk.unlink(unfinished)
         with using(path), created(unfinished, CATALOG, self._options.timeout) as link:
             link.execute(CREATE)
             for name, columns in COLUMNS.items():
                 link.execute(f"CREATE TABLE {name}({', '.join(columns)})")
             fresh_ledger().write(link)
+        # Durable with the first commit, whose journal lies in the same directory.
         disk.rename(unfinished, path)
 
 

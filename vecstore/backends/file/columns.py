@@ -21,6 +21,7 @@ from .field_columns import Column, Mask, column_of
 from .growing import Growing
 from .ledger import Total, row_crc
 from .rowform import RowForm
+from .segment import places_of
 
 CHUNK = 4_096
 TWICE = "{}: an id stands in two rows. Restore the directory from a backup."
@@ -65,9 +66,6 @@ class Columns:
         ------
         StoreCorrupt
         """
-        for row in rows:
-            if row_crc(row[:-1]) != row[-1]:
-                raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
         rids, ids, versions, _, _, *fields, heads = zip(*rows, strict=True)
         if len(set(ids)) < len(ids):
             raise StoreCorrupt(TWICE.format(path))
@@ -175,21 +173,24 @@ class View:
 
     def _places(self, rids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where rids stand; those that the view does not know, or not any more, are passed over."""
-        places = np.searchsorted(self.rids, rids)
-        places = places[places < self.size]
-        return places[np.isin(self.rids[places], rids) & self.alive[places]]
+        places, inside = places_of(self.rids, self.size, rids)
+        found: NDArray[np.int64] = places[inside]
+        return found[self.alive[found]]
 
 
 def head_rows(link: Any, form: RowForm, after: int, most: int, path: Path) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the heads of rows beyond a rid, in parts.
+    """Yield the heads of rows beyond a rid, checked, in parts.
 
     Raises
     ------
     StoreCorrupt
-        There are more than ``most``.
+        One is damaged, or there are more than ``most``.
     """
     cursor = link.execute(form.select_heads, (after,))
     while rows := cursor.fetchmany(CHUNK):
+        for row in rows:
+            if row_crc(row[:-1]) != row[-1]:
+                raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
         most -= len(rows)
         if most < 0:
             raise StoreCorrupt(f"{path} holds more rows than were written. Restore the directory from a backup.")

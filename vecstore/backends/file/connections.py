@@ -92,11 +92,14 @@ _HEADER = ("application_id", "user_version")
 
 @contextmanager
 def created(path: Path, kind: Kind, timeout: float) -> Iterator[Link]:
-    """Create a database file; what the context puts into it is committed at its end."""
+    """Create a database file; what the context puts into it is committed at its end.
+
+    Without a journal: nobody looks for the file before it is whole.
+    """
     disk.create_empty_file(path)
     link = _connect(path, timeout)
     try:
-        for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = DELETE"):
+        for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
             link.execute(f"PRAGMA {pragma}")
         link.execute("BEGIN IMMEDIATE")
         link.execute(f"PRAGMA application_id = {kind.application_id}")
@@ -105,6 +108,19 @@ def created(path: Path, kind: Kind, timeout: float) -> Iterator[Link]:
         link.execute("COMMIT")
     finally:
         abandon(link)
+
+
+def copied(link: Link, path: Path, kind: Kind, timeout: float) -> None:
+    """Copy a database, as it is at one commit, into a new file, durably but for its name."""
+    disk.create_empty_file(path)
+    copy = _connect(path, timeout)
+    try:
+        for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
+            copy.execute(f"PRAGMA {pragma}")
+        link.backup(copy)
+    finally:
+        copy.close()
+    open_link(path, kind, timeout).close()
 
 
 def abandon(link: Link) -> None:

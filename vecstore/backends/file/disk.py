@@ -11,13 +11,18 @@ import fcntl
 import mmap
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import StoreCorrupt
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_READ = 64 << 20
 
 
 def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
@@ -28,13 +33,21 @@ def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
     int
         Its size.
     """
-    unfinished = path.with_name(path.name + ".tmp")
     size = 0
+    with writing_new_file(path) as put:
+        for chunk in chunks:
+            size += put(chunk)
+    return size
+
+
+@contextlib.contextmanager
+def writing_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]:
+    """Give a function that writes to a new file, which appears when the context ends; see `write_new_file`."""
+    unfinished = path.with_name(path.name + ".tmp")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
     try:
         try:
-            for chunk in chunks:
-                size += _write_all(descriptor, chunk)
+            yield partial(_write_all, descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -44,7 +57,6 @@ def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
             os.unlink(unfinished)
         raise
     sync_directory(path.parent)
-    return size
 
 
 def create_empty_file(path: Path) -> None:
@@ -59,22 +71,21 @@ def create_mark(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory that nobody else may read, durably; one that exists is left as it is."""
+    """Make a directory that nobody else may read, not synced; one that exists is left as it is."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         if not is_directory(path):
             raise
-        return
-    sync_directory(path.parent)
 
 
 def make_root(path: Path) -> None:
-    """Make the database's directory and those above it that are missing."""
+    """Make the database's directory and those above it that are missing, durably."""
     if not path.is_dir():
         if not path.parent.is_dir():
             make_root(path.parent)
         make_directory(path)
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -87,9 +98,8 @@ def sync_directory(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Rename a file, durably."""
+    """Rename a file, not synced."""
     os.rename(old, new)
-    sync_directory(new.parent)
 
 
 def unlink(path: Path) -> None:
@@ -164,6 +174,42 @@ def map_file(path: Path, size: int) -> mmap.mmap:
         return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file in order."""
+    descriptor = os.open(path, os.O_RDONLY | _SAFE)
+    try:
+        done = 0
+        while chunk := os.pread(descriptor, _BLOCK, done):
+            yield chunk
+            done += len(chunk)
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, size: int) -> NDArray[np.uint8]:
+    """Return the bytes of a file of known size.
+
+    Raises
+    ------
+    StoreCorrupt
+        It has another size.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _SAFE)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            raise StoreCorrupt(f"{path} has {status.st_size:,} bytes, {size:,} were written.")
+        data: NDArray[np.uint8] = np.empty(size, np.uint8)
+        done = 0
+        while done < size and (count := os.preadv(descriptor, [data[done : done + _READ].data], done)):
+            done += count
+    finally:
+        os.close(descriptor)
+    if done < size:
+        raise StoreCorrupt(f"{path} ended after {done:,} bytes, {size:,} were written.")
+    return data
 
 
 def open_lock(path: Path) -> int:

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import Unsupported
@@ -23,7 +20,7 @@ _PATIENCE = 5.0
 class _Gate:
     def __init__(self) -> None:
         self.moved = threading.Condition()
-        self.users: Counter[Path] = Counter()
+        self.users: dict[Path, int] = {}
         self.is_open = True
 
 
@@ -36,8 +33,7 @@ _own = _Own()
 _unsafe: frozenset[Path] = frozenset()
 
 
-@contextmanager
-def using(path: Path) -> Iterator[None]:
+class using:
     """Keep forks away from a database file while the context lasts.
 
     Raises
@@ -45,25 +41,36 @@ def using(path: Path) -> Iterator[None]:
     Unsupported
         This process is a child that was forked while another thread used the file.
     """
-    if path in _unsafe:
-        raise Unsupported(
-            "connecting in a process that was forked while another thread used the same directory",
-            "file",
-            "Start such processes with the spawn method of multiprocessing.",
-        )
-    gate = _gate
-    with gate.moved:
-        if not _own.depth:
-            gate.moved.wait_for(lambda: gate.is_open)
-        gate.users[path] += 1
-    _own.depth += 1
-    try:
-        yield
-    finally:
-        _own.depth -= 1
+
+    __slots__ = ("_gate", "_path")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._gate = _gate
+
+    def __enter__(self) -> None:
+        if self._path in _unsafe:
+            raise Unsupported(
+                "connecting in a process that was forked while another thread used the same directory",
+                "file",
+                "Start such processes with the spawn method of multiprocessing.",
+            )
+        gate = self._gate = _gate
         with gate.moved:
-            gate.users -= Counter((path,))
-            gate.moved.notify_all()
+            if not (_own.depth or gate.is_open):
+                gate.moved.wait_for(lambda: gate.is_open)
+            gate.users[self._path] = gate.users.get(self._path, 0) + 1
+        _own.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        _own.depth -= 1
+        gate = self._gate
+        with gate.moved:
+            gate.users[self._path] -= 1
+            if not gate.users[self._path]:
+                del gate.users[self._path]
+            if not gate.is_open:
+                gate.moved.notify_all()
 
 
 def _close() -> None:

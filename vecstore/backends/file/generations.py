@@ -70,10 +70,8 @@ def drop(layout: Layout, edit: Edit, entry: Entry, generation: str | None, volum
         else:
             edit.put(replace(entry, building=None, previous=None))
     # The drop has happened. What cannot be removed now, the next create or drop removes.
-    with contextlib.suppress(OSError, StorageError):
-        if generation is None:
-            disk.unlink(layout.builder_lock(entry.uid))
-        else:
+    if generation is not None:
+        with contextlib.suppress(OSError, StorageError):
             active = volume_of(entry.active)
             with active.held() as held:
                 _clear_notes(active, held)
@@ -112,9 +110,9 @@ def _clear_notes(volume: Volume, held: Lock) -> None:
 
 
 def remove_garbage(layout: Layout, edit: Edit) -> None:
-    """Remove generations that were dropped or never named by the catalogue, whose lock is held.
+    """Remove generations that were dropped or never named by the catalogue, whose lock is held, and unused locks.
 
-    Others that it does not name stay: they may belong to a newer catalogue than the one that somebody
+    Other generations that it does not name stay: they may belong to a newer catalogue than the one that somebody
     restored. What cannot be removed now is tried again by the next one.
     """
     named = edit.before.generations()
@@ -123,3 +121,5 @@ def remove_garbage(layout: Layout, edit: Edit) -> None:
             paths = GenerationLayout(layout.generations / name)
             if name not in named and (disk.identity(paths.dropped) or not last_mark(paths.lock)):
                 disk.remove_tree(paths.root, last=paths.dropped.name)
+        for uid in layout.builders() - edit.before.entries.keys():
+            disk.unlink(layout.builder_lock(uid))

@@ -13,10 +13,12 @@ from . import disk
 from .catalog_file import CatalogFile
 from .connections import FORMAT, Link, integrity
 from .failures import translating
+from .index_check import index_problems
 from .layout import Layout
 from .options import Options
 from .rowform import vector_crc
-from .volume import Snapshot, Volume
+from .snapshot import Snapshot
+from .volume import Volume
 
 _CHUNK = 1_024
 
@@ -24,16 +26,18 @@ _CHUNK = 1_024
 def stats(volume: Volume) -> Stats:
     """Return figures; see `Backend.stats`."""
     with volume.pool.link() as link:
-        ledger = volume.snapshot(link).ledger
-    tables = ledger.tables
-    rows, dead, hot = (tables[name].count for name in ("rows", "dead", "hot"))
+        snapshot = volume.snapshot(link)
+    ledger, tables = snapshot.ledger, snapshot.ledger.tables
+    size = sum(segment.row.n for segment in snapshot.vectors.segments)
+    live = sum(int(np.count_nonzero(alive)) for alive in snapshot.vectors.alive)
     return Stats(
-        records=rows,
+        records=tables["rows"].count,
         bytes=disk.size_of(volume.paths.root),
         details={
             "segments": tables["segments"].count,
-            "hot rows": hot,
-            "dead share": round(dead / (rows + dead), 4) if dead else 0.0,
+            "hot rows": tables["hot"].count,
+            "dead share": round(1 - live / size, 4) if size else 0.0,
+            "removals": tables["dead"].count,
             "tombstones": tables["tombstones"].count,
             "noted changes": tables["changes"].count,
             "commit": ledger.seq,
@@ -42,12 +46,15 @@ def stats(volume: Volume) -> Stats:
     )
 
 
-def verification(layout: Layout, options: Options, generation: Generation) -> Verification:
-    """Check everything anew, with nothing that was checked before in memory; see `Backend.verify`."""
+def verification(layout: Layout, options: Options, generation: Generation, *, index: bool = True) -> Verification:
+    """Check everything anew, with nothing that was checked before in memory; see `Backend.verify`.
+
+    ``index`` says whether the index is looked at too, without which nothing would be lost.
+    """
     volume = Volume(layout.generation(generation.id), generation, options)
     check = _Check(volume)
     try:
-        for problem in check.problems(layout, options):
+        for problem in check.problems(layout, options, index=index):
             check.found.append(problem)
     except StorageError as error:
         # Nothing beyond the damage could be looked at.
@@ -66,7 +73,7 @@ class _Check:
     def __init__(self, volume: Volume) -> None:
         self.volume, self.records, self.found = volume, 0, []
 
-    def problems(self, layout: Layout, options: Options) -> Iterator[str]:
+    def problems(self, layout: Layout, options: Options, *, index: bool) -> Iterator[str]:
         """Yield what is damaged."""
         catalog = CatalogFile(layout, options)
         try:
@@ -83,6 +90,8 @@ class _Check:
             for segment in snapshot.vectors.segments:
                 yield from segment.check()
             yield from self._records(link, snapshot)
+            if index:
+                yield from index_problems(volume, snapshot)
 
     def _records(self, link: Link, snapshot: Snapshot) -> Iterator[str]:
         """Compare every stored row and its vector with their checksums."""

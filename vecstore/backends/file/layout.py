@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ...errors import InvalidUrl, StoreCorrupt
 from . import disk, lock
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_BEFORE_FIRST_COMMIT = frozenset({"catalog.lock", "catalog.db.tmp", "catalog.db.tmp-journal", "g"})
+_BUILDER_LOCK = re.compile(r"builder-([0-9a-f]{32})\.lock", re.ASCII)
+_BEFORE_FIRST_COMMIT = frozenset({"catalog.lock", "catalog.db.tmp", "g"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Layout:
     def builder_lock(self, uid: str) -> Path:
         """Held by the process that rebuilds a store."""
         return self.root / f"builder-{checked_id(uid)}.lock"
+
+    def builders(self) -> set[str]:
+        """Return the uids for which there is a builder's lock."""
+        return {found[1] for name in disk.names(self.root) if (found := _BUILDER_LOCK.fullmatch(name))}
 
     def generation(self, generation_id: str) -> GenerationLayout:
         """Return the paths of one generation."""
@@ -70,13 +76,13 @@ class Layout:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GenerationLayout:
     """Paths of one generation."""
 
     root: Path
 
-    @property
+    @cached_property
     def rows(self) -> Path:
         """Everything but bulk vectors."""
         return self.root / "rows.db"
@@ -85,6 +91,11 @@ class GenerationLayout:
     def lock(self) -> Path:
         """Held during one write call."""
         return self.root / "writer.lock"
+
+    @property
+    def upkeep(self) -> Path:
+        """Held by whoever compacts, builds an index or copies: no file that they read or write is removed meanwhile."""
+        return self.root / "upkeep.lock"
 
     @property
     def dropped(self) -> Path:
@@ -104,6 +115,10 @@ class GenerationLayout:
     def segment(self, uid: str) -> Path:
         """Return the path of one segment."""
         return self.segments / f"{checked_id(uid)}.vec"
+
+    def index(self, uid: str) -> Path:
+        """Return the path of one index file."""
+        return self.indexes / f"{checked_id(uid)}.faiss"
 
     def check_directories(self) -> None:
         """Refuse links and missing directories.

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import StoreCorrupt
@@ -71,7 +71,11 @@ class Ledger:
         The next number of each kind; none is given twice.
     pruned : int
         The last commit whose removals may be forgotten: who knows an older state reads everything anew.
+    compacted : tuple of int
+        The commit that the last compaction began with, and the next number of ``dead`` then.
     tables : dict of str to Total
+    index : dict or None
+        The index file that was derived from the rows, as `index_file.IndexRow` has it.
     """
 
     owner: str
@@ -79,7 +83,9 @@ class Ledger:
     token: str = ""
     next: dict[str, int] = field(default_factory=dict)
     pruned: int = 0
+    compacted: tuple[int, int] = (0, 0)
     tables: dict[str, Total] = field(default_factory=dict)
+    index: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, link: sqlite3.Connection, owner: str, path: object) -> Ledger:
@@ -96,7 +102,8 @@ class Ledger:
         if data["owner"] != owner:
             raise StoreCorrupt(f"{path} belongs to {data['owner']}, not to {owner}: files were exchanged.")
         tables = {name: Total(*total) for name, total in data["tables"].items()}
-        return cls(owner, data["seq"], data["token"], data["next"], data["pruned"], tables)
+        seq, dead = data["compacted"]
+        return cls(owner, data["seq"], data["token"], data["next"], data["pruned"], (seq, dead), tables, data["index"])
 
     def write(self, link: sqlite3.Connection) -> None:
         """Put the state into the transaction that is open."""
@@ -108,7 +115,9 @@ class Ledger:
                 "token": self.token,
                 "next": self.next,
                 "pruned": self.pruned,
+                "compacted": self.compacted,
                 "tables": tables,
+                "index": self.index,
             }
         )
         link.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)", (body, _crc(body)))
@@ -116,7 +125,7 @@ class Ledger:
     def successor(self) -> Ledger:
         """Return the state that the next commit will have, so far without changes."""
         tables = {name: total.copy() for name, total in self.tables.items()}
-        return Ledger(self.owner, self.seq + 1, os.urandom(16).hex(), dict(self.next), self.pruned, tables)
+        return replace(self, seq=self.seq + 1, token=os.urandom(16).hex(), next=dict(self.next), tables=tables)
 
     def take(self, kind: str, count: int = 1) -> int:
         """Return the first of ``count`` new numbers."""

@@ -32,7 +32,8 @@ _SEED = 0xFFFFFFFF
 _TABLES: Mapping[str, str] = MappingProxyType(
     {
         "hot": "CREATE TABLE hot(rid INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
-        "segments": "CREATE TABLE segments(base INTEGER PRIMARY KEY, n INTEGER, uid TEXT, size INTEGER, crc INTEGER)",
+        "segments": "CREATE TABLE segments(base INTEGER PRIMARY KEY, last INTEGER, n INTEGER, uid TEXT, "
+        "size INTEGER, crc INTEGER)",
         "dead": "CREATE TABLE dead(seq INTEGER PRIMARY KEY, rid INTEGER)",
         "tombstones": "CREATE TABLE tombstones(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",
         "changes": "CREATE TABLE changes(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",

@@ -5,10 +5,12 @@
     header   128 bytes: magic, format, dtype, dim, block size, n, base, generation, uid, …, CRC
     vectors  n × dim, little-endian, padded to 8 bytes
     norms    n × float64, the Euclidean norm of each vector
-    table    one CRC for each MiB of vectors and norms
+    rids     n × int64, rising, in a sparse segment only
+    table    one CRC for each MiB of vectors, norms and rids
     footer   16 bytes: file size, CRC of header and table, magic
 
-The vector of row ``rid`` is number ``rid - base``.
+In a dense segment, which covers every rid from ``base`` to ``last``, the vector of row ``rid`` is number
+``rid - base``. Compaction makes sparse ones. The ranges of segments never overlap.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,16 +26,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import StoreCorrupt
+from ...errors import StoreCorrupt, Unsupported
 from ...schema import Schema
 from ...vectors import row_norms
 from . import disk
+from .checksums import BLOCK, BlockCrcs
 
-BLOCK = 1 << 20
 _FORMAT = 1
 _MAGIC = b"VECSTSEG"
 _END = b"GESV"
-_HEADER = struct.Struct("<8s4I2Q16s16s")
+_HEADER = struct.Struct("<8s4I3Q16s16s")
 _HEADER_SIZE = 128
 _FOOTER = struct.Struct("<QI4s")
 _DTYPES = {"float32": 1, "float16": 2}
@@ -41,13 +43,19 @@ _DTYPES = {"float32": 1, "float16": 2}
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """A segment as ``rows.db`` names it."""
+    """A segment as ``rows.db`` names it, from the rid of its first row to that of its last."""
 
     base: int
+    last: int
     n: int
     uid: str
     size: int
     crc: int
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every rid from the first to the last has a vector here."""
+        return self.last - self.base + 1 == self.n
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,62 +81,37 @@ class Shape:
         """The bytes of a vector."""
         return self.dim * self.stored.itemsize
 
-    def norms_at(self, n: int) -> int:
-        """Return where the norms begin."""
-        return _HEADER_SIZE + -(-n * self.row_bytes // 8) * 8
-
-    def table_at(self, n: int) -> int:
-        """Return where the table of checksums begins."""
-        return self.norms_at(n) + 8 * n
-
-    def blocks(self, n: int) -> int:
-        """Return how many checksums there are."""
-        return -(-(self.table_at(n) - _HEADER_SIZE) // BLOCK)
-
-    def size(self, n: int) -> int:
-        """Return the size of the file."""
-        return self.table_at(n) + 4 * self.blocks(n) + _FOOTER.size
-
-    def header(self, row_base: int, n: int, uid: str) -> bytes:
+    def header(self, row: SegmentRow) -> bytes:
         """Return the header of a segment."""
         fields = _HEADER.pack(
-            _MAGIC, _FORMAT, _DTYPES[self.dtype], self.dim, BLOCK, n, row_base,
-            bytes.fromhex(self.generation), bytes.fromhex(uid),
+            _MAGIC, _FORMAT, _DTYPES[self.dtype], self.dim, BLOCK, row.n, row.base, row.last,
+            bytes.fromhex(self.generation), bytes.fromhex(row.uid),
         )  # fmt: skip
         fields = fields.ljust(_HEADER_SIZE - 4, b"\0")
         return fields + struct.pack("<I", zlib.crc32(fields))
 
 
-class _BlockCrcs:
-    """Checksums of each MiB of a stream."""
+class _Extents:
+    """Where the parts of a file begin."""
 
-    def __init__(self) -> None:
-        self.values: list[int] = []
-        self._filled = 0
-
-    def add(self, data: bytes | memoryview) -> None:
-        view = memoryview(data).cast("B")
-        start = 0
-        while start < len(view):
-            if self._filled == 0:
-                self.values.append(0)
-            part = view[start : start + BLOCK - self._filled]
-            self.values[-1] = zlib.crc32(part, self.values[-1])
-            self._filled = (self._filled + len(part)) % BLOCK
-            start += len(part)
+    def __init__(self, shape: Shape, row: SegmentRow) -> None:
+        self.norms = _HEADER_SIZE + -(-row.n * shape.row_bytes // 8) * 8
+        self.rids = self.norms + 8 * row.n
+        self.table = self.rids if row.is_dense else self.rids + 8 * row.n
+        self.blocks = -(-(self.table - _HEADER_SIZE) // BLOCK)
+        self.size = self.table + 4 * self.blocks + _FOOTER.size
 
 
-def write(path: Path, shape: Shape, base: int, n: int, chunks: Iterable[NDArray[Any]]) -> SegmentRow:
-    """Write a segment of ``n`` vectors, which come in chunks, in bounded memory.
+def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Iterable[NDArray[Any]]) -> SegmentRow:
+    """Write a segment of vectors, which come in chunks; only rids and norms are in memory as a whole.
 
     Parameters
     ----------
     path : Path
         Ends with ``<uid>.vec``.
     shape : Shape
-    base : int
-        The rid of the first vector.
-    n : int
+    rids : range or ndarray of int64
+        Of all vectors, rising, at least one.
     chunks : iterable of ndarray, shape (m, dim)
 
     Returns
@@ -136,9 +119,10 @@ def write(path: Path, shape: Shape, base: int, n: int, chunks: Iterable[NDArray[
     SegmentRow
         Nothing names the file before this is committed.
     """
-    uid = path.stem
-    header = shape.header(base, n, uid)
-    crcs = _BlockCrcs()
+    row = SegmentRow(int(rids[0]), int(rids[-1]), len(rids), path.stem, 0, 0)
+    n, extents = row.n, _Extents(shape, row)
+    header = shape.header(row)
+    crcs = BlockCrcs()
     check = 0
 
     def body() -> Iterator[bytes | memoryview]:
@@ -155,15 +139,51 @@ def write(path: Path, shape: Shape, base: int, n: int, chunks: Iterable[NDArray[
             yield data
         if done != n:
             raise StoreCorrupt(f"{path}: {done} vectors were found where {n} are stored.")
-        rest = bytes(-n * shape.row_bytes % 8) + norms.tobytes()
-        crcs.add(rest)
-        yield rest
+        for rest in (bytes(-n * shape.row_bytes % 8), norms.data, *(() if row.is_dense else (_stored(rids).data,))):
+            crcs.add(rest)
+            yield rest
         table = struct.pack(f"<{len(crcs.values)}I", *crcs.values)
         check = zlib.crc32(table, zlib.crc32(header))
-        yield table + _FOOTER.pack(shape.size(n), check, _END)
+        yield table + _FOOTER.pack(extents.size, check, _END)
 
     size = disk.write_new_file(path, body())
-    return SegmentRow(base, n, uid, size, check)
+    return replace(row, size=size, crc=check)
+
+
+def _stored(rids: range | NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.ascontiguousarray(rids, "<i8")
+
+
+def places_of(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
+    """Return where rids stand among ``size`` known ones, and which of them do at all.
+
+    Parameters
+    ----------
+    known : ndarray of int64 or int
+        Rising; a number stands for itself and those after it.
+    size : int
+    rids : ndarray of int64
+    """
+    if isinstance(known, int):
+        places = rids - known
+        return places, (places >= 0) & (places < size)
+    places = np.searchsorted(known, rids)
+    inside = places < size
+    inside[inside] = known[places[inside]] == rids[inside]
+    return places, inside
+
+
+def _check_format(path: Path, header: bytes) -> None:
+    """Refuse what a newer vecstore wrote.
+
+    Raises
+    ------
+    Unsupported
+    """
+    is_whole = len(header) == _HEADER_SIZE and struct.pack("<I", zlib.crc32(header[:-4])) == header[-4:]
+    magic, version = _HEADER.unpack_from(header)[:2] if is_whole else (b"", 0)
+    if magic == _MAGIC and version > _FORMAT:
+        raise Unsupported(f"format {version} of {path}", "file", "It was written by a newer vecstore: update this one.")
 
 
 class Segment:
@@ -173,35 +193,57 @@ class Segment:
         self.path = path
         self.row = row
         self._row_bytes = shape.row_bytes
-        if row.size != shape.size(row.n):
-            raise self._damaged("its size")
+        self._extents = extents = _Extents(shape, row)
         self._map = disk.map_file(path, row.size)
-        self._norms_at, self._table_at = shape.norms_at(row.n), shape.table_at(row.n)
-        blocks = shape.blocks(row.n)
-        table = self._map[self._table_at : self._table_at + 4 * blocks]
+        _check_format(path, self._map[:_HEADER_SIZE])
+        if row.size != extents.size:
+            raise self._damaged("its size")
+        table = self._map[extents.table : extents.table + 4 * extents.blocks]
         header, footer = self._map[:_HEADER_SIZE], self._map[-_FOOTER.size :]
-        if header != shape.header(row.base, row.n, row.uid):
+        if header != shape.header(row):
             raise self._damaged("its header")
         check = zlib.crc32(table, zlib.crc32(header))
         if check != row.crc or footer != _FOOTER.pack(row.size, check, _END):
             raise self._damaged("its table of checksums")
-        self._crcs = struct.unpack(f"<{blocks}I", table)
-        self._unseen = set(range(blocks))
+        self._crcs = struct.unpack(f"<{extents.blocks}I", table)
+        self._unseen = set(range(extents.blocks))
         self._lock = Lock()
         body = np.frombuffer(self._map, shape.stored, row.n * shape.dim, _HEADER_SIZE)
-        self._vectors = body.reshape(row.n, shape.dim)
-        self._norms: NDArray[np.float64] = np.frombuffer(self._map, "<f8", row.n, self._norms_at)
-
-    @property
-    def vectors(self) -> NDArray[Any]:
+        self.vectors: NDArray[Any] = body.reshape(row.n, shape.dim)
         """All vectors, shape (n, dim); `touch` what is to be read."""
-        return self._vectors
+        self._norms: NDArray[np.float64] = np.frombuffer(self._map, "<f8", row.n, extents.norms)
+        self._is_dense = row.is_dense
+        self._rids: NDArray[np.int64] | int = row.base
+        if not row.is_dense:
+            self._rids = np.frombuffer(self._map, "<i8", row.n, extents.rids)
 
     def norms(self) -> NDArray[np.float64]:
         """Return all norms, checked."""
         if self._unseen:
-            self._check_bytes(self._norms_at - _HEADER_SIZE, self._table_at - _HEADER_SIZE)
+            self._check_bytes(self._extents.norms - _HEADER_SIZE, self._extents.rids - _HEADER_SIZE)
         return self._norms
+
+    @property
+    def rids(self) -> NDArray[np.int64] | int:
+        """The rids of all vectors, checked; of a dense segment the first one."""
+        if self._unseen and not self.row.is_dense:
+            self._check_bytes(self._extents.rids - _HEADER_SIZE, self._extents.table - _HEADER_SIZE)
+        return self._rids
+
+    def place(self, rid: int) -> int | None:
+        """Return where a rid stands, None where it does not."""
+        if self._is_dense:
+            return rid - self.row.base if rid <= self.row.last else None
+        rids = self.rids
+        place = int(np.searchsorted(rids, rid))
+        return place if place < self.row.n and rids[place] == rid else None  # type: ignore[index]
+
+    def vector(self, place: int) -> NDArray[Any]:
+        """Return one vector, checked."""
+        if self._unseen:
+            self.touch(place, place + 1)
+        vector: NDArray[Any] = self.vectors[place]
+        return vector
 
     def touch(self, start: int, end: int) -> None:
         """Check the blocks that hold some vectors.
@@ -218,7 +260,19 @@ class Segment:
         if self._unseen:
             for place in places.tolist():
                 self.touch(place, place + 1)
-        return self._vectors[places]
+        return self.vectors[places]
+
+    def proven(self, start: int, end: int) -> NDArray[Any]:
+        """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        for block in range(start * self._row_bytes // BLOCK, -(-end * self._row_bytes // BLOCK)):
+            if not self._is_good(block):
+                raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
+        return self.vectors[start:end]
 
     def check(self) -> list[str]:
         """Check every block, also those that were checked before; return what is damaged."""
@@ -239,7 +293,7 @@ class Segment:
     def _is_good(self, block: int) -> bool:
         start = _HEADER_SIZE + block * BLOCK
         with memoryview(self._map) as whole:
-            crc = zlib.crc32(whole[start : min(start + BLOCK, self._table_at)])
+            crc = zlib.crc32(whole[start : min(start + BLOCK, self._extents.table)])
         return crc == int(self._crcs[block])
 
     def _damaged(self, what: str) -> StoreCorrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from .columns import View
 from .ledger import row_crc
 from .register import Register, RegisterEdit
 from .rowform import body_crc, hot_crc
+from .segment import SegmentRow
 from .vectors import Vectors
 
 if TYPE_CHECKING:
     from .connections import Link
-    from .volume import Snapshot, Volume
+    from .snapshot import Snapshot
+    from .volume import Volume
 
 MAX_HOT = 64
 _MAX_HOT_BYTES = 1 << 20
@@ -36,10 +39,12 @@ class Transaction:
 
     Attributes
     ----------
-    view, vectors
+    vectors : Vectors
         The state before.
     ledger : Ledger
         The state after.
+    heads : list of tuple
+        Of the rows that were added, as `RowForm.select_heads` would give them.
     tombstones, changes : RegisterEdit
         Versions of removed records, and the change list.
     """
@@ -47,18 +52,24 @@ class Transaction:
     def __init__(self, volume: Volume, link: Link, before: Snapshot, tombstones: Register, changes: Register) -> None:
         self.volume = volume
         self.link = link
-        self.view: View = before.columns
         self.vectors: Vectors = before.vectors
         self.ledger = before.ledger.successor()
         self.takes_notes = False
+        self.heads: list[tuple[Any, ...]] = []
         self._before = before
         self.tombstones = RegisterEdit(link, self.ledger, tombstones)
         self.changes = RegisterEdit(link, self.ledger, changes)
 
     @property
+    def view(self) -> View:
+        """Ids and fields before."""
+        return self._before.columns
+
+    @property
     def has_changes(self) -> bool:
         """Whether there is anything to commit."""
-        return self.ledger.tables != self._before.ledger.tables or self.ledger.next != self._before.ledger.next
+        before, after = self._before.ledger, self.ledger
+        return replace(before, seq=after.seq, token=after.token) != after
 
     def note(self, ids: Iterable[str]) -> None:
         """Put ids into the change list where one is kept."""
@@ -75,9 +86,7 @@ class Transaction:
         if removed != len(rids):
             raise StoreCorrupt(f"{self.volume.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
         tables["rows"].remove(self.view.columns.heads.view(self.view.size)[positions].tolist())
-        hot, crcs = self.vectors.hot_among(rids)
-        self.link.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in hot))
-        tables["hot"].remove(crcs)
+        self.remove_hot(rids)
         first = self.ledger.take("dead", len(rids))
         dead = [(first + number, rid) for number, rid in enumerate(rids.tolist())]
         self.link.executemany("INSERT INTO dead VALUES (?, ?)", dead)
@@ -124,10 +133,25 @@ class Transaction:
 
     def _add_segment(self, base: int, vectors: Iterator[NDArray[Any]], count: int) -> None:
         path = self.volume.paths.segment(uuid.uuid4().hex)
-        row = segment.write(path, self.volume.shape, base, count, vectors)
-        values = (row.base, row.n, row.uid, row.size, row.crc)
-        self.link.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", values)
+        self.put_segment(segment.write(path, self.volume.shape, range(base, base + count), vectors))
+
+    def put_segment(self, row: SegmentRow) -> None:
+        """Name a segment."""
+        values = astuple(row)
+        self.link.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
         self.ledger.tables["segments"].add((row_crc(values),))
+
+    def remove_segment(self, row: SegmentRow) -> None:
+        """Name a segment no longer."""
+        if self.link.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
+            raise StoreCorrupt(f"{self.volume.paths.rows}: a segment is missing. Run verify().")
+        self.ledger.tables["segments"].remove((row_crc(astuple(row)),))
+
+    def remove_hot(self, rids: NDArray[np.int64]) -> None:
+        """Remove those vectors of rows that are hot."""
+        hot, crcs = self.vectors.hot_among(rids)
+        self.link.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in hot))
+        self.ledger.tables["hot"].remove(crcs)
 
     def _add_hot(self, base: int, vectors: Iterator[NDArray[Any]]) -> None:
         data = [row.tobytes() for part in vectors for row in part]
@@ -136,10 +160,11 @@ class Transaction:
         self.ledger.tables["hot"].add(hot_crc(*row) for row in rows)
 
     def _rows(self, base: int, records: Iterable[Record], crcs: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        total = self.ledger.tables["rows"]
+        first = len(self.heads)
         for number, (id_, version, values, extra, text) in enumerate(records):
             rid = base + number
             head = (rid, id_, version, body_crc(rid, extra, text), crcs[number], *values)
-            crc = row_crc(head)
-            total.add((crc,))
-            yield (*head, crc, extra, text)
+            head = (*head, row_crc(head))
+            self.heads.append(head)
+            yield (*head, extra, text)
+        self.ledger.tables["rows"].add(head[-1] for head in self.heads[first:])

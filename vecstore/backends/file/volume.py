@@ -6,11 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from threading import RLock
+from typing import Any
 
 from ...backend import Generation
-from ...errors import StorageFailed, StoreCorrupt
+from ...errors import StorageError, StorageFailed, StoreCorrupt, StoreLocked
 from . import disk, lock
 from .columns import View, head_rows
 from .commit import commit
@@ -23,24 +23,11 @@ from .options import Options
 from .register import Register
 from .rowform import RowForm
 from .segment import Shape
+from .shelf import Shelf
+from .snapshot import Snapshot
+from .tidying import unnamed_indexes, unnamed_segments
 from .transaction import Transaction
 from .vectors import Vectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """What is in memory of one commit. ``view`` is None until something asks for ids or fields."""
-
-    ledger: Ledger
-    vectors: Vectors
-    view: View | None
-
-    @property
-    def columns(self) -> View:
-        """The view of a snapshot that was asked for with one."""
-        if self.view is None:
-            raise TypeError("the snapshot was asked for without a view")
-        return self.view
 
 
 class Volume:
@@ -52,6 +39,7 @@ class Volume:
         self.paths = paths
         self.form = RowForm(generation.schema)
         self.shape = Shape.of(generation.id, generation.schema)
+        self.shelf = Shelf(paths, generation.id, generation.schema.metric)
         self.pool = Pool(paths.rows, ROWS, options.timeout)
         self._options = options
         # Held while the state is brought up to date, never while a writer waits for readers.
@@ -61,13 +49,19 @@ class Volume:
         self._writer: Link | None = None
         self._is_tidy = False
         self._failure: str | None = None
+        # The heads of the rows that the last commit added, by the states before and after: no need to read them.
+        self._written: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+        self.committed: Ledger | None = None
+        """The state that this process's last commit made."""
 
     @staticmethod
     def create(paths: GenerationLayout, generation: Generation, options: Options) -> None:
         """Make an empty generation, durable in all its parts, that no catalogue names yet."""
         form = RowForm(generation.schema)
+        # The first name becomes durable with the commit of the catalogue beside it.
         for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
             disk.make_directory(path)
+        disk.sync_directory(paths.root.parent)
         with using(paths.rows), created(paths.rows, ROWS, options.timeout) as link:
             form.create(link, generation.id)
         disk.close(disk.open_lock(paths.lock))
@@ -147,16 +141,16 @@ class Volume:
     def _advanced(self, known: Snapshot | None, link: Link, ledger: Ledger, *, view: bool) -> Snapshot:
         is_next = known and (known.ledger.token == ledger.token or ledger.pruned <= known.ledger.seq < ledger.seq)
         known = known if is_next else None
-        vectors = known.vectors if known and not known.vectors.is_wasteful else Vectors.empty(self.paths, self.shape)
+        vectors = known.vectors if known else Vectors.empty(self.paths, self.shape)
         vectors, removed = vectors.advanced(link, ledger)
         before = known.view if known and known.view and not known.view.is_wasteful else None
         if before is None and not view and not (known and known.view):
             return Snapshot(ledger, vectors, None)
         before = before or View.empty(self.schema)
         most = ledger.tables["rows"].count
-        after = before.advanced(
-            removed, head_rows(link, self.form, before.last_rid, most, self.paths.rows), self.paths.rows
-        )
+        added = self._written.pop((known.ledger.token, ledger.token), None) if known and before is known.view else None
+        rows = iter([added]) if added else head_rows(link, self.form, before.last_rid, most, self.paths.rows)
+        after = before.advanced(removed, rows, self.paths.rows)
         if after.total != ledger.tables["rows"]:
             raise StoreCorrupt(
                 f"{self.paths.rows}: rows are missing, doubled or damaged. Restore the directory from a backup."
@@ -193,15 +187,41 @@ class Volume:
         """
         return lock.locked(self.paths.lock, self._options.lock_timeout, "is writing to it")
 
+    def kept(self, *, patiently: bool) -> AbstractContextManager[lock.Lock]:
+        """Be the only one to compact, to index or to copy while the context lasts, waiting for others or not.
+
+        Raises
+        ------
+        StoreLocked
+        """
+        timeout = self._options.lock_timeout if patiently else 0.0
+        return lock.locked(self.paths.upkeep, timeout, "compacts it, builds its index or copies it")
+
     @contextmanager
-    def begun(self, held: lock.Lock) -> Iterator[Transaction]:
-        """Begin a transaction under the lock, and commit it at the end; see `transaction`."""
+    def begun(self, held: lock.Lock, *, whole: bool = True) -> Iterator[Transaction]:
+        """Begin a transaction under the lock, and commit it at the end; see `transaction`.
+
+        Parameters
+        ----------
+        held : Lock
+        whole : bool
+            Without it, the transaction knows vectors alone, and can neither add nor remove records.
+        """
+        self.check_usable()
+        with using(self.paths.rows):
+            yield from self._transaction(held, whole=whole)
+
+    def check_usable(self) -> None:
+        """Refuse to write after a write that failed in a way that leaves doubt.
+
+        Raises
+        ------
+        StorageFailed
+        """
         if self._failure:
             raise StorageFailed(self._failure)
-        with using(self.paths.rows):
-            yield from self._transaction(held)
 
-    def _transaction(self, held: lock.Lock) -> Iterator[Transaction]:
+    def _transaction(self, held: lock.Lock, *, whole: bool) -> Iterator[Transaction]:
         link, self._writer = self._writer, None
         usable = False
         try:
@@ -209,29 +229,39 @@ class Volume:
             link.execute("BEGIN IMMEDIATE")
             # All of it now: once SQLite has begun to write to the file, readers wait, perhaps with the lock held.
             with self._lock:
-                snapshot = self._read(link, view=True)
-                registers = [self._register(link, table, snapshot.ledger) for table in ("tombstones", "changes")]
+                snapshot = self._read(link, view=whole)
+                registers = [
+                    self._register(link, table, snapshot.ledger) if whole else Register.empty(table)
+                    for table in ("tombstones", "changes")
+                ]
             lock.check_not_older(snapshot.ledger.seq, held.mark(), self.paths.rows)
             self._tidy(snapshot)
             transaction = Transaction(self, link, snapshot, *registers)
             yield transaction
             if transaction.has_changes:
                 usable = commit(link, snapshot.ledger, transaction.ledger, self._open_writer)
+                self._written = {(snapshot.ledger.token, transaction.ledger.token): transaction.heads}
+                self.committed = transaction.ledger
                 held.set_mark(transaction.ledger.seq)
             else:
                 link.execute("ROLLBACK")
                 usable = True
         except (sqlite3.Error, OSError) as error:
-            raise self._failed(error) from error
+            raise self.failed(error) from error
         finally:
             if usable:
                 self._writer = link
             elif link is not None:
                 # A segment may lie there that no commit names.
-                self._is_tidy = False
+                self.untidy()
                 abandon(link)
 
-    def _failed(self, error: sqlite3.Error | OSError) -> Exception:
+    def untidy(self) -> None:
+        """Note that files may lie there that no commit names; the next write looks."""
+        self._is_tidy = False
+
+    def failed(self, error: sqlite3.Error | OSError) -> Exception:
+        """Return the error of ours for one that a write met, and refuse further writes where it leaves doubt."""
         found = translated(error, str(self.paths.root))
         if is_lasting(error):
             self._failure = (
@@ -244,12 +274,15 @@ class Volume:
         return open_link(self.paths.rows, ROWS, self._options.timeout, writer=True)
 
     def _tidy(self, snapshot: Snapshot) -> None:
-        """Remove files that writers left who did not come to their commit."""
+        """Remove files that writers and builders left who did not come to their commit."""
         if self._is_tidy:
             return
-        named = {segment.path.name for segment in snapshot.vectors.segments}
-        with contextlib.suppress(OSError):
-            for name in disk.names(self.paths.segments):
-                if name not in named:
-                    disk.unlink(self.paths.segments / name)
+        with contextlib.suppress(OSError, StorageError, StoreLocked):
+            unnamed = [
+                *unnamed_segments(self.paths, snapshot.vectors), *unnamed_indexes(self.paths, snapshot.ledger)
+            ]  # fmt: skip
+            # What is unnamed may be the work of somebody who has not come to their commit yet.
+            with self.kept(patiently=False) if unnamed else contextlib.nullcontext():
+                for path in unnamed:
+                    disk.unlink(path)
             self._is_tidy = True

@@ -1,0 +1,81 @@
+"""`vecstore reindex`, `calibrate` and `recall`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import vecstore
+from tests.cli.conftest import Run
+from vecstore import HNSW, Record, Schema
+
+pytestmark = pytest.mark.usefixtures("no_model")
+
+
+@pytest.fixture
+def indexed(url: str) -> str:
+    """Return the URL of a database with an index over 3,000 records."""
+    url += "?index_min_rows=32"
+    rows = np.random.default_rng(1).normal(size=(3_000, 8))
+    with vecstore.connect(url) as database:
+        store = database.create("articles", Schema(dim=8, index=HNSW(m=8)))
+        store.insert(Record(f"r{number}", row) for number, row in enumerate(rows))
+    return url
+
+
+def test_an_index_is_shown(run: Run, indexed: str) -> None:
+    status = run("info", indexed, "articles", "--json").json["index_status"]
+    assert (status["state"], status["rows"], status["target_recall"]) == ("ready", 3_000, 0.98)
+    assert status["ef"] >= 16
+    lines = [line.split(maxsplit=1) for line in run("info", indexed, "articles").out.splitlines()]
+    assert ["index", f"hnsw, ready, {status['indexed']:,} of 3,000 records in it"] in lines
+    assert ["search", f"effort  {status['ef']} for recall 0.98"] in lines
+
+
+def test_reindex_and_calibrate_tell_what_they_found(run: Run, indexed: str) -> None:
+    shown = run("reindex", indexed, "articles", "--target-recall", "0.9").out
+    assert shown.startswith("articles: hnsw, ready, 3,000 of 3,000 records in it; search effort ")
+    assert shown.endswith(" for recall 0.9.\n")
+    status = run("calibrate", indexed, "articles", "--json").json["index_status"]
+    assert run("calibrate", indexed, "articles").out == f"articles: search effort {status['ef']} for recall 0.9.\n"
+
+
+def test_without_an_index_there_is_nothing_to_calibrate(run: Run, articles: str) -> None:
+    answer = run("calibrate", articles, "articles")
+    assert (answer.code, answer.out) == (0, "articles has no graph to calibrate: every search is exact.\n")
+    assert "every search is exact" in run("info", articles, "articles").out
+
+
+def test_reindex(run: Run, articles: str) -> None:
+    assert run("reindex", articles, "articles", "--index", "flat").code == 0
+    assert run("info", articles, "articles", "--json").json["schema"]["index"] == {"kind": "flat"}
+    options = ("--index", "hnsw", "--m", "8", "--ef-construction", "50", "--target-recall", "0.9")
+    index = run("reindex", articles, "articles", *options, "--json").json["index"]
+    assert index == {"kind": "hnsw", "m": 8, "ef_construction": 50, "target_recall": 0.9}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--index", "ivf"], ["--index", "flat", "--m", "8"], ["--m", "1"], ["--target-recall", "2"], ["--m", "x"]],
+)
+def test_reindex_refuses(run: Run, articles: str, options: list[str]) -> None:
+    answer = run("reindex", articles, "articles", *options)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+
+
+def test_recall(run: Run, articles: str) -> None:
+    answer = run("recall", articles, "articles", "-k", "1", "--min-recall", "1", "--json")
+    assert (answer.code, answer.json["mean"], answer.json["queries"], answer.json["enough"]) == (0, 1, 3, True)
+    assert run("recall", articles, "articles").out.startswith("recall@10 1.0000")
+
+
+def test_recall_too_low(run: Run, articles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    low = vecstore.Recall(0.5, 0.2, 0.1, 10, 10)
+    monkeypatch.setattr(vecstore.VectorStore, "measure_recall", lambda *_, **__: low)
+    assert run("recall", articles, "articles", "--min-recall", "0.9").code == 1
+
+
+def test_an_index_without_an_effort_is_told(run: Run, indexed: str) -> None:
+    run("delete", indexed, "articles", "--where", '{"id": {"$ne": "r1"}}', "--yes")
+    shown = run("reindex", indexed, "articles").out
+    assert "exact" in shown

@@ -1,0 +1,39 @@
+"""Files that nobody will ever look for, and that have to go with the next calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vecstore import Database
+from vecstore.backends.file.backend import FileBackend
+from vecstore.backends.file.tidying import unnamed_indexes, unnamed_segments
+
+
+def garbage(db: Database, directory: Path) -> list[str]:
+    """Return what is still there of unknown generations, builders and writers after a write to each store.
+
+    A generation that is not active is tidied when it is written to.
+    """
+    entries = [db._backend.find(name=name) for name in db.names()]
+    generations = {each.id for entry in entries for each in (entry.active, entry.standby) if each}
+    locks = {f"builder-{entry.uid}.lock" for entry in entries}
+    paths = [
+        *(path for path in directory.glob("g/*") if path.name not in generations),
+        *(path for path in directory.glob("builder-*.lock") if path.name not in locks),
+        *directory.glob("*.tmp"),
+        *(path for entry in entries for path in (directory / "g" / entry.active.id).rglob("*.tmp")),
+    ]
+    return [path.relative_to(directory).as_posix() for path in paths] + [path.name for path in unnamed(db)]
+
+
+def unnamed(db: Database) -> list[Path]:
+    """Return the segments and index files of active generations that no commit names."""
+    backend, left = db._backend, []
+    assert isinstance(backend, FileBackend)
+    for name in db.names():
+        volume = backend._volumes.of(backend.find(name=name).active)
+        with volume.pool.link() as link:
+            snapshot = volume.snapshot(link)
+        left += unnamed_segments(volume.paths, snapshot.vectors)
+        left += unnamed_indexes(volume.paths, snapshot.ledger)
+    return left

@@ -1,0 +1,216 @@
+"""Graphs and their files: what they cover, how they grow, and that damage is found before FAISS sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from vecstore.backends.file import index_file
+from vecstore.backends.file.checksums import BlockCrcs
+from vecstore.backends.file.coverage import Coverage, stored_rows
+from vecstore.backends.file.distinct import Distinct
+from vecstore.backends.file.graph import Graph, Run, TooLarge, built, extended
+from vecstore.backends.file.index_file import IndexRow
+from vecstore.backends.file.vectors import Part
+from vecstore.errors import StoreCorrupt
+from vecstore.index import HNSW
+from vecstore.metric import Metric
+from vecstore.vectors import row_norms
+
+from .test_scan import Matrix, part, plain
+
+OWNER = "0" * 32
+OPTIONS = HNSW(m=8, ef_construction=40)
+
+
+def made(parts: Sequence[Part], metric: Metric = Metric.L2, last: int | None = None) -> Graph:
+    dim = parts[0].vectors.shape[1]
+    end = max(each.last for each in parts) if last is None else last
+    return built(metric, dim, OPTIONS, lambda: stored_rows(parts), end, lambda _done: None)
+
+
+def run(vectors: Matrix, first: int) -> Iterator[Run]:
+    yield Run(np.arange(first, first + len(vectors)), vectors, row_norms(vectors))
+
+
+def near(found: Graph, query: Matrix, k: int = 10) -> list[int]:
+    nodes = found.nearest(found.codes.coding.question(query), k, 100)
+    rids: list[int] = found.rids[found.rows_of(nodes)].tolist()
+    return rids
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e13])
+def test_a_graph_finds_what_is_near(metric: Metric, scale: float, rng: np.random.Generator) -> None:
+    vectors = (plain(rng, 2_000, 12) * rng.uniform(1, 4, (2_000, 1)) * scale).astype(np.float32)
+    found = made([part(vectors, 5)], metric)
+    hits = 0
+    for query in (plain(rng, 50, 12) * scale).astype(np.float32):
+        wide, asked = vectors.astype(np.float64), query.astype(np.float64)
+        truth = {
+            Metric.COSINE: wide @ asked / row_norms(wide),
+            Metric.IP: wide @ asked,
+            Metric.L2: -np.linalg.norm(wide - asked, axis=1),
+        }[metric]
+        hits += len(set(near(found, query)) & set((np.argsort(-truth)[:10] + 5).tolist()))
+    assert hits >= 0.95 * 500
+
+
+def test_a_graph_grows(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 1_000, 8)
+    found = extended(made([part(vectors[:600], 1)]), lambda: run(vectors[600:], 601), 1_000, lambda _done: None)
+    assert len(found) == len(found.codes) == 1_000
+    assert found.last == 1_000
+    assert all(near(found, vectors[place])[0] == place + 1 for place in (0, 599, 600, 999))
+
+
+def test_a_row_that_codes_cannot_hold_needs_another_graph(rng: np.random.Generator) -> None:
+    small = made([part(plain(rng, 100, 8), 1)])
+    with pytest.raises(TooLarge):
+        extended(small, lambda: run(plain(rng, 10, 8) * np.float32(1e5), 101), 110, lambda _done: None)
+    directions = made([part(plain(rng, 100, 8), 1)], Metric.COSINE)
+    large = plain(rng, 10, 8) * np.float32(1e5)
+    assert len(extended(directions, lambda: run(large, 101), 110, lambda _done: None)) == 110
+
+
+def test_stored_rows_come_in_the_order_of_rids(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 30, 4)
+    norms = row_norms(vectors)
+    between = Part(vectors[20:], lambda: norms[20:], np.array([3, 5, 12, 13, 14, 15, 16, 40, 41, 42]),
+                   np.arange(10) != 2, lambda _start, _end: None)  # fmt: skip
+    parts = [part(vectors[:2], 1), part(vectors[2:4], 6), part(vectors[4:20], 20, np.arange(16) % 2 == 0), between]
+    rows = list(stored_rows(parts))
+    rids = np.concatenate([each.rids for each in rows]).tolist()
+    assert rids == sorted(rids)
+    assert len(rids) == 2 + 2 + 8 + 9
+    both = {rid: vector for each in rows for rid, vector in zip(each.rids.tolist(), each.vectors, strict=True)}
+    assert both[3].tolist() == vectors[20].tolist()
+    assert both[22].tolist() == vectors[6].tolist()
+
+
+def test_a_graph_covers_what_it_holds_and_is_still_stored(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 400, 4)
+    first, second = part(vectors[:200], 1), part(vectors[200:300], 201)
+    found = made([first, second])
+    later = part(vectors[300:], 301)
+    before = Coverage.of(found, [first, second])
+    assert before.count == 300
+    assert list(before.tail) == []
+    removed = replace(first, alive=np.arange(200) >= 50)
+    after = Coverage.of(found, [removed, second, later], before)
+    assert after.count == 250
+    assert after.stored.tolist() == [place >= 50 for place in range(300)]
+    assert [each.first for each in after.tail] == [301]
+    merged = Part(
+        vectors[50:], lambda: row_norms(vectors[50:]), np.arange(51, 401), np.ones(350, np.bool_), later.touch
+    )
+    together = Coverage.of(found, [merged], after)
+    assert together.count == 250
+    assert together.stored.tolist() == after.stored.tolist()
+    assert [each.first for each in together.tail] == [301]
+    assert together.tail[0].vectors.tolist() == vectors[300:].tolist()
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_copies_of_one_vector_hide_nothing(metric: Metric, rng: np.random.Generator) -> None:
+    """As nodes of their own, 900 copies are an island."""
+    vectors = plain(rng, 1_000, 8)
+    vectors[50:950] = vectors[50]
+    first = part(vectors[:700], 1)
+    found = extended(made([first], metric), lambda: run(vectors[700:], 701), 1_000, lambda _done: None)
+    assert len(found) == 1_000
+    assert len(found.codes) == 101
+    rare = [*range(50), *range(950, 1_000)]
+    assert found.nodes[50:950].tolist() == [50] * 900
+    hits = sum(place + 1 in near(found, vectors[place], 20) for place in rare)
+    assert hits >= (100 if metric is not Metric.IP else 50)
+    assert len(near(found, vectors[50], 1)) in {1, 900}
+    counts = np.zeros(1_000, np.bool_)
+    counts[[3, 600]] = True
+    assert np.flatnonzero(found.nodes_among(counts)).tolist() == [3, 50]
+
+
+def test_distinct_codes_of_one_hash_stay_apart(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Distinct, "_hashed", lambda self, coded: np.full(len(coded), 7, np.uint64))
+    vectors = plain(rng, 40, 8)
+    vectors[20:25] = vectors[0]
+    found = extended(made([part(vectors[:30], 1)]), lambda: run(vectors[30:], 31), 40, lambda _done: None)
+    assert len(found) == 40
+    assert {0, 20, 21, 22, 23, 24} == set(np.flatnonzero(found.nodes == 0).tolist())
+    assert all(near(found, vectors[place], 1)[0] == place + 1 for place in (1, 15, 29, 30, 39))
+
+
+@pytest.fixture
+def written(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, IndexRow, Graph]:
+    found = made([part(plain(rng, 700, 200), 1)], Metric.COSINE)
+    path = tmp_path / f"{'a' * 32}.faiss"
+    return path, index_file.write(path, OWNER, found), found
+
+
+@pytest.mark.parametrize("growing", [False, True])
+def test_a_file_holds_the_graph(written: tuple[Path, IndexRow, Graph], rng: np.random.Generator, growing: bool) -> None:  # noqa: FBT001
+    path, row, before = written
+    after = index_file.read(path, OWNER, row, Metric.COSINE, growing=growing)
+    assert path.stat().st_size == row.size
+    assert after.rids.tolist() == before.rids.tolist()
+    assert (after.last, after.codes.slack, after.codes.coding) == (before.last, before.codes.slack, before.codes.coding)
+    for query in plain(rng, 10, 200):
+        assert near(after, query) == near(before, query)
+
+
+def test_damage_is_found_before_faiss_sees_a_byte(
+    written: tuple[Path, IndexRow, Graph], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, row, _ = written
+    whole = path.read_bytes()
+    monkeypatch.setattr(faiss, "read_index", lambda *_: pytest.fail("FAISS was given damaged bytes"))
+    for place in rng.integers(0, len(whole), 200).tolist():
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << int(rng.integers(8)))]) + whole[place + 1 :])
+        with pytest.raises(StoreCorrupt):
+            index_file.read(path, OWNER, row, Metric.COSINE)
+    for other in (b"", whole[:-1], whole + b"\0", bytes(len(whole))):
+        path.write_bytes(other)
+        with pytest.raises(StoreCorrupt):
+            index_file.read(path, OWNER, row, Metric.COSINE)
+
+
+def test_a_file_of_another_kind_is_no_index(written: tuple[Path, IndexRow, Graph]) -> None:
+    path, row, _ = written
+    for owner, other, metric in (
+        ("1" * 32, row, Metric.COSINE),
+        (OWNER, replace(row, n=row.n - 1), Metric.COSINE),
+        (OWNER, replace(row, last=row.last + 1), Metric.COSINE),
+        (OWNER, row, Metric.L2),
+    ):
+        with pytest.raises(StoreCorrupt):
+            index_file.read(path, owner, other, metric)
+
+
+def test_what_writing_raises_leaves_faiss_as_it_came(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = made([part(plain(rng, 300, 16), 1)])
+    real, calls = BlockCrcs.add, []
+
+    def interrupted(sums: BlockCrcs, data: bytes) -> None:
+        calls.append(len(data))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(sums, data)
+
+    monkeypatch.setattr(BlockCrcs, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index_file.write(tmp_path / "x.faiss", OWNER, found)
+    assert list(tmp_path.iterdir()) == []
+    assert len(found) == 300
+
+
+def test_the_threads_of_faiss_are_set_for_nobody_else(rng: np.random.Generator) -> None:
+    before = faiss.omp_get_max_threads()
+    made([part(plain(rng, 300, 16), 1)])
+    assert faiss.omp_get_max_threads() == before

@@ -1,0 +1,34 @@
+"""Memory stays bounded: so much for each record's id, fields and code, and the rest in constant room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sources import ROOT
+
+
+def run(directory: Path, rows: int, dim: int, limit: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.file.memory_trial", directory / "kb", str(rows), str(dim), str(limit)],
+        env={**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+
+
+def test_load_index_compact_and_search_in_bounded_memory(tmp_path: Path) -> None:
+    """The vectors alone take 88 MiB."""
+    run(tmp_path, 60_000, 384, 320)
+
+
+@pytest.mark.long
+def test_many_rows_in_half_a_gibibyte(tmp_path: Path) -> None:
+    run(tmp_path, 200_000, 384, 512)

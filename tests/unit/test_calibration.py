@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vecstore.calibration import LADDER, SECONDS, K, smallest_ef
+from vecstore.recall import Answer, Recall, of_answer, summary
+
+
+class Index:
+    """Answers queries with the recall that an effort has, and takes its time on a clock of its own."""
+
+    def __init__(self, recall: Callable[[int], float], *, exact_seconds: float = 0, seconds: float = 0) -> None:
+        self.recall = recall
+        self.exact_seconds, self.seconds = exact_seconds, seconds
+        self.now = 100.0
+        self.efforts: list[int] = []
+        self.asked = {"exact": 0, "graph": 0}
+        self.says_exact = False
+
+    def __call__(self, part: slice, /, *, ef: int | None = None, exact: bool = False) -> list[Answer]:
+        queries = range(part.start, part.stop)
+        self.asked["exact" if exact else "graph"] += len(queries)
+        self.now += (self.exact_seconds if exact else self.seconds) * len(queries)
+        if ef is None:
+            return [answer(range(K)) for _ in queries]
+        if ef not in self.efforts:
+            self.efforts.append(ef)
+        # Whole hits: of a recall of 0.985 over 200 queries three in twenty miss one.
+        return [
+            answer(range(K - round(K * self.recall(ef) * (query + 1)) + round(K * self.recall(ef) * query), K + 10),
+                   exact=self.says_exact)
+            for query in queries
+        ]  # fmt: skip
+
+    def smallest(self, target: float, queries: int = 200) -> int | None:
+        parts = [slice(start, start + 25) for start in range(0, queries, 25)]
+        return smallest_ef(self, parts, target, lambda: self.now)
+
+
+def answer(places: range, *, exact: bool = True) -> Answer:
+    chosen = list(places)[:K]
+    return Answer([str(place) for place in chosen], np.array([-float(place) for place in chosen]), exact)
+
+
+def test_the_smallest_effort_that_reaches_the_target() -> None:
+    index = Index(lambda ef: min(1.0, 0.9 + ef / 1_000))
+    assert index.smallest(0.98) == 96
+    assert index.efforts == [16, 24, 32, 48, 64, 96]
+
+
+def test_the_first_rung_is_enough() -> None:
+    index = Index(lambda ef: 1.0)
+    assert index.smallest(1.0) == LADDER[0]
+    assert index.asked == {"exact": 200, "graph": 200}
+
+
+def test_a_mean_that_just_reaches_the_target_may_be_luck() -> None:
+    index = Index(lambda ef: 0.981 if ef < 64 else 0.99)
+    assert index.smallest(0.98) == 64
+
+
+def test_where_nothing_is_surely_enough_the_most_effort_that_reached_it_is_kept() -> None:
+    assert Index(lambda ef: 0.981 if 64 <= ef <= 512 else 0.9).smallest(0.98) == 512
+
+
+def test_no_effort_is_enough() -> None:
+    index = Index(lambda ef: 0.95)
+    assert index.smallest(0.98) is None
+    assert index.efforts == list(LADDER)
+
+
+def test_exact_answers_say_nothing_about_the_index() -> None:
+    index = Index(lambda ef: 1.0)
+    index.says_exact = True
+    assert index.smallest(0.98) is None
+
+
+def test_without_queries_there_is_no_effort() -> None:
+    assert smallest_ef(Index(lambda ef: 1.0), [], 0.98) is None
+
+
+@pytest.mark.parametrize("exact_seconds, asked", [(0.001, 200), (0.08, 50), (0.15, 25), (10, 25)])
+def test_a_slow_store_is_asked_fewer_queries(exact_seconds: float, asked: int) -> None:
+    index = Index(lambda ef: 1.0, exact_seconds=exact_seconds)
+    ef = index.smallest(0.98)
+    assert index.asked["exact"] == asked
+    assert ef == (LADDER[0] if exact_seconds < 1 else None)
+
+
+def test_the_ladder_ends_with_the_time() -> None:
+    index = Index(lambda ef: 0.9, exact_seconds=0.01, seconds=0.01)
+    assert index.smallest(0.98) is None
+    assert index.now - 100 < SECONDS + 0.3
+    assert 2 < len(index.efforts) < len(LADDER)
+
+
+def test_a_rung_that_time_cut_short_counts_for_what_it_has() -> None:
+    index = Index(lambda ef: 0.9 if ef < 64 else 1.0, seconds=0.011)
+    assert index.smallest(0.98) == 64
+    assert index.asked["graph"] == 925  # four rungs, and 125 queries of the fifth
+
+
+def answers(ids: str, scores: list[float]) -> Answer:
+    return Answer(list(ids), np.array(scores), exact=True)
+
+
+@pytest.mark.parametrize(
+    "ids, scores, expected",
+    [
+        ("abc", [3, 2, 1], 1),
+        ("abx", [3, 2, 0.5], 2 / 3),
+        ("abx", [3, 2, 1], 1),  # as near as the last true one
+        ("abx", [3, 2, 1 - 1e-7], 1),
+        ("abx", [3, 2, 1 - 1e-5], 2 / 3),
+        ("abc", [3, 2, 1 - 1e-5], 1),  # the true one, whatever another arithmetic makes of its score
+        ("xyz", [0, 0, 0], 0),
+        ("", [], 0),
+        ("a", [3], 1 / 3),
+    ],
+)
+@pytest.mark.parametrize("scale", [1, 1e-12, 1e12])
+def test_recall_of_an_answer(ids: str, scores: list[float], expected: float, scale: float) -> None:
+    truth = answers("abc", [3 * scale, 2 * scale, scale])
+    assert of_answer(answers(ids, [score * scale for score in scores]), truth) == pytest.approx(expected)
+
+
+def test_where_nothing_is_true_nothing_is_missed() -> None:
+    assert of_answer(answers("", []), answers("", [])) == 1
+
+
+def test_summary() -> None:
+    assert summary([], 10) == Recall(1.0, 1.0, 1.0, 0, 10)
+    found = summary([1.0] * 18 + [0.5, 0.7], 5)
+    assert found.mean == pytest.approx(0.96)
+    assert (found.minimum, found.queries, found.k) == (0.5, 20, 5)
+    assert found.p5 == pytest.approx(0.69)

@@ -1,0 +1,87 @@
+"""Equal codes found by a hash, so that they share one place in a graph.
+
+Rows at distance zero fill each other's lists of neighbours: a few dozen copies of one vector are an island
+that no walk leaves, and keep others from being found. As one node they are harmless.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Nodes = NDArray[np.int32]
+Coded = NDArray[np.uint8]
+
+_SEED = 20_260
+_CHUNK = 8_192
+
+
+def codes_of(scanner: Any) -> Coded:
+    """Return the codes of a FAISS index, shape (n, width), without a copy; they must not outlive it."""
+    import faiss
+
+    count, width = int(scanner.ntotal), int(scanner.code_size)
+    if not count:
+        return np.empty((0, width), np.uint8)
+    coded: Coded = faiss.rev_swig_ptr(scanner.codes.data(), count * width).reshape(count, width)
+    return coded
+
+
+class Distinct:
+    """The codes of a graph, by hash; equal hashes of different codes are told apart by looking."""
+
+    def __init__(self, scanner: Any) -> None:
+        self._scanner = scanner
+        # float16 codes: two bytes each, as many random odd numbers.
+        draw = np.random.default_rng(_SEED)
+        self._factors: NDArray[np.uint64] = draw.integers(0, 2**63, int(scanner.code_size) // 2, np.uint64) * 2 + 1
+        coded = codes_of(scanner)
+        pieces = [self._hashed(coded[start : start + _CHUNK]) for start in range(0, len(coded), _CHUNK)]
+        hashes = np.concatenate([np.empty(0, np.uint64), *pieces])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._nodes = hashes[order], order.astype(np.int32)
+
+    def placed(self, coded: Coded) -> tuple[Nodes, NDArray[np.intp]]:
+        """Return the node of each row, and which rows begin new nodes; the caller adds these, in that order.
+
+        Parameters
+        ----------
+        coded : ndarray of uint8, shape (n, width)
+        """
+        hashes = self._hashed(coded)
+        _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        # Of rows with one hash, the first stands for those that are equal to it; any others stand for themselves.
+        stands = firsts[inverse]
+        stands = np.where((coded == coded[stands]).all(axis=1), stands, np.arange(len(coded)))
+        nodes = self._known(hashes, coded)
+        begins = np.flatnonzero((stands == np.arange(len(coded))) & (nodes < 0))
+        nodes[begins] = int(self._scanner.ntotal) + np.arange(len(begins))
+        nodes = np.where(nodes < 0, nodes[stands], nodes)
+        self._note(hashes[begins], nodes[begins])
+        return nodes, begins
+
+    def _known(self, hashes: NDArray[np.uint64], coded: Coded) -> Nodes:
+        """Return the nodes that have the codes of rows already, -1 where there is none."""
+        places = np.searchsorted(self._hashes, hashes)
+        inside = places < len(self._hashes)
+        inside[inside] = self._hashes[places[inside]] == hashes[inside]
+        nodes = np.full(len(hashes), -1, np.int32)
+        rows = np.flatnonzero(inside)
+        found = self._nodes[places[rows]]
+        same = (codes_of(self._scanner)[found] == coded[rows]).all(axis=1)
+        nodes[rows[same]] = found[same]
+        return nodes
+
+    def _note(self, hashes: NDArray[np.uint64], nodes: Nodes) -> None:
+        order = np.argsort(hashes, kind="stable")
+        places = np.searchsorted(self._hashes, hashes[order])
+        self._hashes = np.insert(self._hashes, places, hashes[order])
+        self._nodes = np.insert(self._nodes, places, nodes[order])
+
+    def _hashed(self, coded: Coded) -> NDArray[np.uint64]:
+        words = np.ascontiguousarray(coded).view(np.uint16).astype(np.uint64)
+        # Modulo 2⁶⁴: a different word changes the sum unless others make up for it.
+        hashes: NDArray[np.uint64] = words @ self._factors
+        return hashes

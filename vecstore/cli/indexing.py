@@ -1,0 +1,114 @@
+"""`vecstore reindex`, `calibrate` and `recall`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from .. import IndexStatus, connect
+from . import output
+from .exits import NEGATIVE
+from .options import IndexKind, Json, Name, Url, Where, parse_where
+from .places import parse_index
+
+
+def reindex(
+    url: Url,
+    name: Name,
+    index: IndexKind = None,
+    m: Annotated[int | None, typer.Option(metavar="N", help="hnsw: neighbours of a record.")] = None,
+    ef_construction: Annotated[int | None, typer.Option(metavar="N", help="hnsw: effort while building.")] = None,
+    target_recall: Annotated[
+        float | None, typer.Option(metavar="R", help="hnsw: the recall that searches are calibrated to.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Build the index again, with other options where some are given, and calibrate it.
+
+    The store stays in use meanwhile.
+
+    For example:
+      vecstore reindex file:./kb articles
+      vecstore reindex file:./kb articles --index hnsw --m 32
+    """
+    wanted = parse_index(index, m, ef_construction, target_recall)
+    with connect(url) as database:
+        store = database.open(name)
+        with output.meter("Indexing", quiet=json) as meter:
+            store.reindex(wanted, on_progress=meter)
+        status = store.index_status()
+    if json:
+        output.print_json({"store": name, "index": store.schema.to_dict()["index"], "index_status": asdict(status)})
+    elif status.state == "none":
+        output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact.")
+    else:
+        output.say(f"{name}: {summary(status)}; search effort {effort(status)}.")
+
+
+def calibrate(url: Url, name: Name, json: Json = False) -> None:
+    """Measure which search effort reaches the index's target recall.
+
+    `reindex` does it too. By hand it is worth while after the data changed in kind.
+
+    For example:
+      vecstore calibrate file:./kb articles
+    """
+    with connect(url) as database:
+        store = database.open(name)
+        with output.waiting("Measuring", quiet=json):
+            store.calibrate()
+        status = store.index_status()
+    if json:
+        output.print_json({"store": name, "index_status": asdict(status)})
+    elif status.state == "none":
+        output.say(f"{name} has no graph to calibrate: every search is exact.")
+    else:
+        output.say(f"{name}: search effort {effort(status)}.")
+
+
+def recall(
+    url: Url,
+    name: Name,
+    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many stored vectors to ask with.")] = 200,
+    k: Annotated[
+        int, typer.Option("-k", "--limit", metavar="N", min=1, max=1_000, help="How many records each search finds.")
+    ] = 10,
+    where: Where = None,
+    min_recall: Annotated[
+        float | None, typer.Option(metavar="N", min=0, max=1, help="Exit code 1 when the mean is lower.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure how many of the truly nearest records a search finds.
+
+    Asks with stored vectors, once through the index and once exactly; 1 is perfect.
+
+    For example:
+      vecstore recall file:./kb articles --min-recall 0.95
+    """
+    with connect(url) as database, output.waiting("Measuring", quiet=json):
+        found = database.open(name).measure_recall(queries, k, where=parse_where(where))
+    enough = min_recall is None or found.mean >= min_recall
+    if json:
+        output.print_json({"store": name, **asdict(found), "enough": enough})
+    else:
+        output.say(
+            f"recall@{found.k} {found.mean:.4f} (5th percentile {found.p5:.4f}, worst {found.minimum:.4f}) "
+            f"over {found.queries:,} queries"
+        )
+    if not enough:
+        raise typer.Exit(NEGATIVE)
+
+
+def summary(status: IndexStatus) -> str:
+    """Say in words what an index covers."""
+    if status.state == "none":
+        return f"{status.kind} (every search is exact)"
+    return f"{status.kind}, {status.state}, {status.indexed:,} of {status.rows:,} records in it"
+
+
+def effort(status: IndexStatus) -> str:
+    """Say in words what calibration found."""
+    return "none: searches are exact" if status.ef is None else f"{status.ef} for recall {status.target_recall:g}"
