@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long lint format wheel clean
+.PHONY: help demo test test-long bench lint format wheel clean
 
 PYTHON ?= python3
 JOBS ?= 2
@@ -22,6 +22,9 @@ test-long: .venv/.dev strace ## Run the long campaigns: crashes, power failures,
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m 'not long' -k 'StateMachine or Equivalence'
 
+bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--large', '--help'
+	@.venv-bench/bin/python -m benchmarks $(ARGS)
+
 lint: .venv/.dev ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +40,7 @@ wheel: .venv/.demo ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that make created
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
@@ -58,6 +61,13 @@ clean: ## Remove everything that make created
 	@echo 'Installing vecstore and all that its tests need into .venv (once; a few minutes)'
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ .venv/.demo
+
+.venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
+	@echo 'Installing vecstore and its peers into .venv-bench (once; a few minutes, 1 GB, a C++ compiler for hnswlib)'
+	$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
+	    -r benchmarks/requirements.txt -e .
+	@touch $@
 
 # The power-failure tests record system calls.
 .PHONY: strace

@@ -1,0 +1,140 @@
+"""What vecstore holds itself to, checked against the figures of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio of two figures of one run, and its limit.
+
+    Attributes
+    ----------
+    what : str
+    ours, peer : str
+        Paths into the results: subject, then keys.
+    at_most, at_least : float, optional
+        One of them. ``at_most`` bounds ours / peer, ``at_least`` peer / ours for times, so that it is a speed.
+    recall : str, optional
+        Where our recall stands, which has to be `floor`.
+    same_ids : bool
+        All answers have to be those of ``IndexFlatIP``.
+    """
+
+    what: str
+    ours: str
+    peer: str
+    at_most: float | None = None
+    at_least: float | None = None
+    recall: str | None = None
+    floor: float = 0.985
+    same_ids: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A bar with what was measured; ``ratio`` is None where a figure is missing."""
+
+    bar: Bar
+    ratio: float | None
+    met: bool
+    reason: str = ""
+
+    @property
+    def limit(self) -> str:
+        """The limit with its direction."""
+        return f"≤ {self.bar.at_most:g} ×" if self.bar.at_most is not None else f"≥ {self.bar.at_least:g} ×"
+
+    @property
+    def outcome(self) -> str:
+        """One word, or why not."""
+        if self.ratio is None:
+            return "not measured"
+        return "met" if self.met else self.reason or "MISSED"
+
+
+_SEARCH, _RECALL = "vecstore.search.median_ms", "vecstore.search.recall"
+_SECTION, _SIZE = "vecstore.filters.games", "vecstore.filters.large"
+BARS = (
+    Bar("HNSW search / chromadb", _SEARCH, "chromadb.search.median_ms", at_most=0.2, recall=_RECALL),
+    Bar("HNSW search / lancedb", _SEARCH, "lancedb.search.median_ms", at_most=0.08, recall=_RECALL),
+    Bar("HNSW search / raw faiss HNSWSQ", _SEARCH, "faiss-hnsw-sq.search.median_ms", at_most=3.0, recall=_RECALL),
+    Bar("HNSW build speed / hnswlib", "vecstore.build_s", "hnswlib.build_s", at_least=1.8),
+    Bar(
+        "exact search, one query / faiss IndexFlatIP",
+        "vecstore-exact.search.median_ms", "faiss-flat.search.median_ms", at_most=0.55, same_ids=True,
+    ),
+    Bar(
+        "exact search, 1,000 at once, speed / faiss IndexFlatIP",
+        "vecstore-exact.batch.median_s", "faiss-flat.batch.median_s", at_least=0.9, same_ids=True,
+    ),
+    Bar(
+        "filter of 1.7 % / chromadb",
+        f"{_SECTION}.median_ms", "chromadb.filters.games.median_ms", at_most=0.03,
+        recall=f"{_SECTION}.recall", floor=0.99,
+    ),
+    Bar(
+        "filter of 4.6 % / chromadb",
+        f"{_SIZE}.median_ms", "chromadb.filters.large.median_ms", at_most=0.03,
+        recall=f"{_SIZE}.recall", floor=0.99,
+    ),
+    Bar(
+        "filter of 1.7 % / lancedb",
+        f"{_SECTION}.median_ms", "lancedb.filters.games.median_ms", at_most=0.15,
+        recall=f"{_SECTION}.recall", floor=0.99,
+    ),
+    Bar(
+        "filter of 4.6 % / lancedb",
+        f"{_SIZE}.median_ms", "lancedb.filters.large.median_ms", at_most=0.15,
+        recall=f"{_SIZE}.recall", floor=0.99,
+    ),
+    Bar("load without index, speed / lancedb", "vecstore.load_s", "lancedb.load_s", at_least=0.9),
+    Bar("one upsert / chromadb", "vecstore.upsert.median_ms", "chromadb.upsert.median_ms", at_most=0.25),
+    Bar(
+        "reopening and first answer / chromadb",
+        "vecstore.reopen.median_ms", "chromadb.reopen.median_ms", at_most=0.3,
+    ),
+    Bar("peak memory / chromadb", "vecstore.peak_mib", "chromadb.peak_mib", at_most=0.7),
+)  # fmt: skip
+
+
+def verdicts(run: Figures) -> list[Verdict]:
+    """Check every bar against one run."""
+    return [_verdict(bar, run["subjects"], run.get("agreement")) for bar in BARS]
+
+
+def figure(results: Figures, path: str) -> Any:
+    """Return the figure at a dotted path; None where there is none."""
+    found: Any = results
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _verdict(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
+    ours, peer = figure(results, bar.ours), figure(results, bar.peer)
+    if not ours or not peer:
+        return Verdict(bar, None, met=False)
+    if bar.at_most is not None:
+        ratio, within = ours / peer, ours / peer <= bar.at_most
+    else:
+        ratio, within = peer / ours, peer / ours >= (bar.at_least or 0.0)
+    reason = _disqualified(bar, results, agreement)
+    return Verdict(bar, ratio, met=within and not reason, reason=reason)
+
+
+def _disqualified(bar: Bar, results: Figures, agreement: Figures | None) -> str:
+    """Say why the ratio does not count, whatever it is."""
+    reached = figure(results, bar.recall) if bar.recall else None
+    if reached is not None and reached < bar.floor:
+        return f"MISSED: recall {reached:.3f} < {bar.floor:g}"
+    if bar.same_ids and (agreement is None or agreement["same"] < agreement["queries"]):
+        return "MISSED: other ids"
+    if bar.recall == _RECALL and figure(results, "vecstore.remarks.index") != "ready":
+        return "MISSED: there is no index"
+    return ""

@@ -1,0 +1,151 @@
+"""What one process does with one subject; each phase returns plain figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .clock import summary, timed
+from .condition import CONDITIONS
+from .corpus import Corpus
+from .memory import peak_mib
+from .session import Session
+from .subject import Setting, Subject
+from .subjects import subject_class
+from .truth import K, Truth
+
+_BATCH_RUNS = 5
+FILTERED_RECALL = 0.99
+
+
+@dataclass(frozen=True)
+class Task:
+    """One phase of one subject, as the runner hands it over.
+
+    Attributes
+    ----------
+    subject, phase : str
+    data, folder : str
+        Where the corpus lies, and what the subject has for itself.
+    recall : float
+        What an unfiltered search has to reach.
+    setting : mapping
+        The search parameters that the first phase found.
+    modules : list of str
+        What to import before the clock runs.
+    upserts : int
+    """
+
+    subject: str
+    phase: str
+    data: str
+    folder: str
+    recall: float = 0.985
+    setting: Setting = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    upserts: int = 0
+
+    def made(self, dim: int) -> Subject:
+        """Import the subject's library and make the subject."""
+        return subject_class(self.subject)(Path(self.folder), dim)
+
+    def corpus(self, name: str) -> Corpus:
+        """Read ``"stored"`` or ``"held-out"`` rows."""
+        return Corpus.load(Path(self.data) / name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return asdict(self)
+
+
+def fill(task: Task) -> dict[str, Any]:
+    """Load, build, search; then filters and batches. Peak memory is read before those."""
+    corpus, held_out = task.corpus("stored"), task.corpus("held-out")
+    truth = Truth.load(Path(task.data) / "truth.npz")
+    subject = task.made(corpus.dim)
+    session = Session(subject, corpus, held_out.vectors, truth)
+    figures: dict[str, Any] = {"subject": _facts(subject), "rows": len(corpus.places), "input_mib": peak_mib()}
+    figures["load_s"], _ = timed(lambda: subject.load(corpus))
+    figures["build_s"], _ = timed(subject.build)
+    figures["remarks"] = dict(subject.remarks())
+    figures["search"] = session.tuned(task.recall)
+    figures["peak_mib"] = peak_mib()
+    if subject.has_filters:
+        figures["filters"] = {one.name: session.tuned(FILTERED_RECALL, one) for one in CONDITIONS}
+    if subject.has_batches:
+        figures["batch"] = _batch(session)
+        _keep_answers(session, Path(task.folder))
+    # Some keep the setting in their files, where the next phases find it.
+    subject.tune(figures["search"]["setting"])
+    subject.close()
+    return figures
+
+
+def reopen(task: Task) -> dict[str, Any]:
+    """Open what another process filled and answer once; report what was imported meanwhile."""
+    held_out = task.corpus("held-out")
+    subject = task.made(held_out.dim)
+    for module in task.modules:
+        import_module(module)
+    known = set(sys.modules)
+
+    def first_answer() -> Any:
+        subject.open()
+        subject.tune(task.setting)
+        return subject.search(held_out.vectors[0], K, None)
+
+    seconds, answer = timed(first_answer)
+    late = sorted(set(sys.modules) - known)
+    hits = len(subject.rows(answer))
+    subject.close()
+    return {"seconds": seconds, "late_modules": late, "hits": hits}
+
+
+def upsert(task: Task) -> dict[str, Any]:
+    """Write records one at a time: held-out vectors, every other one in place of a stored record."""
+    corpus, held_out = task.corpus("stored"), task.corpus("held-out")
+    subject = task.made(corpus.dim)
+    subject.open()
+    subject.tune(task.setting)
+    seconds = []
+    for number in range(min(task.upserts, len(held_out))):
+        row = held_out.row(number)
+        if number % 2:
+            row = type(row)(corpus.ids[number], row.text, row.metadata)
+        vector = held_out.vectors[number]
+        took, _ = timed(lambda row=row, vector=vector: subject.upsert(row, vector))  # type: ignore[misc]
+        seconds.append(took)
+        if sum(seconds) > 30:
+            break
+    answer = subject.rows(subject.search(held_out.vectors[0], K, None))
+    subject.close()
+    if answer[0].id != held_out.ids[0]:
+        raise ValueError(f"{held_out.ids[0]} was upserted and is not found")
+    return summary(seconds)
+
+
+PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {"fill": fill, "reopen": reopen, "upsert": upsert}
+
+
+def _facts(subject: Subject) -> dict[str, Any]:
+    return {name: getattr(subject, name) for name in ("title", "durable", "is_persistent")}
+
+
+def _batch(session: Session) -> dict[str, Any]:
+    subject, queries = session.subject, session.queries
+    seconds = [timed(lambda: subject.search_many(queries, K))[0] for _ in range(_BATCH_RUNS)]
+    median = float(np.median(seconds))
+    return {"queries": len(queries), "median_s": median, "per_s": len(queries) / median}
+
+
+def _keep_answers(session: Session, folder: Path) -> None:
+    """Write the places found, so that the runner can compare two subjects."""
+    found = session.ask(None, len(session.queries), float("inf")).found
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "found.npy", np.array(found, np.int64))

@@ -1,0 +1,27 @@
+"""What stands in the repository: the figures of the last published runs, and the README's part made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .tables import report
+
+RESULTS = Path(__file__).with_name("results.json")
+README = Path(__file__).parents[1] / "README.md"
+_PART = re.compile(r"(?<=<!-- bench -->\n).*?(?=<!-- /bench -->)", re.DOTALL)
+
+
+def publish(run: Mapping[str, Any]) -> None:
+    """Replace the last run of the same size, and write the README's part anew."""
+    text = README.read_text("utf-8")
+    if not _PART.search(text):
+        raise SystemExit("README.md has no lines <!-- bench --> and <!-- /bench --> to write between.")
+    known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    known["large" if run["large"] else "usual"] = run
+    RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
+    shown = "\n\n".join(report(known[name]) for name in ("usual", "large") if name in known)
+    README.write_text(_PART.sub(lambda _: shown + "\n", text), "utf-8")

@@ -1,0 +1,96 @@
+"""What is measured: one class for each library and each way of using it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .condition import Condition
+from .corpus import Corpus, Row, Vectors
+
+Setting = Mapping[str, int]
+"""Search parameters: one rung of a subject's ladder."""
+
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1000)
+BY_EFFORT: tuple[Setting, ...] = tuple({"ef": ef} for ef in EFFORTS)
+AS_IT_IS: tuple[Setting, ...] = ({},)
+
+M = 16
+EF_CONSTRUCTION = 200
+
+
+class Subject(ABC):
+    """A library at work in a folder of its own.
+
+    The order of calls is `load`, `build`, `tune` and searches, `close`; then, each in a new process, `open`,
+    `tune` and a search, and `open` and `upsert`. Only what a method does is timed, and what it does ends with
+    Python values: conversions into a library's own types count, turning an answer into `rows` does not.
+
+    Attributes
+    ----------
+    title : str
+        What the tables call it.
+    package : str
+        The distribution whose version is reported.
+    durable : str
+        What is on disk, surely, when a write returns.
+    ladder : tuple of settings
+        From the cheapest to the dearest; the first that reaches the recall asked for is measured.
+    has_rows : bool
+        Texts and metadata are stored and come back with each hit.
+    has_filters, has_batches, is_persistent : bool
+        What else is measured.
+    """
+
+    title: ClassVar[str]
+    package: ClassVar[str]
+    durable: ClassVar[str]
+    ladder: ClassVar[tuple[Setting, ...]] = BY_EFFORT
+    has_rows: ClassVar[bool] = False
+    has_filters: ClassVar[bool] = False
+    has_batches: ClassVar[bool] = False
+    is_persistent: ClassVar[bool] = False
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self.folder = folder
+        self.dim = dim
+
+    @abstractmethod
+    def load(self, corpus: Corpus) -> None:
+        """Take all rows in, without an index where that can be separated."""
+
+    def build(self) -> None:  # noqa: B027 - some have nothing to build
+        """Build the index; nothing where `load` did it."""
+
+    def open(self) -> None:
+        """Open what an earlier process filled."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def tune(self, setting: Setting) -> None:
+        """Search with these parameters from now on."""
+
+    @abstractmethod
+    def search(self, query: Vectors, k: int, condition: Condition | None) -> Any:
+        """Return the library's own answer for one vector of shape (dim,)."""
+
+    @abstractmethod
+    def rows(self, answer: Any) -> list[Row]:
+        """Return an answer's rows, nearest first."""
+
+    def search_many(self, queries: Vectors, k: int) -> Any:
+        """Return the ids and scores for all queries, asked in one call."""
+        raise NotImplementedError
+
+    def upsert(self, row: Row, vector: Vectors) -> None:
+        """Write one record, new or not, as durably as the library does by default."""
+        raise NotImplementedError
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """Let go of everything."""
+
+    def remarks(self) -> Mapping[str, Any]:
+        """Return what else is worth knowing after `build`."""
+        return {}

@@ -1,0 +1,34 @@
+"""The subjects, in the order of the tables; each is imported in its own process only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from ..subject import Subject
+
+SUBJECTS: Mapping[str, str] = {
+    "vecstore": "vecstore_hnsw:VecstoreHnsw",
+    "vecstore-exact": "vecstore_exact:VecstoreExact",
+    "faiss-flat": "faiss_flat:FaissFlat",
+    "faiss-hnsw": "faiss_hnsw:FaissHnsw",
+    "faiss-hnsw-sq": "faiss_hnsw:FaissHnswFloat16",
+    "hnswlib": "hnswlib_graph:HnswlibGraph",
+    "usearch": "usearch_graph:UsearchGraph",
+    "chromadb": "chromadb_collection:ChromadbCollection",
+    "lancedb": "lancedb_table:LancedbTable",
+    "qdrant": "qdrant_local:QdrantLocal",
+}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "ours": ("vecstore", "vecstore-exact"),
+    "faiss": ("faiss-flat", "faiss-hnsw", "faiss-hnsw-sq"),
+    "all": tuple(SUBJECTS),
+}
+LARGE = ("vecstore", "faiss-hnsw", "faiss-hnsw-sq", "lancedb")
+
+
+def subject_class(name: str) -> type[Subject]:
+    """Import the class of a subject, and with it its library."""
+    module, _, attribute = SUBJECTS[name].partition(":")
+    found: type[Subject] = getattr(import_module(f".{module}", __name__), attribute)
+    return found

@@ -1,0 +1,42 @@
+"""vecstore with its HNSW index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from vecstore import HNSW, Hits
+
+from ..condition import Condition
+from ..corpus import Vectors
+from ..subject import AS_IT_IS, BY_EFFORT, EF_CONSTRUCTION, M
+from .vecstore_shelf import VecstoreShelf, compiled
+
+
+class VecstoreHnsw(VecstoreShelf):
+    """An indexed store; the first rung is its own calibration, as users get it."""
+
+    title = "vecstore"
+    ladder = (*AS_IT_IS, *BY_EFFORT)
+    has_filters = True
+    _graph_seconds: float | None = None
+
+    def build(self) -> None:
+        """Build and calibrate the index of a loaded store."""
+        began = time.perf_counter()
+
+        def watch(done: int, total: int) -> None:
+            if done >= total:
+                self._graph_seconds = time.perf_counter() - began
+
+        self._store.reindex(HNSW(m=M, ef_construction=EF_CONSTRUCTION, target_recall=0.985), on_progress=watch)
+
+    def search(self, query: Vectors, k: int, condition: Condition | None) -> Hits:
+        """Search as by default: texts and metadata come back."""
+        return self._store.search(query, k, where=compiled(condition), ef=self._ef)
+
+    def remarks(self) -> Mapping[str, Any]:
+        """Say whether there is an index, how far it was calibrated, and how much of the build is the graph."""
+        status = self._store.index_status()
+        return {"index": status.state, "calibrated_ef": status.ef, "graph_s": self._graph_seconds}

@@ -1,0 +1,188 @@
+"""The figures as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .bars import figure, verdicts
+from .condition import CONDITIONS
+
+Figures = Mapping[str, Any]
+
+NONE = "–"
+
+
+def number(value: float | None) -> str:
+    """Return three significant digits, and no exponent."""
+    if value is None:
+        return NONE
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{0 if value == 0 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table: the first column to the left, the others to the right."""
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _timed(path: str) -> Callable[[Figures], str]:
+    def cell(subject: Figures) -> str:
+        found = figure(subject, path)
+        if not found:
+            return NONE
+        few = f" [{found['queries']} queries]" if found.get("queries", 1_000) < subject["queries"] else ""
+        return f"{number(found['median_ms'])} ({number(found['p99_ms'])}){few}"
+
+    return cell
+
+
+def _recall(path: str) -> Callable[[Figures], str]:
+    def cell(subject: Figures) -> str:
+        found = figure(subject, path)
+        return NONE if found is None else f"{found:.3f}"
+
+    return cell
+
+
+def _filtered(name: str) -> Callable[[Figures], str]:
+    def cell(subject: Figures) -> str:
+        shown = _timed(f"filters.{name}")(subject)
+        return shown if shown == NONE else f"{shown}, {_recall(f'filters.{name}.recall')(subject)}"
+
+    return cell
+
+
+def _plain(path: str) -> Callable[[Figures], str]:
+    return lambda subject: number(figure(subject, path))
+
+
+def _setting(subject: Figures) -> str:
+    setting = figure(subject, "search.setting") or {}
+    calibrated = figure(subject, "remarks.calibrated_ef")
+    if calibrated and "ef" not in setting:
+        setting = {"ef": calibrated, **setting}
+    return ", ".join(f"{key} {value}" for key, value in setting.items()) or NONE
+
+
+Columns = Mapping[str, Callable[[Figures], str]]
+
+MAIN: Columns = {
+    "": lambda subject: subject["subject"]["title"],
+    "search, ms": _timed("search"),
+    "recall@10": _recall("search.recall"),
+    "at": _setting,
+    "1.7 % filter, ms, recall": _filtered("games"),
+    "4.6 % filter, ms, recall": _filtered("large"),
+    "load, s": lambda subject: _load(subject),
+    "index, s": lambda subject: _index(subject),
+    "upsert, ms": _timed("upsert"),
+    "durable": lambda subject: subject["subject"]["durable"],
+    "reopen + answer, ms": _plain("reopen.median_ms"),
+    "peak, MiB": _plain("peak_mib"),
+    "disk, MiB": _plain("disk_mib"),
+}
+EXACT: Columns = {
+    "ids and scores only": lambda subject: subject["subject"]["title"],
+    "one query, ms": _timed("search"),
+    "all at once, s": _plain("batch.median_s"),
+    "queries/s": _plain("batch.per_s"),
+}
+LARGE: Columns = {
+    "": lambda subject: subject["subject"]["title"],
+    "search, ms": _timed("search"),
+    "recall@10": _recall("search.recall"),
+    "at": _setting,
+    "cost against one copy": lambda subject: _cost(subject),
+    "load, s": lambda subject: _load(subject),
+    "index, s": lambda subject: _index(subject),
+    "indexed vectors/s": lambda subject: _rate(subject),
+    "peak, MiB": _plain("peak_mib"),
+    "disk, MiB": _plain("disk_mib"),
+}
+
+
+def subjects_table(run: Figures, columns: Columns, names: Iterable[str]) -> str:
+    """Return one row for each of these subjects."""
+    rows = [
+        [cell({**run["subjects"][name], "queries": run["data"]["queries"]}) for cell in columns.values()]
+        for name in names
+    ]
+    return table(list(columns), rows)
+
+
+def bars_table(run: Figures) -> str:
+    """Return every bar with what was measured."""
+    rows = [
+        [found.bar.what, found.limit, NONE if found.ratio is None else f"{number(found.ratio)} ×", found.outcome]
+        for found in verdicts(run)
+    ]
+    return table(["ratio within this run", "bar", "measured", ""], rows)
+
+
+def machine_line(run: Figures) -> str:
+    """Return one sentence about data, machine and versions."""
+    data, machine = run["data"], run["machine"]
+    versions = ", ".join(f"{name} {number_}" for name, number_ in machine["versions"].items())
+    return (
+        f"{data['name']}: {data['rows']:,} × {data['dim']} float32, {data['queries']:,} held-out queries, k = 10. "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
+        f"an fsync takes {number(machine['fsync_ms'])} ms. Python {machine['python']}, {versions}. {run['date']}."
+    )
+
+
+def report(run: Figures) -> str:
+    """Return all tables of one run."""
+    measured = [name for name, subject in run["subjects"].items() if "error" not in subject]
+    if run["large"]:
+        return "\n\n".join([machine_line(run), subjects_table(run, LARGE, measured)])
+    exact = [name for name in measured if "batch" in run["subjects"][name]]
+    others = [name for name in measured if name not in exact]
+    parts = [machine_line(run)]
+    if others:
+        parts.append(subjects_table(run, MAIN, others))
+    if exact:
+        parts += [subjects_table(run, EXACT, exact), _agreement(run)]
+    return "\n\n".join([*parts, _legend(), bars_table(run)])
+
+
+def _legend() -> str:
+    filters = ", ".join(f"`{condition}`" for condition in CONDITIONS)
+    return (
+        "Times are medians (99th percentiles) of one call at a time; text and metadata come back with each hit, "
+        "except from raw libraries. Each is at the smallest setting of its ladder that reaches recall@10 ≥ 0.985, "
+        f"under the filters ({filters}) 0.99, or at its best. chromadb builds its index while loading. "
+        "Reopening: a new process, imports apart, files in the page cache. "
+        "Peak: load, index and search, with the input and the interpreter."
+    )
+
+
+def _agreement(run: Figures) -> str:
+    found = run.get("agreement")
+    if not found:
+        return "The ids of the exact searches were not compared."
+    return (
+        f"The exact searches found the same ids in the same order for {found['identical']:,} of "
+        f"{found['queries']:,} queries; {found['same']:,} up to equal scores."
+    )
+
+
+def _load(subject: Figures) -> str:
+    return number(subject["load_s"]) if subject["subject"]["is_persistent"] else NONE
+
+
+def _index(subject: Figures) -> str:
+    seconds = figure(subject, "build_s")
+    return NONE if seconds is None or seconds < 1e-3 else number(seconds)
+
+
+def _rate(subject: Figures) -> str:
+    seconds = figure(subject, "build_s")
+    return number(subject["rows"] / seconds) if seconds and seconds >= 1e-3 else NONE
+
+
+def _cost(subject: Figures) -> str:
+    one = figure(subject, "one_copy.search.median_ms")
+    return f"{number(figure(subject, 'search.median_ms') / one)} ×" if one else NONE
