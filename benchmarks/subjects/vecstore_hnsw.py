@@ -10,15 +10,15 @@ from vecstore import HNSW, Hits
 
 from ..condition import Condition
 from ..corpus import Vectors
-from ..subject import AS_IT_IS, BY_EFFORT, EF_CONSTRUCTION, M
+from ..subject import BY_EFFORT, EF_CONSTRUCTION, M
 from .vecstore_shelf import VecstoreShelf, compiled
 
 
 class VecstoreHnsw(VecstoreShelf):
-    """An indexed store; the first rung is its own calibration, as users get it."""
+    """An indexed store, tuned like the others; what its own calibration chose stands in the remarks."""
 
     title = "vecstore"
-    ladder = (*AS_IT_IS, *BY_EFFORT)
+    ladder = BY_EFFORT
     has_filters = True
     _graph_seconds: float | None = None
 

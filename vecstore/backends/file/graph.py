@@ -146,7 +146,9 @@ def built(metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report
     """Build a graph over all rows up to ``last``."""
     import faiss
 
-    coding = Coding.fitting(metric, dim, max((largest(run.vectors) for run in runs()), default=0.0))
+    coding = Coding.fitting(metric, dim, 0.0)
+    if not coding.is_normalised:
+        coding = Coding.fitting(metric, dim, max((largest(run.vectors) for run in runs()), default=0.0))
     index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_fp16, options.m, coding.faiss_metric)
     index.hnsw.efConstruction = options.ef_construction
     nothing = np.empty(0, np.int64)
@@ -164,7 +166,7 @@ def extended(graph: Graph, runs: Runs, last: int, report: Report) -> Graph:
     """
     coding, slack, scanner = graph.codes.coding, graph.codes.slack, graph.codes.scanner
     rids, nodes = [graph.rids], [graph.nodes]
-    if not all(coding.fits(run.vectors) for run in runs()):
+    if not (coding.is_normalised or all(coding.fits(run.vectors) for run in runs())):
         raise TooLarge
     # Neighbours that the heuristic drops are kept while there is room. Without them, much of what has no
     # common length stays out of reach: recall@10 of static word vectors ended at 0.96 under l2.
