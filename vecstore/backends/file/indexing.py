@@ -221,11 +221,7 @@ def _built(volume: Volume, snapshot: Snapshot, options: HNSW, on_progress: Progr
             on_progress(done, total)
 
     def runs() -> Iterator[Run]:
-        for run in stored_rows(snapshot.vectors.parts):
-            yield run
-            # Each vector is read once; all of them together would double what the index takes.
-            for segment in snapshot.vectors.segments:
-                segment.release()
+        return stored_rows(snapshot.vectors.parts)
 
     schema = volume.schema
     return built(schema.metric, schema.width, options, runs, _last(snapshot), report)

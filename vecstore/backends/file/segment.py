@@ -15,7 +15,6 @@ In a dense segment, which covers every rid from ``base`` to ``last``, the vector
 
 from __future__ import annotations
 
-import mmap
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -262,10 +261,6 @@ class Segment:
             for place in places.tolist():
                 self.touch(place, place + 1)
         return self.vectors[places]
-
-    def release(self) -> None:
-        """Let go of the memory that reading has taken; what is read again is read anew."""
-        self._map.madvise(mmap.MADV_DONTNEED)
 
     def proven(self, start: int, end: int) -> NDArray[Any]:
         """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
