@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .columns import Columns
 from .field_columns import Mask
 from .graph import Graph, Run
+from .segment import places_of
 from .vectors import Part
 
 _BLOCK = 4_096
@@ -65,9 +66,7 @@ class Coverage:
 
 def _places(rids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where rids stand among those of a view, -1 for rows that were removed before it was loaded."""
-    places = np.searchsorted(known, rids)
-    inside = places < len(known)
-    inside[inside] = known[places[inside]] == rids[inside]
+    places, inside = places_of(known, len(known), rids)
     return np.where(inside, places, -1)
 
 

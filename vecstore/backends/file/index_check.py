@@ -14,6 +14,7 @@ from .distinct import codes_of
 from .failures import translating
 from .graph import Graph
 from .index_file import IndexRow
+from .segment import places_of
 from .snapshot import Snapshot
 from .threads import apart
 from .volume import Volume
@@ -58,9 +59,7 @@ def _strange(graph: Graph, snapshot: Snapshot) -> int:
     coding, scanner = graph.codes.coding, graph.codes.scanner
     coded, count = codes_of(scanner), 0
     for run in stored_rows(snapshot.vectors.parts):
-        places = np.searchsorted(graph.rids, run.rids)
-        inside = places < len(graph)
-        inside[inside] = graph.rids[places[inside]] == run.rids[inside]
+        places, inside = places_of(graph.rids, len(graph), run.rids)
         if inside.any():
             formed = coding.form(run.vectors[inside], run.norms[inside])
             count += int((scanner.sa_encode(formed) != coded[graph.nodes[places[inside]]]).any(axis=1).sum())
