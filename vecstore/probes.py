@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from .backend import Backend, Found, Generation, Rows, Search
 from .filters import Filter
 from .metric import Metric
 from .recall import Answer, of_answer
-from .vectors import MAX_NORM, MIN_NORM, row_norms
+from .vectors import row_norms
 
 CHUNK = 25
 """Queries in one call of the backend: enough to share the reading, few enough to stop in between."""
+LEANS: Mapping[Metric, float] = MappingProxyType({Metric.COSINE: 1 / 3, Metric.IP: 2 / 5, Metric.L2: 1 / 3})
+"""The other one's part in the direction of a query that leans: less is too easy, more needlessly hard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,19 +68,21 @@ class Probes:
         return replace(self, ids=[self.ids[number] for number in chosen], vectors=self.vectors[chosen])
 
     def leaning(self) -> Probes:
-        """Return these queries, each moved a third of the way to another one.
+        """Return these queries, each turned part of the way towards another one, its length kept.
 
-        In a graph, the node of a stored vector leads straight to its neighbours. Where stored vectors had a
-        recall of 0.99, held-out ones of the same texts had 0.91; queries that lean like these come near to
-        held-out ones. Under l2, static word vectors would have to lean more.
+        In a graph, the node of a stored vector leads straight to its neighbours: where stored vectors had a
+        recall of 0.98, held-out ones of the same texts had 0.88. Queries that lean as `LEANS` says have about
+        the recall of held-out ones. A mix of two vectors is shorter than they are and so, under l2, nearer to
+        the bulk of the others, where a graph misses less: hence the length is kept.
         """
+        lean = LEANS[self.generation.schema.metric]
         wide = self.vectors.astype(np.float64)
-        if self.generation.schema.metric is Metric.COSINE:
-            wide /= row_norms(wide)[:, None]
-        mixed = (2 * wide + np.roll(wide, len(wide) // 2, axis=0)) / 3
-        norms = row_norms(mixed)
-        usable = (norms > MIN_NORM) & (norms < MAX_NORM)
-        return replace(self, vectors=np.where(usable[:, None], mixed, wide).astype(np.float32))
+        lengths = row_norms(wide)[:, None]
+        units = wide / np.where(lengths > 0, lengths, 1)
+        mixed = (1 - lean) * units + lean * np.roll(units, len(units) // 2, axis=0)
+        scales = row_norms(mixed)[:, None]
+        turned = mixed / np.where(scales > 0, scales, 1) * lengths
+        return replace(self, vectors=turned.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.ids)

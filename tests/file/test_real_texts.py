@@ -97,7 +97,6 @@ def check(directory: Path, vectors: NDArray[np.float32], metric: str, rng: np.ra
             assert mean_recall(store, queries[:50], share) >= 0.98 - 0.02, share
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 def test_words(tmp_path: Path, rng: np.random.Generator, metric: str) -> None:
     check(tmp_path / "kb", words(12_000 + QUERIES, rng), metric, rng)

@@ -4,8 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
+from vecstore import Database, Flat, Record, Schema
+from vecstore.backends.memory import MemoryBackend
 from vecstore.calibration import LADDER, SECONDS, K, smallest_ef
+from vecstore.probes import Probes
 from vecstore.recall import Answer, Recall, of_answer, summary
 
 
@@ -137,3 +141,37 @@ def test_summary() -> None:
     assert found.mean == pytest.approx(0.96)
     assert (found.minimum, found.queries, found.k) == (0.5, 20, 5)
     assert found.p5 == pytest.approx(0.69)
+
+
+def leaning(metric: str, vectors: ArrayLike) -> NDArray[np.float32]:
+    backend, rows = MemoryBackend(), np.asarray(vectors)
+    store = Database(backend).create("docs", Schema(rows.shape[1], metric, index=Flat()))
+    store.insert(Record(f"r{number:03}", row) for number, row in enumerate(rows))
+    return Probes.drawn(backend, backend.find(name="docs").active, len(rows), K).leaning().vectors
+
+
+@pytest.mark.parametrize("metric, lean", [("cosine", 1 / 3), ("ip", 2 / 5), ("l2", 1 / 3)])
+@pytest.mark.parametrize("scale", [1e-13, 1, 1e13])
+def test_a_probe_leans_towards_another_and_keeps_its_length(
+    metric: str, lean: float, scale: float, rng: np.random.Generator
+) -> None:
+    rows = rng.normal(size=(40, 8)) * rng.uniform(0.1, 3, size=(40, 1)) * scale
+    probes = leaning(metric, rows).astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert np.linalg.norm(probes, axis=1) == pytest.approx(lengths, rel=1e-5)
+    # A mix of directions, however long either vector is.
+    own, others = rows / lengths[:, None], np.roll(rows / lengths[:, None], 20, axis=0)
+    mixed = (1 - lean) * own + lean * others
+    cosines = (probes * mixed).sum(1) / np.linalg.norm(mixed, axis=1) / lengths
+    assert cosines == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_zero_vectors_are_probes_too(metric: str) -> None:
+    assert leaning(metric, [[0, 0], [0, 0]]).tolist() == [[0, 0], [0, 0]]
+    assert leaning(metric, [[0, 0], [0, 5]]).tolist() == [[0, 0], [0, 5]]
+
+
+def test_a_probe_cannot_turn_towards_its_opposite_or_itself() -> None:
+    assert leaning("l2", [[3, 4], [-3, -4]]) == pytest.approx(np.array([[3, 4], [-3, -4]]))
+    assert leaning("cosine", [[3, 4]]) == pytest.approx(np.array([[3, 4]]))
