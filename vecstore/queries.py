@@ -21,6 +21,9 @@ MAX_K = 10_000
 MAX_EF = 1_000
 DEFAULT_INCLUDE = ("text", "metadata")
 
+_PLAIN = (1e-20, 1e20)
+"""Squares of norms that are within the limits by far."""
+
 _COLUMNS = frozenset(get_args(get_args(Include)[0]))
 
 
@@ -43,6 +46,16 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         if column not in _COLUMNS:
             raise InvalidArgument(f"include has no {column!r}.{close_matches(str(column), _COLUMNS)}")
     return cast("Include", frozenset(include))
+
+
+def plain_matrix(query: object, schema: Schema) -> NDArray[np.float32] | None:
+    """Return a query as a matrix where it is an array that is plainly right; None says that it has to be looked at."""
+    if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.width,):
+        return None
+    wide = query.astype(np.float64)
+    if schema.dtype != "float32" or not _PLAIN[0] < wide.dot(wide) < _PLAIN[1]:
+        return None
+    return np.ascontiguousarray(query)[None, :]
 
 
 def compiled(
@@ -77,16 +90,17 @@ def hits(found: Found, search: Search, schema: Schema) -> Hits:
 
 
 def _shown(rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema) -> list[Hit]:
-    ids, distance = rows.ids, schema.metric.distance
+    # A distance is what a score lacks to it.
+    ids, perfect = rows.ids, schema.metric.distance(0.0)
     if not include:
-        return [Hit(ids[row], scores[row], distance(scores[row])) for row in order]
+        return [Hit(ids[row], scores[row], perfect - scores[row]) for row in order]
     nothing = [None] * len(ids)
     texts = rows.texts if "text" in include and rows.texts is not None else nothing
     vectors = rows.vectors if "vector" in include and rows.vectors is not None else nothing
     values: Sequence[Mapping[str, Any] | None] = nothing
     if "metadata" in include and rows.fields is not None and rows.extras is not None:
         values = metadata.joined(rows.fields, rows.extras, schema.fields)
-    return [Hit(ids[row], scores[row], distance(scores[row]), texts[row], values[row], vectors[row]) for row in order]
+    return [Hit(ids[row], scores[row], perfect - scores[row], texts[row], values[row], vectors[row]) for row in order]
 
 
 def _is_finite(value: object) -> bool:

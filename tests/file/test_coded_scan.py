@@ -92,6 +92,32 @@ def test_only_rows_that_count_are_found(
             assert sorted(found[1]) == sorted(truth[counts])[::-1][:10][::-1]
 
 
+@pytest.mark.parametrize("metric", list(Metric))
+def test_a_narrowed_sheet_finds_the_same_rows(metric: Metric, rng: np.random.Generator) -> None:
+    vectors = plain(rng, 2_000, 24)
+    codes = Codes.of(metric, vectors, row_norms(vectors))
+    counts = rng.random(2_000) < 0.05
+    whole = sheet(codes, 7, counts)
+    narrow = coded_scan.narrowed(whole)
+    assert narrow.counts is None
+    assert len(narrow.codes) == int(counts.sum())
+    for query in plain(rng, 5, 24):
+        truth = np.concatenate([np.zeros(7), exact(metric, vectors, query)])
+        found, wanted = (coded_scan.nearest([each], query, 10, truth.__getitem__, NOTHING) for each in (narrow, whole))
+        assert found is not None
+        assert wanted is not None
+        assert dict(zip(*map(np.ndarray.tolist, found), strict=True)) == dict(
+            zip(*map(np.ndarray.tolist, wanted), strict=True)
+        )
+
+
+def test_a_sheet_of_which_much_counts_stays_as_it_is(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 100, 8)
+    codes = Codes.of(Metric.L2, vectors, row_norms(vectors))
+    for each in (sheet(codes), sheet(codes, counts=np.ones(100, np.bool_))):
+        assert coded_scan.narrowed(each) is each
+
+
 def test_rows_beside_the_sheets_count(rng: np.random.Generator) -> None:
     vectors, query = plain(rng, 500, 8), plain(rng, 1, 8)[0]
     truth = exact(Metric.L2, vectors, query)

@@ -179,6 +179,18 @@ def test_damage_is_found_before_faiss_sees_a_byte(
             index_file.read(path, OWNER, row, Metric.COSINE)
 
 
+def test_what_becomes_of_the_file_later_leads_nowhere(
+    written: tuple[Path, IndexRow, Graph], rng: np.random.Generator
+) -> None:
+    path, row, _ = written
+    found = index_file.read(path, OWNER, row, Metric.COSINE)
+    with path.open("r+b") as file:
+        file.write(b"\x7b" * row.size)
+    for query in plain(rng, 10, 200):
+        nodes = found.nearest(found.codes.coding.question(query), 10, 64)
+        assert all(0 <= node < len(found.codes) for node in nodes.tolist())
+
+
 def test_a_file_of_another_kind_is_no_index(written: tuple[Path, IndexRow, Graph]) -> None:
     path, row, _ = written
     for owner, other, metric in (

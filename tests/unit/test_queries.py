@@ -8,7 +8,7 @@ import pytest
 
 from vecstore import F, InvalidArgument, InvalidFilter, Schema, fields
 from vecstore.backend import Found, Include, Rows, Search
-from vecstore.queries import check_arguments, compiled, hits
+from vecstore.queries import check_arguments, compiled, hits, plain_matrix
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
 MATRIX = np.zeros((1, 2), np.float32)
@@ -60,6 +60,35 @@ def test_a_search_is_compiled_with_its_filter_bound() -> None:
     assert type(compiled(MATRIX, SCHEMA, where=None, **options).min_score) is float
     with pytest.raises(InvalidFilter):
         compiled(MATRIX, SCHEMA, where={}, **options)
+
+
+def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:
+    for query in (np.array([1, 2], np.float32), np.array([1, 0, 2, 0], np.float32)[::2]):
+        matrix = plain_matrix(query, SCHEMA)
+        assert matrix is not None
+        assert matrix.flags.c_contiguous
+        assert matrix.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        [1.0, 2.0],
+        "text",
+        np.ones(2),
+        np.ones(2, ">f4"),
+        np.ones(3, np.float32),
+        np.ones((1, 2), np.float32),
+        *(
+            np.array(values, np.float32)
+            for values in ((0, 0), (np.nan, 1), (np.inf, -np.inf), (3e38, 3e38), (1e-20, 0))
+        ),
+    ],
+)
+def test_everything_else_is_looked_at(query: Any) -> None:
+    assert plain_matrix(query, SCHEMA) is None
+    half = Schema(dim=2, dtype="float16")
+    assert plain_matrix(np.ones(2, np.float32), half) is None
 
 
 def test_good_arguments() -> None:

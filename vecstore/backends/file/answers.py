@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _ALL: Include = frozenset({"text", "metadata", "vector"})
 _LOOKS = 5
+_OFTEN = 1_000
+"""More rows than these, read at once, are not kept: they would take the place of those that are asked for often."""
 
 
 class _Vanished(Exception):
@@ -130,6 +132,20 @@ def fetched(volume: Volume, link: Link, rids: NDArray[np.int64], *, whole: bool)
     if len(rows) < len(wanted):
         raise _Vanished
     return [rows[rid] for rid in wanted]
+
+
+def looked_up(volume: Volume, link: Link, rids: Sequence[int], *, whole: bool) -> list[Values]:
+    """Return rows in the order of rids as `fetched` does, those that were read lately without SQLite."""
+    rows = volume.recent.known(rids)
+    if len(rows) < len(rids):
+        missing = [rid for rid in rids if rid not in rows]
+        read = volume.form.fetch(link, missing, volume.paths.rows, whole=whole)
+        if len(read) < len(missing):
+            raise _Vanished
+        rows.update(read)
+        if whole and len(read) <= _OFTEN:
+            volume.recent.keep(read.values())
+    return [rows[rid] for rid in rids]
 
 
 def _rows(volume: Volume, link: Link, snapshot: Snapshot, rids: NDArray[np.int64], include: Include) -> Rows:

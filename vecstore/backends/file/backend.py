@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ...backend import (
     Backend,
@@ -32,7 +34,7 @@ from ...filters import Filter
 from . import answers, compaction, indexing, lock, writing
 from .backup import backup
 from .catalog_file import CatalogFile
-from .failures import translating
+from .failures import translated
 from .generations import create, drop, switch
 from .inspection import stats, verification
 from .layout import Layout
@@ -41,6 +43,8 @@ from .search import search as answered
 from .transaction import Transaction
 from .volume import Volume
 from .volumes import Volumes
+
+T = TypeVar("T")
 
 
 class FileBackend(Backend):
@@ -148,32 +152,25 @@ class FileBackend(Backend):
         if settled:
             with self._writing(generation) as transaction:
                 writing.settle(transaction, settled)
-        with self._reading(generation) as volume:
-            return answers.changes(volume, limit)
+        return self._read(generation, lambda volume, _: answers.changes(volume, limit))
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        with self._reading(generation) as volume:
-            return answers.fetch(volume, ids)
+        return self._read(generation, lambda volume, _: answers.fetch(volume, ids))
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        with self._reading(generation) as volume:
-            return answers.page(volume, where, after, limit)
+        return self._read(generation, lambda volume, _: answers.page(volume, where, after, limit))
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        with self._reading(generation) as volume:
-            return answers.sample(volume, where, size)
+        return self._read(generation, lambda volume, _: answers.sample(volume, where, size))
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        with self._reading(generation) as volume:
-            return answers.count(volume, where)
+        return self._read(generation, lambda volume, _: answers.count(volume, where))
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        with self._looking(generation) as (volume, present):
-            return answered(volume, search, present)
+        return self._read(generation, lambda volume, present: answered(volume, search, present))
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        with self._reading(generation) as volume:
-            return answers.tombstones(volume, after, limit)
+        return self._read(generation, lambda volume, _: answers.tombstones(volume, after, limit))
 
     # -- upkeep
 
@@ -199,12 +196,10 @@ class FileBackend(Backend):
             backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._volumes.of)
 
     def index_state(self, generation: Generation) -> IndexState:
-        with self._looking(generation) as (volume, present):
-            return indexing.state(volume, present.schema.index)
+        return self._read(generation, lambda volume, present: indexing.state(volume, present.schema.index))
 
     def stats(self, generation: Generation) -> Stats:
-        with self._reading(generation) as volume:
-            return stats(volume)
+        return self._read(generation, lambda volume, _: stats(volume))
 
     def verify(self, generation: Generation) -> Verification:
         self._check_usable()
@@ -251,19 +246,20 @@ class FileBackend(Backend):
         """Close what belongs to generations that are gone."""
         self._volumes.forget_all_but(self._catalog.read().generations())
 
-    @contextmanager
-    def _looking(self, generation: Generation) -> Iterator[tuple[Volume, Generation]]:
-        """Give a volume for reading, and the generation as the catalogue has it now."""
+    def _read(self, generation: Generation, read: Callable[[Volume, Generation], T]) -> T:
+        """Return what a function finds in a volume, given also the generation as the catalogue has it now."""
         self._check_usable()
         present = self._present(generation)
         volume = self._volumes.of(generation)
-        with self._unless_superseded(generation), translating(volume.paths.root):
-            yield volume, present
-
-    @contextmanager
-    def _reading(self, generation: Generation) -> Iterator[Volume]:
-        with self._looking(generation) as (volume, _):
-            yield volume
+        # No context managers: every search comes this way.
+        try:
+            try:
+                return read(volume, present)
+            except (sqlite3.Error, OSError) as error:
+                raise translated(error, str(volume.paths.root)) from error
+        except (StorageError, StoreNotFound):
+            self._check_current(generation)
+            raise
 
     @contextmanager
     def _writing(self, generation: Generation) -> Iterator[Transaction]:

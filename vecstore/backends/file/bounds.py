@@ -93,7 +93,8 @@ def _cosine_bounds(dots: Dots) -> tuple[Doubles, Doubles]:
 
 
 def _cosine(vectors: Doubles, queries: Doubles, vector_norms: Doubles, query_norms: Doubles) -> Doubles:
-    return np.clip(_dots(vectors, queries) / (vector_norms * query_norms), -1.0, 1.0)
+    cosines = _dots(vectors, queries) / (vector_norms * query_norms)
+    return np.minimum(np.maximum(cosines, -1.0), 1.0)
 
 
 def _ip_bounds(dots: Dots) -> tuple[Doubles, Doubles]:

@@ -24,6 +24,8 @@ _BLOCK_BYTES = 32 << 20
 """Of vectors that are copied for one product."""
 _NEARLY = 2e-4
 """Rows whose norms are so near to 1 are not copied to be normalised: that belongs to the error, then."""
+_WAITING = 16
+"""So many blocks are looked through before it is decided which of their rows stay."""
 
 Answer = tuple[NDArray[np.int64], Doubles]
 PairScores = Callable[[NDArray[np.int64], NDArray[np.int64]], Doubles]
@@ -89,20 +91,27 @@ class _Tops:
         self.keys = np.full((queries, k), -np.inf)
         """Larger ones are nearer."""
         self.rids = np.full((queries, k), -1)
-        self.rows, self.reach, self.off = 0, 0.0, 0.0
+        self.reach, self.off = 0.0, 0.0
         self.is_sound = True
+        self._waiting: list[tuple[Doubles, NDArray[np.int64]]] = []
 
     def offer(self, block: _Block, keys: Doubles, places: NDArray[np.int64]) -> None:
         """Take in the best rows of a block."""
-        k = self.keys.shape[1]
         # A product that is no number hides a row.
         self.is_sound &= bool(np.isfinite(keys).all()) and bool((places >= 0).all())
-        self.rows += len(block.rids)
         self.reach, self.off = max(self.reach, block.reach), max(self.off, block.off)
-        every_key = np.concatenate((self.keys, keys), axis=1)
-        every_rid = np.concatenate((self.rids, block.rids[places]), axis=1)
+        self._waiting.append((keys, block.rids[places]))
+        if len(self._waiting) == _WAITING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Decide which of the rows that were offered stay."""
+        k = self.keys.shape[1]
+        every_key = np.concatenate((self.keys, *(keys for keys, _ in self._waiting)), axis=1)
+        every_rid = np.concatenate((self.rids, *(rids for _, rids in self._waiting)), axis=1)
         order = np.argpartition(every_key, -k, axis=1)[:, -k:]
         self.keys, self.rids = np.take_along_axis(every_key, order, 1), np.take_along_axis(every_rid, order, 1)
+        self._waiting = []
 
 
 def nearest(metric: Metric, parts: Sequence[Part], queries: Singles, k: int, scored: PairScores) -> list[Answer | None]:
@@ -128,16 +137,21 @@ def nearest(metric: Metric, parts: Sequence[Part], queries: Singles, k: int, sco
 def _answers(
     rids: NDArray[np.int64], owners: NDArray[np.int64], scores: Doubles, ceilings: Doubles, k: int
 ) -> list[Answer | None]:
-    bounds = np.searchsorted(owners, np.arange(len(ceilings) + 1)).tolist()
-    answers: list[Answer | None] = []
-    for ceiling, (start, end) in zip(ceilings.tolist(), pairwise(bounds), strict=True):
-        some, theirs = rids[start:end], scores[start:end]
-        floor = float(np.partition(theirs, -k)[-k]) if end - start >= k else -np.inf
-        best = theirs >= floor
-        # Rows that are not among the tops may have any score up to the ceiling; -inf says that there are none.
-        is_proven = ceiling < floor or ceiling == -np.inf
-        answers.append((some[best], theirs[best]) if is_proven else None)
-    return answers
+    numbers = np.arange(len(ceilings) + 1)
+    starts = np.searchsorted(owners, numbers)
+    full = np.flatnonzero(np.diff(starts) >= k)
+    order = np.lexsort((-scores, owners))
+    floors = np.full(len(ceilings), -np.inf)
+    floors[full] = scores[order][starts[full] + k - 1]
+    best = scores >= floors[owners]
+    rids, scores = rids[best], scores[best]
+    bounds = np.searchsorted(owners[best], numbers).tolist()
+    # Rows that are not among the tops may have any score up to the ceiling; -inf says that there are none.
+    proven = ((ceilings < floors) | (ceilings == -np.inf)).tolist()
+    return [
+        (rids[start:end], scores[start:end]) if is_proven else None
+        for is_proven, (start, end) in zip(proven, pairwise(bounds), strict=True)
+    ]
 
 
 def _looked_through(product: _Product, parts: Sequence[Part], queries: Singles, k: int) -> _Tops:
@@ -148,6 +162,7 @@ def _looked_through(product: _Product, parts: Sequence[Part], queries: Singles, 
     for block in _blocks(parts, product):
         distances, places = faiss.knn(queries, block.vectors, min(k, len(block.rids)), metric)
         tops.offer(block, product.sign * distances.astype(np.float64), places)
+    tops.settle()
     return tops
 
 

@@ -20,6 +20,10 @@ from .threads import cores, together
 _WORTH = 8_192
 """So many comparisons are worth the step into another thread."""
 
+_SPARSE = 8
+"""Where no more than one row in so many counts, and their codes take ``_COPIED`` bytes at most, a copy is scanned."""
+_COPIED = 4 << 20
+
 _NOTHING: tuple[NDArray[np.int64], Singles] = (np.empty(0, np.int64), np.empty(0, np.float32))
 
 Scored = Callable[[NDArray[np.int64]], Doubles]
@@ -43,6 +47,22 @@ class Sheet:
     codes: Codes
     counts: Mask | None
     rids_of: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.intp]]]
+
+
+def narrowed(sheet: Sheet) -> Sheet:
+    """Return a sheet of those rows alone that count, where they are few; otherwise the same one."""
+    if sheet.counts is None:
+        return sheet
+    places = np.flatnonzero(sheet.counts)
+    if len(places) * _SPARSE > len(sheet.codes) or len(places) * sheet.codes.width > _COPIED:
+        return sheet
+    return Sheet(sheet.codes.taken(places), None, partial(_among, sheet, places))
+
+
+def _among(
+    sheet: Sheet, places: NDArray[np.int64], found: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    return sheet.rids_of(places[found])
 
 
 @dataclass(slots=True, eq=False)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...metric import Metric
 from .bounds import Doubles, summation_error
+from .distinct import codes_of
 from .threads import alone
 
 Singles = NDArray[np.float32]
@@ -134,6 +135,12 @@ class Coding:
 
         return int(getattr(faiss, _FORMS[self.metric].faiss_metric))
 
+    def scanner(self) -> Any:
+        """Return an empty index of FAISS's for codes."""
+        import faiss
+
+        return faiss.IndexScalarQuantizer(self.dim, faiss.ScalarQuantizer.QT_fp16, self.faiss_metric)
+
     def fits(self, vectors: NDArray[Any]) -> bool:
         """Say whether no component is too large for this coding."""
         return _FORMS[self.metric].normalised or math.ldexp(largest(vectors), self.exponent) <= _LIMIT
@@ -195,13 +202,27 @@ class Codes:
     def __len__(self) -> int:
         return int(self.scanner.ntotal)
 
+    @property
+    def width(self) -> int:
+        """The bytes of one code."""
+        return int(self.scanner.code_size)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all codes."""
+        return len(self) * self.width
+
+    def taken(self, places: NDArray[np.int64]) -> Codes:
+        """Return copies of some codes."""
+        scanner = self.coding.scanner()
+        scanner.add_sa_codes(codes_of(self.scanner)[places])
+        return Codes(self.coding, scanner, self.slack)
+
     @classmethod
     def of(cls, metric: Metric, vectors: NDArray[Any], norms: Doubles) -> Codes:
         """Code some vectors, shape (n, dim), of known norms."""
-        import faiss
-
         coding = Coding.fitting(metric, vectors.shape[1], largest(vectors))
-        scanner = faiss.IndexScalarQuantizer(coding.dim, faiss.ScalarQuantizer.QT_fp16, coding.faiss_metric)
+        scanner = coding.scanner()
         slack = Slack()
         for start in range(0, len(vectors), _CHUNK):
             formed = coding.form(vectors[start : start + _CHUNK], norms[start : start + _CHUNK])

@@ -8,7 +8,7 @@ here is not stored; no index of SQLite is asked, which damage could make forget 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import StoreCorrupt
 from ...schema import Schema
+from .choices import Choices
 from .field_columns import Column, Mask, column_of
 from .growing import Growing
 from .ledger import Total, row_crc
@@ -91,11 +92,13 @@ class View:
     alive : ndarray of bool
         Which of the first rows are stored; its length says how many rows the view knows.
     total : Total
+    choices : Choices
     """
 
     columns: Columns
     alive: Mask
     total: Total
+    choices: Choices = field(default_factory=Choices)
 
     @classmethod
     def empty(cls, schema: Schema) -> View:

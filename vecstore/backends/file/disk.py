@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...errors import StoreCorrupt
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -186,30 +183,6 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             done += len(chunk)
     finally:
         os.close(descriptor)
-
-
-def read_file(path: Path, size: int) -> NDArray[np.uint8]:
-    """Return the bytes of a file of known size.
-
-    Raises
-    ------
-    StoreCorrupt
-        It has another size.
-    """
-    descriptor = os.open(path, os.O_RDONLY | _SAFE)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
-            raise StoreCorrupt(f"{path} has {status.st_size:,} bytes, {size:,} were written.")
-        data: NDArray[np.uint8] = np.empty(size, np.uint8)
-        done = 0
-        while done < size and (count := os.preadv(descriptor, [data[done : done + _READ].data], done)):
-            done += count
-    finally:
-        os.close(descriptor)
-    if done < size:
-        raise StoreCorrupt(f"{path} ended after {done:,} bytes, {size:,} were written.")
-    return data
 
 
 def open_lock(path: Path) -> int:

@@ -15,6 +15,8 @@ Nodes = NDArray[np.int32]
 Coded = NDArray[np.uint8]
 
 _SEED = 20_260
+_PIECE = 256
+"""Rows whose words are widened at a time."""
 _CHUNK = 8_192
 
 
@@ -81,7 +83,10 @@ class Distinct:
         self._nodes = np.insert(self._nodes, places, nodes[order])
 
     def _hashed(self, coded: Coded) -> NDArray[np.uint64]:
-        words = np.ascontiguousarray(coded).view(np.uint16).astype(np.uint64)
-        # Modulo 2⁶⁴: a different word changes the sum unless others make up for it.
-        hashes: NDArray[np.uint64] = words @ self._factors
+        words = np.ascontiguousarray(coded).view(np.uint16)
+        hashes: NDArray[np.uint64] = np.empty(len(words), np.uint64)
+        for start in range(0, len(words), _PIECE):
+            some = slice(start, start + _PIECE)
+            # Modulo 2⁶⁴: a different word changes the sum unless others make up for it.
+            hashes[some] = words[some].astype(np.uint64) @ self._factors
         return hashes

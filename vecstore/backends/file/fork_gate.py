@@ -19,8 +19,10 @@ _PATIENCE = 5.0
 
 class _Gate:
     def __init__(self) -> None:
-        self.moved = threading.Condition()
-        self.users: dict[Path, int] = {}
+        self.lock = threading.RLock()
+        self.moved = threading.Condition(self.lock)
+        # By name: a Path computes its hash in Python, several times in each search.
+        self.users: dict[str, int] = {}
         self.is_open = True
 
 
@@ -30,7 +32,7 @@ class _Own(threading.local):
 
 _gate = _Gate()
 _own = _Own()
-_unsafe: frozenset[Path] = frozenset()
+_unsafe: frozenset[str] = frozenset()
 
 
 class using:
@@ -45,7 +47,7 @@ class using:
     __slots__ = ("_gate", "_path")
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self._gate = _gate
 
     def __enter__(self) -> None:
@@ -56,7 +58,7 @@ class using:
                 "Start such processes with the spawn method of multiprocessing.",
             )
         gate = self._gate = _gate
-        with gate.moved:
+        with gate.lock:
             if not (_own.depth or gate.is_open):
                 gate.moved.wait_for(lambda: gate.is_open)
             gate.users[self._path] = gate.users.get(self._path, 0) + 1
@@ -65,7 +67,7 @@ class using:
     def __exit__(self, *_: object) -> None:
         _own.depth -= 1
         gate = self._gate
-        with gate.moved:
+        with gate.lock:
             gate.users[self._path] -= 1
             if not gate.users[self._path]:
                 del gate.users[self._path]

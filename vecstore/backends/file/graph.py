@@ -7,8 +7,9 @@ removed stays in the graph and leads on to others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .bounds import Doubles
 from .codes import Codes, Coding, Question, Singles, Slack, largest
 from .distinct import Distinct, Nodes
 from .field_columns import Mask
-from .threads import alone, apart
+from .threads import alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,10 @@ Runs = Callable[[], Iterator[Run]]
 """Gives the same rows each time it is called."""
 Report = Callable[[int], None]
 """Called with how many rows are in the graph."""
+
+
+_PIECE = 512
+"""So many rows are coded in one step; FAISS is fastest with many at once."""
 
 
 class TooLarge(Exception):
@@ -142,8 +147,8 @@ def scanner_of(index: Any) -> Any:
     return faiss.downcast_index(index.storage)
 
 
-def built(metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report: Report) -> Graph:
-    """Build a graph over all rows up to ``last``."""
+def built(metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report: Report, count: int = 0) -> Graph:
+    """Build a graph over all rows up to ``last``; ``count`` says about how many they are."""
     import faiss
 
     coding = Coding.fitting(metric, dim, 0.0)
@@ -154,11 +159,11 @@ def built(metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report
     nothing = np.empty(0, np.int64)
     codes = Codes(coding, scanner_of(index), Slack())
     empty = Graph(index, codes, nothing, nothing.astype(np.int32), 0, options.m, options.ef_construction)
-    return extended(empty, runs, last, report)
+    return extended(empty, runs, last, report, count)
 
 
-def extended(graph: Graph, runs: Runs, last: int, report: Report) -> Graph:
-    """Return a graph with further rows; the given one is used up.
+def extended(graph: Graph, runs: Runs, last: int, report: Report, count: int = 0) -> Graph:
+    """Return a graph with about ``count`` further rows; the given one is used up.
 
     Raises
     ------
@@ -171,28 +176,44 @@ def extended(graph: Graph, runs: Runs, last: int, report: Report) -> Graph:
     # Neighbours that the heuristic drops are kept while there is room. Without them, much of what has no
     # common length stays out of reach: recall@10 of static word vectors ended at 0.96 under l2.
     graph.index.keep_max_size_level0 = not coding.is_normalised
+    _make_room(graph, count)
     distinct = Distinct(scanner)
     done = len(graph)
-    for run in runs():
-        formed = coding.form(run.vectors, run.norms)
-        placed, taken = apart(partial(_add, graph, distinct, formed))
-        slack |= taken
-        rids.append(run.rids)
-        nodes.append(placed)
-        done += len(run.rids)
-        report(done)
+    # One thread for all, that ends with it: each has memory of its own, which it keeps.
+    with ThreadPoolExecutor(1, "vecstore") as pool:
+        for run in runs():
+            placed, taken = pool.submit(_add, graph, distinct, run).result()
+            slack |= taken
+            rids.append(run.rids)
+            nodes.append(placed)
+            done += len(run.rids)
+            report(done)
     return graph_of(
         graph.index, Codes(coding, scanner, slack), np.concatenate(rids), np.concatenate(nodes), last,
         graph.m, graph.ef_construction,
     )  # fmt: skip
 
 
-def _add(graph: Graph, distinct: Distinct, formed: Singles) -> tuple[Nodes, Slack]:
+def _make_room(graph: Graph, count: int) -> None:
+    """Reserve memory for further rows: what grows step by step leaves behind half as much again."""
+    codes, links = graph.codes.scanner.codes, graph.index.hnsw.neighbors
+    for vector, each in ((codes, int(graph.codes.scanner.code_size)), (links, 2 * graph.m + 2)):
+        size = vector.size()
+        vector.resize(size + count * each)
+        vector.resize(size)
+
+
+def _add(graph: Graph, distinct: Distinct, run: Run) -> tuple[Nodes, Slack]:
     """Add the rows whose codes are new; return the nodes of all, and what coding took from them."""
-    scanner = graph.codes.scanner
+    coding, scanner, slack = graph.codes.coding, graph.codes.scanner, Slack()
+    formed: Singles = np.empty(run.vectors.shape, np.float32)
+    for start in range(0, len(formed), _PIECE):
+        some = slice(start, start + _PIECE)
+        formed[some] = coding.form(run.vectors[some], run.norms[some])
+        slack |= coding.slack(scanner, formed[some])
     placed, begins = distinct.placed(scanner.sa_encode(formed))
-    graph.index.add(formed[begins])
-    return placed, graph.codes.coding.slack(scanner, formed)
+    graph.index.add(formed if len(begins) == len(formed) else formed[begins])
+    return placed, slack
 
 
 def graph_of(

@@ -18,8 +18,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from . import disk
 from .checksums import BLOCK, BlockCrcs
 from .codes import Codes, Coding, Slack
 from .graph import Graph, graph_of, scanner_of
+from .threads import cores, together
 
 _FORMAT = 1
 _ALIGNED = 64
@@ -87,18 +89,21 @@ def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing:
     row : IndexRow
     metric : Metric
     growing : bool
-        Whether rows will be added to it; otherwise FAISS looks into the bytes that were read, without a copy.
+        Whether rows will be added to it, in memory of its own; otherwise FAISS looks into the mapped file.
 
     Raises
     ------
     StoreCorrupt
     """
-    data = disk.read_file(path, row.size)
+    try:
+        data = np.frombuffer(disk.map_file(path, row.size), np.uint8)
+    except StoreCorrupt as error:
+        raise _damaged(path) from error
     size, length, crc, end = _FOOTER.unpack(data[-_FOOTER.size :].tobytes())
     body = data[: -_FOOTER.size - 4 * -(-(row.size - _FOOTER.size) // (BLOCK + 4))]
     table = data[len(body) : -_FOOTER.size]
     if (size, crc, end) != (row.size, row.crc, _END) or zlib.crc32(table.data) != crc or not _is_intact(body, table):
-        raise StoreCorrupt(f"{path} is not what was written. Build the index again with reindex().")
+        raise _damaged(path)
     try:
         return _graph(body, length, generation, row, metric, growing=growing)
     except _NO_INDEX as error:
@@ -157,9 +162,31 @@ def _copying(data: NDArray[np.uint8]) -> Any:
     return faiss.BufferedIOReader(faiss.PyCallbackIOReader(take, BLOCK), BLOCK)
 
 
+def _own_links(index: Any) -> NDArray[np.int32]:
+    """Let a graph that looks into a file have its links in memory, which is returned and must outlive it.
+
+    A code that changes in the file after the check gives a wrong distance; a link would lead FAISS anywhere.
+    """
+    import faiss
+
+    known = index.hnsw.neighbors
+    links: NDArray[np.int32] = faiss.rev_swig_ptr(known.data(), known.size()).copy()
+    known.view_data = known.c_ptr = faiss.swig_ptr(links)
+    return links
+
+
+def _damaged(path: Path) -> StoreCorrupt:
+    return StoreCorrupt(f"{path} is not what was written. Build the index again with reindex().")
+
+
 def _is_intact(body: NDArray[np.uint8], table: NDArray[np.uint8]) -> bool:
     expected = struct.unpack(f"<{len(table) // 4}I", table.tobytes())
-    return all(zlib.crc32(body[place * BLOCK : (place + 1) * BLOCK].data) == crc for place, crc in enumerate(expected))
+    shares = [range(hand, len(expected), cores()) for hand in range(cores())]
+    return all(together([partial(_are_good, body, expected, share) for share in shares]))
+
+
+def _are_good(body: NDArray[np.uint8], expected: Sequence[int], places: range) -> bool:
+    return all(zlib.crc32(body[place * BLOCK : (place + 1) * BLOCK].data) == expected[place] for place in places)
 
 
 def _graph(
@@ -183,12 +210,13 @@ def _graph(
         raise ValueError("another length")
     reader = _copying(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
     index = faiss.read_index(reader)
+    links = None if growing else _own_links(index)
     count = int(index.ntotal)
     if index.d != described["dim"] or (len(nodes) and (int(nodes.min()), int(nodes.max())) != (0, count - 1)):
         raise ValueError("another graph")
     coding = Coding(metric, described["dim"], described["exponent"])
     codes = Codes(coding, scanner_of(index), Slack(**described["slack"]))
-    return graph_of(index, codes, rids, nodes, row.last, row.m, row.ef_construction, rest)
+    return graph_of(index, codes, rids, nodes, row.last, row.m, row.ef_construction, (rest, links))
 
 
 def _nodes_size(n: int) -> int:

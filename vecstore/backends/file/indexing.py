@@ -224,7 +224,7 @@ def _built(volume: Volume, snapshot: Snapshot, options: HNSW, on_progress: Progr
         return stored_rows(snapshot.vectors.parts)
 
     schema = volume.schema
-    return built(schema.metric, schema.width, options, runs, _last(snapshot), report)
+    return built(schema.metric, schema.width, options, runs, _last(snapshot), report, total)
 
 
 def _grown(volume: Volume, snapshot: Snapshot) -> Graph | None:
@@ -237,7 +237,7 @@ def _grown(volume: Volume, snapshot: Snapshot) -> Graph | None:
     try:
         with translating(volume.paths.indexes):
             graph = index_file.read(volume.paths.index(row.uid), volume.id, row, volume.schema.metric, growing=True)
-        return extended(graph, runs, _last(snapshot), lambda _done: None)
+        return extended(graph, runs, _last(snapshot), lambda _done: None, _beyond(snapshot.vectors, row.last))
     except (StorageError, TooLarge):
         return None
 

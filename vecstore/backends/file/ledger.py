@@ -38,17 +38,15 @@ class Total:
 
     def add(self, crcs: Iterable[int]) -> None:
         """Count rows in."""
-        for crc in crcs:
-            self.count += 1
-            self.digest += crc
-        self.digest %= _MODULUS
+        values = list(crcs)
+        self.count += len(values)
+        self.digest = (self.digest + sum(values)) % _MODULUS
 
     def remove(self, crcs: Iterable[int]) -> None:
         """Count rows out."""
-        for crc in crcs:
-            self.count -= 1
-            self.digest -= crc
-        self.digest %= _MODULUS
+        values = list(crcs)
+        self.count -= len(values)
+        self.digest = (self.digest - sum(values)) % _MODULUS
 
     def copy(self) -> Total:
         """Return a total of its own."""
@@ -121,6 +119,11 @@ class Ledger:
             }
         )
         link.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)", (body, _crc(body)))
+
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """Everything but the number and the name of the commit."""
+        return self.owner, self.next, self.pruned, self.compacted, self.tables, self.index
 
     def successor(self) -> Ledger:
         """Return the state that the next commit will have, so far without changes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +13,22 @@ from numpy.typing import NDArray
 from ...backend import Found, Generation, Rows, Search
 from ...vectors import row_norms
 from . import bulk_scan, coded_scan, scan
-from .answers import assembled, fetched, steadily
+from .answers import assembled, fetched, looked_up, steadily
 from .bounds import METRICS, Doubles
+from .choices import Choice, Split
 from .codes import Singles
 from .columns import View
 from .connections import Link
 from .coverage import Coverage
 from .field_columns import Mask
 from .mask import mask
-from .plan import Plan, Way, planned, spared
+from .plan import Plan, Way, planned
 from .rowform import Values
 from .snapshot import Snapshot
 from .threads import cores, together
 from .vectors import Part
 from .volume import Volume
+from .walk import places_near
 
 _MANY = 8
 """So many queries are worth a matrix product."""
@@ -44,8 +47,8 @@ class _Scene:
 
     Attributes
     ----------
-    keep : ndarray of bool or None
-        Which rows of the snapshot's view match the filter.
+    choice : Choice or None
+        What the filter chooses.
     coverage : Coverage or None
     matching : int
         How many rows match.
@@ -55,13 +58,22 @@ class _Scene:
     link: Link
     snapshot: Snapshot
     wanted: Search
-    keep: Mask | None
+    choice: Choice | None
     coverage: Coverage | None
     matching: int
 
+    @property
+    def keep(self) -> Mask | None:
+        """Which rows of the snapshot's view match the filter."""
+        return None if self.choice is None else self.choice.keep
+
     def score(self, query: Singles, rids: NDArray[np.int64]) -> Doubles:
         """Score rows against one query."""
-        return self.score_pairs(query[None, :], rids, np.zeros(len(rids), np.int64))
+        if len(rids) > _PAIRS:
+            return self.score_pairs(query[None, :], rids, np.zeros(len(rids), np.int64))
+        vectors = self.snapshot.vectors.gather(rids).astype(np.float64)
+        asked = query.astype(np.float64)[None, :]
+        return METRICS[self.volume.schema.metric].scores(vectors, asked, row_norms(vectors), row_norms(asked))
 
     def score_pairs(self, queries: Singles, rids: NDArray[np.int64], owners: NDArray[np.int64]) -> Doubles:
         """Score rows against the queries of those numbers."""
@@ -124,10 +136,13 @@ def search(volume: Volume, wanted: Search, generation: Generation) -> list[Found
 
 
 def _scene(volume: Volume, link: Link, snapshot: Snapshot, wanted: Search, generation: Generation) -> _Scene:
-    keep = None if wanted.where is None else mask(wanted.where, snapshot.columns)
-    matching = snapshot.ledger.tables["rows"].count if keep is None else int(np.count_nonzero(keep))
+    choice = None
+    if wanted.where is not None:
+        view = snapshot.columns
+        choice = view.choices.of(wanted.where, partial(mask, wanted.where, view))
+    matching = snapshot.ledger.tables["rows"].count if choice is None else choice.count
     coverage = volume.shelf.coverage(snapshot.vectors, snapshot.ledger.index, generation.schema.index)
-    return _Scene(volume, link, snapshot, wanted, keep, coverage, matching)
+    return _Scene(volume, link, snapshot, wanted, choice, coverage, matching)
 
 
 def _plan(scene: _Scene, generation: Generation) -> Plan:
@@ -169,15 +184,32 @@ def _plainly(scene: _Scene, queries: Singles, parts: Sequence[Part] | None = Non
 
 def _by_codes(scene: _Scene, query: Singles) -> Answer:
     """Answer a query by codes, and by plain arithmetic where there are none or they prove too little."""
-    shelf, vectors = scene.volume.shelf, scene.snapshot.vectors
-    sheets, rest = shelf.sheets(vectors, scene.coverage, scene.snapshot.view, scene.keep)
-    if rest and scene.keep is None:
-        shelf.learn(vectors, rest)
-    if not sheets:
+    split = _split(scene)
+    if not split.sheets:
         return _plainly(scene, query[None, :])[0]
-    beside = _plainly(scene, query[None, :], rest)[0] if rest else (np.empty(0, np.int64), np.empty(0))
-    found = coded_scan.nearest(sheets, query, scene.wanted.k, partial(scene.score, query), beside)
+    beside = (np.empty(0, np.int64), np.empty(0))
+    if split.rest:
+        beside = scan.nearest(scene.volume.schema.metric, split.rest, query[None, :], scene.wanted.k, scene.ids_of)[0]
+    found = coded_scan.nearest(split.sheets, query, scene.wanted.k, partial(scene.score, query), beside)
     return found or _plainly(scene, query[None, :])[0]
+
+
+def _split(scene: _Scene) -> Split:
+    """Return what there is as codes and what is not, of the matching rows only."""
+    shelf, vectors, choice = scene.volume.shelf, scene.snapshot.vectors, scene.choice
+    if choice and choice.split and choice.split.of is scene.coverage:
+        return choice.narrowed(choice.split)
+    sheets, rest = shelf.sheets(vectors, scene.coverage, scene.snapshot.view, scene.keep)
+    if choice is None:
+        if rest:
+            shelf.learn(vectors, rest)
+        return Split(scene.coverage, sheets, rest)
+    split = Split(scene.coverage, sheets, scene.restricted(rest))
+    # Segments that have no codes may have some later.
+    lasting = {id(segment.vectors) for segment in vectors.segments}
+    if not any(id(part.vectors) in lasting for part in rest):
+        choice.split = split
+    return split
 
 
 def _by_graph(scene: _Scene, coverage: Coverage, plan: Plan) -> list[Answer]:
@@ -186,16 +218,13 @@ def _by_graph(scene: _Scene, coverage: Coverage, plan: Plan) -> list[Answer]:
     counts = _counts(scene, coverage)
     least = min(k, coverage.count if counts is None else int(np.count_nonzero(counts)))
     answers: list[Answer] = []
-    question = graph.codes.coding.question
-    found = [graph.nearest(question(query), plan.candidates, plan.ef) for query in scene.wanted.queries]
     tails = _plainly(scene, scene.wanted.queries, coverage.tail) if coverage.tail else None
     for number, query in enumerate(scene.wanted.queries):
-        places = graph.rows_of(found[number])
-        places = places if counts is None else places[counts[places]]
-        if len(places) < least:
+        places, found = places_near(graph, query, plan, k, counts)
+        if found < least:
             answers.append(_by_codes(scene, query))
             continue
-        rids = graph.rids[places[: spared(k)]]
+        rids = graph.rids[places]
         scores = scene.score(query, rids)
         if tails:
             rids, scores = np.concatenate((rids, tails[number][0])), np.concatenate((scores, tails[number][1]))
@@ -205,8 +234,12 @@ def _by_graph(scene: _Scene, coverage: Coverage, plan: Plan) -> list[Answer]:
 
 def _counts(scene: _Scene, coverage: Coverage) -> Mask | None:
     """Return which rows of the graph may be hits, None where all may."""
-    if scene.keep is not None:
-        return coverage.matching(scene.keep, scene.snapshot.columns.columns)
+    choice = scene.choice
+    if choice is not None:
+        if choice.nodes is None or choice.nodes[0] is not coverage:
+            choice.nodes = coverage, coverage.matching(choice.keep, scene.snapshot.columns.columns)
+            choice.size += len(choice.nodes[1])
+        return choice.nodes[1]
     return None if coverage.count == len(coverage.graph) else coverage.stored
 
 
@@ -222,10 +255,11 @@ def _founds(scene: _Scene, answers: Sequence[Answer], *, exact: bool) -> list[Fo
     # With a least score, hits may be missing that the graph did not come to.
     complete = exact or scene.wanted.min_score is None
     if scene.snapshot.view and not scene.wanted.include:
-        return [Found(_bare(scene.snapshot.view, rids), scores, exact, complete) for rids, scores in answers]
+        bare = _bare(scene.snapshot.view, [rids for rids, _ in answers])
+        return [Found(some, scores, exact, complete) for some, (_, scores) in zip(bare, answers, strict=True)]
     together = answers[0][0] if len(answers) == 1 else np.unique(np.concatenate([rids for rids, _ in answers]))
     whole = bool({"text", "metadata"} & scene.wanted.include)
-    rows = fetched(scene.volume, scene.link, together, whole=whole)
+    rows = looked_up(scene.volume, scene.link, together.tolist(), whole=whole)
     if len(answers) == 1:
         return [_found(scene, rows, answers[0], exact=exact, complete=complete)]
     known = dict(zip(together.tolist(), rows, strict=True))
@@ -240,7 +274,9 @@ def _found(scene: _Scene, rows: Sequence[Values], answer: Answer, *, exact: bool
     return Found(assembled(scene.volume, scene.snapshot, rows, rids, scene.wanted.include), scores, exact, complete)
 
 
-def _bare(view: View, rids: NDArray[np.int64]) -> Rows:
-    """Return stored rows of which nothing but their ids is wanted."""
-    places = np.searchsorted(view.rids, rids)
-    return Rows(view.ids(places), None, None, None, None, view.versions[places].tolist())
+def _bare(view: View, rids: Sequence[NDArray[np.int64]]) -> list[Rows]:
+    """Return stored rows of which nothing but their ids is wanted, those of each query."""
+    places = np.searchsorted(view.rids, np.concatenate(rids))
+    ids, versions = view.ids(places), view.versions[places].tolist()
+    ends = list(accumulate(map(len, rids), initial=0))
+    return [Rows(ids[start:end], None, None, None, None, versions[start:end]) for start, end in pairwise(ends)]

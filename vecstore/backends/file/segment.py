@@ -15,10 +15,14 @@ In a dense segment, which covers every rid from ``base`` to ``last``, the vector
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import struct
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -58,7 +62,7 @@ class SegmentRow:
         return self.last - self.base + 1 == self.n
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """What is the same in all segments of a generation."""
 
@@ -71,12 +75,12 @@ class Shape:
         """Return the shape of a generation's segments."""
         return cls(generation, schema.width, schema.dtype)
 
-    @property
+    @cached_property
     def stored(self) -> np.dtype[Any]:
         """The dtype in the file."""
         return np.dtype(self.dtype).newbyteorder("<")
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """The bytes of a vector."""
         return self.dim * self.stored.itemsize
@@ -121,9 +125,7 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
     """
     row = SegmentRow(int(rids[0]), int(rids[-1]), len(rids), path.stem, 0, 0)
     n, extents = row.n, _Extents(shape, row)
-    header = shape.header(row)
-    crcs = BlockCrcs()
-    check = 0
+    header, crcs, check = shape.header(row), BlockCrcs(), 0
 
     def body() -> Iterator[bytes | memoryview]:
         nonlocal check
@@ -139,7 +141,8 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
             yield data
         if done != n:
             raise StoreCorrupt(f"{path}: {done} vectors were found where {n} are stored.")
-        for rest in (bytes(-n * shape.row_bytes % 8), norms.data, *(() if row.is_dense else (_stored(rids).data,))):
+        numbers = b"" if row.is_dense else np.ascontiguousarray(rids, "<i8").data
+        for rest in (bytes(-n * shape.row_bytes % 8), norms.data, numbers):
             crcs.add(rest)
             yield rest
         table = struct.pack(f"<{len(crcs.values)}I", *crcs.values)
@@ -148,10 +151,6 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
 
     size = disk.write_new_file(path, body())
     return replace(row, size=size, crc=check)
-
-
-def _stored(rids: range | NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.ascontiguousarray(rids, "<i8")
 
 
 def places_of(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
@@ -174,27 +173,32 @@ def places_of(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]
 
 
 def _check_format(path: Path, header: bytes) -> None:
-    """Refuse what a newer vecstore wrote.
-
-    Raises
-    ------
-    Unsupported
-    """
+    """Refuse what a newer vecstore wrote."""
     is_whole = len(header) == _HEADER_SIZE and struct.pack("<I", zlib.crc32(header[:-4])) == header[-4:]
     magic, version = _HEADER.unpack_from(header)[:2] if is_whole else (b"", 0)
     if magic == _MAGIC and version > _FORMAT:
         raise Unsupported(f"format {version} of {path}", "file", "It was written by a newer vecstore: update this one.")
 
 
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        disk.close(descriptor)
+
+
 class Segment:
     """An open segment. Blocks are checked when they are first touched, and not again by this process."""
 
     def __init__(self, path: Path, shape: Shape, row: SegmentRow) -> None:
-        self.path = path
-        self.row = row
+        self.path, self.row = path, row
         self._row_bytes = shape.row_bytes
         self._extents = extents = _Extents(shape, row)
         self._map = disk.map_file(path, row.size)
+        try:
+            self._descriptor = disk.open_for_reading(path)
+        except BaseException:
+            self._map.close()
+            raise
+        weakref.finalize(self, _close, self._descriptor)
         _check_format(path, self._map[:_HEADER_SIZE])
         if row.size != extents.size:
             raise self._damaged("its size")
@@ -208,14 +212,12 @@ class Segment:
         self._crcs = struct.unpack(f"<{extents.blocks}I", table)
         self._unseen = set(range(extents.blocks))
         self._lock = Lock()
-        body = np.frombuffer(self._map, shape.stored, row.n * shape.dim, _HEADER_SIZE)
-        self.vectors: NDArray[Any] = body.reshape(row.n, shape.dim)
+        self.vectors: NDArray[Any] = np.ndarray((row.n, shape.dim), shape.stored, self._map, _HEADER_SIZE)
         """All vectors, shape (n, dim); `touch` what is to be read."""
         self._norms: NDArray[np.float64] = np.frombuffer(self._map, "<f8", row.n, extents.norms)
         self._is_dense = row.is_dense
-        self._rids: NDArray[np.int64] | int = row.base
-        if not row.is_dense:
-            self._rids = np.frombuffer(self._map, "<i8", row.n, extents.rids)
+        rids = row.base if row.is_dense else np.frombuffer(self._map, "<i8", row.n, extents.rids)
+        self._rids: NDArray[np.int64] | int = rids
 
     def norms(self) -> NDArray[np.float64]:
         """Return all norms, checked."""
@@ -240,18 +242,23 @@ class Segment:
 
     def vector(self, place: int) -> NDArray[Any]:
         """Return one vector, checked."""
-        if self._unseen:
-            self.touch(place, place + 1)
-        vector: NDArray[Any] = self.vectors[place]
-        return vector
+        self.touch(place, place + 1)
+        return self.vectors[place]  # type: ignore[no-any-return]
+
+    def read(self, place: int) -> NDArray[Any]:
+        """Return a copy of one vector, checked; other than with the map, nothing else comes into memory."""
+        self.touch(place, place + 1)
+        data = disk.read_at(self._descriptor, self._row_bytes, _HEADER_SIZE + place * self._row_bytes)
+        if len(data) != self._row_bytes:
+            raise self._damaged("its size")
+        return np.frombuffer(data, self.vectors.dtype)
+
+    def release(self) -> None:
+        """Let go of the pages that were looked at; they are there again when somebody looks."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
     def touch(self, start: int, end: int) -> None:
-        """Check the blocks that hold some vectors.
-
-        Raises
-        ------
-        StoreCorrupt
-        """
+        """Check the blocks that hold some vectors."""
         if self._unseen and start < end:
             self._check_bytes(start * self._row_bytes, end * self._row_bytes)
 
@@ -263,12 +270,7 @@ class Segment:
         return self.vectors[places]
 
     def proven(self, start: int, end: int) -> NDArray[Any]:
-        """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
-
-        Raises
-        ------
-        StoreCorrupt
-        """
+        """Return some vectors after a new look at their checksums, to be copied to where these no longer count."""
         for block in range(start * self._row_bytes // BLOCK, -(-end * self._row_bytes // BLOCK)):
             if not self._is_good(block):
                 raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
@@ -284,17 +286,15 @@ class Segment:
 
     def _check_bytes(self, start: int, end: int) -> None:
         with self._lock:
-            for block in range(start // BLOCK, -(-end // BLOCK)):
-                if block in self._unseen:
-                    if not self._is_good(block):
-                        raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
-                    self._unseen.discard(block)
+            for block in self._unseen.intersection(range(start // BLOCK, -(-end // BLOCK))):
+                if not self._is_good(block):
+                    raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
+                self._unseen.discard(block)
 
     def _is_good(self, block: int) -> bool:
         start = _HEADER_SIZE + block * BLOCK
         with memoryview(self._map) as whole:
-            crc = zlib.crc32(whole[start : min(start + BLOCK, self._extents.table)])
-        return crc == int(self._crcs[block])
+            return zlib.crc32(whole[start : min(start + BLOCK, self._extents.table)]) == int(self._crcs[block])
 
     def _damaged(self, what: str) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path}: {what} is not what was written. Restore the directory from a backup.")

@@ -7,9 +7,8 @@ forked child that meets its parent's team waits forever. Threads of our own have
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,21 +34,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def alone() -> Iterator[None]:
+class alone:
     """Let FAISS use no other thread than this one while the context lasts.
 
     FAISS begins a parallel region for a single query too; the threads that have nothing to do there wait
     busily. The number belongs to this thread, and is what it was afterwards.
     """
-    import faiss
 
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        import faiss
+
+        self._before: int = faiss.omp_get_max_threads()
+        if self._before != 1:
+            faiss.omp_set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        import faiss
+
+        if self._before != 1:
+            faiss.omp_set_num_threads(self._before)
 
 
 def apart(work: Callable[[], T]) -> T:

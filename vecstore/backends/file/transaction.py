@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,7 @@ class Transaction:
     @property
     def has_changes(self) -> bool:
         """Whether there is anything to commit."""
-        before, after = self._before.ledger, self.ledger
-        return replace(before, seq=after.seq, token=after.token) != after
+        return self._before.ledger.contents != self.ledger.contents
 
     def note(self, ids: Iterable[str]) -> None:
         """Put ids into the change list where one is kept."""
@@ -110,10 +109,10 @@ class Transaction:
             self._add_segment(base, self._checked(vectors, crcs), count)
         else:
             self._add_hot(base, self._checked(vectors, crcs))
-        rows = self._rows(base, records, crcs.tolist())
         added = 0
-        while batch := list(islice(rows, CHUNK)):
-            self.link.executemany(self.volume.form.insert, batch)
+        every = iter(records)
+        while batch := list(islice(every, CHUNK)):
+            self._add_rows(base + added, batch, crcs[added : added + len(batch)].tolist())
             added += len(batch)
         if added != count:
             raise StoreCorrupt(f"{self.volume.paths.rows}: {count - added} rows are missing. Run verify().")
@@ -150,6 +149,8 @@ class Transaction:
     def remove_hot(self, rids: NDArray[np.int64]) -> None:
         """Remove those vectors of rows that are hot."""
         hot, crcs = self.vectors.hot_among(rids)
+        if not hot:
+            return
         self.link.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in hot))
         self.ledger.tables["hot"].remove(crcs)
 
@@ -159,12 +160,19 @@ class Transaction:
         self.link.executemany("INSERT INTO hot VALUES (?, ?)", rows)
         self.ledger.tables["hot"].add(hot_crc(*row) for row in rows)
 
-    def _rows(self, base: int, records: Iterable[Record], crcs: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        first = len(self.heads)
-        for number, (id_, version, values, extra, text) in enumerate(records):
-            rid = base + number
-            head = (rid, id_, version, body_crc(rid, extra, text), crcs[number], *values)
-            head = (*head, row_crc(head))
-            self.heads.append(head)
-            yield (*head, extra, text)
-        self.ledger.tables["rows"].add(head[-1] for head in self.heads[first:])
+    def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int]) -> None:
+        """Add rows whose vectors have these checksums, the first under the rid ``base``."""
+        ids, versions, values, extras, texts = zip(*records, strict=True)
+        rids = range(base, base + len(records))
+        bodies = map(body_crc, rids, extras, texts)
+        bare = [
+            (rid, id_, version, body, crc, *fields)
+            for rid, id_, version, body, crc, fields in zip(rids, ids, versions, bodies, crcs, values, strict=True)
+        ]
+        sums = list(map(row_crc, bare))
+        heads = [(*head, crc) for head, crc in zip(bare, sums, strict=True)]
+        self.link.executemany(
+            self.volume.form.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
+        )
+        self.heads += heads
+        self.ledger.tables["rows"].add(sums)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ from .segment import Segment, SegmentRow, Shape, places_of
 
 _NO_RIDS = np.empty(0, np.int64)
 _FEW = 64
+_SOME = 400
+"""So many vectors are read one by one where that saves memory; of more, several threads gather at once."""
+_MAPPED = 32 << 20
+"""So many bytes of vectors may stay in memory for having been looked at; of more, single ones are read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +99,7 @@ class Part:
         return places_of(self.rids, len(self.vectors), rids)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Vectors:
     """The vectors of one commit; later commits do not change it.
 
@@ -126,14 +131,25 @@ class Vectors:
     def parts(self) -> list[Part]:
         """What a search looks through."""
         parts = [
-            Part(segment.vectors, segment.norms, segment.rids, alive, segment.touch)
-            for segment, alive in zip(self.segments, self.alive, strict=True)
+            Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number))
+            for number, (segment, alive) in enumerate(zip(self.segments, self.alive, strict=True))
         ]
         hot = self.hot
         if hot.size:
             norms = hot.norms
             parts.append(Part(hot.matrix, lambda: norms, hot.rids, hot.alive, lambda _start, _end: None))
         return parts
+
+    def _look(self, number: int, start: int, end: int) -> None:
+        """Check rows of a segment; at its start, a reader of many segments is through with the one before."""
+        if start == 0 and len(self.segments) > 1 and self.is_large:
+            self.segments[number - 1].release()
+        self.segments[number].touch(start, end)
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether the vectors are too many to keep all of them in the memory of this process."""
+        return sum(segment.row.size for segment in self.segments) > _MAPPED
 
     @property
     def live(self) -> int:
@@ -153,7 +169,7 @@ class Vectors:
         StoreCorrupt
         """
         result = np.empty((len(rids), self.shape.dim), self.shape.dtype)
-        if len(rids) <= _FEW:
+        if len(rids) <= (_SOME if self.is_large else _FEW):
             self._gather_few(rids.tolist(), result)
             return result
         covering = np.searchsorted([segment.row.base for segment in self.segments], rids, side="right") - 1
@@ -176,10 +192,11 @@ class Vectors:
         """Put some vectors into ``result`` one by one, which takes less time than sorting out where each lies."""
         segments = self.segments
         bases = [segment.row.base for segment in segments]
+        look = Segment.read if self.is_large else Segment.vector
         for row, rid in enumerate(rids):
             number = bisect_right(bases, rid) - 1
             if number >= 0 and (place := segments[number].place(rid)) is not None:
-                result[row] = segments[number].vector(place)
+                result[row] = look(segments[number], place)
                 continue
             places, inside = places_of(self.hot.rids, self.hot.size, np.array([rid]))
             if not inside[0]:
@@ -249,9 +266,9 @@ class Vectors:
 
 def _without(alive: Mask, segment: Segment, removed: NDArray[np.int64]) -> Mask:
     """Return a mask of a segment without the removed rows; the same one where none of them is in it."""
-    first, end = np.searchsorted(removed, (segment.row.base, segment.row.last + 1))
-    if first == end:
+    if not len(removed) or removed[-1] < segment.row.base or removed[0] > segment.row.last:
         return alive
+    first, end = np.searchsorted(removed, (segment.row.base, segment.row.last + 1))
     places, inside = places_of(segment.rids, segment.row.n, removed[first:end])
     doomed = places[inside]
     if not alive[doomed].any():

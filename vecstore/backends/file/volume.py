@@ -20,6 +20,7 @@ from .fork_gate import using
 from .layout import GenerationLayout
 from .ledger import Ledger
 from .options import Options
+from .recent_rows import RecentRows
 from .register import Register
 from .rowform import RowForm
 from .segment import Shape
@@ -39,6 +40,7 @@ class Volume:
         self.paths = paths
         self.form = RowForm(generation.schema)
         self.shape = Shape.of(generation.id, generation.schema)
+        self.recent = RecentRows()
         self.shelf = Shelf(paths, generation.id, generation.schema.metric)
         self.pool = Pool(paths.rows, ROWS, options.timeout)
         self._options = options

@@ -38,7 +38,8 @@ def write(transaction: Transaction, rows: Rows, fence: Sequence[int] | None, *, 
         chosen = [place for place in chosen if versions[place] <= fence[place]]  # type: ignore[assignment]
         versions = [int(version) for version in fence]
     ids = [rows.ids[place] for place in chosen]
-    transaction.tombstones.remove(ids)
+    if transaction.tombstones.notes:
+        transaction.tombstones.remove(ids)
     doomed = positions[chosen] if len(chosen) else positions[:0]
     transaction.remove(doomed[doomed >= 0])
     transaction.insert(len(ids), _matrix(rows, chosen), _records(transaction, rows, versions, chosen))

@@ -1,0 +1,56 @@
+"""Rows that were read lately: found again, within bounds, and never in place of a later state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecstore
+from vecstore import Record, Schema
+from vecstore.backends.file.recent_rows import RecentRows
+
+
+def row(rid: int, text: str = "text") -> tuple[Any, ...]:
+    return (rid, f"id {rid}", 0, 0, 0, 0, "{}", text)
+
+
+def test_what_was_kept_is_known() -> None:
+    recent = RecentRows()
+    recent.keep([row(1), row(2)])
+    assert recent.known([2, 3, 1]) == {1: row(1), 2: row(2)}
+
+
+def test_rows_that_nobody_asks_for_are_forgotten() -> None:
+    recent = RecentRows(room=100_000)
+    for rid in range(1_000):
+        recent.keep([row(rid)])
+        assert 0 in recent.known([0])
+    known = recent.known(range(1_000))
+    assert 500 not in known
+    assert 999 in known
+    assert len(recent._new) + len(recent._old) < 100_000 / 600
+
+
+def test_a_large_row_is_not_kept() -> None:
+    recent = RecentRows()
+    recent.keep([row(1, "x" * 100_000), row(2)])
+    assert list(recent.known([1, 2])) == [2]
+
+
+def test_a_search_shows_the_newest_state_of_a_row_that_was_read_before(tmp_path: Path) -> None:
+    url = f"file:{tmp_path}"
+    query = np.ones(2, np.float32)
+    with vecstore.connect(url) as here, vecstore.connect(url) as there:
+        store = here.create("docs", Schema(dim=2))
+        store.upsert([Record("a", query, "first", {"x": [1]})])
+        for text in ("second", "third"):
+            hit = store.search(query)[0]
+            assert isinstance(hit.metadata, dict)
+            hit.metadata["x"].append(2)
+            assert store.search(query)[0].metadata == {"x": [1]}
+            there.open("docs").update(ids=["a"], set={"text": text, "vector": query})
+            assert store.search(query)[0].text == text
+        there.open("docs").delete(ids=["a"])
+        assert len(store.search(query)) == 0

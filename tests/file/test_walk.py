@@ -1,0 +1,55 @@
+"""What a walk along a graph leaves out is none of the nearest rows that it came to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vecstore.backends.file.graph import Graph
+from vecstore.backends.file.plan import Plan, Way, spared
+from vecstore.backends.file.walk import places_near
+from vecstore.metric import Metric, scores
+
+from .test_graph import made
+from .test_scan import Matrix, part, plain
+
+EFFORT, K = 60, 5
+
+
+def all_found(graph: Graph, query: Matrix, counts: np.ndarray | None) -> np.ndarray:
+    """Return the places of all rows that a walk comes to, nearest first."""
+    places = graph.rows_of(graph.nearest(graph.codes.coding.question(query), EFFORT, EFFORT))
+    return places if counts is None else places[counts[places]]
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("share", [1.0, 0.4])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_nearest_of_the_rows_found_stay(
+    metric: Metric, share: float, copies: int, rng: np.random.Generator
+) -> None:
+    vectors = np.tile(plain(rng, 600, 12) * rng.uniform(1, 3, (600, 1)), (copies, 1)).astype(np.float32)
+    graph = made([part(vectors, 1)], metric)
+    counts = None if share == 1 else rng.random(len(vectors)) < share
+    plan = Plan(Way.GRAPH, EFFORT, EFFORT)
+    left_out = 0
+    for query in plain(rng, 30, 12):
+        found = all_found(graph, query, counts)
+        places, count = places_near(graph, query, plan, K, counts)
+        assert count == len(found)
+        assert K <= len(places) <= spared(K)
+        left_out += spared(K) - len(places)
+        truth = scores(metric, vectors[found], query)
+        nearest = np.sort(truth)[::-1][:K]
+        kept = np.sort(scores(metric, vectors[places], query))[::-1][:K]
+        assert kept == pytest.approx(nearest, rel=1e-12)
+    assert copies > 1 or left_out > 0
+
+
+def test_fewer_rows_than_are_wanted_all_stay(rng: np.random.Generator) -> None:
+    graph = made([part(plain(rng, 300, 8), 1)])
+    counts = np.zeros(300, np.bool_)
+    counts[:3] = True
+    places, count = places_near(graph, plain(rng, 1, 8)[0], Plan(Way.GRAPH, 300, 300), K, counts)
+    assert sorted(places.tolist()) == [0, 1, 2]
+    assert count == 3
