@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import metadata
 from .backend import Rows
 from .errors import DuplicateId, EmbedderRequired, InvalidArgument, InvalidVector
-from .fields import Stored
-from .records import Record, check_id
+from .records import MAX_ID_BYTES, Record, check_id
 from .schema import Schema
+from .strings import are_storable
 from .vectors import as_matrix
 
 BATCH_RECORDS = 5_000
@@ -80,21 +80,40 @@ def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -
     ------
     InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
     """
-    ids = [check_id(record.id) for record in batch]
+    ids = _checked_ids(batch)
+    names = _Names(ids)
+    texts = metadata.checked_texts([record.text for record in batch], names)
+    columns, extras = metadata.columns([record.metadata for record in batch], schema.fields, names)
+    vectors = [record.vector for record in batch]
+    return Rows(ids, _matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+
+
+def _checked_ids(batch: Sequence[Record]) -> list[str]:
+    given = [record.id for record in batch]
+    ids = given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
     if len(set(ids)) < len(ids):
         twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
         raise DuplicateId(f"The id {twice!a} stands twice in one batch.")
-    names = [f"Record {id_!a}" for id_ in ids]
-    texts = [metadata.check_text(record.text, name) for record, name in zip(batch, names, strict=True)]
-    columns: dict[str, list[Stored | None]] = {name: [None] * len(batch) for name in schema.fields}
-    extras = []
-    for number, (record, name) in enumerate(zip(batch, names, strict=True)):
-        declared, extra = metadata.split(record.metadata, schema.fields, name)
-        for key, value in declared.items():
-            columns[key][number] = value
-        extras.append(metadata.dump(extra, name))
-    vectors = [record.vector for record in batch]
-    return Rows(ids, _matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+    return ids
+
+
+class _Names(Sequence[str]):
+    """How messages name the records of some ids; hardly ever is one needed."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [f"Record {id_!a}" for id_ in self._ids[index]]
+        return f"Record {self._ids[index]!a}"
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 def _matrix(

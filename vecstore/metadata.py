@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from .errors import InvalidMetadata
-from .fields import Field, Stored, unwrap
-from .strings import plain, reason_against
+from .fields import MAX_INT, MAX_KEYWORD_BYTES, Bool, Field, Int, Keyword, Stored, unwrap
+from .strings import are_storable, plain, reason_against
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -37,6 +38,67 @@ def check_text(text: object, owner: str) -> str | None:
     if reason:
         raise InvalidMetadata(f"{owner}: the text {reason}.")
     return plain(text)
+
+
+def checked_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
+    """Return the texts of records; see `check_text`."""
+    found: list[Any] = list(texts)
+    if are_storable([text for text in found if text is not None], 0, MAX_TEXT_BYTES):
+        return found
+    return [check_text(text, owner) for text, owner in zip(texts, owners, strict=True)]
+
+
+def columns(
+    metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field], owners: Sequence[str]
+) -> tuple[dict[str, list[Stored | None]], list[str]]:
+    """Return the declared fields of records by column, and the rest of each as JSON text; see `split` and `dump`.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    found = _plain_columns(metadata, fields)
+    if found is not None:
+        return found, [NO_EXTRA] * len(metadata)
+    found, extras = {name: [None] * len(metadata) for name in fields}, []
+    for number, (each, owner) in enumerate(zip(metadata, owners, strict=True)):
+        declared, extra = split(each, fields, owner)
+        for key, value in declared.items():
+            found[key][number] = value
+        extras.append(dump(extra, owner))
+    return found, extras
+
+
+def _plain_columns(
+    metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field]
+) -> dict[str, list[Stored | None]] | None:
+    """Return declared fields by column where there is nothing else and all values are in stored form already."""
+    if set(map(type, metadata)) != {dict}:
+        return None
+    found: dict[str, list[Stored | None]] = {}
+    known = 0
+    for name, field in fields.items():
+        found[name] = [each.get(name) for each in metadata]
+        present = [value for value in found[name] if value is not None]
+        is_stored = _STORED.get(type(field))
+        if present and not (is_stored and is_stored(present)):
+            return None
+        known += len(present)
+    return found if known == sum(map(len, metadata)) else None
+
+
+def _are_ints(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) >= -MAX_INT and max(values) <= MAX_INT
+
+
+_STORED: Mapping[type[Field], Callable[[Sequence[Any]], bool]] = MappingProxyType(
+    {
+        Keyword: lambda values: are_storable(values, 0, MAX_KEYWORD_BYTES),
+        Int: _are_ints,
+        Bool: lambda values: set(map(type, values)) == {bool},
+    }
+)
+"""Says of values that they are in stored form; no means that they need to be looked at one by one."""
 
 
 def split(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
+
+_WIDEST = 4
+"""Bytes of a character in UTF-8."""
 
 
 def plain(value: object) -> str:
@@ -30,3 +34,21 @@ def reason_against(value: object, low: int, high: int) -> str | None:
     if size > high:
         return f"has {size:,} bytes of UTF-8, more than {high:,}"
     return None
+
+
+def are_storable(values: Sequence[object], low: int, high: int) -> bool:
+    """Say whether all are strings of ``low`` to ``high`` bytes; no means that they need to be looked at one by one."""
+    if not values:
+        return True
+    if set(map(type, values)) != {str}:
+        return False
+    strings = cast("Sequence[str]", values)
+    whole = "".join(strings)
+    longest = max(map(len, strings))
+    if not whole.isascii():
+        longest *= _WIDEST
+        try:
+            whole.encode()
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in whole and longest <= high and min(map(len, strings)) >= low

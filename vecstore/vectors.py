@@ -14,6 +14,8 @@ from .schema import Schema
 
 MIN_NORM = 1e-15
 MAX_NORM = 1e15
+_PLAIN = (1e-25, 1e25)
+"""Squares of norms that are in order, however they were rounded."""
 _ROWS = 512
 
 
@@ -36,8 +38,8 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
     DimensionMismatch, InvalidVector
     """
     shape, dtype = (schema.width,), np.dtype(schema.dtype)
-    if vectors and all(type(each) is np.ndarray and each.shape == shape and each.dtype == dtype for each in vectors):
-        matrix = np.stack(vectors)
+    if set(map(type, vectors)) == {np.ndarray} and {(each.shape, each.dtype) for each in vectors} == {(shape, dtype)}:  # type: ignore[union-attr]
+        matrix = np.concatenate(vectors).reshape(len(vectors), schema.width)
         _check_values(matrix, schema, names)
         return matrix
     matrix = np.empty((len(vectors), schema.width), schema.dtype)
@@ -85,6 +87,8 @@ def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
 
 
 def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
+    if matrix.dtype == np.float32 and _are_ordinary(matrix):
+        return
     norms = row_norms(matrix)
     if ((norms >= MIN_NORM) & (norms <= MAX_NORM)).all():
         return
@@ -100,6 +104,13 @@ def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) ->
     if outside.any():
         name = names[int(np.argmax(outside))]
         raise InvalidVector(f"{name}: the vector's norm is outside {MIN_NORM:g} to {MAX_NORM:g}.")
+
+
+def _are_ordinary(matrix: NDArray[np.float32]) -> bool:
+    """Say whether all norms are within the limits by far, so that float32 is enough to tell."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", matrix, matrix)
+    return bool(((squares >= _PLAIN[0]) & (squares <= _PLAIN[1])).all())
 
 
 def row_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:

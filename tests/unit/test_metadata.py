@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecstore import InvalidMetadata, fields, metadata
+from vecstore.strings import are_storable
 
 FIELDS = {"lang": fields.Keyword(), "tags": fields.Keywords(), "year": fields.Int()}
 
@@ -90,3 +91,36 @@ def test_texts() -> None:
     assert metadata.check_text("", "a") == ""
     with pytest.raises(InvalidMetadata, match=r"the owner: the text has 16,777,217 bytes"):
         metadata.check_text("x" * ((16 << 20) + 1), "the owner")
+
+
+MANY = {"lang": fields.Keyword(), "year": fields.Int(), "on": fields.Bool(), "at": fields.Float()}
+STRINGS = st.sampled_from(["", "é", "a", "\0", "\ud800", "x" * 1_025])
+VALUES = st.dictionaries(
+    st.sampled_from([*MANY, "else"]), st.none() | st.booleans() | st.sampled_from([-3, 0, 2**60]) | STRINGS
+)
+
+
+def one_by_one(listed: list[dict[str, Any]], names: list[str]) -> Any:
+    parted = [metadata.split(each, MANY, name) for each, name in zip(listed, names, strict=True)]
+    extras = [metadata.dump(extra, "a") for _, extra in parted]
+    return {name: [declared.get(name) for declared, _ in parted] for name in MANY}, extras
+
+
+@given(st.lists(VALUES, max_size=4))
+def test_columns_are_what_one_record_after_the_other_gives(listed: list[dict[str, Any]]) -> None:
+    names = [f"Record {number}" for number in range(len(listed))]
+    found: list[Any] = []
+    for ask in (one_by_one, lambda *given: metadata.columns(given[0], MANY, given[1])):
+        try:
+            found.append(ask(listed, names))
+        except InvalidMetadata as error:
+            found.append(str(error))
+    assert repr(found[0]) == repr(found[1])
+
+
+@pytest.mark.parametrize("values, low, high, fine", [
+    ([], 1, 3, True), (["abc", "a"], 1, 3, True), (["", "a"], 1, 3, False), (["abcd"], 1, 3, False),
+    (["é"], 1, 4, True), (["a\0"], 0, 9, False), (["\ud83d", "\ude00"], 0, 99, False), (["a", b"a"], 0, 9, False),
+])  # fmt: skip
+def test_strings_are_looked_at_together(values: list[Any], low: int, high: int, fine: bool) -> None:  # noqa: FBT001
+    assert are_storable(values, low, high) is fine

@@ -42,8 +42,8 @@ def test_what_is_no_url(url: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("url", [None, 3, b"memory:", ["memory:"]])
-def test_a_url_is_a_str(url: Any) -> None:
-    with pytest.raises(InvalidUrl, match="is a str"):
+def test_a_database_is_a_url_or_an_engine(url: Any) -> None:
+    with pytest.raises(InvalidUrl, match="is a URL"):
         vecstore.connect(url)
 
 
