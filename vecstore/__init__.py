@@ -10,7 +10,7 @@
 ['a']
 """
 
-from . import fields
+from . import fields, migrate
 from .backend import Stats, Verification
 from .database import Database, connect
 from .errors import (
@@ -28,6 +28,7 @@ from .errors import (
     InvalidMetadata,
     InvalidUrl,
     InvalidVector,
+    MigrationRequired,
     MissingExtra,
     PartialWrite,
     RecordExists,
@@ -83,6 +84,7 @@ __all__ = [
     "InvalidUrl",
     "InvalidVector",
     "Metric",
+    "MigrationRequired",
     "MissingExtra",
     "PartialWrite",
     "Rebuilt",
@@ -110,4 +112,5 @@ __all__ = [
     "Verification",
     "connect",
     "fields",
+    "migrate",
 ]

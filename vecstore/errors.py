@@ -27,7 +27,8 @@
     ├── ForkedStore                   opened before fork(), used after it
     └── StorageError                  the place that holds the data
         ├── BackendUnavailable        retryable
-        │   └── ExtensionMissing
+        │   ├── ExtensionMissing
+        │   └── MigrationRequired     the catalogue is missing or older than this vecstore
         ├── Timeout (TimeoutError)    retryable
         ├── StoreLocked               retryable
         ├── IndexNotReady             retryable
@@ -61,6 +62,7 @@ __all__ = [
     "InvalidMetadata",
     "InvalidUrl",
     "InvalidVector",
+    "MigrationRequired",
     "MissingExtra",
     "PartialWrite",
     "RecordExists",
@@ -275,6 +277,12 @@ class BackendUnavailable(StorageError):
 
 class ExtensionMissing(BackendUnavailable):
     """The server lacks an extension or a module that the backend needs."""
+
+    retryable = False
+
+
+class MigrationRequired(BackendUnavailable):
+    """The PostgreSQL catalogue is missing or older than this vecstore; the message has the command to run."""
 
     retryable = False
 

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from .. import __version__
 from ..errors import VecstoreError
-from . import catalogue, indexing, reading, upkeep, writing
+from . import catalogue, indexing, migrations, reading, upkeep, writing
 from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, code_of, hint_for, os_reason
 from .output import as_json, harmless, say
 
@@ -44,13 +44,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (
+_migrate = typer.Typer(name="migrate", help=migrations.HELP, rich_markup_mode=None)
+_COMMANDS = (
     writing.add, reading.search, reading.get, writing.delete, reading.count, reading.export,
     catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, catalogue.drop,
-):  # fmt: skip
-    # \b is typer's mark for lines that stay as they are.
-    app.command(help=inspect.cleandoc(command.__doc__ or "").replace("\nFor example:", "\n\b\nFor example:"))(command)
+)  # fmt: skip
+for group, commands in ((app, _COMMANDS), (_migrate, migrations.COMMANDS)):
+    for command in commands:
+        text = inspect.cleandoc(command.__doc__ or "")
+        # \b is typer's mark for lines that stay as they are.
+        group.command(help=text.replace("\nFor example:", "\n\b\nFor example:"))(command)
+app.add_typer(_migrate)
 
 
 def _version(wanted: bool) -> None:
