@@ -1,0 +1,69 @@
+"""A database for this worker and run, and a namespace for each test, on a real server."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from .own_server import OwnServer
+from .server import INSTALL, NoServer, shared_url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The run's server, as a superuser. Without one the tests fail: a skip would hide that nothing was tested."""
+    try:
+        url = shared_url()
+    except NoServer as error:
+        pytest.fail(str(error), pytrace=False)
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+    if found is None:
+        pytest.fail(f"The server has no pgvector. {INSTALL}", pytrace=False)
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A database that nobody else uses: ``postgresql://…`` through TCP, as its owner and a superuser."""
+    name = f"vecstore_{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def namespace() -> str:
+    """The name of a schema that does not exist."""
+    return f"t_{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to the worker's database, each statement its own transaction."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A short path for a server of the test's own. As root, pytest's own folders are closed to its user."""
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-pg-"))
+    yield folder / "pg"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_server(server_folder: Path) -> Iterator[OwnServer]:
+    """A running server for tests that stop and kill it."""
+    with OwnServer(server_folder) as server:
+        yield server
