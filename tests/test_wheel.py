@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import conftest
 from tests.sources import ROOT
+
+namespace = conftest.namespace
+postgres_server = conftest.postgres_server
+postgres_url = conftest.postgres_url
+
+SHIPPED = {"vecstore": "vecstore", "migrations": "vecstore/migrations"}
+"""Where each folder of code lies in the wheel."""
 
 PROGRAM = """
 import vecstore
@@ -40,10 +49,10 @@ class Installed:
     wheel: Path
     environment: Path
 
-    def run(self, program: str, *arguments: str) -> str:
+    def run(self, program: str, *arguments: str, folder: Path | None = None) -> str:
         command = [str(self.environment / "bin" / program), *arguments]
         # Away from the work tree, whose vecstore Python would find first.
-        answer = subprocess.run(command, capture_output=True, text=True, cwd=self.environment, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, cwd=folder or self.environment, check=False)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
@@ -54,7 +63,8 @@ def build_wheel(folder: Path) -> Path:
     source.mkdir()
     for name in ("pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "vecstore", source / "vecstore", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in SHIPPED:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     pip(sys.executable, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder), str(source))
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -90,8 +100,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 def test_wheel_holds_the_whole_package(installed: Installed) -> None:
     names = set(zipfile.ZipFile(installed.wheel).namelist())
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vecstore").rglob("*.py")}
+    modules = {
+        f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, place in SHIPPED.items()
+        for path in (ROOT / folder).rglob("*.py")
+    }
     assert modules - names == set()
+    assert "vecstore/migrations/versions/vs0001_stores.py" in names
     assert "vecstore/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -110,6 +125,16 @@ def test_installed_command_works(installed: Installed) -> None:
     assert "search" in installed.run("vecstore", "--help")
 
 
+def test_installed_migrations_work_from_any_directory(
+    installed: Installed, postgres_url: str, namespace: str, tmp_path: Path
+) -> None:
+    (tmp_path / "migrations").mkdir()  # what a project of its own may have there
+    for folder, step, left in ((Path("/"), ("upgrade",), "vs0002"), (tmp_path, ("downgrade", "vs0001"), "vs0001")):
+        place = ("--url", postgres_url, "--namespace", namespace, "--json")
+        answer = installed.run("vecstore", "migrate", *step, *place, folder=folder)
+        assert json.loads(answer)["revision"] == left
+
+
 def test_every_package_folder_has_its_init() -> None:
-    folders = {path.parent for path in (ROOT / "vecstore").rglob("*.py")}
+    folders = {path.parent for name in SHIPPED for path in (ROOT / name).rglob("*.py")}
     assert [folder.name for folder in folders if not (folder / "__init__.py").exists()] == []

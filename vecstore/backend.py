@@ -57,6 +57,10 @@ class Capabilities:
     transactions: bool = False
     """`VectorStore.using` can join the caller's transaction."""
     read_only: bool = False
+    namespaces: bool = False
+    """One place keeps several databases apart by a name."""
+    migrations: bool = False
+    """The catalogue is under migrations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,33 +19,30 @@ from .schema import Schema, check_name
 from .store import VectorStore, check_index
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from .embedders.base import Embedder
 
 
-def connect(url: str, *, namespace: str | None = None, migrate: bool = False) -> Database:
+def connect(url: str | Engine, *, namespace: str | None = None, migrate: bool = False) -> Database:
     """Open a place that holds stores.
 
     Parameters
     ----------
-    url : str
-        ``file:./directory`` or ``memory:``, with parameters such as ``?timeout=10&lock_timeout=2&mode=ro``.
-        A directory that does not exist is made by the first `Database.create`.
+    url : str or sqlalchemy.Engine
+        ``file:./directory``, ``postgresql://user@host/database`` or ``memory:``, with parameters such as
+        ``?timeout=10&lock_timeout=2&mode=ro``. A directory that does not exist is made by the first
+        `Database.create`. An application's own engine, with the driver psycopg, stays the application's.
     namespace : str, optional
-        For backends that keep several databases in one place.
+        PostgreSQL's schema for the catalogue and the stores; ``vecstore`` by default.
     migrate : bool
-        For backends whose catalogue is under migrations: bring it up to date.
+        Where the catalogue is under migrations: bring it up to date first.
 
     Raises
     ------
-    InvalidUrl, MissingExtra, BackendUnavailable
+    InvalidUrl, MissingExtra, BackendUnavailable, MigrationRequired
     """
-    backend = registry.connect(url)
-    scheme = url.partition(":")[0]
-    if namespace is not None:
-        raise Unsupported("namespaces", scheme, "Give each namespace a place of its own.")
-    if migrate:
-        raise Unsupported("migrations", scheme, "It needs none: leave migrate out.")
-    return Database(backend)
+    return Database(registry.connect(url, namespace=namespace, migrate=migrate))
 
 
 class Database:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from .backend import Backend
-from .errors import InvalidUrl, close_matches
+from .errors import InvalidUrl, MissingExtra, Unsupported, close_matches
 
 ENTRY_POINTS = "vecstore.backends"
 """Entry-point group in which a third party names a scheme and its ``module:Class``."""
@@ -19,6 +19,8 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "file": "vecstore.backends.file.backend:FileBackend",
         "memory": "vecstore.backends.memory:MemoryBackend",
+        "postgresql": "vecstore.backends.postgres.backend:PostgresBackend",
+        "postgresql+embedded": "vecstore.backends.postgres.embedded_backend:EmbeddedBackend",
     }
 )
 
@@ -29,18 +31,47 @@ def schemes() -> dict[str, str]:
     return {**third_party, **_BUILT_IN}
 
 
-def connect(url: str) -> Backend:
-    """Return a connected backend for a URL.
+_EXTRAS: Mapping[str, str] = MappingProxyType(dict.fromkeys(("alembic", "psycopg", "sqlalchemy"), "postgres"))
+"""Packages that built-in backends need, with the extra that has them."""
+_DRIVERS: Mapping[str, str] = MappingProxyType({"sqlalchemy": "postgresql"})
+"""Packages whose connections are taken in place of a URL, with the scheme that knows what to do with them."""
+
+
+def connect(place: object, *, namespace: str | None = None, migrate: bool = False) -> Backend:
+    """Return a connected backend for a URL or for the application's own connection.
 
     A backend class has ``connect(location, options)``: what follows the scheme's colon, without the
-    query, and the query's parameters.
+    query, and the query's parameters, ``namespace`` among them. One with migrations has the keyword
+    ``migrating`` too, and one that takes a driver's object has ``adopt(object, options)``.
 
     Raises
     ------
-    InvalidUrl
+    InvalidUrl, Unsupported
     """
-    if not isinstance(url, str):
-        raise InvalidUrl(f"A database URL is a str such as 'file:./kb', not {type(url).__name__}.")
+    location, options = place, dict[str, str]()
+    if isinstance(place, str):
+        backend, location, options = _parsed(place)
+        opened, scheme = backend.connect, place.partition(":")[0]
+    else:
+        scheme = _DRIVERS.get(type(place).__module__.partition(".")[0], "")
+        if not scheme:
+            kind = type(place).__name__
+            raise InvalidUrl(f"A database is a URL such as 'file:./kb', or a SQLAlchemy Engine, not {kind}.")
+        backend = _class(_BUILT_IN[scheme])
+        opened = backend.adopt
+    if namespace is not None:
+        if not backend.capabilities.namespaces:
+            raise Unsupported("namespaces", scheme, "Give each namespace a place of its own.")
+        if options.setdefault("namespace", namespace) != namespace:
+            raise InvalidUrl("The URL and the argument name different namespaces. Leave one of them out.")
+    if migrate:
+        if not backend.capabilities.migrations:
+            raise Unsupported("migrations", scheme, "It needs none: leave migrate out.")
+        return opened(location, options, migrating=True)  # type: ignore[no-any-return]
+    return opened(location, options)  # type: ignore[no-any-return]
+
+
+def _parsed(url: str) -> tuple[Any, str, dict[str, str]]:
     scheme, colon, rest = url.partition(":")
     # Entry points of all installed packages are read only for a scheme that is not ours.
     known = _BUILT_IN if scheme in _BUILT_IN else schemes()
@@ -49,10 +80,16 @@ def connect(url: str) -> Backend:
         hint = close_matches(scheme, known) if colon else " For a directory write 'file:./directory'."
         raise InvalidUrl(f"Unknown database URL {shown}.{hint}")
     location, _, query = rest.partition("?")
-    return _class(known[scheme]).connect(location, _parameters(query))  # type: ignore[no-any-return]
+    return _class(known[scheme]), location, parameters(query)
 
 
-def _parameters(query: str) -> dict[str, str]:
+def parameters(query: str) -> dict[str, str]:
+    """Return a URL's parameters by name.
+
+    Raises
+    ------
+    InvalidUrl
+    """
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:  # its message quotes the parameters, a password among them
@@ -66,4 +103,10 @@ def _parameters(query: str) -> dict[str, str]:
 
 def _class(target: str) -> Any:
     module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        raise MissingExtra(package, _EXTRAS[package]) from error

@@ -409,8 +409,9 @@ class VectorStore:
         Parameters
         ----------
         queries : int
-            How many to ask; always the same ones of the same store. Each is a stored vector moved a third of
-            the way to another one: a graph finds the neighbours of its own nodes more easily than others.
+            How many to ask; always the same ones of the same store. Each is a stored vector turned a third of
+            the way towards another one, under ip two fifths, its length kept: a graph finds the neighbours of
+            its own nodes more easily than others.
         k : int
         where : Filter or mapping, optional
             Measure searches under this filter; the queries come from the matching records.
@@ -616,6 +617,8 @@ class VectorStore:
         return self._on_active(find)
 
     def _query_matrix(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
+        if len(asked) == 1 and (plain := queries.plain_matrix(asked[0], generation.schema)) is not None:
+            return plain
         vectors = list(asked)
         places = [place for place, query in enumerate(asked) if isinstance(query, str)]
         if places:

@@ -1,0 +1,44 @@
+"""Secrets that no error may show, and the check that none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from vecstore import (
+    VecstoreError,
+)
+
+PASSWORD = "canary-Passw0rt"  # noqa: S105
+TEXT = "canary text of a record"
+NUMBER = 0.8457132
+
+
+def changed(url: str, *, user: str = "", password: str = "", host: str = "", port: int = 0, database: str = "") -> str:
+    parts = urlsplit(url)
+    who = f"{user or parts.username}:{password or parts.password}"
+    where = f"{host or parts.hostname}:{port or parts.port}"
+    return urlunsplit(parts._replace(netloc=f"{who}@{where}", path=database or parts.path))
+
+
+@contextmanager
+def telling(kind: type[VecstoreError], *words: str) -> Iterator[None]:
+    """Expect an error of exactly this kind, which names words and no canary."""
+    with pytest.raises(kind) as raised:
+        yield
+    assert type(raised.value) is kind
+    shown = f"{raised.value} {raised.value!r}"
+    assert all(word in shown for word in words), shown
+    secret_free(shown, raised.value)
+
+
+def secret_free(shown: str, error: BaseException) -> None:
+    assert not any(secret in shown for secret in (PASSWORD, TEXT, str(NUMBER)))
+    cause, lines = error.__cause__, []
+    while cause is not None:
+        lines += [line for line in str(cause).splitlines() if len(line) > 20]
+        cause = cause.__cause__
+    assert not any(line in shown for line in lines), "the driver's text is in ours"

@@ -1,0 +1,86 @@
+"""Where the conformance suite runs on PostgreSQL: a namespace for each place."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+import vecstore
+from tests.places import present
+from vecstore import Database, migrate, registry
+from vecstore.backend import Backend
+from vecstore.testing import Place, RawRecord
+
+_ANY = "any_namespace"
+
+
+@cache
+def catalogue_sql() -> str:
+    """Return what ``vecstore migrate sql`` prints; to run it is quicker than a migration for each test."""
+    return migrate.sql(namespace=_ANY)
+
+
+class PostgresPlace(Place):
+    """A namespace of its own; indexes are built over so few records that the suite reaches them."""
+
+    def __init__(self, server: str, min_rows: int = 32) -> None:
+        self.server = server
+        self._min_rows = min_rows
+        self.namespace = f"t_{secrets.token_hex(8)}"
+        self._backends: list[Backend] = []
+        with psycopg.connect(server, autocommit=True) as link:
+            link.execute(catalogue_sql().replace(_ANY, self.namespace).encode())
+
+    @property
+    def url(self) -> str:
+        mark = "&" if "?" in self.server else "?"
+        return f"{self.server}{mark}index_min_rows={self._min_rows}&namespace={self.namespace}"
+
+    def connect(self) -> Database:
+        return vecstore.connect(self.url)
+
+    def backend(self) -> Backend:
+        backend = registry.connect(self.url)
+        self._backends.append(backend)
+        return backend
+
+    def raw(self, store: str) -> Mapping[str, RawRecord]:
+        with psycopg.connect(self.server) as link:
+            described = sql.SQL(
+                "SELECT active, schema FROM {}.vecstore_store "
+                "JOIN {}.vecstore_generation ON id = active WHERE name = %s"
+            ).format(sql.Identifier(self.namespace), sql.Identifier(self.namespace))
+            [(generation, schema)] = link.execute(described, (store,)).fetchall()
+            records = sql.SQL("SELECT row_to_json(r), vector_send(embedding::vector) FROM {}.{} r").format(
+                sql.Identifier(self.namespace), sql.Identifier(f"vecstore_g_{generation}")
+            )
+            rows = link.execute(records).fetchall()
+        return {row["id"]: raw_record(row, sent, schema) for row, sent in rows if sent is not None}
+
+    def close(self) -> None:
+        for backend in self._backends:
+            backend.close()
+        with psycopg.connect(self.server, autocommit=True) as link:
+            link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.namespace)))
+
+
+def raw_record(row: Mapping[str, Any], sent: bytes, schema: Mapping[str, Any]) -> RawRecord:
+    vector = np.frombuffer(sent[4:], ">f4").astype(schema["dtype"])
+    declared = {name: stored(row[f"f_{name}"], kind) for name, kind in schema["fields"].items()}
+    return RawRecord(row["body"], vector.tobytes(), {**row["extra"], **present(declared)})
+
+
+def stored(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "keywords":
+        return tuple(value)
+    if kind == "datetime":
+        return int(np.datetime64(value.removesuffix("+00:00"), "us").astype(np.int64))
+    return float(value) if kind == "float" else value

@@ -1,0 +1,178 @@
+"""Waiting too long, and what is never shown: errors, logs and reprs have no password, text or vector."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+import vecstore
+from vecstore import (
+    BackendUnavailable,
+    Database,
+    F,
+    Record,
+    RecordExists,
+    StorageFailed,
+    StoreLocked,
+    Timeout,
+    VecstoreError,
+    VectorStore,
+)
+
+from .canaries import NUMBER, PASSWORD, TEXT, changed, telling
+from .catalogues import in_namespace
+from .stores import DIM, batch, checked_answer, lay, opened, schema, vector_of
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace, lock_timeout=0.3, timeout=5) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
+
+
+class TestWaiting:
+    def test_a_pool_that_is_exhausted_times_out(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
+        store.upsert(batch(2))
+        with opened(postgres_url, namespace, pool_size=2, timeout=0.5) as small:
+            busy = small.open("a")
+            other = small.create("b", schema())
+            pooled = busy._backend
+            with pooled.builder(pooled.find(name="a").uid), pooled.builder(pooled.find(name="b").uid):
+                with telling(Timeout, "pool_size"):
+                    busy.count()
+                with telling(Timeout, "pool_size"):
+                    other.upsert(batch(1))
+            assert busy.count() == 40
+
+    def test_a_statement_that_takes_too_long(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
+        with opened(postgres_url, namespace, timeout=0.3) as hasty, table_lock(postgres_url, namespace):
+            found = hasty.open("a")
+            with telling(Timeout, "timeout"):
+                found.search(vector_of(1))
+        checked_answer(store, 1)
+
+    def test_a_write_waits_for_a_switch_no_longer_than_it_should(
+        self, store: VectorStore, postgres_url: str, namespace: str
+    ) -> None:
+        with psycopg.connect(postgres_url) as switching:
+            switching.execute(in_namespace("SELECT 1 FROM {}.vecstore_store FOR UPDATE", namespace))
+            with telling(StoreLocked, "lock_timeout"):
+                store.upsert(batch(2))
+        assert store.upsert(batch(2)) == 20
+
+    def test_a_write_waits_for_a_record_no_longer_than_it_should(self, store: VectorStore, postgres_url: str) -> None:
+        engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.connect() as other:
+            store.using(other).delete(ids=["b00001-00"])
+            with telling(StoreLocked, "lock_timeout"):
+                store.upsert(batch(1))
+        engine.dispose()
+        assert store.upsert(batch(1)) == 20
+
+    def test_a_serializable_transaction_that_conflicts(self, store: VectorStore, postgres_url: str) -> None:
+        engine = create_engine(
+            postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="SERIALIZABLE"
+        )
+        with engine.connect() as one:
+            assert store.using(one).count() == 20
+            store.update(ids=["b00001-00"], set={"tag": 5})
+            with telling(StoreLocked, "Repeat"):
+                store.using(one).update(ids=["b00001-00"], set={"tag": 6})
+            assert store.using(one).count({"tag": 1}) == 20  # the SAVEPOINT kept the transaction usable
+            one.rollback()
+            assert store.using(one).update(ids=["b00001-00"], set={"tag": 6}) == 1
+            one.commit()
+        engine.dispose()
+        assert store.count({"tag": 6}) == 1
+
+    def test_transactions_that_wait_for_each_other(self, store: VectorStore, postgres_url: str) -> None:
+        engine = create_engine(
+            postgres_url.replace("postgresql:", "postgresql+psycopg:"),
+            connect_args={"options": "-c deadlock_timeout=100ms"},
+        )
+        meeting, failures = threading.Barrier(2), []
+
+        def cross(first: str, second: str) -> None:
+            with opened_joined(engine, store) as joined:
+                joined.update(ids=[first], set={"tag": 2})
+                meeting.wait(5)
+                try:
+                    joined.update(ids=[second], set={"tag": 2})
+                except StoreLocked as error:
+                    failures.append(error)
+
+        pair = ("b00001-00", "b00001-01")
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(cross, pair, reversed(pair)))
+        engine.dispose()
+        assert len(failures) == 1
+        assert store.count() == 20
+
+
+@contextmanager
+def opened_joined(engine: object, store: VectorStore) -> Iterator[VectorStore]:
+    with engine.begin() as connection:  # type: ignore[attr-defined]
+        yield store.using(connection)
+
+
+@contextmanager
+def table_lock(postgres_url: str, namespace: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres_url) as blocker:
+        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
+        yield blocker
+
+
+def test_no_secret_is_shown_anywhere(
+    store: VectorStore, database: Database, postgres_url: str, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("psycopg", "sqlalchemy.engine", "sqlalchemy.pool", "vecstore"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    record = Record("canary", [NUMBER] * DIM, TEXT, {"word": TEXT, "more": TEXT})
+    assert store.upsert([record]) == 1
+    faults: list[tuple[type[VecstoreError], Callable[[], object]]] = [
+        (RecordExists, lambda: store.insert([record])),
+        (Timeout, lambda: locked_search(postgres_url, namespace)),
+        (BackendUnavailable, lambda: vecstore.connect(changed(postgres_url, password=PASSWORD))),
+        (StorageFailed, lambda: without_table(store, record, postgres_url, namespace)),
+    ]
+    for kind, fault in faults:
+        with telling(kind):
+            fault()
+    assert caplog.records
+    shown = [*(f"{each.getMessage()} {each.exc_text}" for each in caplog.records), repr(database), repr(store)]
+    shown += [repr(store._backend._pool._engine), repr(store._backend._pool.options)]  # type: ignore[attr-defined]
+    password = urlsplit(postgres_url).password
+    assert password
+    for text in shown:
+        assert not any(secret in text for secret in (PASSWORD, password, TEXT, str(NUMBER))), text
+
+
+def locked_search(postgres_url: str, namespace: str) -> None:
+    with opened(postgres_url, namespace, timeout=0.2) as hasty, table_lock(postgres_url, namespace):
+        hasty.open("a").search([NUMBER] * DIM, where=F.word == TEXT)
+
+
+def without_table(store: VectorStore, record: Record, postgres_url: str, namespace: str) -> None:
+    """Write where a column is missing, of which PostgreSQL says what stood in the row."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        statement = "ALTER TABLE {}.{} ADD CONSTRAINT refused CHECK (id <> 'canary') NOT VALID"
+        admin.execute(in_namespace(statement, namespace, generation))
+    store.upsert([record])

@@ -1,0 +1,152 @@
+"""A build of an index that is cut off: searches stay right, the state says so, and reindex() mends it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import psycopg
+import pytest
+
+from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
+
+from .catalogues import in_namespace
+from .stores import lay, opened
+
+COUNT, DIM = 1_000, 16
+DATA = np.random.default_rng(17).normal(size=(COUNT, DIM)).astype(np.float32)
+TRUTH = [set(np.argsort(((DATA - query) ** 2).sum(axis=1))[:10].tolist()) for query in DATA[:3]]
+
+_PHASES = (
+    "SELECT pid, phase, tuples_done FROM pg_stat_progress_create_index JOIN pg_namespace ON nspname = %s "
+    "JOIN pg_class ON pg_class.oid = relid AND relnamespace = pg_namespace.oid"
+)
+_INDEXES = (
+    "SELECT count(*) FILTER (WHERE indisvalid AND indisready), count(*) FROM pg_index "
+    "JOIN pg_class name ON name.oid = indexrelid JOIN pg_am ON pg_am.oid = relam AND amname = 'hnsw' "
+    "WHERE relnamespace = %s::regnamespace"
+)
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace, build_workers=0) as database:
+        yield database
+
+
+@pytest.fixture
+def store(postgres_url: str, namespace: str, database: Database) -> VectorStore:
+    schema = Schema(dim=DIM, metric="l2", index=HNSW(ef_construction=400))
+    database.create("a", schema)
+    with opened(postgres_url, namespace, index_min_rows=1 << 30) as loading:
+        loading.open("a").insert(Record(str(number), row) for number, row in enumerate(DATA))
+    return database.open("a")
+
+
+def state(admin: psycopg.Connection, namespace: str) -> tuple[int, int]:
+    """Return how many valid graphs there are, and how many in all."""
+    [(valid, total)] = admin.execute(_INDEXES, (namespace,)).fetchall()
+    return valid, total
+
+
+def right(store: VectorStore) -> None:
+    for query, truth in zip(DATA, TRUTH, strict=False):
+        assert {int(hit.id) for hit in store.search(query, k=10)} == truth
+
+
+def kill_when(admin: psycopg.Connection, namespace: str, phase: str, done: int, building: Future[None]) -> None:
+    """End the build as soon as it is that far."""
+    while not building.done():
+        for pid, now, tuples in admin.execute(_PHASES, (namespace,)).fetchall():
+            if now.startswith(phase) and (tuples or 0) >= done:
+                admin.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+                return
+    raise AssertionError(f"the build was over before {phase}, {done}: {building.exception()!r}")
+
+
+def invalid_and_mended(store: VectorStore, admin: psycopg.Connection, namespace: str) -> None:
+    assert store.index_status().state == "invalid"
+    assert state(admin, namespace) == (0, 1)
+    assert any("not valid" in problem for problem in store.verify().problems)
+    right(store)
+    store.reindex()
+    assert store.index_status().state == "ready"
+    assert state(admin, namespace) == (1, 1)
+
+
+@pytest.mark.parametrize("done", [1, COUNT * 3 // 4])
+def test_a_build_that_is_killed_while_it_reads(
+    store: VectorStore, admin: psycopg.Connection, namespace: str, done: int
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(store.reindex)
+        kill_when(admin, namespace, "building index", done, building)
+        with pytest.raises(BackendUnavailable):
+            building.result(20)
+    invalid_and_mended(store, admin, namespace)
+
+
+@pytest.mark.parametrize("phase", ["waiting for writers before build", "waiting for writers before validation"])
+def test_a_build_that_is_killed_while_it_waits(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str, phase: str
+) -> None:
+    [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    lock = in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation)
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_url) as writer:
+        if phase.endswith("build"):
+            writer.execute(lock)
+        building = threads.submit(store.reindex)
+        if phase.endswith("validation"):
+            wait_for(admin, namespace, "building index")
+            writer.execute(lock)
+        kill_when(admin, namespace, phase, 0, building)
+        writer.rollback()
+        with pytest.raises(BackendUnavailable):
+            building.result(20)
+    invalid_and_mended(store, admin, namespace)
+
+
+def wait_for(admin: psycopg.Connection, namespace: str, phase: str) -> None:
+    deadline = time.monotonic() + 10
+    while not any(now.startswith(phase) for _, now, _ in admin.execute(_PHASES, (namespace,)).fetchall()):
+        assert time.monotonic() < deadline
+
+
+def test_a_rebuild_that_is_killed_leaves_the_old_index_at_work(
+    store: VectorStore, admin: psycopg.Connection, namespace: str
+) -> None:
+    store.reindex()
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(lambda: store.reindex(HNSW(m=20, ef_construction=400)))
+        kill_when(admin, namespace, "building index", 1, building)
+        with pytest.raises(BackendUnavailable):
+            building.result(20)
+    assert state(admin, namespace) == (1, 2)
+    assert store.index_status().state == "ready"
+    assert len(store.search(DATA[0], k=10)) == 10
+    store.reindex(HNSW(m=20, ef_construction=400))
+    assert state(admin, namespace) == (1, 1)
+
+
+def test_an_interrupted_caller_cancels_its_build(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
+) -> None:
+    def interrupt() -> None:
+        wait_for(admin, namespace, "waiting for writers before build")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    with psycopg.connect(postgres_url) as writer:
+        writer.execute(in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            store.reindex()
+        interrupting.join()
+    assert admin.execute(_PHASES, (namespace,)).fetchall() == []
+    invalid_and_mended(store, admin, namespace)

@@ -1,0 +1,196 @@
+"""Servers and connections that are killed: what was acknowledged is stored, batches are whole, the pool recovers."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.sources import ROOT
+from vecstore import (
+    BackendUnavailable,
+    Database,
+    UnknownOutcome,
+    VectorStore,
+)
+
+from .catalogues import in_namespace
+from .own_server import OwnServer
+from .stores import batch, lay, numbers, opened, schema, stored_ids, url_with, vector_of
+
+_VICTIMS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'vecstore'"
+)
+
+
+class Writer:
+    """A process that writes batches, and what it has said."""
+
+    def __init__(self, url: str) -> None:
+        self.acknowledged: set[int] = set()
+        self.failures: set[str] = set()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.postgres.batch_writer", url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def listen(self) -> str:
+        """Take in the next thing that it says."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        match line.split():
+            case ["acked", number, "20"]:
+                self.acknowledged.add(int(number))
+                return "acked"
+            case ["lost", _, error]:
+                self.failures.add(error)
+                return "lost"
+            case ["end"]:
+                return "end"
+        raise AssertionError(line)
+
+    def listen_for(self, word: str) -> None:
+        while self.listen() != word:
+            pass
+
+    def stop(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self.listen_for("end")
+        assert self._process.wait(10) == 0
+        assert self._process.stdout
+        self._process.stdout.close()
+
+
+def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
+    draws = random.Random(seed)
+    lay(server.url, "kills")
+    with opened(server.url, "kills") as database:
+        database.create("a", schema())
+    writer = Writer(url_with(server.url, "kills", timeout=5))
+    writer.listen_for("acked")
+    for number in range(rounds):
+        threading.Event().wait(draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
+        if number % 2:
+            server.kill9()
+        else:
+            server.stop("immediate")
+        server.start()
+        start = time.monotonic()
+        writer.listen_for("lost")
+        writer.listen_for("acked")
+        assert time.monotonic() - start < 5
+        assert writer.acknowledged <= numbers(stored_ids(server.url, "kills", "a"))
+    writer.stop()
+    stored = numbers(stored_ids(server.url, "kills", "a"))
+    assert writer.acknowledged <= stored <= writer.acknowledged | {max(writer.acknowledged) + 1}
+    assert writer.failures <= {"UnknownOutcome", "BackendUnavailable"}
+
+
+def test_a_killed_server_keeps_what_was_acknowledged(own_server: OwnServer) -> None:
+    kill_rounds(own_server, rounds=10, seed=16)
+
+
+@pytest.mark.long
+def test_a_server_killed_many_times_keeps_what_was_acknowledged(own_server: OwnServer) -> None:
+    kill_rounds(own_server, rounds=50, seed=17)
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
+
+
+def terminate(admin: psycopg.Connection) -> None:
+    """End all of vecstore's connections; return when they are gone."""
+    pids = [pid for (pid,) in admin.execute(_VICTIMS.replace("SELECT pg_terminate_backend(pid)", "SELECT pid"))]
+    assert all(ended for (ended,) in admin.execute("SELECT pg_terminate_backend(p, 5000) FROM unnest(%s) p", (pids,)))
+    assert pids
+
+
+def test_an_idle_connection_that_was_ended_is_not_noticed(store: VectorStore, admin: psycopg.Connection) -> None:
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(lambda _: store.count(), range(20)))
+    for number in range(10, 13):
+        terminate(admin)
+        assert store.count() == 20 * (number - 9)
+        terminate(admin)
+        assert store.upsert(batch(number)) == 20
+
+
+@contextmanager
+def blocked(postgres_url: str, namespace: str, mode: str) -> Iterator[psycopg.Connection]:
+    """Hold a lock on a store's table."""
+    with psycopg.connect(postgres_url) as blocker:
+        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        blocker.execute(in_namespace(f"LOCK TABLE {{}}.{{}} IN {mode} MODE", namespace, generation))
+        yield blocker
+
+
+def wait_until_waiting(admin: psycopg.Connection) -> None:
+    """Return when a statement of vecstore waits for a lock."""
+    query = _VICTIMS.replace("SELECT pg_terminate_backend(pid)", "SELECT pid") + " AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 10
+    while not admin.execute(query).fetchall():
+        assert time.monotonic() < deadline
+
+
+def test_a_read_goes_on_after_its_statement_was_terminated(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
+) -> None:
+    with ThreadPoolExecutor(1) as threads, blocked(postgres_url, namespace, "ACCESS EXCLUSIVE") as blocker:
+        answer = threads.submit(store.search, vector_of(1))
+        wait_until_waiting(admin)
+        terminate(admin)
+        blocker.rollback()
+        assert len(answer.result(10)) == 10
+
+
+def test_a_write_whose_statement_was_terminated_has_an_unknown_outcome(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
+) -> None:
+    with ThreadPoolExecutor(1) as threads, blocked(postgres_url, namespace, "ACCESS EXCLUSIVE") as blocker:
+        answer = threads.submit(store.upsert, batch(2))
+        wait_until_waiting(admin)
+        terminate(admin)
+        blocker.rollback()
+        with pytest.raises(UnknownOutcome):
+            answer.result(10)
+    assert store.upsert(batch(2)) == 20
+    assert numbers(stored_ids(postgres_url, namespace, "a")) == {1, 2}
+
+
+def test_the_lock_of_a_killed_builder_is_free(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
+) -> None:
+    with opened(postgres_url, namespace) as other:
+        backend, uid = store._backend, store._backend.find(name="a").uid
+        builder = backend.builder(uid)
+        builder.__enter__()
+        terminate(admin)
+        other.rebuild("a", schema=schema())  # as the other one's lock is gone
+        with pytest.raises(BackendUnavailable):
+            builder.__exit__(None, None, None)
+        assert other.open("a").count() == 20
+    assert store.count() == 20

@@ -1,0 +1,90 @@
+"""Which way PostgreSQL takes: an index where one is meant, and none where an answer has to be exact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from tests.postgres.places import PostgresPlace
+from vecstore import HNSW, F, Record, Schema, VectorStore, fields
+from vecstore.backends.postgres import filters, searches
+from vecstore.backends.postgres.backend import PostgresBackend
+from vecstore.backends.postgres.column_types import PackedQuery, register
+from vecstore.filter_binding import bind
+from vecstore.filters import Filter
+
+ROWS = 12_000
+KINDS = [("cosine", "float32", 2), ("l2", "float32", 16), ("ip", "float32", 384), ("cosine", "float16", 64)]
+
+
+def names(plan: Any) -> set[str]:
+    """Return the indexes that the parts of a plan use which PostgreSQL has run."""
+    if plan.get("Actual Loops") == 0:
+        return set()
+    found = {plan["Index Name"]} if "Index Name" in plan else set()
+    return found.union(*map(names, plan.get("Plans", [])))
+
+
+class Shelf:
+    """A store with an index, and the plans of its statements."""
+
+    def __init__(self, place: PostgresPlace, store: VectorStore, backend: PostgresBackend) -> None:
+        self.store = store
+        self._place = place
+        self._backend = backend
+
+    def used(self, *, exact: bool = False, where: Filter | None = None) -> set[str]:
+        generation = self._backend.find(name=self.store.name).active
+        layout = self._backend._layout(generation)
+        bound = bind(where, generation.schema)
+        build = searches.scanning if exact else searches.searching
+        wish = searches.Wish(layout, bound, frozenset({"text"}), 10, single=True, standby=False)
+        statement = build(self._backend._tables, wish)
+        values: dict[str, Any] = {
+            "query": PackedQuery(np.ones((1, generation.schema.width), np.float32)),
+            "ef": None,
+            "generation": generation.id,
+            **({} if bound is None else filters.values(bound, layout)),
+        }
+        with psycopg.connect(self._place.server, autocommit=True) as link:
+            register(link, self._backend._server.oids)
+            explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text
+            [plan] = link.execute(explain, {**statement.constants, **values}).fetchone() or ([],)
+        found = json.loads(plan) if isinstance(plan, str) else plan
+        return {name.partition("_h_")[1] or name for name in names(found[0]["Plan"]) if "_g_" in name or "_h_" in name}
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind)))
+def shelf(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Shelf]:
+    metric, dtype, dim = request.param
+    place = PostgresPlace(postgres_url, min_rows=ROWS)
+    draw = np.random.default_rng(dim).standard_normal((ROWS, dim)).astype(np.float32)
+    schema = Schema(dim, metric, dtype, HNSW(m=8, ef_construction=40, target_recall=0.5), {"number": fields.Int()})
+    with place.connect() as db:
+        store = db.create("shelf", schema)
+        store.insert(Record(str(n), v, "text", {"number": n}) for n, v in enumerate(draw))
+        assert store.index_status().ef is not None
+        backend = db._backend
+        assert isinstance(backend, PostgresBackend)
+        yield Shelf(place, store, backend)
+    place.close()
+
+
+def test_a_search_walks_the_graph(shelf: Shelf) -> None:
+    assert "_h_" in shelf.used()
+
+
+def test_an_exact_search_does_not(shelf: Shelf) -> None:
+    assert "_h_" not in shelf.used(exact=True)
+
+
+def test_many_matches_are_found_by_the_graph_and_few_by_the_index_of_the_field(shelf: Shelf) -> None:
+    assert "_h_" in shelf.used(where=F.number >= 1_000)
+    few = shelf.used(where=F.number >= ROWS - 100)
+    assert "_h_" not in few
+    assert any(name.endswith("_f0") for name in few)

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.postgres.places import PostgresPlace
+from vecstore.testing import Place, StoreSuite
+
+
+class TestPostgres(StoreSuite):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_place(cls, postgres_url: str) -> Callable[[], Place]:
+        return lambda: PostgresPlace(postgres_url)

@@ -1,0 +1,252 @@
+"""A network that goes silent: every call ends within its timeout and a second, and says what it can know."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+
+import vecstore
+from vecstore import HNSW, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
+from vecstore.backends.postgres.backend import PostgresBackend
+
+from .catalogues import in_namespace
+from .proxy import Proxy
+from .stores import batch, checked_answer, lay, opened, proxy_of, schema, stored_ids, url_with, vector_of
+
+TIMEOUT = 0.5
+
+READS: dict[str, Callable[[VectorStore], object]] = {
+    "search": lambda store: store.search(vector_of(1)),
+    "search_many": lambda store: store.search_many([vector_of(each) for each in range(30)]),
+    "get": lambda store: store.get(["b00001-00"]),
+    "count": lambda store: store.count(),
+    "scan": lambda store: list(store.scan()),
+    "stats": lambda store: store.stats(),
+    "index_status": lambda store: store.index_status(),
+    "verify": lambda store: store.verify(),
+}
+WRITES: dict[str, Callable[[VectorStore], object]] = {
+    "upsert": lambda store: store.upsert(batch(2)),
+    "insert": lambda store: store.insert(batch(3)),
+    "update": lambda store: store.update(ids=["b00001-00"], set={"tag": 1}),
+    "delete": lambda store: store.delete(ids=["b00001-00"]),
+}
+
+
+@pytest.fixture
+def proxy(postgres_url: str) -> Iterator[Proxy]:
+    with proxy_of(postgres_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str, proxy: Proxy) -> Iterator[Database]:
+    lay(postgres_url, namespace)
+    with opened(proxy.url_for(postgres_url), namespace, timeout=TIMEOUT) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
+
+
+@contextmanager
+def ends_in_time(kind: type[VecstoreError]) -> Iterator[None]:
+    start = time.monotonic()
+    with pytest.raises(kind):
+        yield
+    assert TIMEOUT <= time.monotonic() - start < TIMEOUT + 1
+
+
+def all_at_once(
+    urls: tuple[str, str], calls: dict[str, Callable[[VectorStore], object]], proxy: Proxy, kind: type[VecstoreError]
+) -> None:
+    """Make each call on a database of its own while the network is silent, and again when it is not."""
+
+    def fail(call: Callable[[VectorStore], object], store: VectorStore) -> None:
+        with ends_in_time(kind):
+            call(store)
+
+    with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:
+        databases = [stack.enter_context(opened(*urls, timeout=TIMEOUT)) for _ in calls]
+        stores = [database.open("a") for database in databases]
+        proxy.black_hole()
+        list(threads.map(fail, calls.values(), stores))
+        proxy.heal()
+        for call, store in zip(calls.values(), stores, strict=True):
+            call(store)  # on a new connection: the old one stays silent
+
+
+@pytest.mark.usefixtures("store")
+def test_reads_without_an_answer_time_out(proxy: Proxy, postgres_url: str, namespace: str) -> None:
+    all_at_once((proxy.url_for(postgres_url), namespace), READS, proxy, Timeout)
+
+
+@pytest.mark.usefixtures("store")
+def test_writes_without_an_answer_have_an_unknown_outcome(proxy: Proxy, postgres_url: str, namespace: str) -> None:
+    all_at_once((proxy.url_for(postgres_url), namespace), WRITES, proxy, UnknownOutcome)
+
+
+def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
+    proxy: Proxy, database: Database, namespace: str, postgres_url: str
+) -> None:
+    database.create("a", schema())
+    before = proxy.forwarded["client"]
+    database.create("b", schema())
+    sent = proxy.forwarded["client"] - before
+    proxy.cut_after(client_bytes=sent, fate="hole")  # the COMMIT passes, what the server says does not
+    with ends_in_time(UnknownOutcome):
+        database.create("c", schema())
+    proxy.heal()
+    with opened(postgres_url, namespace) as direct:
+        assert direct.names() == ["a", "b", "c"]
+
+
+def test_a_transaction_that_falls_silent_before_its_commit_has_done_nothing(proxy: Proxy, database: Database) -> None:
+    database.create("a", schema())
+    proxy.cut_after(server_bytes=20, fate="hole")
+    with ends_in_time(Timeout):
+        database.create("b", schema())
+    proxy.heal()
+    assert database.names() == ["a"]
+
+
+def test_connecting_ends_in_time_wherever_the_server_falls_silent(postgres_url: str, namespace: str) -> None:
+    def connect(kept: int) -> None:
+        with proxy_of(postgres_url) as proxy:
+            proxy.cut_after(server_bytes=kept, fate="hole")
+            start = time.monotonic()
+            with pytest.raises(Timeout):
+                vecstore.connect(url_with(proxy.url_for(postgres_url), namespace, timeout=2))
+            assert time.monotonic() - start < 3
+
+    lay(postgres_url, namespace)
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(connect, [0, 200, 700, 1_000, 1_400]))
+
+
+def test_a_statement_in_the_callers_transaction_ends_in_time(
+    proxy: Proxy, store: VectorStore, postgres_url: str, namespace: str
+) -> None:
+    engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        store.using(connection).upsert(batch(2))
+        proxy.black_hole()
+        with ends_in_time(Timeout):  # nothing is committed before the caller's COMMIT
+            store.using(connection).upsert(batch(4))
+        proxy.heal()
+        connection.rollback()
+        store.using(connection).upsert(batch(5))
+        connection.commit()
+    engine.dispose()
+    assert {id_[:6] for id_ in stored_ids(postgres_url, namespace, "a")} == {"b00001", "b00005"}
+
+
+def test_the_applications_own_engine_is_limited_too(proxy: Proxy, postgres_url: str, namespace: str) -> None:
+    lay(postgres_url, namespace)
+    engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+    options = {"namespace": namespace, "timeout": str(TIMEOUT)}
+    with Database(PostgresBackend.adopt(engine, options)) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        calls: list[tuple[Callable[[], object], type[VecstoreError]]] = [
+            (lambda: store.upsert(batch(2)), UnknownOutcome),
+            (store.count, Timeout),
+        ]
+        for call, kind in calls:
+            proxy.black_hole()
+            with ends_in_time(kind):
+                call()
+            proxy.heal()
+            assert store.upsert(batch(2)) == 20
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    engine.dispose()
+
+
+def test_a_slow_server_is_cut_off_by_its_own_timeout(store: VectorStore, postgres_url: str, namespace: str) -> None:
+    with psycopg.connect(postgres_url) as blocker:
+        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
+        with ends_in_time(Timeout):
+            store.count()
+    checked_answer(store, 1)
+
+
+def test_an_index_may_take_longer_to_build_than_a_call(database: Database, postgres_url: str, namespace: str) -> None:
+    store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
+    store.insert([record for number in range(3) for record in batch(number)])
+    with psycopg.connect(postgres_url) as blocker:
+        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
+        building = threading.Thread(target=store.reindex)
+        building.start()
+        building.join(TIMEOUT + 1)
+        assert building.is_alive()
+        assert store.index_status().state == "ready"  # the one that is being replaced
+    building.join(20)
+    assert not building.is_alive()
+    assert store.index_status().state == "ready"
+
+
+def test_one_thread_watches_and_ends_with_the_database(postgres_url: str, namespace: str) -> None:
+    def watching() -> int:
+        return sum(thread.name == "vecstore-deadlines" and thread.is_alive() for thread in threading.enumerate())
+
+    lay(postgres_url, namespace)
+    before = watching()
+    with opened(postgres_url, namespace) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        callers = [threading.Thread(target=store.count) for _ in range(5)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert watching() == before + 1
+    for thread in threading.enumerate():
+        if thread.name == "vecstore-deadlines":
+            thread.join(5)
+    assert watching() == before
+
+
+def test_descriptors_go_with_their_connections(proxy: Proxy, store: VectorStore) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    store.count()
+    before = count()
+    for _ in range(10):
+        proxy.cut()
+        store.count()
+    assert count() <= before + 2  # the proxy's ends are in this process too
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_refused_and_its_parent_goes_on(proxy: Proxy, store: VectorStore) -> None:
+    store.count()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            store.count()
+        except ForkedStore:
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.count() == 20
+    proxy.black_hole()
+    with ends_in_time(Timeout):
+        store.count()

@@ -1,0 +1,552 @@
+"""`PostgresBackend`: the contract in statements, each compiled once for a table and a shape."""
+
+# Longer than 300 lines because one class fulfils one contract.
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
+
+from ... import metadata, migrate
+from ...backend import (
+    Backend,
+    Capabilities,
+    Change,
+    Entry,
+    Found,
+    Generation,
+    IndexState,
+    Progress,
+    Rows,
+    Search,
+    Selection,
+    Stats,
+    Superseded,
+    Update,
+    Verification,
+)
+from ...errors import (
+    InvalidMetadata,
+    RecordExists,
+    StorageFailed,
+    StoreExists,
+    StoreNotFound,
+    Unsupported,
+    VecstoreError,
+)
+from ...filters import Filter
+from ...index import HNSW
+from ...metric import Metric
+from . import change_list, filters, index_check, reads, removals, rows, searches, updates, writes
+from .catalogue import Catalogue
+from .column_types import PACKED, PackedQuery
+from .engine import driver_of, own_engine
+from .failures import GONE, REFUSED, state_of, translated
+from .gates import lock_key
+from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, layout
+from .joined import Joined
+from .location import Options, parse, server_url
+from .metrics import METRICS
+from .pool import Answer, Pool, Runner, Transaction
+from .server import Server, facts, warn_of_faults
+from .statements import Statement, compiled
+from .tables import catalogue
+from .upkeep import Upkeep
+
+_WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
+_EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
+_KEPT = 1_000
+_LOOKED_AT = 10
+"""Hits at least that are read, so that copies of one record are known for what they are."""
+_ALL_AT_ONCE = 500
+"""Beyond so many hits a walk would have to look at more candidates than pgvector allows."""
+_TOGETHER = 25
+"""Queries in one statement, so that many exact ones do not run into the server's timeout."""
+
+
+class PostgresBackend(Backend):
+    """Stores in a database of PostgreSQL, beside the application's own tables."""
+
+    capabilities = Capabilities(
+        backend="postgres", max_dim=16_000, max_hnsw_dim=MAX_HALFVEC_INDEX, transactions=True, namespaces=True,
+        migrations=True,
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool, server: Server) -> None:
+        self._pool = pool
+        self._server = server
+        self._runner: Runner = pool
+        self._joined = False
+        self._tables = catalogue(pool.options.namespace)
+        self._catalogue = Catalogue(self._tables)
+        self._upkeep = Upkeep(pool, server)
+        self._layouts: dict[str, Layout] = {}
+        self._statements: dict[Hashable, Statement] = {}
+        read_only = pool.options.read_only or server.read_only
+        self.capabilities = replace(type(self).capabilities, read_only=read_only)
+
+    @classmethod
+    def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
+        """Open a database by what follows ``postgresql:`` in a URL."""
+        ours, libpq = parse(options)
+        return cls._at(server_url(location, libpq), ours, migrating=migrating)
+
+    @classmethod
+    def _at(cls, url: URL, ours: Options, *, migrating: bool) -> Self:
+        if migrating:
+            plain = create_engine(url, poolclass=NullPool, hide_parameters=True)
+            with translated(), plain.connect() as connection:
+                migrate.upgrade(connection, namespace=ours.namespace)
+        return cls._opened(own_engine(url, ours), ours, owned=True)
+
+    @classmethod
+    def adopt(cls, engine: Engine, options: Mapping[str, str], *, migrating: bool = False) -> Self:
+        """Open a database on the application's own engine, which stays open at `close`."""
+        ours, _ = parse(options)
+        if engine.dialect.driver != "psycopg":
+            raise Unsupported(
+                f"the driver {engine.dialect.driver}", "postgres", "Make the engine with postgresql+psycopg://."
+            )
+        if migrating:
+            with translated(), engine.connect() as connection:
+                migrate.upgrade(connection, namespace=ours.namespace)
+        return cls._opened(engine, ours, owned=False)
+
+    @classmethod
+    def _opened(cls, engine: Engine, options: Options, *, owned: bool) -> Self:
+        pool = Pool(engine, options, owned=owned)
+        try:
+            with pool.examined() as connection:
+                migrate.check(connection, namespace=options.namespace)
+                server = facts(driver_of(connection.connection))
+        except BaseException:
+            pool.close()
+            raise
+        warn_of_faults(server)
+        pool.oids = server.oids
+        return cls(pool, server)
+
+    def using(self, connection: object) -> Self:
+        """Return a backend whose statements join the caller's transaction."""
+        self._pool.check_usable()
+        joined = copy(self)  # with the statements that are compiled already
+        joined._runner = Joined(connection, self._server.oids, self._pool.watch)
+        joined._joined = True
+        return joined
+
+    # -- catalogue
+
+    def names(self) -> list[str]:
+        return self._catalogue.names(self._runner)
+
+    def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
+        return self._catalogue.find(self._runner, name=name, uid=uid)
+
+    def create(self, name: str, generation: Generation) -> Entry:
+        with self._changing("creating a store") as transaction:
+            entry = self._created(transaction, name, generation)
+            made = self._layout(generation).table
+            transaction.run(compiled(CreateTable(made), writes=True), {})
+            for index in sorted(made.indexes, key=lambda each: str(each.name)):
+                transaction.run(compiled(CreateIndex(index), writes=True), {})
+        return entry
+
+    def _created(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
+        if not generation.standby:
+            try:
+                self._catalogue.add_store(transaction, uuid.uuid4().hex, name, generation)
+            except psycopg.errors.UniqueViolation as error:
+                raise StoreExists(f"There is a store {name!r} already.") from error
+            return self._catalogue.find(transaction, name=name)
+        entry = self._exclusive(transaction, self._catalogue.find(transaction, name=name).uid)
+        if entry.standby:
+            raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
+        self._catalogue.add_generation(transaction, entry.uid, generation)
+        self._catalogue.point(transaction, entry.uid, entry.active.id, generation.id, "building")
+        return self._catalogue.find(transaction, uid=entry.uid)
+
+    def rename(self, uid: str, name: str) -> None:
+        with self._changing("renaming a store") as transaction:
+            entry = self._catalogue.find(transaction, uid=uid)
+            if entry.name == name:
+                raise StoreExists(f"There is a store {name!r} already.")
+            try:
+                if not self._catalogue.rename(transaction, uid, name):
+                    raise StoreNotFound(entry.name)
+            except psycopg.errors.UniqueViolation as error:
+                raise StoreExists(f"There is a store {name!r} already.") from error
+
+    def drop(self, uid: str, generation: str | None = None) -> None:
+        with self._changing("dropping a store") as transaction:
+            entry = self._catalogue.find(transaction, uid=uid)
+            if generation is not None and (entry.standby is None or entry.standby.id != generation):
+                raise StoreNotFound(entry.name)
+            doomed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
+            # Tables before the store's row: a write holds its table before it asks for the row.
+            for each in doomed:
+                transaction.run(compiled(DropTable(self._layout(each).table), writes=True), {})
+            entry = self._exclusive(transaction, uid)
+            transaction.run(change_list.forgetting(self._tables), {"generation": entry.active.id})
+            if generation is None:
+                self._catalogue.remove_store(transaction, uid)
+                return
+            if entry.standby is None or entry.standby.id != generation:
+                raise StoreNotFound(entry.name)
+            self._catalogue.point(transaction, uid, entry.active.id, None, None)
+            self._catalogue.remove_generation(transaction, generation)
+
+    def amend(self, generation: Generation) -> None:
+        if not self._catalogue.amend(self._runner, generation):
+            raise Superseded
+
+    def builder(self, uid: str) -> AbstractContextManager[None]:
+        return self._building(uid)
+
+    @contextmanager
+    def _building(self, uid: str) -> Iterator[None]:
+        name = self.find(uid=uid).name
+        with self._upkeep.locked(lock_key(uid), f"Another rebuild of {name!r} is running."):
+            yield
+
+    def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
+        with self._changing("switching a store") as transaction:
+            entry = self._exclusive(transaction, uid)
+            if entry.standby is None or entry.standby.id != standby:
+                raise StoreNotFound(entry.name)
+            # A statement of its own, whose snapshot is younger than the lock: every write before it is in.
+            noted = transaction.run(change_list.all_noted(self._tables), {"generation": entry.active.id})
+            drain([Change(seq, id_) for seq, id_ in noted])
+            for each in (entry.active.id, standby):
+                transaction.run(change_list.forgetting(self._tables), {"generation": each})
+            self._catalogue.point(transaction, uid, standby, entry.active.id, "previous")
+            return self._catalogue.find(transaction, uid=uid)
+
+    # -- records
+
+    def write(self, generation: Generation, rows_: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
+        table, standby = self._layout(generation), generation.standby
+        self._check_rounding(generation, table, rows_.vectors)
+        statement = writes.write(self._tables, table, insert=insert, fenced=fence is not None, standby=standby)
+        values = rows.given(rows_, table, fence)
+        while True:
+            try:
+                written = self._change(generation, statement, values)
+                self._upkeep.grew(generation, written)
+                return written
+            except StorageFailed as error:
+                if not insert or state_of(error.__cause__ or error) != REFUSED:
+                    raise
+                taken = self._read(generation, writes.stored(table), {"ids": values["given_id"]})
+                if taken:
+                    raise RecordExists([id_ for (id_,) in taken]) from error
+
+    def update(self, generation: Generation, selection: Selection, update: Update) -> int:
+        table, standby = self._layout(generation), generation.standby
+        self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
+        values = rows.laid(update, table)
+        assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
+        chosen, chosen_values = self._chosen(selection, table)
+        lays_extra = bool(update.extra)
+        statement = self._kept(
+            ("update", table.id, standby, assigned, lays_extra, _shape(selection)),
+            lambda: updates.updating(self._tables, table, chosen(), assigned, lays_extra=lays_extra, standby=standby),
+        )
+        try:
+            return self._change(generation, statement, {**values, **chosen_values})
+        except StorageFailed as error:
+            if state_of(error.__cause__ or error) != REFUSED:
+                raise
+            grown = self._runner.run(updates.outgrown(table, chosen()), {**values, **chosen_values})
+            owner = f"Record {grown[0][0]!a}" if grown else "A record"
+            raise InvalidMetadata(
+                f"{owner}: metadata would take more than {metadata.MAX_BYTES:,} bytes as JSON."
+            ) from error
+
+    def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
+        table, standby = self._layout(generation), generation.standby
+        if fence is not None and not isinstance(selection, Filter):
+            statement = removals.removing_fenced(self._tables, table, standby=standby)
+            return self._change(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
+        chosen, values = self._chosen(selection, table)
+        statement = self._kept(
+            ("delete", table.id, standby, _shape(selection)),
+            lambda: removals.removing(self._tables, table, chosen(), standby=standby),
+        )
+        return self._change(generation, statement, values)
+
+    def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
+        values = {"settled_seq": [each.seq for each in settled], "settled_id": [each.id for each in settled]}
+        statement = change_list.settling(self._tables, standby=generation.standby)
+        found = self._pointed(generation, statement, {**values, "limit": limit})
+        return [Change(seq, id_) for seq, id_ in found]
+
+    def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
+        table = self._layout(generation)
+        statement = reads.fetching(self._tables, table, standby=generation.standby)
+        return rows.found(
+            self._pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
+        )
+
+    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+        table, standby = self._layout(generation), generation.standby
+        statement = self._kept(
+            ("page", table.id, standby, after is None, _shape(where)),
+            lambda: reads.paging(
+                self._tables, table, _expression(where, table), after=after is not None, standby=standby
+            ),
+        )
+        values = {"limit": limit, "after": after, **_values(where, table)}
+        return rows.found(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
+
+    def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
+        table, standby = self._layout(generation), generation.standby
+        statement = self._kept(
+            ("sample", table.id, standby, _shape(where)),
+            lambda: reads.sampling(self._tables, table, _expression(where, table), standby=standby),
+        )
+        answer = self._pointed(generation, statement, {"size": size, **_values(where, table)})
+        return rows.found(answer, table, reads.EVERYTHING, versions=True)
+
+    def count(self, generation: Generation, where: Filter | None) -> int:
+        table, standby = self._layout(generation), generation.standby
+        statement = self._kept(
+            ("count", table.id, standby, _shape(where)),
+            lambda: reads.counting(self._tables, table, _expression(where, table), standby=standby),
+        )
+        answer = self._read(generation, statement, _values(where, table))
+        if not answer:
+            raise Superseded
+        return int(answer[0][0])
+
+    def search(self, generation: Generation, search: Search) -> list[Found]:
+        table = self._layout(generation)
+        queries = np.ascontiguousarray(search.queries, np.float32)
+        exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
+        found: list[Found] = []
+        for start in range(0, len(queries), _TOGETHER):
+            part = queries[start : start + _TOGETHER]
+            answers = self._searched(generation, table, replace(search, queries=part, exact=exact))
+            doubtful = [number for number, each in enumerate(answers) if _is_doubtful(each, search.k)]
+            if doubtful:
+                again = self._searched(generation, table, replace(search, queries=part[doubtful], exact=True))
+                for number, each in zip(doubtful, again, strict=True):
+                    answers[number] = each
+            found += answers
+        return found
+
+    def _searched(self, generation: Generation, table: Layout, search: Search) -> list[Found]:
+        single, k = len(search.queries) == 1, max(search.k, _LOOKED_AT)
+        build = searches.scanning if search.exact else searches.searching
+        wish = searches.Wish(table, search.where, search.include, k, single, generation.standby)
+        statement = self._kept(
+            ("search", table.id, generation.standby, search.exact, single, k, search.include, _shape(search.where)),
+            lambda: build(self._tables, wish),
+        )
+        values = {"ef": search.ef, **_values(search.where, table)}
+        if single:
+            values["query"] = PackedQuery(search.queries)
+        else:
+            values["queries"] = PACKED["vector"](search.queries)
+        answer = self._read(generation, statement, values)
+        if not answer:
+            raise Superseded
+        return _found(answer, table, search)
+
+    def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
+        table, standby = self._layout(generation), generation.standby
+        statement = self._kept(
+            ("tombstones", table.id, standby, after is None),
+            lambda: reads.burials(self._tables, table, after=after is not None, standby=standby),
+        )
+        return dict(self._pointed(generation, statement, {"limit": limit, "after": after}))
+
+    # -- upkeep
+
+    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
+        self._check_alone("building an index")
+        with self._present(generation):
+            self._upkeep.build(generation, self._layout(generation), on_progress)
+
+    def tend(self, generation: Generation) -> bool:
+        if self._joined:
+            return False
+        with _superseding():
+            return self._upkeep.tend(generation, self._layout(generation))
+
+    def compact(self, generation: Generation) -> bool:
+        self._check_alone("compacting")
+        with self._present(generation):
+            return self._upkeep.compact(generation, self._layout(generation))
+
+    def index_state(self, generation: Generation) -> IndexState:
+        with self._present(generation) as count:
+            return self._upkeep.state(generation, self._layout(generation), count)
+
+    def stats(self, generation: Generation) -> Stats:
+        with self._present(generation) as count:
+            return self._upkeep.stats(self._layout(generation), count)
+
+    def verify(self, generation: Generation) -> Verification:
+        table = self._layout(generation)
+        with self._present(generation):
+            found = self._upkeep.verify(table)
+        if found.problems:
+            return found
+        sample = self.sample(generation, None, index_check.SAMPLE)
+        problem = index_check.disagreement(sample, partial(self.search, generation))
+        return replace(found, problems=(problem,)) if problem else found
+
+    def close(self) -> None:
+        if not self._joined:
+            self._pool.close()
+
+    # -- parts
+
+    def _layout(self, generation: Generation) -> Layout:
+        found = self._layouts.get(generation.id)
+        if found is None:
+            made = layout(generation, self._pool.options.namespace, self._server.extension)
+            found = self._layouts.setdefault(generation.id, made)
+        return found
+
+    def _kept(self, key: Hashable, make: Callable[[], Statement]) -> Statement:
+        found = self._statements.get(key)
+        if found is None:
+            if len(self._statements) >= _KEPT:
+                self._statements.clear()
+            found = self._statements.setdefault(key, make())
+        return found
+
+    @contextmanager
+    def _present(self, generation: Generation) -> Iterator[int]:
+        """Do something with a generation that has its role; gives its number of records."""
+        count = self.count(generation, None)
+        with _superseding():
+            yield count
+
+    def _read(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
+        with _superseding():
+            return self._runner.run(statement, {"generation": generation.id, **values})
+
+    def _pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
+        answer = self._read(generation, statement, values)
+        if not answer:
+            raise Superseded
+        return [row for row in answer if row[0] is not None]
+
+    def _change(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
+        gate = {"lock": lock_key(generation.id), "lock_timeout": f"{int(self._pool.options.lock_timeout * 1000)}ms"}
+        [(opened, count)] = self._read(generation, statement, {**gate, **values})
+        if not opened:
+            raise Superseded
+        return int(count)
+
+    def _chosen(self, selection: Selection, table: Layout) -> tuple[Callable[[], filters.Condition], Mapping[str, Any]]:
+        if isinstance(selection, Filter):
+            return lambda: filters.expression(selection, table), filters.values(selection, table)
+        return lambda: table.columns.id == writes.array_any("ids"), {"ids": list(selection)}
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[Transaction]:
+        """Hold a transaction that changes the catalogue."""
+        self._check_alone(what)
+        wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
+        with self._pool.transaction() as transaction:
+            transaction.run(_WAIT, {"lock_timeout": wait})
+            yield transaction
+
+    def _exclusive(self, transaction: Transaction, uid: str) -> Entry:
+        """Keep every writer out of a store's active generation and return its entry."""
+        active = self._catalogue.find(transaction, uid=uid).active.id
+        transaction.run(_EXCLUDE, {"lock": lock_key(active)})
+        entry = self._catalogue.lock(transaction, uid)
+        if entry.active.id != active:
+            transaction.run(_EXCLUDE, {"lock": lock_key(entry.active.id)})
+        return entry
+
+    def _check_alone(self, what: str) -> None:
+        if self._joined:
+            raise Unsupported(f"{what} inside a transaction", "postgres", "Use the store itself, not using().")
+
+    def _check_rounding(self, generation: Generation, table: Layout, vectors: NDArray[Any] | None) -> None:
+        """Refuse what a graph over rounded vectors would lose."""
+        if vectors is None or table.indexed_as == table.vector_type:
+            return
+        if isinstance(generation.schema.index, HNSW) and not _is_comparable(vectors, table):
+            hint = f"Beyond {MAX_VECTOR_INDEX:,} dimensions the index holds float16. Use Flat(), or scale the vectors."
+            raise Unsupported("a vector that float16 cannot hold, in an HNSW index", "postgres", hint)
+
+
+@contextmanager
+def _superseding() -> Iterator[None]:
+    """Say of a table that is gone that its generation is."""
+    try:
+        yield
+    except VecstoreError as error:
+        if error.__cause__ is not None and state_of(error.__cause__) == GONE:
+            raise Superseded from error
+        raise
+
+
+def _is_comparable(vectors: NDArray[Any], table: Layout) -> bool:
+    """Say whether vectors can be rounded to what the graph compares."""
+    if table.indexed_as == "vector":
+        return True
+    with np.errstate(over="ignore"):
+        half = vectors.astype(np.float16)
+    if not np.isfinite(half).all():
+        return False
+    return table.schema.metric is not Metric.COSINE or bool(half.any(axis=1).all())
+
+
+def _shape(selection: Selection | None) -> Hashable:
+    return filters.shape(selection) if isinstance(selection, Filter) else selection is None
+
+
+def _expression(where: Filter | None, table: Layout) -> filters.Condition | None:
+    return None if where is None else filters.expression(where, table)
+
+
+def _values(where: Filter | None, table: Layout) -> dict[str, Any]:
+    return {} if where is None else filters.values(where, table)
+
+
+def _is_doubtful(found: Found, k: int) -> bool:
+    """Say whether a walk may have missed something that is nearer.
+
+    It ran dry before there were enough, or it found nothing but copies of one vector: many of them are an
+    island in a graph, out of which there may be no way.
+    """
+    if found.exact:
+        return False
+    scores = found.scores
+    return len(scores) < k or (len(scores) > 1 and bool(scores.min() == scores.max()))
+
+
+def _found(answer: Answer, table: Layout, search: Search) -> list[Found]:
+    """Return one answer for each query from rows of its number, the kind of answer, and a record or nulls."""
+    parts: list[list[tuple[Any, ...]]] = [[] for _ in search.queries]
+    exact = [True] * len(search.queries)
+    for number, is_exact, *row in answer:
+        exact[number - 1] = is_exact
+        if row[0] is not None:
+            parts[number - 1].append(tuple(row))
+    score, found = METRICS[table.schema.metric].score, []
+    for part, is_exact in zip(parts, exact, strict=True):
+        scores = score(np.array([row[1] for row in part], np.float64))
+        records = rows.found([(row[0], *row[2:]) for row in part], table, search.include)
+        found.append(Found(records, scores, exact=is_exact))
+    return found

@@ -1,0 +1,139 @@
+"""Names, generations and roles, in the tables that the migrations own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, insert, or_, select, update
+from sqlalchemy.types import TypeEngine
+
+from ...backend import Entry, Generation
+from ...errors import InvalidArgument, StoreCorrupt, StoreNotFound
+from ...schema import Schema, check_name
+from .pool import Runner
+from .statements import Statement, compiled, parameter
+from .tables import CatalogueTables
+
+
+def _given(name: str, type_: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
+    return cast(parameter(name, type_ or Text()), type_ or Text())
+
+
+class Catalogue:
+    """Reads and writes the catalogue on whatever runs statements; a transaction is the caller's to hold."""
+
+    def __init__(self, tables: CatalogueTables) -> None:
+        self.tables = tables
+        self._statements = _statements(tables)
+
+    def names(self, runner: Runner) -> list[str]:
+        """Return the names of all stores, sorted."""
+        return [check_name(name, "Store") for (name,) in runner.run(self._statements["names"], {})]
+
+    def find(self, runner: Runner, *, name: str | None = None, uid: str | None = None) -> Entry:
+        """Return the entry of a store.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        rows = runner.run(self._statements["find"], {"name": name, "uid": uid})
+        if not rows:
+            raise StoreNotFound(name or "that was dropped", self.names(runner))
+        return _entry(rows)
+
+    def add_store(self, runner: Runner, uid: str, name: str, generation: Generation) -> None:
+        """Point a new name at a generation; the database refuses a name that is taken."""
+        runner.run(self._statements["add store"], {"uid": uid, "name": name, "active": generation.id})
+        self.add_generation(runner, uid, generation)
+
+    def add_generation(self, runner: Runner, uid: str, generation: Generation) -> None:
+        """Describe a generation."""
+        runner.run(self._statements["add generation"], {"store": uid, **_described(generation)})
+
+    def amend(self, runner: Runner, generation: Generation) -> bool:
+        """Describe a generation anew; return whether there is one."""
+        return bool(runner.run(self._statements["amend"], _described(generation)))
+
+    def rename(self, runner: Runner, uid: str, name: str) -> bool:
+        """Give a store another name; return whether there is one."""
+        return bool(runner.run(self._statements["rename"], {"uid": uid, "name": name}))
+
+    def lock(self, runner: Runner, uid: str) -> Entry:
+        """Return a store's entry, its row locked against every other writer of it."""
+        if not runner.run(self._statements["lock"], {"uid": uid}):
+            raise StoreNotFound("that was dropped")
+        return self.find(runner, uid=uid)
+
+    def point(self, runner: Runner, uid: str, active: str, standby: str | None, role: str | None) -> None:
+        """Set a store's roles."""
+        runner.run(self._statements["point"], {"uid": uid, "active": active, "standby": standby, "role": role})
+
+    def remove_store(self, runner: Runner, uid: str) -> None:
+        """Forget a store and its generations."""
+        runner.run(self._statements["remove store"], {"uid": uid})
+
+    def remove_generation(self, runner: Runner, generation: str) -> None:
+        """Forget a generation."""
+        runner.run(self._statements["remove generation"], {"id": generation})
+
+
+@lru_cache(maxsize=64)
+def _statements(tables: CatalogueTables) -> Mapping[str, Statement]:
+    store, generation = tables.stores, tables.generations
+    this, id_ = store.c.uid == _given("uid"), generation.c.id == _given("id")
+    described = {
+        "schema": _given("schema", JSON()),
+        "identity": _given("identity", JSON()),
+        "ef": _given("ef", Integer()),
+    }
+    roles = {"active": _given("active"), "standby": _given("standby"), "standby_role": _given("role")}
+    entry = (
+        select(
+            store.c.uid, store.c.name, store.c.active, store.c.standby, store.c.standby_role, generation.c.id,
+            cast(generation.c.schema, Text()), cast(generation.c.identity, Text()), generation.c.ef,
+        )
+        .join(generation, generation.c.id.in_([store.c.active, store.c.standby]))
+        .where(or_(store.c.name == _given("name"), this))
+    )  # fmt: skip
+    adding = insert(store).values(uid=_given("uid"), name=_given("name"), active=_given("active"))
+    describing = insert(generation).values(id=_given("id"), store=_given("store"), **described)
+    return {
+        "names": compiled(select(store.c.name).order_by(store.c.name)),
+        "find": compiled(entry),
+        "lock": compiled(select(store.c.uid).where(this).with_for_update(key_share=True), writes=True),
+        "add store": compiled(adding, writes=True),
+        "add generation": compiled(describing, writes=True),
+        "amend": compiled(update(generation).values(described).where(id_).returning(generation.c.id), writes=True),
+        "rename": compiled(update(store).values(name=_given("name")).where(this).returning(store.c.uid), writes=True),
+        "point": compiled(update(store).values(roles).where(this), writes=True),
+        "remove store": compiled(delete(store).where(this), writes=True),
+        "remove generation": compiled(delete(generation).where(id_), writes=True),
+    }
+
+
+def _described(generation: Generation) -> dict[str, Any]:
+    identity = None if generation.identity is None else json.dumps(dict(generation.identity))
+    schema = json.dumps(generation.schema.to_dict())
+    return {"id": generation.id, "schema": schema, "identity": identity, "ef": generation.ef}
+
+
+def _entry(rows: list[tuple[Any, ...]]) -> Entry:
+    uid, name, active, standby, role = rows[0][:5]
+    found = {row[5]: row[5:] for row in rows}
+    if active not in found or (standby is not None and standby not in found):
+        raise StoreCorrupt(f"The catalogue names a generation of store {name!r} that it does not describe.")
+    roles = {} if standby is None else {role: _generation(found[standby], standby=True)}
+    return Entry(uid, check_name(name, "Store"), _generation(found[active], standby=False), **roles)
+
+
+def _generation(row: tuple[Any, ...], *, standby: bool) -> Generation:
+    id_, schema, identity, ef = row
+    try:
+        described = Schema.from_dict(json.loads(schema))
+    except InvalidArgument as error:
+        raise StoreCorrupt(f"The catalogue describes generation {id_} wrongly: {error}") from error
+    return Generation(id_, described, None if identity is None else json.loads(identity), ef, standby)

@@ -1,0 +1,82 @@
+"""The end of every write, which notes what changed while a standby follows, and reading the notes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ARRAY, CTE, BigInteger, ColumnElement, Text, and_, cast, delete, func, select, true
+from sqlalchemy.dialects.postgresql import insert as insert_into
+from sqlalchemy.types import TypeEngine
+
+from . import gates
+from .statements import Statement, compiled, parameter, unnested
+from .tables import CatalogueTables
+
+_CHANGES: dict[str, TypeEngine[Any]] = {"seq": BigInteger(), "id": Text()}
+
+
+def counted(part: CTE) -> ColumnElement[Any]:
+    """Return how many rows a part of a statement has."""
+    return select(func.count()).select_from(part).scalar_subquery()
+
+
+def noted(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
+    """Return a whole write: it notes the ids of ``changed``, and answers with how many gates stood open first.
+
+    Notes are written in the order of ids, so that two writers cannot wait for each other.
+    """
+    change = catalogue.changes
+    ids = select(gates.GENERATION.label("generation"), changed.c.id).select_from(changed.join(gate, gate.c.noting))
+    noting = insert_into(change).from_select(["generation", "id"], ids.order_by(changed.c.id.collate("C")))
+    again = {"seq": catalogue.numbers.next_value()}
+    replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
+    notes = replacing.returning(change.c.id).cte("notes")
+    return compiled(select(counted(gate), *results).add_cte(notes), writes=True)
+
+
+@lru_cache(maxsize=64)
+def settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
+    """Forget settled changes and read the next ones.
+
+    A note that a writer holds at this moment is passed over: it is about to change.
+    """
+    change = catalogue.changes
+    arrays = {name: cast(parameter(f"settled_{name}", ARRAY(each)), ARRAY(each)) for name, each in _CHANGES.items()}
+    settled = select(unnested("given", _CHANGES, arrays)).cte("settled")
+    same = and_(change.c.id == settled.c.id, change.c.seq == settled.c.seq)
+    pointer = gates.pointer(catalogue, standby=standby).cte("pointer")
+    free = (
+        select(change.c.id)
+        .join(settled, same)
+        .where(change.c.generation == gates.GENERATION, select(pointer.c.one).exists())
+        .order_by(change.c.id)
+        .with_for_update(of=change, skip_locked=True)
+        .cte("free")
+    )
+    forgotten = delete(change).where(change.c.generation == gates.GENERATION, change.c.id == free.c.id)
+    known = select(settled.c.id).where(same).exists()
+    rest = (
+        select(change.c.seq, change.c.id)
+        .where(change.c.generation == gates.GENERATION, ~known)
+        .order_by(change.c.seq)
+        .limit(parameter("limit", BigInteger()))
+        .lateral("rest")
+    )
+    found = select(rest.c.seq, rest.c.id).select_from(pointer.outerjoin(rest, true()))
+    return compiled(found.add_cte(forgotten.returning(change.c.id).cte("forgotten")), writes=True)
+
+
+@lru_cache(maxsize=64)
+def all_noted(catalogue: CatalogueTables) -> Statement:
+    """Read every change of a generation, oldest first."""
+    change = catalogue.changes
+    noted_ = select(change.c.seq, change.c.id).where(change.c.generation == gates.GENERATION)
+    return compiled(noted_.order_by(change.c.seq))
+
+
+@lru_cache(maxsize=64)
+def forgetting(catalogue: CatalogueTables) -> Statement:
+    """Forget every change of a generation."""
+    change = catalogue.changes
+    return compiled(delete(change).where(change.c.generation == gates.GENERATION), writes=True)

@@ -1,0 +1,156 @@
+"""pgvector's types as columns, and vectors in PostgreSQL's binary form.
+
+pgvector may live in any schema, so its types, functions and operators are always named with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import quoted_name
+from sqlalchemy.types import UserDefinedType
+
+NAMES: Mapping[str, str] = MappingProxyType({"float32": "vector", "float16": "halfvec"})
+"""pgvector's type for each dtype of a schema."""
+
+_WIRE: Mapping[str, str] = MappingProxyType({"vector": ">f4", "halfvec": ">f2"})
+
+
+_PREPARER = PGDialect_psycopg().identifier_preparer  # type: ignore[no-untyped-call]
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has it."""
+    return _PREPARER.quote(name)
+
+
+class VectorType(UserDefinedType[Any]):
+    """``vector(dim)`` or ``halfvec(dim)`` in the extension's schema."""
+
+    cache_ok = True
+
+    def __init__(self, name: str, extension: str, dim: int | None = None) -> None:
+        self.name = name
+        self.extension = extension
+        self.dim = dim
+
+
+@compiles(VectorType)
+def _spelled(type_: VectorType, compiler: object, **_: Any) -> str:
+    size = "" if type_.dim is None else f"({type_.dim:d})"
+    return f"{quoted(type_.extension)}.{type_.name}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Oids:
+    """The numbers by which one database knows pgvector's types, those of arrays among them."""
+
+    vector: int
+    vector_array: int
+    halfvec: int
+    halfvec_array: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Vectors as one parameter, an array of pgvector's type; a class for each type, by which psycopg tells them apart.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n, dim)
+    """
+
+    matrix: NDArray[Any]
+
+
+class PackedVector(Packed):
+    """Sent as ``vector[]``."""
+
+
+class PackedHalfvec(Packed):
+    """Sent as ``halfvec[]``."""
+
+
+class PackedQuery(Packed):
+    """One vector, sent as ``vector``."""
+
+
+PACKED: Mapping[str, type[Packed]] = MappingProxyType({"vector": PackedVector, "halfvec": PackedHalfvec})
+
+
+def register(connection: psycopg.Connection[Any], oids: Oids) -> None:
+    """Teach a connection to send `Packed`; the classes are ours, so nothing changes for others on it."""
+    for name, kind in PACKED.items():
+        connection.adapters.register_dumper(kind, _dumper(name, getattr(oids, name), getattr(oids, f"{name}_array")))
+    connection.adapters.register_dumper(PackedQuery, _query_dumper(oids.vector))
+
+
+@cache
+def _dumper(name: str, element: int, array: int) -> type[Dumper]:
+    class PackedDumper(Dumper):
+        format = Format.BINARY
+        oid = array
+
+        def dump(self, obj: Packed) -> bytes:
+            return array_bytes(obj.matrix, name, element)
+
+    return PackedDumper
+
+
+@cache
+def _query_dumper(element: int) -> type[Dumper]:
+    class QueryDumper(Dumper):
+        format = Format.BINARY
+        oid = element
+
+        def dump(self, obj: Packed) -> bytes:
+            # What an array of it would hold: behind the array's header and the length of the element.
+            return array_bytes(obj.matrix, "vector", element)[24:]
+
+    return QueryDumper
+
+
+def array_bytes(matrix: NDArray[Any], name: str, oid: int) -> bytes:
+    """Return an array in PostgreSQL's binary form: a header, then each element with its length.
+
+    The layouts are those of ``array_recv`` (PostgreSQL) and ``vector_recv``, ``halfvec_recv`` (pgvector).
+    """
+    rows, dim = matrix.shape
+    header = np.array([1, 0, oid, rows, 1], ">i4").tobytes()
+    form = np.dtype([("length", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
+    elements = np.zeros(rows, form)
+    elements["length"] = form.itemsize - 4
+    elements["dim"] = dim
+    elements["values"] = matrix
+    return header + elements.tobytes()
+
+
+def matrix_of(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:
+    """Return the vectors that ``vector_send`` or ``halfvec_send`` gave, shape (n, dim)."""
+    form = np.dtype([("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
+    if not sent:
+        return np.empty((0, dim), dtype)
+    return np.ascontiguousarray(np.frombuffer(b"".join(sent), form)["values"], dtype=dtype)
+
+
+def of_extension(extension: str) -> Callable[..., Any]:
+    """Return a maker of calls of the extension's functions."""
+    return lambda name, *arguments: getattr(getattr(func, quoted_name(extension, quote=True)), name)(*arguments)
+
+
+def operator(extension: str, symbol: str) -> Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]:
+    """Return one of the extension's operators, which works whatever the search_path."""
+    spelled = f"OPERATOR({quoted(extension)}.{symbol})"
+    return lambda left, right: left.op(spelled)(right)

@@ -1,0 +1,106 @@
+"""Connections as SQLAlchemy's pool keeps them: how they are made, whether they are alive, and their end."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import URL, Dialect, Engine, create_engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from ...errors import Unsupported
+from .deadlines import Limit, forget_socket, socket_of
+from .location import Options
+
+_SHORTEST = 2
+"""Seconds to connect in, of which psycopg takes two at least."""
+
+
+class Connecting(threading.local):
+    """Connects for one thread, in the time that its call has left."""
+
+    limit: Limit | None = None
+
+    @contextmanager
+    def within(self, limit: Limit) -> Iterator[None]:
+        self.limit = limit
+        try:
+            yield
+        finally:
+            self.limit = None
+
+    def connect(
+        self, dialect: Dialect, record: ConnectionPoolEntry, arguments: tuple[Any, ...], parameters: dict[str, Any]
+    ) -> DBAPIConnection | None:
+        """Take SQLAlchemy's place, whose first statements on a connection would have no limit."""
+        if self.limit is None:
+            return None
+        seconds = min(float(parameters["connect_timeout"]), self.limit.remaining)
+        made = dialect.connect(*arguments, **{**parameters, "connect_timeout": max(_SHORTEST, round(seconds))})
+        self.limit.guard(socket_of(cast("psycopg.Connection[Any]", made), record.info))
+        return made
+
+
+def own_engine(url: URL, options: Options) -> Engine:
+    """Return an engine whose connections commit each statement on their own."""
+    seconds = max(1, round(options.timeout))
+    arguments: dict[str, Any] = {
+        "autocommit": True,
+        "connect_timeout": seconds,
+        "tcp_user_timeout": seconds * 1000,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "application_name": "vecstore",
+        "client_encoding": "utf8",
+        "prepare_threshold": 1 if options.prepare else None,
+    }
+    if options.prepare:
+        arguments["options"] = f"-c statement_timeout={int(options.timeout * 1000)} -c plan_cache_mode=auto"
+    given = {name: value for name, value in arguments.items() if name not in url.query}
+    return create_engine(
+        url,
+        connect_args=given,
+        pool_size=options.pool_size,
+        max_overflow=0,
+        pool_timeout=options.timeout,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,
+        hide_parameters=True,
+    )
+
+
+def driver_of(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
+    """Return psycopg's connection from one that a pool lends.
+
+    Raises
+    ------
+    Unsupported
+    """
+    connection = fairy.driver_connection
+    if not isinstance(connection, psycopg.Connection):
+        kind = type(connection).__module__.partition(".")[0]
+        fairy.close()
+        raise Unsupported(f"the driver {kind}", "postgres", "Make the engine with postgresql+psycopg://.")
+    return connection
+
+
+def is_stale(connection: psycopg.Connection[Any]) -> bool:
+    """Say whether the server has something to say on an idle connection, which is its end in nearly all cases."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def discard(fairy: PoolProxiedConnection) -> None:
+    """Throw a connection away; do nothing where that was done."""
+    if fairy.dbapi_connection is not None:
+        forget_socket(fairy.info)
+        fairy.invalidate()

@@ -1,0 +1,130 @@
+"""What a driver's error means to a user: one table from SQLSTATE to vecstore's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import psycopg
+import sqlalchemy.exc
+
+from ...errors import (
+    BackendUnavailable,
+    StorageFailed,
+    StoreCorrupt,
+    StoreLocked,
+    Timeout,
+    UnknownOutcome,
+    Unsupported,
+    VecstoreError,
+)
+from .deadlines import Limit
+
+REPEATABLE = frozenset({"40001", "40P01"})
+"""Serialization failure and deadlock: nothing was done, and the same statement may succeed."""
+GONE = "42P01"
+REFUSED = "22012"
+"""Division by zero, by which a statement of ours undoes itself."""
+
+_GRANTS = "The database role may not do this. Ask for the rights, or connect with mode=ro to read only."
+_LOCKED = "Another transaction held a lock for longer than lock_timeout. Try again."
+_LOST = "The connection to the server was lost. Try again."
+_REFUSED = (
+    "The server cannot be reached, or refused or ended the connection. Check host, port, database, user and password "
+    "in the URL, and whether the server runs; its log says more."
+)
+_CONFLICT = "Another transaction changed the same records. Repeat the transaction."
+
+_BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
+    {
+        "25006": lambda: Unsupported(
+            "writing", "postgres", "The server or the role is read-only. Connect to the primary."
+        ),
+        "25P02": lambda: BackendUnavailable(
+            "The caller's transaction has failed already. Roll it back and begin anew."
+        ),
+        "42501": lambda: StorageFailed(_GRANTS),
+        "40001": lambda: StoreLocked(_CONFLICT),
+        "40P01": lambda: StoreLocked(_CONFLICT),
+        "53100": lambda: StorageFailed("The server's disk is full; nothing was written. Make room and try again."),
+        "53200": lambda: StorageFailed("The server ran out of memory; nothing was written. Use smaller batches."),
+        "53300": lambda: BackendUnavailable(
+            "The server takes no more connections. Try again, or raise max_connections."
+        ),
+        "55P03": lambda: StoreLocked(_LOCKED),
+        "57014": lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
+        "3D000": lambda: BackendUnavailable("The server has no such database. Create it, or mend the URL."),
+        "54000": lambda: StorageFailed("The statement is beyond a limit of the server. Use a smaller batch or filter."),
+        "58030": lambda: StorageFailed("The server could not read or write its files. See its log."),
+    }
+)
+_BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
+    {
+        "08": lambda: BackendUnavailable(_LOST),
+        "28": lambda: BackendUnavailable("The server refused the user or the password. Mend the URL."),
+        "57": lambda: BackendUnavailable("The server ended the connection. Try again."),
+        "XX": lambda: StoreCorrupt("The server found damaged data. See its log, and restore from a backup."),
+    }
+)
+
+
+def state_of(error: BaseException) -> str:
+    """Return the SQLSTATE of a driver's error, empty where it has none."""
+    return (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Say whether the connection is gone, and with it the answer."""
+    state = state_of(error)
+    ended = state[:2] == "08" or state in {"57P01", "57P02", "57P05"}
+    return ended or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
+
+
+def late() -> Timeout:
+    """Return the error of a call whose time is over."""
+    return Timeout("The server did not answer within the timeout. Try again, or raise ?timeout=.")
+
+
+def meaning(
+    error: BaseException, *, committing: bool = False, connecting: bool = False, limit: Limit | None = None
+) -> VecstoreError:
+    """Return vecstore's error for a driver's.
+
+    Parameters
+    ----------
+    committing : bool
+        Whether what was sent commits on its own, so that a lost answer leaves open what became of it.
+    connecting : bool
+        Whether there may not have been a connection yet.
+    limit : Limit, optional
+        The call's, which ends a connection whose time is over.
+    """
+    if committing and is_lost(error):
+        return UnknownOutcome(
+            "The connection was lost while a write was under way: it may or may not have been committed. "
+            "Repeat the call; upsert and delete do no harm when they are repeated."
+        )
+    if isinstance(error, psycopg.errors.ConnectionTimeout) or (limit and limit.passed and is_lost(error)):
+        return late()
+    if isinstance(error, sqlalchemy.exc.TimeoutError):
+        return Timeout("Every connection of the pool was in use until the timeout. Use fewer threads, or ?pool_size=.")
+    state = state_of(error)
+    known = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    if known:
+        return known()
+    if is_lost(error):
+        return BackendUnavailable(_REFUSED if connecting else _LOST)
+    return StorageFailed(f"The server refused the statement (SQLSTATE {state or 'unknown'}); nothing was written.")
+
+
+@contextmanager
+def translated(*, limit: Limit | None = None) -> Iterator[None]:
+    """Raise vecstore's error in place of a driver's, which stays in ``__cause__``."""
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        cause = error.orig if isinstance(error.orig, psycopg.Error) else error
+        raise meaning(cause, connecting=True, limit=limit) from cause
+    except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise meaning(error, connecting=True, limit=limit) from error

@@ -1,0 +1,112 @@
+"""A bound filter as SQL: an expression that depends on the filter's shape alone, and its values apart.
+
+Every predicate is NULL on a missing value, which counts as false, and ``Not`` is ``IS NOT TRUE``: so the
+three-valued logic of SQL gives the two-valued one of `vecstore.filters`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, or_, true
+from sqlalchemy.types import TypeEngine
+
+from ...filters import And, Compare, Filter, Not, Or
+from .generation_table import Layout
+
+Shape = tuple[Any, ...]
+Condition = ColumnElement[bool]
+
+_ORDER: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
+    {
+        "eq": lambda column, value: column == value,
+        "lt": lambda column, value: column < value,
+        "lte": lambda column, value: column <= value,
+        "gt": lambda column, value: column > value,
+        "gte": lambda column, value: column >= value,
+    }
+)
+
+_OF_LISTS: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
+    {
+        "in": lambda column, listed: column == any_(listed),
+        "contains_any": lambda column, listed: column.op("&&", is_comparison=True)(listed),
+        "contains_all": lambda column, listed: column.op("@>", is_comparison=True)(listed),
+    }
+)
+
+
+def shape(condition: Filter) -> Shape:
+    """Return what of a filter its SQL depends on: everything but the values.
+
+    An empty list is part of it, because nothing matches one.
+    """
+    match condition:
+        case Compare(field, op, value):
+            return (field, op, isinstance(value, tuple) and not value)
+        case And(items):
+            return ("and", *map(shape, items))
+        case Or(items):
+            return ("or", *map(shape, items))
+        case Not(item):
+            return ("not", shape(item))
+    raise TypeError(f"not a bound filter: {type(condition).__name__}")
+
+
+def values(condition: Filter, layout: Layout) -> dict[str, Any]:
+    """Return the values of a filter by the names that `expression` gave their places."""
+    return {_name(number): value for number, value in enumerate(_values(condition, layout))}
+
+
+def expression(condition: Filter, layout: Layout) -> Condition:
+    """Return a filter as SQL, each value a parameter."""
+    return _expression(condition, layout, iter(range(1 << 20)))
+
+
+def _name(number: int) -> str:
+    return f"w{number}"
+
+
+def _values(condition: Filter, layout: Layout) -> Iterator[Any]:
+    match condition:
+        case Compare(_, "exists", _) | Compare(_, _, ()):
+            return
+        case Compare(field, _, value):
+            compared = layout.form(field).compared
+            yield [compared(each) for each in value] if isinstance(value, tuple) else compared(value)
+        case And(items) | Or(items):
+            for item in items:
+                yield from _values(item, layout)
+        case Not(item):
+            yield from _values(item, layout)
+
+
+def _expression(condition: Filter, layout: Layout, numbers: Iterator[int]) -> Condition:
+    match condition:
+        case Compare(field, op, value):
+            return _predicate(field, op, value, layout, numbers)
+        case And(items):
+            return and_(true(), *(_expression(item, layout, numbers) for item in items)).self_group()
+        case Or(items):
+            return or_(false(), *(_expression(item, layout, numbers) for item in items)).self_group()
+        case Not(item):
+            return _expression(item, layout, numbers).self_group().is_not(true())
+    raise TypeError(f"not a bound filter: {type(condition).__name__}")
+
+
+def _predicate(field: str, op: str, value: Any, layout: Layout, numbers: Iterator[int]) -> Condition:
+    column, form = layout.field(field), layout.form(field)
+    if op == "exists":
+        return column.is_not(None)
+    if value == ():
+        return false()
+    if op in _ORDER:
+        return _ORDER[op](column, _parameter(numbers, form.operand_type))
+    listed = _parameter(numbers, ARRAY(form.operand_type))
+    return _OF_LISTS[op](column, listed)
+
+
+def _parameter(numbers: Iterator[int], type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    return cast(bindparam(_name(next(numbers))), type_)

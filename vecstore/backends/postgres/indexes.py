@@ -1,0 +1,194 @@
+"""HNSW indexes: what there is, building one while the store is used, and taking one away.
+
+Whether an index is usable stands in ``pg_index`` alone: a build that was cut off leaves one behind that no search
+uses and that ``IF NOT EXISTS`` takes for a whole one.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import psycopg
+from sqlalchemy import Index
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from ...backend import Progress
+from ...index import HNSW
+from .column_types import quoted
+from .failures import meaning
+from .generation_table import Layout
+from .metrics import METRICS
+from .pool import Pool, Runner
+from .searches import indexed_column
+from .server import SAFE_PARALLEL_BUILDS, Server, ServerWarning
+from .statements import Statement, compiled
+
+POLL = 0.2
+"""Seconds between two looks at how far a build is."""
+
+_LISTED = Statement(
+    "SELECT name.relname, indisvalid, indisready, pg_get_indexdef(indexrelid) FROM pg_index "
+    "JOIN pg_class name ON name.oid = indexrelid JOIN pg_am ON pg_am.oid = name.relam "
+    "WHERE indrelid = to_regclass(%(table)s) AND amname = 'hnsw' ORDER BY name.relname",
+    MappingProxyType({}),
+)
+_PROGRESS = Statement(
+    "SELECT tuples_done FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s) AND tuples_total > 0",
+    MappingProxyType({}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An HNSW index of a table.
+
+    Attributes
+    ----------
+    name : str
+    valid : bool
+        False for one that a build left behind, or is still making.
+    definition : str
+    """
+
+    name: str
+    valid: bool
+    definition: str
+
+
+def qualified(layout: Layout) -> str:
+    """Return the table's name as SQL has it."""
+    return f"{quoted(str(layout.table.schema))}.{quoted(layout.table.name)}"
+
+
+def listed(runner: Runner, layout: Layout) -> list[Found]:
+    """Return every HNSW index of a generation."""
+    rows = runner.run(_LISTED, {"table": qualified(layout)})
+    return [Found(name, valid and ready, definition) for name, valid, ready, definition in rows]
+
+
+def fits(found: Found, layout: Layout, options: HNSW) -> bool:
+    """Say whether an index is valid and has these options."""
+    opclass = METRICS[layout.schema.metric].opclass
+    wanted = [f"m='{options.m}'", f"ef_construction='{options.ef_construction}'", f"{layout.indexed_as}_{opclass}"]
+    return found.valid and all(part in found.definition for part in wanted)
+
+
+class Builder:
+    """Builds and removes the HNSW indexes of one generation, on connections of a pool."""
+
+    def __init__(self, pool: Pool, server: Server, layout: Layout) -> None:
+        self._pool = pool
+        self._server = server
+        self._layout = layout
+
+    def build(self, options: HNSW, total: int, on_progress: Progress | None) -> None:
+        """Build a new index beside what there is, then take that away; searches and writers go on meanwhile."""
+        before = listed(self._pool, self._layout)
+        index = self._index(f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}", options)
+        with self._lasting() as connection, ThreadPoolExecutor(1) as thread:
+            connection.add_notice_handler(_warn_of_memory)
+            running = thread.submit(_execute, connection, compiled(CreateIndex(index)))
+            try:
+                self._follow(running, total, on_progress)
+            except BaseException:
+                connection.cancel_safe()
+                raise
+            finally:
+                connection.remove_notice_handler(_warn_of_memory)
+        self.remove(before)
+        self._maintain("ANALYZE")
+        if on_progress:
+            on_progress(total, total)
+
+    def remove(self, indexes: Sequence[Found]) -> None:
+        """Take indexes away while searches go on."""
+        for each in indexes:
+            with self._lasting() as connection:
+                _execute(connection, compiled(DropIndex(self._index(each.name, HNSW()), if_exists=True)))
+
+    def vacuum(self) -> None:
+        """Give back the room of removed rows, in the table and in the graph."""
+        self._maintain("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
+
+    def _maintain(self, command: Literal["ANALYZE", "VACUUM (ANALYZE, INDEX_CLEANUP ON)"]) -> None:
+        with self._lasting() as connection:
+            _execute(connection, Statement(f"{command} {qualified(self._layout)}", MappingProxyType({})))
+
+    def _follow(self, running: Future[None], total: int, on_progress: Progress | None) -> None:
+        table, shown = {"table": qualified(self._layout)}, 0
+        while True:
+            try:
+                return running.result(timeout=POLL)
+            except NotYet:
+                rows = self._pool.run(_PROGRESS, table) if on_progress else []
+            done = min(total, max([shown, *(done for (done,) in rows)]))
+            if on_progress and done > shown:
+                on_progress(done, total)
+            shown = done
+
+    def _index(self, name: str, options: HNSW) -> Index:
+        # On a copy of the table: an Index stays with the one that it is made of.
+        alone = self._layout.alone()
+        opclass = f"{alone.indexed_as}_{METRICS[alone.schema.metric].opclass}"
+        return Index(
+            name,
+            indexed_column(alone).label("embedding"),
+            postgresql_using="hnsw",
+            postgresql_ops={"embedding": f"{quoted(alone.extension)}.{opclass}"},
+            postgresql_with={"m": options.m, "ef_construction": options.ef_construction},
+            postgresql_concurrently=True,
+        )
+
+    @contextmanager
+    def _lasting(self) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a connection for what takes long; behind PgBouncer it keeps the server's settings."""
+        options = self._pool.options
+        settings = {"statement_timeout": "0", "lock_timeout": "0"}
+        if options.build_memory:
+            settings["maintenance_work_mem"] = f"{options.build_memory}MB"
+        if options.build_workers is not None:
+            settings["max_parallel_maintenance_workers"] = str(options.build_workers)
+        if self._server.pgvector < SAFE_PARALLEL_BUILDS:
+            settings["max_parallel_maintenance_workers"] = "0"
+        if not options.prepare:
+            settings = {}
+        try:
+            with self._pool.connection() as connection:
+                before = {name: _set(connection, name, value) for name, value in settings.items()}
+                try:
+                    yield connection
+                finally:
+                    if not connection.closed:
+                        for name, value in before.items():
+                            _set(connection, name, value)
+        except psycopg.Error as error:
+            raise meaning(error) from error
+
+
+def _set(connection: psycopg.Connection[Any], name: str, value: str) -> str:
+    """Set something for the session and return what it was."""
+    row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    return str(row[0]) if row else ""
+
+
+def _execute(connection: psycopg.Connection[Any], statement: Statement) -> None:
+    connection.execute(statement.text, statement.constants or None, prepare=False)
+
+
+def _warn_of_memory(notice: psycopg.errors.Diagnostic) -> None:
+    if "maintenance_work_mem" in (notice.message_primary or ""):
+        warnings.warn(
+            "The graph does not fit into the server's maintenance_work_mem, so that building it takes much longer. "
+            "Connect with ?build_memory=<megabytes>.",
+            ServerWarning,
+            stacklevel=2,
+        )

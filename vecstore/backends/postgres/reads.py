@@ -1,0 +1,106 @@
+"""Statements that read records. Each reads the store's pointer too: no row means that the generation is gone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal_column, select, true
+from sqlalchemy.sql.selectable import FromClause
+
+from ...backend import Include
+from . import gates
+from .column_types import of_extension
+from .filters import Condition
+from .generation_table import Layout
+from .statements import Statement, compiled, parameter
+from .tables import CatalogueTables
+from .writes import array_any
+
+_ONE = literal_column("1", BigInteger())
+EVERYTHING: Include = frozenset({"text", "metadata", "vector"})
+
+
+def columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
+    """Return what is read of a record beside its id, by name: ``body``, ``extra`` and the fields, ``vector``."""
+    table, found = layout.table, dict[str, ColumnElement[Any]]()
+    if "text" in include:
+        found["body"] = table.c.body
+    if "metadata" in include:
+        found["extra"] = cast(table.c.extra, Text())
+        for field in layout.schema.fields:
+            found[f"f_{field}"] = layout.form(field).out_of(layout.field(field))
+    if "vector" in include:
+        found["vector"] = of_extension(layout.extension)(f"{layout.vector_type}_send", table.c.embedding)
+    return found
+
+
+def live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
+    """Return the condition of records, tombstones left out."""
+    present = layout.table.c.embedding.is_not(None)
+    return present if condition is None else and_(present, condition)
+
+
+@lru_cache(maxsize=256)
+def fetching(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Read records by their ids."""
+    rows = _records(layout).where(live(layout, layout.table.c.id == array_any("ids")))
+    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+
+
+def paging(
+    catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, after: bool, standby: bool
+) -> Statement:
+    """Read the first records beyond an id, in the order of ids."""
+    id_ = layout.table.c.id
+    rows = _records(layout).where(live(layout, condition)).order_by(id_).limit(parameter("limit", BigInteger()))
+    if after:
+        rows = rows.where(id_ > cast(parameter("after", Text()), Text()))
+    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+
+
+def sampling(catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool) -> Statement:
+    """Read records at the places ⌊i·n/size⌋ of the order of ids, all of them where there are no more than that."""
+    table = layout.table
+    place = (cast(func.row_number().over(order_by=table.c.id), BigInteger) - _ONE).label("place")
+    numbered = (
+        select(table.c.id, place, cast(func.count().over(), BigInteger).label("n"))
+        .where(live(layout, condition))
+        .subquery("numbered")
+    )
+    size = cast(parameter("size", BigInteger()), BigInteger())
+    # The only i that can lead to a place: ⌈place·size/n⌉.
+    i = (numbered.c.place * size + numbered.c.n - _ONE) // numbered.c.n
+    drawn = (i < size) & ((i * numbered.c.n) // size == numbered.c.place)
+    chosen = select(numbered.c.id).where((numbered.c.n <= size) | drawn)
+    rows = _records(layout).where(table.c.id.in_(chosen)).order_by(table.c.id)
+    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+
+
+def counting(catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool) -> Statement:
+    """Count records."""
+    matching = select(func.count()).select_from(layout.table).where(live(layout, condition)).scalar_subquery()
+    pointer = gates.pointer(catalogue, standby=standby).subquery("pointer")
+    return compiled(select(matching).select_from(pointer))
+
+
+def burials(catalogue: CatalogueTables, layout: Layout, *, after: bool, standby: bool) -> Statement:
+    """Read the versions of tombstones beyond an id, in the order of ids."""
+    table = layout.table
+    rows = select(table.c.id, table.c.version).where(table.c.embedding.is_(None))
+    rows = rows.order_by(table.c.id).limit(parameter("limit", BigInteger()))
+    if after:
+        rows = rows.where(table.c.id > cast(parameter("after", Text()), Text()))
+    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+
+
+def _records(layout: Layout) -> Select[Any]:
+    table = layout.table
+    everything = (value.label(name) for name, value in columns(layout, EVERYTHING).items())
+    return select(table.c.id, table.c.version, *everything)
+
+
+def _pointed(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:
+    """Return rows beside the pointer: one row of nulls where the generation is right and has no such record."""
+    pointer = gates.pointer(catalogue, standby=standby).subquery("pointer")
+    return compiled(select(*found.c).select_from(pointer.outerjoin(found, true())))

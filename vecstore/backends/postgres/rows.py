@@ -1,0 +1,82 @@
+"""Records as the parameters of a statement, and the answer of a statement as records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...backend import Include, Rows, Update
+from ...fields import Stored
+from .column_types import PACKED, matrix_of
+from .generation_table import FieldForm, Layout, column_name
+
+Answer = Sequence[tuple[Any, ...]]
+
+
+def given(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dict[str, Any]:
+    """Return the parameters of a write, one array a column."""
+    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
+        raise TypeError("a write needs every column")
+    values: dict[str, Any] = {
+        "given_id": list(rows.ids),
+        "given_embedding": PACKED[layout.vector_type](rows.vectors),
+        "given_body": list(rows.texts),
+        "given_extra": list(rows.extras),
+        "rows": len(rows),
+    }
+    if fence is not None:
+        values["given_version"] = list(fence)
+    for name in layout.schema.fields:
+        values[f"given_{column_name(name)}"] = _encoded(rows.fields[name], layout.form(name))
+    return values
+
+
+def laid(update: Update, layout: Layout) -> dict[str, Any]:
+    """Return the parameters of an update: ``set_<column>`` for each column, ``laid`` and ``removed`` for the rest."""
+    values: dict[str, Any] = {}
+    for name, value in update.fields.items():
+        [values[f"set_{column_name(name)}"]] = _encoded([value], layout.form(name))
+    if update.sets_text:
+        values["set_body"] = update.text
+    if update.vector is not None:
+        values["set_embedding"] = PACKED[layout.vector_type](update.vector[None])
+    if update.extra:
+        members = (f"{_json_string(key)}:{text}" for key, text in update.extra.items() if text is not None)
+        values |= {"laid": "{" + ",".join(members) + "}", "removed": list(update.extra)}
+    return values
+
+
+def _json_string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def found(answer: Answer, layout: Layout, include: Include, *, versions: bool = False) -> Rows:
+    """Return records from rows of an id, the version where asked for, and what `reads.columns` reads."""
+    columns: list[Sequence[Any]] = list(zip(*answer, strict=True)) if answer else []
+    width = layout.schema.width
+
+    def taken() -> list[Any]:
+        return list(columns.pop(0)) if columns else []
+
+    ids = taken()
+    kept = taken() if versions else None
+    texts = taken() if "text" in include else None
+    extras = taken() if "metadata" in include else None
+    fields: dict[str, list[Stored | None]] | None = None
+    if extras is not None:
+        fields = {name: _decoded(taken(), layout.form(name)) for name in layout.schema.fields}
+    vectors = None
+    if "vector" in include:
+        vectors = matrix_of(taken(), layout.vector_type, width, layout.schema.dtype)
+    return Rows(ids, vectors, texts, fields, extras, kept)
+
+
+def _encoded(values: Sequence[Stored | None], form: FieldForm) -> list[Any]:
+    encode = form.encode
+    return list(values) if encode is None else [None if value is None else encode(value) for value in values]
+
+
+def _decoded(values: list[Any], form: FieldForm) -> list[Stored | None]:
+    decode = form.decode
+    return values if decode is None else [None if value is None else decode(value) for value in values]

@@ -1,0 +1,99 @@
+"""What the server is: read once, when a Database is opened."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from ...errors import BackendUnavailable, ExtensionMissing
+from .column_types import Oids
+
+OLDEST = 140_000
+"""The first version whose EXTRACT is exact."""
+SOUND_INDEXES = (0, 8, 4)
+"""Before it, VACUUM may leave an HNSW index wrong (pgvector pull request 988)."""
+SAFE_PARALLEL_BUILDS = (0, 8, 2)
+"""Before it, a parallel build may read other relations' memory (CVE-2026-3172)."""
+ITERATIVE_SCANS = (0, 8, 0)
+
+_FACTS = """
+SELECT current_setting('server_version_num')::int, extversion, nspname, pg_is_in_recovery(),
+       current_setting('default_transaction_read_only') = 'on',
+       vector.oid, vector.typarray, halfvec.oid, halfvec.typarray
+FROM (SELECT) AS here
+LEFT JOIN pg_extension ON extname = 'vector'
+LEFT JOIN pg_namespace ON pg_namespace.oid = extnamespace
+LEFT JOIN pg_type vector ON vector.typname = 'vector' AND vector.typnamespace = extnamespace
+LEFT JOIN pg_type halfvec ON halfvec.typname = 'halfvec' AND halfvec.typnamespace = extnamespace
+"""
+
+
+class ServerWarning(UserWarning):
+    """The server works, with a known fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Facts about a database.
+
+    Attributes
+    ----------
+    version : int
+        PostgreSQL's, such as 180004.
+    pgvector : tuple of int
+    extension : str
+        The schema that pgvector lives in.
+    read_only : bool
+        A standby server, or a role whose transactions are read-only.
+    oids : Oids
+    """
+
+    version: int
+    pgvector: tuple[int, ...]
+    extension: str
+    read_only: bool
+    oids: Oids
+
+
+def facts(connection: psycopg.Connection[Any]) -> Server:
+    """Read what the server is.
+
+    Raises
+    ------
+    ExtensionMissing, BackendUnavailable
+    """
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(_FACTS).fetchone()
+    if row is None:
+        raise BackendUnavailable("The server did not say what it is. Try again.")
+    version, extension_version, extension, recovering, reading, *oids = row
+    if version < OLDEST:
+        raise BackendUnavailable(f"PostgreSQL {version // 10_000} is too old: vecstore needs 14 or newer.")
+    if extension is None:
+        raise ExtensionMissing(
+            "The database has no pgvector. Run `vecstore migrate upgrade --url …`, "
+            "or have an administrator run: CREATE EXTENSION vector"
+        )
+    found = tuple(int(part) for part in extension_version.split(".")[:3])
+    if found < ITERATIVE_SCANS or None in oids:
+        raise ExtensionMissing(
+            f"pgvector {extension_version} is too old: vecstore needs 0.8.0 or newer. Update the server's package, "
+            "then run: ALTER EXTENSION vector UPDATE"
+        )
+    return Server(version, found, extension, recovering or reading, Oids(*oids))
+
+
+def warn_of_faults(server: Server) -> None:
+    """Warn where this version of pgvector is known to go wrong."""
+    if server.pgvector < SOUND_INDEXES:
+        shown = ".".join(map(str, server.pgvector))
+        warnings.warn(
+            f"pgvector {shown} may leave an HNSW index wrong when it is vacuumed. Update it to 0.8.4 or newer, "
+            "then call reindex() on each store.",
+            ServerWarning,
+            stacklevel=2,
+        )

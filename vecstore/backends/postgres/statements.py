@@ -1,0 +1,53 @@
+"""SQL as text and parameters, compiled once by SQLAlchemy for each table and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ClauseElement, ColumnElement, TableValuedAlias, bindparam, column, func
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.types import TypeEngine
+
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement for psycopg.
+
+    Attributes
+    ----------
+    text : str
+        With places such as ``%(k)s``.
+    constants : mapping
+        Parameters that do not change from call to call.
+    writes : bool
+        Whether a lost connection leaves open what became of it.
+    """
+
+    text: str
+    constants: Mapping[str, Any]
+    writes: bool = False
+
+
+def compiled(statement: ClauseElement, *, writes: bool = False) -> Statement:
+    """Return a statement as psycopg takes it."""
+    found = statement.compile(dialect=_DIALECT)
+    constants = {name: value for name, value in (found.params or {}).items() if value is not None}
+    return Statement(str(found), MappingProxyType(constants), writes)
+
+
+def parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Return a parameter; its value comes with each call."""
+    return bindparam(name, type_=type_)
+
+
+def unnested(
+    name: str, columns: Mapping[str, TypeEngine[Any]], arrays: Mapping[str, ColumnElement[Any]]
+) -> TableValuedAlias:
+    """Return arrays of one length as a table of that name."""
+    table = func.unnest(*(arrays[each] for each in columns))
+    return table.table_valued(*(column(each, type_) for each, type_ in columns.items())).render_derived(name=name)
