@@ -22,7 +22,7 @@ test-long: .venv/.dev strace ## Run the long campaigns: crashes, power failures,
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m 'not long' -k 'StateMachine or Equivalence'
 
-bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--large', '--help'
+bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--large', '--help'
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/.dev ## Check style (ruff) and types (mypy)
@@ -40,7 +40,7 @@ wheel: .venv/.demo ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that make created
-	rm -rf .venv .venv-bench .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-* .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
@@ -62,11 +62,22 @@ clean: ## Remove everything that make created
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ .venv/.demo
 
-.venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
+# The peers on PostgreSQL are installed only where they are asked for, each with the releases that it goes with.
+PEERS := $(if $(findstring postgres,$(ARGS)),langchain vecs,$(findstring vecs,$(subst vecstore,,$(ARGS))))
+bench: $(PEERS:%=.venv-bench-%/.installed)
+
+.venv-bench/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@echo 'Installing vecstore and its peers into .venv-bench (once; a few minutes, 1 GB, a C++ compiler for hnswlib)'
 	$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
-	    -r benchmarks/requirements.txt -e .
+	    -c constraints.txt -r benchmarks/requirements.txt -e '.[postgres,postgres-embedded]'
+	@touch $@
+
+.venv-bench-%/.installed: benchmarks/requirements-%.txt
+	@echo 'Installing a peer into .venv-bench-$* (once)'
+	$(PYTHON) -m venv .venv-bench-$*
+	@echo '*' > .venv-bench-$*/.gitignore
+	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<
 	@touch $@
 
 # The power-failure tests record system calls.

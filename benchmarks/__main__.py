@@ -7,16 +7,17 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import machine, sources
+from . import machine, postgres_server, sources
 from .bars import verdicts
 from .corpus import Corpus, noisy_copies, split
 from .published import publish
 from .runner import ROOT, Runner
-from .subjects import GROUPS, LARGE, SUBJECTS
+from .subjects import GROUPS, LARGE, POSTGRES, SUBJECTS
 from .tables import report
 from .truth import Truth
 
@@ -26,6 +27,10 @@ QUICK_ROWS, QUICK_QUERIES, QUICK_UPSERTS, QUICK_REOPENS = 12_000, 100, 20, 1
 SCALE, SIGMA = 8, 0.02
 RECALL, LARGE_RECALL = 0.985, 0.98
 _BUSY = 0.5
+_EPILOG = (
+    "--only postgres is a group of its own: it starts a PostgreSQL server for the run, "
+    f"or uses the one whose URL is in {postgres_server.VARIABLE}, as a role that may create databases."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.vectors is None) != (options.texts is None):
         parser.error("--vectors and --texts belong together")
-    if options.publish and (options.quick or options.only):
-        parser.error("only whole runs are published, without --quick and --only")
+    if options.publish and (options.quick or options.only not in {None, "postgres"}):
+        parser.error("only whole runs are published, without --quick, and --only postgres alone")
     say("Every figure is of this machine and this hour; only ratios within one run mean something.")
     options.work.mkdir(parents=True, exist_ok=True)
     run = measured(options)
@@ -84,8 +89,20 @@ def results(
         held_out.save(folder / "held-out")
         Truth.of(stored, held_out.vectors).save(folder / "truth.npz")
         upserts, reopens = (QUICK_UPSERTS, QUICK_REOPENS) if options.quick else (UPSERTS, REOPENS)
-        runner = Runner(folder, recall, options.large, upserts, reopens, say)
-        return runner.run(chosen(options)), runner.agreement()
+        names = chosen(options)
+        with server(folder, names) as environment:
+            runner = Runner(folder, recall, options.large, upserts, reopens, say, environment)
+            return runner.run(names), runner.agreement()
+
+
+@contextmanager
+def server(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Run a PostgreSQL server where a subject needs one; gives what tells the subjects' processes where it is."""
+    if not set(names) & set(POSTGRES):
+        yield {}
+        return
+    with postgres_server.running(folder / "postgres") as url:
+        yield {postgres_server.VARIABLE: url}
 
 
 def chosen(options: argparse.Namespace) -> list[str]:
@@ -128,8 +145,14 @@ def say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare vecstore with its peers.")
-    parser.add_argument("--only", metavar="A,B", help=f"subjects: {', '.join([*GROUPS, *SUBJECTS])}")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Compare vecstore with its peers.", epilog=_EPILOG
+    )
+    parser.add_argument(
+        "--only",
+        metavar="A,B",
+        help=f"subjects and groups: {', '.join([*GROUPS, *SUBJECTS])}; without this, all but postgres",
+    )
     parser.add_argument("--quick", action="store_true", help="few rows and queries: shows that it works, no more")
     parser.add_argument("--large", action="store_true", help=f"{SCALE} times the rows; takes long")
     parser.add_argument("--publish", action="store_true", help="write benchmarks/results.json and the README's tables")

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-_PACKAGES = ("vecstore", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "qdrant-client")
+_PACKAGES = ("vecstore", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "qdrant-client", "psycopg")
 _SYNCS = 50
 
 

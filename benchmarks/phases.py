@@ -14,6 +14,7 @@ import numpy as np
 from .clock import summary, timed
 from .condition import CONDITIONS
 from .corpus import Corpus
+from .duel import Settings, fight
 from .memory import peak_mib
 from .session import Session
 from .subject import Setting, Subject
@@ -40,6 +41,8 @@ class Task:
     modules : list of str
         What to import before the clock runs.
     upserts : int
+    duel : mapping
+        The settings of both sides, see `duel.settings_of`.
     """
 
     subject: str
@@ -50,6 +53,7 @@ class Task:
     setting: Setting = field(default_factory=dict)
     modules: list[str] = field(default_factory=list)
     upserts: int = 0
+    duel: Settings = field(default_factory=dict)
 
     def made(self, dim: int) -> Subject:
         """Import the subject's library and make the subject."""
@@ -74,10 +78,11 @@ def fill(task: Task) -> dict[str, Any]:
     figures["load_s"], _ = timed(lambda: subject.load(corpus))
     figures["build_s"], _ = timed(subject.build)
     figures["remarks"] = dict(subject.remarks())
+    figures["disk_mib"] = subject.disk_mib()
     figures["search"] = session.tuned(task.recall)
     figures["peak_mib"] = peak_mib()
     if subject.has_filters:
-        figures["filters"] = {one.name: session.tuned(FILTERED_RECALL, one) for one in CONDITIONS}
+        figures["filters"] = {one.name: session.filtered(FILTERED_RECALL, one) for one in CONDITIONS}
     if subject.has_batches:
         figures["batch"] = _batch(session)
         _keep_answers(session, Path(task.folder))
@@ -130,7 +135,17 @@ def upsert(task: Task) -> dict[str, Any]:
     return summary(seconds)
 
 
-PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {"fill": fill, "reopen": reopen, "upsert": upsert}
+def duel(task: Task) -> dict[str, Any]:
+    """Compare two subjects in one process."""
+    return fight(Path(task.data), task.duel)
+
+
+PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {
+    "fill": fill,
+    "reopen": reopen,
+    "upsert": upsert,
+    "duel": duel,
+}
 
 
 def _facts(subject: Subject) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .subjects import POSTGRES
 from .tables import report
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -21,7 +22,7 @@ def publish(run: Mapping[str, Any]) -> None:
     if not _PART.search(text):
         raise SystemExit("README.md has no lines <!-- bench --> and <!-- /bench --> to write between.")
     known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    known["large" if run["large"] else "usual"] = run
+    known["large" if run["large"] else "postgres" if set(run["subjects"]) == set(POSTGRES) else "usual"] = run
     RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
-    shown = "\n\n".join(report(known[name]) for name in ("usual", "large") if name in known)
+    shown = "\n\n".join(report(known[name]) for name in ("usual", "large", "postgres") if name in known)
     README.write_text(_PART.sub(lambda _: shown + "\n", text), "utf-8")

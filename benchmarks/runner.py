@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from .corpus import Corpus
+from .duel import settings_of
 from .phases import Task
+from .subject import Setting
+from .subjects import ENVIRONMENTS
 from .truth import same_up_to_ties
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +27,7 @@ _TIMEOUT = 3_600
 _REOPEN_SECONDS = 20.0
 _LOG_LINES = 12
 _QUIET = {"ANONYMIZED_TELEMETRY": "False"}
+_SIDES = ("vecstore-postgres", "psycopg-by-hand")
 _EXACT = ("vecstore-exact", "faiss-flat")
 
 Figures = dict[str, Any]
@@ -43,19 +47,29 @@ class Runner:
     upserts: int
     reopens: int
     say: Callable[[str], None]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, subjects: Sequence[str]) -> Figures:
         """Measure subjects; one that fails has an ``error`` instead of figures."""
-        results: Figures = {}
-        for name in subjects:
-            began = time.monotonic()
-            try:
-                results[name] = self._figures(name)
-            except PhaseFailed as error:
-                results[name] = {"error": str(error)}
-            outcome = "failed" if "error" in results[name] else "measured"
-            self.say(f"{name}: {outcome} in {time.monotonic() - began:.0f} s")
+        results: Figures = {name: self._tried(name, lambda name=name: self._figures(name)) for name in subjects}  # type: ignore[misc]
+        sides = [results[name] for name in _SIDES if "subject" in results.get(name, {})]
+        if len(sides) == len(_SIDES):
+            sides[0] |= self._tried("in turns", lambda: self._duel(*sides))
+        for name, figures in results.items():
+            if "subject" in figures and figures["subject"]["is_persistent"] and not self.only_search:
+                # Last, because it changes what is stored.
+                figures |= self._upserted(name, figures["search"]["setting"])
         return results
+
+    def _tried(self, what: str, measure: Callable[[], Figures]) -> Figures:
+        began = time.monotonic()
+        try:
+            figures = measure()
+        except PhaseFailed as error:
+            figures = {"error": str(error)}
+        outcome = "failed" if "error" in figures else "measured"
+        self.say(f"{what}: {outcome} in {time.monotonic() - began:.0f} s")
+        return figures
 
     def agreement(self) -> Figures | None:
         """Compare the ids that the two exact subjects found."""
@@ -71,16 +85,24 @@ class Runner:
         }
 
     def _figures(self, name: str) -> Figures:
-        task = Task(name, "fill", str(self.folder), str(self._place(name)), self.recall, upserts=self.upserts)
+        task = self._task(name, "fill")
         figures = self._done(task)
         if not figures["subject"]["is_persistent"]:
             return figures
-        figures["disk_mib"] = _disk_mib(self._place(name))
+        figures["disk_mib"] = figures["disk_mib"] or _disk_mib(self._place(name))
         if not self.only_search:
-            task = replace(task, setting=figures["search"]["setting"])
-            figures["reopen"] = self._reopened(replace(task, phase="reopen"))
-            figures["upsert"] = self._done(replace(task, phase="upsert"))
+            figures["reopen"] = self._reopened(replace(task, phase="reopen", setting=figures["search"]["setting"]))
         return figures
+
+    def _upserted(self, name: str, setting: Setting) -> Figures:
+        task = replace(self._task(name, "upsert"), setting=setting, upserts=self.upserts)
+        return self._tried(f"{name}, upserts", lambda: {"upsert": self._done(task)})
+
+    def _duel(self, ours: Figures, by_hand: Figures) -> Figures:
+        return {"duel": self._done(replace(self._task(_SIDES[0], "duel"), duel=settings_of(ours, by_hand)))}
+
+    def _task(self, name: str, phase: str) -> Task:
+        return Task(name, phase, str(self.folder), str(self._place(name)), self.recall)
 
     def _reopened(self, task: Task) -> Figures:
         """Open several times; the first time finds out what there is to import, and does not count."""
@@ -98,9 +120,10 @@ class Runner:
         asked.write_text(json.dumps(task.to_dict()), "utf-8")
         answer.unlink(missing_ok=True)
         Path(task.folder).parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "benchmarks.worker", str(asked), str(answer)]
+        command = [_interpreter(task.subject), "-m", "benchmarks.worker", str(asked), str(answer)]
+        environment = {**os.environ, **_QUIET, **self.environment}
         done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **_QUIET}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", timeout=_TIMEOUT, check=False,
         )  # fmt: skip
         if done.returncode or not answer.exists():
@@ -108,6 +131,12 @@ class Runner:
             raise PhaseFailed(f"{task.phase}, exit code {done.returncode}:\n{tail}")
         figures: Figures = json.loads(answer.read_text("utf-8"))
         return figures
+
+
+def _interpreter(subject: str) -> str:
+    """Return the Python that has a subject's packages."""
+    environment = ENVIRONMENTS.get(subject)
+    return str(ROOT / environment / "bin" / "python") if environment else sys.executable
 
 
 def _disk_mib(folder: Path) -> float:

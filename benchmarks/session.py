@@ -38,12 +38,23 @@ class Session:
     queries: Vectors
     truth: Truth
 
-    def tuned(self, floor: float, condition: Condition | None = None) -> dict[str, Any]:
+    def filtered(self, floor: float, condition: Condition) -> dict[str, Any]:
+        """Measure the quickest way of filtering that reaches a recall; where none does, the best."""
+        ways = [
+            self.tuned(floor, condition, ladder) for ladder in self.subject.filter_ladders or (self.subject.ladder,)
+        ]
+        enough = [way for way in ways if way["recall"] >= floor]
+        if enough:
+            best = min(enough, key=lambda way: float(way["median_ms"]))
+            return {**best, "ways": [way["setting"] for way in enough]}
+        return max(ways, key=lambda way: float(way["recall"]))
+
+    def tuned(self, floor: float, condition: Condition | None = None, ladder: Sequence[Setting] = ()) -> dict[str, Any]:
         """Measure at the first rung of the ladder that reaches a recall; where none does, at the best."""
         trials: list[tuple[float, Setting]] = []
-        for setting in self.subject.ladder:
+        for setting in ladder or self.subject.ladder:
             self.subject.tune(setting)
-            tried = self._recall(self.ask(condition, _TRIAL_QUERIES, _TRIAL_SECONDS), condition)
+            tried = self.recall(self.ask(condition, _TRIAL_QUERIES, _TRIAL_SECONDS), condition)
             trials.append((tried, setting))
             if tried >= floor:
                 measured = self.measured(setting, condition)
@@ -63,7 +74,8 @@ class Session:
         return {
             **summary(seconds),
             "queries": len(first.found),
-            "recall": self._recall(first, condition),
+            "recall": self.recall(first, condition),
+            "fewest_hits": min(map(len, first.found)),
             "setting": dict(setting),
         }
 
@@ -93,7 +105,8 @@ class Session:
             _check(rows, [self.corpus.row(place) for place in places])
         return places
 
-    def _recall(self, asked: Asked, condition: Condition | None) -> float:
+    def recall(self, asked: Asked, condition: Condition | None) -> float:
+        """Return the mean recall of answers."""
         return self.truth.recall(self.corpus, self.queries, asked.found, condition)
 
 

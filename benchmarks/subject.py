@@ -38,6 +38,8 @@ class Subject(ABC):
         What is on disk, surely, when a write returns.
     ladder : tuple of settings
         From the cheapest to the dearest; the first that reaches the recall asked for is measured.
+    filter_ladders : tuple of ladders
+        Ways of filtering, of which the quickest is measured; none stands for the one ladder.
     has_rows : bool
         Texts and metadata are stored and come back with each hit.
     has_filters, has_batches, is_persistent : bool
@@ -48,6 +50,7 @@ class Subject(ABC):
     package: ClassVar[str]
     durable: ClassVar[str]
     ladder: ClassVar[tuple[Setting, ...]] = BY_EFFORT
+    filter_ladders: ClassVar[tuple[tuple[Setting, ...], ...]] = ()
     has_rows: ClassVar[bool] = False
     has_filters: ClassVar[bool] = False
     has_batches: ClassVar[bool] = False
@@ -90,6 +93,10 @@ class Subject(ABC):
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Let go of everything."""
+
+    def disk_mib(self) -> float | None:
+        """Return what is stored where the folder does not show it."""
+        return None
 
     def remarks(self) -> Mapping[str, Any]:
         """Return what else is worth knowing after `build`."""

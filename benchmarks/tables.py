@@ -7,10 +7,17 @@ from typing import Any
 
 from .bars import figure, verdicts
 from .condition import CONDITIONS
+from .postgres_server import SETTINGS
+from .subjects import POSTGRES
 
 Figures = Mapping[str, Any]
 
 NONE = "–"
+_SERVER = (
+    "On PostgreSQL, all have a database each on one server with its default settings but "
+    f"{', '.join(f'{name} = {value}' for name, value in SETTINGS.items())}; the peak is the client's. "
+    "In turns: each query is put to each side before the next one, in another order each time; so with loads."
+)
 
 
 def number(value: float | None) -> str:
@@ -113,6 +120,20 @@ def subjects_table(run: Figures, columns: Columns, names: Iterable[str]) -> str:
     return table(list(columns), rows)
 
 
+def duel_tables(duel: Figures) -> str:
+    """Return what was measured in turns: searches, then loads."""
+    kinds = {"search": "search, ms, recall", **{one.name: f"`{one}`, ms, recall" for one in CONDITIONS}}
+    titles = {"vecstore": "vecstore", "using": "vecstore, `using()` a transaction", "by-hand": "psycopg by hand"}
+    searches = [[title, *(_in_turns(duel[kind][side]) for kind in kinds)] for side, title in titles.items()]
+    loads = [[name, number(found["median_s"])] for name, found in duel["load"].items()]
+    return "\n\n".join([table(["in turns", *kinds.values()], searches), table(["in turns", "load, s"], loads)])
+
+
+def _in_turns(found: Figures) -> str:
+    setting = ", ".join(f"{key} {value}" for key, value in found["setting"].items())
+    return f"{number(found['median_ms'])} ({number(found['p99_ms'])}), {found['recall']:.3f} at {setting}"
+
+
 def bars_table(run: Figures) -> str:
     """Return every bar with what was measured."""
     rows = [
@@ -143,9 +164,11 @@ def report(run: Figures) -> str:
     parts = [machine_line(run)]
     if others:
         parts.append(subjects_table(run, MAIN, others))
+    parts += [duel_tables(run["subjects"][name]["duel"]) for name in others if "duel" in run["subjects"][name]]
     if exact:
         parts += [subjects_table(run, EXACT, exact), _agreement(run)]
-    return "\n\n".join([*parts, _legend(), bars_table(run)])
+    legend = f"{_legend()} {_SERVER}" if set(measured) & set(POSTGRES) else _legend()
+    return "\n\n".join([*parts, legend, bars_table(run)])
 
 
 def _legend() -> str:

@@ -1,4 +1,4 @@
-"""The benchmark runs: on few generated rows, with vecstore alone, since the peers are not installed here."""
+"""The benchmark runs: on few generated rows, with what is installed here, which the peers are not."""
 
 from __future__ import annotations
 
@@ -6,21 +6,43 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.sources import ROOT
 
 
-def test_it_measures_a_small_store(tmp_path: Path) -> None:
-    options = ["--generated", "--quick", "--rows", "2020", "--queries", "20", "--only", "vecstore"]
-    command = [sys.executable, "-m", "benchmarks", *options, "--work", str(tmp_path)]
+def measured(work: Path, only: str, rows: int) -> dict[str, Any]:
+    """Run the benchmark with 20 queries; return the figures of each subject."""
+    options = ["--generated", "--quick", "--rows", str(rows), "--queries", "20", "--only", only]
+    command = [sys.executable, "-m", "benchmarks", *options, "--work", str(work)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "FAILED" not in done.stderr
-    assert "| vecstore |" in done.stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
-    figures = json.loads((tmp_path / "results.json").read_text("utf-8"))["subjects"]["vecstore"]
+    assert [path.name for path in work.iterdir()] == ["results.json"]
+    run = json.loads((work / "results.json").read_text("utf-8"))
+    for subject in run["subjects"].values():
+        assert f"| {subject['subject']['title']} |" in done.stdout
+    found: dict[str, Any] = run["subjects"]
+    return found
+
+
+def test_it_measures_a_small_store(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "vecstore", 2_020)["vecstore"]
     assert figures["rows"] == 2_000
     assert figures["search"]["recall"] == 1.0
     assert {one["recall"] for one in figures["filters"].values()} == {1.0}
     assert figures["upsert"]["calls"] == 20
     assert figures["reopen"]["median_ms"] > 0
+
+
+def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand(tmp_path: Path) -> None:
+    subjects = measured(tmp_path, "vecstore-postgres,psycopg-by-hand", 1_020)
+    assert list(subjects) == ["vecstore-postgres", "psycopg-by-hand"]
+    for figures in subjects.values():
+        assert figures["search"]["recall"] >= 0.985
+        assert {one["recall"] for one in figures["filters"].values()} == {1.0}
+        assert figures["upsert"]["calls"] == 20
+    in_turns = subjects["vecstore-postgres"]["duel"]
+    for kind in ("search", "games", "large"):
+        assert {one["fewest_hits"] for one in in_turns[kind].values()} == {10}
+    assert set(in_turns["load"]) == {"copy", "copy, no indexes", "insert", "upsert"}

@@ -25,7 +25,7 @@ def test_the_table_of_backends_is_the_code_s() -> None:
 
 def test_the_python_code_runs(tmp_path: Path) -> None:
     blocks = _blocks("python")
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", block], cwd=tmp_path, capture_output=True, text=True

@@ -18,12 +18,20 @@ SUBJECTS: Mapping[str, str] = {
     "chromadb": "chromadb_collection:ChromadbCollection",
     "lancedb": "lancedb_table:LancedbTable",
     "qdrant": "qdrant_local:QdrantLocal",
+    "vecstore-postgres": "vecstore_postgres:VecstorePostgres",
+    "psycopg-by-hand": "psycopg_by_hand:PsycopgByHand",
+    "langchain-postgres": "langchain_table:LangchainTable",
+    "vecs": "vecs_collection:VecsCollection",
 }
+POSTGRES = ("vecstore-postgres", "psycopg-by-hand", "langchain-postgres", "vecs")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "ours": ("vecstore", "vecstore-exact"),
     "faiss": ("faiss-flat", "faiss-hnsw", "faiss-hnsw-sq"),
-    "all": tuple(SUBJECTS),
+    "postgres": POSTGRES,
+    "all": tuple(name for name in SUBJECTS if name not in POSTGRES),
 }
+ENVIRONMENTS: Mapping[str, str] = {"langchain-postgres": ".venv-bench-langchain", "vecs": ".venv-bench-vecs"}
+"""Subjects whose packages do not go with those of the others."""
 LARGE = ("vecstore", "faiss-hnsw", "faiss-hnsw-sq", "lancedb")
 
 

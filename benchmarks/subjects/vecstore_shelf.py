@@ -27,7 +27,7 @@ class VecstoreShelf(Subject):
         self._connect()
         kept = {"section": fields.Keyword(), "size": fields.Int()}
         self._store = self._database.create(_NAME, Schema(dim=self.dim, metric="cosine", index=Flat(), fields=kept))
-        self._store.upsert(_records(corpus))
+        self._store.upsert(records(corpus))
 
     def open(self) -> None:
         """Open the directory and the store."""
@@ -54,7 +54,8 @@ class VecstoreShelf(Subject):
         self._database = vecstore.connect(f"file:{self.folder}")
 
 
-def _records(corpus: Corpus) -> Iterator[Record]:
+def records(corpus: Corpus) -> Iterator[Record]:
+    """Return the rows of a corpus as records, made one after another."""
     return map(Record, corpus.ids, corpus.vectors, corpus.texts, corpus.metadata)
 
 
