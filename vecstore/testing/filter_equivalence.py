@@ -24,7 +24,7 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .corpus import accepted
-from .place import Places
+from .place import Place, Places
 
 EXAMPLES = 2_000
 DEPTH = 5
@@ -169,10 +169,10 @@ class FilterEquivalenceTests(Places):
         store.insert(BOOKS)
         return store
 
-    def test_random_filters(self, books: VectorStore) -> None:
+    def test_random_filters(self, place: Place, books: VectorStore) -> None:
         @settings(
             deadline=None,
-            max_examples=max(EXAMPLES, settings().max_examples),
+            max_examples=max(EXAMPLES // place.part, settings().max_examples),
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         @given(conditions())

@@ -36,6 +36,9 @@ class Place(ABC):
     indexed: bool = True
     """Whether an HNSW store of a few dozen records gets an index, which the place's URL may ask for."""
 
+    part: int = 1
+    """One of how many random programs and filters a usual run tries, where each call crosses to a server."""
+
     @property
     @abstractmethod
     def url(self) -> str:

@@ -277,7 +277,7 @@ def run(place: Place, size: int, part: int) -> list[float]:
     """Run programs that begin with so many records; return the recalls of their approximate answers."""
     long = settings().max_examples > EXAMPLES
     shape = settings(
-        max_examples=(LONG_EXAMPLES if long else EXAMPLES) // part,
+        max_examples=max(1, (LONG_EXAMPLES if long else EXAMPLES // place.part) // part),
         stateful_step_count=LONG_STEPS if long else STEPS,
         suppress_health_check=list(HealthCheck),
         deadline=None,

@@ -527,13 +527,13 @@ def _values(where: Filter | None, table: Layout) -> dict[str, Any]:
 def _is_doubtful(found: Found, k: int) -> bool:
     """Say whether a walk may have missed something that is nearer.
 
-    It ran dry before there were enough, or it found nothing but copies of one vector: many of them are an
-    island in a graph, out of which there may be no way.
+    It ran dry before there were enough, or half of what it found are copies of one another: many copies of a
+    vector are an island in a graph, out of which there may be no way.
     """
     if found.exact:
         return False
     scores = found.scores
-    return len(scores) < k or (len(scores) > 1 and bool(scores.min() == scores.max()))
+    return len(scores) < k or 2 * len(np.unique(scores)) <= len(scores) + 1
 
 
 def _found(answer: Answer, table: Layout, search: Search) -> list[Found]:
