@@ -409,9 +409,9 @@ class VectorStore:
         Parameters
         ----------
         queries : int
-            How many to ask; always the same ones of the same store. Each is a stored vector turned a third of
-            the way towards another one, under ip two fifths, its length kept: a graph finds the neighbours of
-            its own nodes more easily than others.
+            How many to ask; always the same ones of the same store. Each is a stored vector turned part of
+            the way towards another one, its length kept: a graph finds the neighbours of its own nodes more
+            easily than others.
         k : int
         where : Filter or mapping, optional
             Measure searches under this filter; the queries come from the matching records.
