@@ -15,14 +15,14 @@ help: ## Show this list
 demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no server, no download but packages)
 	@$(BIN)/python examples/demo.py
 
-test: .venv/.dev strace ## Run the tests (also the crash campaigns, at reduced counts)
+test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at reduced counts)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-test-long: .venv/.dev strace ## Run the long campaigns: crashes, power failures, damage, random programs
+test-long: .venv/.dev strace redis ## Run the long campaigns: crashes, power failures, damage, random programs
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m 'not long' -k 'StateMachine or Equivalence'
 
-bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--large', '--help'
+bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--only redis', '--large', '--help'
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
 lint: .venv/.dev ## Check style (ruff) and types (mypy)
@@ -40,7 +40,7 @@ wheel: .venv/.demo ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that make created
-	rm -rf .venv .venv-bench .venv-bench-* .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-* .bench .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
@@ -62,15 +62,28 @@ clean: ## Remove everything that make created
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ .venv/.demo
 
-# The peers on PostgreSQL are installed only where they are asked for, each with the releases that it goes with.
-PEERS := $(if $(findstring postgres,$(ARGS)),langchain vecs,$(findstring vecs,$(subst vecstore,,$(ARGS))))
-bench: $(PEERS:%=.venv-bench-%/.installed)
+# The peers on servers are installed only where they are asked for, each with the releases that it goes with.
+comma := ,
+ASKED := $(subst =, ,$(subst $(comma), ,$(ARGS)))
+PEERS := $(filter vecs redisvl langchain-redis,$(ASKED)) $(patsubst %-postgres,%,$(filter langchain-postgres,$(ASKED))) \
+    $(if $(filter postgres,$(ASKED)),langchain vecs) $(if $(filter redis,$(ASKED)),redisvl langchain-redis)
+bench: $(patsubst %,.venv-bench-%/.installed,$(sort $(PEERS)))
+
+# One library of its Redis server is no Python package.
+ifneq ($(findstring redis,$(ARGS)),)
+ifndef VECSTORE_BENCH_REDIS
+bench: redis-for-bench
+endif
+endif
+.PHONY: redis-for-bench
+redis-for-bench: .venv-bench/.installed
+	@.venv-bench/bin/python -m tests.redis.installation
 
 .venv-bench/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@echo 'Installing vecstore and its peers into .venv-bench (once; a few minutes, 1 GB, a C++ compiler for hnswlib)'
 	$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
-	    -c constraints.txt -r benchmarks/requirements.txt -e '.[postgres,postgres-embedded]'
+	    -c constraints.txt -r benchmarks/requirements.txt -e '.[postgres,postgres-embedded,redis]'
 	@touch $@
 
 .venv-bench-%/.installed: benchmarks/requirements-%.txt
@@ -87,3 +100,8 @@ strace:
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	    || { echo 'The power-failure tests need strace. On Debian: sudo apt-get install strace' >&2; exit 1; }; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }
+
+# The tests' own Redis servers. Their programs need a library that newer systems do without: it is kept in .servers.
+.PHONY: redis
+redis: .venv/.dev
+	@$(BIN)/python -m tests.redis.installation

@@ -23,8 +23,11 @@ def _capabilities(target: str) -> Capabilities:
 
 
 def table() -> str:
-    """Return the table in Markdown, one column for each backend."""
-    backends = {scheme: _capabilities(target) for scheme, target in sorted(schemes().items())}
+    """Return the table in Markdown, one column for each backend with all its schemes."""
+    schemes_of: dict[Capabilities, list[str]] = {}
+    for scheme, target in sorted(schemes().items()):
+        schemes_of.setdefault(_capabilities(target), []).append(f"`{scheme}:`")
+    backends = {" ".join(names): able for able, names in schemes_of.items()}
     rows: dict[str, list[str]] = {
         "metrics": [", ".join(each.metrics) for each in backends.values()],
         "dtypes": [", ".join(each.dtypes) for each in backends.values()],
@@ -34,7 +37,7 @@ def table() -> str:
         "shared by processes": [_WORDS[each.shared] for each in backends.values()],
         "joins the caller's transaction": [_WORDS[each.transactions] for each in backends.values()],
     }
-    head = ["", *(f"`{scheme}:`" for scheme in backends)]
+    head = ["", *backends]
     lines = [head, ["---"] * len(head), *([name, *cells] for name, cells in rows.items())]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bars import verdicts
 from tests.sources import ROOT
 
 
@@ -49,3 +50,32 @@ def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
     for kind in ("search", "games", "large"):
         assert {one["fewest_hits"] for one in in_turns[kind].values()} == {10}
     assert set(in_turns["load"]) == {"copy", "copy, no indexes", "insert", "upsert"}
+
+
+def test_it_compares_a_small_store_on_redis_with_commands_by_hand() -> None:
+    with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:
+        subjects = measured(Path(folder), "vecstore-redis,redis-by-hand", 1_020)
+    assert list(subjects) == ["vecstore-redis", "redis-by-hand"]
+    for figures in subjects.values():
+        assert figures["search"]["recall"] >= 0.985
+        assert {one["recall"] for one in figures["filters"].values()} == {1.0}
+        assert figures["upsert"]["calls"] == 20
+        assert figures["remarks"]["server_mib"] > 0
+    in_turns = subjects["vecstore-redis"]["duel"]
+    for kind in ("search", "games", "large"):
+        assert {one["fewest_hits"] for one in in_turns[kind].values()} == {10}
+    assert set(in_turns["load"]) == {
+        "insert",
+        "upsert",
+        *(f"pipelines of {size}" for size in ("500", "1,000", "5,000")),
+    }
+
+
+def test_of_several_peers_the_best_counts_among_those_that_find_enough() -> None:
+    run = {"subjects": {"vecstore-redis": {"load_s": 3.0, "search": {"median_ms": 2.0, "recall": 0.99}}}}
+    run["subjects"]["redisvl"] = {"load_s": 6.0, "search": {"median_ms": 4.0, "recall": 0.985}}
+    run["subjects"]["langchain-redis"] = {"load_s": 2.0, "search": {"median_ms": 1.0, "recall": 0.98}}
+    ratios = {found.bar.what: found.ratio for found in verdicts(run)}
+    assert ratios["HNSW search / the better of redisvl, langchain-redis"] == 0.5
+    assert ratios["load / the better of redisvl, langchain-redis"] == 1.5
+    assert ratios["filter of 1.7 % / the better of redisvl, langchain-redis"] is None

@@ -10,7 +10,13 @@ import sys
 from pathlib import Path
 
 from tests.capability_table import README, with_table
+from tests.redis import conftest
 
+# The fixtures of Redis' room, for the commands that name a server.
+admin, namespace = conftest.admin, conftest.namespace
+redis_server, redis_url = conftest.redis_server, conftest.redis_url
+
+_REDIS = "redis://:change-me@127.0.0.1:6379/0"
 _TEXT = README.read_text("utf-8")
 
 
@@ -34,13 +40,15 @@ def test_the_python_code_runs(tmp_path: Path) -> None:
         assert done.stdout
 
 
-def test_the_commands_work_in_the_order_of_the_text(tmp_path: Path) -> None:
+def test_the_commands_work_in_the_order_of_the_text(tmp_path: Path, redis_url: str) -> None:
     notes = tmp_path / "my-notes"
     notes.mkdir()
     (notes / "account.md").write_text("# Account\n\nTo reset a forgotten password, open the settings.\n", "utf-8")
     (notes / "tea.txt").write_text("Water for green tea should not boil.\n", "utf-8")
-    commands = [line for block in _blocks("console") for line in block.splitlines() if line.startswith("vecstore ")]
-    assert len(commands) >= 5
+    lines = [line for block in _blocks("console") for line in block.splitlines() if line.startswith("vecstore ")]
+    assert len([line for line in lines if _REDIS in line]) == 1
+    commands = [line.replace(_REDIS, f"'{redis_url}'") for line in lines]
+    assert len(commands) >= 6
     for command in commands:
         done = _run(command, tmp_path)
         assert done.returncode == 0, (command, done.stderr)

@@ -167,9 +167,11 @@ def joined(
     """Return metadata of records as the user wrote it: declared fields, in the schema's order, then the rest."""
     found: list[dict[str, Any]] = [{} for _ in extras]
     for name, field in fields.items():
+        # Most kinds are stored as the user has them.
+        decode = None if type(field).decode is Field.decode else field.decode
         for values, stored in zip(found, columns[name], strict=True):
             if stored is not None:
-                values[name] = field.decode(stored)
+                values[name] = stored if decode is None else decode(stored)
     for values, extra in zip(found, extras, strict=True):
         if extra != NO_EXTRA:
             values.update(json.loads(extra))

@@ -24,6 +24,7 @@ DEFAULT_INCLUDE = ("text", "metadata")
 _PLAIN = (1e-20, 1e20)
 """Squares of norms that are within the limits by far."""
 
+_BY_DEFAULT: Include = frozenset(("text", "metadata"))
 _COLUMNS = frozenset(get_args(get_args(Include)[0]))
 
 
@@ -40,6 +41,8 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         raise InvalidArgument(f"ef must be a whole number from 1 to {MAX_EF:,}, or None for the calibrated one.")
     if min_score is not None and not _is_finite(min_score):
         raise InvalidArgument("min_score must be a finite number.")
+    if include is DEFAULT_INCLUDE:
+        return _BY_DEFAULT
     if isinstance(include, str) or not isinstance(include, Collection):
         raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
     for column in include:
@@ -55,7 +58,7 @@ def plain_matrix(query: object, schema: Schema) -> NDArray[np.float32] | None:
     wide = query.astype(np.float64)
     if schema.dtype != "float32" or not _PLAIN[0] < wide.dot(wide) < _PLAIN[1]:
         return None
-    return np.ascontiguousarray(query)[None, :]
+    return query[None, :] if query.flags.c_contiguous else np.ascontiguousarray(query)[None, :]
 
 
 def compiled(

@@ -21,6 +21,9 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "memory": "vecstore.backends.memory:MemoryBackend",
         "postgresql": "vecstore.backends.postgres.backend:PostgresBackend",
         "postgresql+embedded": "vecstore.backends.postgres.embedded_backend:EmbeddedBackend",
+        "redis": "vecstore.backends.redis.backend:RedisBackend",
+        "rediss": "vecstore.backends.redis.backend:TlsBackend",
+        "unix": "vecstore.backends.redis.backend:UnixBackend",
     }
 )
 
@@ -31,9 +34,11 @@ def schemes() -> dict[str, str]:
     return {**third_party, **_BUILT_IN}
 
 
-_EXTRAS: Mapping[str, str] = MappingProxyType(dict.fromkeys(("alembic", "psycopg", "sqlalchemy"), "postgres"))
+_EXTRAS: Mapping[str, str] = MappingProxyType(
+    {**dict.fromkeys(("alembic", "psycopg", "sqlalchemy"), "postgres"), "redis": "redis"}
+)
 """Packages that built-in backends need, with the extra that has them."""
-_DRIVERS: Mapping[str, str] = MappingProxyType({"sqlalchemy": "postgresql"})
+_DRIVERS: Mapping[str, str] = MappingProxyType({"redis": "redis", "sqlalchemy": "postgresql"})
 """Packages whose connections are taken in place of a URL, with the scheme that knows what to do with them."""
 
 
@@ -53,10 +58,13 @@ def connect(place: object, *, namespace: str | None = None, migrate: bool = Fals
         backend, location, options = _parsed(place)
         opened, scheme = backend.connect, place.partition(":")[0]
     else:
-        scheme = _DRIVERS.get(type(place).__module__.partition(".")[0], "")
+        packages = (kind.__module__.partition(".")[0] for kind in type(place).__mro__)
+        scheme = next((_DRIVERS[package] for package in packages if package in _DRIVERS), "")
         if not scheme:
             kind = type(place).__name__
-            raise InvalidUrl(f"A database is a URL such as 'file:./kb', or a SQLAlchemy Engine, not {kind}.")
+            raise InvalidUrl(
+                f"A database is a URL such as 'file:./kb', a SQLAlchemy Engine or a redis.Redis, not {kind}."
+            )
         backend = _class(_BUILT_IN[scheme])
         opened = backend.adopt
     if namespace is not None:

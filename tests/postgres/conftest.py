@@ -13,8 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.shared_server import NoServer
+
+from .namespaces import Namespaces
 from .own_server import OwnServer
-from .server import INSTALL, NoServer, shared_url
+from .server import INSTALL, shared_url
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +42,13 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def namespaces(postgres_url: str) -> Iterator[Namespaces]:
+    """Namespaces of that database for the conformance suite."""
+    with Namespaces(postgres_url) as lent:
+        yield lent
 
 
 @pytest.fixture

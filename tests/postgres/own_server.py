@@ -8,7 +8,6 @@ import secrets
 import select
 import shutil
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,26 +18,10 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from tests.ports import free_port
 from vecstore.backends.postgres.cluster import Cluster
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_BELOW_EPHEMERAL = range(15_000, 32_000)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, from where the system takes none for outgoing connections.
-
-    A server that is down for a moment then finds its port free again.
-    """
-    while True:
-        port = secrets.choice(_BELOW_EPHEMERAL)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from functools import cache
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -13,31 +12,33 @@ from psycopg import sql
 
 import vecstore
 from tests.places import present
-from vecstore import Database, migrate, registry
+from vecstore import Database, registry
 from vecstore.backend import Backend
 from vecstore.testing import Place, RawRecord
 
-_ANY = "any_namespace"
-
-
-@cache
-def catalogue_sql() -> str:
-    """Return what ``vecstore migrate sql`` prints; to run it is quicker than a migration for each test."""
-    return migrate.sql(namespace=_ANY)
+from .namespaces import Namespaces
 
 
 class PostgresPlace(Place):
-    """A namespace of its own; indexes are built over so few records that the suite reaches them."""
+    """A namespace of its own; indexes are built over so few records that the suite reaches them.
+
+    Parameters
+    ----------
+    server : str
+    min_rows : int
+    namespaces : Namespaces, optional
+        Of the same server, for many places.
+    """
 
     part = 3
 
-    def __init__(self, server: str, min_rows: int = 32) -> None:
+    def __init__(self, server: str, min_rows: int = 32, namespaces: Namespaces | None = None) -> None:
         self.server = server
         self._min_rows = min_rows
-        self.namespace = f"t_{secrets.token_hex(8)}"
         self._backends: list[Backend] = []
-        with psycopg.connect(server, autocommit=True) as link:
-            link.execute(catalogue_sql().replace(_ANY, self.namespace).encode())
+        self._held = ExitStack()
+        self._namespaces = namespaces or self._held.enter_context(Namespaces(server))
+        self.namespace = self._namespaces.take()
 
     @property
     def url(self) -> str:
@@ -68,8 +69,8 @@ class PostgresPlace(Place):
     def close(self) -> None:
         for backend in self._backends:
             backend.close()
-        with psycopg.connect(self.server, autocommit=True) as link:
-            link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.namespace)))
+        with self._held:
+            self._namespaces.give_back(self.namespace)
 
 
 def raw_record(row: Mapping[str, Any], sent: bytes, schema: Mapping[str, Any]) -> RawRecord:

@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import create_engine
 
 import vecstore
+from tests.batches import DIM, batch, checked_answer, schema, vector_of
+from tests.canaries import NUMBER, PASSWORD, TEXT, changed, telling
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -27,9 +29,8 @@ from vecstore import (
     VectorStore,
 )
 
-from .canaries import NUMBER, PASSWORD, TEXT, changed, telling
 from .catalogues import in_namespace
-from .stores import DIM, batch, checked_answer, lay, opened, schema, vector_of
+from .stores import lay, opened
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_no_secret_is_shown_anywhere(
             fault()
     assert caplog.records
     shown = [*(f"{each.getMessage()} {each.exc_text}" for each in caplog.records), repr(database), repr(store)]
-    shown += [repr(store._backend._pool._engine), repr(store._backend._pool.options)]  # type: ignore[attr-defined]
+    shown += [repr(store._backend._pool._lender._engine), repr(store._backend._pool.options)]  # type: ignore[attr-defined]
     password = urlsplit(postgres_url).password
     assert password
     for text in shown:

@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from tests.batches import DIM, batch, checked_answer, schema, vector_of
 from vecstore import (
     HNSW,
     Database,
@@ -29,7 +30,7 @@ from vecstore.backends.postgres.server import ServerWarning
 
 from .catalogues import in_namespace, new_database, tables
 from .own_server import OwnServer
-from .stores import DIM, batch, checked_answer, lay, opened, schema, vector_of
+from .stores import lay, opened
 
 NORMAL = np.random.default_rng(2).normal
 

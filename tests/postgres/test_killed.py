@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +12,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.sources import ROOT
+from tests.batch_writer import BatchWriter
+from tests.batches import batch, numbers, schema, vector_of
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -24,7 +23,7 @@ from vecstore import (
 
 from .catalogues import in_namespace
 from .own_server import OwnServer
-from .stores import batch, lay, numbers, opened, schema, stored_ids, url_with, vector_of
+from .stores import lay, opened, stored_ids, url_with
 
 _VICTIMS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -32,68 +31,25 @@ _VICTIMS = (
 )
 
 
-class Writer:
-    """A process that writes batches, and what it has said."""
-
-    def __init__(self, url: str) -> None:
-        self.acknowledged: set[int] = set()
-        self.failures: set[str] = set()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.batch_writer", url],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def listen(self) -> str:
-        """Take in the next thing that it says."""
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        match line.split():
-            case ["acked", number, "20"]:
-                self.acknowledged.add(int(number))
-                return "acked"
-            case ["lost", _, error]:
-                self.failures.add(error)
-                return "lost"
-            case ["end"]:
-                return "end"
-        raise AssertionError(line)
-
-    def listen_for(self, word: str) -> None:
-        while self.listen() != word:
-            pass
-
-    def stop(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self.listen_for("end")
-        assert self._process.wait(10) == 0
-        assert self._process.stdout
-        self._process.stdout.close()
-
-
 def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
     draws = random.Random(seed)
     lay(server.url, "kills")
     with opened(server.url, "kills") as database:
         database.create("a", schema())
-    writer = Writer(url_with(server.url, "kills", timeout=5))
-    writer.listen_for("acked")
-    for number in range(rounds):
-        threading.Event().wait(draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
-        if number % 2:
-            server.kill9()
-        else:
-            server.stop("immediate")
-        server.start()
-        start = time.monotonic()
-        writer.listen_for("lost")
-        writer.listen_for("acked")
-        assert time.monotonic() - start < 5
-        assert writer.acknowledged <= numbers(stored_ids(server.url, "kills", "a"))
-    writer.stop()
+    with BatchWriter(url_with(server.url, "kills", timeout=5)) as writer:
+        for number in range(rounds):
+            threading.Event().wait(draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
+            if number % 2:
+                server.kill9()
+            else:
+                server.stop("immediate")
+            server.start()
+            start = time.monotonic()
+            writer.listen_for("lost")
+            writer.listen_for("acked")
+            assert time.monotonic() - start < 5
+            assert writer.acknowledged <= numbers(stored_ids(server.url, "kills", "a"))
+        writer.stop()
     stored = numbers(stored_ids(server.url, "kills", "a"))
     assert writer.acknowledged <= stored <= writer.acknowledged | {max(writer.acknowledged) + 1}
     assert writer.failures <= {"UnknownOutcome", "BackendUnavailable"}

@@ -11,9 +11,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
+from tests.batches import batch, checked_answer, numbers, schema, vector_of
+from tests.proxy import proxy_of
 from vecstore import HNSW, Database, UnknownOutcome
 
-from .stores import batch, checked_answer, lay, numbers, opened, proxy_of, schema, stored_ids, vector_of
+from .stores import lay, opened, stored_ids
 
 _SETTINGS = "SELECT name, setting FROM pg_settings WHERE name <> 'application_name' ORDER BY name"
 _STATEMENTS = "SELECT name FROM pg_prepared_statements"
@@ -62,7 +64,7 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 
 
 def test_no_call_leaves_anything_in_its_session(database: Database) -> None:
-    sessions = Sessions(database._backend._pool._engine)  # type: ignore[attr-defined]
+    sessions = Sessions(database._backend._pool._lender._engine)  # type: ignore[attr-defined]
     store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
     for number in range(8):
         store.upsert(batch(number))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.postgres.namespaces import Namespaces
 from tests.postgres.places import PostgresPlace
 from vecstore.testing import Place, StoreSuite
 
@@ -11,5 +12,5 @@ from vecstore.testing import Place, StoreSuite
 class TestPostgres(StoreSuite):
     @pytest.fixture(scope="class")
     @classmethod
-    def new_place(cls, postgres_url: str) -> Callable[[], Place]:
-        return lambda: PostgresPlace(postgres_url)
+    def new_place(cls, postgres_url: str, namespaces: Namespaces) -> Callable[[], Place]:
+        return lambda: PostgresPlace(postgres_url, namespaces=namespaces)

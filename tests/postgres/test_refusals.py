@@ -12,6 +12,9 @@ import pytest
 from psycopg import sql
 
 import vecstore
+from tests.batches import DIM, batch, checked_answer, schema, tags, vector_of
+from tests.canaries import PASSWORD, changed, telling
+from tests.ports import free_port
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -27,10 +30,8 @@ from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.indexes import Builder
 from vecstore.backends.postgres.server import ServerWarning
 
-from .canaries import PASSWORD, changed, telling
 from .catalogues import in_namespace, new_database
-from .own_server import free_port
-from .stores import DIM, batch, checked_answer, lay, opened, schema, tags, url_with, vector_of
+from .stores import lay, opened, url_with
 
 
 @pytest.fixture

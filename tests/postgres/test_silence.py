@@ -7,38 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
 import vecstore
+from tests.batches import batch, checked_answer, schema
+from tests.proxy import Proxy, proxy_of
+from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, join_watchers, watching
 from vecstore import HNSW, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.postgres.backend import PostgresBackend
 
 from .catalogues import in_namespace
-from .proxy import Proxy
-from .stores import batch, checked_answer, lay, opened, proxy_of, schema, stored_ids, url_with, vector_of
-
-TIMEOUT = 0.5
-
-READS: dict[str, Callable[[VectorStore], object]] = {
-    "search": lambda store: store.search(vector_of(1)),
-    "search_many": lambda store: store.search_many([vector_of(each) for each in range(30)]),
-    "get": lambda store: store.get(["b00001-00"]),
-    "count": lambda store: store.count(),
-    "scan": lambda store: list(store.scan()),
-    "stats": lambda store: store.stats(),
-    "index_status": lambda store: store.index_status(),
-    "verify": lambda store: store.verify(),
-}
-WRITES: dict[str, Callable[[VectorStore], object]] = {
-    "upsert": lambda store: store.upsert(batch(2)),
-    "insert": lambda store: store.insert(batch(3)),
-    "update": lambda store: store.update(ids=["b00001-00"], set={"tag": 1}),
-    "delete": lambda store: store.delete(ids=["b00001-00"]),
-}
+from .stores import lay, opened, stored_ids, url_with
 
 
 @pytest.fixture
@@ -62,40 +45,23 @@ def store(database: Database) -> VectorStore:
 
 
 @contextmanager
-def ends_in_time(kind: type[VecstoreError]) -> Iterator[None]:
-    start = time.monotonic()
-    with pytest.raises(kind):
-        yield
-    assert TIMEOUT <= time.monotonic() - start < TIMEOUT + 1
-
-
-def all_at_once(
-    urls: tuple[str, str], calls: dict[str, Callable[[VectorStore], object]], proxy: Proxy, kind: type[VecstoreError]
-) -> None:
-    """Make each call on a database of its own while the network is silent, and again when it is not."""
-
-    def fail(call: Callable[[VectorStore], object], store: VectorStore) -> None:
-        with ends_in_time(kind):
-            call(store)
-
-    with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:
-        databases = [stack.enter_context(opened(*urls, timeout=TIMEOUT)) for _ in calls]
-        stores = [database.open("a") for database in databases]
-        proxy.black_hole()
-        list(threads.map(fail, calls.values(), stores))
-        proxy.heal()
-        for call, store in zip(calls.values(), stores, strict=True):
-            call(store)  # on a new connection: the old one stays silent
+def swallowing(proxy: Proxy) -> Iterator[None]:
+    """Let the network lose everything."""
+    proxy.black_hole()
+    yield
+    proxy.heal()
 
 
 @pytest.mark.usefixtures("store")
 def test_reads_without_an_answer_time_out(proxy: Proxy, postgres_url: str, namespace: str) -> None:
-    all_at_once((proxy.url_for(postgres_url), namespace), READS, proxy, Timeout)
+    url = proxy.url_for(postgres_url)
+    all_at_once(READS, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), Timeout)
 
 
 @pytest.mark.usefixtures("store")
 def test_writes_without_an_answer_have_an_unknown_outcome(proxy: Proxy, postgres_url: str, namespace: str) -> None:
-    all_at_once((proxy.url_for(postgres_url), namespace), WRITES, proxy, UnknownOutcome)
+    url = proxy.url_for(postgres_url)
+    all_at_once(WRITES, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), UnknownOutcome)
 
 
 def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
@@ -201,9 +167,6 @@ def test_an_index_may_take_longer_to_build_than_a_call(database: Database, postg
 
 
 def test_one_thread_watches_and_ends_with_the_database(postgres_url: str, namespace: str) -> None:
-    def watching() -> int:
-        return sum(thread.name == "vecstore-deadlines" and thread.is_alive() for thread in threading.enumerate())
-
     lay(postgres_url, namespace)
     before = watching()
     with opened(postgres_url, namespace) as database:
@@ -215,9 +178,7 @@ def test_one_thread_watches_and_ends_with_the_database(postgres_url: str, namesp
         for caller in callers:
             caller.join()
         assert watching() == before + 1
-    for thread in threading.enumerate():
-        if thread.name == "vecstore-deadlines":
-            thread.join(5)
+    join_watchers(5)
     assert watching() == before
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.batches import schema, vector_of
 from vecstore import F, Record, VectorStore
 from vecstore.testing.corpus import accepted
 
 from .own_server import OwnServer
-from .stores import lay, opened, schema, vector_of
+from .stores import lay, opened
 
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [^\n]*? (LOG|DETAIL|ERROR|STATEMENT|CONTEXT|HINT|FATAL|WARNING|NOTICE): +", re.M)
 _MARK = "zq7"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import unquote
 
-from ...errors import InvalidUrl, close_matches
+from ...errors import InvalidUrl
+from ...parameters import MIN_ROWS, MODE, Parameter, seconds, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +35,12 @@ class Options:
     index_min_rows: int = 10_000
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and 0 <= value <= 86_400):
-        raise ValueError
-    return value
-
-
-def _rows(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def _is_read_only(text: str) -> bool:
-    return {"rw": False, "ro": True}[text]
-
-
-_PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = MappingProxyType(
+_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
-        "timeout": ("timeout", _seconds, "seconds, 0 to 86400"),
-        "lock_timeout": ("lock_timeout", _seconds, "seconds, 0 to 86400"),
-        "mode": ("read_only", _is_read_only, "rw or ro"),
-        "index_min_rows": ("index_min_rows", _rows, "a whole number of at least 1"),
+        "timeout": Parameter("timeout", seconds(positive=False), "seconds, 0 to 86400"),
+        "lock_timeout": Parameter("lock_timeout", seconds(positive=False), "seconds, 0 to 86400"),
+        "mode": MODE,
+        "index_min_rows": MIN_ROWS,
     }
 )
 
@@ -71,15 +52,7 @@ def parse(parameters: Mapping[str, str]) -> Options:
     ------
     InvalidUrl
     """
-    values: dict[str, Any] = {}
-    for name, text in parameters.items():
-        if name not in _PARAMETERS:
-            raise InvalidUrl(f"file: has no parameter {name[:40]!a}.{close_matches(name, _PARAMETERS)}")
-        attribute, convert, expected = _PARAMETERS[name]
-        try:
-            values[attribute] = convert(text)
-        except (ValueError, KeyError) as error:
-            raise InvalidUrl(f"The URL's parameter {name} must be {expected}, not {text[:40]!a}.") from error
+    values, _ = split(parameters, _PARAMETERS, (), "file")
     return Options(**values)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from ... import metadata, migrate
+from ... import index_check, metadata, migrate
 from ...backend import (
     Backend,
     Capabilities,
@@ -38,6 +38,7 @@ from ...backend import (
     Update,
     Verification,
 )
+from ...doubts import LOOKED_AT, is_doubtful
 from ...errors import (
     InvalidMetadata,
     RecordExists,
@@ -50,27 +51,26 @@ from ...errors import (
 from ...filters import Filter
 from ...index import HNSW
 from ...metric import Metric
-from . import change_list, filters, index_check, reads, removals, rows, searches, updates, writes
+from . import change_list, copying, filters, reads, removals, rows, searches, updates, writes
 from .catalogue import Catalogue
 from .column_types import PACKED, PackedQuery
 from .engine import driver_of, own_engine
 from .failures import GONE, REFUSED, state_of, translated
 from .gates import lock_key
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, layout
+from .hunches import Hunches, number_of
 from .joined import Joined
 from .location import Options, parse, server_url
 from .metrics import METRICS
-from .pool import Answer, Pool, Runner, Transaction
+from .pool import Pool, Runner, Transaction
 from .server import Server, facts, warn_of_faults
-from .statements import Statement, compiled
+from .statements import Answer, Statement, compiled
 from .tables import catalogue
 from .upkeep import Upkeep
 
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
 _EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
 _KEPT = 1_000
-_LOOKED_AT = 10
-"""Hits at least that are read, so that copies of one record are known for what they are."""
 _ALL_AT_ONCE = 500
 """Beyond so many hits a walk would have to look at more candidates than pgvector allows."""
 _TOGETHER = 25
@@ -95,6 +95,7 @@ class PostgresBackend(Backend):
         self._upkeep = Upkeep(pool, server)
         self._layouts: dict[str, Layout] = {}
         self._statements: dict[Hashable, Statement] = {}
+        self._hunches = Hunches()
         read_only = pool.options.read_only or server.read_only
         self.capabilities = replace(type(self).capabilities, read_only=read_only)
 
@@ -136,7 +137,7 @@ class PostgresBackend(Backend):
             pool.close()
             raise
         warn_of_faults(server)
-        pool.oids = server.oids
+        pool.learn(server.oids)
         return cls(pool, server)
 
     def using(self, connection: object) -> Self:
@@ -239,6 +240,9 @@ class PostgresBackend(Backend):
     def write(self, generation: Generation, rows_: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
         table, standby = self._layout(generation), generation.standby
         self._check_rounding(generation, table, rows_.vectors)
+        if fence is None and self._copied(generation, table, rows_, insert=insert):
+            self._upkeep.grew(generation, len(rows_))
+            return len(rows_)
         statement = writes.write(self._tables, table, insert=insert, fenced=fence is not None, standby=standby)
         values = rows.given(rows_, table, fence)
         while True:
@@ -252,6 +256,23 @@ class PostgresBackend(Backend):
                 taken = self._read(generation, writes.stored(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
+
+    def _copied(self, generation: Generation, table: Layout, rows_: Rows, *, insert: bool) -> bool:
+        """Copy many new records in; where an id has a record or a tombstone, or changes are noted, do nothing."""
+        if self._joined or generation.standby or len(rows_) < copying.FEWEST:
+            return False
+        if not insert and not self._hunches.are_new(generation.id):
+            return False
+        values = {"generation": generation.id, **self._gate(generation)}
+        gate, parts = copying.opening(self._tables), partial(copying.stream, rows_, table)
+        with _superseding():
+            answer = self._pool.copy(gate, values, copying.target(table), parts)
+        if answer is None:
+            self._hunches.learn_of_stored(generation.id)
+            return False
+        if not answer:
+            raise Superseded
+        return answer == [(False,)]
 
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         table, standby = self._layout(generation), generation.standby
@@ -332,38 +353,57 @@ class PostgresBackend(Backend):
         return int(answer[0][0])
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        table = self._layout(generation)
-        queries = np.ascontiguousarray(search.queries, np.float32)
+        table, queries = self._layout(generation), search.queries
         exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
         found: list[Found] = []
         for start in range(0, len(queries), _TOGETHER):
             part = queries[start : start + _TOGETHER]
-            answers = self._searched(generation, table, replace(search, queries=part, exact=exact))
-            doubtful = [number for number, each in enumerate(answers) if _is_doubtful(each, search.k)]
+            answers = self._searched(generation, table, search, part, exact=exact)
+            doubtful = [number for number, each in enumerate(answers) if is_doubtful(each, search.k)]
             if doubtful:
-                again = self._searched(generation, table, replace(search, queries=part[doubtful], exact=True))
+                again = self._searched(generation, table, search, part[doubtful], exact=True)
                 for number, each in zip(doubtful, again, strict=True):
                     answers[number] = each
             found += answers
         return found
 
-    def _searched(self, generation: Generation, table: Layout, search: Search) -> list[Found]:
-        single, k = len(search.queries) == 1, max(search.k, _LOOKED_AT)
-        build = searches.scanning if search.exact else searches.searching
-        wish = searches.Wish(table, search.where, search.include, k, single, generation.standby)
-        statement = self._kept(
-            ("search", table.id, generation.standby, search.exact, single, k, search.include, _shape(search.where)),
-            lambda: build(self._tables, wish),
-        )
-        values = {"ef": search.ef, **_values(search.where, table)}
-        if single:
-            values["query"] = PackedQuery(search.queries)
-        else:
-            values["queries"] = PACKED["vector"](search.queries)
-        answer = self._read(generation, statement, values)
+    def _searched(
+        self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], *, exact: bool
+    ) -> list[Found]:
+        build: searches.Build = searches.scanning if exact else searches.searching
+        if exact or len(queries) > 1:
+            answer = self._asked(generation, table, search, queries, build)
+            if not answer:
+                raise Superseded
+            return _found_each(answer, table, search, len(queries))
+        filtered = search.where is not None
+        number = number_of(generation.id, generation.ef, search.ef is None, search.where)
+        build = self._hunches.best(number, filtered=filtered)
+        answer = self._asked(generation, table, search, queries, build)
+        if not answer and build is not searches.searching:
+            build = searches.searching
+            answer = self._asked(generation, table, search, queries, build)
         if not answer:
             raise Superseded
-        return _found(answer, table, search)
+        if build is searches.searching:
+            self._hunches.learn(number, filtered=filtered, exact=answer[0][1])
+        return [_found(answer, table, search)]
+
+    def _asked(
+        self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], build: searches.Build
+    ) -> Answer:
+        single, k, where = len(queries) == 1, max(search.k, LOOKED_AT), search.where
+        key = (build, table.id, generation.standby, single, k, search.include, _shape(where))
+        statement = self._statements.get(key)
+        if statement is None:
+            wish = searches.Wish(table, where, search.include, k, single, generation.standby)
+            statement = self._kept(key, lambda: build(self._tables, wish))
+        values = {"ef": search.ef, **_values(where, table)}
+        if single:
+            values["query"] = PackedQuery(queries)
+        else:
+            values["queries"] = PACKED["vector"](queries)
+        return self._read(generation, statement, values)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         table, standby = self._layout(generation), generation.standby
@@ -438,8 +478,11 @@ class PostgresBackend(Backend):
             yield count
 
     def _read(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        with _superseding():
+        try:
             return self._runner.run(statement, {"generation": generation.id, **values})
+        except VecstoreError:
+            with _superseding():
+                raise
 
     def _pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
         answer = self._read(generation, statement, values)
@@ -448,11 +491,14 @@ class PostgresBackend(Backend):
         return [row for row in answer if row[0] is not None]
 
     def _change(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
-        gate = {"lock": lock_key(generation.id), "lock_timeout": f"{int(self._pool.options.lock_timeout * 1000)}ms"}
-        [(opened, count)] = self._read(generation, statement, {**gate, **values})
+        [(opened, count)] = self._read(generation, statement, {**self._gate(generation), **values})
         if not opened:
             raise Superseded
         return int(count)
+
+    def _gate(self, generation: Generation) -> dict[str, Any]:
+        wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
+        return {"lock": lock_key(generation.id), "lock_timeout": wait}
 
     def _chosen(self, selection: Selection, table: Layout) -> tuple[Callable[[], filters.Condition], Mapping[str, Any]]:
         if isinstance(selection, Filter):
@@ -524,29 +570,18 @@ def _values(where: Filter | None, table: Layout) -> dict[str, Any]:
     return {} if where is None else filters.values(where, table)
 
 
-def _is_doubtful(found: Found, k: int) -> bool:
-    """Say whether a walk may have missed something that is nearer.
-
-    It ran dry before there were enough, or half of what it found are copies of one another: many copies of a
-    vector are an island in a graph, out of which there may be no way.
-    """
-    if found.exact:
-        return False
-    scores = found.scores
-    return len(scores) < k or 2 * len(np.unique(scores)) <= len(scores) + 1
+def _found_each(answer: Answer, table: Layout, search: Search, queries: int) -> list[Found]:
+    """Return one answer for each query, whose number stands first in each row."""
+    parts: list[list[tuple[Any, ...]]] = [[] for _ in range(queries)]
+    for row in answer:
+        parts[row[0] - 1].append(row)
+    return [_found(part, table, search) for part in parts]
 
 
-def _found(answer: Answer, table: Layout, search: Search) -> list[Found]:
-    """Return one answer for each query from rows of its number, the kind of answer, and a record or nulls."""
-    parts: list[list[tuple[Any, ...]]] = [[] for _ in search.queries]
-    exact = [True] * len(search.queries)
-    for number, is_exact, *row in answer:
-        exact[number - 1] = is_exact
-        if row[0] is not None:
-            parts[number - 1].append(tuple(row))
-    score, found = METRICS[table.schema.metric].score, []
-    for part, is_exact in zip(parts, exact, strict=True):
-        scores = score(np.array([row[1] for row in part], np.float64))
-        records = rows.found([(row[0], *row[2:]) for row in part], table, search.include)
-        found.append(Found(records, scores, exact=is_exact))
-    return found
+def _found(answer: Answer, table: Layout, search: Search) -> Found:
+    """Return one answer from rows of its number, the kind of answer, and a record or nulls."""
+    _, kinds, ids, distances, *wide = zip(*answer, strict=True)
+    if ids[0] is None:
+        ids, distances, wide = (), (), [() for _ in wide]
+    scores = METRICS[table.schema.metric].score(np.array(distances, np.float64))
+    return Found(rows.of_columns([ids, *wide], table, search.include), scores, exact=kinds[0])

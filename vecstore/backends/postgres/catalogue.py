@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -11,8 +10,9 @@ from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, insert,
 from sqlalchemy.types import TypeEngine
 
 from ...backend import Entry, Generation
-from ...errors import InvalidArgument, StoreCorrupt, StoreNotFound
-from ...schema import Schema, check_name
+from ...descriptions import generation_of, identity_text, schema_text
+from ...errors import StoreCorrupt, StoreNotFound
+from ...schema import check_name
 from .pool import Runner
 from .statements import Statement, compiled, parameter
 from .tables import CatalogueTables
@@ -116,8 +116,7 @@ def _statements(tables: CatalogueTables) -> Mapping[str, Statement]:
 
 
 def _described(generation: Generation) -> dict[str, Any]:
-    identity = None if generation.identity is None else json.dumps(dict(generation.identity))
-    schema = json.dumps(generation.schema.to_dict())
+    schema, identity = schema_text(generation), identity_text(generation)
     return {"id": generation.id, "schema": schema, "identity": identity, "ef": generation.ef}
 
 
@@ -126,14 +125,5 @@ def _entry(rows: list[tuple[Any, ...]]) -> Entry:
     found = {row[5]: row[5:] for row in rows}
     if active not in found or (standby is not None and standby not in found):
         raise StoreCorrupt(f"The catalogue names a generation of store {name!r} that it does not describe.")
-    roles = {} if standby is None else {role: _generation(found[standby], standby=True)}
-    return Entry(uid, check_name(name, "Store"), _generation(found[active], standby=False), **roles)
-
-
-def _generation(row: tuple[Any, ...], *, standby: bool) -> Generation:
-    id_, schema, identity, ef = row
-    try:
-        described = Schema.from_dict(json.loads(schema))
-    except InvalidArgument as error:
-        raise StoreCorrupt(f"The catalogue describes generation {id_} wrongly: {error}") from error
-    return Generation(id_, described, None if identity is None else json.loads(identity), ef, standby)
+    roles = {} if standby is None else {role: generation_of(*found[standby], standby=True)}
+    return Entry(uid, check_name(name, "Store"), generation_of(*found[active], standby=False), **roles)

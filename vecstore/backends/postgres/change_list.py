@@ -32,7 +32,7 @@ def noted(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnE
     again = {"seq": catalogue.numbers.next_value()}
     replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
     notes = replacing.returning(change.c.id).cte("notes")
-    return compiled(select(counted(gate), *results).add_cte(notes), writes=True)
+    return compiled(select(counted(gate), *results).add_cte(notes), writes=True, settings=gates.SETTINGS)
 
 
 @lru_cache(maxsize=64)

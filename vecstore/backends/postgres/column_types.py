@@ -5,6 +5,7 @@ pgvector may live in any schema, so its types, functions and operators are alway
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, Table, func
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import quoted_name
@@ -28,12 +29,18 @@ NAMES: Mapping[str, str] = MappingProxyType({"float32": "vector", "float16": "ha
 _WIRE: Mapping[str, str] = MappingProxyType({"vector": ">f4", "halfvec": ">f2"})
 
 
+_VECTOR_HEADER = struct.Struct(">hh")
 _PREPARER = PGDialect_psycopg().identifier_preparer  # type: ignore[no-untyped-call]
 
 
 def quoted(name: str) -> str:
     """Return a name as SQL has it."""
     return _PREPARER.quote(name)
+
+
+def quoted_table(table: Table) -> str:
+    """Return a table's name, with its schema, as SQL has it."""
+    return _PREPARER.format_table(table)
 
 
 class VectorType(UserDefinedType[Any]):
@@ -116,8 +123,8 @@ def _query_dumper(element: int) -> type[Dumper]:
         oid = element
 
         def dump(self, obj: Packed) -> bytes:
-            # What an array of it would hold: behind the array's header and the length of the element.
-            return array_bytes(obj.matrix, "vector", element)[24:]
+            # As `array_bytes` lays an element out, without what only many are worth.
+            return _VECTOR_HEADER.pack(obj.matrix.shape[1], 0) + obj.matrix.astype(_WIRE["vector"]).tobytes()
 
     return QueryDumper
 
@@ -127,14 +134,19 @@ def array_bytes(matrix: NDArray[Any], name: str, oid: int) -> bytes:
 
     The layouts are those of ``array_recv`` (PostgreSQL) and ``vector_recv``, ``halfvec_recv`` (pgvector).
     """
+    header = np.array([1, 0, oid, len(matrix), 1], ">i4").tobytes()
+    return header + elements(matrix, name).tobytes()
+
+
+def elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
+    """Return vectors in PostgreSQL's binary form, each with its length before it."""
     rows, dim = matrix.shape
-    header = np.array([1, 0, oid, rows, 1], ">i4").tobytes()
     form = np.dtype([("length", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
-    elements = np.zeros(rows, form)
-    elements["length"] = form.itemsize - 4
-    elements["dim"] = dim
-    elements["values"] = matrix
-    return header + elements.tobytes()
+    found = np.zeros(rows, form)
+    found["length"] = form.itemsize - 4
+    found["dim"] = dim
+    found["values"] = matrix
+    return found
 
 
 def matrix_of(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:

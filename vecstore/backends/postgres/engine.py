@@ -13,9 +13,10 @@ from sqlalchemy import URL, Dialect, Engine, create_engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from ...deadlines import Limit
 from ...errors import Unsupported
-from .deadlines import Limit, forget_socket, socket_of
 from .location import Options
+from .sockets import forget_socket, socket_of
 
 _SHORTEST = 2
 """Seconds to connect in, of which psycopg takes two at least."""
@@ -92,11 +93,14 @@ def driver_of(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
 
 def is_stale(connection: psycopg.Connection[Any]) -> bool:
     """Say whether the server has something to say on an idle connection, which is its end in nearly all cases."""
-    if connection.closed:
-        return True
+    return connection.closed or bool(poll_of(connection).poll(0))
+
+
+def poll_of(connection: psycopg.Connection[Any]) -> select.poll:
+    """Return what tells whether there is something to read on a live connection."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    return poll
 
 
 def discard(fairy: PoolProxiedConnection) -> None:

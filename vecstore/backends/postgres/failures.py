@@ -9,6 +9,7 @@ from types import MappingProxyType
 import psycopg
 import sqlalchemy.exc
 
+from ...deadlines import Limit
 from ...errors import (
     BackendUnavailable,
     StorageFailed,
@@ -19,7 +20,6 @@ from ...errors import (
     Unsupported,
     VecstoreError,
 )
-from .deadlines import Limit
 
 REPEATABLE = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing was done, and the same statement may succeed."""

@@ -17,6 +17,8 @@ from .statements import parameter
 from .tables import CatalogueTables
 
 GENERATION = parameter("generation", Text())
+SETTINGS = ("lock_timeout",)
+"""What a gate sets."""
 
 
 def lock_key(name: str) -> int:
@@ -34,13 +36,15 @@ def pointer(catalogue: CatalogueTables, *, standby: bool) -> Select[Any]:
 def writing(catalogue: CatalogueTables, *, standby: bool) -> CTE:
     """Return the gate of a write: no row, or one that says whether changes are noted."""
     store = catalogue.stores
-    if standby:
-        gate = (
-            select(false().label("noting"))
-            .where(store.c.standby == GENERATION)
-            .with_for_update(key_share=True, read=True)
-        )
-        return gate.cte("gate")
+    if not standby:
+        return passing(catalogue).cte("gate")
+    gate = select(false().label("noting")).where(store.c.standby == GENERATION)
+    return gate.with_for_update(key_share=True, read=True).cte("gate")
+
+
+def passing(catalogue: CatalogueTables) -> Select[Any]:
+    """Return the gate of a write to an active generation, for a statement of its own."""
+    store = catalogue.stores
     locked = select(
         func.set_config("lock_timeout", parameter("lock_timeout", Text()), true()).label("waits"),
         func.pg_advisory_xact_lock_shared(parameter("lock", BigInteger())).label("held"),
@@ -48,4 +52,4 @@ def writing(catalogue: CatalogueTables, *, standby: bool) -> CTE:
     # OFFSET keeps the planner from merging the lock into the query, where it might come after the row.
     held = locked.offset(literal_column("0")).subquery("held")
     gate = select(store.c.standby.is_not(None).label("noting")).select_from(held.join(store, true()))
-    return gate.where(store.c.active == GENERATION).with_for_update(read=True, of=store).cte("gate")
+    return gate.where(store.c.active == GENERATION).with_for_update(read=True, of=store)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ...errors import InvalidUrl, close_matches
+from ...errors import InvalidUrl
+from ...parameters import MIN_ROWS, MODE, Parameter, seconds, split, whole, word
 from ...schema import check_name
 
 
@@ -54,44 +53,23 @@ class Options:
     build_workers: int | None = None
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and 0 < value <= 86_400):
-        raise ValueError
-    return value
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return convert
-
-
 def _namespace(text: str) -> str:
     if re.fullmatch(r"pg_.*", text):
         raise ValueError
     return check_name(text, "Namespace")
 
 
-def _word(words: Mapping[str, bool]) -> Callable[[str], bool]:
-    return lambda text: words[text]
-
-
-_PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = MappingProxyType(
+_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
-        "namespace": ("namespace", _namespace, "1 to 48 of a-z, 0-9 and _, starting with a letter, not pg_"),
-        "timeout": ("timeout", _seconds, "seconds, above 0 and up to 86400"),
-        "lock_timeout": ("lock_timeout", _seconds, "seconds, above 0 and up to 86400"),
-        "mode": ("read_only", _word({"rw": False, "ro": True}), "rw or ro"),
-        "index_min_rows": ("index_min_rows", _whole(1, 1 << 40), "a whole number of at least 1"),
-        "prepare": ("prepare", _word({"on": True, "off": False}), "on or off"),
-        "pool_size": ("pool_size", _whole(2, 1_000), "a whole number from 2 to 1000"),
-        "build_memory": ("build_memory", _whole(1, 1 << 20), "megabytes, 1 to 1048576"),
-        "build_workers": ("build_workers", _whole(0, 64), "a whole number from 0 to 64"),
+        "namespace": Parameter("namespace", _namespace, "1 to 48 of a-z, 0-9 and _, starting with a letter, not pg_"),
+        "timeout": Parameter("timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "lock_timeout": Parameter("lock_timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "mode": MODE,
+        "index_min_rows": MIN_ROWS,
+        "prepare": Parameter("prepare", word({"on": True, "off": False}), "on or off"),
+        "pool_size": Parameter("pool_size", whole(2, 1_000), "a whole number from 2 to 1000"),
+        "build_memory": Parameter("build_memory", whole(1, 1 << 20), "megabytes, 1 to 1048576"),
+        "build_workers": Parameter("build_workers", whole(0, 64), "a whole number from 0 to 64"),
     }
 )
 
@@ -104,21 +82,7 @@ def parse(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str]]:
     InvalidUrl
     """
     known = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()}
-    ours: dict[str, Any] = {}
-    theirs: dict[str, str] = {}
-    for name, text in parameters.items():
-        if name in _PARAMETERS:
-            attribute, convert, expected = _PARAMETERS[name]
-            try:
-                ours[attribute] = convert(text)
-            except (ValueError, KeyError) as error:
-                raise InvalidUrl(f"The URL's parameter {name} must be {expected}, not {text[:40]!a}.") from error
-        elif name in known:
-            theirs[name] = text
-        else:
-            raise InvalidUrl(
-                f"postgresql: has no parameter {name[:40]!a}.{close_matches(name, {*_PARAMETERS, *known})}"
-            )
+    ours, theirs = split(parameters, _PARAMETERS, known, "postgresql")
     return Options(**ours), theirs
 
 

@@ -5,27 +5,21 @@ SQLAlchemy keeps the pool; the statements, compiled once, go to psycopg directly
 
 from __future__ import annotations
 
-import os
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import psycopg
-from psycopg.pq import ExecStatus
-from psycopg.rows import tuple_row
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy import Connection, Engine
 
-from ...errors import BackendUnavailable, ForkedStore, InvalidArgument, VecstoreError
-from .column_types import Oids, register
-from .deadlines import Limit, Watch, socket_of
-from .engine import Connecting, discard, driver_of, is_stale
-from .failures import REPEATABLE, is_lost, late, meaning, state_of, translated
+from ...deadlines import Limit, Watch
+from .column_types import Oids
+from .failures import REPEATABLE, is_lost, meaning, state_of
+from .lending import Lender, Loan
 from .location import Options
-from .statements import Statement
+from .statements import Answer, Statement, answered, copied, made
 
-Answer = list[tuple[Any, ...]]
 _TRIES = 4
 _WORTH_TRYING = 1.0
 """Seconds left below which a lost statement is not repeated: connecting may take two."""
@@ -33,7 +27,6 @@ _RESTING = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30; "
     "SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3"
 )
-_TAUGHT = "vecstore.oids"
 
 
 class Runner(Protocol):
@@ -68,11 +61,8 @@ class Transaction:
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement; a driver's error passes."""
         self.writes |= statement.writes
-        with self._limit, self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            cursor.execute(statement.text, {**statement.constants, **values}, prepare=None if self._prepare else False)
-            # cursor.description would tell too, and make an object of each column.
-            result = cursor.pgresult
-            return cursor.fetchall() if result and result.status == ExecStatus.TUPLES_OK else []
+        with self._limit:
+            return answered(made(self._connection), statement, values, prepare=self._prepare)
 
     def rest(self) -> None:
         """Hold the transaction open for long: without a snapshot, for which others would wait, and for a live client.
@@ -98,16 +88,9 @@ class Pool:
 
     def __init__(self, engine: Engine, options: Options, *, owned: bool) -> None:
         self.options = options
-        self._engine = engine
-        self._owned = owned
-        self._process = os.getpid()
-        self._closed = False
-        self.oids: Oids | None = None
         self.watch = Watch(options.timeout)
         weakref.finalize(self, self.watch.stop)
-        self._connecting = Connecting()
-        if owned:
-            event.listen(engine, "do_connect", self._connecting.connect)
+        self._lender = Lender(engine, options, self.watch, owned=owned)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement in a transaction of its own.
@@ -115,36 +98,71 @@ class Pool:
         What was not sent to be committed is repeated where the connection turns out to be lost, and any statement
         after a deadlock.
         """
-        with Limit(self.watch) as limit:
-            for left in reversed(range(_TRIES)):
-                committing = statement.writes and self.options.prepare
-                try:
-                    with self._lending(limit) as connection:
-                        if self.options.prepare:
-                            return Transaction(connection, prepare=True).run(statement, values)
-                        with connection.transaction():
-                            answer = self._unprepared(connection, statement, values)
-                            committing = statement.writes
-                        return answer
-                except psycopg.Error as error:
-                    again = state_of(error) in REPEATABLE or (is_lost(error) and not committing)
-                    if not again or not left or limit.remaining < _WORTH_TRYING:
-                        raise meaning(error, committing=committing, limit=limit) from error
+        limit = Limit(self.watch)
+        limit.begin()
+        for left in reversed(range(_TRIES)):
+            committing = statement.writes and self.options.prepare
+            try:
+                with Loan(self._lender, limit) as lent:
+                    if self.options.prepare:
+                        return lent.answered(statement, values)
+                    with lent.connection.transaction():
+                        answer = self._unprepared(lent.connection, statement, values)
+                        committing = statement.writes
+                    return answer
+            except psycopg.Error as error:
+                if not left or not _is_worth_trying(error, limit, committing=committing):
+                    raise meaning(error, committing=committing, limit=limit) from error
+        raise AssertionError("the last try returns or raises")
+
+    def copy(
+        self, gate: Statement, values: Mapping[str, Any], target: bytes, parts: Callable[[], Iterable[bytes]]
+    ) -> Answer | None:
+        """Run a statement and, where it answers with false alone, copy rows in; both in one transaction.
+
+        Returns
+        -------
+        list of tuple or None
+            The statement's answer; None where a key is there already. Then, or after another answer than false,
+            nothing was done.
+        """
+        limit = Limit(self.watch)
+        limit.begin()
+        for left in reversed(range(_TRIES)):
+            committing = False
+            try:
+                with Loan(self._lender, limit) as lent, lent.connection.transaction():
+                    if not self.options.prepare:
+                        self._limit_statements(lent.connection)
+                    answer = answered(made(lent.connection), gate, values, prepare=self.options.prepare)
+                    if answer == [(False,)]:
+                        copied(lent.connection, target, parts())
+                        committing = True
+                return answer
+            except psycopg.errors.UniqueViolation:
+                return None
+            except psycopg.Error as error:
+                if not left or not _is_worth_trying(error, limit, committing=committing):
+                    raise meaning(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
     def _unprepared(
         self, connection: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]
     ) -> Answer:
+        self._limit_statements(connection)
+        return answered(made(connection), statement, values, prepare=False)
+
+    def _limit_statements(self, connection: psycopg.Connection[Any]) -> None:
         # Behind PgBouncer, what is set for a session would stay with other clients.
         limit = str(int(self.options.timeout * 1000))
         connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,), prepare=False)
-        return Transaction(connection, prepare=False).run(statement, values)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Hold one transaction over several statements, each with its own time; errors are translated."""
         committing = False
-        with Limit(self.watch) as limit, self._lending(limit) as connection:
+        with Limit(self.watch) as limit, Loan(self._lender, limit) as lent:
+            connection = lent.connection
             try:
                 with connection.transaction():
                     connection.execute("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", prepare=False)
@@ -158,84 +176,27 @@ class Pool:
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Lend a connection that commits each statement, for what takes long; a driver's error passes."""
-        with Limit(self.watch) as limit, self._lending(limit) as connection, limit.suspended():
-            yield connection
+        with Limit(self.watch) as limit, Loan(self._lender, limit) as lent, limit.suspended():
+            yield lent.connection
 
-    @contextmanager
-    def examined(self) -> Iterator[Connection]:
+    def examined(self) -> AbstractContextManager[Connection]:
         """Lend a connection of SQLAlchemy for a first look, which is over within the timeout; errors are translated."""
-        with (
-            Limit(self.watch) as limit,
-            translated(limit=limit),
-            self._connecting.within(limit),
-            self._engine.connect() as connection,
-        ):
-            limit.guard(socket_of(driver_of(connection.connection), connection.info))
-            yield connection
+        return self._lender.examined()
 
-    @contextmanager
-    def _lending(self, limit: Limit) -> Iterator[psycopg.Connection[Any]]:
-        self.watch.add(limit)
-        fairy, connection = self._lent(limit)
-        try:
-            yield connection
-        except psycopg.Error as error:
-            if connection.closed or is_lost(error):
-                discard(fairy)
-            raise
-        except VecstoreError:
-            raise
-        except BaseException:  # an interrupt: what the connection still does is unknown
-            discard(fairy)
-            raise
-        finally:
-            # From here on the socket is not shut down any more, so that the next call may have it.
-            self.watch.remove(limit)
-            if limit.passed:
-                discard(fairy)
-            self._give_back(fairy, connection)
-
-    def close(self) -> None:
-        """End the pool's connections where they are ours."""
-        self._closed = True
-        self.watch.stop()
-        if self._owned:
-            self._engine.dispose(close=os.getpid() == self._process)
+    def learn(self, oids: Oids) -> None:
+        """Have connections send pgvector's types from now on."""
+        self._lender.oids = oids
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        if os.getpid() != self._process:
-            raise ForkedStore
-        if self._closed:
-            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+        self._lender.check_usable()
 
-    def _lent(self, limit: Limit) -> tuple[PoolProxiedConnection, psycopg.Connection[Any]]:
-        self.check_usable()
-        for _ in range(self.options.pool_size + 1):
-            with translated(limit=limit), self._connecting.within(limit):
-                fairy = self._engine.raw_connection()
-            connection = driver_of(fairy)
-            # The bytes that wait on a new connection may be TLS session tickets.
-            is_new = self._owned and _TAUGHT not in fairy.info
-            usable = is_new or not is_stale(connection)
-            if usable:
-                limit.guard(socket_of(connection, fairy.info))
-            if usable and not limit.passed:
-                self._teach(fairy, connection)
-                return fairy, connection
-            discard(fairy)
-            if limit.passed:
-                raise late()
-        raise BackendUnavailable("The server ended every connection of the pool. Try again.")
+    def close(self) -> None:
+        """End the pool's connections where they are ours."""
+        self.watch.stop()
+        self._lender.close()
 
-    def _teach(self, fairy: PoolProxiedConnection, connection: psycopg.Connection[Any]) -> None:
-        if not self._owned:
-            connection.autocommit = True
-        if self.oids and fairy.info.get(_TAUGHT) != self.oids:
-            register(connection, self.oids)
-            fairy.info[_TAUGHT] = self.oids
 
-    def _give_back(self, fairy: PoolProxiedConnection, connection: psycopg.Connection[Any]) -> None:
-        if not self._owned and not connection.closed:
-            connection.autocommit = False
-        fairy.close()
+def _is_worth_trying(error: psycopg.Error, limit: Limit, *, committing: bool) -> bool:
+    again = state_of(error) in REPEATABLE or (is_lost(error) and not committing)
+    return again and limit.remaining >= _WORTH_TRYING

@@ -12,7 +12,7 @@ from ...backend import Include
 from . import gates
 from .column_types import of_extension
 from .filters import Condition
-from .generation_table import Layout
+from .generation_table import Layout, column_name
 from .statements import Statement, compiled, parameter
 from .tables import CatalogueTables
 from .writes import array_any
@@ -33,6 +33,16 @@ def columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
     if "vector" in include:
         found["vector"] = of_extension(layout.extension)(f"{layout.vector_type}_send", table.c.embedding)
     return found
+
+
+def needed(layout: Layout, include: Include) -> list[ColumnElement[Any]]:
+    """Return the table's columns that `columns` reads from."""
+    wanted = {"body"} if "text" in include else set()
+    if "metadata" in include:
+        wanted |= {"extra", *map(column_name, layout.schema.fields)}
+    if "vector" in include:
+        wanted.add("embedding")
+    return [each for each in layout.table.c if each.name in wanted]
 
 
 def live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:

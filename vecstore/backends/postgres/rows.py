@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ...backend import Include, Rows, Update
@@ -12,6 +13,7 @@ from .column_types import PACKED, matrix_of
 from .generation_table import FieldForm, Layout, column_name
 
 Answer = Sequence[tuple[Any, ...]]
+Decode = Callable[[Any], Stored] | None
 
 
 def given(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dict[str, Any]:
@@ -53,22 +55,22 @@ def _json_string(text: str) -> str:
 
 def found(answer: Answer, layout: Layout, include: Include, *, versions: bool = False) -> Rows:
     """Return records from rows of an id, the version where asked for, and what `reads.columns` reads."""
-    columns: list[Sequence[Any]] = list(zip(*answer, strict=True)) if answer else []
-    width = layout.schema.width
+    return of_columns([list(column) for column in zip(*answer, strict=True)], layout, include, versions=versions)
 
-    def taken() -> list[Any]:
-        return list(columns.pop(0)) if columns else []
 
-    ids = taken()
-    kept = taken() if versions else None
-    texts = taken() if "text" in include else None
-    extras = taken() if "metadata" in include else None
-    fields: dict[str, list[Stored | None]] | None = None
+def of_columns(columns: Sequence[Sequence[Any]], layout: Layout, include: Include, *, versions: bool = False) -> Rows:
+    """Return records by the same columns; none of them where there is no record."""
+    rest, nothing = iter(columns), list[Any]()
+    ids = next(rest, nothing)
+    kept = next(rest, nothing) if versions else None
+    texts = next(rest, nothing) if "text" in include else None
+    extras = next(rest, nothing) if "metadata" in include else None
+    fields: dict[str, Sequence[Stored | None]] | None = None
     if extras is not None:
-        fields = {name: _decoded(taken(), layout.form(name)) for name in layout.schema.fields}
+        fields = {name: _decoded(next(rest, nothing), decode) for name, decode in _decoders(layout)}
     vectors = None
     if "vector" in include:
-        vectors = matrix_of(taken(), layout.vector_type, width, layout.schema.dtype)
+        vectors = matrix_of(next(rest, nothing), layout.vector_type, layout.schema.width, layout.schema.dtype)
     return Rows(ids, vectors, texts, fields, extras, kept)
 
 
@@ -77,6 +79,10 @@ def _encoded(values: Sequence[Stored | None], form: FieldForm) -> list[Any]:
     return list(values) if encode is None else [None if value is None else encode(value) for value in values]
 
 
-def _decoded(values: list[Any], form: FieldForm) -> list[Stored | None]:
-    decode = form.decode
+@lru_cache(maxsize=256)
+def _decoders(layout: Layout) -> Sequence[tuple[str, Decode]]:
+    return [(name, layout.form(name).decode) for name in layout.schema.fields]
+
+
+def _decoded(values: Sequence[Any], decode: Decode) -> Sequence[Stored | None]:
     return values if decode is None else [None if value is None else decode(value) for value in values]

@@ -10,6 +10,7 @@ each search anew.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +43,7 @@ from .column_types import VectorType, operator
 from .filters import Condition, expression
 from .generation_table import Layout
 from .metrics import METRICS
-from .reads import columns, live
+from .reads import columns, live, needed
 from .statements import Statement, compiled, parameter
 from .tables import CatalogueTables
 from .writes import array_parameter
@@ -50,9 +51,13 @@ from .writes import array_parameter
 FEW = 5_000
 """Up to so many matches are compared one by one; a walk for as good an answer among more of them is quicker."""
 MAX_EF = 1_000
+SETTINGS = ("hnsw.iterative_scan", "hnsw.ef_search")
+"""What a walk sets."""
 
 _SURELY_MANY = 4
 """Times as many matches as that, by the sample's estimate, are not even counted."""
+_CARRIED = 100
+"""Up to so many hits, the sort that finds them carries their columns along; beyond, it would not fit into memory."""
 _ONE = literal_column("1", BigInteger())
 _MOST = literal_column(str(MAX_EF), BigInteger())
 _SOME: ColumnElement[Any] = literal_column("1.0")
@@ -83,6 +88,11 @@ class Wish:
     single: bool
     standby: bool
 
+    def named(self, name: str) -> Wish:
+        """Return the same wish with the table under a short name: psycopg parses a long statement each time."""
+        table_: Any = self.layout.table.alias(name)
+        return replace(self, layout=replace(self.layout, table=table_))
+
     @property
     def condition(self) -> Condition | None:
         """The filter as SQL."""
@@ -94,22 +104,35 @@ class Wish:
         return max(FEW, 10 * self.k)
 
 
+Build = Callable[[CatalogueTables, Wish], Statement]
+"""What makes the statement of a search."""
+
+
 def scanning(catalogue: CatalogueTables, wish: Wish) -> Statement:
     """Compare with every match."""
+    wish = wish.named("r")
     pointer = gates.pointer(catalogue, standby=wish.standby).cte("pointer")
     return compiled(_compared(wish, _asked(wish, pointer, "asked")))
 
 
+def walking(catalogue: CatalogueTables, wish: Wish) -> Statement:
+    """Walk the graph; no row where the catalogue has no effort for it."""
+    wish, pointer = wish.named("r"), _effort_of(catalogue, wish)
+    asked = _asked(wish, pointer, "asked", _settings(pointer.c.effort), condition=pointer.c.effort.is_not(None))
+    return compiled(_walked(wish, asked), settings=SETTINGS)
+
+
 def searching(catalogue: CatalogueTables, wish: Wish) -> Statement:
     """Walk the graph where the catalogue has an effort for it; elsewhere, and for few matches, compare with all."""
-    pointer = _effort_of(catalogue, wish)
+    named, pointer = wish, _effort_of(catalogue, wish)
+    wish = wish.named("r")
     walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
     compared = _compared(wish, _asked(wish, pointer, "compared"))
     if wish.where is None:
         walked = _walked(wish, _asked(wish, pointer, "asked", _settings(pointer.c.effort)))
-        return compiled(union_all(compared.where(~walks), walked.where(walks)))
-    share = _share(wish.layout, wish.where)
-    perhaps = and_(walks, _may_be_few(wish, share))
+        return compiled(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
+    share = _share(named.layout, wish.where)
+    perhaps = and_(walks, _may_be_few(named, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
     )
@@ -119,7 +142,8 @@ def searching(catalogue: CatalogueTables, wish: Wish) -> Statement:
             select(func.count().label("n")).select_from(_matching(wish, perhaps).subquery("matching")).cte("counted")
         )
         few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _number(wish.few))
-        return compiled(union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few))))
+        either = union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few)))
+        return compiled(either, settings=SETTINGS)
     gathering = _asked(wish, pointer, "gathering")
     gathered = _matching(wish, perhaps, gathering).cte("gathered")
     few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _number(wish.few))
@@ -127,7 +151,8 @@ def searching(catalogue: CatalogueTables, wish: Wish) -> Statement:
         select(gathered.c.id, gathered.c.distance).order_by(gathered.c.distance, gathered.c.id).limit(_number(wish.k))
     )
     chosen = _answer(wish, gathering, nearest, exact=True)
-    return compiled(union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few))))
+    one = union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few)))
+    return compiled(one, settings=SETTINGS)
 
 
 def _number(value: int) -> ColumnElement[Any]:
@@ -136,7 +161,7 @@ def _number(value: int) -> ColumnElement[Any]:
 
 def _effort_of(catalogue: CatalogueTables, wish: Wish) -> CTE:
     """Return the pointer with the effort that the caller or the catalogue names; NULL without a graph or an effort."""
-    store, generation = catalogue.stores, catalogue.generations
+    store, generation = catalogue.stores.alias("s"), catalogue.generations.alias("g")
     role = store.c.standby if wish.standby else store.c.active
     named = func.coalesce(parameter("ef", BigInteger()), generation.c.ef)
     kind = generation.c.schema.op("#>>")(literal_column("'{index,kind}'"))
@@ -198,8 +223,10 @@ def _true_distance(layout: Layout, query: ColumnElement[Any]) -> ColumnElement[A
     return _distance(layout, stored if layout.vector_type == "vector" else cast(stored, _type(layout, "vector")), query)
 
 
-def _asked(wish: Wish, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
-    """Return the queries with their numbers; none where the pointer is empty.
+def _asked(
+    wish: Wish, pointer: CTE, name: str, *settings: ColumnElement[Any], condition: ColumnElement[bool] | None = None
+) -> CTE:
+    """Return the queries with their numbers; none where the pointer is empty or a condition on it fails.
 
     Settings are made for this statement alone, and before a row of this is there for a search to begin with.
     """
@@ -207,7 +234,8 @@ def _asked(wish: Wish, pointer: CTE, name: str, *settings: ColumnElement[Any]) -
     vector = VectorType("vector", wish.layout.extension)
     if wish.single:
         query = cast(parameter("query", vector), vector).label("vector")
-        return select(query, _ONE.label("number"), *named).select_from(pointer).cte(name)
+        alone = select(query, _ONE.label("number"), *named).select_from(pointer)
+        return (alone if condition is None else alone.where(condition)).cte(name)
     queries = func.unnest(array_parameter("queries", vector)).table_valued("vector", with_ordinality="number")
     each = queries.render_derived(name="query")
     return select(each.c.vector, each.c.number, *named).select_from(pointer.join(each, true())).cte(name)
@@ -220,10 +248,10 @@ def _settings(ef: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _compared(wish: Wish, asked: CTE) -> Select[Any]:
     layout, distance = wish.layout, _true_distance(wish.layout, asked.c.vector)
-    ordered = select(layout.columns.id, distance.label("distance")).where(live(layout, wish.condition))
+    ordered = select(layout.columns.id, distance.label("distance"), *_carried(wish))
     # Adding 0 keeps the graph out of it.
-    nearest = ordered.order_by(distance + literal_column("0"), layout.columns.id).limit(_number(wish.k))
-    return _answer(wish, asked, nearest.correlate(asked), exact=True)
+    nearest = ordered.where(live(layout, wish.condition)).order_by(distance + literal_column("0"), layout.columns.id)
+    return _answer(wish, asked, nearest.limit(_number(wish.k)).correlate(asked), exact=True)
 
 
 def _walked(wish: Wish, asked: CTE) -> Select[Any]:
@@ -234,20 +262,26 @@ def _walked(wish: Wish, asked: CTE) -> Select[Any]:
         query, limit = cast(query, _type(layout, layout.indexed_as)), 2 * wish.k + 10
     key = _distance(layout, indexed_column(layout), query)
     distance = _true_distance(layout, asked.c.vector).label("distance")
-    near = select(layout.columns.id, distance).where(live(layout, wish.condition)).order_by(key).limit(_number(limit))
-    return _answer(wish, asked, near.correlate(asked), exact=False)
+    near = select(layout.columns.id, distance, *_carried(wish)).where(live(layout, wish.condition)).order_by(key)
+    return _answer(wish, asked, near.limit(_number(limit)).correlate(asked), exact=False)
+
+
+def _carried(wish: Wish) -> list[ColumnElement[Any]]:
+    return needed(wish.layout, wish.include) if wish.k <= _CARRIED else []
 
 
 def _answer(wish: Wish, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
-    near, stored = nearest.lateral("near"), wish.layout.table
-    wide = columns(wish.layout, wish.include)
+    near: Any = nearest.lateral("near")
+    stored = wish.layout
     rows = asked.outerjoin(near, true())
-    if wide:
-        rows = rows.outerjoin(stored, stored.c.id == near.c.id)
+    if {each.name for each in needed(stored, wish.include)} <= set(near.c.keys()):
+        stored = replace(stored, table=near)
+    else:
+        rows = rows.outerjoin(stored.table, stored.table.c.id == near.c.id)
     return select(
         asked.c.number,
         literal_column("true" if exact else "false").label("exact"),
         near.c.id,
         cast(near.c.distance, Double()).label("distance"),
-        *(value.label(name) for name, value in wide.items()),
+        *(value.label(name) for name, value in columns(stored, wish.include).items()),
     ).select_from(rows)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.rows import tuple_row
 from sqlalchemy import ClauseElement, ColumnElement, TableValuedAlias, bindparam, column, func
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
+Answer = list[tuple[Any, ...]]
+_ROWS = ExecStatus.TUPLES_OK
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -26,18 +31,62 @@ class Statement:
         Parameters that do not change from call to call.
     writes : bool
         Whether a lost connection leaves open what became of it.
+    settings : tuple of str
+        What it sets for the rest of a transaction.
+    encoded : bytes
+        The text, one object for all calls, by which psycopg finds again what it knows of it.
     """
 
     text: str
     constants: Mapping[str, Any]
     writes: bool = False
+    settings: tuple[str, ...] = ()
+    encoded: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoded", self.text.encode())
 
 
-def compiled(statement: ClauseElement, *, writes: bool = False) -> Statement:
+def compiled(statement: ClauseElement, *, writes: bool = False, settings: tuple[str, ...] = ()) -> Statement:
     """Return a statement as psycopg takes it."""
     found = statement.compile(dialect=_DIALECT)
     constants = {name: value for name, value in (found.params or {}).items() if value is not None}
-    return Statement(str(found), MappingProxyType(constants), writes)
+    return Statement(str(found), MappingProxyType(constants), writes, settings)
+
+
+def made(connection: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Return a cursor for statements, whose values travel in their binary forms."""
+    return connection.cursor(binary=True, row_factory=tuple_row)
+
+
+def answered(
+    cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
+) -> Answer:
+    """Run one statement and return its rows; a driver's error passes."""
+    execute(cursor, statement, values, prepare=prepare)
+    return fetched(cursor)
+
+
+def execute(
+    cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
+) -> None:
+    """Send one statement."""
+    given = {**statement.constants, **values} if statement.constants else values
+    cursor.execute(statement.encoded, given, prepare=None if prepare else False)
+
+
+def fetched(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
+    """Return the rows of a statement, none where it has none."""
+    # cursor.description would tell too, and make an object of each column.
+    result = cursor.pgresult
+    return cursor.fetchall() if result and result.status == _ROWS else []
+
+
+def copied(connection: psycopg.Connection[Any], target: bytes, parts: Iterable[bytes]) -> None:
+    """Send rows to a COPY; a driver's error passes."""
+    with connection.cursor() as cursor, cursor.copy(target) as copy:
+        for part in parts:
+            copy.write(part)
 
 
 def parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:

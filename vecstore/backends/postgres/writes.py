@@ -1,7 +1,7 @@
 """Writing a batch of records, in one statement: gate, rows and notes commit together.
 
-The batch travels as one array a column, which costs a seventh more than ``COPY`` and saves the temporary table,
-four round trips and the transaction around them.
+The batch travels as one array a column. Many new records are copied in instead, see `copying`; this is for the rest:
+few records, stored ids, tombstones, fences, a caller's transaction, and while changes are noted.
 """
 
 from __future__ import annotations

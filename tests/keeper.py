@@ -1,4 +1,4 @@
-"""Keeps a server while a process lives: ``python -m tests.postgres.keeper PID FOLDER``.
+"""Keeps a server while a process lives: ``python -m tests.keeper ROOM PID FOLDER``.
 
 Says in one line of JSON where the server is, or why there is none.
 """
@@ -11,11 +11,12 @@ import select
 import shutil
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from vecstore import VecstoreError
 
-from .server import NoServer, serving
+from .shared_server import NoServer
 
 
 def wait_for_end(pid: int) -> None:
@@ -30,19 +31,19 @@ def say(**answer: str) -> None:
     sys.stdout.close()
 
 
-def main(anchor: int, folder: Path) -> None:
+def main(room: str, anchor: int, folder: Path) -> None:
     try:
-        with serving(folder) as url:
+        with import_module(room).serving(folder) as url:
             say(url=url)
             wait_for_end(anchor)
     except (NoServer, VecstoreError, OSError) as error:
-        log = folder / "pg" / "log"
-        tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:] if log.exists() else ""
-        say(reason=f"{error}\n{tail}".rstrip())
+        logs = [] if isinstance(error, NoServer) else folder.glob("*/log")
+        tails = [log.read_text(encoding="utf-8", errors="replace")[-2_000:] for log in logs]
+        say(reason="\n".join([str(error), *tails]).rstrip())
         wait_for_end(anchor)  # the other workers read the reason in the folder
     finally:
         shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -199,3 +199,11 @@ class Proxy:
             case fate:
                 link.end(reset=fate == "reset")
         cut.done.set()
+
+
+def proxy_of(url: str) -> Proxy:
+    """Return a proxy before a server."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    return Proxy(parts.hostname, parts.port)

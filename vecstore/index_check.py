@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...backend import Found, Rows, Search
+from .backend import Found, Rows, Search
 
 SAMPLE = 40
 _EF = 200

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
+import numpy as np
 import pytest
 
-from vecstore import (
-    VecstoreError,
-)
+from vecstore import VecstoreError
 
 PASSWORD = "canary-Passw0rt"  # noqa: S105
 TEXT = "canary text of a record"
+WORD = "canaryword0815"
 NUMBER = 0.8457132
+BYTES = np.float32(NUMBER).tobytes()
+SECRETS = (PASSWORD, TEXT, TEXT.encode().hex(), WORD, WORD.encode().hex(), str(NUMBER), repr(BYTES)[2:-1], BYTES.hex())
 
 
 def changed(url: str, *, user: str = "", password: str = "", host: str = "", port: int = 0, database: str = "") -> str:
@@ -36,9 +39,28 @@ def telling(kind: type[VecstoreError], *words: str) -> Iterator[None]:
 
 
 def secret_free(shown: str, error: BaseException) -> None:
-    assert not any(secret in shown for secret in (PASSWORD, TEXT, str(NUMBER)))
+    assert leaks(shown) == []
     cause, lines = error.__cause__, []
     while cause is not None:
         lines += [line for line in str(cause).splitlines() if len(line) > 20]
         cause = cause.__cause__
     assert not any(line in shown for line in lines), "the driver's text is in ours"
+
+
+def leaks(text: str, *further: str) -> list[str]:
+    """Return the secrets in a text."""
+    return [secret for secret in (*SECRETS, *further) if secret in text]
+
+
+def everything(error: BaseException) -> str:
+    """Return whatever is shown of an error and of all that led to it, by logs and by debuggers."""
+    parts, seen, left = traceback.format_exception(error), set(), [error]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        parts += [str(each), repr(each), repr(each.args), repr(vars(each))]
+        context = None if each.__suppress_context__ else each.__context__
+        left += [other for other in (each.__cause__, context) if other is not None]
+    return "\n".join(parts)

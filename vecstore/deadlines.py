@@ -1,7 +1,8 @@
-"""How long a call waits for a server that says nothing.
+"""How long a call waits for a server that says nothing, or says it a byte at a time.
 
-libpq waits for ever once the request was acknowledged by whatever is at the other end. One thread for each pool
-shuts the sockets of calls down whose time is over; libpq then reports a lost connection.
+A driver waits for ever, or for its timeout at each byte, once the request was acknowledged by whatever is at the other
+end. One thread for each pool shuts the sockets of calls down whose time is over; the driver then reports a lost
+connection.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
-
-import psycopg
+from typing import Self
 
 GRACE = 0.5
 """Seconds that the server has to report a timeout of its own before the connection is given up."""
-_KEY = "vecstore.socket"
 
 
 class Socket:
@@ -39,19 +37,6 @@ class Socket:
             end.shutdown(socket.SHUT_RDWR)
 
 
-def socket_of(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
-    """Return a connection's socket, kept where the pool keeps what belongs to the connection."""
-    found = info.get(_KEY)
-    if not isinstance(found, Socket):
-        found = info[_KEY] = Socket(connection.fileno())
-    return found
-
-
-def forget_socket(info: MutableMapping[Any, Any]) -> None:
-    """Let go of the socket of a connection that is thrown away, or the server would not see it closed."""
-    info.pop(_KEY, None)
-
-
 class Limit:
     """The time that one call has; a context manager, which may be entered again for the next part of the call.
 
@@ -70,12 +55,16 @@ class Limit:
         self.passed = False
 
     def __enter__(self) -> Self:
-        self.deadline = time.monotonic() + self._watch.seconds
+        self.begin()
         self._watch.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._watch.remove(self)
+
+    def begin(self) -> None:
+        """Let the time begin, for somebody who watches the parts of the call."""
+        self.deadline = time.monotonic() + self._watch.seconds
 
     @property
     def remaining(self) -> float:

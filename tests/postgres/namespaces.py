@@ -1,0 +1,84 @@
+"""Namespaces with an empty catalogue, which places use one after another.
+
+To make one and to drop it takes the server longer than most tests of the suite do.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from functools import cache
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from vecstore import migrate
+
+_ANY = "any_namespace"
+_OBJECTS = "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = %s"
+_TABLE = re.compile("vecstore_g_[0-9a-f]{32}")
+_OF_STORES = re.compile(rf"{_TABLE.pattern}\w*|vecstore_h_\w+")  # a table or an index of one
+_EMPTY = sql.SQL(
+    "DELETE FROM vecstore_change; DELETE FROM vecstore_store; DELETE FROM vecstore_generation; "
+    "SELECT setval('vecstore_change_seq', 1, false)"
+)
+
+
+@cache
+def catalogue_sql() -> str:
+    """Return what ``vecstore migrate sql`` prints; to run it is quicker than a migration for each test."""
+    return migrate.sql(namespace=_ANY)
+
+
+def lay_catalogue(link: psycopg.Connection, namespace: str) -> None:
+    link.execute(catalogue_sql().replace(_ANY, namespace).encode())
+
+
+class Namespaces:
+    """Lends namespaces of one database, with which they go in the end.
+
+    Parameters
+    ----------
+    server : str
+        The database's URL, as its owner.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._link = psycopg.connect(server, autocommit=True)
+        self._free: list[str] = []
+        self._catalogue: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._link.close()
+
+    def take(self) -> str:
+        """Return a namespace that nobody else uses, with a catalogue and no store."""
+        if self._free:
+            return self._free.pop()
+        namespace = f"t_{secrets.token_hex(8)}"
+        lay_catalogue(self._link, namespace)
+        self._catalogue = self._objects(namespace)
+        return namespace
+
+    def give_back(self, namespace: str) -> None:
+        """Remove all stores, or the namespace itself where it holds more than stores and the catalogue."""
+        found = self._objects(namespace)
+        if {name for name in found if not _OF_STORES.fullmatch(name)} != self._catalogue:
+            self._link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(namespace)))
+            return
+        parts = [sql.SQL("SET search_path TO {}").format(sql.Identifier(namespace))]
+        tables = [sql.Identifier(name) for name in found if _TABLE.fullmatch(name)]
+        if tables:
+            parts.append(sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(tables)))
+        self._link.execute(sql.SQL("; ").join([*parts, _EMPTY]))  # at once, and one transaction
+        self._free.append(namespace)
+
+    def _objects(self, namespace: str) -> set[str]:
+        return {name for (name,) in self._link.execute(_OBJECTS, [namespace])}

@@ -1,0 +1,88 @@
+"""Connections at hand, and what statements inside a caller's transaction cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from tests.batches import batch, schema, vector_of
+from tests.proxy import proxy_of
+from vecstore import Timeout
+from vecstore.backends.postgres.backend import PostgresBackend
+from vecstore.backends.postgres.pool import Pool
+
+from .stores import lay, opened
+
+
+def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(postgres_url: str, namespace: str) -> None:
+    """Also from a call that might keep it at hand."""
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace, pool_size=2, timeout=5) as database:
+        store = database.create("a", schema())
+        store.insert(batch(1))
+        found: list[int] = []
+
+        def search() -> None:
+            found.extend(len(store.search(vector_of(1), k=1)) for _ in range(60))
+
+        threads = [threading.Thread(target=search) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [1] * 480
+
+
+def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str) -> None:
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace, pool_size=2, timeout=1) as database:
+        store = database.create("a", schema())
+        store.search(vector_of(1), k=1)
+        pool = _pool_of(database._backend)
+        with pool.connection(), pool.connection():
+            began = time.monotonic()
+            with pytest.raises(Timeout, match="pool"):
+                store.search(vector_of(1), k=1)
+            assert 0.5 < time.monotonic() - began < 4
+        store.search(vector_of(1), k=1)
+
+
+def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: psycopg.Connection) -> None:
+    lay(postgres_url, namespace)
+    named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+    with opened(postgres_url, namespace, application_name=namespace) as database:
+        database.create("a", schema()).insert(batch(1))
+        assert (admin.execute(named, (namespace,)).fetchone() or (0,))[0] >= 1
+    for _ in range(100):
+        [count] = admin.execute(named, (namespace,)).fetchone() or (0,)
+        if not count:
+            break
+        time.sleep(0.05)
+    assert count == 0
+
+
+def test_a_joined_search_is_one_round_trip_of_prepared_statements(postgres_url: str, namespace: str) -> None:
+    lay(postgres_url, namespace)
+    with opened(postgres_url, namespace) as database, proxy_of(postgres_url) as proxy:
+        store = database.create("a", schema())
+        store.insert(batch(1))
+        engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            joined = store.using(connection)
+            for _ in range(8):
+                joined.search(vector_of(1), k=1)
+                joined.upsert(batch(2))
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            kept = driver.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'WITH%'").fetchone()
+            assert kept == (2,)
+        engine.dispose()
+
+
+def _pool_of(backend: object) -> Pool:
+    assert isinstance(backend, PostgresBackend)
+    return backend._pool

@@ -1,0 +1,63 @@
+"""A namespace that was given back is lent again as if it were new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.batches import batch, schema
+from vecstore import HNSW, Database
+
+from .catalogues import TABLES, facts, in_namespace, schemas
+from .namespaces import Namespaces
+from .stores import opened
+
+
+@pytest.fixture
+def lent(postgres_url: str) -> Iterator[Namespaces]:
+    with Namespaces(postgres_url) as namespaces:
+        yield namespaces
+
+
+def fill(db: Database) -> None:
+    """Leave a store with an index and a generation that is kept, which follows changes."""
+    store = db.create("docs", schema(HNSW(target_recall=0.5)))
+    store.insert([*batch(0), *batch(1)])
+    db.rebuild("docs")
+    store.upsert(batch(2))
+    assert store.index_status().state == "ready"
+
+
+def everything(admin: psycopg.Connection, namespace: str) -> list[Any]:
+    """Return what is there and what is in it."""
+    names = [*sorted(TABLES), "vecstore_change_seq"]
+    rows = [admin.execute(in_namespace(f"SELECT * FROM {{}}.{name}", namespace)).fetchall() for name in names]
+    return [facts(admin, namespace), rows]
+
+
+def test_it_is_the_same_one_and_like_new(lent: Namespaces, postgres_url: str, admin: psycopg.Connection) -> None:
+    namespace = lent.take()
+    new = everything(admin, namespace)
+    with opened(postgres_url, namespace) as db:
+        fill(db)
+    used = everything(admin, namespace)
+    assert all(here != there for here, there in zip(new[1][1:], used[1][1:], strict=True)), "what is not put back"
+    lent.give_back(namespace)
+    assert lent.take() == namespace
+    assert everything(admin, namespace) == new
+
+
+def test_two_places_have_different_ones(lent: Namespaces) -> None:
+    assert lent.take() != lent.take()
+
+
+def test_one_with_something_else_in_it_goes(lent: Namespaces, admin: psycopg.Connection) -> None:
+    for left in ("CREATE TABLE {}.vecstore_other (a int)", "DROP TABLE {}.vecstore_change"):
+        namespace = lent.take()
+        admin.execute(in_namespace(left, namespace))
+        lent.give_back(namespace)
+        assert namespace not in schemas(admin)
+        assert lent.take() != namespace

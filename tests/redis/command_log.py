@@ -1,0 +1,95 @@
+"""What a server was told, by its own account."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .own_server import OwnServer
+
+_WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.S)
+_ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.S)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
+_KEYLESS = {
+    b"CLIENT", b"CONFIG", b"ECHO", b"EXEC", b"FT._LIST", b"HELLO", b"INFO", b"MULTI", b"PING", b"SCRIPT", b"SELECT",
+}  # fmt: skip
+_ONE_KEY = {
+    b"EXISTS", b"FT.CREATE", b"FT.DROPINDEX", b"FT.INFO", b"FT.SEARCH", b"GET", b"HDEL", b"HEXISTS", b"HGET",
+    b"HINCRBY", b"HKEYS", b"HMGET", b"HSET", b"PEXPIRE", b"SADD", b"SET", b"SMEMBERS", b"SREM", b"ZADD", b"ZCARD",
+    b"ZMSCORE", b"ZRANGE", b"ZRANGEBYLEX", b"ZREM", b"ZREMRANGEBYRANK", b"ZSCORE",
+}  # fmt: skip
+_KEYS_ONLY = {b"DEL", b"UNLINK"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command's words, of a client or of a script."""
+
+    words: tuple[bytes, ...]
+
+    @property
+    def name(self) -> bytes:
+        return self.words[0].upper()
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The keys and indexes that it names."""
+        if self.name in _KEYLESS:
+            return ()
+        if self.name in {b"EVAL", b"EVALSHA"}:
+            return self.words[3 : 3 + int(self.words[2])]
+        if self.name in _KEYS_ONLY:
+            return self.words[1:]
+        if (self.name, *self.words[1:2]) == (b"MEMORY", b"USAGE"):
+            return self.words[2:3]
+        assert self.name in _ONE_KEY, self.name
+        prefix = self.words[6:7] if self.name == b"FT.CREATE" else ()
+        return (self.words[1], *prefix)
+
+
+@dataclass
+class CommandLog:
+    """What the server was told while it was recorded."""
+
+    commands: list[Command] = field(default_factory=list)
+
+    def queries(self) -> Iterator[str]:
+        """Give the text of each search."""
+        for command in self.commands:
+            if command.name == b"FT.SEARCH":
+                yield command.words[2].decode("ascii")
+
+    def scripts(self) -> set[bytes]:
+        """Return the texts of all scripts."""
+        loaded = {each.words[2] for each in self.commands if each.name == b"SCRIPT"}
+        return loaded | {each.words[1] for each in self.commands if each.name == b"EVAL"}
+
+
+@contextmanager
+def recorded(server: OwnServer) -> Iterator[CommandLog]:
+    """Record what a server is told; the log is filled at the end."""
+    log = CommandLog()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link, link.makefile("rb") as lines:
+        link.sendall(f"AUTH {server.password}\r\nMONITOR\r\n".encode())
+        assert [lines.readline(), lines.readline()] == [b"+OK\r\n"] * 2
+        yield log
+        mark = secrets.token_hex(8)
+        with server.client() as client:
+            client.echo(mark)
+        for line in lines:
+            if mark.encode() in line:
+                return
+            log.commands.append(Command(tuple(map(_read, _WORD.findall(line)))))
+
+
+def _read(word: bytes) -> bytes:
+    return _ESCAPE.sub(_unescaped, word)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    what = found[1]
+    return bytes.fromhex(what[1:].decode()) if len(what) == 3 else _ESCAPES.get(what, what)

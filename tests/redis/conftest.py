@@ -1,0 +1,70 @@
+"""A namespace for each test on the run's server, and servers of a test's own."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.shared_server import NoServer
+
+from .own_server import OwnServer
+from .places import url_with, wipe
+from .programs import INSTALL
+from .server import shared_url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """The run's server. Without one the tests fail: a skip would hide that nothing was tested."""
+    try:
+        url = shared_url()
+    except NoServer as error:
+        pytest.fail(str(error), pytrace=False)
+    with redis.Redis.from_url(url) as client:
+        try:
+            client.execute_command("FT._LIST")
+        except redis.ResponseError:
+            pytest.fail(f"The server has no search module. {INSTALL}", pytrace=False)
+    return url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """The beginning of keys that nobody has."""
+    return f"t_{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def redis_url(redis_server: str, namespace: str) -> Iterator[str]:
+    """A URL for vecstore with a namespace that is the test's alone, and empty."""
+    yield url_with(redis_server, namespace=namespace)
+    with redis.Redis.from_url(redis_server) as client:
+        wipe(client, namespace)
+
+
+@pytest.fixture
+def admin(redis_server: str) -> Iterator[redis.Redis]:
+    """A client of the run's server, which answers in bytes."""
+    with redis.Redis.from_url(redis_server) as client:
+        yield client
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """A short path for a server of the test's own."""
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-redis-"))
+    yield folder / "redis"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def own_server(server_folder: Path) -> Iterator[OwnServer]:
+    """A running server for tests that stop and kill it."""
+    with OwnServer(server_folder) as server:
+        yield server

@@ -1,0 +1,160 @@
+"""A process of Redis that belongs to this one: it is started, stopped, killed, and gone when this one is."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.shared_server import NoServer
+
+from .programs import programs
+
+PATIENCE = 60
+PAUSE = 0.005
+"""Seconds to wait at most, and between two questions."""
+# The kernel kills a process at the end of the *thread* that started it, so one is kept for that alone. `setpriv` asks
+# for it in place of a `preexec_fn`, which may deadlock a process that has threads.
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="redis-starter")
+_LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class Daemon(ABC):
+    """A program of Redis in a folder; a context manager that starts it, and kills it.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``redis.conf``, ``log`` and the data; made where it is missing.
+    """
+
+    flags: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_configured = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kill9()
+
+    @abstractmethod
+    def lines(self) -> list[str]:
+        """Return the lines of redis.conf, as they are before the first start; it may be rewritten later."""
+
+    @abstractmethod
+    def client(self) -> redis.Redis:
+        """Return a client for the caller to close; it waits for a few seconds at most, and tries nothing again."""
+
+    def launch(self) -> None:
+        """Start the process unless it runs; it may not answer yet."""
+        if self.is_running:
+            return
+        found = programs()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        configuration = self.folder / "redis.conf"
+        if not self._is_configured:
+            configuration.write_text("\n".join([*self.lines(), ""]), encoding="utf-8")
+            configuration.chmod(0o600)
+            self._is_configured = True
+        command = [*_LEASH, str(found.server), str(configuration), *self.flags]
+        with (self.folder / "log").open("ab") as log:
+            self._process = _STARTER.submit(
+                subprocess.Popen,
+                command,
+                cwd=self.folder,
+                env=found.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the tests, which then end it
+                umask=0o077,
+            ).result()
+
+    def start(self) -> None:
+        """Start the process unless it runs; return when it answers and has loaded its data.
+
+        Raises
+        ------
+        NoServer
+            It ended, or said nothing for a minute.
+        """
+        self.launch()
+        deadline = time.monotonic() + PATIENCE
+        handle = os.pidfd_open(self.pid)
+        try:
+            while not self.answers():
+                ended, _, _ = select.select([handle], [], [], PAUSE)
+                if ended or time.monotonic() > deadline:
+                    self.kill9()
+                    raise NoServer(f"Redis did not start. The end of its log:\n{self.log_text()[-2_000:]}")
+        finally:
+            os.close(handle)
+
+    def stop(self) -> None:
+        """End the process as the system would, so that it writes what it has to; return when it is gone."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def kill9(self) -> None:
+        """Kill the process at once; return when it is gone."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Kill the process and remove its folder."""
+        self.kill9()
+        shutil.rmtree(self.folder)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ProcessLookupError("It was not started, or it was stopped.")
+        return self._process.pid
+
+    def answers(self) -> bool:
+        """Say whether somebody may ask: a server that loads its data may not be asked yet."""
+        with self.client() as client:
+            try:
+                return bool(client.ping())
+            except redis.AuthenticationError:
+                raise
+            except (redis.ConnectionError, redis.TimeoutError):
+                return False
+
+    def log_text(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+
+def impatient(url: str) -> redis.Redis:
+    """Return a client that waits for a few seconds at most, and tries nothing again."""
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0))

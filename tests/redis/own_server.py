@@ -1,0 +1,94 @@
+"""A Redis server that one test has for itself, to stop and kill."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import redis
+
+from tests.ports import free_port
+
+from .daemon import Daemon, impatient
+from .programs import programs
+
+_SOCKET_BYTES = 107  # what sockaddr_un has room for, without the closing zero byte
+
+
+class OwnServer(Daemon):
+    """A server in a folder, on a loopback port and a Unix socket; a context manager that starts it.
+
+    What it has acknowledged survives `kill9`, by its append-only file, as in docker-compose.yml.
+
+    Parameters
+    ----------
+    folder : Path
+        A short path, for the socket's sake.
+    settings : mapping of str to str, optional
+        Lines of redis.conf, as they are written there.
+    module_arguments : str
+        What follows the search module on its ``loadmodule`` line, such as ``TIMEOUT 1 ON_TIMEOUT FAIL``.
+    password : str, optional
+        Of the default user; drawn at random if not given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        module_arguments: str = "",
+        password: str | None = None,
+    ) -> None:
+        super().__init__(folder)
+        self.port = free_port()
+        self.password = password or secrets.token_hex(12)
+        self.socket = self.folder / "redis.sock"
+        surplus = len(os.fsencode(self.socket)) - _SOCKET_BYTES
+        if surplus > 0:
+            raise ValueError(f"{self.socket} is too long a path for a Unix socket, by {surplus} bytes.")
+        self._settings = dict(settings or {})
+        self._module_arguments = module_arguments
+
+    @property
+    def url(self) -> str:
+        """Through TCP, with the password."""
+        return self.url_of()
+
+    @property
+    def socket_url(self) -> str:
+        """Through the Unix socket, with the password."""
+        return f"unix://:{quote(self.password, safe='')}@{quote(str(self.socket))}"
+
+    def url_of(self, user: str = "", password: str | None = None, database: int = 0) -> str:
+        password = quote(self.password if password is None else password, safe="")
+        return f"redis://{quote(user, safe='')}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def client(self) -> redis.Redis:
+        return impatient(self.socket_url)
+
+    def replica(self, folder: Path, settings: Mapping[str, str] | None = None) -> OwnServer:
+        """Return a server that follows this one, not started; it has the same password."""
+        mine = {"replicaof": f"127.0.0.1 {self.port}"}
+        return OwnServer(folder, {**mine, **(settings or {})}, password=self.password)
+
+    def lines(self) -> list[str]:
+        settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "unixsocket": f'"{self.socket}"',
+            "unixsocketperm": "700",
+            "requirepass": f'"{self.password}"',
+            # It may be a replica, or become one when it comes back after a failover.
+            "masterauth": f'"{self.password}"',
+            # A primary would wait 5 s for more replicas before it sends its data.
+            "repl-diskless-sync-delay": "0",
+            "save": '""',
+            "appendonly": "yes",
+            "loadmodule": f'"{programs().search}" {self._module_arguments}'.rstrip(),
+            **self._settings,
+        }
+        return [f"{key} {value}" for key, value in settings.items()]

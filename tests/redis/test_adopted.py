@@ -1,0 +1,94 @@
+"""The application's own client in place of a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+import redis.sentinel
+
+import vecstore
+from tests.redis.own_server import OwnServer
+from tests.redis.sentinel import Sentinel
+from vecstore import F, Flat, InvalidUrl, Record, Schema, Unsupported, fields
+
+SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": fields.Int()})
+RECORDS = [Record(f"é{number}", [number, 1], f"text {number}", {"year": number}) for number in range(5)]
+
+
+@pytest.fixture
+def client(redis_server: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_server, protocol=3) as client:
+        yield client
+
+
+def test_it_is_used_and_stays_open(client: redis.Redis, redis_url: str, namespace: str) -> None:
+    with vecstore.connect(client, namespace=namespace) as db:
+        store = db.create("docs", SCHEMA)
+        assert store.insert(RECORDS) == 5
+        assert store.search([2, 1], 1, where=F.year < 4)[0].id == "é2"
+    assert client.ping()
+    with vecstore.connect(redis_url) as db:
+        assert db.open("docs").count() == 5
+
+
+def test_a_client_that_decodes(redis_server: str, redis_url: str, namespace: str) -> None:
+    with (
+        redis.Redis.from_url(redis_server, protocol=3, decode_responses=True) as client,
+        vecstore.connect(client, namespace=namespace) as db,
+    ):
+        store = db.create("docs", SCHEMA)
+        store.insert(RECORDS)
+        [found] = store.get(["é3"])
+        assert found is not None
+        assert (found.id, found.text, found.metadata) == ("é3", "text 3", {"year": 3})
+        assert store.search([2, 1], 1)[0].id == "é2"
+        assert client.get("nothing") is None
+
+
+def test_a_subclass_of_the_application(redis_server: str, redis_url: str, namespace: str) -> None:
+    class Ours(redis.Redis):
+        """An application's own."""
+
+    with Ours.from_url(redis_server, protocol=3) as client, vecstore.connect(client, namespace=namespace) as db:
+        assert db.names() == []
+
+
+def test_a_client_that_cannot_tell_partial_answers(redis_server: str) -> None:
+    with redis.Redis.from_url(redis_server, protocol=2) as client, pytest.raises(Unsupported, match="protocol=3"):
+        vecstore.connect(client)
+
+
+def test_clients_of_other_kinds(redis_server: str) -> None:
+    other = redis.asyncio.Redis.from_url(redis_server)
+    with pytest.raises(Unsupported, match=r"redis\.asyncio.*redis\.Redis"):
+        vecstore.connect(other)  # type: ignore[arg-type]
+    with pytest.raises(InvalidUrl, match=r"redis\.Redis, not int"):
+        vecstore.connect(7)  # type: ignore[arg-type]
+
+
+def test_sentinel_and_its_failover(server_folder: Path) -> None:
+    """What was acknowledged and replicated is there on the new primary, whose index is looked at before it is used."""
+    parent = server_folder.parent
+    with (
+        OwnServer(server_folder) as primary,
+        primary.replica(parent / "replica") as replica,
+        Sentinel(parent / "sentinel", primary) as sentinel,
+    ):
+        sentinel.wait_for(primary)
+        watchers = redis.sentinel.Sentinel([sentinel.address])
+        client = watchers.master_for(sentinel.service, password=primary.password, protocol=3)
+        with vecstore.connect(client) as db:
+            store = db.create("docs", SCHEMA)
+            store.insert(RECORDS)
+            client.wait(1, 10_000)
+            primary.kill9()
+            sentinel.wait_for(replica)
+            assert store.count() == 5
+            assert store.search([2, 1], 5)[0].id == "é2"
+            assert store.upsert([Record("new", [9, 9])]) == 1
+            assert store.search([9, 9], 1)[0].id == "new"
+        client.close()

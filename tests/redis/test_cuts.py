@@ -1,0 +1,119 @@
+"""Connections that break at a random byte, in either direction, in the middle of calls."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, get_args
+
+import pytest
+import redis
+
+from tests.batches import TAGS, batch, checked_answer, numbers, schema
+from tests.cuts import TIMEOUT, Campaign
+from tests.proxy import Fate, proxy_of
+from vecstore import BackendUnavailable, Database, Timeout, UnknownOutcome
+from vecstore.backends.redis.backend import RedisBackend
+
+from .own_server import OwnServer
+from .stores import NAMESPACE, opened, stored_ids
+
+WAYS = ["url", "client"]
+"""The connections are the Database's own, or those of the application's client."""
+
+
+def campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaign:
+    with proxy_of(server.url) as proxy:
+        if way == "url":
+            with opened(proxy.url_for(server.url), timeout=TIMEOUT) as database:
+                run = Campaign.run(database, proxy, trials, seed)
+        else:
+            options = {"namespace": NAMESPACE, "timeout": str(TIMEOUT)}
+            # As applications make it: without timeouts, with redis-py's own retries.
+            with (
+                redis.Redis.from_url(proxy.url_for(server.url), protocol=3) as client,
+                Database(RedisBackend.adopt(client, options)) as database,
+            ):
+                run = Campaign.run(database, proxy, trials, seed)
+    with server.client() as admin:
+        assert numbers(stored_ids(admin, "a")) == run.acknowledged
+    return run
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_survive_cuts(own_server: OwnServer, way: str, seed: int) -> None:
+    run = campaign(own_server, way, 30, seed)
+    assert run.cuts >= 15
+    assert run.unknown
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_survive_many_cuts(own_server: OwnServer, way: str, seed: int) -> None:
+    run = campaign(own_server, way, 150, seed)
+    assert run.cuts >= 75
+    assert run.unknown >= 10
+
+
+@pytest.mark.parametrize("fate", get_args(Fate))
+def test_an_answer_that_was_cut_is_nobodys(own_server: OwnServer, fate: Fate) -> None:
+    """Cut the long answer of a search at each of some places; the next question gets its own answer."""
+    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=TIMEOUT) as database:
+        store = database.create("a", schema())
+        for number in range(TAGS):
+            store.upsert(batch(number))
+        for place in (1, 5, 60, 700, 1_500) if fate != "hole" else (700,):
+            proxy.cut_after(server_bytes=place, fate=fate)
+            try:
+                checked_answer(store, place)
+            except (BackendUnavailable, Timeout):
+                assert fate == "hole"
+            proxy.heal()
+            checked_answer(store, place + 1)
+
+
+@pytest.mark.parametrize("kept, made", [(0, False), (300, False), (None, True)])
+def test_only_a_request_that_was_sent_whole_is_made(own_server: OwnServer, kept: int | None, made: bool) -> None:  # noqa: FBT001
+    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=TIMEOUT) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        if kept is None:
+            proxy.cut_after(server_bytes=1, fate="reset")
+        else:
+            proxy.cut_after(client_bytes=kept, fate="reset")
+        with pytest.raises(UnknownOutcome):
+            store.upsert(batch(2))
+        with own_server.client() as admin:
+            assert numbers(stored_ids(admin, "a")) == ({1, 2} if made else {1})
+        assert store.upsert(batch(2)) == 20
+        assert store.count() == 40
+
+
+class CutConnection(redis.Connection):
+    """Loses the network in front of the last byte of a request that inserts."""
+
+    lost: ClassVar = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        packed = command if isinstance(command, bytes) else b"".join(command)
+        if b"\r\ninsert\r\n" not in packed or CutConnection.lost:
+            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+            return
+        CutConnection.lost += 1
+        super().send_packed_command([packed[:-1]], check_health)  # type: ignore[no-untyped-call]
+        raise redis.ConnectionError
+
+
+def test_a_write_is_not_repeated_when_only_the_question_behind_it_was_cut(own_server: OwnServer) -> None:
+    """A write and the search that looks for its records in the index go together."""
+    pool = redis.ConnectionPool(
+        connection_class=CutConnection, port=own_server.port, password=own_server.password, protocol=3
+    )
+    with (
+        redis.Redis.from_pool(pool) as client,
+        Database(RedisBackend.adopt(client, {"namespace": NAMESPACE})) as database,
+    ):
+        store = database.create("a", schema())
+        store.upsert(batch(1))  # what a write asks for once is known
+        with pytest.raises(UnknownOutcome):
+            store.insert(batch(2))
+        assert CutConnection.lost == 1
+        assert store.count() == 40

@@ -1,0 +1,81 @@
+"""What a filter becomes; that engine and scripts match the same is in the suite and in test_many_matches."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vecstore import ALL, F, Filter, Schema, fields
+from vecstore.backends.redis.filters import EVERYTHING, NOTHING, compiled, program
+from vecstore.filter_binding import bind
+from vecstore.filters import And, Or
+
+SCHEMA = Schema(dim=2, fields={"lang": fields.Keyword(), "tags": fields.Keywords(), "year": fields.Int()})
+PLAIN = re.compile(r"[-a-z0-9_@:{}\[\]()| +.]*")
+
+
+def queries(where: Filter) -> tuple[str, ...] | None:
+    bound = bind(where, SCHEMA)
+    assert bound is not None
+    return compiled(bound, SCHEMA.fields)
+
+
+@pytest.mark.parametrize(
+    "where, expected",
+    [
+        (ALL, f"({EVERYTHING})"),
+        (F.lang == "en", "(@f_lang:{pen})"),
+        (F.lang == "a|b}", "(@f_lang:{h617c627d})"),
+        (F.lang != "en", f"({EVERYTHING} -@f_lang:{{pen}})"),
+        (F.lang.in_([]), NOTHING),
+        (F.lang.not_in([]), f"({EVERYTHING})"),
+        (F.year >= 2020, "(@f_year:[2020 +inf])"),
+        (F.year < -5, "(@f_year:[-inf (-5])"),
+        (F.year.is_missing(), f"({EVERYTHING} -@has:{{f2}})"),
+        (F.id == "a b", "(@id:{h612062})"),
+        (F.tags.contains_all(["x", "y"]), "(@f_tags:{px} @f_tags:{py})"),
+        ((F.year == 1) | (F.year == 2), "(@f_year:[1 1])|(@f_year:[2 2])"),
+        (~((F.year == 1) & (F.lang == "en")), f"({EVERYTHING} -@f_year:[1 1])|({EVERYTHING} -@f_lang:{{pen}})"),
+        (
+            (F.lang == "en") & ((F.year == 1) | ~(F.year == 2)),
+            "(@f_lang:{pen} @f_year:[1 1])|(@f_lang:{pen} -@f_year:[2 2])",
+        ),
+        ((F.year == 1) & ~(F.year == 1), NOTHING),
+    ],
+)
+def test_a_query_is_flat(where: Filter, expected: str) -> None:
+    assert queries(where) == (expected,)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
+def test_nothing_of_a_value_is_in_the_text(value: str) -> None:
+    where = (F.lang == value) | ~F.tags.contains_any([value, "x"]) | (F.id == value)
+    [text] = queries(where) or ()
+    assert PLAIN.fullmatch(text)
+
+
+def test_more_than_twenty_alternatives_are_several_queries() -> None:
+    found = queries(Or(tuple((F.year == number) & (F.lang == "en") for number in range(45))))
+    assert found is not None
+    assert [text.count("(@f_year") for text in found] == [20, 20, 5]
+
+
+def test_what_would_take_exponentially_many_is_none() -> None:
+    assert queries(And(tuple((F.year == number) | (F.lang == str(number)) for number in range(40)))) is None
+
+
+def test_many_values_of_one_field_are_one_condition() -> None:
+    assert len(queries(F.year.in_(range(10_000))) or ()) == 1
+    assert len(queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1
+
+
+def test_a_program_is_postfix() -> None:
+    where = bind(((F.lang == "en") & (F.year > 3)) | ~F.tags.exists(), SCHEMA)
+    assert where is not None
+    assert program(where, SCHEMA.fields) == [
+        "tags", "f_lang", "any", 1, "pen", "numbers", "f_year", "gt", 1, "3", "and", 2,
+        "tags", "has", "any", 1, "f1", "not", "or", 2,
+    ]  # fmt: skip

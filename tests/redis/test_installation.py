@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.shared_server import NoServer
+
+from .installation import matching, prepare, stanza
+from .programs import LIBRARY, Programs, programs
+
+LINES = [
+    "bookworm main https://mirror.example/debian/",
+    "bookworm main https://mirror.example/debian/",
+    "bookworm contrib https://mirror.example/debian/",
+    "bookworm-updates main https://mirror.example/debian/",
+    "bookworm-security main https://mirror.example/security/",
+    "nodistro main https://vendor.example/",
+]
+
+
+def test_the_machines_own_mirror_is_asked() -> None:
+    assert matching(LINES, {"bookworm", "stable"}) == ["https://mirror.example/debian/"]
+    assert matching(LINES, {"trixie"}) == []
+
+
+def test_what_is_downloaded_is_signed_by_debian() -> None:
+    lines = stanza(["https://mirror.example/debian/"]).splitlines()
+    assert "URIs: https://mirror.example/debian/" in lines
+    assert any(line.startswith("Signed-By: /") for line in lines)
+
+
+def test_a_second_run_finds_everything_there() -> None:
+    assert prepare().startswith("Redis ")
+
+
+def test_programs_without_their_library_say_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaint = f"error while loading shared libraries: {LIBRARY}: cannot open shared object file"
+    monkeypatch.setattr(Programs, "complaint", complaint)
+    programs.cache_clear()
+    with pytest.raises(NoServer, match="make redis"):
+        programs()
+    programs.cache_clear()

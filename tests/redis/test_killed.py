@@ -1,0 +1,228 @@
+"""Servers that are killed: what was acknowledged is stored, batches are whole, and no answer is short."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+import vecstore
+from tests.batch_writer import BatchWriter
+from tests.batches import TAGS, batch, numbers, schema, vector_of
+from vecstore import (
+    HNSW,
+    BackendUnavailable,
+    Database,
+    IndexNotReady,
+    StorageFailed,
+    StoreNotFound,
+    Timeout,
+    Unsupported,
+    VectorStore,
+)
+
+from .own_server import OwnServer
+from .places import url_with
+from .stores import NAMESPACE, opened, stored_ids
+
+CROWD = 160
+"""Batches of a store that takes the server some time to load."""
+
+
+@pytest.fixture(params=["always", "everysec"])
+def durable_server(server_folder: Path, request: pytest.FixtureRequest) -> Iterator[OwnServer]:
+    with OwnServer(server_folder, {"appendfsync": request.param}) as server:
+        yield server
+
+
+def lay(url: str) -> None:
+    """Make the store that the writer fills, and one that stays as it is."""
+    with opened(url) as database:
+        database.create("a", schema())
+        crowd = database.create("crowd", schema())
+        for first in range(0, CROWD, TAGS):
+            crowd.insert([record for number in range(first, min(first + TAGS, CROWD)) for record in batch(number)])
+
+
+def counted(store: VectorStore, tag: int) -> int:
+    """Count a tag's records by reading them all."""
+    return sum(record.metadata["tag"] == tag for record in store.scan())
+
+
+class Kills:
+    """A server that is killed again and again while a process writes, and what others saw of it right afterwards."""
+
+    def __init__(self, server: OwnServer, survivor: Database, writer: BatchWriter, draws: random.Random) -> None:
+        self._writer = writer
+        self._server = server
+        self._crowd, self._written = survivor.open("crowd"), survivor.open("a")
+        self._draws = draws
+
+    def round(self, *, paused: bool) -> None:
+        threading.Event().wait(self._draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
+        self._server.kill9()
+        self._writer.listen_for("lost")
+        acknowledged = set(self._writer.acknowledged)
+        with pytest.raises((BackendUnavailable, Timeout)):
+            self._crowd.count({"tag": 1})
+        with self._writer.paused() if paused else nullcontext():
+            self._server.launch()
+            self._probe(acknowledged)
+            self._server.start()
+        start = time.monotonic()
+        self._writer.listen_for("acked")
+        assert time.monotonic() - start < 5
+        assert self._writer.acknowledged <= self._stored()
+
+    def end(self) -> None:
+        self._writer.stop()
+        acknowledged, stored = self._writer.acknowledged, self._stored()
+        assert acknowledged <= stored <= acknowledged | {max(acknowledged) + 1}
+        assert self._writer.failures <= {"UnknownOutcome", "BackendUnavailable"}
+
+    def _probe(self, acknowledged: set[int]) -> None:
+        """Ask until there are answers; those that there are have to be complete."""
+        tag = self._draws.randrange(TAGS)
+        expected = 20 * sum(number % TAGS == tag for number in range(CROWD))
+        while True:
+            try:
+                with opened(self._server.url, timeout=5) as newcomer:
+                    for crowd in (self._crowd, newcomer.open("crowd")):
+                        assert crowd.count({"tag": tag}) == expected
+                        assert len(crowd.search(vector_of(tag), k=CROWD * 20, where={"tag": tag})) == expected
+                found = self._written.count({"tag": tag})
+            except (BackendUnavailable, Timeout, IndexNotReady):
+                continue
+            break
+        assert found % 20 == 0
+        assert found >= 20 * sum(number % TAGS == tag for number in acknowledged)
+        assert counted(self._crowd, tag) == expected
+
+    def _stored(self) -> set[int]:
+        with self._server.client() as client:
+            return numbers(stored_ids(client, "a"))
+
+
+def kill_rounds(server: OwnServer, rounds: int, seed: int, *, paused: bool) -> None:
+    """Kill a server so often; the writer is paused until the others had their answers, or adds to their troubles."""
+    lay(server.url)
+    url = url_with(server.url, namespace=NAMESPACE, timeout=5)
+    with opened(server.url, timeout=1) as survivor, BatchWriter(url) as writer:
+        kills = Kills(server, survivor, writer, random.Random(seed))
+        for _ in range(rounds):
+            kills.round(paused=paused)
+        kills.end()
+
+
+def test_a_killed_server_keeps_what_was_acknowledged(durable_server: OwnServer, seed: int) -> None:
+    kill_rounds(durable_server, rounds=5, seed=seed, paused=True)
+
+
+@pytest.mark.long
+def test_a_server_killed_many_times_keeps_what_was_acknowledged(durable_server: OwnServer, seed: int) -> None:
+    kill_rounds(durable_server, rounds=25, seed=seed, paused=False)
+
+
+def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(server_folder: Path) -> None:
+    with OwnServer(server_folder, {"appendonly": "no"}) as server, opened(server.url) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        assert str(store.stats().details["durability"]).startswith("none between snapshots: nothing is saved")
+        server.kill9()
+        server.start()
+        for call in (store.count, lambda: store.search(vector_of(1)), lambda: store.upsert(batch(2))):
+            with pytest.raises(StoreNotFound):
+                call()
+
+
+def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_folder: Path) -> None:
+    with OwnServer(server_folder, {"appendonly": "no", "save": "900 1"}) as server, opened(server.url) as database:
+        store = database.create("a", schema(HNSW()))
+        for number in range(5):
+            store.upsert(batch(number))
+        store.reindex()
+        with server.client() as client:
+            client.save()
+        store.upsert(batch(5))
+        store.delete(where={"tag": 1})
+        store.reindex()  # the snapshot knows nothing of this index
+        server.kill9()
+        server.start()
+        for found in (store, database.open("a")):
+            assert numbers([record.id for record in found.scan()]) == set(range(5))
+            assert found.count({"tag": 1}) == len(found.search(vector_of(1), k=50, where={"tag": 1})) == 20
+            assert len(found.search(vector_of(1), k=100, exact=True)) == 100
+            assert found.verify().problems == ()
+        assert store.upsert(batch(5)) == 20
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"appendonly": "no", "save": ""}, "none between snapshots: nothing is saved; turn appendonly on"),
+        (
+            {"appendonly": "no", "save": "900 1"},
+            "none between snapshots: snapshots only (save 900 1); turn appendonly on",
+        ),
+        (
+            {"appendonly": "yes", "appendfsync": "no"},
+            "append-only file, appendfsync no: "
+            "survives the end of the server; a power failure takes what the system had not written",
+        ),
+        (
+            {"appendonly": "yes", "appendfsync": "everysec"},
+            "append-only file, appendfsync everysec: "
+            "survives the end of the server; a power failure may take the last second or two",
+        ),
+        (
+            {"appendonly": "yes", "appendfsync": "always"},
+            "append-only file, appendfsync always: every acknowledged write is on the disk",
+        ),
+    ],
+)
+def test_stats_say_what_survives(own_server: OwnServer, settings: dict[str, str], said: str) -> None:
+    with own_server.client() as client, opened(own_server.url) as database:
+        for name, value in settings.items():
+            client.config_set(name, value)
+        assert database.create("a", schema()).stats().details["durability"] == said
+
+
+class TestWaitingForTheFile:
+    """With ``wait_aof=on``."""
+
+    @pytest.mark.parametrize("fsync", ["always", "everysec"])
+    def test_a_write_is_acknowledged_when_it_is_on_the_disk(self, own_server: OwnServer, fsync: str) -> None:
+        with own_server.client() as client:
+            client.config_set("appendfsync", fsync)
+        with opened(own_server.url, wait_aof="on") as database:
+            store = database.create("a", schema())
+            assert store.upsert(batch(1)) == 20
+            assert store.insert(batch(2)) == 20
+            assert store.update(ids=["b00001-00"], set={"tag": 3}) == 1
+            assert store.delete(where={"tag": 2}) == 20
+
+    def test_a_write_that_does_not_get_there_is_not_acknowledged(self, own_server: OwnServer) -> None:
+        with opened(own_server.url) as database:
+            database.create("a", schema())
+        with own_server.client() as client, opened(own_server.url, wait_aof="on", timeout=1) as database:
+            client.config_set("appendfsync", "no")  # the system writes it to the disk at some time, and tells nobody
+            with pytest.raises(Timeout, match="The write is made, but was not on the disk"):
+                database.open("a").upsert(batch(1))
+            assert database.open("a").count() == 20
+            client.config_set("appendfsync", "always")
+            assert database.open("a").upsert(batch(1)) == 20
+
+    def test_a_server_without_the_file_is_refused(self, own_server: OwnServer) -> None:
+        with own_server.client() as client, opened(own_server.url, wait_aof="on") as database:
+            store = database.create("a", schema())
+            client.config_set("appendonly", "no")
+            with pytest.raises(Unsupported, match="turn appendonly on"):
+                vecstore.connect(url_with(own_server.url, wait_aof="on"))
+            with pytest.raises(StorageFailed, match=r"The write is made, but .* appendonly"):
+                store.upsert(batch(1))
+            assert store.count() == 20

@@ -1,0 +1,120 @@
+"""Locks that outlast a call: who holds them, and until when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+import vecstore
+from tests.redis.stores import generation_of
+from vecstore import Database, F, Flat, Record, Schema, StoreLocked, VectorStore, registry
+from vecstore.backends.redis import leases
+from vecstore.backends.redis.backend import RedisBackend
+from vecstore.backends.redis.catalogue_scripts import SWITCH
+from vecstore.testing.processes import Python
+
+SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int()})
+
+
+@pytest.fixture
+def db(redis_url: str) -> Iterator[Database]:
+    with vecstore.connect(f"{redis_url}&lock_timeout=0.5") as db:
+        yield db
+
+
+@pytest.fixture
+def store(db: Database) -> VectorStore:
+    store = db.create("docs", SCHEMA)
+    store.insert(Record(f"r{number}", [number, 1], metadata={"year": number}) for number in range(5))
+    return store
+
+
+@pytest.fixture
+def backend(redis_url: str) -> Iterator[RedisBackend]:
+    backend = registry.connect(f"{redis_url}&lock_timeout=0.5")
+    assert isinstance(backend, RedisBackend)
+    yield backend
+    backend.close()
+
+
+def test_a_lease_is_one_holders_and_ends_with_the_context(
+    backend: RedisBackend, admin: redis.Redis, namespace: str
+) -> None:
+    held, key = backend._leases.held, f"{namespace}:lock:build:x"
+    with held(key, "busy") as token:
+        assert admin.get(key) == token.encode()
+        with pytest.raises(StoreLocked, match="busy"), held(key, "busy"):
+            pass
+        assert 0 < admin.pttl(key) <= leases.SECONDS * 1_000
+    assert admin.get(key) is None
+    with held(key, "busy"):
+        pass
+
+
+def test_a_lease_is_renewed(
+    backend: RedisBackend, admin: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "SECONDS", 0.3)
+    key, waited = f"{namespace}:lock:build:x", threading.Event()
+    with backend._leases.held(key, "busy") as token:
+        waited.wait(1.0)
+        assert admin.get(key) == token.encode()
+
+
+def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
+    store: VectorStore, redis_url: str, admin: redis.Redis, namespace: str
+) -> None:
+    """The server knows that the connection is gone; nobody waits for the lease."""
+    program = (
+        "import sys, vecstore\n"
+        "from vecstore import registry\n"
+        "backend = registry.connect(sys.argv[1])\n"
+        "with backend._leases.held(sys.argv[2], 'busy'):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    key = f"{namespace}:lock:switch:{generation_of(admin, 'docs', namespace)}"
+    with Python("-c", program, redis_url, key) as other:
+        assert other.read() == "held"
+        with pytest.raises(StoreLocked, match="lock_timeout"):
+            store.upsert([Record("new", [1, 1])])
+        assert store.count(F.year < 9) == 5
+    assert store.upsert([Record("new", [1, 1])]) == 1
+    assert admin.get(key) is None
+
+
+def test_a_machine_that_vanished_holds_no_longer_than_its_lease(
+    store: VectorStore, admin: redis.Redis, namespace: str
+) -> None:
+    """Its connection is still there for the server."""
+    key = f"{namespace}:lock:switch:{generation_of(admin, 'docs', namespace)}"
+    admin.set(key, f"{admin.client_id()}:0000", px=200)
+    assert store.upsert([Record("new", [1, 1])]) == 1
+
+
+def test_a_switch_that_lost_its_lock_switches_nothing(
+    db: Database, store: VectorStore, admin: redis.Redis, namespace: str
+) -> None:
+    def steal(done: int, total: int) -> None:
+        admin.set(f"{namespace}:stolen", 1)
+
+    run = RedisBackend.switch
+
+    def late(self: RedisBackend, uid: str, standby: str, drain: object) -> object:
+        def slow(changes: object) -> None:
+            drain(changes)  # type: ignore[operator]
+            admin.delete(*admin.keys(f"{namespace}:lock:switch:*"))
+
+        return run(self, uid, standby, slow)
+
+    before = generation_of(admin, "docs", namespace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RedisBackend, "switch", late)
+        with pytest.raises(StoreLocked, match="nothing was switched"):
+            db.rebuild("docs", on_progress=steal)
+    assert generation_of(admin, "docs", namespace) == before
+    assert SWITCH.writes
+    assert db.rebuild("docs").records == 5

@@ -1,0 +1,175 @@
+"""Limits of a server: memory, rights, results, time. Answers are complete or errors, writes whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+import vecstore
+from tests.batches import DIM, TAGS, batch, numbers, schema, vector_of
+from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
+from vecstore.backends.redis.generation_calls import GenerationCalls
+
+from .own_server import OwnServer
+from .stores import opened, stored_ids
+
+MANY = 20_000
+HALF = MANY // 2
+
+
+@pytest.fixture
+def store(own_server: OwnServer) -> Iterator[VectorStore]:
+    with opened(own_server.url) as database:
+        store = database.create("a", schema())
+        for number in range(TAGS):
+            store.upsert(batch(number))
+        yield store
+
+
+@contextmanager
+def full(client: redis.Redis) -> Iterator[None]:
+    """Let the server have less memory than it uses already."""
+    client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+class TestMemory:
+    def test_a_full_server_takes_nothing_of_a_batch(self, own_server: OwnServer, store: VectorStore) -> None:
+        with own_server.client() as client:
+            with full(client):
+                with pytest.raises(StorageFailed, match="maxmemory; nothing was written"):
+                    store.upsert(batch(TAGS))
+                with pytest.raises(StorageFailed, match="maxmemory"):
+                    store.insert(batch(TAGS))
+                with pytest.raises(StorageFailed, match="maxmemory"):
+                    store.update(where=F.tag == 1, set={"word": "x"})
+                assert numbers(stored_ids(client, "a")) == set(range(TAGS))
+                assert len(store.search(vector_of(1), k=30, where=F.word == "w1")) == 20
+                assert store.get(["b00001-07"]) == [batch(1)[7]]
+            assert store.upsert(batch(TAGS)) == 20
+            assert numbers(stored_ids(client, "a")) == set(range(TAGS + 1))
+            assert store.verify().problems == ()
+
+    def test_a_server_that_fills_up_while_it_is_written_to(self, own_server: OwnServer, store: VectorStore) -> None:
+        with own_server.client() as client:
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", used + 3_000_000)
+            written, room = 0, True
+            while room:
+                records = [Record(each.id, each.vector, "x" * 2_000) for each in batch(TAGS + written)]
+                try:
+                    assert store.insert(records) == 20
+                    written += 1
+                except StorageFailed:
+                    room = False
+            assert numbers(stored_ids(client, "a")) == set(range(TAGS + written))
+            client.config_set("maxmemory", 0)
+        assert written > 10
+        assert store.verify().problems == ()
+
+    @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
+    def test_a_server_that_would_drop_records_is_refused(self, own_server: OwnServer, policy: str) -> None:
+        with own_server.client() as client:
+            client.config_set("maxmemory-policy", policy)
+            with pytest.raises(StorageFailed, match=policy):
+                vecstore.connect(own_server.url)
+
+    def test_a_policy_that_spares_what_does_not_expire_drops_nothing(
+        self, own_server: OwnServer, store: VectorStore
+    ) -> None:
+        with own_server.client() as client:
+            client.config_set("maxmemory-policy", "volatile-lru")
+            vecstore.connect(own_server.url).close()
+            with full(client), pytest.raises(StorageFailed):
+                store.upsert(batch(TAGS))
+        assert store.count() == len(list(store.scan())) == 20 * TAGS
+
+
+class TestRights:
+    @pytest.mark.parametrize("right", ["-hset", "-del", "-zadd", "-zrem", "-hdel", "-@write"])
+    def test_a_user_who_may_not_do_all_of_a_write_does_nothing_of_it(
+        self, own_server: OwnServer, store: VectorStore, right: str
+    ) -> None:
+        with own_server.client() as client:
+            client.execute_command("ACL", "SETUSER", "someone", "on", ">word", "~*", "+@all", right)
+        with opened(own_server.url_of("someone", "word")) as limited:
+            mine = limited.open("a")
+            calls: tuple[Callable[[], object], ...] = (
+                lambda: mine.upsert([*batch(1), *batch(TAGS)]),
+                lambda: mine.update(where=F.tag == 1, set={"word": "x", "tag": 3}),
+                lambda: mine.delete(ids=["b00001-00", "b00001-01"]),
+            )
+            for call in calls:
+                with pytest.raises(StorageFailed, match="ACL does not let this user"):
+                    call()
+        assert list(store.scan()) == [record for number in range(TAGS) for record in batch(number)]
+        assert store.verify().problems == ()
+
+
+class TestResults:
+    @pytest.fixture
+    def few(self, server_folder: Path) -> Iterator[OwnServer]:
+        with OwnServer(server_folder, module_arguments="MAXSEARCHRESULTS 10") as server:
+            yield server
+
+    def test_fewer_results_than_were_asked_for_are_an_error(self, few: OwnServer) -> None:
+        with opened(few.url) as database:
+            store = database.create("a", schema())
+            for number in range(TAGS):
+                store.upsert(batch(number))
+            calls: tuple[Callable[[], int], ...] = (
+                lambda: len(store.search(vector_of(1), k=15)),
+                lambda: len(store.search(vector_of(1), k=15, where=F.tag == 1)),
+                lambda: min(15, store.count(F.tag == 1)),
+                lambda: min(15, len(list(store.scan(F.tag == 1)))),
+                lambda: min(15, store.update(where=F.tag == 1, set={"word": "y"})),
+                lambda: min(15, store.delete(where=F.tag == 2)),
+            )
+            for call in calls:
+                with suppress(Unsupported):
+                    assert call() == 15
+            with pytest.raises(Unsupported, match="MAXSEARCHRESULTS"):
+                store.search(vector_of(1), k=15)
+            left = numbers([record.id for record in store.scan()])
+            assert left in ({*range(TAGS)}, {*range(TAGS)} - {2})
+            assert [hit.id[:6] for hit in store.search(vector_of(1), k=5)] == ["b00001"] * 5
+
+
+class TestTime:
+    @pytest.fixture
+    def crowd(self, own_server: OwnServer, rng: np.random.Generator) -> Iterator[VectorStore]:
+        vectors = rng.standard_normal((MANY, DIM)).astype(np.float32)
+        with opened(own_server.url, index_min_rows=MANY + 1) as database:
+            store = database.create("a", schema())
+            store.insert(Record(f"{number:05}", vectors[number], None, {"tag": number % 2}) for number in range(MANY))
+            yield store
+
+    def test_a_search_whose_time_is_over_is_an_error(self, crowd: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nearest() -> list[str]:
+            return [hit.id for hit in crowd.search(vector_of(1), k=HALF, where=F.tag == 1, include=[])]
+
+        whole = nearest()
+        assert len(whole) == HALF
+        calls: dict[str, Callable[[], bool]] = {
+            "search": lambda: nearest() == whole,
+            "count": lambda: crowd.count((F.tag == 1) | F.word.exists()) == HALF,
+            "update": lambda: crowd.update(where=(F.tag == 1) & (F.word == "none"), set={"word": "x"}) == 0,
+        }
+        outcomes = set()
+        for milliseconds in (1, 2, 4, 100_000):
+            monkeypatch.setattr(GenerationCalls, "milliseconds", milliseconds)
+            for name, call in calls.items():
+                try:
+                    assert call(), f"{name} in {milliseconds} ms is short"
+                    outcomes.add("whole")
+                except Timeout:
+                    outcomes.add("late")
+        assert outcomes == {"late", "whole"}

@@ -1,0 +1,236 @@
+"""A network or a server that goes silent: every call ends within its timeout and a second, and says what it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+import vecstore
+from tests.batches import batch, checked_answer, schema, vector_of
+from tests.proxy import Proxy, proxy_of
+from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, join_watchers, watching
+from vecstore import BackendUnavailable, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
+from vecstore.backends.redis.backend import RedisBackend
+
+from .own_server import OwnServer
+from .places import url_with
+from .stores import NAMESPACE, opened
+
+
+@pytest.fixture
+def proxy(own_server: OwnServer) -> Iterator[Proxy]:
+    with proxy_of(own_server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def url(own_server: OwnServer, proxy: Proxy) -> str:
+    return proxy.url_for(own_server.url)
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    with opened(url, timeout=TIMEOUT) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
+
+
+@contextmanager
+def swallowing(proxy: Proxy) -> Iterator[None]:
+    """Let the network lose everything."""
+    proxy.black_hole()
+    yield
+    proxy.heal()
+
+
+@contextmanager
+def stopped(server: OwnServer) -> Iterator[None]:
+    """Let the server stand still; its system goes on to take what is sent."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("calls, kind", [(READS, Timeout), (WRITES, UnknownOutcome)], ids=["reads", "writes"])
+class TestEveryCall:
+    def test_ends_in_time_without_an_answer(
+        self, proxy: Proxy, url: str, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
+    ) -> None:
+        all_at_once(calls, lambda: opened(url, timeout=TIMEOUT), swallowing(proxy), kind)
+
+    def test_ends_in_time_while_the_server_stands_still(
+        self, own_server: OwnServer, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
+    ) -> None:
+        # What it was sent it does when it goes on: an insert then finds its own records.
+        repeatable = {name: call for name, call in calls.items() if name != "insert"}
+        all_at_once(repeatable, lambda: opened(own_server.url, timeout=TIMEOUT), stopped(own_server), kind)
+
+
+@pytest.mark.parametrize("call, kind", [(READS["search"], Timeout), (WRITES["upsert"], UnknownOutcome)])
+def test_an_answer_of_single_bytes_ends_in_time(
+    own_server: OwnServer,
+    proxy: Proxy,
+    store: VectorStore,
+    call: Callable[[VectorStore], object],
+    kind: type[VecstoreError],
+) -> None:
+    """Each byte comes before the timeout of a driver, which begins anew with it."""
+    call(store)
+    before = proxy.forwarded["client"]
+    call(store)
+    request = proxy.forwarded["client"] - before
+    with ThreadPoolExecutor(1) as threads:
+        with stopped(own_server):
+            answer = threads.submit(call, store)
+            while proxy.forwarded["client"] < before + 2 * request:
+                assert not answer.done()
+            proxy.delay(TIMEOUT / 5, chunk=1)
+        with ends_in_time(kind):
+            answer.result()
+    proxy.heal()
+    call(store)
+    checked_answer(store, 1)
+
+
+def test_connecting_ends_in_time_wherever_the_server_falls_silent(own_server: OwnServer) -> None:
+    def connect(kept: int) -> None:
+        with proxy_of(own_server.url) as proxy:
+            proxy.cut_after(server_bytes=kept, fate="hole")
+            start = time.monotonic()
+            with pytest.raises((Timeout, BackendUnavailable)):
+                vecstore.connect(url_with(proxy.url_for(own_server.url), timeout=TIMEOUT))
+            assert time.monotonic() - start < TIMEOUT + 1
+
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(connect, [0, 10, 200, 700, 2_000]))
+
+
+def test_connecting_ends_in_time_where_the_server_stands_still(own_server: OwnServer) -> None:
+    for url in (own_server.url, own_server.socket_url):
+        with stopped(own_server), ends_in_time(Timeout, BackendUnavailable):
+            vecstore.connect(url_with(url, timeout=TIMEOUT))
+
+
+def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
+    proxy: Proxy, database: Database, own_server: OwnServer
+) -> None:
+    database.create("a", schema())
+    calls: list[Callable[[], object]] = [
+        lambda: database.create("b", schema()),
+        lambda: database.rename("a", "c"),
+        lambda: database.drop("a"),
+    ]
+    for call in calls:
+        with swallowing(proxy), ends_in_time(UnknownOutcome, Timeout):
+            call()
+    assert database.names() == ["a"]
+    before = proxy.forwarded["client"]
+    database.create("b", schema())
+    sent = proxy.forwarded["client"] - before
+    proxy.cut_after(client_bytes=sent, fate="hole")  # the request passes, what the server says does not
+    with ends_in_time(UnknownOutcome):
+        database.create("c", schema())
+    proxy.heal()
+    with opened(own_server.url) as direct:
+        assert direct.names() == ["a", "b", "c"]
+
+
+def test_the_applications_own_client_is_limited_too(proxy: Proxy, url: str) -> None:
+    """It has no timeout of its own, and tries again by itself."""
+    with redis.Redis.from_url(url, protocol=3) as client:
+        options = {"namespace": NAMESPACE, "timeout": str(TIMEOUT)}
+        with Database(RedisBackend.adopt(client, options)) as database:
+            store = database.create("a", schema())
+            store.upsert(batch(1))
+            calls: list[tuple[Callable[[], object], type[VecstoreError]]] = [
+                (lambda: store.upsert(batch(2)), UnknownOutcome),
+                (lambda: store.search(vector_of(1)), Timeout),
+            ]
+            for call, kind in calls:
+                with swallowing(proxy), ends_in_time(kind):
+                    call()
+                assert store.upsert(batch(2)) == 20
+        assert client.ping()
+
+
+def test_a_pool_that_is_exhausted_says_so(own_server: OwnServer) -> None:
+    with opened(own_server.url, pool_size=4, timeout=TIMEOUT) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        link = store._backend._link  # type: ignore[attr-defined]
+        with link.kept(), link.kept(), link.kept(), link.kept():
+            for call in (lambda: store.upsert(batch(2)), lambda: store.search(vector_of(1))):
+                with ends_in_time(Timeout, word="pool_size"):
+                    call()
+        assert store.count() == 20
+
+
+def test_one_thread_watches_and_ends_with_the_database(own_server: OwnServer) -> None:
+    before = watching()
+    with opened(own_server.url, timeout=TIMEOUT) as database:
+        store = database.create("a", schema())
+        store.upsert(batch(1))
+        callers = [threading.Thread(target=store.count) for _ in range(5)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert watching() == before + 1
+    join_watchers(5)
+    assert watching() == before
+
+
+def test_the_thread_of_a_forgotten_database_ends(own_server: OwnServer) -> None:
+    before = watching()
+    database = vecstore.connect(url_with(own_server.url, timeout=TIMEOUT))
+    assert watching() == before + 1
+    del database
+    join_watchers(5)
+    assert watching() == before
+
+
+def test_descriptors_go_with_their_connections(proxy: Proxy, store: VectorStore) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    store.count()
+    before = count()
+    for _ in range(10):
+        proxy.cut()
+        store.count()
+    assert count() <= before + 2  # the proxy's ends are in this process too
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_refused_and_its_parent_goes_on(proxy: Proxy, store: VectorStore) -> None:
+    store.count()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            store.count()
+        except ForkedStore:
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.count() == 20
+    with swallowing(proxy), ends_in_time(Timeout):
+        store.count()

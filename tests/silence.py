@@ -1,0 +1,83 @@
+"""Calls on a network that goes silent, each of which has to end within its timeout and a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import MappingProxyType
+
+import pytest
+
+from vecstore import Database, VecstoreError, VectorStore
+
+from .batches import batch, vector_of
+
+TIMEOUT = 0.5
+
+Call = Callable[[VectorStore], object]
+READS: Mapping[str, Call] = MappingProxyType(
+    {
+        "search": lambda store: store.search(vector_of(1)),
+        "search_many": lambda store: store.search_many([vector_of(each) for each in range(30)]),
+        "get": lambda store: store.get(["b00001-00"]),
+        "count": lambda store: store.count(),
+        "scan": lambda store: list(store.scan()),
+        "stats": lambda store: store.stats(),
+        "index_status": lambda store: store.index_status(),
+        "verify": lambda store: store.verify(),
+    }
+)
+WRITES: Mapping[str, Call] = MappingProxyType(
+    {
+        "upsert": lambda store: store.upsert(batch(2)),
+        "insert": lambda store: store.insert(batch(3)),
+        "update": lambda store: store.update(ids=["b00001-00"], set={"tag": 1}),
+        "delete": lambda store: store.delete(ids=["b00001-00"]),
+    }
+)
+
+
+@contextmanager
+def ends_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
+    """Expect one of some errors, which has a word in its message, when the timeout is over."""
+    start = time.monotonic()
+    with pytest.raises(kinds, match=word):
+        yield
+    assert TIMEOUT <= time.monotonic() - start < TIMEOUT + 1
+
+
+def all_at_once(
+    calls: Mapping[str, Call],
+    connect: Callable[[], AbstractContextManager[Database]],
+    silent: AbstractContextManager[object],
+    kind: type[VecstoreError],
+) -> None:
+    """Make each call on a database of its own while the network is silent, and again when it is not."""
+
+    def fail(call: Call, store: VectorStore) -> None:
+        with ends_in_time(kind):
+            call(store)
+
+    with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:
+        stores = [stack.enter_context(connect()).open("a") for _ in calls]
+        for store in stores:
+            store.upsert(batch(1))  # what a call asks for once is known
+        with silent:
+            list(threads.map(fail, calls.values(), stores))
+        for call, store in zip(calls.values(), stores, strict=True):
+            call(store)  # on a new connection: the old one stays silent
+
+
+def watching() -> int:
+    """Count the threads that watch over calls."""
+    return sum(thread.name == "vecstore-deadlines" and thread.is_alive() for thread in threading.enumerate())
+
+
+def join_watchers(seconds: float) -> None:
+    """Wait for the ends of those threads, so long for each."""
+    for thread in threading.enumerate():
+        if thread.name == "vecstore-deadlines":
+            thread.join(seconds)
