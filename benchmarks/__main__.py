@@ -8,16 +8,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import machine, postgres_server, sources
+from . import machine, postgres_server, redis_server, sources
 from .bars import verdicts
 from .corpus import Corpus, noisy_copies, split
 from .published import publish
 from .runner import ROOT, Runner
-from .subjects import GROUPS, LARGE, POSTGRES, SUBJECTS
+from .subjects import GROUPS, LARGE, ON_SERVERS, SUBJECTS
 from .tables import report
 from .truth import Truth
 
@@ -29,8 +29,11 @@ RECALL, LARGE_RECALL = 0.985, 0.98
 _BUSY = 0.5
 _EPILOG = (
     "--only postgres is a group of its own: it starts a PostgreSQL server for the run, "
-    f"or uses the one whose URL is in {postgres_server.VARIABLE}, as a role that may create databases."
+    f"or uses the one whose URL is in {postgres_server.VARIABLE}, as a role that may create databases. "
+    f"So is --only redis, with {redis_server.VARIABLE} for a server that has the search module; "
+    f"what it writes there begins with {redis_server.NAMESPACES} and is removed."
 )
+_SERVERS = {"postgres": postgres_server, "redis": redis_server}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.vectors is None) != (options.texts is None):
         parser.error("--vectors and --texts belong together")
-    if options.publish and (options.quick or options.only not in {None, "postgres"}):
-        parser.error("only whole runs are published, without --quick, and --only postgres alone")
+    if options.publish and (options.quick or options.only not in {None, *ON_SERVERS}):
+        parser.error(f"only whole runs are published, without --quick, and --only {' or '.join(ON_SERVERS)} alone")
     say("Every figure is of this machine and this hour; only ratios within one run mean something.")
     options.work.mkdir(parents=True, exist_ok=True)
     run = measured(options)
@@ -90,19 +93,20 @@ def results(
         Truth.of(stored, held_out.vectors).save(folder / "truth.npz")
         upserts, reopens = (QUICK_UPSERTS, QUICK_REOPENS) if options.quick else (UPSERTS, REOPENS)
         names = chosen(options)
-        with server(folder, names) as environment:
+        with servers(folder, names) as environment:
             runner = Runner(folder, recall, options.large, upserts, reopens, say, environment)
             return runner.run(names), runner.agreement()
 
 
 @contextmanager
-def server(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Run a PostgreSQL server where a subject needs one; gives what tells the subjects' processes where it is."""
-    if not set(names) & set(POSTGRES):
-        yield {}
-        return
-    with postgres_server.running(folder / "postgres") as url:
-        yield {postgres_server.VARIABLE: url}
+def servers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Run the servers that subjects need; gives what tells the subjects' processes where they are."""
+    with ExitStack() as stack:
+        yield {
+            _SERVERS[kind].VARIABLE: stack.enter_context(_SERVERS[kind].running(folder / kind))
+            for kind, members in ON_SERVERS.items()
+            if set(names) & set(members)
+        }
 
 
 def chosen(options: argparse.Namespace) -> list[str]:
@@ -151,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only",
         metavar="A,B",
-        help=f"subjects and groups: {', '.join([*GROUPS, *SUBJECTS])}; without this, all but postgres",
+        help=f"subjects and groups: {', '.join([*GROUPS, *SUBJECTS])}; without this, all that need no server",
     )
     parser.add_argument("--quick", action="store_true", help="few rows and queries: shows that it works, no more")
     parser.add_argument("--large", action="store_true", help=f"{SCALE} times the rows; takes long")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .subjects import POSTGRES
+from .subjects import GROUPS, ON_SERVERS
 from .truth import K
 
 Figures = Mapping[str, Any]
@@ -21,6 +21,8 @@ class Bar:
     what : str
     ours, peer : str
         Paths into the results: subject, then keys.
+    others : tuple of str
+        More of peers, of which the best counts, among those whose recall is `floor` too if there are any.
     at_most, at_least : float, optional
         One of them. ``at_most`` bounds ours / peer, ``at_least`` peer / ours for times, so that it is a speed.
     recall : str, optional
@@ -36,6 +38,7 @@ class Bar:
     what: str
     ours: str
     peer: str
+    others: tuple[str, ...] = ()
     at_most: float | None = None
     at_least: float | None = None
     recall: str | None = None
@@ -154,12 +157,56 @@ POSTGRES_BARS = (
         for name, share in _SHARES
     ),
 )  # fmt: skip
+_REDIS = "vecstore-redis"
+_PIPELINES = tuple(f"{_REDIS}.duel.load.pipelines of {batch}.median_s" for batch in ("500", "1,000", "5,000"))
+REDIS_BARS = (
+    Bar(
+        "HNSW search / by hand",
+        f"{_REDIS}.duel.search.vecstore.median_ms", f"{_REDIS}.duel.search.by-hand.median_ms", at_most=1.15,
+        recall=f"{_REDIS}.duel.search.vecstore.recall", index=f"{_REDIS}.remarks.index",
+        hits=f"{_REDIS}.duel.search.vecstore.fewest_hits",
+    ),
+    *(
+        Bar(
+            f"filter of {share} / by hand",
+            f"{_REDIS}.duel.{name}.vecstore.median_ms", f"{_REDIS}.duel.{name}.by-hand.median_ms", at_most=1.2,
+            recall=f"{_REDIS}.duel.{name}.vecstore.recall", floor=0.99,
+            hits=f"{_REDIS}.duel.{name}.vecstore.fewest_hits",
+        )
+        for name, share in _SHARES
+    ),
+    Bar(
+        "insert, speed / the best of the pipelines",
+        f"{_REDIS}.duel.load.insert.median_s", _PIPELINES[0], _PIPELINES[1:], at_least=0.8,
+    ),
+    Bar(
+        "load / the better of redisvl, langchain-redis",
+        f"{_REDIS}.load_s", "redisvl.load_s", ("langchain-redis.load_s",), at_most=1.1,
+    ),
+    Bar(
+        "HNSW search / the better of redisvl, langchain-redis",
+        f"{_REDIS}.search.median_ms", "redisvl.search.median_ms", ("langchain-redis.search.median_ms",), at_most=1.1,
+        recall=f"{_REDIS}.search.recall", index=f"{_REDIS}.remarks.index",
+    ),
+    *(
+        Bar(
+            f"filter of {share} / the better of redisvl, langchain-redis",
+            f"{_REDIS}.filters.{name}.median_ms",
+            f"redisvl.filters.{name}.median_ms", (f"langchain-redis.filters.{name}.median_ms",), at_most=1.1,
+            recall=f"{_REDIS}.filters.{name}.recall", floor=0.99, hits=f"{_REDIS}.filters.{name}.fewest_hits",
+        )
+        for name, share in _SHARES
+    ),
+)  # fmt: skip
+_SERVER_BARS: Mapping[str, Sequence[Bar]] = {"postgres": POSTGRES_BARS, "redis": REDIS_BARS}
 
 
 def verdicts(run: Figures) -> list[Verdict]:
-    """Check every bar of what was measured: on servers, and elsewhere."""
-    on_servers = set(run["subjects"]) & set(POSTGRES)
-    bars = (*(BARS if set(run["subjects"]) - on_servers else ()), *(POSTGRES_BARS if on_servers else ()))
+    """Check every bar of what was measured: on each server, and elsewhere."""
+    measured = set(run["subjects"])
+    bars = [*(BARS if measured & set(GROUPS["all"]) else ())]
+    for kind, members in ON_SERVERS.items():
+        bars += _SERVER_BARS[kind] if measured & set(members) else ()
     return [_verdict(bar, run["subjects"], run.get("agreement")) for bar in bars]
 
 
@@ -172,7 +219,7 @@ def figure(results: Figures, path: str) -> Any:
 
 
 def _verdict(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
-    ours, peer = figure(results, bar.ours), figure(results, bar.peer)
+    ours, peer = figure(results, bar.ours), _best_peer(bar, results)
     if not ours or not peer:
         return Verdict(bar, None, met=False)
     if bar.at_most is not None:
@@ -181,6 +228,16 @@ def _verdict(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
         ratio, within = peer / ours, peer / ours >= (bar.at_least or 0.0)
     reason = _disqualified(bar, results, agreement)
     return Verdict(bar, ratio, met=within and not reason, reason=reason)
+
+
+def _best_peer(bar: Bar, results: Figures) -> Any:
+    """Return the smallest figure of those that find enough; of all, where none does."""
+    figures = {path: found for path in (bar.peer, *bar.others) if (found := figure(results, path))}
+    if bar.others:
+        recalls = {path: figure(results, f"{path.rpartition('.')[0]}.recall") for path in figures}
+        enough = {path: found for path, found in figures.items() if recalls[path] is None or recalls[path] >= bar.floor}
+        figures = enough or figures
+    return min(figures.values(), default=None)
 
 
 def _disqualified(bar: Bar, results: Figures, agreement: Figures | None) -> str:

@@ -1,9 +1,12 @@
-"""vecstore on PostgreSQL and SQL by hand in one process, in turns: the speed of a machine drifts within minutes."""
+"""vecstore on a server and the same by hand in one process, in turns: the speed of a machine drifts within minutes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import permutations
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,88 +15,138 @@ from .clock import summary, timed
 from .condition import CONDITIONS, Condition
 from .corpus import Corpus
 from .session import Asked, Session
-from .subject import Setting, Subject
+from .subject import Loads, Setting, Subject
+from .subjects import subject_class
 from .truth import K, Truth
 
-OURS, JOINED, BY_HAND, OTHER_WAY = "vecstore", "using", "by-hand", "by-hand, other way"
+OURS, BY_HAND = "vecstore", "by-hand"
 _LOADS = 3
 _ENOUGH = 0.99
+_CONDITIONS: Mapping[str, Condition | None] = {"search": None, **{one.name: one for one in CONDITIONS}}
 
-Settings = Mapping[str, Mapping[str, Setting]]
-"""For each kind of search, what each side needs for the recall asked for."""
+Settings = Mapping[str, Mapping[str, Sequence[Setting]]]
+"""For each kind of search and each side, what it needs for the recall asked for; by hand there can be two ways."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Who is compared; the names are those of subjects.
+
+    Attributes
+    ----------
+    ours, by_hand : str
+    ours_too : mapping of str to str
+        Other ways of using our store, by what the figures call them.
+    by_hand_too : tuple of str
+        Other ways of doing it by hand, of which the quickest counts.
+    """
+
+    ours: str
+    by_hand: str
+    ours_too: Mapping[str, str] = field(default_factory=dict)
+    by_hand_too: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Who is asked, and at which setting."""
+
+    session: Session
+    setting: Setting
+
+
+DUELS = (
+    Duel("vecstore-postgres", "psycopg-by-hand", ours_too={"using": "vecstore-postgres-using"}),
+    Duel("vecstore-redis", "redis-by-hand", by_hand_too=("redis-by-hand-ft",)),
+)
 
 
 def settings_of(ours: Mapping[str, Any], by_hand: Mapping[str, Any]) -> Settings:
     """Return the settings for a duel from what both sides needed alone; without a filter, the same for both."""
     dearer = max((each["search"]["setting"] for each in (ours, by_hand)), key=lambda setting: int(setting["ef"]))
-    found: dict[str, Mapping[str, Setting]] = {"search": dict.fromkeys((OURS, JOINED, BY_HAND, OTHER_WAY), dearer)}
+    found: dict[str, Mapping[str, Sequence[Setting]]] = {"search": {OURS: [dearer], BY_HAND: [dearer]}}
     for condition in CONDITIONS:
         mine, theirs = (each["filters"][condition.name] for each in (ours, by_hand))
-        ways = theirs.get("ways", [theirs["setting"]])
-        found[condition.name] = {
-            OURS: mine["setting"], JOINED: mine["setting"], BY_HAND: ways[0], OTHER_WAY: ways[-1],
-        }  # fmt: skip
+        found[condition.name] = {OURS: [mine["setting"]], BY_HAND: theirs.get("ways", [theirs["setting"]])}
     return found
 
 
-def fight(data: Path, settings: Settings) -> dict[str, Any]:
+def fight(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
     """Search what both have filled, then load in turns."""
-    # Their packages are there only where this is measured.
-    from .subjects.psycopg_by_hand import PsycopgByHand
-    from .subjects.vecstore_postgres import VecstorePostgres, VecstorePostgresUsing
-
     corpus, held_out = Corpus.load(data / "stored"), Corpus.load(data / "held-out")
     truth = Truth.load(data / "truth.npz")
-    ours, joined = VecstorePostgres(data, corpus.dim), VecstorePostgresUsing(data, corpus.dim)
-    by_hand, other = PsycopgByHand(data, corpus.dim), PsycopgByHand(data, corpus.dim)
-    subjects: dict[str, Subject] = {OURS: ours, JOINED: joined, BY_HAND: by_hand, OTHER_WAY: other}
-    sessions = {name: Session(subject, corpus, held_out.vectors, truth) for name, subject in subjects.items()}
-    for subject in subjects.values():
-        subject.open()
-    conditions: dict[str, Condition | None] = {"search": None, **{one.name: one for one in CONDITIONS}}
     figures: dict[str, Any] = {}
-    for kind, setting in settings.items():
-        for name, subject in subjects.items():
-            subject.tune(setting[name])
-        figures[kind] = _asked(sessions, conditions[kind])
-        for name, found in figures[kind].items():
-            found["setting"] = setting[name]
-        figures[kind][BY_HAND] = _better(figures[kind].pop(OTHER_WAY), figures[kind][BY_HAND])
-    joined.close()
-    other.close()
-    figures["load"] = _loaded({**by_hand.loads(corpus), **ours.loads(corpus)})
-    ours.close()
-    by_hand.close()
+    with ExitStack() as stack:
+
+        @cache
+        def session(name: str, number: int) -> Session:
+            return Session(_opened(name, data, corpus.dim, stack), corpus, held_out.vectors, truth)
+
+        for kind, wanted in settings.items():
+            hands = [
+                Side(session(who, number), setting)
+                for who in (duel.by_hand, *duel.by_hand_too)
+                for number, setting in enumerate(wanted[BY_HAND])
+            ]
+            quickest = _quickest(hands, _CONDITIONS[kind])
+            figures[kind] = {}
+            # In pairs, the one that counts last.
+            for name, who in {**duel.ours_too, OURS: duel.ours}.items():
+                pair = {name: Side(session(who, 0), wanted[OURS][0]), BY_HAND: quickest}
+                figures[kind] |= _asked(pair, _CONDITIONS[kind])
+    # Apart from the searches, because a transaction that is still open would be in the way.
+    with ExitStack() as stack:
+        subjects = [_opened(name, data, corpus.dim, stack) for name in (duel.by_hand, duel.ours)]
+        figures["load"] = _loaded({name: way for each in subjects for name, way in each.loads(corpus).items()})
     return figures
 
 
-def _asked(sessions: Mapping[str, Session], condition: Condition | None) -> dict[str, Any]:
-    """Ask every query of every side before the next one, each time in another order."""
-    names = list(sessions)
-    asked = {name: Asked() for name in names}
-    for turn, query in enumerate(sessions[OURS].queries):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            session = sessions[name]
+def _opened(name: str, data: Path, dim: int, stack: ExitStack) -> Subject:
+    subject = subject_class(name)(data, dim)
+    subject.open()
+    stack.callback(subject.close)
+    return subject
+
+
+def _asked(sides: Mapping[str, Side], condition: Condition | None) -> dict[str, Any]:
+    """Ask every query of every side before the next one, in each order equally often.
+
+    Sides that share a table find its pages warm after one another, and are a third quicker for it: they are compared
+    with one another, and not together with a side that has a table to itself.
+    """
+    orders = list(permutations(sides))
+    asked = {name: Asked() for name in sides}
+    for side in sides.values():
+        side.session.subject.tune(side.setting)
+    [queries, *_] = [side.session.queries for side in sides.values()]
+    for turn, query in enumerate(queries):
+        for name in orders[turn % len(orders)]:
+            session = sides[name].session
             took, answer = timed(partial(session.subject.search, query, K, condition))
             asked[name].seconds.append(took)
             asked[name].found.append(session.places(answer))
     return {
         name: {
             **summary(each.seconds),
-            "recall": sessions[name].recall(each, condition),
+            "recall": sides[name].session.recall(each, condition),
             "fewest_hits": min(map(len, each.found)),
+            "setting": sides[name].setting,
         }
         for name, each in asked.items()
     }
 
 
-def _better(*ways: dict[str, Any]) -> dict[str, Any]:
+def _quickest(ways: Sequence[Side], condition: Condition | None) -> Side:
     """Return the quicker of those that find enough: which one that is, single runs are too noisy to tell."""
-    best = max(way["recall"] for way in ways)
-    return min((way for way in ways if way["recall"] >= min(best, _ENOUGH)), key=lambda way: float(way["median_ms"]))
+    if len(ways) == 1:
+        return ways[0]
+    found = _asked({str(number): way for number, way in enumerate(ways)}, condition)
+    enough = min(_ENOUGH, max(each["recall"] for each in found.values()))
+    times = {name: each["median_ms"] for name, each in found.items() if each["recall"] >= enough}
+    return ways[int(min(times, key=times.__getitem__))]
 
 
-def _loaded(ways: Mapping[str, tuple[Callable[[], None], Callable[[], None]]]) -> dict[str, Any]:
+def _loaded(ways: Loads) -> dict[str, Any]:
     """Time each way of loading several times, in turns; what comes first of each makes its table ready."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_LOADS):

@@ -11,7 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-_PACKAGES = ("vecstore", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "qdrant-client", "psycopg")
+_PACKAGES = (
+    "vecstore", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "qdrant-client", "psycopg",
+    "redis", "hiredis",
+)  # fmt: skip
 _SYNCS = 50
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .clock import summary, timed
 from .condition import CONDITIONS
 from .corpus import Corpus
-from .duel import Settings, fight
+from .duel import DUELS, Settings, fight
 from .memory import peak_mib
 from .session import Session
 from .subject import Setting, Subject
@@ -136,8 +136,9 @@ def upsert(task: Task) -> dict[str, Any]:
 
 
 def duel(task: Task) -> dict[str, Any]:
-    """Compare two subjects in one process."""
-    return fight(Path(task.data), task.duel)
+    """Compare a subject in one process with the same by hand."""
+    [found] = [one for one in DUELS if one.ours == task.subject]
+    return fight(Path(task.data), found, task.duel)
 
 
 PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {

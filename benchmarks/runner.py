@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .corpus import Corpus
-from .duel import settings_of
+from .duel import DUELS, Duel, Settings, settings_of
 from .phases import Task
 from .subject import Setting
 from .subjects import ENVIRONMENTS
@@ -27,7 +28,6 @@ _TIMEOUT = 3_600
 _REOPEN_SECONDS = 20.0
 _LOG_LINES = 12
 _QUIET = {"ANONYMIZED_TELEMETRY": "False"}
-_SIDES = ("vecstore-postgres", "psycopg-by-hand")
 _EXACT = ("vecstore-exact", "faiss-flat")
 
 Figures = dict[str, Any]
@@ -52,9 +52,11 @@ class Runner:
     def run(self, subjects: Sequence[str]) -> Figures:
         """Measure subjects; one that fails has an ``error`` instead of figures."""
         results: Figures = {name: self._tried(name, lambda name=name: self._figures(name)) for name in subjects}  # type: ignore[misc]
-        sides = [results[name] for name in _SIDES if "subject" in results.get(name, {})]
-        if len(sides) == len(_SIDES):
-            sides[0] |= self._tried("in turns", lambda: self._duel(*sides))
+        for one in DUELS:
+            ours, by_hand = (results.get(name, {}) for name in (one.ours, one.by_hand))
+            if "subject" in ours and "subject" in by_hand:
+                fought = partial(self._fought, one, settings_of(ours, by_hand))
+                ours |= self._tried(f"{one.ours}, in turns", fought)
         for name, figures in results.items():
             if "subject" in figures and figures["subject"]["is_persistent"] and not self.only_search:
                 # Last, because it changes what is stored.
@@ -98,8 +100,8 @@ class Runner:
         task = replace(self._task(name, "upsert"), setting=setting, upserts=self.upserts)
         return self._tried(f"{name}, upserts", lambda: {"upsert": self._done(task)})
 
-    def _duel(self, ours: Figures, by_hand: Figures) -> Figures:
-        return {"duel": self._done(replace(self._task(_SIDES[0], "duel"), duel=settings_of(ours, by_hand)))}
+    def _fought(self, duel: Duel, settings: Settings) -> Figures:
+        return {"duel": self._done(replace(self._task(duel.ours, "duel"), duel=settings))}
 
     def _task(self, name: str, phase: str) -> Task:
         return Task(name, phase, str(self.folder), str(self._place(name)), self.recall)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +12,9 @@ from .corpus import Corpus, Row, Vectors
 
 Setting = Mapping[str, int]
 """Search parameters: one rung of a subject's ladder."""
+
+Loads = Mapping[str, tuple[Callable[[], None], Callable[[], None]]]
+"""Ways of loading by name: what makes a table ready, and what is timed."""
 
 EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1000)
 BY_EFFORT: tuple[Setting, ...] = tuple({"ef": ef} for ef in EFFORTS)
@@ -93,6 +96,10 @@ class Subject(ABC):
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Let go of everything."""
+
+    def loads(self, corpus: Corpus) -> Loads:
+        """Return ways of loading all rows, each apart from what else is stored."""
+        raise NotImplementedError
 
     def disk_mib(self) -> float | None:
         """Return what is stored where the folder does not show it."""

@@ -7,16 +7,25 @@ from typing import Any
 
 from .bars import figure, verdicts
 from .condition import CONDITIONS
+from .duel import BY_HAND, DUELS, OURS, Duel
 from .postgres_server import SETTINGS
-from .subjects import POSTGRES
+from .subjects import POSTGRES, REDIS, SUBJECTS
 
 Figures = Mapping[str, Any]
 
 NONE = "–"
-_SERVER = (
+_POSTGRES = (
     "On PostgreSQL, all have a database each on one server with its default settings but "
-    f"{', '.join(f'{name} = {value}' for name, value in SETTINGS.items())}; the peak is the client's. "
-    "In turns: each query is put to each side before the next one, in another order each time; so with loads."
+    f"{', '.join(f'{name} = {value}' for name, value in SETTINGS.items())}; the peak is the client's."
+)
+_REDIS = (
+    "On Redis, all have keys of their own on one server, {server}, that writes nothing to the disk and has its "
+    "default settings otherwise. Rows are loaded under an index without a graph. The peak is the client's; the "
+    "server's memory is what its use has grown by once there is a graph."
+)
+_IN_TURNS = (
+    "In turns: each query is put to each side before the next one, in another order each time; so with loads. "
+    "By hand, the quickest way counts."
 )
 
 
@@ -76,6 +85,7 @@ def _setting(subject: Figures) -> str:
 
 Columns = Mapping[str, Callable[[Figures], str]]
 
+_DISK = "disk, MiB"
 MAIN: Columns = {
     "": lambda subject: subject["subject"]["title"],
     "search, ms": _timed("search"),
@@ -89,7 +99,11 @@ MAIN: Columns = {
     "durable": lambda subject: subject["subject"]["durable"],
     "reopen + answer, ms": _plain("reopen.median_ms"),
     "peak, MiB": _plain("peak_mib"),
-    "disk, MiB": _plain("disk_mib"),
+    _DISK: _plain("disk_mib"),
+}
+IN_MEMORY: Columns = {
+    **{name: cell for name, cell in MAIN.items() if name != _DISK},
+    "server, MiB": _plain("remarks.server_mib"),
 }
 EXACT: Columns = {
     "ids and scores only": lambda subject: subject["subject"]["title"],
@@ -107,7 +121,7 @@ LARGE: Columns = {
     "index, s": lambda subject: _index(subject),
     "indexed vectors/s": lambda subject: _rate(subject),
     "peak, MiB": _plain("peak_mib"),
-    "disk, MiB": _plain("disk_mib"),
+    _DISK: _plain("disk_mib"),
 }
 
 
@@ -120,12 +134,18 @@ def subjects_table(run: Figures, columns: Columns, names: Iterable[str]) -> str:
     return table(list(columns), rows)
 
 
-def duel_tables(duel: Figures) -> str:
+def duel_tables(run: Figures, duel: Duel) -> str:
     """Return what was measured in turns: searches, then loads."""
+    found = run["subjects"][duel.ours]["duel"]
     kinds = {"search": "search, ms, recall", **{one.name: f"`{one}`, ms, recall" for one in CONDITIONS}}
-    titles = {"vecstore": "vecstore", "using": "vecstore, `using()` a transaction", "by-hand": "psycopg by hand"}
-    searches = [[title, *(_in_turns(duel[kind][side]) for kind in kinds)] for side, title in titles.items()]
-    loads = [[name, number(found["median_s"])] for name, found in duel["load"].items()]
+    titles = {OURS: "vecstore", "using": "vecstore, `using()` a transaction"}
+    titles[BY_HAND] = run["subjects"][duel.by_hand]["subject"]["title"]
+    searches = [
+        [title, *(_in_turns(found[kind][side]) for kind in kinds)]
+        for side, title in titles.items()
+        if side in found["search"]
+    ]
+    loads = [[name, number(figures["median_s"])] for name, figures in found["load"].items()]
     return "\n\n".join([table(["in turns", *kinds.values()], searches), table(["in turns", "load, s"], loads)])
 
 
@@ -156,30 +176,37 @@ def machine_line(run: Figures) -> str:
 
 def report(run: Figures) -> str:
     """Return all tables of one run."""
-    measured = [name for name, subject in run["subjects"].items() if "error" not in subject]
+    measured = [name for name in SUBJECTS if "error" not in run["subjects"].get(name, {"error": ""})]
     if run["large"]:
         return "\n\n".join([machine_line(run), subjects_table(run, LARGE, measured)])
     exact = [name for name in measured if "batch" in run["subjects"][name]]
     others = [name for name in measured if name not in exact]
     parts = [machine_line(run)]
     if others:
-        parts.append(subjects_table(run, MAIN, others))
-    parts += [duel_tables(run["subjects"][name]["duel"]) for name in others if "duel" in run["subjects"][name]]
+        parts.append(subjects_table(run, IN_MEMORY if set(others) <= set(REDIS) else MAIN, others))
+    parts += [duel_tables(run, duel) for duel in DUELS if "duel" in run["subjects"].get(duel.ours, {})]
     if exact:
         parts += [subjects_table(run, EXACT, exact), _agreement(run)]
-    legend = f"{_legend()} {_SERVER}" if set(measured) & set(POSTGRES) else _legend()
-    return "\n\n".join([*parts, legend, bars_table(run)])
+    return "\n\n".join([*parts, _legend(run, set(measured)), bars_table(run)])
 
 
-def _legend() -> str:
+def _legend(run: Figures, measured: set[str]) -> str:
     filters = ", ".join(f"`{condition}`" for condition in CONDITIONS)
-    return (
+    said = [
         "Times are medians (99th percentiles) of one call at a time; text and metadata come back with each hit, "
         "except from raw libraries. Each is at the smallest setting of its ladder that reaches recall@10 ≥ 0.985, "
         f"under the filters ({filters}) 0.99, or at its best. chromadb builds its index while loading. "
         "Reopening: a new process, imports apart, files in the page cache. "
-        "Peak: load, index and search, with the input and the interpreter."
-    )
+        "Peak: load, index and search, with the input and the interpreter.",
+    ]
+    if measured & set(POSTGRES):
+        said.append(_POSTGRES)
+    if measured & set(REDIS):
+        versions = {figure(run["subjects"][name], "remarks.server") for name in measured & set(REDIS)}
+        said.append(_REDIS.format(server=", ".join(sorted(versions))))
+    if measured & {*POSTGRES, *REDIS}:
+        said.append(_IN_TURNS)
+    return " ".join(said)
 
 
 def _agreement(run: Figures) -> str:

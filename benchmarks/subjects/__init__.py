@@ -22,21 +22,38 @@ SUBJECTS: Mapping[str, str] = {
     "psycopg-by-hand": "psycopg_by_hand:PsycopgByHand",
     "langchain-postgres": "langchain_table:LangchainTable",
     "vecs": "vecs_collection:VecsCollection",
+    "vecstore-redis": "vecstore_redis:VecstoreRedis",
+    "redis-by-hand": "redis_by_hand:RedisByHand",
+    "redisvl": "redisvl_index:RedisvlIndex",
+    "langchain-redis": "langchain_hashes:LangchainHashes",
 }
+ONLY_IN_TURNS: Mapping[str, str] = {
+    "vecstore-postgres-using": "vecstore_postgres:VecstorePostgresUsing",
+    "redis-by-hand-ft": "redis_by_hand:RedisByHandFt",
+}
+"""Other ways of using what a subject has filled."""
 POSTGRES = ("vecstore-postgres", "psycopg-by-hand", "langchain-postgres", "vecs")
+REDIS = ("vecstore-redis", "redis-by-hand", "redisvl", "langchain-redis")
+ON_SERVERS: Mapping[str, tuple[str, ...]] = {"postgres": POSTGRES, "redis": REDIS}
+"""Groups that need a server, and are measured only where they are named."""
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "ours": ("vecstore", "vecstore-exact"),
     "faiss": ("faiss-flat", "faiss-hnsw", "faiss-hnsw-sq"),
-    "postgres": POSTGRES,
-    "all": tuple(name for name in SUBJECTS if name not in POSTGRES),
+    **ON_SERVERS,
+    "all": tuple(name for name in SUBJECTS if name not in {*POSTGRES, *REDIS}),
 }
-ENVIRONMENTS: Mapping[str, str] = {"langchain-postgres": ".venv-bench-langchain", "vecs": ".venv-bench-vecs"}
+ENVIRONMENTS: Mapping[str, str] = {
+    "langchain-postgres": ".venv-bench-langchain",
+    "vecs": ".venv-bench-vecs",
+    "redisvl": ".venv-bench-redisvl",
+    "langchain-redis": ".venv-bench-langchain-redis",
+}
 """Subjects whose packages do not go with those of the others."""
 LARGE = ("vecstore", "faiss-hnsw", "faiss-hnsw-sq", "lancedb")
 
 
 def subject_class(name: str) -> type[Subject]:
     """Import the class of a subject, and with it its library."""
-    module, _, attribute = SUBJECTS[name].partition(":")
+    module, _, attribute = {**SUBJECTS, **ONLY_IN_TURNS}[name].partition(":")
     found: type[Subject] = getattr(import_module(f".{module}", __name__), attribute)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import psycopg
@@ -11,9 +10,6 @@ from psycopg import sql
 
 from ..postgres_server import VARIABLE, url_of
 from ..subject import Subject
-
-Loads = Mapping[str, tuple[Callable[[], None], Callable[[], None]]]
-"""Ways of loading by name: what makes a table ready, and what is timed."""
 
 
 class PostgresDatabase(Subject):

@@ -11,8 +11,8 @@ from psycopg.rows import tuple_row
 
 from ..condition import CONDITIONS, Condition
 from ..corpus import Corpus, Row, Vectors
-from ..subject import BY_EFFORT, EF_CONSTRUCTION, M, Setting
-from .postgres_database import Loads, PostgresDatabase
+from ..subject import BY_EFFORT, EF_CONSTRUCTION, Loads, M, Setting
+from .postgres_database import PostgresDatabase
 
 _TYPES = ("text", "int8", "vector", "text", "json", "text", "int8")
 _COLUMNS = "id, version, embedding, body, extra, f_section, f_size"

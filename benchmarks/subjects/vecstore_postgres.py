@@ -6,49 +6,22 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 import vecstore
-from vecstore import Flat, Schema, VectorStore, fields
 
 from ..corpus import Corpus
-from .postgres_database import Loads, PostgresDatabase
-from .vecstore_hnsw import VecstoreHnsw
-from .vecstore_shelf import records
-
-_NAME, _LOADED = "bench", "loaded"
+from .postgres_database import PostgresDatabase
+from .vecstore_served import VecstoreServed
 
 
-class VecstorePostgres(PostgresDatabase, VecstoreHnsw):
-    """An indexed store, with what the URL's defaults give."""
+class VecstorePostgres(PostgresDatabase, VecstoreServed):
+    """An indexed store in a database of its own."""
 
     title = "vecstore on PostgreSQL"
-    package = "vecstore"
     database = "vecstore_bench"
 
     def load(self, corpus: Corpus) -> None:
-        """Insert all records from a generator."""
+        """Insert all records into an empty database."""
         self.create_database()
-        self._connect()
-        self._store = self._create(_NAME)
-        self._store.insert(records(corpus))
-
-    def loads(self, corpus: Corpus) -> Loads:
-        """Return the two ways of writing many records, into a store anew."""
-
-        def prepare() -> None:
-            if _LOADED in self._database.names():
-                self._database.drop(_LOADED)
-            self._create(_LOADED)
-
-        def insert() -> None:
-            self._database.open(_LOADED).insert(records(corpus))
-
-        def upsert() -> None:
-            self._database.open(_LOADED).upsert(records(corpus))
-
-        return {"insert": (prepare, insert), "upsert": (prepare, upsert)}
-
-    def _create(self, name: str) -> VectorStore:
-        kept = {"section": fields.Keyword(), "size": fields.Int()}
-        return self._database.create(name, Schema(dim=self.dim, metric="cosine", index=Flat(), fields=kept))
+        super().load(corpus)
 
     def _connect(self) -> None:
         self._database = vecstore.connect(self.url, migrate=True)

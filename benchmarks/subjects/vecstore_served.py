@@ -1,0 +1,42 @@
+"""vecstore on a server: what is the same on each."""
+
+from __future__ import annotations
+
+from vecstore import Flat, Schema, VectorStore, fields
+
+from ..corpus import Corpus
+from ..subject import Loads
+from .vecstore_hnsw import VecstoreHnsw
+from .vecstore_shelf import records
+
+_NAME, _LOADED = "bench", "loaded"
+
+
+class VecstoreServed(VecstoreHnsw):
+    """An indexed store, with what the URL's defaults give."""
+
+    def load(self, corpus: Corpus) -> None:
+        """Insert all records from a generator."""
+        self._connect()
+        self._store = self._create(_NAME)
+        self._store.insert(records(corpus))
+
+    def loads(self, corpus: Corpus) -> Loads:
+        """Return the two ways of writing many records, into a store anew."""
+
+        def prepare() -> None:
+            if _LOADED in self._database.names():
+                self._database.drop(_LOADED)
+            self._create(_LOADED)
+
+        def insert() -> None:
+            self._database.open(_LOADED).insert(records(corpus))
+
+        def upsert() -> None:
+            self._database.open(_LOADED).upsert(records(corpus))
+
+        return {"insert": (prepare, insert), "upsert": (prepare, upsert)}
+
+    def _create(self, name: str) -> VectorStore:
+        kept = {"section": fields.Keyword(), "size": fields.Int()}
+        return self._database.create(name, Schema(dim=self.dim, metric="cosine", index=Flat(), fields=kept))
