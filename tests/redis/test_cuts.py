@@ -87,6 +87,16 @@ def test_only_a_request_that_was_sent_whole_is_made(own_server: OwnServer, kept:
         assert store.count() == 40
 
 
+def test_a_slow_network_changes_no_answer(own_server: OwnServer) -> None:
+    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=5) as database:
+        store = database.create("a", schema())
+        proxy.delay(0.002, chunk=500)
+        for number in range(3):
+            assert store.upsert(batch(number)) == 20
+            checked_answer(store, number)
+        assert [record.id for record in store.scan()] == [each.id for number in range(3) for each in batch(number)]
+
+
 class CutConnection(redis.Connection):
     """Loses the network in front of the last byte of a request that inserts."""
 

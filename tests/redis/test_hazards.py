@@ -135,6 +135,26 @@ def test_a_key_that_is_none_of_ours(db: Database, store: VectorStore, admin: red
         db.names()
 
 
+def test_a_foreign_key_in_the_place_of_a_record(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+    """A batch that meets it is refused whole; where a record was, writing and deleting put it right."""
+    prefix = key_of(admin, namespace, "r0007").removesuffix("r0007")
+    admin.set(f"{prefix}r0050x", "a string")
+    for write in (store.upsert, store.insert):
+        with pytest.raises(StoreCorrupt, match="namespace"):
+            write([Record(f"r{number:04}x", [number, 1]) for number in range(40, 60)])
+    assert (store.count(), len(store.search([0, 1], 200))) == (100, 100)
+    admin.delete(f"{prefix}r0007")
+    admin.set(f"{prefix}r0007", "a string")
+    with pytest.raises(StoreCorrupt, match="namespace"):
+        store.update(ids=["r0006", "r0007", "r0008"], set={"year": 1})
+    assert store.count(F.year == 1) == 1
+    assert store.upsert(records(9)) == 9
+    assert store.verify().ok
+    admin.set(f"{prefix}r0007", "a string")
+    assert store.delete(ids=["r0006", "r0007"]) == 2
+    assert store.verify().ok
+
+
 def test_what_a_newer_vecstore_wrote_is_refused(
     store: VectorStore, admin: redis.Redis, namespace: str, redis_url: str
 ) -> None:

@@ -125,7 +125,14 @@ def test_a_killed_server_keeps_what_was_acknowledged(durable_server: OwnServer, 
 
 @pytest.mark.long
 def test_a_server_killed_many_times_keeps_what_was_acknowledged(durable_server: OwnServer, seed: int) -> None:
-    kill_rounds(durable_server, rounds=25, seed=seed, paused=False)
+    kill_rounds(durable_server, rounds=25, seed=seed, paused=True)
+
+
+@pytest.mark.long
+def test_answers_are_complete_while_others_write_to_a_server_that_has_just_started(
+    durable_server: OwnServer, seed: int
+) -> None:
+    kill_rounds(durable_server, rounds=6, seed=seed, paused=False)
 
 
 def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(server_folder: Path) -> None:

@@ -44,6 +44,9 @@ if standby == "1" then
 elseif owner then
   return {{"exists"}}
 end
+if redis.acl_check_cmd and not redis.acl_check_cmd("HSET", generations .. id, "a", "a") then
+  return redis.error_reply("NOPERM HSET")
+end
 local made = redis.pcall(unpack(ARGV, 10))
 if made.err then return {{"refused", made.err}} end
 local hash = generations .. id

@@ -20,6 +20,8 @@ from .searches import Standing
 _LOOKS = 8
 """How often one call follows an index or a role that changes under it."""
 _PAUSE = 0.005
+_SECOND_LOOKS, _PAUSE_OF_LOOKS = 3, 0.1
+"""Right after a restart the engine was seen once to count more hashes than there were, for a moment."""
 _LOCKED = "A switch of this store lasted longer than lock_timeout. Try again."
 
 
@@ -31,6 +33,7 @@ class GenerationCalls:
         self._keys = keys
         self._leases = leases
         self._standings: dict[str, Standing] = {}
+        self._read: tuple[Standing, Any] | None = None
 
     @property
     def milliseconds(self) -> int:
@@ -45,7 +48,7 @@ class GenerationCalls:
         Superseded
         """
         known = self._standings.get(generation.id)
-        return known if known else self.look(generation)
+        return known if known and known.standby == generation.standby else self.look(generation)
 
     def look(self, generation: Generation) -> Standing:
         """Return how a generation stands now.
@@ -75,8 +78,12 @@ class GenerationCalls:
             if last is None:
                 standing = self._completed(generation)
                 continue
+            read = self._read
+            if read is not None and standing is read[0] and last == read[1]:  # as it was, to the last byte
+                return [_whole(reply) for reply in replies]
             present = self._noted(generation, Standing.of(checked(last)))
             if present == standing:
+                self._read = (present, last)
                 return [_whole(reply) for reply in replies]
             standing = present
         raise BackendUnavailable(f"The index of a store changed {_LOOKS} times during one call. Try again.")
@@ -186,8 +193,12 @@ class GenerationCalls:
 
     def _completed(self, generation: Generation) -> Standing:
         """Wait until the index is complete, and trust it where it holds what it should."""
-        standing, facts, count, run = self.settled(generation)
-        if facts.records != count:
+        for _ in range(_SECOND_LOOKS):
+            standing, facts, count, run = self.settled(generation)
+            if facts.records == count:
+                break
+            self._link.pause(_PAUSE_OF_LOOKS)
+        else:
             raise StoreCorrupt(
                 f"The index holds {facts.records:,} hashes and the store {count:,} records: searches would be wrong. "
                 "verify() names those that differ, reindex() builds the index again."

@@ -87,27 +87,27 @@ class Link:
         waits = changes and self.options.wait_aof
         if waits:
             commands = [*commands, ("WAITAOF", 1, 0, max(1, int(self.options.timeout * 1000) // 2))]
-        with Limit(self._watch) as limit:
-            pause, lost = _FIRST_PAUSE, 0
-            while True:
-                try:
-                    replies = self._exchanged(commands, limit, index)
-                except (Unsent, redis.RedisError, OSError) as error:
-                    lost += 1
-                    cause = error.__cause__ or error
-                    if changes and not isinstance(error, Unsent):
-                        raise unknown() from cause
-                    if code_of(cause) not in WAITING and (lost >= _TRIES or not is_lost(cause) or limit.passed):
-                        raise meaning(cause, connecting=isinstance(error, Unsent), limit=limit) from cause
-                    failed: BaseException = cause
-                else:
-                    waiting = next((each for each in replies if is_waiting(each)), None)
-                    if waiting is None or (changes and not is_waiting(replies[0])):
-                        return _on_disk(replies) if waits else replies
-                    failed = waiting
-                if limit.remaining < _WORTH_TRYING or self._closed.wait(pause):
-                    raise meaning(failed, limit=limit) from failed
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        limit, pause, lost = Limit(self._watch), _FIRST_PAUSE, 0
+        limit.begin()
+        while True:
+            try:
+                replies = self._exchanged(commands, limit, index)
+            except (Unsent, redis.RedisError, OSError) as error:
+                lost += 1
+                cause = error.__cause__ or error
+                if changes and not isinstance(error, Unsent):
+                    raise unknown() from cause
+                if code_of(cause) not in WAITING and (lost >= _TRIES or not is_lost(cause) or limit.passed):
+                    raise meaning(cause, connecting=isinstance(error, Unsent), limit=limit) from cause
+                failed: BaseException = cause
+            else:
+                waiting = next((each for each in replies if is_waiting(each)), None)
+                if waiting is None or (changes and not is_waiting(replies[0])):
+                    return _on_disk(replies) if waits else replies
+                failed = waiting
+            if limit.remaining < _WORTH_TRYING or self._closed.wait(pause):
+                raise meaning(failed, limit=limit) from failed
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def tell(self, *command: Any, changes: bool = False) -> Any:
         """Send one command and return its reply.

@@ -34,6 +34,11 @@ if known[1] == "active" then
   local holder = redis.call("GET", KEYS[6])
   if holder then return {"locked", holder} end
 end
+-- What somebody else put in the place of a record is no record, and no reason to break off in the middle.
+local function attribute(key, name)
+  local found = redis.pcall("HGET", key, name)
+  return type(found) ~= "table" and found
+end
 local seq
 local function note(id)
   if not known[2] then return end

@@ -15,6 +15,11 @@ if mode == "insert" then
   for i = 1, #ids do if there[i] then taken[#taken + 1] = ids[i] end end
   if #taken > 1 then return taken end
 end
+for i = 1, #ids do
+  if not there[i] and redis.call("EXISTS", prefix .. ids[i]) == 1 then
+    return {{"failed", "WRONGTYPE a key that is no record"}}
+  end
+end
 local fences = mode == "fence" and listed()
 local buried = redis.call("EXISTS", KEYS[4]) == 1
 local number, written, fresh = 0, 0, {{}}
@@ -28,7 +33,7 @@ while number < #ids do
     local id = ids[number]
     local key, version, held = prefix .. id, false, false
     if there[number] then
-      version = redis.call("HGET", key, "version")
+      version = attribute(key, "version")
     elseif buried then
       version = redis.call("HGET", KEYS[4], id)
     end
@@ -73,6 +78,11 @@ if laid == "extras" then
     if (redis.call("HGET", prefix .. id, "extra") or "{{}}") ~= before[id] then return {{"again"}} end
   end
 end
+local has_of = {{}}
+for _, id in ipairs(selected) do
+  has_of[id] = attribute(prefix .. id, "has")
+  if not has_of[id] then return {{"failed", "WRONGTYPE a key that is no record"}} end
+end
 local touched = {{}}
 for _, each in ipairs(gained) do touched[each] = true end
 for _, each in ipairs(lost) do touched[each] = true end
@@ -81,7 +91,7 @@ for _, id in ipairs(selected) do
   for i = 1, #sets do words[i] = sets[i] end
   if next(touched) then
     local has = {{}}
-    for each in string.gmatch(redis.call("HGET", key, "has"), "[^,]+") do
+    for each in string.gmatch(has_of[id], "[^,]+") do
       if not touched[each] then has[#has + 1] = each end
     end
     for _, each in ipairs(gained) do has[#has + 1] = each end
@@ -121,7 +131,7 @@ end
 local removed = 0
 for _, id in ipairs(selected) do
   local key, fence = prefix .. id, fence_of[id]
-  local version = redis.call("HGET", key, "version")
+  local version = attribute(key, "version")
   if not (fence and version and tonumber(version) > tonumber(fence)) then
     redis.call("DEL", key)
     redis.call("ZREM", KEYS[2], id)
@@ -132,7 +142,7 @@ for _, id in ipairs(selected) do
 end
 for i = 1, #fences do
   local id, fence = ids[i], fences[i]
-  local version = redis.call("HGET", prefix .. id, "version") or redis.call("HGET", KEYS[4], id) or "0"
+  local version = attribute(prefix .. id, "version") or redis.call("HGET", KEYS[4], id) or "0"
   if fence ~= "0" and tonumber(version) <= tonumber(fence) then bury(id, fence) end
 end
 return done(removed)
