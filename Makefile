@@ -16,7 +16,9 @@ demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no 
 	@$(BIN)/python examples/demo.py
 
 test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at reduced counts)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@# In the order of names, because the longest files are not those with the most tests. The many processes that tests
+	@# start would each compile the library where bytecode is not kept.
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-long: .venv/.dev strace redis ## Run the long campaigns: crashes, power failures, damage, random programs
 	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long

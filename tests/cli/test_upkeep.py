@@ -147,7 +147,7 @@ def test_stores_that_do_not_exist(run: Run, articles: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["kb", "fiel:./kb", "file:", "file:./kb?tiemout=3", "file:./kb?mode=xx", "redis://h:1/0", ""]
+    "url", ["kb", "fiel:./kb", "file:", "file:./kb?tiemout=3", "file:./kb?mode=xx", "redsi://h:1/0", "redis:h", ""]
 )
 def test_wrong_urls(run: Run, url: str) -> None:
     answer = run("ls", url, "--json")

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.batches import batch, schema
 from vecstore import HNSW, Database
@@ -33,8 +34,8 @@ def fill(db: Database) -> None:
 
 def everything(admin: psycopg.Connection, namespace: str) -> list[Any]:
     """Return what is there and what is in it."""
-    names = [*sorted(TABLES), "vecstore_change_seq"]
-    rows = [admin.execute(in_namespace(f"SELECT * FROM {{}}.{name}", namespace)).fetchall() for name in names]
+    tables = [sql.Identifier(namespace, name) for name in (*sorted(TABLES), "vecstore_change_seq")]
+    rows = [admin.execute(sql.SQL("SELECT * FROM {}").format(table)).fetchall() for table in tables]
     return [facts(admin, namespace), rows]
 
 

@@ -51,7 +51,7 @@ from ...errors import (
 from ...filters import Filter
 from ...index import HNSW
 from ...metric import Metric
-from . import change_list, copying, filters, reads, removals, rows, searches, updates, writes
+from . import change_list, copying, filters, forms, reads, removals, rows, searches, updates, writes
 from .catalogue import Catalogue
 from .column_types import PACKED, PackedQuery
 from .engine import driver_of, own_engine
@@ -70,7 +70,6 @@ from .upkeep import Upkeep
 
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
 _EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
-_KEPT = 1_000
 _ALL_AT_ONCE = 500
 """Beyond so many hits a walk would have to look at more candidates than pgvector allows."""
 _TOGETHER = 25
@@ -243,7 +242,12 @@ class PostgresBackend(Backend):
         if fence is None and self._copied(generation, table, rows_, insert=insert):
             self._upkeep.grew(generation, len(rows_))
             return len(rows_)
-        statement = writes.write(self._tables, table, insert=insert, fenced=fence is not None, standby=standby)
+        fenced = fence is not None
+        statement = self._kept(
+            ("write", insert, fenced, standby),
+            table,
+            lambda form, _: writes.write(self._tables, form, insert=insert, fenced=fenced, standby=standby),
+        )
         values = rows.given(rows_, table, fence)
         while True:
             try:
@@ -253,7 +257,7 @@ class PostgresBackend(Backend):
             except StorageFailed as error:
                 if not insert or state_of(error.__cause__ or error) != REFUSED:
                     raise
-                taken = self._read(generation, writes.stored(table), {"ids": values["given_id"]})
+                taken = self._read(generation, self._stored(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
@@ -279,18 +283,22 @@ class PostgresBackend(Backend):
         self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
         values = rows.laid(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
-        chosen, chosen_values = self._chosen(selection, table)
+        where, chosen_values = _selected(selection, table)
         lays_extra = bool(update.extra)
         statement = self._kept(
-            ("update", table.id, standby, assigned, lays_extra, _shape(selection)),
-            lambda: updates.updating(self._tables, table, chosen(), assigned, lays_extra=lays_extra, standby=standby),
+            ("update", standby, assigned, lays_extra),
+            table,
+            lambda form, later: updates.updating(
+                self._tables, form, _chosen(later, form), assigned, lays_extra=lays_extra, standby=standby
+            ),
+            where,
         )
         try:
             return self._change(generation, statement, {**values, **chosen_values})
         except StorageFailed as error:
             if state_of(error.__cause__ or error) != REFUSED:
                 raise
-            grown = self._runner.run(updates.outgrown(table, chosen()), {**values, **chosen_values})
+            grown = self._runner.run(updates.outgrown(table, _chosen(where, table)), {**values, **chosen_values})
             owner = f"Record {grown[0][0]!a}" if grown else "A record"
             raise InvalidMetadata(
                 f"{owner}: metadata would take more than {metadata.MAX_BYTES:,} bytes as JSON."
@@ -299,12 +307,18 @@ class PostgresBackend(Backend):
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         table, standby = self._layout(generation), generation.standby
         if fence is not None and not isinstance(selection, Filter):
-            statement = removals.removing_fenced(self._tables, table, standby=standby)
+            statement = self._kept(
+                ("delete fenced", standby),
+                table,
+                lambda form, _: removals.removing_fenced(self._tables, form, standby=standby),
+            )
             return self._change(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
-        chosen, values = self._chosen(selection, table)
+        where, values = _selected(selection, table)
         statement = self._kept(
-            ("delete", table.id, standby, _shape(selection)),
-            lambda: removals.removing(self._tables, table, chosen(), standby=standby),
+            ("delete", standby),
+            table,
+            lambda form, later: removals.removing(self._tables, form, _chosen(later, form), standby=standby),
+            where,
         )
         return self._change(generation, statement, values)
 
@@ -315,8 +329,10 @@ class PostgresBackend(Backend):
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        table = self._layout(generation)
-        statement = reads.fetching(self._tables, table, standby=generation.standby)
+        table, standby = self._layout(generation), generation.standby
+        statement = self._kept(
+            ("fetch", standby), table, lambda form, _: reads.fetching(self._tables, form, standby=standby)
+        )
         return rows.found(
             self._pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
         )
@@ -324,10 +340,12 @@ class PostgresBackend(Backend):
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
         table, standby = self._layout(generation), generation.standby
         statement = self._kept(
-            ("page", table.id, standby, after is None, _shape(where)),
-            lambda: reads.paging(
-                self._tables, table, _expression(where, table), after=after is not None, standby=standby
+            ("page", standby, after is None),
+            table,
+            lambda form, later: reads.paging(
+                self._tables, form, _expression(later, form), after=after is not None, standby=standby
             ),
+            where,
         )
         values = {"limit": limit, "after": after, **_values(where, table)}
         return rows.found(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
@@ -335,8 +353,10 @@ class PostgresBackend(Backend):
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         table, standby = self._layout(generation), generation.standby
         statement = self._kept(
-            ("sample", table.id, standby, _shape(where)),
-            lambda: reads.sampling(self._tables, table, _expression(where, table), standby=standby),
+            ("sample", standby),
+            table,
+            lambda form, later: reads.sampling(self._tables, form, _expression(later, form), standby=standby),
+            where,
         )
         answer = self._pointed(generation, statement, {"size": size, **_values(where, table)})
         return rows.found(answer, table, reads.EVERYTHING, versions=True)
@@ -344,8 +364,10 @@ class PostgresBackend(Backend):
     def count(self, generation: Generation, where: Filter | None) -> int:
         table, standby = self._layout(generation), generation.standby
         statement = self._kept(
-            ("count", table.id, standby, _shape(where)),
-            lambda: reads.counting(self._tables, table, _expression(where, table), standby=standby),
+            ("count", standby),
+            table,
+            lambda form, later: reads.counting(self._tables, form, _expression(later, form), standby=standby),
+            where,
         )
         answer = self._read(generation, statement, _values(where, table))
         if not answer:
@@ -393,11 +415,13 @@ class PostgresBackend(Backend):
         self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], build: searches.Build
     ) -> Answer:
         single, k, where = len(queries) == 1, max(search.k, LOOKED_AT), search.where
-        key = (build, table.id, generation.standby, single, k, search.include, _shape(where))
-        statement = self._statements.get(key)
-        if statement is None:
-            wish = searches.Wish(table, where, search.include, k, single, generation.standby)
-            statement = self._kept(key, lambda: build(self._tables, wish))
+        standby, include = generation.standby, search.include
+        statement = self._kept(
+            (build, standby, single, k, include),
+            table,
+            lambda form, later: build(self._tables, searches.Wish(form, later, include, k, single, standby)),
+            where,
+        )
         values = {"ef": search.ef, **_values(where, table)}
         if single:
             values["query"] = PackedQuery(queries)
@@ -408,8 +432,9 @@ class PostgresBackend(Backend):
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         table, standby = self._layout(generation), generation.standby
         statement = self._kept(
-            ("tombstones", table.id, standby, after is None),
-            lambda: reads.burials(self._tables, table, after=after is not None, standby=standby),
+            ("tombstones", standby, after is None),
+            table,
+            lambda form, _: reads.burials(self._tables, form, after=after is not None, standby=standby),
         )
         return dict(self._pointed(generation, statement, {"limit": limit, "after": after}))
 
@@ -462,13 +487,16 @@ class PostgresBackend(Backend):
             found = self._layouts.setdefault(generation.id, made)
         return found
 
-    def _kept(self, key: Hashable, make: Callable[[], Statement]) -> Statement:
-        found = self._statements.get(key)
+    def _kept(self, key: Hashable, table: Layout, make: forms.Make, where: Filter | None = None) -> Statement:
+        """Return a statement for a table; the key is all that it depends on beside the table and the filter."""
+        whole = (key, table.id, None if where is None else filters.shape(where))
+        found = self._statements.get(whole)
         if found is None:
-            if len(self._statements) >= _KEPT:
-                self._statements.clear()
-            found = self._statements.setdefault(key, make())
+            found = forms.kept(self._statements, whole, lambda: forms.placed(key, table, where, make))
         return found
+
+    def _stored(self, table: Layout) -> Statement:
+        return self._kept("stored", table, lambda form, _: writes.stored(form))
 
     @contextmanager
     def _present(self, generation: Generation) -> Iterator[int]:
@@ -499,11 +527,6 @@ class PostgresBackend(Backend):
     def _gate(self, generation: Generation) -> dict[str, Any]:
         wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
         return {"lock": lock_key(generation.id), "lock_timeout": wait}
-
-    def _chosen(self, selection: Selection, table: Layout) -> tuple[Callable[[], filters.Condition], Mapping[str, Any]]:
-        if isinstance(selection, Filter):
-            return lambda: filters.expression(selection, table), filters.values(selection, table)
-        return lambda: table.columns.id == writes.array_any("ids"), {"ids": list(selection)}
 
     @contextmanager
     def _changing(self, what: str) -> Iterator[Transaction]:
@@ -558,8 +581,15 @@ def _is_comparable(vectors: NDArray[Any], table: Layout) -> bool:
     return table.schema.metric is not Metric.COSINE or bool(half.any(axis=1).all())
 
 
-def _shape(selection: Selection | None) -> Hashable:
-    return filters.shape(selection) if isinstance(selection, Filter) else selection is None
+def _selected(selection: Selection, table: Layout) -> tuple[Filter | None, Mapping[str, Any]]:
+    """Return the filter that selects, or None for ids, and its values."""
+    if isinstance(selection, Filter):
+        return selection, filters.values(selection, table)
+    return None, {"ids": list(selection)}
+
+
+def _chosen(where: Filter | None, table: Layout) -> filters.Condition:
+    return table.columns.id == writes.array_any("ids") if where is None else filters.expression(where, table)
 
 
 def _expression(where: Filter | None, table: Layout) -> filters.Condition | None:

@@ -71,6 +71,7 @@ def own_engine(url: URL, options: Options) -> Engine:
         max_overflow=0,
         pool_timeout=options.timeout,
         pool_use_lifo=True,
+        use_native_hstore=False,
         pool_reset_on_return=None,
         hide_parameters=True,
     )

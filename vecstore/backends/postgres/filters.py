@@ -6,14 +6,16 @@ three-valued logic of SQL gives the two-valued one of `vecstore.filters`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, or_, true
+from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, literal_column, or_, true
 from sqlalchemy.types import TypeEngine
 
 from ...filters import And, Compare, Filter, Not, Or
+from .column_types import quoted_table
 from .generation_table import Layout
 
 Shape = tuple[Any, ...]
@@ -36,6 +38,20 @@ _OF_LISTS: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
         "contains_all": lambda column, listed: column.op("@>", is_comparison=True)(listed),
     }
 )
+
+_PLACE = re.compile("<condition on ([^<>]+)>")
+
+
+class Later(Filter):
+    """A filter that is not known yet: its `expression` is a mark for `filled`."""
+
+
+LATER = Later()
+
+
+def filled(text: str, condition: Callable[[str], str]) -> str:
+    """Return SQL with a condition at every mark, made for the name of the rows there."""
+    return _PLACE.sub(lambda place: f"({condition(place[1])})", text)
 
 
 def shape(condition: Filter) -> Shape:
@@ -62,6 +78,8 @@ def values(condition: Filter, layout: Layout) -> dict[str, Any]:
 
 def expression(condition: Filter, layout: Layout) -> Condition:
     """Return a filter as SQL, each value a parameter."""
+    if isinstance(condition, Later):
+        return literal_column(f"<condition on {quoted_table(layout.table)}>")
     return _expression(condition, layout, iter(range(1 << 20)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal_column, select, true
@@ -51,7 +50,6 @@ def live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
     return present if condition is None else and_(present, condition)
 
 
-@lru_cache(maxsize=256)
 def fetching(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Read records by their ids."""
     rows = _records(layout).where(live(layout, layout.table.c.id == array_any("ids")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Text, delete, null, select, true, union_all, update
@@ -33,7 +32,6 @@ def removing(catalogue: CatalogueTables, layout: Layout, chosen: Condition, *, s
     return noted(catalogue, gate, changed, counted(changed))
 
 
-@lru_cache(maxsize=256)
 def removing_fenced(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Remove records whose versions the fences reach, and leave tombstones of the fences above 0."""
     table, gate = layout.table, gates.writing(catalogue, standby=standby)

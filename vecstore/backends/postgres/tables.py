@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import (
     JSON,
@@ -43,8 +44,9 @@ class CatalogueTables:
     numbers: Sequence
 
 
+@lru_cache(maxsize=64)
 def catalogue(namespace: str) -> CatalogueTables:
-    """Return the catalogue's tables in a namespace, which is a PostgreSQL schema."""
+    """Return the catalogue's tables in a namespace, which is a PostgreSQL schema; one object, to keep statements by."""
     metadata = MetaData(schema=namespace)
     numbers = Sequence("vecstore_change_seq", metadata=metadata, schema=namespace)
     return CatalogueTables(_stores(metadata), _generations(metadata), _changes(metadata, numbers), numbers)

@@ -7,7 +7,6 @@ few records, stored ids, tombstones, fences, a caller's transaction, and while c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -38,7 +37,6 @@ ZERO = literal_column("0", BigInteger())
 _ONE = literal_column("1", BigInteger())
 
 
-@lru_cache(maxsize=512)
 def write(catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: bool, standby: bool) -> Statement:
     """Write a batch; answers with how many gates stood open, and how many rows were written.
 
@@ -91,7 +89,6 @@ def failing(number: ColumnElement[Any]) -> ColumnElement[Any]:
     return _ONE // (number - number)
 
 
-@lru_cache(maxsize=256)
 def stored(layout: Layout) -> Statement:
     """Read which of some ids are stored."""
     table = layout.table

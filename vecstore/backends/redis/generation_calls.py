@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from ...backend import Generation, Superseded
+from ...deadlines import GRACE
 from ...errors import BackendUnavailable, IndexNotReady, StoreCorrupt, StoreLocked, VecstoreError
 from .failures import NO_INDEX, NO_SCRIPT, code_of, meaning
 from .index_state import IndexFacts
@@ -37,8 +38,11 @@ class GenerationCalls:
 
     @property
     def milliseconds(self) -> int:
-        """How long the engine may take for one search."""
-        return max(1, int(self._link.options.timeout * 1000))
+        """How long the engine may take for one search: longer than anybody waits for it.
+
+        What it has found when its time is over it gives as an answer, and of a count it does not say so.
+        """
+        return int((self._link.options.timeout + 2 * GRACE + 1) * 1000)
 
     def standing(self, generation: Generation) -> Standing:
         """Return what is known of a generation, which may be old.
