@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -179,3 +180,31 @@ class TestTime:
         with opened(own_server.url, timeout=7) as database:
             calls = database._backend._calls  # type: ignore[attr-defined]
             assert calls.milliseconds > 1_000 * (7 + GRACE)
+
+
+class TestBusy:
+    def test_a_call_waits_while_somebody_s_script_keeps_the_server(self, own_server: OwnServer) -> None:
+        """The server answers BUSY to whatever comes, a new connection's greeting included."""
+        script = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until n[1] - t[1] > 1 return 1"
+        with opened(own_server.url) as database, own_server.client() as other, ThreadPoolExecutor(1) as threads:
+            store = database.create("a", schema())
+            store.insert(batch(1))
+            other.config_set("busy-reply-threshold", 50)
+            busy = redis.Redis.from_url(own_server.url)
+            running = threads.submit(busy.execute_command, "EVAL", script, 0)
+            while not is_busy(own_server):
+                pass
+            assert store.count(F.tag == 1) == len(batch(1))
+            with opened(own_server.url) as another:
+                assert another.open("a").upsert(batch(2)) == len(batch(2))
+            assert running.result() == 1
+            busy.close()
+
+
+def is_busy(server: OwnServer) -> bool:
+    with server.client() as client:
+        try:
+            client.ping()
+        except redis.ResponseError as error:
+            return str(error).startswith("BUSY")
+    return False

@@ -171,8 +171,11 @@ class Link:
         self.check_usable()
         try:
             connection = self._lent(limit)
-        except (redis.RedisError, OSError) as error:
-            raise Unsent from error
+        except BaseException as error:
+            self._watch.remove(limit)
+            if isinstance(error, redis.RedisError | OSError):
+                raise Unsent from error
+            raise
         try:
             if index and (self._lines[connection].run, index) not in self._trusted:
                 raise Untrusted
@@ -215,6 +218,8 @@ class Link:
             poll = select.poll()
             poll.register(raw.fileno(), select.POLLIN)
             [info] = self._replies(connection, [("INFO", "server")])
+            if is_waiting(info):
+                raise info
             known = self._lines[connection] = _Line(raw, Socket(raw.fileno()), poll, run_of(checked(info)))
         return known
 
