@@ -101,9 +101,7 @@ class IndexTests(Places):
         found = store.measure_recall()
         assert (found.queries, found.k) == (200, 10)
         assert found.mean >= TARGET
-        # A single answer is right or wrong, and the effort is calibrated for ten: so the error of the sample counts.
-        nearest = store.measure_recall(200, 1)
-        assert nearest.mean >= TARGET - SLACK - 2 * (TARGET * (1 - TARGET) / nearest.queries) ** 0.5
+        assert store.measure_recall(200, 1).mean >= TARGET - SLACK
 
     @pytest.mark.parametrize(
         "k, share",
