@@ -21,7 +21,7 @@ def running(folder: Path) -> Iterator[str]:
         yield given
         return
     # Its packages are there only where this is measured.
-    from vecstore.backends.postgres.cluster import Cluster
+    from vecstore.backends.postgres.embedded.cluster import Cluster
 
     cluster = Cluster(folder, settings=SETTINGS)
     cluster.prepare()

@@ -61,7 +61,7 @@ def _keeper(room: str, folder: Path, anchor: int) -> str:
     """Start the keeper; return what it says about the server, one line of JSON."""
     with (folder / "keeper.log").open("w", encoding="utf-8") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "tests.keeper", room, str(anchor), str(folder)],
+            [sys.executable, "-m", "tests.server_owner", room, str(anchor), str(folder)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -269,7 +269,7 @@ class TestLoad:
         self, spec: str, module: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(MissingExtra, match=rf"pip install 'vecstore\[{spec.partition(':')[0]}\]'"):
+        with pytest.raises(MissingExtra, match=rf"pip install 'vecstore-db\[{spec.partition(':')[0]}\]'"):
             load(spec)
 
     def test_the_tables_are_sorted_and_complete(self) -> None:

@@ -113,7 +113,7 @@ def test_wheel_holds_the_whole_package(installed: Installed) -> None:
 
 def test_wheel_holds_nothing_else(installed: Installed) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(installed.wheel).namelist()}
-    assert tops == {"vecstore", "vecstore-0.1.0.dist-info"}
+    assert tops == {"vecstore", "vecstore_db-0.1.0.dist-info"}
 
 
 def test_installed_package_works(installed: Installed) -> None:

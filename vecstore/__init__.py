@@ -12,6 +12,8 @@
 
 from . import fields, migrate
 from .backend import Stats, Verification
+from .calibration.recall import Recall
+from .calibration.upkeep import UpkeepWarning
 from .database import Database, connect
 from .errors import (
     BackendUnavailable,
@@ -47,15 +49,13 @@ from .errors import (
     Unsupported,
     VecstoreError,
 )
-from .filters import ALL, F, Filter
+from .filters.nodes import ALL, F, Filter
 from .index import HNSW, Flat
 from .metric import Metric
-from .rebuild import Rebuilt
-from .recall import Recall
+from .rebuild.rebuild import Rebuilt
 from .records import Hit, Hits, Record
 from .schema import Schema
 from .store import IndexStatus, VectorStore
-from .upkeep import UpkeepWarning
 
 __version__ = "0.1.0"
 

@@ -2,7 +2,7 @@
 
 The facade above (`VectorStore`, `Database`) validates, embeds, batches, orders and retries; a backend
 stores and finds. Everything that arrives here is valid: ids and texts are storable, vectors have the
-schema's shape and dtype, filters are bound (see `vecstore.filters`), field values are in stored form
+schema's shape and dtype, filters are bound (see `vecstore.filters.nodes`), field values are in stored form
 (see `vecstore.fields`).
 
 A data method works on a `Generation`, one physical store. The facade holds the generation that it
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .errors import Unsupported
 from .fields import Stored
-from .filters import Filter
+from .filters.nodes import Filter
 from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
@@ -145,7 +145,7 @@ class Rows:
 class Update:
     """What `Backend.update` lays over a record. None removes a field, an extra key or the text.
 
-    `vecstore.metadata.merge` lays ``extra`` over a record's.
+    `vecstore.rows.metadata.merge` lays ``extra`` over a record's.
 
     Attributes
     ----------

@@ -13,8 +13,8 @@ from .directory import free_directory
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
-from .generation_copy import Pace
-from .rebuild import Rebuilt, rebuild, rollback, wanted_generation
+from .rebuild.copy import Pace
+from .rebuild.rebuild import Rebuilt, rebuild, rollback, wanted_generation
 from .schema import Schema, check_name
 from .store import VectorStore, check_index
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .batches import EmbedTexts
 from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
+from .rows.batches import EmbedTexts
 
 if TYPE_CHECKING:
     from .backend import Generation

@@ -162,7 +162,7 @@ class MissingExtra(VecstoreError, ImportError):
     """
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed. Run: pip install 'vecstore[{extra}]'")
+        super().__init__(f"{package} is not installed. Run: pip install 'vecstore-db[{extra}]'")
         self.package = package
         self.extra = extra
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .strings import plain, reason_against
+from .rows.strings import plain, reason_against
 
 Stored = str | tuple[str, ...] | int | float | bool
 

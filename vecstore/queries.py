@@ -9,12 +9,12 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from . import metadata
 from .backend import Found, Include, Rows, Search
 from .errors import InvalidArgument, close_matches
-from .filter_binding import bind
-from .filters import Compare, Filter
+from .filters.binding import bind
+from .filters.nodes import Compare, Filter
 from .records import Hit, Hits
+from .rows import metadata
 from .schema import Schema
 
 MAX_K = 10_000

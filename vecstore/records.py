@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidArgument, InvalidId
-from .strings import plain, reason_against
+from .rows.strings import plain, reason_against
 
 MAX_ID_BYTES = 512
 

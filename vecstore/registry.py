@@ -20,7 +20,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "file": "vecstore.backends.file.backend:FileBackend",
         "memory": "vecstore.backends.memory:MemoryBackend",
         "postgresql": "vecstore.backends.postgres.backend:PostgresBackend",
-        "postgresql+embedded": "vecstore.backends.postgres.embedded_backend:EmbeddedBackend",
+        "postgresql+embedded": "vecstore.backends.postgres.embedded.backend:EmbeddedBackend",
         "redis": "vecstore.backends.redis.backend:RedisBackend",
         "rediss": "vecstore.backends.redis.backend:TlsBackend",
         "unix": "vecstore.backends.redis.backend:UnixBackend",

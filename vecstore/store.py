@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import metadata, queries, recall, upkeep
+from . import queries
 from .backend import (
     Backend,
     Entry,
@@ -27,10 +27,10 @@ from .backend import (
     Update,
     Verification,
 )
-from .batches import as_rows, in_batches
+from .calibration import recall, upkeep
+from .calibration.probes import Probes
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
-from .entries import find_again
 from .errors import (
     BackendUnavailable,
     EmbedderMismatch,
@@ -48,14 +48,16 @@ from .errors import (
     Unsupported,
     VecstoreError,
 )
-from .filter_binding import bind
-from .filters import Filter
+from .filters.binding import bind
+from .filters.nodes import Filter
 from .index import HNSW, IndexOptions, kind
-from .probes import Probes
 from .queries import DEFAULT_INCLUDE, check_arguments
+from .rebuild.lookup import find_again
 from .records import Hits, Record, check_id, check_ids
+from .rows import metadata
+from .rows.batches import as_rows, in_batches
+from .rows.vectors import as_matrix, as_queries
 from .schema import Schema
-from .vectors import as_matrix, as_queries
 
 T = TypeVar("T")
 Where = Filter | Mapping[str, Any] | None

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import vecstore
-from tests.walking import MIN_ROWS, walking
-from vecstore.backends.file import compaction
-from vecstore.backends.file.merging import Policy
+from tests.force_graph import MIN_ROWS, walking
+from vecstore.backends.file.vectors import compaction
+from vecstore.backends.file.vectors.compaction_policy import Policy
 
 from .calls import Call, Effect
 from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
-from .draws import next_call
 from .leftovers import garbage, unnamed
+from .random_calls import next_call
 from .writer import MESSAGE, Note, forked
 
 POLICY = Policy(max_segments=4, max_hot_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)

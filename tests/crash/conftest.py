@@ -12,7 +12,7 @@ import pytest
 
 from tests.sources import ROOT
 
-from .fates import KEPT
+from .lost_writes import KEPT
 from .outages import Run, outages
 from .scenario import CUT_OFF, histories
 from .survivors import NAME, Survivors

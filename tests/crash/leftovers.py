@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vecstore import Database
 from vecstore.backends.file.backend import FileBackend
-from vecstore.backends.file.tidying import unnamed_indexes, unnamed_segments
+from vecstore.backends.file.state.tidying import unnamed_indexes, unnamed_segments
 
 
 def garbage(db: Database, directory: Path) -> list[str]:

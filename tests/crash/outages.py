@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .fates import UNIFORM, Drawn
+from .lost_writes import UNIFORM, Drawn
 from .scenario import BEGUN
 from .trace import Event, Mark, Sync
 from .volume import Directory, Fate, Image, Volume

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import vecstore
-from tests.walking import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, walking
 
 from .calls import (
     Call,

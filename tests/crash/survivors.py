@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vecstore
-from tests.walking import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, walking
 
 from .contents import State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
 from .leftovers import garbage

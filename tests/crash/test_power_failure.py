@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-from .fates import KEPT
+from .lost_writes import KEPT
 from .outages import Outage, Run, outages, sites, uniform, with_drawn
 from .scenario import SCENARIOS, histories
 from .survivors import Survivors

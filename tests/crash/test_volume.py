@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .fates import KEPT, LOST, UNIFORM, Drawn, Uniform
+from .lost_writes import KEPT, LOST, UNIFORM, Drawn, Uniform
 from .outages import Run, sites
 from .trace import (
     Event,

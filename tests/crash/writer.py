@@ -14,18 +14,19 @@ from typing import NoReturn
 
 import vecstore
 from vecstore.backend import Progress
-from vecstore.backends.file import compaction, index_file, indexing
-from vecstore.backends.file.compaction import Copy
-from vecstore.backends.file.graph import Graph
-from vecstore.backends.file.index_file import IndexRow
-from vecstore.backends.file.indexing import Check, Need
-from vecstore.backends.file.merging import Run
-from vecstore.backends.file.snapshot import Snapshot
-from vecstore.backends.file.volume import Volume
+from vecstore.backends.file.index import index_file, upkeep
+from vecstore.backends.file.index.index_file import IndexRow
+from vecstore.backends.file.index.upkeep import Check, Need
+from vecstore.backends.file.search.graph import Graph
+from vecstore.backends.file.state.open_generation import Volume
+from vecstore.backends.file.state.snapshot import Snapshot
+from vecstore.backends.file.vectors import compaction
+from vecstore.backends.file.vectors.compaction import Copy
+from vecstore.backends.file.vectors.compaction_policy import Run
 from vecstore.index import IndexOptions
 
 from .contents import State, Wrong
-from .draws import next_call
+from .random_calls import next_call
 
 MESSAGE = struct.Struct("<BI")
 
@@ -74,7 +75,7 @@ def _report_compactions(mouth: int) -> None:
 
 def _report_indexing(mouth: int) -> None:
     """Tell of each index that is built or grown, within whatever call, and when its file is there."""
-    done, write = indexing._done, index_file.write
+    done, write = upkeep._done, index_file.write
 
     def written(path: Path, generation: str, graph: Graph) -> IndexRow:
         row = write(path, generation, graph)
@@ -96,7 +97,7 @@ def _report_indexing(mouth: int) -> None:
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXED, 0))
 
-    indexing._done, index_file.write = report, written
+    upkeep._done, index_file.write = report, written
 
 
 def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoReturn:

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.file.samples import Store
-from vecstore.backends.file import compaction
-from vecstore.backends.file.compaction import copied, exchange
-from vecstore.backends.file.merging import Policy, everything
-from vecstore.backends.file.snapshot import Snapshot
-from vecstore.backends.file.volume import Volume
+from vecstore.backends.file.state.open_generation import Volume
+from vecstore.backends.file.state.snapshot import Snapshot
+from vecstore.backends.file.vectors import compaction
+from vecstore.backends.file.vectors.compaction import copied, exchange
+from vecstore.backends.file.vectors.compaction_policy import Policy, everything
 
 SMALL = Policy(max_segments=3, max_hot_rows=20, max_dead_share=0.2, min_dead=10, max_removals=50)
 NEVER = Policy(10**6, 10**6, 1 << 40, 1.0, 10**6, 10**6)

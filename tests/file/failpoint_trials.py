@@ -22,12 +22,12 @@ from typing import Any
 from tests.file.damage_trials import in_child
 from tests.file.failpoints import FAILURES, Watch, watching
 from tests.file.samples import INDEXED, SCHEMA, Model, busy_store, contents, differing, generation, opened, rows
-from tests.walking import walking
+from tests.force_graph import walking
 from vecstore import Database, Record, Schema, UpkeepWarning
 from vecstore.backend import Change, Generation, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StorageFailed, VecstoreError
-from vecstore.filters import Compare
+from vecstore.filters.nodes import Compare
 
 State = dict[str, tuple[Model, bool, str]]
 """For each store its contents, whether there is a standby, and what its index covers."""

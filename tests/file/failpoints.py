@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from vecstore.backends.file import disk
+from vecstore.backends.file.storage import os_calls
 
 _CALLS = {
     "os": (
@@ -80,9 +80,9 @@ def watching(watch: Watch) -> Iterator[Watch]:
         proxy = SimpleNamespace(**{name: getattr(real, name) for name in dir(real)})
         for name in names:
             setattr(proxy, name, watch.wrapped(name, getattr(real, name)))
-        setattr(disk, module, proxy)
+        setattr(os_calls, module, proxy)
     try:
         yield watch
     finally:
         for module, real in _MODULES.items():
-            setattr(disk, module, real)
+            setattr(os_calls, module, real)

@@ -15,7 +15,7 @@ import numpy as np
 
 import vecstore
 from tests.file.samples import contents, found
-from tests.walking import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, walking
 from vecstore import HNSW, Database, F, Flat, Record, Schema, fields
 from vecstore.backend import Generation, Rows, Search
 from vecstore.backends.file.backend import FileBackend

@@ -28,7 +28,7 @@ from tests.file.samples import (
     opened,
     rows,
 )
-from tests.walking import walking
+from tests.force_graph import walking
 from vecstore.backend import Generation
 from vecstore.backends.file.backend import FileBackend
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from vecstore import HNSW, Flat, Schema, fields
 from vecstore.backend import Generation, Rows, Search, Update
 from vecstore.backends.file.backend import FileBackend
-from vecstore.filters import ALL, Compare, Filter
+from vecstore.filters import ALL, Filter
+from vecstore.filters.nodes import Compare
 
 DIM = 8
 FIELDS = {"lang": fields.Keyword(), "year": fields.Int(), "tags": fields.Keywords()}

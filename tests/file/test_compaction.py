@@ -12,9 +12,9 @@ import pytest
 from tests.file.compactions import compacting, dead, newest, segments
 from tests.file.samples import FIELDS, Store, answers, busy_store, contents, generation, opened, rows
 from vecstore import Flat, Schema
-from vecstore.backends.file.layout import GenerationLayout
-from vecstore.backends.file.segment import Shape
-from vecstore.backends.file.vectors import Vectors
+from vecstore.backends.file.storage.layout import GenerationLayout
+from vecstore.backends.file.vectors.segment import Shape
+from vecstore.backends.file.vectors.vectors import Vectors
 from vecstore.errors import Timeout
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.file.samples import Store, answers, busy_store, contents, generation, opened, rows
 from vecstore import Schema, fields
 from vecstore.backend import Superseded
-from vecstore.backends.file import disk
+from vecstore.backends.file.storage import os_calls
 from vecstore.errors import (
     InvalidArgument,
     InvalidUrl,
@@ -236,7 +236,7 @@ def test_a_store_that_is_dropped_elsewhere(tmp_path: Path) -> None:
     ):
         with pytest.raises(Superseded):
             operation()
-    assert disk.names(tmp_path / "g") == []
+    assert os_calls.names(tmp_path / "g") == []
 
 
 def test_a_damaged_store_can_be_dropped(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import pytest
 from tests.file.failpoint_trials import OPERATIONS
 from tests.file.failpoints import Watch, watching
 from tests.file.samples import Store, busy_store, contents, model_of, opened, rows
-from vecstore.backends.file.connections import Link
-from vecstore.backends.file.ledger import Ledger
+from vecstore.backends.file.state.ledger import Ledger
+from vecstore.backends.file.storage.connections import Link
 from vecstore.errors import StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
 
 
@@ -220,7 +220,9 @@ def test_a_commit_of_which_nothing_can_be_known(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
         # The state before must be known already: only the look after the commit fails.
-        patch.setattr("vecstore.backends.file.volume.Volume._ledger", lambda volume, _link: volume._snapshot.ledger)
+        patch.setattr(
+            "vecstore.backends.file.state.open_generation.Volume._ledger", lambda volume, _link: volume._snapshot.ledger
+        )
         known = store.backend._catalog.read()
         patch.setattr(store.backend._catalog, "read", lambda: known)
         patch.setattr(Ledger, "read", unreadable)
@@ -238,7 +240,7 @@ def test_what_has_not_been_committed_is_not_seen(tmp_path: Path, monkeypatch: py
         raise RuntimeError("a fault in our own code")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vecstore.backends.file.transaction.Transaction.note", broken)
+        patch.setattr("vecstore.backends.file.state.transaction.Transaction.note", broken)
         with pytest.raises(RuntimeError):
             store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
     store.check()

@@ -18,11 +18,12 @@ import pytest
 import vecstore
 from tests.file.golden_maker import EXPECTED, GOLDEN, PLACE, SCHEMAS, described, nearest, records
 from tests.file.samples import INDEXED, Store, busy_store, opened
-from tests.walking import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, walking
 from vecstore import Database, F, StoreCorrupt, Unsupported
 from vecstore.backend import Generation
-from vecstore.backends.file import index_file, segment
 from vecstore.backends.file.backend import FileBackend
+from vecstore.backends.file.index import index_file
+from vecstore.backends.file.vectors import segment
 
 MOST_BYTES = 400 * 1024
 

@@ -10,19 +10,19 @@ import faiss
 import numpy as np
 import pytest
 
-from vecstore.backends.file import index_file
-from vecstore.backends.file.checksums import BlockCrcs
-from vecstore.backends.file.coverage import Coverage, stored_rows
-from vecstore.backends.file.distinct import Distinct
-from vecstore.backends.file.graph import Graph, Run, TooLarge, built, extended
-from vecstore.backends.file.index_file import IndexRow
-from vecstore.backends.file.vectors import Part
+from vecstore.backends.file.index import index_file
+from vecstore.backends.file.index.coverage import Coverage, stored_rows
+from vecstore.backends.file.index.duplicates import Distinct
+from vecstore.backends.file.index.index_file import IndexRow
+from vecstore.backends.file.search.graph import Graph, Run, TooLarge, built, extended
+from vecstore.backends.file.storage.checksums import BlockCrcs
+from vecstore.backends.file.vectors.vectors import Part
 from vecstore.errors import StoreCorrupt
 from vecstore.index import HNSW
 from vecstore.metric import Metric
-from vecstore.vectors import row_norms
+from vecstore.rows.vectors import row_norms
 
-from .test_scan import Matrix, part, plain
+from .test_exact_float32 import Matrix, part, plain
 
 OWNER = "0" * 32
 OPTIONS = HNSW(m=8, ef_construction=40)

@@ -14,7 +14,7 @@ import vecstore
 from tests.file.failpoints import Watch, watching
 from tests.file.index_damage_trials import indexes
 from tests.file.samples import INDEXED, busy_store, differing
-from tests.walking import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, walking
 from vecstore import HNSW, Record, Schema, StorageFailed, UpkeepWarning
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from vecstore.backends.file.index_file import IndexRow
-from vecstore.backends.file.indexing import Need, needed
-from vecstore.backends.file.plan import Plan, Way, planned, spared
+from vecstore.backends.file.index.index_file import IndexRow
+from vecstore.backends.file.index.upkeep import Need, needed
+from vecstore.backends.file.search.plan import Plan, Way, planned, spared
 from vecstore.index import HNSW, Flat, IndexOptions
 
 ROWS = 62_666

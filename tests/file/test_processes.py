@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.crowd_member import batch_of, stamped
+from tests.file.concurrent_member import batch_of, stamped
 from tests.file.samples import INDEXED, Store, contents, opened, rows
 from vecstore.errors import StoreLocked
 
 
 def member(place: Path, role: str, number: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.file.crowd_member", str(place), role, str(number), str(seconds)],
+        [sys.executable, "-m", "tests.file.concurrent_member", str(place), role, str(number), str(seconds)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

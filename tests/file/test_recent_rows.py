@@ -9,7 +9,7 @@ import numpy as np
 
 import vecstore
 from vecstore import Record, Schema
-from vecstore.backends.file.recent_rows import RecentRows
+from vecstore.backends.file.search.recent_rows import RecentRows
 
 
 def row(rid: int, text: str = "text") -> tuple[Any, ...]:

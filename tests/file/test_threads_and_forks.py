@@ -13,9 +13,9 @@ import pytest
 
 from tests.file.samples import QUERIES, Store, answers, busy_store, contents, generation, opened, rows
 from vecstore.backend import Search
-from vecstore.backends.file import queue
+from vecstore.backends.file.storage import queue
 from vecstore.errors import StoreLocked
-from vecstore.filters import Compare
+from vecstore.filters.nodes import Compare
 
 
 def test_threads_write_and_read(memory_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_commit_larger_than_the_cache_does_not_wait_for_itself(
     memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite then keeps readers out before the commit; none of them may hold what the writer still needs."""
-    monkeypatch.setattr("vecstore.backends.file.connections._WRITER", ("synchronous = EXTRA", "cache_size = 5"))
+    monkeypatch.setattr("vecstore.backends.file.storage.connections._WRITER", ("synchronous = EXTRA", "cache_size = 5"))
     store = Store.create(memory_path, timeout="5")
     store.backend.create("docs", generation(standby=True))
     stop = threading.Event()

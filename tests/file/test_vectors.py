@@ -10,8 +10,8 @@ import pytest
 
 from tests.file.compactions import newest
 from tests.file.samples import Store, busy_store
-from vecstore.backends.file import vectors as vectors_of_a_commit
-from vecstore.backends.file.vectors import Vectors
+from vecstore.backends.file.vectors import vectors as vectors_of_a_commit
+from vecstore.backends.file.vectors.vectors import Vectors
 from vecstore.errors import StoreCorrupt
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vecstore.backends.file.graph import Graph
-from vecstore.backends.file.plan import Plan, Way, spared
-from vecstore.backends.file.walk import places_near
+from vecstore.backends.file.search.graph import Graph
+from vecstore.backends.file.search.plan import Plan, Way, spared
+from vecstore.backends.file.search.walk import places_near
 from vecstore.metric import Metric, scores
 
+from .test_exact_float32 import Matrix, part, plain
 from .test_graph import made
-from .test_scan import Matrix, part, plain
 
 EFFORT, K = 60, 5
 

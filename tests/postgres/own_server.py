@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from tests.ports import free_port
-from vecstore.backends.postgres.cluster import Cluster
+from vecstore.backends.postgres.embedded.cluster import Cluster
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 

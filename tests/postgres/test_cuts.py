@@ -10,11 +10,7 @@ from sqlalchemy import create_engine
 from tests.batches import batch, numbers, schema
 from tests.cuts import TIMEOUT, Campaign
 from tests.proxy import Fate, proxy_of
-from vecstore import (
-    BackendUnavailable,
-    Timeout,
-    VecstoreError,
-)
+from vecstore import BackendUnavailable, Timeout, VecstoreError
 
 from .stores import lay, opened, stored_ids
 

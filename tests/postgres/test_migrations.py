@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 from tests.postgres import catalogues
 from tests.postgres.catalogues import REVISIONS, STORES, TABLES
 from vecstore import InvalidArgument, StorageError, StoreExists, migrate
-from vecstore.backends.postgres.tables import catalogue
-from vecstore.revisions import revisions
+from vecstore.backends.postgres.catalogue_tables import catalogue
+from vecstore.backends.postgres.migrations.revisions import revisions
 
 
 @pytest.fixture

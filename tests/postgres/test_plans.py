@@ -12,11 +12,11 @@ import pytest
 
 from tests.postgres.places import PostgresPlace
 from vecstore import HNSW, F, Record, Schema, VectorStore, fields
-from vecstore.backends.postgres import filters, searches
+from vecstore.backends.postgres import filters, search
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.column_types import PackedQuery, register
-from vecstore.filter_binding import bind
 from vecstore.filters import Filter
+from vecstore.filters.binding import bind
 
 ROWS = 12_000
 KINDS = [("cosine", "float32", 2), ("l2", "float32", 16), ("ip", "float32", 384), ("cosine", "float16", 64)]
@@ -42,8 +42,8 @@ class Shelf:
         generation = self._backend.find(name=self.store.name).active
         layout = self._backend._layout(generation)
         bound = bind(where, generation.schema)
-        build = searches.scanning if exact else searches.searching
-        wish = searches.Wish(layout, bound, frozenset({"text"}), 10, single=True, standby=False)
+        build = search.scanning if exact else search.searching
+        wish = search.Wish(layout, bound, frozenset({"text"}), 10, single=True, standby=False)
         statement = build(self._backend._tables, wish)
         values: dict[str, Any] = {
             "query": PackedQuery(np.ones((1, generation.schema.width), np.float32)),

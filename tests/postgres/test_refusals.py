@@ -13,8 +13,8 @@ from psycopg import sql
 
 import vecstore
 from tests.batches import DIM, batch, checked_answer, schema, tags, vector_of
-from tests.canaries import PASSWORD, changed, telling
 from tests.ports import free_port
+from tests.secrets import PASSWORD, changed, telling
 from vecstore import (
     BackendUnavailable,
     Database,

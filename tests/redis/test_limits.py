@@ -14,8 +14,8 @@ import redis
 import vecstore
 from tests.batches import DIM, TAGS, batch, numbers, schema, vector_of
 from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
-from vecstore.backends.redis.generation_calls import GenerationCalls
-from vecstore.deadlines import GRACE
+from vecstore.backends.redis.generation import GenerationCalls
+from vecstore.backends.shared.deadlines import GRACE
 
 from .own_server import OwnServer
 from .stores import opened, stored_ids

@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vecstore import (
-    ALL,
-    Schema,
-    fields,
-)
+from vecstore import ALL, Schema, fields
 from vecstore.backend import Rows, Search, Superseded, Update
 from vecstore.backends.memory import MemoryBackend
-from vecstore.filters import LISTS, OPERATORS, And, Compare, Filter, Not, Or
+from vecstore.filters import Filter
+from vecstore.filters.nodes import LISTS, OPERATORS, And, Compare, Not, Or
 
 FIELDS: dict[str, fields.Field] = {
     "k": fields.Keyword(), "ks": fields.Keywords(), "i": fields.Int(), "f": fields.Float(), "b": fields.Bool(),

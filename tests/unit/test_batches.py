@@ -18,7 +18,7 @@ from vecstore import (
     Schema,
     fields,
 )
-from vecstore.batches import BATCH_BYTES, as_rows, in_batches
+from vecstore.rows.batches import BATCH_BYTES, as_rows, in_batches
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int(), "tags": fields.Keywords()})
 

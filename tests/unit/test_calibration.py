@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vecstore import Database, Flat, Record, Schema
 from vecstore.backends.memory import MemoryBackend
-from vecstore.calibration import LADDER, SECONDS, K, smallest_ef
-from vecstore.probes import Probes
-from vecstore.recall import Answer, Recall, of_answer, summary
+from vecstore.calibration.calibrate import LADDER, SECONDS, K, smallest_ef
+from vecstore.calibration.probes import Probes
+from vecstore.calibration.recall import Answer, Recall, of_answer, summary
 
 
 class Index:

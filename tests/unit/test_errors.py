@@ -55,7 +55,7 @@ def test_one_class_catches_everything() -> None:
 
 def test_a_missing_extra_tells_the_pip_line() -> None:
     error = MissingExtra("redis", "redis")
-    assert str(error) == "redis is not installed. Run: pip install 'vecstore[redis]'"
+    assert str(error) == "redis is not installed. Run: pip install 'vecstore-db[redis]'"
     assert isinstance(error, ImportError)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from vecstore import ALL, F, Filter, InvalidFilter, Schema, UnknownField, fields
-from vecstore.filter_binding import bind
-from vecstore.filters import And, Compare, FieldRef, Not, Or, matches
+from vecstore.filters.binding import bind
+from vecstore.filters.nodes import And, Compare, FieldRef, Not, Or, matches
 
 SCHEMA = Schema(dim=1, fields={"x": fields.Int(), "tags": fields.Keywords(), "at": fields.DateTime()})
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vecstore.backend import Found, Rows, Search
-from vecstore.index_check import disagreement
+from vecstore.backends.shared.index_check import disagreement
 
 SAMPLE = Rows([str(n) for n in range(10)], np.eye(10, dtype=np.float32), None, None, None)
 

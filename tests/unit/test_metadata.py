@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecstore import InvalidMetadata, fields, metadata
-from vecstore.strings import are_storable
+from vecstore import InvalidMetadata, fields
+from vecstore.rows import metadata
+from vecstore.rows.strings import are_storable
 
 FIELDS = {"lang": fields.Keyword(), "tags": fields.Keywords(), "year": fields.Int()}
 

@@ -5,23 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vecstore import (
-    BackendUnavailable,
-    Database,
-    InvalidArgument,
-    Record,
-    Schema,
-    StoreCorrupt,
-    fields,
-    generation_copy,
-)
+from vecstore import BackendUnavailable, Database, InvalidArgument, Record, Schema, StoreCorrupt, fields
 from vecstore.backend import Backend, Entry, Generation, Update
 from vecstore.backends.memory import MemoryBackend
 from vecstore.embedders import Identity
 from vecstore.embedding import StoreEmbedder
-from vecstore.generation_copy import Copy, Pace, same_model
-from vecstore.rebuild import wanted_generation
-from vecstore.testing.books import SCHEMA, books, by_id, contents
+from vecstore.rebuild import copy as generation_copy
+from vecstore.rebuild.copy import Copy, Pace, same_model
+from vecstore.rebuild.rebuild import wanted_generation
+from vecstore.testing.sample_records import SCHEMA, books, by_id, contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
 
@@ -59,8 +51,8 @@ def test_backfill_goes_no_faster_than_told(backend: Backend, monkeypatch: pytest
     monkeypatch.setattr(generation_copy, "BATCH", 10)
     slept: list[float] = []
     clock = iter(range(100))
-    monkeypatch.setattr("vecstore.generation_copy.time.sleep", slept.append)
-    monkeypatch.setattr("vecstore.generation_copy.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("vecstore.rebuild.copy.time.sleep", slept.append)
+    monkeypatch.setattr("vecstore.rebuild.copy.time.monotonic", lambda: next(clock))
     copy_of(building(backend), backend).backfill(Pace(records_per_second=4))
     assert slept == [1.5, 3.0, 4.5]  # 10, 20 and 30 records are due after 2.5, 5 and 7.5 s; 1, 2 and 3 s have passed
 

@@ -28,8 +28,8 @@ from vecstore import (
     fields,
 )
 from vecstore.backend import Superseded
-from vecstore.calibration import LADDER
-from vecstore.probes import Probes
+from vecstore.calibration.calibrate import LADDER
+from vecstore.calibration.probes import Probes
 
 DIM = 6
 SCHEMA = Schema(dim=DIM, metric="l2", index=HNSW(target_recall=0.98), fields={"n": fields.Int()})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vecstore import DimensionMismatch, InvalidVector, Schema
-from vecstore.vectors import as_matrix, as_queries, row_norms
+from vecstore.rows.vectors import as_matrix, as_queries, row_norms
 
 FLOATS = st.just(-0.0) | st.floats(1e-14, 6e4) | st.floats(-6e4, -1e-14)
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import metadata
 from ..backend import (
     Backend,
     Capabilities,
@@ -48,8 +47,9 @@ from ..errors import (
     close_matches,
 )
 from ..fields import Stored
-from ..filters import Filter, matches
+from ..filters.nodes import Filter, matches
 from ..metric import scores
+from ..rows import metadata
 
 
 @dataclass(frozen=True, slots=True, eq=False)

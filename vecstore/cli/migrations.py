@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import migrate
+from ..backends.postgres.migrations.revisions import BASE, HEAD, revisions
 from ..errors import BackendUnavailable, InvalidUrl, MissingExtra
 from ..registry import parameters
-from ..revisions import BASE, HEAD, revisions
 from . import output
 from .options import Json
 
@@ -172,7 +172,8 @@ def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
     if scheme not in {"postgresql", "postgresql+psycopg", "postgresql+embedded"}:
         raise InvalidUrl(f"--url begins with {scheme[:40]!a}; migrations are for postgresql://… only.")
     try:
-        from ..backends.postgres import embedded, location
+        from ..backends.postgres import options as location
+        from ..backends.postgres.embedded import server
     except ImportError as error:
         raise MissingExtra("sqlalchemy or psycopg", "postgres") from error
     options, libpq = location.parse(parameters(query))
@@ -180,7 +181,7 @@ def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
     if scheme != "postgresql+embedded":
         yield location.server_url(address, libpq), found
         return
-    running = embedded.server(embedded.directory_of(address))
+    running = server.server(server.directory_of(address))
     try:
         yield location.of_running(running.url), found
     finally:

@@ -18,7 +18,7 @@ from ..fields import Field
 from . import output
 from .documents import Documents
 from .exits import Failure
-from .intake import Intake, Report
+from .ingest import Intake, Report
 from .options import (
     DtypeName,
     EmbedderSpec,

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..database import connect
-from ..filters import F
+from ..filters.nodes import F
 from ..records import Record
 from ..store import VectorStore
-from .books import vector
+from .sample_records import vector
 from .toy_embedder import ToyEmbedder
 
 IDS = 30

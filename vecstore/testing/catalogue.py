@@ -9,18 +9,14 @@ import pytest
 
 from .. import fields
 from ..database import Database
-from ..errors import (
-    StoreExists,
-    StoreNotFound,
-    VecstoreError,
-)
-from ..filters import ALL
+from ..errors import StoreExists, StoreNotFound, VecstoreError
+from ..filters.nodes import ALL
 from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .books import SCHEMA, book, books, by_id, contents
 from .place import Places
+from .sample_records import SCHEMA, book, books, by_id, contents
 
 OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
     "insert": lambda store: store.insert([book(1)]),

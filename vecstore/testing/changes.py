@@ -9,9 +9,9 @@ import pytest
 
 from ..backend import Backend, Entry, Update
 from ..errors import StoreExists, StoreLocked, StoreNotFound
-from ..filters import ALL, Compare
+from ..filters.nodes import ALL, Compare
 from ..index import HNSW
-from .below import Below, named, new_generation, noted, put, stored
+from .backend_level import Below, named, new_generation, noted, put, stored
 
 
 class Stop(Exception):

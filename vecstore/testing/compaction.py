@@ -10,13 +10,13 @@ import pytest
 
 from ..backend import Backend, Entry
 from ..database import Database
-from ..filters import ALL, F
+from ..filters.nodes import ALL, F
 from ..index import HNSW
 from ..store import VectorStore
-from .below import buried, named, new_generation, noted, put, stored
-from .books import SCHEMA, book, books, contents
+from .backend_level import buried, named, new_generation, noted, put, stored
 from .judgement import bits
 from .place import Place, Places
+from .sample_records import SCHEMA, book, books, contents
 
 INDEXED = SCHEMA.with_index(HNSW(m=8, ef_construction=40))
 QUERIES = np.random.default_rng(11).uniform(0, 8, (12, 4))

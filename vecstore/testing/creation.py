@@ -9,19 +9,13 @@ import pytest
 
 from .. import fields
 from ..database import Database
-from ..errors import (
-    DimensionMismatch,
-    InvalidArgument,
-    SchemaMismatch,
-    StoreExists,
-    Unsupported,
-)
+from ..errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
 from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import MAX_DIM, Schema
-from .books import SCHEMA, book, books, by_id, contents
-from .crowd import at_once
 from .place import Place, Places
+from .sample_records import SCHEMA, book, books, by_id, contents
+from .threads import at_once
 from .toy_embedder import ToyEmbedder
 
 GOOD_NAMES = ["a", "z9", "a_b_", "select", "table", "con", "aux", "a" * 48]

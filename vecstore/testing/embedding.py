@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ..database import Database
 from ..embedders.base import Embedder, Role
 from ..errors import DuplicateId, EmbedderMismatch, EmbedderRequired, InvalidArgument, InvalidVector, PartialWrite
-from ..filters import ALL
+from ..filters.nodes import ALL
 from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .books import by_id
-from .crowd import at_once
 from .place import Place, Places
+from .sample_records import by_id
+from .threads import at_once
 from .toy_embedder import ToyEmbedder
 
 TEXTS = {"a": "red apple", "b": "green pear", "c": "blue sky", "d": "red sky"}

@@ -6,8 +6,8 @@ import pytest
 
 from ..backend import Backend, Entry, Update
 from ..errors import RecordExists
-from ..filters import ALL, Compare
-from .below import Below, buried, named, put, stored, texts_of, versions_of
+from ..filters.nodes import ALL, Compare
+from .backend_level import Below, buried, named, put, stored, texts_of, versions_of
 
 BIG = 2**53
 

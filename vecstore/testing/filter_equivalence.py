@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from .. import fields
 from ..database import Database
-from ..filter_dict import to_dict
-from ..filters import And, Compare, F, Filter, Not, Or
+from ..filters.dict_form import to_dict
+from ..filters.nodes import And, Compare, F, Filter, Not, Or
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

@@ -13,8 +13,8 @@ import pytest
 
 from .. import fields
 from ..database import Database
-from ..filter_dict import from_dict, to_dict
-from ..filters import ALL, F, Filter
+from ..filters.dict_form import from_dict, to_dict
+from ..filters.nodes import ALL, F, Filter
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

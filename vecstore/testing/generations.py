@@ -11,21 +11,15 @@ import pytest
 
 from .. import fields
 from ..database import Database
-from ..errors import (
-    InvalidArgument,
-    InvalidFilter,
-    InvalidMetadata,
-    InvalidVector,
-    UnknownField,
-)
-from ..filters import F
+from ..errors import InvalidArgument, InvalidFilter, InvalidMetadata, InvalidVector, UnknownField
+from ..filters.nodes import F
 from ..index import HNSW
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .books import SCHEMA, Shelf, book, books, by_id, contents
 from .place import Place
+from .sample_records import SCHEMA, Shelf, book, books, by_id, contents
 
 
 def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:

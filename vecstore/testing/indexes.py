@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import fields
 from ..database import Database
-from ..filters import F, Filter
+from ..filters.nodes import F, Filter
 from ..index import HNSW, Flat
 from ..metric import Metric
 from ..records import Hits, Record

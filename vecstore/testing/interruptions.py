@@ -13,19 +13,10 @@ from ..errors import StoreLocked, StoreNotFound
 from ..index import Flat
 from ..records import Record
 from ..store import VectorStore
-from .books import SCHEMA, books, by_id, contents
 from .place import Place, Places
 from .processes import Python
-from .shelf_of_texts import (
-    OLD,
-    PAGE,
-    PAGES,
-    TEXT_SCHEMA,
-    SmallPages,
-    holds_texts,
-    new_model,
-    texts,
-)
+from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, holds_texts, new_model, texts
+from .sample_records import SCHEMA, books, by_id, contents
 from .toy_embedder import ToyEmbedder
 
 
@@ -99,7 +90,7 @@ class InterruptedRebuildTests(SmallPages):
         program = (
             "import sys, vecstore\n"
             "from vecstore import generation_copy\n"
-            "from vecstore.testing.shelf_of_texts import new_model\n"
+            "from vecstore.testing.rebuild_fixtures import new_model\n"
             "generation_copy.BATCH = 40\n"
             "def progress(done, total): print(done, flush=True); sys.stdin.readline()\n"
             "vecstore.connect(sys.argv[1]).rebuild('texts', embedder=new_model(), on_progress=progress)\n"

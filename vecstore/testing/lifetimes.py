@@ -12,10 +12,10 @@ import pytest
 from .. import connect
 from ..database import Database
 from ..errors import ForkedStore, InvalidArgument, StoreNotFound
-from .books import SCHEMA, book, books, by_id, contents
 from .catalogue import OPERATIONS
 from .place import Place, Places
-from .shelf_of_texts import OLD, TEXT_SCHEMA, texts
+from .rebuild_fixtures import OLD, TEXT_SCHEMA, texts
+from .sample_records import SCHEMA, book, books, by_id, contents
 
 DATABASE_OPERATIONS: dict[str, Callable[[Database], object]] = {
     "names": lambda db: db.names(),

@@ -17,7 +17,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidFilter, InvalidMetadata, UnknownField
-from ..filters import ALL, F
+from ..filters.nodes import ALL, F
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

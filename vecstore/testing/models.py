@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from ..database import Database
-from ..errors import (
-    DimensionMismatch,
-    EmbedderMismatch,
-    EmbedderRequired,
-    InvalidArgument,
-    InvalidVector,
-)
-from ..filters import ALL
+from ..errors import DimensionMismatch, EmbedderMismatch, EmbedderRequired, InvalidArgument, InvalidVector
+from ..filters.nodes import ALL
 from ..index import HNSW
 from ..records import Record
 from ..schema import Schema

@@ -10,7 +10,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument
-from ..filters import F
+from ..filters.nodes import F
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidId, RecordNotFound
-from ..filters import F, Filter
+from ..filters.nodes import F, Filter
 from ..index import HNSW, Flat, IndexOptions
 from ..records import Hit, Hits, Record
 from ..schema import Schema

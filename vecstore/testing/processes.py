@@ -7,7 +7,7 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from .crowd import PATIENCE
+from .threads import PATIENCE
 
 
 class Python:

@@ -17,11 +17,9 @@ from ..index import HNSW
 from ..records import Record
 from ..schema import Schema
 from .author import Author
-from .below import Below, buried, put, stored
-from .books import SCHEMA, book, books, by_id, contents
-from .crowd import Crowd
+from .backend_level import Below, buried, put, stored
 from .place import Place
-from .shelf_of_texts import (
+from .rebuild_fixtures import (
     OLD,
     PAGES,
     TEXT_SCHEMA,
@@ -33,6 +31,8 @@ from .shelf_of_texts import (
     put_active,
     texts,
 )
+from .sample_records import SCHEMA, book, books, by_id, contents
+from .threads import Crowd
 
 
 class RebuildUnderWritesTests(SmallPages):

@@ -14,8 +14,8 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, UnknownField, VecstoreError
-from ..filter_dict import to_dict
-from ..filters import ALL, And, Compare, F, FieldRef, Filter, Or
+from ..filters.dict_form import to_dict
+from ..filters.nodes import ALL, And, Compare, F, FieldRef, Filter, Or
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

@@ -10,10 +10,10 @@ import pytest
 
 from .. import registry
 from ..backend import Backend, Entry, Generation, Rows
-from ..filters import ALL, And, Compare, Filter, Not, Or
-from .below import Below, new_generation, rows
-from .books import LANGS, book
+from ..filters.nodes import ALL, And, Compare, Filter, Not, Or
+from .backend_level import Below, new_generation, rows
 from .corpus import accepted
+from .sample_records import LANGS, book
 
 COUNT = 230
 

@@ -8,12 +8,12 @@ import pytest
 
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidId, UnknownField
-from ..filters import ALL, F
+from ..filters.nodes import ALL, F
 from ..records import Record
 from ..store import PAGE, VectorStore
-from .books import SCHEMA, book, books, by_id
-from .crowd import Crowd
 from .place import Place, Places
+from .sample_records import SCHEMA, book, books, by_id
+from .threads import Crowd
 
 IDS_IN_ORDER = sorted(
     [

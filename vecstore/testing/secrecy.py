@@ -12,7 +12,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import VecstoreError
-from ..filters import ALL, F
+from ..filters.nodes import ALL, F
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

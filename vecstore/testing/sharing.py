@@ -11,15 +11,15 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import RecordExists, StoreNotFound
-from ..filters import ALL, F
+from ..filters.nodes import ALL, F
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .author import Author
-from .books import SCHEMA, book, books, by_id, contents, vector
-from .crowd import Crowd, at_once
 from .place import Place, Places
-from .shelf_of_texts import OLD, TEXT_SCHEMA, author_process, texts
+from .rebuild_fixtures import OLD, TEXT_SCHEMA, author_process, texts
+from .sample_records import SCHEMA, book, books, by_id, contents, vector
+from .threads import Crowd, at_once
 
 
 class Stamped(Places):

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from .. import connect, fields
 from ..database import Database
 from ..errors import VecstoreError
-from ..filters import ALL, F, Filter
+from ..filters.nodes import ALL, F, Filter
 from ..index import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Hits, Record

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from ..batches import BATCH_RECORDS
 from ..database import Database
-from ..errors import (
-    PartialWrite,
-)
+from ..errors import PartialWrite
 from ..index import Flat
 from ..records import Record
+from ..rows.batches import BATCH_RECORDS
 from ..schema import Schema
 from ..store import VectorStore
-from .books import SCHEMA, book, books, by_id, contents
 from .place import Places
+from .sample_records import SCHEMA, book, books, by_id, contents
 
 
 class _Stop(Exception):

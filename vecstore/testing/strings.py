@@ -10,8 +10,8 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidFilter, InvalidId, InvalidMetadata, UnknownField
-from ..filter_dict import to_dict
-from ..filters import ALL, F, Filter
+from ..filters.dict_form import to_dict
+from ..filters.nodes import ALL, F, Filter
 from ..index import Flat
 from ..records import Record
 from ..schema import Schema

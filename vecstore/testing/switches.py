@@ -10,8 +10,8 @@ import pytest
 
 from ..backend import Backend, Change, Entry, Generation, Search, Superseded, Update
 from ..errors import StoreNotFound
-from ..filters import ALL
-from .below import Below, buried, named, new_generation, noted, put, stored
+from ..filters.nodes import ALL
+from .backend_level import Below, buried, named, new_generation, noted, put, stored
 
 DATA_METHODS: dict[str, Callable[[Backend, Generation], object]] = {
     "write": lambda backend, each: backend.write(each, named("x"), insert=False),

@@ -20,12 +20,12 @@ from ..errors import (
     UnknownField,
     VecstoreError,
 )
-from ..filters import ALL, F
-from ..metadata import MAX_BYTES
+from ..filters.nodes import ALL, F
 from ..records import Record
+from ..rows.metadata import MAX_BYTES
 from ..schema import Schema
 from ..store import VectorStore
-from .books import Shelf, book, books, by_id, contents
+from .sample_records import Shelf, book, books, by_id, contents
 from .toy_embedder import ToyEmbedder
 
 BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {

@@ -23,8 +23,8 @@ from ..errors import (
 )
 from ..records import Record
 from ..store import VectorStore
-from .books import SCHEMA, book, books, by_id, contents
 from .place import Place, Places
+from .sample_records import SCHEMA, book, books, by_id, contents
 
 BAD_RECORDS: dict[str, tuple[Record, type[VecstoreError]]] = {
     "empty id": (Record("", [1, 2, 3, 4]), InvalidId),

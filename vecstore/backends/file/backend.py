@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ...backend import (
+from vecstore.backend import (
     Backend,
     Capabilities,
     Change,
@@ -29,20 +29,24 @@ from ...backend import (
     Update,
     Verification,
 )
-from ...errors import ForkedStore, InvalidArgument, StorageError, StoreNotFound, Unsupported
-from ...filters import Filter
-from . import answers, compaction, indexing, lock, writing
+from vecstore.errors import ForkedStore, InvalidArgument, StorageError, StoreNotFound, Unsupported
+from vecstore.filters.nodes import Filter
+
 from .backup import backup
-from .catalog_file import CatalogFile
-from .failures import translated
-from .generations import create, drop, switch
-from .inspection import stats, verification
-from .layout import Layout
+from .generation_lifecycle import create, drop, switch
+from .index import upkeep
 from .options import Options, directory, parse
-from .search import search as answered
-from .transaction import Transaction
-from .volume import Volume
-from .volumes import Volumes
+from .search.search import search as answered
+from .state import reads, writes
+from .state.open_generation import Volume
+from .state.open_generations import Volumes
+from .state.transaction import Transaction
+from .storage import lock
+from .storage.catalogue_file import CatalogFile
+from .storage.failures import translated
+from .storage.layout import Layout
+from .vectors import compaction
+from .verify import stats, verification
 
 T = TypeVar("T")
 
@@ -138,57 +142,57 @@ class FileBackend(Backend):
 
     def write(self, generation: Generation, rows: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
         with self._writing(generation) as transaction:
-            return writing.write(transaction, rows, fence, insert=insert)
+            return writes.write(transaction, rows, fence, insert=insert)
 
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         with self._writing(generation) as transaction:
-            return writing.update(transaction, selection, update)
+            return writes.update(transaction, selection, update)
 
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         with self._writing(generation) as transaction:
-            return writing.delete(transaction, selection, fence)
+            return writes.delete(transaction, selection, fence)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         if settled:
             with self._writing(generation) as transaction:
-                writing.settle(transaction, settled)
-        return self._read(generation, lambda volume, _: answers.changes(volume, limit))
+                writes.settle(transaction, settled)
+        return self._read(generation, lambda volume, _: reads.changes(volume, limit))
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        return self._read(generation, lambda volume, _: answers.fetch(volume, ids))
+        return self._read(generation, lambda volume, _: reads.fetch(volume, ids))
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        return self._read(generation, lambda volume, _: answers.page(volume, where, after, limit))
+        return self._read(generation, lambda volume, _: reads.page(volume, where, after, limit))
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        return self._read(generation, lambda volume, _: answers.sample(volume, where, size))
+        return self._read(generation, lambda volume, _: reads.sample(volume, where, size))
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        return self._read(generation, lambda volume, _: answers.count(volume, where))
+        return self._read(generation, lambda volume, _: reads.count(volume, where))
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         return self._read(generation, lambda volume, present: answered(volume, search, present))
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        return self._read(generation, lambda volume, _: answers.tombstones(volume, after, limit))
+        return self._read(generation, lambda volume, _: reads.tombstones(volume, after, limit))
 
     # -- upkeep
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         with self._keeping(generation) as (volume, check):
-            indexing.build(volume, generation.schema.index, self._options.index_min_rows, check, on_progress)
+            upkeep.build(volume, generation.schema.index, self._options.index_min_rows, check, on_progress)
 
     def compact(self, generation: Generation) -> bool:
         wanted = self._present(generation).schema.index
         with self._keeping(generation) as (volume, check):
             compaction.compact(volume, check)
-            return indexing.refresh(volume, wanted, self._options.index_min_rows, check)
+            return upkeep.refresh(volume, wanted, self._options.index_min_rows, check)
 
     def tend(self, generation: Generation) -> bool:
         wanted = self._present(generation).schema.index
         with self._keeping(generation) as (volume, check):
             compaction.tend(volume, check)
-            return indexing.tend(volume, wanted, self._options.index_min_rows, check)
+            return upkeep.tend(volume, wanted, self._options.index_min_rows, check)
 
     def backup(self, target: str) -> None:
         self._check_writable()
@@ -196,7 +200,7 @@ class FileBackend(Backend):
             backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._volumes.of)
 
     def index_state(self, generation: Generation) -> IndexState:
-        return self._read(generation, lambda volume, present: indexing.state(volume, present.schema.index))
+        return self._read(generation, lambda volume, present: upkeep.state(volume, present.schema.index))
 
     def stats(self, generation: Generation) -> Stats:
         return self._read(generation, lambda volume, _: stats(volume))

@@ -11,17 +11,18 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ...backend import Generation
-from ...errors import StoreCorrupt
-from . import disk
-from .catalog_file import Edit
-from .connections import CATALOG, ROWS, copied, open_link
-from .failures import translating
-from .inspection import verification
-from .layout import GenerationLayout, Layout
-from .ledger import Ledger
+from vecstore.backend import Generation
+from vecstore.errors import StoreCorrupt
+
 from .options import Options
-from .volume import Volume
+from .state.ledger import Ledger
+from .state.open_generation import Volume
+from .storage import os_calls
+from .storage.catalogue_file import Edit
+from .storage.connections import CATALOG, ROWS, copied, open_link
+from .storage.failures import translating
+from .storage.layout import GenerationLayout, Layout
+from .verify import verification
 
 VolumeOf = Callable[[Generation], Volume]
 
@@ -46,8 +47,8 @@ def backup(source: Path, target: Path, edit: Edit, options: Options, volume_of: 
     """
     layout = Layout(target)
     with translating(target):
-        disk.make_root(target)
-        disk.make_directory(layout.generations)
+        os_calls.make_root(target)
+        os_calls.make_directory(layout.generations)
         for entry in edit.before.entries.values():
             for generation in (entry.active, entry.standby):
                 if generation:
@@ -58,13 +59,13 @@ def backup(source: Path, target: Path, edit: Edit, options: Options, volume_of: 
             copied(link, unnamed, CATALOG, options.timeout)
         finally:
             link.close()
-        disk.rename(unnamed, layout.catalog)
+        os_calls.rename(unnamed, layout.catalog)
     _check(layout, edit, options)
 
 
 def _copy_generation(volume: Volume, paths: GenerationLayout, options: Options) -> None:
     for path in (paths.root, paths.segments, paths.indexes):
-        disk.make_directory(path)
+        os_calls.make_directory(path)
     # Who keeps a volume is the only one to remove files that it names.
     with volume.kept(patiently=True), translating(volume.paths.root):
         with volume.pool.link() as link:
@@ -76,12 +77,12 @@ def _copy_generation(volume: Volume, paths: GenerationLayout, options: Options) 
         finally:
             link.close()
         for uid in segments:
-            disk.write_new_file(paths.segment(uid), disk.read_chunks(volume.paths.segment(uid)))
+            os_calls.write_new_file(paths.segment(uid), os_calls.read_chunks(volume.paths.segment(uid)))
         if ledger.index:
             # It can be built again; one that cannot be copied must not keep the rest from being.
             with contextlib.suppress(FileNotFoundError):
                 uid = ledger.index["uid"]
-                disk.write_new_file(paths.index(uid), disk.read_chunks(volume.paths.index(uid)))
+                os_calls.write_new_file(paths.index(uid), os_calls.read_chunks(volume.paths.index(uid)))
 
 
 def _check(layout: Layout, edit: Edit, options: Options) -> None:
@@ -95,5 +96,5 @@ def _check(layout: Layout, edit: Edit, options: Options) -> None:
     for generation in edit.before.generations().values():
         found = verification(layout, options, generation, index=False)
         if not found.ok:
-            disk.unlink(layout.catalog)
+            os_calls.unlink(layout.catalog)
             raise StoreCorrupt(f"{layout.root}: the copy is damaged, as its source may be. {found.problems[0]}")

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ...backend import Entry, Generation, Superseded
-from ...errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound, Unsupported
-from ...schema import Schema, check_name
-from .layout import checked_id
-from .ledger import Ledger, Total, row_crc
+from vecstore.backend import Entry, Generation, Superseded
+from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound, Unsupported
+from vecstore.schema import Schema, check_name
+
+from .state.ledger import Ledger, Total, row_crc
+from .storage.layout import checked_id
 
 OWNER = "catalog"
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from ...errors import InvalidUrl
-from ...parameters import MIN_ROWS, MODE, Parameter, seconds, split
+from vecstore.errors import InvalidUrl
+
+from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split
 
 
 @dataclass(frozen=True, slots=True)

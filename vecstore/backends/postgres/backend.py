@@ -20,8 +20,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from ... import index_check, metadata, migrate
-from ...backend import (
+from vecstore.backend import (
     Backend,
     Capabilities,
     Change,
@@ -38,8 +37,7 @@ from ...backend import (
     Update,
     Verification,
 )
-from ...doubts import LOOKED_AT, is_doubtful
-from ...errors import (
+from vecstore.errors import (
     InvalidMetadata,
     RecordExists,
     StorageFailed,
@@ -48,24 +46,42 @@ from ...errors import (
     Unsupported,
     VecstoreError,
 )
-from ...filters import Filter
-from ...index import HNSW
-from ...metric import Metric
-from . import change_list, copying, filters, forms, reads, removals, rows, searches, updates, writes
+from vecstore.filters.nodes import Filter
+from vecstore.index import HNSW
+from vecstore.metric import Metric
+from vecstore.rows import metadata
+
+from ..shared import index_check
+from ..shared.recheck import LOOKED_AT, is_doubtful
+from . import (
+    bulk_copy,
+    change_list,
+    filters,
+    reads,
+    removals,
+    rows,
+    statement_cache,
+    updates,
+    writes,
+)
+from . import (
+    search as searches,
+)
+from .caller_transaction import Joined
 from .catalogue import Catalogue
+from .catalogue_tables import catalogue
 from .column_types import PACKED, PackedQuery
 from .engine import driver_of, own_engine
 from .failures import GONE, REFUSED, state_of, translated
-from .gates import lock_key
+from .generation_guard import lock_key
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, layout
-from .hunches import Hunches, number_of
-from .joined import Joined
-from .location import Options, parse, server_url
 from .metrics import METRICS
+from .migrations import migrate
+from .options import Options, parse, server_url
+from .plan_memory import Hunches, number_of
 from .pool import Pool, Runner, Transaction
 from .server import Server, facts, warn_of_faults
 from .statements import Answer, Statement, compiled
-from .tables import catalogue
 from .upkeep import Upkeep
 
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
@@ -263,14 +279,14 @@ class PostgresBackend(Backend):
 
     def _copied(self, generation: Generation, table: Layout, rows_: Rows, *, insert: bool) -> bool:
         """Copy many new records in; where an id has a record or a tombstone, or changes are noted, do nothing."""
-        if self._joined or generation.standby or len(rows_) < copying.FEWEST:
+        if self._joined or generation.standby or len(rows_) < bulk_copy.FEWEST:
             return False
         if not insert and not self._hunches.are_new(generation.id):
             return False
         values = {"generation": generation.id, **self._gate(generation)}
-        gate, parts = copying.opening(self._tables), partial(copying.stream, rows_, table)
+        gate, parts = bulk_copy.opening(self._tables), partial(bulk_copy.stream, rows_, table)
         with _superseding():
-            answer = self._pool.copy(gate, values, copying.target(table), parts)
+            answer = self._pool.copy(gate, values, bulk_copy.target(table), parts)
         if answer is None:
             self._hunches.learn_of_stored(generation.id)
             return False
@@ -487,12 +503,14 @@ class PostgresBackend(Backend):
             found = self._layouts.setdefault(generation.id, made)
         return found
 
-    def _kept(self, key: Hashable, table: Layout, make: forms.Make, where: Filter | None = None) -> Statement:
+    def _kept(self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None) -> Statement:
         """Return a statement for a table; the key is all that it depends on beside the table and the filter."""
         whole = (key, table.id, None if where is None else filters.shape(where))
         found = self._statements.get(whole)
         if found is None:
-            found = forms.kept(self._statements, whole, lambda: forms.placed(key, table, where, make))
+            found = statement_cache.kept(
+                self._statements, whole, lambda: statement_cache.placed(key, table, where, make)
+            )
         return found
 
     def _stored(self, table: Layout) -> Statement:

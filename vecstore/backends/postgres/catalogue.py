@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, insert, or_, select, update
 from sqlalchemy.types import TypeEngine
 
-from ...backend import Entry, Generation
-from ...descriptions import generation_of, identity_text, schema_text
-from ...errors import StoreCorrupt, StoreNotFound
-from ...schema import check_name
+from vecstore.backend import Entry, Generation
+from vecstore.errors import StoreCorrupt, StoreNotFound
+from vecstore.schema import check_name
+
+from ..shared.generation_json import generation_of, identity_text, schema_text
+from .catalogue_tables import CatalogueTables
 from .pool import Runner
 from .statements import Statement, compiled, parameter
-from .tables import CatalogueTables
 
 
 def _given(name: str, type_: TypeEngine[Any] | None = None) -> ColumnElement[Any]:

@@ -9,9 +9,9 @@ from sqlalchemy import ARRAY, CTE, BigInteger, ColumnElement, Text, and_, cast, 
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.types import TypeEngine
 
-from . import gates
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
 from .statements import Statement, compiled, parameter, unnested
-from .tables import CatalogueTables
 
 _CHANGES: dict[str, TypeEngine[Any]] = {"seq": BigInteger(), "id": Text()}
 
@@ -27,12 +27,14 @@ def noted(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnE
     Notes are written in the order of ids, so that two writers cannot wait for each other.
     """
     change = catalogue.changes
-    ids = select(gates.GENERATION.label("generation"), changed.c.id).select_from(changed.join(gate, gate.c.noting))
+    ids = select(generation_guard.GENERATION.label("generation"), changed.c.id).select_from(
+        changed.join(gate, gate.c.noting)
+    )
     noting = insert_into(change).from_select(["generation", "id"], ids.order_by(changed.c.id.collate("C")))
     again = {"seq": catalogue.numbers.next_value()}
     replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
     notes = replacing.returning(change.c.id).cte("notes")
-    return compiled(select(counted(gate), *results).add_cte(notes), writes=True, settings=gates.SETTINGS)
+    return compiled(select(counted(gate), *results).add_cte(notes), writes=True, settings=generation_guard.SETTINGS)
 
 
 @lru_cache(maxsize=64)
@@ -45,20 +47,20 @@ def settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
     arrays = {name: cast(parameter(f"settled_{name}", ARRAY(each)), ARRAY(each)) for name, each in _CHANGES.items()}
     settled = select(unnested("given", _CHANGES, arrays)).cte("settled")
     same = and_(change.c.id == settled.c.id, change.c.seq == settled.c.seq)
-    pointer = gates.pointer(catalogue, standby=standby).cte("pointer")
+    pointer = generation_guard.pointer(catalogue, standby=standby).cte("pointer")
     free = (
         select(change.c.id)
         .join(settled, same)
-        .where(change.c.generation == gates.GENERATION, select(pointer.c.one).exists())
+        .where(change.c.generation == generation_guard.GENERATION, select(pointer.c.one).exists())
         .order_by(change.c.id)
         .with_for_update(of=change, skip_locked=True)
         .cte("free")
     )
-    forgotten = delete(change).where(change.c.generation == gates.GENERATION, change.c.id == free.c.id)
+    forgotten = delete(change).where(change.c.generation == generation_guard.GENERATION, change.c.id == free.c.id)
     known = select(settled.c.id).where(same).exists()
     rest = (
         select(change.c.seq, change.c.id)
-        .where(change.c.generation == gates.GENERATION, ~known)
+        .where(change.c.generation == generation_guard.GENERATION, ~known)
         .order_by(change.c.seq)
         .limit(parameter("limit", BigInteger()))
         .lateral("rest")
@@ -71,7 +73,7 @@ def settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
 def all_noted(catalogue: CatalogueTables) -> Statement:
     """Read every change of a generation, oldest first."""
     change = catalogue.changes
-    noted_ = select(change.c.seq, change.c.id).where(change.c.generation == gates.GENERATION)
+    noted_ = select(change.c.seq, change.c.id).where(change.c.generation == generation_guard.GENERATION)
     return compiled(noted_.order_by(change.c.seq))
 
 
@@ -79,4 +81,4 @@ def all_noted(catalogue: CatalogueTables) -> Statement:
 def forgetting(catalogue: CatalogueTables) -> Statement:
     """Forget every change of a generation."""
     change = catalogue.changes
-    return compiled(delete(change).where(change.c.generation == gates.GENERATION), writes=True)
+    return compiled(delete(change).where(change.c.generation == generation_guard.GENERATION), writes=True)

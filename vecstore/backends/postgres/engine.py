@@ -13,9 +13,10 @@ from sqlalchemy import URL, Dialect, Engine, create_engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from ...deadlines import Limit
-from ...errors import Unsupported
-from .location import Options
+from vecstore.errors import Unsupported
+
+from ..shared.deadlines import Limit
+from .options import Options
 from .sockets import forget_socket, socket_of
 
 _SHORTEST = 2

@@ -9,8 +9,7 @@ from types import MappingProxyType
 import psycopg
 import sqlalchemy.exc
 
-from ...deadlines import Limit
-from ...errors import (
+from vecstore.errors import (
     BackendUnavailable,
     StorageFailed,
     StoreCorrupt,
@@ -20,6 +19,8 @@ from ...errors import (
     Unsupported,
     VecstoreError,
 )
+
+from ..shared.deadlines import Limit
 
 REPEATABLE = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing was done, and the same statement may succeed."""

@@ -1,7 +1,7 @@
 """A bound filter as SQL: an expression that depends on the filter's shape alone, and its values apart.
 
 Every predicate is NULL on a missing value, which counts as false, and ``Not`` is ``IS NOT TRUE``: so the
-three-valued logic of SQL gives the two-valued one of `vecstore.filters`.
+three-valued logic of SQL gives the two-valued one of `vecstore.filters.nodes`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, literal_column, or_, true
 from sqlalchemy.types import TypeEngine
 
-from ...filters import And, Compare, Filter, Not, Or
+from vecstore.filters.nodes import And, Compare, Filter, Not, Or
+
 from .column_types import quoted_table
 from .generation_table import Layout
 

@@ -30,9 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from ...backend import Generation
-from ...fields import DateTime, Stored
-from ...schema import Schema
+from vecstore.backend import Generation
+from vecstore.fields import DateTime, Stored
+from vecstore.schema import Schema
+
 from .column_types import NAMES, VectorType
 
 _EPOCH = literal_column("TIMESTAMPTZ 'epoch'", TIMESTAMP(timezone=True))

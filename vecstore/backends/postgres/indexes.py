@@ -20,14 +20,15 @@ import psycopg
 from sqlalchemy import Index
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from ...backend import Progress
-from ...index import HNSW
+from vecstore.backend import Progress
+from vecstore.index import HNSW
+
 from .column_types import quoted
 from .failures import meaning
 from .generation_table import Layout
 from .metrics import METRICS
 from .pool import Pool, Runner
-from .searches import indexed_column
+from .search import indexed_column
 from .server import SAFE_PARALLEL_BUILDS, Server, ServerWarning
 from .statements import Statement, compiled
 

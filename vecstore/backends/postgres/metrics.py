@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ...metric import Metric
+from vecstore.metric import Metric
 
 
 @dataclass(frozen=True, slots=True)

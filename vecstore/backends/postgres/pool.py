@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import psycopg
 from sqlalchemy import Connection, Engine
 
-from ...deadlines import Limit, Watch
+from ..shared.deadlines import Limit, Watch
 from .column_types import Oids
+from .connections import Lender, Loan
 from .failures import REPEATABLE, is_lost, meaning, state_of
-from .lending import Lender, Loan
-from .location import Options
+from .options import Options
 from .statements import Answer, Statement, answered, copied, made
 
 _TRIES = 4

@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal_column, select, true
 from sqlalchemy.sql.selectable import FromClause
 
-from ...backend import Include
-from . import gates
+from vecstore.backend import Include
+
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
 from .column_types import of_extension
 from .filters import Condition
 from .generation_table import Layout, column_name
 from .statements import Statement, compiled, parameter
-from .tables import CatalogueTables
 from .writes import array_any
 
 _ONE = literal_column("1", BigInteger())
@@ -88,7 +89,7 @@ def sampling(catalogue: CatalogueTables, layout: Layout, condition: Condition | 
 def counting(catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool) -> Statement:
     """Count records."""
     matching = select(func.count()).select_from(layout.table).where(live(layout, condition)).scalar_subquery()
-    pointer = gates.pointer(catalogue, standby=standby).subquery("pointer")
+    pointer = generation_guard.pointer(catalogue, standby=standby).subquery("pointer")
     return compiled(select(matching).select_from(pointer))
 
 
@@ -110,5 +111,5 @@ def _records(layout: Layout) -> Select[Any]:
 
 def _pointed(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:
     """Return rows beside the pointer: one row of nulls where the generation is right and has no such record."""
-    pointer = gates.pointer(catalogue, standby=standby).subquery("pointer")
+    pointer = generation_guard.pointer(catalogue, standby=standby).subquery("pointer")
     return compiled(select(*found.c).select_from(pointer.outerjoin(found, true())))

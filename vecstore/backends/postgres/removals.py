@@ -8,12 +8,12 @@ from sqlalchemy import BigInteger, Text, delete, null, select, true, union_all, 
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.types import TypeEngine
 
-from . import gates
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
 from .change_list import counted, noted
 from .filters import Condition
 from .generation_table import Layout
 from .statements import Statement, unnested
-from .tables import CatalogueTables
 from .writes import ZERO, array_parameter
 
 _FENCES: dict[str, TypeEngine[Any]] = {"id": Text(), "version": BigInteger()}
@@ -21,7 +21,7 @@ _FENCES: dict[str, TypeEngine[Any]] = {"id": Text(), "version": BigInteger()}
 
 def removing(catalogue: CatalogueTables, layout: Layout, chosen: Condition, *, standby: bool) -> Statement:
     """Remove the chosen records; answers with how many gates stood open, and how many records there were."""
-    table, gate = layout.table, gates.writing(catalogue, standby=standby)
+    table, gate = layout.table, generation_guard.writing(catalogue, standby=standby)
     opened = select(gate.c.noting).exists()
     doomed = select(table.c.id, table.c.version).where(table.c.embedding.is_not(None), chosen, opened)
     rows = doomed.order_by(table.c.id).with_for_update(of=table).cte("doomed")
@@ -34,7 +34,7 @@ def removing(catalogue: CatalogueTables, layout: Layout, chosen: Condition, *, s
 
 def removing_fenced(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Remove records whose versions the fences reach, and leave tombstones of the fences above 0."""
-    table, gate = layout.table, gates.writing(catalogue, standby=standby)
+    table, gate = layout.table, generation_guard.writing(catalogue, standby=standby)
     fences = unnested(
         "given", _FENCES, {name: array_parameter(f"given_{name}", each) for name, each in _FENCES.items()}
     )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...backend import Include, Rows, Update
-from ...fields import Stored
+from vecstore.backend import Include, Rows, Update
+from vecstore.fields import Stored
+
 from .column_types import PACKED, matrix_of
 from .generation_table import FieldForm, Layout, column_name
 

@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from ...errors import BackendUnavailable, ExtensionMissing
+from vecstore.errors import BackendUnavailable, ExtensionMissing
+
 from .column_types import Oids
 
 OLDEST = 140_000

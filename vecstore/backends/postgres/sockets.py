@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from ...deadlines import Socket
+from ..shared.deadlines import Socket
 
 _KEY = "vecstore.socket"
 

@@ -22,13 +22,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from ...metadata import MAX_BYTES
-from . import gates
+from vecstore.rows.metadata import MAX_BYTES
+
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
 from .change_list import counted, noted
 from .filters import Condition
 from .generation_table import Layout
 from .statements import Statement, compiled, parameter
-from .tables import CatalogueTables
 from .writes import array_parameter, failing, sent_types
 
 _FIRST: ColumnElement[Any] = literal_column("0").label("part")
@@ -56,7 +57,7 @@ def updating(
         Whether the members of the JSON object ``laid`` are laid over the undeclared rest, once the keys of
         ``removed`` are out of it.
     """
-    table, gate = layout.table, gates.writing(catalogue, standby=standby)
+    table, gate = layout.table, generation_guard.writing(catalogue, standby=standby)
     types, values = sent_types(layout), dict[str, Any]()
     for name in sorted(assigned):
         if name == "embedding":

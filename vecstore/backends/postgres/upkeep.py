@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, Text, cast, func, literal_column, select
 
-from ...backend import Generation, IndexState, Progress, Stats, Verification
-from ...errors import StoreCorrupt, StoreLocked
-from ...index import HNSW
+from vecstore.backend import Generation, IndexState, Progress, Stats, Verification
+from vecstore.errors import StoreCorrupt, StoreLocked
+from vecstore.index import HNSW
+
 from .column_types import of_extension, quoted
-from .gates import lock_key
+from .generation_guard import lock_key
 from .generation_table import Layout
 from .indexes import Builder, fits, listed, qualified
 from .pool import Pool

@@ -26,12 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.types import TypeEngine
 
-from . import gates
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
 from .change_list import counted, noted
 from .column_types import VectorType
 from .generation_table import Layout, column_name
 from .statements import Statement, compiled, parameter, unnested
-from .tables import CatalogueTables
 
 ZERO = literal_column("0", BigInteger())
 _ONE = literal_column("1", BigInteger())
@@ -42,7 +42,7 @@ def write(catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: b
 
     An insert that meets a stored id divides by zero, which undoes all of it.
     """
-    table, gate = layout.table, gates.writing(catalogue, standby=standby)
+    table, gate = layout.table, generation_guard.writing(catalogue, standby=standby)
     types = sent_types(layout, fenced=fenced)
     given = unnested("given", types, {name: array_parameter(f"given_{name}", each) for name, each in types.items()})
     values: dict[str, ColumnElement[Any]] = {

@@ -15,8 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ... import index_check, metadata
-from ...backend import (
+from vecstore.backend import (
     Backend,
     Capabilities,
     Change,
@@ -33,9 +32,7 @@ from ...backend import (
     Update,
     Verification,
 )
-from ...descriptions import generation_of
-from ...doubts import LOOKED_AT, is_doubtful
-from ...errors import (
+from vecstore.errors import (
     InvalidUrl,
     PartialWrite,
     RecordExists,
@@ -45,24 +42,31 @@ from ...errors import (
     Unsupported,
     VecstoreError,
 )
-from ...filters import Filter
-from ...index import Flat
-from . import read_scripts, searches, write_scripts
+from vecstore.filters.nodes import Filter
+from vecstore.index import Flat
+from vecstore.rows import metadata
+
+from ..shared import index_check
+from ..shared.generation_json import generation_of
+from ..shared.recheck import LOOKED_AT, is_doubtful
 from . import rows as row_forms
+from . import search as searches
 from .catalogue import Catalogue
 from .connections import LentConnections, OwnConnections
+from .fields import tokens
 from .filters import NOTHING, any_of, compiled, program
-from .generation_calls import GenerationCalls
+from .generation import GenerationCalls
 from .index_definition import MAX_FIELDS, creation
-from .inspection import Inspection
 from .keys import Keys
 from .leases import Leases
 from .link import Link
-from .location import parse, server_url
-from .scripts import Script
+from .options import parse, server_url
+from .scripts import read
+from .scripts import write as write_scripts
+from .scripts.script import Script
 from .server import Server, facts
-from .tokens import tokens
 from .upkeep import Upkeep
+from .verify import Inspection
 
 _TOGETHER = 25
 """Queries in one round trip."""
@@ -222,7 +226,7 @@ class RedisBackend(Backend):
 
     def _extras(self, generation: Generation, part: _Part, update: Update) -> list[Any]:
         """Return the ids of some records, their undeclared metadata, and what that becomes."""
-        answer = self._run(generation, read_scripts.EXTRAS, part)
+        answer = self._run(generation, read.EXTRAS, part)
         if answer[0] == b"many":  # the update will say so too
             return [0]
         words: list[Any] = [(len(answer) - 1) // 2]
@@ -284,17 +288,17 @@ class RedisBackend(Backend):
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         listed = list(dict.fromkeys(ids))
-        return self._rows(generation, read_scripts.FETCH, [len(listed), *listed])
+        return self._rows(generation, read.FETCH, [len(listed), *listed])
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
         if where is None:
-            return self._rows(generation, read_scripts.PAGE, [_beyond(after), limit])
+            return self._rows(generation, read.PAGE, [_beyond(after), limit])
         # Between finding ids and reading records others may change them: what matches no more is left out, and a page
         # is empty only where nothing is left.
         steps = program(where, generation.schema.fields)
         for ids in self._pages(generation, where, after, limit):
             part = _Part((), steps, ids)
-            found = self._rows(generation, read_scripts.MATCHING_ROWS, part.words(self._calls.milliseconds))
+            found = self._rows(generation, read.MATCHING_ROWS, part.words(self._calls.milliseconds))
             if len(found):
                 return found
         return self.fetch(generation, ())
@@ -316,14 +320,14 @@ class RedisBackend(Backend):
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         if where is None:
-            return self._rows(generation, read_scripts.SAMPLE, [size])
+            return self._rows(generation, read.SAMPLE, [size])
         ids = self._all(generation, where)
         chosen = ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
         return self.fetch(generation, chosen)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         if where is None:
-            return int(self._calls.run(generation, read_scripts.COUNT, ())[1])
+            return int(self._calls.run(generation, read.COUNT, ())[1])
         queries = compiled(where, generation.schema.fields)
         if queries is None or len(queries) > 1:
             return len(self._all(generation, where))
@@ -377,7 +381,7 @@ class RedisBackend(Backend):
         return [any_of(row_forms.ID, tokens(part)) for part in parts] or [NOTHING]
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        found = self._calls.run(generation, read_scripts.TOMBSTONES, [_beyond(after), limit])[1:]
+        found = self._calls.run(generation, read.TOMBSTONES, [_beyond(after), limit])[1:]
         return {id_.decode(): int(version) for id_, version in zip(found[::2], found[1::2], strict=True)}
 
     # -- upkeep
@@ -423,7 +427,7 @@ class RedisBackend(Backend):
         queries = compiled(where, generation.schema.fields)
         if queries is None:
             return None
-        answer = self._run(generation, read_scripts.SELECT, _Part(queries))
+        answer = self._run(generation, read.SELECT, _Part(queries))
         return None if answer[0] == b"many" else sorted(id_.decode() for id_ in answer[1:])
 
     def _all(self, generation: Generation, where: Filter) -> list[str]:
@@ -441,7 +445,7 @@ class RedisBackend(Backend):
         while True:
             step = min(step, longest)
             words = [start, step, len(steps), *steps]
-            _, last, *found = self._calls.run(generation, read_scripts.MATCHES, words)
+            _, last, *found = self._calls.run(generation, read.MATCHES, words)
             if not last:
                 return
             yield [id_.decode() for id_ in found]

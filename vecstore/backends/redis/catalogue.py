@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...backend import Entry, Generation, Superseded
-from ...descriptions import generation_of, identity_text, schema_text
-from ...errors import StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
-from ...schema import check_name
-from .catalogue_scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH
+from vecstore.backend import Entry, Generation, Superseded
+from vecstore.errors import StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
+from vecstore.schema import check_name
+
+from ..shared.generation_json import generation_of, identity_text, schema_text
 from .keys import Keys
 from .link import Link
-from .scripts import Script
+from .scripts.catalogue import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH
+from .scripts.script import Script
 
 _LOST = "The switch took so long that its lock ran out; nothing was switched. Try again."
 

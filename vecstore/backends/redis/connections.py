@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from ...errors import Timeout
+from vecstore.errors import Timeout
 
 
 def exhausted() -> Timeout:

@@ -7,8 +7,7 @@ from types import MappingProxyType
 
 import redis
 
-from ...deadlines import Limit
-from ...errors import (
+from vecstore.errors import (
     BackendUnavailable,
     ExtensionMissing,
     IndexNotReady,
@@ -19,6 +18,8 @@ from ...errors import (
     Unsupported,
     VecstoreError,
 )
+
+from ..shared.deadlines import Limit
 from .connections import exhausted
 
 WAITING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"})

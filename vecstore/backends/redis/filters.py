@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ...fields import Field
-from ...filters import And, Compare, Filter, Not, Or
-from .tokens import form, token
+from vecstore.fields import Field
+from vecstore.filters.nodes import And, Compare, Filter, Not, Or
+
+from .fields import form, token
 
 EVERY = "a"
 """The token that every record has."""

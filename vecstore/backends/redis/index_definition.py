@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...index import HNSW, Flat, IndexOptions
-from ...schema import Schema
+from vecstore.index import HNSW, Flat, IndexOptions
+from vecstore.schema import Schema
+
+from .fields import form
 from .metrics import METRICS
 from .rows import HAS, ID, VECTOR, attribute
-from .tokens import form
 
 MAX_FIELDS = 1_000
 """Declared fields of a store; an index has 1,024 attributes at most."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import redis
 
-from ...errors import IndexNotReady
+from vecstore.errors import IndexNotReady
+
 from .failures import meaning
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ...errors import StorageError, StoreLocked
+from vecstore.errors import StorageError, StoreLocked
+
 from .link import Link, checked, now
-from .scripts import Script
+from .scripts.script import Script
 
 SECONDS = 30.0
 """How long a lease lasts that nobody renews."""

@@ -18,11 +18,12 @@ from typing import Any
 
 import redis
 
-from ...deadlines import Limit, Socket, Watch
-from ...errors import ForkedStore, InvalidArgument, StorageFailed, Timeout
+from vecstore.errors import ForkedStore, InvalidArgument, StorageFailed, Timeout
+
+from ..shared.deadlines import Limit, Socket, Watch
 from .connections import Connections
 from .failures import WAITING, code_of, is_lost, late, meaning, unknown
-from .location import Options
+from .options import Options
 
 Command = Sequence[Any]
 """A command's words: str, bytes, int or float."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from ...metric import Metric
+from vecstore.metric import Metric
 
 Float64Array = NDArray[np.float64]
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Include, Rows, Update
-from ...errors import StoreCorrupt
-from ...fields import DateTime, Field, Int, Keyword, Stored
-from ...metadata import NO_EXTRA
-from ...schema import Schema
+from vecstore.backend import Include, Rows, Update
+from vecstore.errors import StoreCorrupt
+from vecstore.fields import DateTime, Field, Int, Keyword, Stored
+from vecstore.rows.metadata import NO_EXTRA
+from vecstore.schema import Schema
+
+from .fields import form, tokens
 from .filters import EVERY, has_tokens
-from .tokens import form, tokens
 
 ID, VECTOR, TEXT, EXTRA, VERSION, HAS = "id", "vector", "text", "extra", "version", "has"
 

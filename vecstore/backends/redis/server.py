@@ -8,7 +8,8 @@ from typing import Any
 
 import redis
 
-from ...errors import StorageFailed, Unsupported
+from vecstore.errors import StorageFailed, Unsupported
+
 from .failures import code_of, meaning
 from .keys import Keys
 from .link import Link, checked

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...backend import Generation, IndexState, Progress, Stats
-from ...errors import IndexNotReady, StoreCorrupt
-from ...index import HNSW, Flat, IndexOptions
-from .catalogue_scripts import INDEXED
-from .generation_calls import GenerationCalls
+from vecstore.backend import Generation, IndexState, Progress, Stats
+from vecstore.errors import IndexNotReady, StoreCorrupt
+from vecstore.index import HNSW, Flat, IndexOptions
+
+from .generation import GenerationCalls
 from .index_definition import creation
 from .keys import Keys
 from .leases import Leases
 from .link import Link
-from .read_scripts import COUNT
-from .searches import Standing
+from .scripts.catalogue import INDEXED
+from .scripts.read import COUNT
+from .search import Standing
 from .server import Server, durability
 
 _BUILDING = "Somebody else builds the index of this store."

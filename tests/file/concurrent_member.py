@@ -1,0 +1,176 @@
+"""One of several processes that use a store at once.
+
+``python -m tests.file.concurrent_member PLACE ROLE NUMBER SECONDS`` starts it.
+
+A batch of a writer has a stamp in every record, and a batch is replaced as a whole: a reader that sees two
+stamps in one batch has seen half of a commit. Where the store has an index, searches go along it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tests.file.samples import DIM, INDEXED, SCHEMA, contents, opened, rows
+from tests.force_graph import walking
+from vecstore.backend import Generation, Rows, Search
+from vecstore.backends.file.backend import FileBackend
+from vecstore.errors import StoreLocked
+from vecstore.filters.nodes import Compare
+
+BATCH = 10
+LARGE = 80
+
+
+def batch_of(writer: int) -> range:
+    """A writer's own records; every second writer's batches are large enough for segments."""
+    size = LARGE if writer % 2 else BATCH
+    return range(1_000 * writer, 1_000 * writer + size)
+
+
+def stamped(writer: int, stamp: int) -> Rows:
+    batch = rows(batch_of(writer), stamp)
+    return replace(batch, fields={**(batch.fields or {}), "year": [stamp] * len(batch)})
+
+
+def write(place: Path, number: int, until: float) -> None:
+    """Replace the same batch again and again, sometimes through a new connection; tell each acknowledged stamp."""
+    backend = opened(place)
+    stamp = 0
+    while time.monotonic() < until:
+        stamp += 1
+        if stamp % 10 == 0:
+            backend.close()
+            backend = opened(place)
+        active = backend.find(name="docs").active
+        try:
+            backend.write(active, stamped(number, stamp), insert=False)
+        except StoreLocked:
+            print("locked", flush=True)  # noqa: T201
+        else:
+            print(stamp, flush=True)  # noqa: T201
+
+
+def read(place: Path, _number: int, until: float) -> None:
+    """Look at whole batches in every way there is; tell how often, and how often along an index."""
+    backend = opened(place)
+    active = backend.find(name="docs").active
+    newest: dict[int, int] = {}
+    rounds = walks = 0
+    while time.monotonic() < until:
+        rounds += 1
+        for writer in range(4):
+            look(backend, writer, newest)
+            walks += look_nearby(backend, active)
+        for writer, size in whole_batches(contents(backend, active, limit=10_000)).items():
+            assert size == len(batch_of(writer))
+    print(rounds, walks, flush=True)  # noqa: T201
+
+
+def compact(place: Path, _number: int, until: float) -> None:
+    """Compact again and again; tell how often there was something to do."""
+    backend = opened(place)
+    active = backend.find(name="docs").active
+    rounds = 0
+    while time.monotonic() < until:
+        before = backend.stats(active).details["commit"]
+        try:
+            backend.compact(active)
+        except StoreLocked:
+            continue
+        rounds += backend.stats(active).details["commit"] != before
+    print(rounds, flush=True)  # noqa: T201
+
+
+def index(place: Path, _number: int, until: float) -> None:
+    """Let an index be built, grown, replaced and given up, again and again; tell how often one was new."""
+    backend = opened(place, index_min_rows="32")
+    active = backend.find(name="docs").active
+    seen: set[str] = set()
+    rounds = 0
+    while time.monotonic() < until:
+        rounds += 1
+        try:
+            if rounds % 4 == 0:
+                schema = SCHEMA if rounds % 8 else INDEXED
+                backend.amend(replace(active, schema=schema))
+            if rounds % 4 in {0, 2}:
+                backend.build_index(backend.find(name="docs").active)
+            else:
+                backend.tend(active)
+        except StoreLocked:
+            continue
+        seen |= {path.name for path in (place / "g" / active.id / "idx").iterdir()}
+    print(len(seen), flush=True)  # noqa: T201
+
+
+def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
+    active = backend.find(name="docs").active
+    ids = [f"id-{number:05}" for number in batch_of(writer)]
+    mine = Compare("id", "in", tuple(ids))
+    found = backend.fetch(active, ids)
+    stamps = set((found.fields or {})["year"])
+    assert len(stamps) <= 1, f"a torn batch: {stamps}"
+    assert len(found) in {0, len(ids)}
+    for stamp in stamps:
+        assert isinstance(stamp, int)
+        assert stamp >= newest.get(writer, 0), "an older state after a newer one"
+        newest[writer] = stamp
+        # Vectors and rows come from one commit.
+        expected = rows(batch_of(writer), stamp)
+        assert expected.vectors is not None
+        assert found.vectors is not None
+        order = np.argsort(np.array(found.ids))
+        assert found.vectors[order].tobytes() == expected.vectors.tobytes()
+    query = np.ones((1, DIM), np.float32)
+    for search in (
+        Search(query, 10_000, include=frozenset({"metadata"})),
+        Search(query, 10_000, where=mine, include=frozenset({"metadata", "vector"})),
+    ):
+        one = backend.search(active, search)[0].rows
+        assert len(set(one.ids)) == len(one)
+        of_mine = [year for id_, year in zip(one.ids, (one.fields or {})["year"], strict=True) if id_ in ids]
+        assert len(set(of_mine)) <= 1, "a torn batch in a search"
+        assert len(of_mine) in {0, len(ids)}
+
+
+def look_nearby(backend: FileBackend, active: Generation) -> bool:
+    """Prove that what is told of the few nearest comes from one commit; say whether they were found along an index."""
+    stored = backend.count(active, None)
+    query = np.random.default_rng().standard_normal((1, DIM)).astype(np.float32)
+    (one,) = backend.search(active, Search(query, 10, include=frozenset({"metadata", "vector"}), ef=64))
+    assert len(set(one.rows.ids)) == len(one.rows) >= min(10, stored)
+    stamps: dict[int, int] = {}
+    vectors = one.rows.vectors
+    assert vectors is not None
+    for place, (id_, stamp) in enumerate(zip(one.rows.ids, (one.rows.fields or {})["year"], strict=True)):
+        number = int(id_.removeprefix("id-"))
+        writer = number // 1_000
+        assert isinstance(stamp, int)
+        assert stamps.setdefault(writer, stamp) == stamp, "a torn batch along an index"
+        expected = rows(batch_of(writer), stamp).vectors
+        assert expected is not None
+        assert vectors[place].tobytes() == expected[number % 1_000].tobytes()
+        distance = float(np.linalg.norm(vectors[place].astype(np.float64) - query[0]))
+        assert abs(one.scores[place] + distance) < 1e-5 * max(1, distance)
+    return not one.exact
+
+
+def whole_batches(found: Iterable[str]) -> dict[int, int]:
+    sizes: dict[int, int] = {}
+    for id_ in found:
+        writer = int(id_.removeprefix("id-")) // 1_000
+        sizes[writer] = sizes.get(writer, 0) + 1
+    return sizes
+
+
+if __name__ == "__main__":
+    with walking():
+        {"write": write, "read": read, "compact": compact, "index": index}[sys.argv[2]](
+            Path(sys.argv[1]), int(sys.argv[3]), time.monotonic() + float(sys.argv[4])
+        )

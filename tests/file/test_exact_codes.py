@@ -1,0 +1,190 @@
+"""Scans of codes and matrix products against float64: the right answer, or the word that it is not proven."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vecstore.backends.file.search import exact_batch, exact_codes
+from vecstore.backends.file.search.bounds import METRICS, Doubles
+from vecstore.backends.file.search.codes import Codes
+from vecstore.backends.file.search.exact_codes import Sheet
+from vecstore.metric import Metric, scores
+from vecstore.rows.vectors import row_norms
+
+from .test_exact_float32 import MAKES, Make, Matrix, all_scales, part, plain
+
+NOTHING = (np.empty(0, np.int64), np.empty(0))
+EASY = frozenset({"plain", "huge", "tiny"})
+"""Data on which a scan that proves nothing would be of no use."""
+
+
+def exact(metric: Metric, vectors: Matrix, query: Matrix) -> Doubles:
+    wide = vectors.astype(np.float64)
+    asked = np.broadcast_to(query.astype(np.float64), wide.shape)
+    return METRICS[metric].scores(wide, asked, row_norms(wide), row_norms(asked))
+
+
+def sheet(codes: Codes, start: int = 0, counts: np.ndarray | None = None) -> Sheet:
+    """Codes of rows that are numbered from ``start`` on."""
+    return Sheet(codes, counts, lambda places: (places + start, np.arange(len(places))))
+
+
+def right(truth: Doubles, rids: np.ndarray, values: Doubles, k: int) -> bool:
+    """Say whether these are the rows whose scores are at least the k-th best."""
+    wanted = np.flatnonzero(truth >= (np.sort(truth)[::-1][k - 1] if len(truth) > k else -np.inf))
+    order = np.argsort(rids)
+    return np.array_equal(rids[order], wanted) and np.array_equal(values[order], truth[wanted])
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("make", MAKES, ids=lambda make: make.__name__)
+def test_intervals_hold(metric: Metric, make: Make, rng: np.random.Generator) -> None:
+    for dim in (2, 17, 700):
+        vectors = make(rng, 300, dim)
+        codes = Codes.of(metric, vectors, row_norms(vectors))
+        for query in np.concatenate([vectors[:3], make(rng, 5, dim), plain(rng, 2, dim)]):
+            question = codes.coding.question(query)
+            places, lower, upper = codes.interpreted(question, *codes.search(question, 50, None))
+            truth = scores(metric, vectors[places], query)
+            size = row_norms(vectors[places]) * np.linalg.norm(query.astype(np.float64))
+            rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else size)
+            assert np.all(lower <= truth + rounding)
+            assert np.all(upper >= truth - rounding)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("make", MAKES, ids=lambda make: make.__name__)
+def test_codes_answer_rightly_or_not_at_all(
+    metric: Metric, make: Make, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact_codes, "_WORTH", 100)
+    vectors = make(rng, 900, 24)
+    sheets = [
+        sheet(Codes.of(metric, some, row_norms(some)), start)
+        for start, some in ((0, vectors[:500]), (500, vectors[500:]))
+    ]
+    proven = 0
+    for query in np.concatenate([vectors[:5], make(rng, 15, 24)]):
+        truth = exact(metric, vectors, query)
+        found = exact_codes.nearest(sheets, query, 10, truth.__getitem__, NOTHING)
+        if found is not None:
+            proven += 1
+            assert right(truth, *found, 10)
+    assert proven >= (15 if make.__name__ in EASY else 0)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_only_rows_that_count_are_found(
+    metric: Metric, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact_codes, "_WORTH", 300)
+    vectors = plain(rng, 1_003, 24)
+    codes = Codes.of(metric, vectors, row_norms(vectors))
+    for share in (0.0, 0.005, 0.3, 1.0):
+        counts = rng.random(1_003) < share
+        for query in plain(rng, 5, 24):
+            truth = np.where(counts, exact(metric, vectors, query), -np.inf)
+            found = exact_codes.nearest([sheet(codes, counts=counts)], query, 10, truth.__getitem__, NOTHING)
+            assert found is not None
+            assert set(found[0].tolist()) <= set(np.flatnonzero(counts).tolist())
+            assert len(found[0]) == min(10, int(counts.sum()))
+            assert sorted(found[1]) == sorted(truth[counts])[::-1][:10][::-1]
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_a_narrowed_sheet_finds_the_same_rows(metric: Metric, rng: np.random.Generator) -> None:
+    vectors = plain(rng, 2_000, 24)
+    codes = Codes.of(metric, vectors, row_norms(vectors))
+    counts = rng.random(2_000) < 0.05
+    whole = sheet(codes, 7, counts)
+    narrow = exact_codes.narrowed(whole)
+    assert narrow.counts is None
+    assert len(narrow.codes) == int(counts.sum())
+    for query in plain(rng, 5, 24):
+        truth = np.concatenate([np.zeros(7), exact(metric, vectors, query)])
+        found, wanted = (exact_codes.nearest([each], query, 10, truth.__getitem__, NOTHING) for each in (narrow, whole))
+        assert found is not None
+        assert wanted is not None
+        assert dict(zip(*map(np.ndarray.tolist, found), strict=True)) == dict(
+            zip(*map(np.ndarray.tolist, wanted), strict=True)
+        )
+
+
+def test_a_sheet_of_which_much_counts_stays_as_it_is(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 100, 8)
+    codes = Codes.of(Metric.L2, vectors, row_norms(vectors))
+    for each in (sheet(codes), sheet(codes, counts=np.ones(100, np.bool_))):
+        assert exact_codes.narrowed(each) is each
+
+
+def test_rows_beside_the_sheets_count(rng: np.random.Generator) -> None:
+    vectors, query = plain(rng, 500, 8), plain(rng, 1, 8)[0]
+    truth = exact(Metric.L2, vectors, query)
+    first = vectors[:400]
+    sheets = [sheet(Codes.of(Metric.L2, first, row_norms(first)))]
+    beside = np.arange(400, 500)
+    found = exact_codes.nearest(sheets, query, 10, truth.__getitem__, (beside, truth[beside]))
+    assert found is not None
+    assert right(truth, *found, 10)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+@pytest.mark.parametrize("make", MAKES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_products_answer_rightly_or_not_at_all(
+    metric: Metric, make: Make, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exact_batch, "_BLOCK_BYTES", 1 << 14)
+    vectors = make(rng, 900, 24)
+    if dtype == "float16":
+        vectors = (vectors / np.abs(vectors).max() * 60_000).astype(np.float16).astype(np.float32)
+        vectors[~vectors.any(axis=1)] = 1
+    stored = vectors.astype(dtype)
+    alive = rng.random(400) < 0.6
+    parts = [part(stored[:400], 0, alive), part(stored[400:700], 400), part(stored[700:], 700)]
+    queries = np.concatenate([vectors[:5], make(rng, 15, 24)])
+    stays = np.concatenate([alive, np.ones(500, np.bool_)])
+    truths = [np.where(stays, exact(metric, vectors, query), -np.inf) for query in queries]
+
+    def scored(rids: np.ndarray, owners: np.ndarray) -> Doubles:
+        return np.array([truths[owner][rid] for rid, owner in zip(rids, owners, strict=True)])
+
+    found = exact_batch.nearest(metric, parts, queries, 10, scored)
+    assert all(answer is None or right(truth, *answer, 10) for truth, answer in zip(truths, found, strict=True))
+    if make.__name__ in EASY and dtype == "float32":
+        assert sum(answer is not None for answer in found) >= 15
+
+
+def test_products_of_fewer_rows_than_are_wanted(rng: np.random.Generator) -> None:
+    vectors, queries = plain(rng, 7, 4), plain(rng, 3, 4)
+    truths = [exact(Metric.IP, vectors, query) for query in queries]
+    found = exact_batch.nearest(
+        Metric.IP, [part(vectors)], queries, 10, lambda rids, owners: np.stack(truths)[owners, rids]
+    )
+    for truth, answer in zip(truths, found, strict=True):
+        assert answer is not None
+        assert sorted(answer[0].tolist()) == list(range(7))
+        assert sorted(answer[1]) == sorted(truth)
+
+
+def test_nearly_unit_rows_are_not_taken_for_unit_rows(rng: np.random.Generator) -> None:
+    vectors = plain(rng, 3_000, 16)
+    vectors /= row_norms(vectors)[:, None].astype(np.float32)
+    vectors *= rng.uniform(1 - 1.9e-4, 1 + 1.9e-4, (3_000, 1)).astype(np.float32)
+    queries = plain(rng, 30, 16)
+    truths = [exact(Metric.COSINE, vectors, query) for query in queries]
+    found = exact_batch.nearest(
+        Metric.COSINE, [part(vectors)], queries, 10, lambda rids, owners: np.stack(truths)[owners, rids]
+    )
+    assert all(answer and right(truth, *answer, 10) for truth, answer in zip(truths, found, strict=True))
+
+
+def test_a_query_beyond_all_scales_proves_nothing(rng: np.random.Generator) -> None:
+    """FAISS's float32 overflows; no row may be ruled out by that."""
+    vectors = (all_scales(rng, 300, 8) * np.float32(1e-20)).astype(np.float32)
+    query = np.full(8, 1e14, np.float32)
+    sheets = [sheet(Codes.of(Metric.L2, vectors, row_norms(vectors)))]
+    truth = exact(Metric.L2, vectors, query)
+    found = exact_codes.nearest(sheets, query, 3, truth.__getitem__, NOTHING)
+    assert found is None or right(truth, *found, 3)

@@ -1,0 +1,22 @@
+"""Small stores searched as large ones are: along the graph, whatever a scan would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+from vecstore.backends.file.search import plan
+from vecstore.calibration import upkeep
+
+MIN_ROWS = "index_min_rows=32"
+"""The parameter of a URL under which small stores have indexes."""
+
+
+@contextmanager
+def walking() -> Iterator[None]:
+    """Let a step along a graph cost nothing while the context lasts, and calibrations be short."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.multiple(plan, _DIRECT=16, _PER_EFFORT=0))
+        stack.enter_context(patch.object(upkeep, "QUERIES", 20))
+        yield

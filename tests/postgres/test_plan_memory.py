@@ -1,0 +1,123 @@
+"""What is remembered of earlier calls changes no answer, whatever has happened since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.postgres.places import PostgresPlace
+from vecstore import HNSW, Database, F, Flat, Record, Schema, VectorStore, fields
+from vecstore.backends.postgres import plan_memory, search
+from vecstore.backends.postgres.backend import PostgresBackend
+
+ROWS = 6_000
+DIM = 4
+
+
+@pytest.fixture(scope="module")
+def place(postgres_url: str) -> Iterator[PostgresPlace]:
+    place = PostgresPlace(postgres_url, min_rows=100)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def db(place: PostgresPlace) -> Iterator[Database]:
+    with place.connect() as db:
+        yield db
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ways in which searches are put."""
+    ways: list[str] = []
+    put = PostgresBackend._asked
+
+    def noted(self: PostgresBackend, *arguments: object) -> object:
+        build = arguments[-1]
+        ways.append(getattr(build, "__name__", ""))
+        return put(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PostgresBackend, "_asked", noted)
+    return ways
+
+
+def vectors(count: int) -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((count, DIM)).astype(np.float32)
+
+
+def filled(db: Database, name: str, rows: int = 1_000) -> VectorStore:
+    index = HNSW(m=8, ef_construction=40, target_recall=0.5)
+    store = db.create(name, Schema(DIM, "l2", index=index, fields={"n": fields.Int()}))
+    store.insert(Record(str(n), vector, metadata={"n": n}) for n, vector in enumerate(vectors(rows)))
+    assert store.index_status().ef is not None
+    return store
+
+
+def test_a_walk_is_put_as_one_until_there_is_nothing_to_walk(
+    db: Database, place: PostgresPlace, asked: list[str]
+) -> None:
+    store, query = filled(db, "walks"), vectors(1)[0]
+    asked.clear()
+    first = [hit.id for hit in store.search(query)]
+    hits = store.search(query)
+    assert asked == ["searching", "walking"]
+    assert ([hit.id for hit in hits], hits.exact) == (first, False)
+    with place.connect() as other:
+        other.open("walks").reindex(Flat())
+    asked.clear()
+    hits = store.search(query)
+    assert hits.exact
+    assert asked == ["walking", "searching"]
+    assert store.search(query).exact
+    assert asked[2:] == ["searching"]
+
+
+def test_few_matches_are_compared_at_once_for_a_while(
+    db: Database, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, query = filled(db, "few", ROWS), vectors(1)[0]
+    few = F.n < 40
+    monkeypatch.setattr(plan_memory, "_SECONDS", 600.0)
+    asked.clear()
+    found = [store.search(query, where=few) for _ in range(3)]
+    assert asked == ["searching", "scanning", "scanning"]
+    assert all(hits.exact for hits in found)
+    assert len({tuple(hit.id for hit in hits) for hits in found}) == 1
+    store.update(where=F.n >= 40, set={"n": 1})
+    hits = store.search(query, where=few)
+    assert hits.exact
+    assert [hit.id for hit in hits] == [hit.id for hit in store.search(query, exact=True)]
+    monkeypatch.setattr(plan_memory, "_SECONDS", -1.0)
+    monkeypatch.setattr(store._backend, "_hunches", plan_memory.Hunches())
+    asked.clear()
+    assert not store.search(query, where=few).exact
+    assert store.search(query, where=F.n < 1).exact
+    assert store.search(query, where=F.n < 1).exact
+    assert asked == ["searching"] * 3
+
+
+def test_a_dropped_store_is_not_walked(db: Database, place: PostgresPlace) -> None:
+    store, query = filled(db, "gone"), vectors(1)[0]
+    store.search(query)
+    with place.connect() as other:
+        other.rebuild("gone", schema=Schema(DIM, "l2", fields={"n": fields.Int()}))
+        other.drop_previous("gone")
+    assert len(store.search(query)) == 10
+    store.search(query)
+    with place.connect() as other:
+        other.drop("gone")
+    with pytest.raises(Exception, match="gone"):
+        store.search(query)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    kept = plan_memory.Hunches()
+    for number in range(5_000):
+        kept.learn(number, filtered=number % 2 == 0, exact=number % 2 == 0)
+    assert len(kept._walked) + len(kept._compared) <= plan_memory._KEPT
+    assert kept.best(4_999, filtered=False) is search.walking
+    assert kept.best(4_998, filtered=True) is search.scanning
+    assert kept.best(1, filtered=False) is search.searching

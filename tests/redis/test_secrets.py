@@ -1,0 +1,168 @@
+"""What is never shown: errors, their causes, logs and reprs have no password, text, keyword or vector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+import vecstore
+from tests.batches import DIM, schema
+from tests.proxy import Proxy, proxy_of
+from tests.secrets import NUMBER, PASSWORD, TEXT, WORD, changed, everything, leaks, telling
+from vecstore import (
+    BackendUnavailable,
+    Database,
+    F,
+    IndexNotReady,
+    InvalidUrl,
+    Record,
+    RecordExists,
+    StorageFailed,
+    StoreCorrupt,
+    Timeout,
+    UnknownOutcome,
+    VecstoreError,
+    VectorStore,
+)
+
+from .own_server import OwnServer
+from .stores import NAMESPACE, generation_of, opened
+
+VECTOR = [NUMBER] * DIM
+RECORD = Record("canary", VECTOR, TEXT, {"word": WORD, "more": TEXT})
+WHERE = (F.word == WORD) | (F.word == TEXT)
+
+
+@pytest.fixture
+def proxy(own_server: OwnServer) -> Iterator[Proxy]:
+    with proxy_of(own_server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def database(own_server: OwnServer, proxy: Proxy) -> Iterator[Database]:
+    with opened(proxy.url_for(own_server.url), timeout=1) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    assert store.upsert([RECORD]) == 1
+    return store
+
+
+class Faults:
+    """Ways in which calls with secrets in them fail, and what each then raises."""
+
+    def __init__(self, server: OwnServer, proxy: Proxy, store: VectorStore, client: redis.Redis) -> None:
+        self._server, self._proxy, self._store, self._client = server, proxy, store, client
+        self._record = f"{NAMESPACE}:rec:{generation_of(client, 'a')}:canary"
+
+    def all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
+        """Give them; the last one is the end of the server."""
+        yield BackendUnavailable, lambda: vecstore.connect(changed(self._server.url, password=PASSWORD))
+        yield BackendUnavailable, lambda: vecstore.connect(changed(self._server.url, user=WORD, password=PASSWORD))
+        yield InvalidUrl, lambda: vecstore.connect(f"redis://user:{PASSWORD}@host:port/0")
+        yield RecordExists, lambda: self._store.insert([RECORD])
+        yield StorageFailed, self.out_of_memory
+        yield StorageFailed, lambda: self.denied("-hset").upsert([RECORD])
+        yield StorageFailed, lambda: self.denied("-ft.search").search(VECTOR, where=WHERE)
+        yield UnknownOutcome, self.cut_write
+        yield Timeout, self.silent_search
+        yield StoreCorrupt, self.wrong_kind
+        yield StoreCorrupt, self.wrong_value
+        yield IndexNotReady, self.no_index
+        yield IndexNotReady, lambda: self._store.delete(where=WHERE)
+        yield BackendUnavailable, self.killed
+
+    def out_of_memory(self) -> None:
+        self._client.config_set("maxmemory", 1)
+        try:
+            self._store.upsert([Record("another", VECTOR, TEXT, {"word": WORD})])
+        finally:
+            self._client.config_set("maxmemory", 0)
+
+    def denied(self, right: str) -> VectorStore:
+        self._client.acl_setuser(
+            "someone", enabled=True, reset=True, passwords=[f"+{PASSWORD}"], keys=["*"], categories=["+@all"]
+        )
+        self._client.execute_command("ACL", "SETUSER", "someone", right)
+        return vecstore.connect(
+            changed(self._server.url, user="someone", password=PASSWORD) + f"?namespace={NAMESPACE}"
+        ).open("a")
+
+    def cut_write(self) -> None:
+        self._proxy.cut_after(server_bytes=1, fate="reset")
+        self._store.upsert([RECORD])
+
+    def silent_search(self) -> None:
+        self._proxy.black_hole()
+        try:
+            self._store.search(VECTOR, where=WHERE)
+        finally:
+            self._proxy.heal()
+
+    def wrong_kind(self) -> None:
+        kept = self._client.dump(self._record)
+        assert isinstance(kept, bytes)
+        self._client.set(self._record, TEXT)
+        try:
+            self._store.get(["canary"])
+        finally:
+            self._client.restore(self._record, 0, kept, replace=True)
+
+    def wrong_value(self) -> None:
+        self._client.hset(self._record, "f_tag", TEXT)
+        try:
+            self._store.get(["canary"])
+        finally:
+            self._store.upsert([RECORD])
+
+    def no_index(self) -> None:
+        for name in self._client.execute_command("FT._LIST"):
+            self._client.execute_command("FT.DROPINDEX", name)
+        self._store.search(VECTOR, where=WHERE)
+
+    def killed(self) -> None:
+        self._server.kill9()
+        self._store.search(VECTOR, where=WHERE)
+
+
+@contextmanager
+def noted(errors: list[BaseException]) -> Iterator[None]:
+    """Note an error that passes by."""
+    try:
+        yield
+    except VecstoreError as error:
+        errors.append(error)
+        raise
+
+
+def test_no_secret_is_shown_anywhere(
+    own_server: OwnServer, proxy: Proxy, database: Database, store: VectorStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    password, errors = own_server.password, list[BaseException]()
+    with own_server.client() as client:
+        for kind, fault in Faults(own_server, proxy, store, client).all():
+            with telling(kind), noted(errors):
+                fault()
+    assert len(errors) >= 14
+    for error in errors:
+        assert leaks(everything(error), password) == []
+    backend = store._backend
+    shown = [repr(each) for each in (database, store, backend, vars(backend), vars(backend._link))]  # type: ignore[attr-defined]
+    shown += [f"{each.getMessage()} {each.exc_text} {each.args!r}" for each in caplog.records]
+    assert leaks("\n".join(shown), password) == []
+
+
+def test_values_that_look_like_queries_fail_nowhere(store: VectorStore) -> None:
+    for value in (f"{WORD}}}", f"@f_word:{{{WORD}}}", f"{WORD}|*", f"(*)=>[KNN 1 @vector ${WORD}]", f'"{WORD}', "*"):
+        assert len(store.search(VECTOR, where=F.word == value)) == 0
+        assert store.delete(where=F.word.in_([value])) == 0
+    assert store.count() == 1

@@ -1,0 +1,49 @@
+"""Keeps a server while a process lives: ``python -m tests.server_owner ROOM PID FOLDER``.
+
+Says in one line of JSON where the server is, or why there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from vecstore import VecstoreError
+
+from .shared_server import NoServer
+
+
+def wait_for_end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        select.select([handle], [], [])
+        os.close(handle)
+
+
+def say(**answer: str) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.close()
+
+
+def main(room: str, anchor: int, folder: Path) -> None:
+    try:
+        with import_module(room).serving(folder) as url:
+            say(url=url)
+            wait_for_end(anchor)
+    except (NoServer, VecstoreError, OSError) as error:
+        logs = [] if isinstance(error, NoServer) else folder.glob("*/log")
+        tails = [log.read_text(encoding="utf-8", errors="replace")[-2_000:] for log in logs]
+        say(reason="\n".join([str(error), *tails]).rstrip())
+        wait_for_end(anchor)  # the other workers read the reason in the folder
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,109 @@
+"""What a graph covers of one commit: which of its rows are still stored, and which rows came after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..search.graph import Graph, Run
+from ..state.columns import Columns
+from ..state.fields import Mask
+from ..vectors.segment import places_of
+from ..vectors.vectors import Part
+
+_BLOCK = 4_096
+_Piece = tuple[Mask, int, Mask]
+"""Which rows of a part were stored, where in the graph its rows begin, and which of those were stored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coverage:
+    """A graph at one commit.
+
+    Attributes
+    ----------
+    graph : Graph
+    stored : ndarray of bool, shape (n,)
+        Which rows of the graph are still stored.
+    count : int
+        How many they are.
+    tail : sequence of Part
+        The rows that came after the graph.
+    """
+
+    graph: Graph
+    stored: Mask
+    count: int
+    tail: Sequence[Part]
+    _pieces: dict[int, _Piece]
+    _places: list[tuple[Columns, NDArray[np.int64]]]
+
+    @classmethod
+    def of(cls, graph: Graph, parts: Sequence[Part], before: Coverage | None = None) -> Coverage:
+        """Return what a graph covers of all rows.
+
+        ``before``, its coverage at an earlier commit, spares looking again at parts that have not changed.
+        """
+        known = before._pieces if before and before.graph is graph else {}
+        pieces = {part.first: _piece(graph, part, known.get(part.first)) for part in parts if part.first <= graph.last}
+        stored = np.zeros(len(graph), np.bool_)
+        for _, start, piece in pieces.values():
+            stored[start : start + len(piece)] |= piece
+        tail = [beyond for part in parts if (beyond := part.after(graph.last)) is not None]
+        places = before._places if before and before.graph is graph else []
+        return cls(graph, stored, int(np.count_nonzero(stored)), tail, pieces, places)
+
+    def matching(self, keep: Mask, columns: Columns) -> Mask:
+        """Return which rows of the graph are among the matching rows of a view."""
+        if not self._places or self._places[0][0] is not columns:
+            self._places[:] = [(columns, _places(self.graph.rids, columns.rids.view(len(keep))))]
+        places = self._places[0][1]
+        return np.append(keep, np.False_)[places]
+
+
+def _places(rids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where rids stand among those of a view, -1 for rows that were removed before it was loaded."""
+    places, inside = places_of(known, len(known), rids)
+    return np.where(inside, places, -1)
+
+
+def _piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
+    if known and known[0] is part.alive:
+        return known
+    rids = part.rids_at(np.flatnonzero(part.alive))
+    start, end = np.searchsorted(graph.rids, (part.first, part.last + 1)).tolist()
+    piece = np.zeros(end - start, np.bool_)
+    places = np.searchsorted(graph.rids[start:end], rids)
+    inside = places < len(piece)
+    piece[places[inside]] = graph.rids[start:end][places[inside]] == rids[inside]
+    return part.alive, start, piece
+
+
+def stored_rows(parts: Sequence[Part]) -> Iterator[Run]:
+    """Yield all stored rows of parts, in the order of their rids.
+
+    Parts whose rids lie between those of others come in one piece with them.
+    """
+    places = [np.flatnonzero(part.alive) for part in parts]
+    rids = [part.rids_at(some) for part, some in zip(parts, places, strict=True)]
+    every = np.concatenate([np.empty(0, np.int64), *rids])
+    owners = np.repeat(np.arange(len(parts)), [len(some) for some in rids])
+    within = np.concatenate([np.empty(0, np.int64), *places])
+    order = np.argsort(every, kind="stable")
+    for start in range(0, len(order), _BLOCK):
+        some = order[start : start + _BLOCK]
+        yield _run(parts, every[some], owners[some], within[some])
+
+
+def _run(parts: Sequence[Part], rids: NDArray[np.int64], owners: NDArray[np.int64], within: NDArray[np.int64]) -> Run:
+    vectors = np.empty((len(rids), parts[0].vectors.shape[1]), parts[0].vectors.dtype)
+    norms = np.empty(len(rids))
+    for owner in np.unique(owners).tolist():
+        mine = owners == owner
+        part, places = parts[owner], within[mine]
+        part.touch(int(places[0]), int(places[-1]) + 1)
+        vectors[mine], norms[mine] = part.vectors[places], part.norms()[places]
+    return Run(rids, vectors, norms)

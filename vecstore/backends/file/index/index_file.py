@@ -1,0 +1,224 @@
+"""Index files: a graph that was derived from the vectors, checked from end to end before FAISS sees a byte.
+
+::
+
+    head     length of the description (4 bytes), the description as JSON, padded to 64 bytes
+    rids     n × int64
+    nodes    n × int32, padded to 8 bytes
+    graph    what FAISS writes
+    table    one CRC for each MiB of all that
+    footer   24 bytes: file size, length of the graph, CRC of the table, magic
+
+The commit names the file by uid, size and the CRC in its footer. The description names the generation, the
+rows and how they were coded. An index that is missing, damaged or another one's is no index.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt
+from vecstore.metric import Metric
+
+from ..search.codes import Codes, Coding, Slack
+from ..search.faiss_threads import cores, together
+from ..search.graph import Graph, graph_of, scanner_of
+from ..storage import os_calls
+from ..storage.checksums import BLOCK, BlockCrcs
+
+_FORMAT = 1
+_ALIGNED = 64
+_LENGTH = struct.Struct("<I")
+_FOOTER = struct.Struct("<QQI4s")
+_END = b"XDIV"
+_NO_INDEX = (ValueError, TypeError, KeyError, RuntimeError, MemoryError)
+"""What a description that is none, and FAISS, raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """An index as the ledger names it."""
+
+    uid: str
+    size: int
+    crc: int
+    n: int
+    last: int
+    m: int
+    ef_construction: int
+
+
+def write(path: Path, generation: str, graph: Graph) -> IndexRow:
+    """Write a graph; nothing names the file before this is committed."""
+    import faiss
+
+    sums = BlockCrcs()
+    with os_calls.writing_new_file(path) as put:
+
+        def out(data: bytes | memoryview) -> None:
+            sums.add(data)
+            put(data)
+
+        out(_head(generation, graph))
+        out(np.ascontiguousarray(graph.rids, "<i8").view(np.uint8).data)
+        out(np.ascontiguousarray(graph.nodes, "<i4").view(np.uint8).tobytes().ljust(_nodes_size(len(graph)), b"\0"))
+        before = sums.size
+        _stream(lambda writer: faiss.write_index(graph.index, writer), out)
+        table = struct.pack(f"<{len(sums.values)}I", *sums.values)
+        size, crc = sums.size + len(table) + _FOOTER.size, zlib.crc32(table)
+        put(table + _FOOTER.pack(size, sums.size - before, crc, _END))
+    return IndexRow(path.stem, size, crc, len(graph), graph.last, graph.m, graph.ef_construction)
+
+
+def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing: bool = False) -> Graph:
+    """Read a graph, every byte checked first.
+
+    Parameters
+    ----------
+    path : Path
+    generation : str
+    row : IndexRow
+    metric : Metric
+    growing : bool
+        Whether rows will be added to it, in memory of its own; otherwise FAISS looks into the mapped file.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    try:
+        data = np.frombuffer(os_calls.map_file(path, row.size), np.uint8)
+    except StoreCorrupt as error:
+        raise _damaged(path) from error
+    size, length, crc, end = _FOOTER.unpack(data[-_FOOTER.size :].tobytes())
+    body = data[: -_FOOTER.size - 4 * -(-(row.size - _FOOTER.size) // (BLOCK + 4))]
+    table = data[len(body) : -_FOOTER.size]
+    if (size, crc, end) != (row.size, row.crc, _END) or zlib.crc32(table.data) != crc or not _is_intact(body, table):
+        raise _damaged(path)
+    try:
+        return _graph(body, length, generation, row, metric, growing=growing)
+    except _NO_INDEX as error:
+        raise StoreCorrupt(f"{path} holds no index of this store. Build it again with reindex().") from error
+
+
+def _head(generation: str, graph: Graph) -> bytes:
+    coding = graph.codes.coding
+    description = {
+        "format": _FORMAT,
+        "generation": generation,
+        "metric": coding.metric.value,
+        "dim": coding.dim,
+        "exponent": coding.exponent,
+        "slack": asdict(graph.codes.slack),
+        "n": len(graph),
+        "last": graph.last,
+        "m": graph.m,
+        "ef_construction": graph.ef_construction,
+    }
+    text = json.dumps(description).encode()
+    return (_LENGTH.pack(len(text)) + text).ljust(-(-(_LENGTH.size + len(text)) // _ALIGNED) * _ALIGNED)
+
+
+def _stream(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> None:
+    """Let FAISS write through a function; what that raises is raised here, not within FAISS."""
+    import faiss
+
+    failures: list[BaseException] = []
+
+    def pass_on(data: bytes) -> None:
+        if failures:
+            return
+        try:
+            out(data)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    write_to(faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(pass_on), BLOCK))
+    if failures:
+        raise failures[0]
+
+
+def _copying(data: NDArray[np.uint8]) -> Any:
+    """Return what FAISS reads from when the index is to have memory of its own."""
+    import faiss
+
+    done = 0
+
+    def take(count: int) -> bytes:
+        nonlocal done
+        piece = data[done : done + count].tobytes()
+        done += len(piece)
+        return piece
+
+    return faiss.BufferedIOReader(faiss.PyCallbackIOReader(take, BLOCK), BLOCK)
+
+
+def _own_links(index: Any) -> NDArray[np.int32]:
+    """Let a graph that looks into a file have its links in memory, which is returned and must outlive it.
+
+    A code that changes in the file after the check gives a wrong distance; a link would lead FAISS anywhere.
+    """
+    import faiss
+
+    known = index.hnsw.neighbors
+    links: NDArray[np.int32] = faiss.rev_swig_ptr(known.data(), known.size()).copy()
+    known.view_data = known.c_ptr = faiss.swig_ptr(links)
+    return links
+
+
+def _damaged(path: Path) -> StoreCorrupt:
+    return StoreCorrupt(f"{path} is not what was written. Build the index again with reindex().")
+
+
+def _is_intact(body: NDArray[np.uint8], table: NDArray[np.uint8]) -> bool:
+    expected = struct.unpack(f"<{len(table) // 4}I", table.tobytes())
+    shares = [range(hand, len(expected), cores()) for hand in range(cores())]
+    return all(together([partial(_are_good, body, expected, share) for share in shares]))
+
+
+def _are_good(body: NDArray[np.uint8], expected: Sequence[int], places: range) -> bool:
+    return all(zlib.crc32(body[place * BLOCK : (place + 1) * BLOCK].data) == expected[place] for place in places)
+
+
+def _graph(
+    body: NDArray[np.uint8], length: int, generation: str, row: IndexRow, metric: Metric, *, growing: bool
+) -> Graph:
+    import faiss
+
+    (text_size,) = _LENGTH.unpack(body[: _LENGTH.size].tobytes())
+    text = body[_LENGTH.size : _LENGTH.size + text_size].tobytes()
+    described: Mapping[str, Any] = json.loads(text)
+    expected = {"format": _FORMAT, "generation": generation, "metric": metric.value, "n": row.n, "last": row.last,
+                "m": row.m, "ef_construction": row.ef_construction}  # fmt: skip
+    if any(described[name] != value for name, value in expected.items()):
+        raise ValueError("another index")
+    start = -(-(_LENGTH.size + text_size) // _ALIGNED) * _ALIGNED
+    rids = body[start : start + 8 * row.n].view("<i8").astype(np.int64, copy=False)
+    start += 8 * row.n
+    nodes = body[start : start + 4 * row.n].view("<i4").astype(np.int32, copy=False)
+    rest = body[start + _nodes_size(row.n) :]
+    if len(rest) != length:
+        raise ValueError("another length")
+    reader = _copying(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
+    index = faiss.read_index(reader)
+    links = None if growing else _own_links(index)
+    count = int(index.ntotal)
+    if index.d != described["dim"] or (len(nodes) and (int(nodes.min()), int(nodes.max())) != (0, count - 1)):
+        raise ValueError("another graph")
+    coding = Coding(metric, described["dim"], described["exponent"])
+    codes = Codes(coding, scanner_of(index), Slack(**described["slack"]))
+    return graph_of(index, codes, rids, nodes, row.last, row.m, row.ef_construction, (rest, links))
+
+
+def _nodes_size(n: int) -> int:
+    return -(-4 * n // 8) * 8

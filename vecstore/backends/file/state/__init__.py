@@ -1,0 +1,1 @@
+"""What one commit of a generation holds, in rows.db and in memory, and how the next commit is made."""

@@ -1,0 +1,201 @@
+"""Ids, versions and declared fields of every record, in memory, proven complete against the ledger.
+
+They are loaded by one scan and then follow the commits: rows under new rids are appended, removed ones are
+marked. What a reader holds is a `View`, one state that later commits do not change. So an id that is not
+here is not stored; no index of SQLite is asked, which damage could make forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt
+from vecstore.schema import Schema
+
+from ..search.filter_cache import Choices
+from ..vectors.append_array import Growing
+from ..vectors.segment import places_of
+from .fields import Column, Mask, column_of
+from .ledger import Total, row_crc
+from .rows import RowForm
+
+CHUNK = 4_096
+TWICE = "{}: an id stands in two rows. Restore the directory from a backup."
+
+
+class Columns:
+    """The arrays behind every `View`; one thread at a time advances them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.ids: list[str] = []
+        self.rids = Growing(np.int64)
+        self.versions = Growing(np.int64)
+        self.heads = Growing(np.int64)
+        self.fields: dict[str, Column] = {name: column_of(schema.fields[name].kind) for name in sorted(schema.fields)}
+        # The newest row of an id, and for each row the one before it: a view looks for its own among them.
+        self._latest: dict[str, int] = {}
+        self._before = Growing(np.int64)
+        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def position(self, id_: str, alive: Mask) -> int:
+        """Return where the row of an id stands, -1 where there is none in that view."""
+        place = self._latest.get(id_, -1)
+        while place >= 0 and (place >= len(alive) or not alive[place]):
+            place = int(self._before.view(place + 1)[place])
+        return place
+
+    def order(self, size: int) -> NDArray[np.int64]:
+        """Return the places of at least the first ``size`` rows in the order of their ids."""
+        order = self._order
+        if len(order) < size:
+            ids = self.ids
+            known = [*order.tolist(), *range(len(order), size)]
+            # The front is sorted already, so that this is one merge.
+            order = np.array(sorted(known, key=ids.__getitem__), np.int64)
+            self._order = order
+        return order
+
+    def append(self, start: int, rows: Sequence[tuple[Any, ...]], path: Path) -> None:
+        """Put rows, heads as `RowForm.select_heads` gives them, at ``start`` and after.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        rids, ids, versions, _, _, *fields, heads = zip(*rows, strict=True)
+        if len(set(ids)) < len(ids):
+            raise StoreCorrupt(TWICE.format(path))
+        del self.ids[start:]
+        self.ids.extend(ids)
+        self.rids.write(start, rids)
+        self.versions.write(start, versions)
+        self.heads.write(start, heads)
+        for column, values in zip(self.fields.values(), fields, strict=True):
+            column.write(start, values)
+        latest = self._latest
+        self._before.write(start, [latest.get(id_, -1) for id_ in ids])
+        latest.update(zip(ids, range(start, start + len(ids)), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The rows of one commit.
+
+    Attributes
+    ----------
+    columns : Columns
+    alive : ndarray of bool
+        Which of the first rows are stored; its length says how many rows the view knows.
+    total : Total
+    choices : Choices
+    """
+
+    columns: Columns
+    alive: Mask
+    total: Total
+    choices: Choices = field(default_factory=Choices)
+
+    @classmethod
+    def empty(cls, schema: Schema) -> View:
+        """Return a view without rows."""
+        return cls(Columns(schema), np.zeros(0, np.bool_), Total())
+
+    @property
+    def size(self) -> int:
+        """How many rows there are, removed ones included."""
+        return len(self.alive)
+
+    @property
+    def rids(self) -> NDArray[np.int64]:
+        """The rids of all rows, rising."""
+        return self.columns.rids.view(self.size)
+
+    @property
+    def versions(self) -> NDArray[np.int64]:
+        """The versions of all rows."""
+        return self.columns.versions.view(self.size)
+
+    @property
+    def last_rid(self) -> int:
+        """The highest rid known."""
+        return int(self.rids[-1]) if self.size else 0
+
+    @property
+    def is_wasteful(self) -> bool:
+        """Whether most rows in memory were removed, so that it is better to load them anew."""
+        return self.size > 65_536 + 2 * self.total.count
+
+    def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Return where the rows of ids stand, -1 for those that are not stored."""
+        find = self.columns.position
+        return np.array([find(id_, self.alive) for id_ in ids], np.int64)
+
+    def ids(self, positions: NDArray[np.int64]) -> list[str]:
+        """Return the ids of some rows."""
+        ids = self.columns.ids
+        return [ids[place] for place in positions.tolist()]
+
+    def advanced(self, removed: NDArray[np.int64], added: Iterator[list[tuple[Any, ...]]], path: Path) -> View:
+        """Return the view after further commits; this one stays what it is.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        total = self.total.copy()
+        alive = self.alive.copy()
+        doomed = self._places(removed)
+        total.remove(self.columns.heads.view(self.size)[doomed].tolist())
+        alive[doomed] = False
+        start = self.size
+        for rows in added:
+            self.columns.append(start, rows, path)
+            start += len(rows)
+            total.add(row[-1] for row in rows)
+        alive = np.concatenate((alive, np.ones(start - self.size, np.bool_)))
+        view = View(self.columns, alive, total)
+        view.check_unique(self.size, path)
+        return view
+
+    def check_unique(self, start: int, path: Path) -> None:
+        """Refuse an id that stands in two rows, one of them at ``start`` or after.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        before = self.columns._before.view(self.size)[start:]
+        earlier = before[before >= 0]
+        if self.alive[earlier].any():
+            raise StoreCorrupt(TWICE.format(path))
+
+    def _places(self, rids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where rids stand; those that the view does not know, or not any more, are passed over."""
+        places, inside = places_of(self.rids, self.size, rids)
+        found: NDArray[np.int64] = places[inside]
+        return found[self.alive[found]]
+
+
+def head_rows(link: Any, form: RowForm, after: int, most: int, path: Path) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the heads of rows beyond a rid, checked, in parts.
+
+    Raises
+    ------
+    StoreCorrupt
+        One is damaged, or there are more than ``most``.
+    """
+    cursor = link.execute(form.select_heads, (after,))
+    while rows := cursor.fetchmany(CHUNK):
+        for row in rows:
+            if row_crc(row[:-1]) != row[-1]:
+                raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
+        most -= len(rows)
+        if most < 0:
+            raise StoreCorrupt(f"{path} holds more rows than were written. Restore the directory from a backup.")
+        yield rows

@@ -1,0 +1,146 @@
+"""Declared fields as arrays, one class for each way to store and compare.
+
+Rows are appended in the form that ``rows.db`` has. A comparison looks at the first ``size`` rows and is
+false where the field is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..vectors.append_array import Growing
+
+Mask = NDArray[np.bool_]
+
+_MISSING = -1
+_UNKNOWN = -2
+"""No row has this code: a value that occurs nowhere."""
+
+_ORDER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"eq": np.equal, "lt": np.less, "lte": np.less_equal, "gt": np.greater, "gte": np.greater_equal, "in": np.isin}
+)
+
+
+class Column(ABC):
+    """One declared field of all rows."""
+
+    @abstractmethod
+    def write(self, start: int, values: Sequence[Any]) -> None:
+        """Put the values of rows at ``start`` and after."""
+
+    @abstractmethod
+    def test(self, op: str, value: Any, size: int) -> Mask:
+        """Say for each of the first ``size`` rows whether it compares so with ``value``."""
+
+
+class KeywordColumn(Column):
+    """Strings as numbers of a dictionary."""
+
+    def __init__(self) -> None:
+        self._codes = Growing(np.int32)
+        self._dictionary: dict[str, int] = {}
+
+    def write(self, start: int, values: Sequence[Any]) -> None:
+        dictionary = self._dictionary
+        codes = [_MISSING if value is None else dictionary.setdefault(value, len(dictionary)) for value in values]
+        self._codes.write(start, codes)
+
+    def test(self, op: str, value: Any, size: int) -> Mask:
+        codes: NDArray[np.int32] = self._codes.view(size)
+        if op == "exists":
+            return np.not_equal(codes, _MISSING)
+        if op == "eq":
+            return np.equal(codes, self._dictionary.get(value, _UNKNOWN))
+        return np.isin(codes, _codes(self._dictionary, value))
+
+
+class KeywordsColumn(Column):
+    """Lists of strings: every item's number of a dictionary, beside the row that it belongs to."""
+
+    def __init__(self) -> None:
+        self._present = Growing(np.bool_)
+        self._ends = Growing(np.int64)
+        self._codes = Growing(np.int32)
+        self._owners = Growing(np.int64)
+        self._dictionary: dict[str, int] = {}
+
+    def write(self, start: int, values: Sequence[Any]) -> None:
+        dictionary = self._dictionary
+        items = [() if value is None else json.loads(value) for value in values]
+        codes = [dictionary.setdefault(item, len(dictionary)) for each in items for item in each]
+        lengths = np.array([len(each) for each in items], np.int64)
+        first = int(self._ends.view(start)[-1]) if start else 0
+        self._codes.write(first, codes)
+        self._owners.write(first, np.repeat(np.arange(start, start + len(items)), lengths))
+        self._ends.write(start, first + np.cumsum(lengths))
+        self._present.write(start, [value is not None for value in values])
+
+    def test(self, op: str, value: Any, size: int) -> Mask:
+        if op == "exists":
+            return self._present.view(size).copy()
+        wanted = np.unique(_codes(self._dictionary, value))
+        mask = np.zeros(size, np.bool_)
+        if not size or not len(value) or (op == "contains_all" and len(wanted) < len(set(value))):
+            return mask
+        items = int(self._ends.view(size)[-1])
+        codes, owners = self._codes.view(items), self._owners.view(items)
+        hits = np.isin(codes, wanted)
+        if op == "contains_any" or len(wanted) == 1:
+            mask[owners[hits]] = True
+            return mask
+        # A row may hold a keyword twice: count different ones.
+        base = int(wanted[-1]) + 1
+        pairs = np.unique(owners[hits] * base + codes[hits])
+        rows, counts = np.unique(pairs // base, return_counts=True)
+        mask[rows[counts == len(wanted)]] = True
+        return mask
+
+
+class NumberColumn(Column):
+    """Ints, floats, bools."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._values = Growing(dtype)
+        self._present = Growing(np.bool_)
+        self._dtype = dtype
+
+    def write(self, start: int, values: Sequence[Any]) -> None:
+        self._values.write(start, [0 if value is None else value for value in values])
+        self._present.write(start, [value is not None for value in values])
+
+    def test(self, op: str, value: Any, size: int) -> Mask:
+        present: Mask = self._present.view(size)
+        if op == "exists":
+            return present.copy()
+        operand = np.array(value, self._dtype)
+        found: Mask = _ORDER[op](self._values.view(size), operand)
+        return found & present
+
+
+_KINDS: Mapping[str, Callable[[], Column]] = MappingProxyType(
+    {
+        "keyword": KeywordColumn,
+        "keywords": KeywordsColumn,
+        "int": lambda: NumberColumn(np.int64),
+        "float": lambda: NumberColumn(np.float64),
+        "bool": lambda: NumberColumn(np.int8),
+        "datetime": lambda: NumberColumn(np.int64),
+    }
+)
+
+
+def column_of(kind: str) -> Column:
+    """Return an empty column for a kind of field."""
+    return _KINDS[kind]()
+
+
+def _codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:
+    """Return the numbers of those values that occur."""
+    return np.array([code for value in values if (code := dictionary.get(value)) is not None], np.int32)

@@ -1,0 +1,141 @@
+"""The one row of a database file that proves the others.
+
+SQLite does not check what it reads. So every row of ours has a checksum of its own, and the ledger keeps,
+for each table, how many rows there are and the sum of their checksums: a row that is missing, doubled or
+changed is noticed by whoever read the whole table. The ledger has a checksum itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vecstore.errors import StoreCorrupt
+
+_MODULUS = 1 << 63
+CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
+
+
+def row_crc(values: Sequence[Any]) -> int:
+    """Return the checksum of a row of ints, floats, strings and None.
+
+    ``ascii`` writes each of them in one way on every Python, and different rows differently.
+    """
+    return zlib.crc32(ascii(tuple(values)).encode("ascii"))
+
+
+@dataclass(slots=True)
+class Total:
+    """How many rows a table has, and the sum of their checksums."""
+
+    count: int = 0
+    digest: int = 0
+
+    def add(self, crcs: Iterable[int]) -> None:
+        """Count rows in."""
+        values = list(crcs)
+        self.count += len(values)
+        self.digest = (self.digest + sum(values)) % _MODULUS
+
+    def remove(self, crcs: Iterable[int]) -> None:
+        """Count rows out."""
+        values = list(crcs)
+        self.count -= len(values)
+        self.digest = (self.digest - sum(values)) % _MODULUS
+
+    def copy(self) -> Total:
+        """Return a total of its own."""
+        return Total(self.count, self.digest)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One state of a database file.
+
+    Attributes
+    ----------
+    owner : str
+        The generation that the file belongs to, or ``"catalog"``.
+    seq : int
+        Number of the commit.
+    token : str
+        Random name of the commit.
+    next : dict
+        The next number of each kind; none is given twice.
+    pruned : int
+        The last commit whose removals may be forgotten: who knows an older state reads everything anew.
+    compacted : tuple of int
+        The commit that the last compaction began with, and the next number of ``dead`` then.
+    tables : dict of str to Total
+    index : dict or None
+        The index file that was derived from the rows, as `index_file.IndexRow` has it.
+    """
+
+    owner: str
+    seq: int = 0
+    token: str = ""
+    next: dict[str, int] = field(default_factory=dict)
+    pruned: int = 0
+    compacted: tuple[int, int] = (0, 0)
+    tables: dict[str, Total] = field(default_factory=dict)
+    index: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, link: sqlite3.Connection, owner: str, path: object) -> Ledger:
+        """Return the state that a connection sees.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        rows = link.execute("SELECT body, crc FROM ledger").fetchmany(2)
+        if len(rows) != 1 or not isinstance(rows[0][0], str) or _crc(rows[0][0]) != rows[0][1]:
+            raise StoreCorrupt(f"{path}: the ledger is damaged. Restore the directory from a backup.")
+        data = json.loads(rows[0][0])
+        if data["owner"] != owner:
+            raise StoreCorrupt(f"{path} belongs to {data['owner']}, not to {owner}: files were exchanged.")
+        tables = {name: Total(*total) for name, total in data["tables"].items()}
+        seq, dead = data["compacted"]
+        return cls(owner, data["seq"], data["token"], data["next"], data["pruned"], (seq, dead), tables, data["index"])
+
+    def write(self, link: sqlite3.Connection) -> None:
+        """Put the state into the transaction that is open."""
+        tables = {name: [total.count, total.digest] for name, total in self.tables.items()}
+        body = json.dumps(
+            {
+                "owner": self.owner,
+                "seq": self.seq,
+                "token": self.token,
+                "next": self.next,
+                "pruned": self.pruned,
+                "compacted": self.compacted,
+                "tables": tables,
+                "index": self.index,
+            }
+        )
+        link.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)", (body, _crc(body)))
+
+    @property
+    def contents(self) -> tuple[Any, ...]:
+        """Everything but the number and the name of the commit."""
+        return self.owner, self.next, self.pruned, self.compacted, self.tables, self.index
+
+    def successor(self) -> Ledger:
+        """Return the state that the next commit will have, so far without changes."""
+        tables = {name: total.copy() for name, total in self.tables.items()}
+        return replace(self, seq=self.seq + 1, token=os.urandom(16).hex(), next=dict(self.next), tables=tables)
+
+    def take(self, kind: str, count: int = 1) -> int:
+        """Return the first of ``count`` new numbers."""
+        first = self.next[kind]
+        self.next[kind] = first + count
+        return first
+
+
+def _crc(body: str) -> int:
+    return zlib.crc32(body.encode("utf-8", "surrogatepass"))

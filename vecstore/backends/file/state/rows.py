@@ -1,0 +1,175 @@
+"""How a record is written into ``rows.db``: tables, columns, checksums.
+
+A row is never changed: every change of a record removes its row and adds another one under a new ``rid``.
+Declared fields stand in columns ``f0``, ``f1``, … in the order of their names, so that no name of a user
+becomes part of a statement. There are no secondary indexes: nothing would prove what they leave out.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt, Unsupported
+from vecstore.fields import Stored
+from vecstore.schema import Schema
+
+from .ledger import CREATE as CREATE_LEDGER
+from .ledger import Ledger, Total, row_crc
+
+MAX_FIELDS = 1_900
+"""SQLite has 2,000 columns."""
+_CHUNK = 256
+_SEED = 0xFFFFFFFF
+
+_TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "hot": "CREATE TABLE hot(rid INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
+        "segments": "CREATE TABLE segments(base INTEGER PRIMARY KEY, last INTEGER, n INTEGER, uid TEXT, "
+        "size INTEGER, crc INTEGER)",
+        "dead": "CREATE TABLE dead(seq INTEGER PRIMARY KEY, rid INTEGER)",
+        "tombstones": "CREATE TABLE tombstones(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",
+        "changes": "CREATE TABLE changes(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",
+    }
+)
+_COUNTERS = ("rid", "dead", "tombstones", "changes")
+
+Values = tuple[Any, ...]
+
+
+def _keywords(stored: Stored) -> str:
+    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tuple(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+_TO_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _keywords, "bool": int})
+_FROM_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _tuple, "bool": bool})
+"""By kind of field; the others are stored as they are."""
+
+
+def body_crc(rid: int, extra: str, text: str | None) -> int:
+    """Return the checksum of what a record carries beside its declared fields."""
+    # No text holds NUL, so that no two records look the same here.
+    body = f"{extra}\0" if text is None else f"{extra}\0\0{text}"
+    return zlib.crc32(body.encode(), rid & _SEED)
+
+
+def hot_crc(rid: int, vector: bytes) -> int:
+    """Return the checksum of a row of ``hot``."""
+    return zlib.crc32(vector, rid & _SEED)
+
+
+def vector_crc(vector: NDArray[Any]) -> int:
+    """Return the checksum of a vector, in the byte order of the files."""
+    return zlib.crc32(vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+class RowForm:
+    """The form that the rows of one generation have.
+
+    A row is ``(rid, id, version, body_crc, vector_crc, f0, …, head_crc, extra, text)``; its head ends
+    with ``head_crc``, which covers everything before it and so, through the other two, the whole record.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.names = sorted(schema.fields)
+        if len(self.names) > MAX_FIELDS:
+            raise Unsupported(f"{len(self.names):,} fields", "file", f"At most {MAX_FIELDS:,}.")
+        self._kinds = [schema.fields[name].kind for name in self.names]
+        self._columns = [f"f{number}" for number in range(len(self.names))]
+        head = ", ".join(["rid", "id", "version", "body_crc", "vector_crc", *self._columns, "head_crc"])
+        self.head_size = 6 + len(self._columns)
+        marks = ", ".join("?" * (self.head_size + 2))
+        # Every name in these statements is of this file's making.
+        self.insert = f"INSERT INTO rows({head}, extra, text) VALUES ({marks})"  # noqa: S608
+        self.select_heads = f"SELECT {head} FROM rows WHERE rid > ? ORDER BY rid"  # noqa: S608
+        self._select_some = f"SELECT {head} FROM rows WHERE rid IN "  # noqa: S608
+        self._select_whole = f"SELECT {head}, extra, text FROM rows WHERE rid IN "  # noqa: S608
+
+    def create(self, link: sqlite3.Connection, owner: str) -> None:
+        """Make all tables in the transaction that is open, and the ledger of an empty generation."""
+        fields = "".join(f", {column}" for column in self._columns)
+        link.execute(
+            "CREATE TABLE rows(rid INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
+            f"body_crc INTEGER NOT NULL, vector_crc INTEGER NOT NULL{fields}, head_crc INTEGER NOT NULL, "
+            "extra TEXT NOT NULL, text TEXT)"
+        )
+        for statement in (CREATE_LEDGER, *_TABLES.values()):
+            link.execute(statement)
+        tables = {name: Total() for name in ("rows", *_TABLES)}
+        Ledger(owner, next=dict.fromkeys(_COUNTERS, 1), tables=tables).write(link)
+
+    def encoded(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
+        """Return the values of ``f0``, ``f1``, … of each of ``count`` records."""
+        columns = [
+            self._encoded(fields.get(name) or [None] * count, kind)
+            for name, kind in zip(self.names, self._kinds, strict=True)
+        ]
+        return zip(*columns, strict=True) if columns else repeat((), count)
+
+    def overlay(self, fields: Mapping[str, Stored | None]) -> dict[int, Any]:
+        """Return the places and values in a row that an update of fields sets."""
+        return {
+            5 + place: _to_sql(fields[name], self._kinds[place])
+            for place, name in enumerate(self.names)
+            if name in fields
+        }
+
+    def decoded(self, rows: Sequence[Values]) -> dict[str, list[Stored | None]]:
+        """Return the declared fields of rows, by name, in stored form."""
+        return {
+            name: self._decoded([row[5 + place] for row in rows], self._kinds[place])
+            for place, name in enumerate(self.names)
+        }
+
+    def fetch(self, link: sqlite3.Connection, rids: Sequence[int], path: Path, *, whole: bool) -> dict[int, Values]:
+        """Return those of the rows that exist, by rid, with ``extra`` and ``text`` where whole ones are asked for.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        found: dict[int, Values] = {}
+        statement = self._select_whole if whole else self._select_some
+        for start in range(0, len(rids), _CHUNK):
+            some = list(rids[start : start + _CHUNK])
+            # Few different statements, so that SQLite need not compile each one: sizes are powers of two.
+            some += [some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))
+            marks = ", ".join("?" * len(some))
+            for row in link.execute(f"{statement}({marks})", some).fetchall():
+                self._check(row, path, whole=whole)
+                found[row[0]] = row
+        return found
+
+    def _check(self, row: Values, path: Path, *, whole: bool) -> None:
+        size = self.head_size
+        good = row_crc(row[: size - 1]) == row[size - 1]
+        if good and whole:
+            extra, text = row[size], row[size + 1]
+            good = isinstance(extra, str) and isinstance(text, str | None) and body_crc(row[0], extra, text) == row[3]
+        if not good:
+            raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
+
+    def _encoded(self, column: Sequence[Stored | None], kind: str) -> Sequence[Any]:
+        if kind not in _TO_SQL:
+            return column
+        return [_to_sql(value, kind) for value in column]
+
+    def _decoded(self, column: list[Any], kind: str) -> list[Stored | None]:
+        convert = _FROM_SQL.get(kind)
+        return column if convert is None else [None if value is None else convert(value) for value in column]
+
+
+def _to_sql(value: Stored | None, kind: str) -> Any:
+    return value if value is None or kind not in _TO_SQL else _TO_SQL[kind](value)

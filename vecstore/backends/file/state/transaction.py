@@ -1,0 +1,179 @@
+"""One write: rows out, rows in, notes, and the totals that prove them."""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt
+
+from ..vectors import segment
+from ..vectors.segment import SegmentRow
+from ..vectors.vectors import Vectors
+from .columns import View
+from .ledger import row_crc
+from .notes import Register, RegisterEdit
+from .rows import body_crc, hot_crc
+
+if TYPE_CHECKING:
+    from ..storage.connections import Link
+    from .open_generation import Volume
+    from .snapshot import Snapshot
+
+MAX_HOT = 64
+_MAX_HOT_BYTES = 1 << 20
+CHUNK = 1_024
+
+Record = tuple[str, int, Sequence[Any], str, str | None]
+"""Id, version, values of the declared fields as `RowForm` stores them, extra, text."""
+
+
+class Transaction:
+    """What one write call does, between BEGIN and COMMIT.
+
+    Attributes
+    ----------
+    vectors : Vectors
+        The state before.
+    ledger : Ledger
+        The state after.
+    heads : list of tuple
+        Of the rows that were added, as `RowForm.select_heads` would give them.
+    tombstones, changes : RegisterEdit
+        Versions of removed records, and the change list.
+    """
+
+    def __init__(self, volume: Volume, link: Link, before: Snapshot, tombstones: Register, changes: Register) -> None:
+        self.volume = volume
+        self.link = link
+        self.vectors: Vectors = before.vectors
+        self.ledger = before.ledger.successor()
+        self.takes_notes = False
+        self.heads: list[tuple[Any, ...]] = []
+        self._before = before
+        self.tombstones = RegisterEdit(link, self.ledger, tombstones)
+        self.changes = RegisterEdit(link, self.ledger, changes)
+
+    @property
+    def view(self) -> View:
+        """Ids and fields before."""
+        return self._before.columns
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._before.ledger.contents != self.ledger.contents
+
+    def note(self, ids: Iterable[str]) -> None:
+        """Put ids into the change list where one is kept."""
+        if self.takes_notes:
+            self.changes.put(dict.fromkeys(ids, 0))
+
+    def remove(self, positions: NDArray[np.int64]) -> None:
+        """Remove the rows at some places of the view."""
+        rids = self.view.rids[positions]
+        if not len(rids):
+            return
+        tables = self.ledger.tables
+        removed = self.link.executemany("DELETE FROM rows WHERE rid = ?", ((rid,) for rid in rids.tolist())).rowcount
+        if removed != len(rids):
+            raise StoreCorrupt(f"{self.volume.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
+        tables["rows"].remove(self.view.columns.heads.view(self.view.size)[positions].tolist())
+        self.remove_hot(rids)
+        first = self.ledger.take("dead", len(rids))
+        dead = [(first + number, rid) for number, rid in enumerate(rids.tolist())]
+        self.link.executemany("INSERT INTO dead VALUES (?, ?)", dead)
+        tables["dead"].add(map(row_crc, dead))
+
+    def insert(self, count: int, vectors: Iterable[NDArray[Any]], records: Iterable[Record]) -> None:
+        """Add ``count`` rows under new rids.
+
+        Parameters
+        ----------
+        count : int
+        vectors : iterable of ndarray, shape (m, dim)
+            In parts, in the order of the records.
+        records : iterable of Record
+        """
+        if not count:
+            return
+        base = self.ledger.take("rid", count)
+        crcs: NDArray[np.uint32] = np.empty(count, np.uint32)
+        if count > MAX_HOT or count * self.volume.shape.row_bytes > _MAX_HOT_BYTES:
+            self._add_segment(base, self._checked(vectors, crcs), count)
+        else:
+            self._add_hot(base, self._checked(vectors, crcs))
+        added = 0
+        every = iter(records)
+        while batch := list(islice(every, CHUNK)):
+            self._add_rows(base + added, batch, crcs[added : added + len(batch)].tolist())
+            added += len(batch)
+        if added != count:
+            raise StoreCorrupt(f"{self.volume.paths.rows}: {count - added} rows are missing. Run verify().")
+
+    def _checked(self, vectors: Iterable[NDArray[Any]], crcs: NDArray[np.uint32]) -> Iterator[NDArray[Any]]:
+        """Pass vectors on in their stored form, and note the checksum of each."""
+        size = self.volume.shape.row_bytes
+        done = 0
+        for part in vectors:
+            rows = np.ascontiguousarray(part, self.volume.shape.stored)
+            data = rows.reshape(-1).view(np.uint8).data
+            crcs[done : done + len(rows)] = [
+                zlib.crc32(data[start : start + size]) for start in range(0, len(data), size)
+            ]
+            done += len(rows)
+            yield rows
+
+    def _add_segment(self, base: int, vectors: Iterator[NDArray[Any]], count: int) -> None:
+        path = self.volume.paths.segment(uuid.uuid4().hex)
+        self.put_segment(segment.write(path, self.volume.shape, range(base, base + count), vectors))
+
+    def put_segment(self, row: SegmentRow) -> None:
+        """Name a segment."""
+        values = astuple(row)
+        self.link.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
+        self.ledger.tables["segments"].add((row_crc(values),))
+
+    def remove_segment(self, row: SegmentRow) -> None:
+        """Name a segment no longer."""
+        if self.link.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
+            raise StoreCorrupt(f"{self.volume.paths.rows}: a segment is missing. Run verify().")
+        self.ledger.tables["segments"].remove((row_crc(astuple(row)),))
+
+    def remove_hot(self, rids: NDArray[np.int64]) -> None:
+        """Remove those vectors of rows that are hot."""
+        hot, crcs = self.vectors.hot_among(rids)
+        if not hot:
+            return
+        self.link.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in hot))
+        self.ledger.tables["hot"].remove(crcs)
+
+    def _add_hot(self, base: int, vectors: Iterator[NDArray[Any]]) -> None:
+        data = [row.tobytes() for part in vectors for row in part]
+        rows = [(base + number, vector) for number, vector in enumerate(data)]
+        self.link.executemany("INSERT INTO hot VALUES (?, ?)", rows)
+        self.ledger.tables["hot"].add(hot_crc(*row) for row in rows)
+
+    def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int]) -> None:
+        """Add rows whose vectors have these checksums, the first under the rid ``base``."""
+        ids, versions, values, extras, texts = zip(*records, strict=True)
+        rids = range(base, base + len(records))
+        bodies = map(body_crc, rids, extras, texts)
+        bare = [
+            (rid, id_, version, body, crc, *fields)
+            for rid, id_, version, body, crc, fields in zip(rids, ids, versions, bodies, crcs, values, strict=True)
+        ]
+        sums = list(map(row_crc, bare))
+        heads = [(*head, crc) for head, crc in zip(bare, sums, strict=True)]
+        self.link.executemany(
+            self.volume.form.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
+        )
+        self.heads += heads
+        self.ledger.tables["rows"].add(sums)

@@ -1,0 +1,1 @@
+"""Files, locks and SQLite: everything that touches the operating system."""

@@ -1,0 +1,232 @@
+"""SQLite connections: how they are set up, shared by threads, and left alone after a fork."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+from weakref import WeakSet
+
+from vecstore.errors import StoreCorrupt, Unsupported
+
+from . import os_calls
+from .fork_guard import using
+
+FORMAT = 1
+_IDLE = 8
+_MAX_VALUE = 256 << 20
+"""No row of ours is near it; a damaged file may claim any size."""
+
+_PRAGMAS = ("mmap_size = 0", "trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON")
+_READER = ("query_only = ON",)
+# EXTRA also syncs the directory after the journal is gone: an acknowledged commit cannot come undone.
+_WRITER = ("synchronous = EXTRA", "cache_size = -65536")
+
+
+class Link(sqlite3.Connection):
+    """A connection, with what its user saw last through it."""
+
+    stamp: tuple[int, Any] | None = None
+    """SQLite's data_version, and what the user keeps about it."""
+
+    def data_version(self) -> int:
+        """Return a number that changes with every commit of another connection."""
+        return int(self.execute("PRAGMA data_version").fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the two kinds of database file."""
+
+    application_id: int
+    what: str
+
+
+CATALOG = Kind(0x76736361, "catalogue")
+ROWS = Kind(0x76737277, "row file")
+
+
+_links: WeakSet[Link] = WeakSet()
+
+
+def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -> Link:
+    """Open a database file that exists.
+
+    A reader too opens for writing where it may, or it could not roll back what a killed writer left; SQLite
+    itself falls back to reading on read-only media.
+
+    Raises
+    ------
+    StoreCorrupt, Unsupported
+    """
+    if os_calls.identity(path) is None:
+        raise StoreCorrupt(f"{path} is missing. Restore it from a backup.")
+    os_calls.identity(path.with_name(path.name + "-journal"))
+    link = _connect(path, timeout)
+    try:
+        for pragma in (*_PRAGMAS, *(_WRITER if writer else _READER)):
+            link.execute(f"PRAGMA {pragma}")
+        application, version = (int(link.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
+        if application != kind.application_id:
+            raise StoreCorrupt(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
+        if version != FORMAT:
+            hint = "It was written by a newer vecstore: update this one." if version > FORMAT else ""
+            raise Unsupported(f"format {version} of {path}", "file", hint)
+        if writer and link.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
+            raise StoreCorrupt(f"{path} is not in rollback mode: its header is damaged.")
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+_HEADER = ("application_id", "user_version")
+
+
+@contextmanager
+def created(path: Path, kind: Kind, timeout: float) -> Iterator[Link]:
+    """Create a database file; what the context puts into it is committed at its end.
+
+    Without a journal: nobody looks for the file before it is whole.
+    """
+    os_calls.create_empty_file(path)
+    link = _connect(path, timeout)
+    try:
+        for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
+            link.execute(f"PRAGMA {pragma}")
+        link.execute("BEGIN IMMEDIATE")
+        link.execute(f"PRAGMA application_id = {kind.application_id}")
+        link.execute(f"PRAGMA user_version = {FORMAT}")
+        yield link
+        link.execute("COMMIT")
+    finally:
+        abandon(link)
+
+
+def copied(link: Link, path: Path, kind: Kind, timeout: float) -> None:
+    """Copy a database, as it is at one commit, into a new file, durably but for its name."""
+    os_calls.create_empty_file(path)
+    copy = _connect(path, timeout)
+    try:
+        for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
+            copy.execute(f"PRAGMA {pragma}")
+        link.backup(copy)
+    finally:
+        copy.close()
+    open_link(path, kind, timeout).close()
+
+
+def abandon(link: Link) -> None:
+    """Roll back what is open and close the connection, whatever state it is in."""
+    with contextlib.suppress(sqlite3.Error):
+        rollback(link)
+    with contextlib.suppress(sqlite3.Error):
+        link.close()
+
+
+def _connect(path: Path, timeout: float) -> Link:
+    link = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode=rw",
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Link,
+        uri=True,
+    )
+    _links.add(link)
+    link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
+    return link
+
+
+@contextmanager
+def reading(link: Link) -> Iterator[None]:
+    """Read one state of the database while the context lasts."""
+    if link.in_transaction:
+        yield
+        return
+    link.execute("BEGIN")
+    try:
+        yield
+    finally:
+        rollback(link)
+
+
+def rollback(link: Link) -> None:
+    """End a transaction where one is open."""
+    if link.in_transaction:
+        link.execute("ROLLBACK")
+
+
+def integrity(link: Link, path: Path) -> list[str]:
+    """Return what SQLite itself finds wrong with a file."""
+    with reading(link):
+        answers = [str(row[0]) for row in link.execute("PRAGMA integrity_check(10)")]
+    return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
+
+
+class Pool:
+    """Connections for reading one file; any thread may borrow one."""
+
+    def __init__(self, path: Path, kind: Kind, timeout: float) -> None:
+        self.path = path
+        self._kind = kind
+        self._timeout = timeout
+        self._idle: list[Link] = []
+        self._lock = Lock()
+        self._open = True
+
+    @contextmanager
+    def link(self) -> Iterator[Link]:
+        """Lend a connection while the context lasts."""
+        with using(self.path):
+            link = self._borrow()
+            try:
+                yield link
+            except (sqlite3.Error, StoreCorrupt):
+                link.close()
+                raise
+            except BaseException:
+                self._give_back(link)
+                raise
+            self._give_back(link)
+
+    def close(self) -> None:
+        """Close every connection, lent ones when they come back."""
+        with self._lock:
+            idle, self._idle, self._open = self._idle, [], False
+        for link in idle:
+            link.close()
+
+    def _borrow(self) -> Link:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return open_link(self.path, self._kind, self._timeout)
+
+    def _give_back(self, link: Link) -> None:
+        with self._lock:
+            if self._open and len(self._idle) < _IDLE and not link.in_transaction:
+                self._idle.append(link)
+                return
+        link.close()
+
+
+def _leak_in_child() -> None:
+    """Keep a forked child from ever closing its copies.
+
+    Closing would roll back, in the parent's files, what the parent was writing: "do not even call
+    sqlite3_close() from a child process" (sqlite.org/howtocorrupt.html, 2.6).
+    """
+    for link in list(_links):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(link))
+
+
+os.register_at_fork(after_in_child=_leak_in_child)

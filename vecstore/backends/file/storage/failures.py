@@ -1,0 +1,88 @@
+"""What SQLite's and the operating system's errors are called here; the only place that translates them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from vecstore.errors import BackendUnavailable, StorageFailed, StoreCorrupt, Timeout, VecstoreError
+
+_SQLITE: Mapping[int, tuple[type[VecstoreError], str]] = MappingProxyType(
+    {
+        sqlite3.SQLITE_BUSY: (Timeout, "stayed busy for longer than timeout"),
+        sqlite3.SQLITE_LOCKED: (Timeout, "stayed locked for longer than timeout"),
+        sqlite3.SQLITE_PROTOCOL: (Timeout, "could not be locked"),
+        sqlite3.SQLITE_FULL: (StorageFailed, "could not grow: the disk is full. Free some space, then try again"),
+        sqlite3.SQLITE_IOERR: (StorageFailed, "could not be read or written"),
+        sqlite3.SQLITE_CANTOPEN: (StorageFailed, "could not be opened"),
+        sqlite3.SQLITE_READONLY: (StorageFailed, "is not writable"),
+        sqlite3.SQLITE_PERM: (StorageFailed, "is not accessible"),
+        sqlite3.SQLITE_AUTH: (StorageFailed, "is not accessible"),
+    }
+)
+"""Every other code means that the file does not hold what was written."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+_PASSING = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def translated(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
+    """Return the error of ours that stands for a driver's.
+
+    Parameters
+    ----------
+    error : sqlite3.Error or OSError
+    what : str
+        The file, as a message names it.
+    """
+    if isinstance(error, OSError):
+        return _of_system(error, what)
+    if isinstance(error, sqlite3.ProgrammingError):
+        return BackendUnavailable(f"{what} was closed while it was in use. Call vecstore.connect() again.")
+    kind, text = _SQLITE.get(_code(error), (StoreCorrupt, "is damaged. Restore it from a backup"))
+    return kind(f"{what} {text} ({error}).")
+
+
+def is_lasting(error: sqlite3.Error | OSError) -> bool:
+    """Say whether a failed write leaves doubt about what the disk holds, so that only a new start is safe.
+
+    After a failed fsync the kernel calls the lost pages clean, and a second fsync succeeds without them
+    (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
+    """
+    if isinstance(error, OSError):
+        return error.errno not in _PASSING
+    return _code(error) == sqlite3.SQLITE_IOERR
+
+
+@contextmanager
+def translating(path: Path | str) -> Iterator[None]:
+    """Raise errors of SQLite and the operating system as ours.
+
+    Raises
+    ------
+    StorageFailed, StoreCorrupt, Timeout
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise translated(error, str(path)) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code; 0 where the module itself complains, about text that is no UTF-8."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _of_system(error: OSError, what: str) -> VecstoreError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _FULL:
+        return StorageFailed(f"{what} could not be written: {reason}. Free some space, then try again.")
+    if error.errno in _MISSING:
+        return StoreCorrupt(f"{what} is missing or is not a file of its own: {reason}. Restore it from a backup.")
+    return StorageFailed(f"{what} could not be read or written: {reason}.")

@@ -1,0 +1,145 @@
+"""Where things lie in a database's directory, and whether a directory is one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vecstore.errors import InvalidUrl, StoreCorrupt
+
+from . import lock, os_calls
+
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_BUILDER_LOCK = re.compile(r"builder-([0-9a-f]{32})\.lock", re.ASCII)
+_BEFORE_FIRST_COMMIT = frozenset({"catalog.lock", "catalog.db.tmp", "g"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths in a database's directory."""
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The catalogue."""
+        return self.root / "catalog.db"
+
+    @property
+    def catalog_lock(self) -> Path:
+        """Held while the catalogue changes."""
+        return self.root / "catalog.lock"
+
+    @property
+    def generations(self) -> Path:
+        """The directory of all generations."""
+        return self.root / "g"
+
+    def builder_lock(self, uid: str) -> Path:
+        """Held by the process that rebuilds a store."""
+        return self.root / f"builder-{checked_id(uid)}.lock"
+
+    def builders(self) -> set[str]:
+        """Return the uids for which there is a builder's lock."""
+        return {found[1] for name in os_calls.names(self.root) if (found := _BUILDER_LOCK.fullmatch(name))}
+
+    def generation(self, generation_id: str) -> GenerationLayout:
+        """Return the paths of one generation."""
+        return GenerationLayout(self.generations / checked_id(generation_id))
+
+    def check_unused(self) -> None:
+        """Accept a directory without a catalogue: there is none, it is empty, or its first `create` was cut off.
+
+        Raises
+        ------
+        InvalidUrl
+            Something else lies there.
+        StoreCorrupt
+            There was a catalogue.
+        """
+        if not self.root.exists():
+            return
+        if not self.root.is_dir():
+            raise InvalidUrl(f"{self.root} is not a directory. A file: URL names a directory.")
+        found = os_calls.names(self.root)
+        if lock.last_mark(self.catalog_lock) or any(name.startswith("builder-") for name in found):
+            raise StoreCorrupt(f"{self.catalog} is missing. Restore it from a backup.")
+        foreign = [name for name in found if name not in _BEFORE_FIRST_COMMIT]
+        if not foreign and "g" in found and "catalog.lock" not in found:
+            foreign = ["g"]
+        if foreign:
+            shown = ", ".join(ascii(name) for name in foreign[:5])
+            more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+            raise InvalidUrl(
+                f"{self.root} is no database of vecstore: it holds {shown}{more}. Name a new or an empty directory."
+            )
+
+
+@dataclass(frozen=True)
+class GenerationLayout:
+    """Paths of one generation."""
+
+    root: Path
+
+    @cached_property
+    def rows(self) -> Path:
+        """Everything but bulk vectors."""
+        return self.root / "rows.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held during one write call."""
+        return self.root / "writer.lock"
+
+    @property
+    def upkeep(self) -> Path:
+        """Held by whoever compacts, builds an index or copies: no file that they read or write is removed meanwhile."""
+        return self.root / "upkeep.lock"
+
+    @property
+    def dropped(self) -> Path:
+        """Made before the catalogue forgets a generation: what is not marked so is never garbage."""
+        return self.root / "dropped"
+
+    @property
+    def segments(self) -> Path:
+        """The directory of bulk vectors."""
+        return self.root / "seg"
+
+    @property
+    def indexes(self) -> Path:
+        """The directory of derived files."""
+        return self.root / "idx"
+
+    def segment(self, uid: str) -> Path:
+        """Return the path of one segment."""
+        return self.segments / f"{checked_id(uid)}.vec"
+
+    def index(self, uid: str) -> Path:
+        """Return the path of one index file."""
+        return self.indexes / f"{checked_id(uid)}.faiss"
+
+    def check_directories(self) -> None:
+        """Refuse links and missing directories.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        for path in (self.root.parent, self.root, self.segments):
+            if not os_calls.is_directory(path):
+                raise StoreCorrupt(f"{path} is missing or not a directory of its own. Restore it from a backup.")
+
+
+def checked_id(value: object) -> str:
+    """Return an id of ours, which becomes part of a path.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    raise StoreCorrupt("The catalogue names something that is no id of vecstore. Restore it from a backup.")

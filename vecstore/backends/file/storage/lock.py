@@ -1,0 +1,161 @@
+"""Locks between processes: ``flock`` on files that also say who holds them, and which commit was the last.
+
+The mark that a writer leaves after a commit proves later that the database beside it is no older copy of
+itself. It is not synced: a lost or torn mark proves nothing and harms nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vecstore.errors import StoreCorrupt, StoreLocked
+
+from . import os_calls
+from .failures import translating
+from .queue import turn
+
+_HOLDER = struct.Struct("<Q")
+_MARK = struct.Struct("<QI")
+_MARK_AT = 16
+_MESSAGE = "{path} is locked: {holder} {purpose}. Try again later."
+
+_held: set[int] = set()
+"""Descriptors of this process's locks. A forked child closes its copies, or they would outlive the parent."""
+
+
+class Lock:
+    """A held lock."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def mark(self) -> int:
+        """Return the last commit that was marked, 0 where none can be read."""
+        with translating(self._path):
+            return _mark(self._descriptor)
+
+    def set_mark(self, seq: int) -> None:
+        """Note a commit that is durable."""
+        data = seq.to_bytes(8, "little")
+        with contextlib.suppress(OSError):
+            os_calls.write_at(self._descriptor, _MARK.pack(seq, zlib.crc32(data)), _MARK_AT)
+
+
+@contextmanager
+def locked(path: Path, timeout: float, purpose: str) -> Iterator[Lock]:
+    """Hold a lock while the context lasts.
+
+    Parameters
+    ----------
+    path : Path
+        The lock's file, made where there is none.
+    timeout : float
+        Seconds to wait.
+    purpose : str
+        What a holder does, for the message: ``"is writing to it"``.
+
+    Raises
+    ------
+    StoreLocked
+    """
+    deadline = time.monotonic() + timeout
+    with turn(str(path), deadline) as is_ours:
+        if not is_ours:
+            raise StoreLocked(_MESSAGE.format(path=path, holder="another thread of this process", purpose=purpose))
+        with translating(path):
+            descriptor = _acquired(path, deadline, purpose)
+        try:
+            with contextlib.suppress(OSError):
+                os_calls.write_at(descriptor, _HOLDER.pack(os.getpid()), 0)
+            yield Lock(descriptor, path)
+        finally:
+            _release(descriptor)
+
+
+def last_mark(path: Path) -> int:
+    """Return the last marked commit without taking the lock, 0 where none can be read."""
+    try:
+        descriptor = os_calls.open_for_reading(path)
+    except FileNotFoundError:
+        return 0
+    try:
+        return _mark(descriptor)
+    finally:
+        os_calls.close(descriptor)
+
+
+def check_not_older(seq: int, mark: int, database: Path) -> None:
+    """Refuse a database that lacks commits which were acknowledged.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    if seq < mark:
+        raise StoreCorrupt(
+            f"{database} is an older copy of itself: it is at commit {seq:,}, commit {mark:,} was acknowledged. "
+            "Restore the whole directory from one backup; to go on with what is there, remove the .lock file beside it."
+        )
+
+
+def _acquired(path: Path, deadline: float, purpose: str) -> int:
+    pause = 0.0005
+    while True:
+        descriptor = os_calls.open_lock(path)
+        _held.add(descriptor)
+        try:
+            while not os_calls.try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise StoreLocked(_MESSAGE.format(path=path, holder=_holder(descriptor), purpose=purpose))
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - waiting writers take turns
+                pause = min(pause * 1.5, 0.01)
+            if os_calls.is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            _release(descriptor)
+            raise
+        # Removed while we waited: whoever comes next would lock another file.
+        _release(descriptor)
+
+
+def _release(descriptor: int) -> None:
+    # What was written is written, whatever becomes of the lock; the kernel frees it with the descriptor.
+    try:
+        with contextlib.suppress(OSError):
+            os_calls.unlock(descriptor)
+    finally:
+        _held.discard(descriptor)
+        with contextlib.suppress(OSError):
+            os_calls.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    data = os_calls.read_at(descriptor, _HOLDER.size, 0)
+    return f"process {_HOLDER.unpack(data)[0]}" if len(data) == _HOLDER.size else "another process"
+
+
+def _mark(descriptor: int) -> int:
+    data = os_calls.read_at(descriptor, _MARK.size, _MARK_AT)
+    if len(data) < _MARK.size:
+        return 0
+    seq, check = _MARK.unpack(data)
+    return int(seq) if check == zlib.crc32(data[:8]) else 0
+
+
+def _forget_in_child() -> None:
+    for descriptor in list(_held):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,241 @@
+"""Every call that this backend makes to the operating system about files, SQLite's own apart.
+
+Tests put proxies in the place of ``os`` and ``fcntl`` here, to let each call fail and to see each fsync.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from vecstore.errors import StoreCorrupt
+
+_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCK = 1 << 20
+_READ = 64 << 20
+
+
+def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
+    """Write a file that does not exist yet, so that it appears whole and durable, or not at all.
+
+    Returns
+    -------
+    int
+        Its size.
+    """
+    size = 0
+    with writing_new_file(path) as put:
+        for chunk in chunks:
+            size += put(chunk)
+    return size
+
+
+@contextlib.contextmanager
+def writing_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]:
+    """Give a function that writes to a new file, which appears when the context ends; see `write_new_file`."""
+    unfinished = path.with_name(path.name + ".tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
+    try:
+        try:
+            yield partial(_write_all, descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+    sync_directory(path.parent)
+
+
+def create_empty_file(path: Path) -> None:
+    """Create a file that nobody else may read, before SQLite would create one that all may."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600))
+
+
+def create_mark(path: Path) -> None:
+    """Create an empty file whose name says something, durably; one that exists is left as it is."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE, 0o600))
+    sync_directory(path.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that nobody else may read, not synced; one that exists is left as it is."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not is_directory(path):
+            raise
+
+
+def make_root(path: Path) -> None:
+    """Make the database's directory and those above it that are missing, durably."""
+    if not path.is_dir():
+        if not path.parent.is_dir():
+            make_root(path.parent)
+        make_directory(path)
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(old: Path, new: Path) -> None:
+    """Rename a file, not synced."""
+    os.rename(old, new)
+
+
+def unlink(path: Path) -> None:
+    """Remove a file; a missing one is no error."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_tree(path: Path, last: str = "") -> None:
+    """Remove a directory with all that is in it, following no links, the file called ``last`` at the end."""
+    for name in sorted(names(path), key=lambda name: name == last):
+        child = path / name
+        if is_directory(child):
+            remove_tree(child)
+        else:
+            unlink(child)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+def names(path: Path) -> list[str]:
+    """Return the names in a directory, sorted; none where there is no directory."""
+    try:
+        return sorted(os.listdir(path))
+    except FileNotFoundError:
+        return []
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes that the files below a path take."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    if stat.S_ISDIR(status.st_mode):
+        return sum(size_of(path / name) for name in names(path))
+    return status.st_size
+
+
+def is_directory(path: Path) -> bool:
+    """Say whether a path is a directory itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a regular file from one that took its place later; None where there is none.
+
+    Raises
+    ------
+    StoreCorrupt
+        Something else has that name; a link is never followed.
+    """
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreCorrupt(f"{path} is not a regular file. vecstore follows no links inside its directory.")
+    return status.st_dev, status.st_ino
+
+
+def map_file(path: Path, size: int) -> mmap.mmap:
+    """Map a file for reading. Its size is checked first: reading beyond the end of a map kills the process."""
+    descriptor = os.open(path, os.O_RDONLY | _SAFE)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            raise StoreCorrupt(f"{path} has {status.st_size:,} bytes, {size:,} were written. Restore it from a backup.")
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file in order."""
+    descriptor = os.open(path, os.O_RDONLY | _SAFE)
+    try:
+        done = 0
+        while chunk := os.pread(descriptor, _BLOCK, done):
+            yield chunk
+            done += len(chunk)
+    finally:
+        os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """Return a new descriptor of a lock file, made where there is none."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
+
+
+def open_for_reading(path: Path) -> int:
+    """Return a new descriptor of a file."""
+    return os.open(path, os.O_RDONLY | _SAFE)
+
+
+def close(descriptor: int) -> None:
+    """Close a descriptor."""
+    os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file against all other descriptors of it; False where another one holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return False
+        raise
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release a lock, also on copies of the descriptor that a fork made."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Say whether a descriptor is still the file of that name."""
+    status = os.fstat(descriptor)
+    return identity(path) == (status.st_dev, status.st_ino)
+
+
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Return up to ``size`` bytes of a file."""
+    return os.pread(descriptor, size, offset)
+
+
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Write a few bytes, not synced."""
+    os.pwrite(descriptor, data, offset)
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> int:
+    view: Sequence[int] = memoryview(data).cast("B")
+    total = len(view)
+    done = 0
+    while done < total:
+        done += os.write(descriptor, view[done : done + _BLOCK])  # type: ignore[arg-type]
+    return total

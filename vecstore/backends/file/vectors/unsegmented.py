@@ -1,0 +1,156 @@
+"""Vectors of rows outside of segments, in memory, appended as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt
+from vecstore.rows.vectors import row_norms
+
+from ..state.fields import Mask
+from ..state.ledger import Total
+from ..state.rows import hot_crc
+from ..storage.connections import Link
+from .append_array import Growing
+from .segment import SegmentRow, Shape, places_of
+
+Rids = NDArray[np.int64]
+_NOWHERE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hot:
+    """The hot vectors of one commit.
+
+    Attributes
+    ----------
+    alive : ndarray of bool
+        Which of the first vectors are still hot; its length says how many there are.
+    """
+
+    shape: Shape
+    alive: Mask
+    _rids: Growing
+    _matrix: Growing
+    _norms: Growing
+    _crcs: Growing
+
+    @classmethod
+    def empty(cls, shape: Shape) -> Hot:
+        """Return a state without rows."""
+        arrays = (Growing(np.int64), Growing(shape.stored, shape.dim), Growing(np.float64), Growing(np.int64))
+        return cls(shape, np.zeros(0, np.bool_), *arrays)
+
+    @property
+    def size(self) -> int:
+        """How many vectors are in memory."""
+        return len(self.alive)
+
+    @property
+    def rids(self) -> Rids:
+        """The rids of all, rising."""
+        return self._rids.view(self.size)
+
+    @property
+    def matrix(self) -> NDArray[Any]:
+        """All vectors."""
+        return self._matrix.view(self.size)
+
+    @property
+    def norms(self) -> NDArray[np.float64]:
+        """The norms of all."""
+        return self._norms.view(self.size)
+
+    @property
+    def crcs(self) -> NDArray[np.int64]:
+        """The checksums of all, as `hot_crc` makes them."""
+        return self._crcs.view(self.size)
+
+    def living(self, rids: Rids) -> NDArray[np.int64]:
+        """Return where those of the rids stand that are hot."""
+        places, inside = places_of(self.rids, self.size, rids)
+        chosen: NDArray[np.int64] = places[inside]
+        return chosen[self.alive[chosen]]
+
+    def between(self, first: int, end: int) -> NDArray[np.int64]:
+        """Return where the hot rows of a range of rids stand."""
+        start, stop = np.searchsorted(self.rids, (first, end)).tolist()
+        found: NDArray[np.int64] = start + np.flatnonzero(self.alive[start:stop])
+        return found
+
+    def proven(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        vectors = self.matrix[places]
+        for rid, vector, crc in zip(self.rids[places].tolist(), vectors, self.crcs[places].tolist(), strict=True):
+            if hot_crc(rid, vector.tobytes()) != crc:
+                raise StoreCorrupt(f"The vector of row {rid} changed in memory. Restart the process.")
+        return vectors
+
+    def advanced(
+        self, link: Link, known: Total, wanted: Total, removed: Rids, segments: Sequence[SegmentRow], path: Path
+    ) -> tuple[Hot, Total]:
+        """Return the state that a connection sees, and its total.
+
+        Parameters
+        ----------
+        link : Link
+        known, wanted : Total
+            That of this state, and the one that the ledger has.
+        removed : ndarray of int64
+            Rising.
+        segments : sequence of SegmentRow
+            Those that may cover rows that are still hot here.
+        path : Path
+            Of the database, for messages.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        doomed = self._doomed(removed, segments)
+        if known == wanted and not len(doomed):
+            return self, known
+        hot, total, alive = self, known.copy(), self.alive.copy()
+        alive[doomed] = False
+        total.remove(self.crcs[doomed].tolist())
+        if len(alive) > 4_096 + 2 * int(np.count_nonzero(alive)):
+            # Most in memory were removed or moved: it is better to begin anew.
+            hot, total = Hot.empty(self.shape), Total()
+            alive = hot.alive
+        last = int(hot.rids[-1]) if hot.size else 0
+        rows = link.execute("SELECT rid, vector FROM hot WHERE rid > ? ORDER BY rid", (last,)).fetchall()
+        if rows:
+            total.add(hot._append(rows, path))
+            alive = np.concatenate((alive, np.ones(len(rows), np.bool_)))
+        return Hot(hot.shape, alive, hot._rids, hot._matrix, hot._norms, hot._crcs), total
+
+    def _doomed(self, removed: Rids, segments: Sequence[SegmentRow]) -> NDArray[np.int64]:
+        """Return where the rows stand that were removed, or moved into segments."""
+        if not len(removed) and not segments:
+            return _NOWHERE
+        found = [self.living(removed), *(self.between(row.base, row.last + 1) for row in segments)]
+        return np.unique(np.concatenate(found))
+
+    def _append(self, rows: Sequence[tuple[int, bytes]], path: Path) -> list[int]:
+        """Put rows after those of this state; return their checksums."""
+        if any(not isinstance(vector, bytes) or len(vector) != self.shape.row_bytes for _, vector in rows):
+            raise StoreCorrupt(f"{path}: a hot vector is damaged. Restore it from a backup.")
+        crcs = [hot_crc(rid, vector) for rid, vector in rows]
+        matrix = np.frombuffer(b"".join(vector for _, vector in rows), self.shape.stored)
+        matrix = matrix.reshape(len(rows), self.shape.dim)
+        self._rids.write(self.size, [rid for rid, _ in rows])
+        self._matrix.write(self.size, matrix)
+        self._norms.write(self.size, row_norms(matrix))
+        self._crcs.write(self.size, crcs)
+        return crcs

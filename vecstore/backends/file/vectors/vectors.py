@@ -1,0 +1,279 @@
+"""All vectors of a generation: segments, and the rows that no segment covers yet.
+
+A rid alone says where its vector lies: in the segment whose range it is in, or among the hot rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import StoreCorrupt
+
+from ..state.fields import Mask
+from ..state.ledger import Ledger, Total, row_crc
+from ..storage.connections import Link
+from ..storage.layout import GenerationLayout
+from .segment import Segment, SegmentRow, Shape, places_of
+from .unsegmented import Hot
+
+_NO_RIDS = np.empty(0, np.int64)
+_FEW = 64
+_SOME = 400
+"""So many vectors are read one by one where that saves memory; of more, several threads gather at once."""
+_MAPPED = 32 << 20
+"""So many bytes of vectors may stay in memory for having been looked at; of more, single ones are read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A run of vectors that lie side by side.
+
+    Attributes
+    ----------
+    vectors : ndarray, shape (n, dim)
+    norms : callable
+        Returns the norms, shape (n,), float64.
+    rids : ndarray of int64, shape (n,), or int
+        Rising; a number stands for itself and those after it.
+    alive : ndarray of bool, shape (n,)
+    touch : callable
+        To be called with the rows that will be read, first and beyond the last.
+    """
+
+    vectors: NDArray[Any]
+    norms: Callable[[], NDArray[np.float64]]
+    rids: NDArray[np.int64] | int
+    alive: Mask
+    touch: Callable[[int, int], None]
+
+    @property
+    def first(self) -> int:
+        """The lowest rid."""
+        return self.rids if isinstance(self.rids, int) else int(self.rids[0])
+
+    @property
+    def last(self) -> int:
+        """The highest rid."""
+        return self.rids + len(self.vectors) - 1 if isinstance(self.rids, int) else int(self.rids[-1])
+
+    def stored_rids(self) -> NDArray[np.int64]:
+        """Return the rids of all stored rows."""
+        return self.rids_at(np.flatnonzero(self.alive))
+
+    def after(self, rid: int) -> Part | None:
+        """Return the rows beyond a rid, None where there are none."""
+        if self.last <= rid:
+            return None
+        start = (
+            max(0, rid + 1 - self.rids) if isinstance(self.rids, int) else int(np.searchsorted(self.rids, rid, "right"))
+        )
+        if not start:
+            return self
+        rids = self.rids + start if isinstance(self.rids, int) else self.rids[start:]
+        return Part(
+            self.vectors[start:], lambda: self.norms()[start:], rids, self.alive[start:],
+            lambda first, end: self.touch(start + first, start + end),
+        )  # fmt: skip
+
+    def restricted(self, rids: NDArray[np.int64]) -> Part | None:
+        """Return the part with only some rows stored, None where it has none of them."""
+        places, inside = self.places_of(rids)
+        if not inside.any():
+            return None
+        alive = np.zeros(len(self.vectors), np.bool_)
+        alive[places[inside]] = True
+        return Part(self.vectors, self.norms, self.rids, alive & self.alive, self.touch)
+
+    def rids_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rids of some rows."""
+        return self.rids + places if isinstance(self.rids, int) else self.rids[places]
+
+    def places_of(self, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Mask]:
+        """Return where rids stand, and which of them do at all."""
+        return places_of(self.rids, len(self.vectors), rids)
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """The vectors of one commit; later commits do not change it.
+
+    Attributes
+    ----------
+    segments : tuple of Segment
+        In the order of their rids.
+    alive : tuple of ndarray of bool
+        For each segment, which of its rows are stored.
+    hot : Hot
+    """
+
+    paths: GenerationLayout
+    shape: Shape
+    segments: tuple[Segment, ...]
+    alive: tuple[Mask, ...]
+    hot: Hot
+    _totals: dict[str, Total]
+    _last_dead: int = 0
+    _compacted: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def empty(cls, paths: GenerationLayout, shape: Shape) -> Vectors:
+        """Return a state without rows."""
+        totals = {name: Total() for name in ("segments", "hot", "dead")}
+        return cls(paths, shape, (), (), Hot.empty(shape), totals)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What a search looks through."""
+        parts = [
+            Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number))
+            for number, (segment, alive) in enumerate(zip(self.segments, self.alive, strict=True))
+        ]
+        hot = self.hot
+        if hot.size:
+            norms = hot.norms
+            parts.append(Part(hot.matrix, lambda: norms, hot.rids, hot.alive, lambda _start, _end: None))
+        return parts
+
+    def _look(self, number: int, start: int, end: int) -> None:
+        """Check rows of a segment; at its start, a reader of many segments is through with the one before."""
+        if start == 0 and len(self.segments) > 1 and self.is_large:
+            self.segments[number - 1].release()
+        self.segments[number].touch(start, end)
+
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether the vectors are too many to keep all of them in the memory of this process."""
+        return sum(segment.row.size for segment in self.segments) > _MAPPED
+
+    @property
+    def live(self) -> int:
+        """How many vectors belong to stored rows."""
+        return sum(int(np.count_nonzero(alive)) for alive in (*self.alive, self.hot.alive))
+
+    def hot_among(self, rids: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+        """Return those of the rids whose vectors are hot, and the checksums of these."""
+        chosen = self.hot.living(rids)
+        return self.hot.rids[chosen].tolist(), self.hot.crcs[chosen].tolist()
+
+    def gather(self, rids: NDArray[np.int64]) -> NDArray[Any]:
+        """Return copies of the vectors of stored rows, in the order of ``rids``.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        result = np.empty((len(rids), self.shape.dim), self.shape.dtype)
+        if len(rids) <= (_SOME if self.is_large else _FEW):
+            self._gather_few(rids.tolist(), result)
+            return result
+        covering = np.searchsorted([segment.row.base for segment in self.segments], rids, side="right") - 1
+        missing = np.ones(len(rids), np.bool_)
+        for number in np.unique(covering[covering >= 0]).tolist():
+            segment = self.segments[number]
+            places, inside = places_of(segment.rids, segment.row.n, rids)
+            inside &= covering == number
+            result[inside] = segment.gather(places[inside])
+            missing &= ~inside
+        places, inside = places_of(self.hot.rids, self.hot.size, rids)
+        inside &= missing
+        result[inside] = self.hot.matrix[places[inside]]
+        missing &= ~inside
+        if missing.any():
+            raise StoreCorrupt(f"{self.paths.root}: {int(missing.sum())} stored rows have no vector.")
+        return result
+
+    def _gather_few(self, rids: Sequence[int], result: NDArray[Any]) -> None:
+        """Put some vectors into ``result`` one by one, which takes less time than sorting out where each lies."""
+        segments = self.segments
+        bases = [segment.row.base for segment in segments]
+        look = Segment.read if self.is_large else Segment.vector
+        for row, rid in enumerate(rids):
+            number = bisect_right(bases, rid) - 1
+            if number >= 0 and (place := segments[number].place(rid)) is not None:
+                result[row] = look(segments[number], place)
+                continue
+            places, inside = places_of(self.hot.rids, self.hot.size, np.array([rid]))
+            if not inside[0]:
+                raise StoreCorrupt(f"{self.paths.root}: stored rows have no vector.")
+            result[row] = self.hot.matrix[places[0]]
+
+    def advanced(self, link: Link, ledger: Ledger) -> tuple[Vectors, NDArray[np.int64]]:
+        """Return the state that ``link`` sees, and the rids that were removed since this one, rising.
+
+        There may be more of them, which were removed earlier.
+
+        Raises
+        ------
+        StoreCorrupt
+        """
+        removed, dead, last_dead = self._read_dead(link, ledger)
+        segments, alive = self._read_segments(link, ledger)
+        alive = [_without(mask, segment, removed) for segment, mask in zip(segments, alive, strict=True)]
+        covering = [] if segments is self.segments else [segment.row for segment in segments]
+        hot, hot_total = self.hot.advanced(
+            link, self._totals["hot"], ledger.tables["hot"], removed, covering, self.paths.rows
+        )
+        totals = {"segments": ledger.tables["segments"], "dead": dead, "hot": hot_total}
+        for name, total in totals.items():
+            if total != ledger.tables[name]:
+                raise StoreCorrupt(
+                    f"{self.paths.rows}: rows of {name} are missing, doubled or damaged. "
+                    "Restore the directory from a backup."
+                )
+        new = Vectors(self.paths, self.shape, tuple(segments), tuple(alive), hot, totals, last_dead, ledger.compacted)
+        if new.live != ledger.tables["rows"].count:
+            raise StoreCorrupt(f"{self.paths.rows}: {ledger.tables['rows'].count} rows have {new.live} vectors.")
+        return new, removed
+
+    def _read_dead(self, link: Link, ledger: Ledger) -> tuple[NDArray[np.int64], Total, int]:
+        total, last = self._totals["dead"].copy(), self._last_dead
+        if self._compacted != ledger.compacted:
+            # Some are forgotten, and a new segment holds rows whose removal is known here already.
+            total, last = Total(), 0
+        if total == ledger.tables["dead"]:
+            return _NO_RIDS, total, last
+        rows = link.execute("SELECT seq, rid FROM dead WHERE seq > ? ORDER BY seq", (last,)).fetchall()
+        total.add(map(row_crc, rows))
+        if not rows or total != ledger.tables["dead"]:
+            return _NO_RIDS, total, last
+        return np.sort(np.array([row[1] for row in rows], np.int64)), total, rows[-1][0]
+
+    def _read_segments(self, link: Link, ledger: Ledger) -> tuple[Sequence[Segment], list[Mask]]:
+        if self._totals["segments"] == ledger.tables["segments"]:
+            return self.segments, list(self.alive)
+        rows = link.execute("SELECT base, last, n, uid, size, crc FROM segments ORDER BY base").fetchall()
+        total = Total()
+        total.add(map(row_crc, rows))
+        if total != ledger.tables["segments"]:
+            raise StoreCorrupt(f"{self.paths.rows}: the list of segments is damaged. Restore it from a backup.")
+        known = {segment.row: (segment, mask) for segment, mask in zip(self.segments, self.alive, strict=True)}
+        segments, alive = [], []
+        for row in (SegmentRow(*row) for row in rows):
+            segment, mask = known.get(row) or (
+                Segment(self.paths.segment(row.uid), self.shape, row),
+                np.ones(row.n, np.bool_),
+            )
+            segments.append(segment)
+            alive.append(mask)
+        return segments, alive
+
+
+def _without(alive: Mask, segment: Segment, removed: NDArray[np.int64]) -> Mask:
+    """Return a mask of a segment without the removed rows; the same one where none of them is in it."""
+    if not len(removed) or removed[-1] < segment.row.base or removed[0] > segment.row.last:
+        return alive
+    first, end = np.searchsorted(removed, (segment.row.base, segment.row.last + 1))
+    places, inside = places_of(segment.rids, segment.row.n, removed[first:end])
+    doomed = places[inside]
+    if not alive[doomed].any():
+        return alive
+    mask = alive.copy()
+    mask[doomed] = False
+    return mask

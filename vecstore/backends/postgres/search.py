@@ -1,0 +1,288 @@
+"""Search in one statement, whatever the selectivity of its filter.
+
+Unless a sample of pages says that matches are many, the statement gathers them, up to a bound. Where they are few, the
+nearest of them are the answer; where they are many, the graph is walked and goes on until enough of what it
+finds matches. PostgreSQL runs only the branch that is taken.
+
+How many hits are wanted stands in the text: with a parameter the planner would think of a tenth of the table, and plan
+each search anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Double,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+from vecstore.backend import Include
+from vecstore.filters.nodes import Filter
+
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
+from .column_types import VectorType, operator
+from .filters import Condition, expression
+from .generation_table import Layout
+from .metrics import METRICS
+from .reads import columns, live, needed
+from .statements import Statement, compiled, parameter
+from .writes import array_parameter
+
+FEW = 5_000
+"""Up to so many matches are compared one by one; a walk for as good an answer among more of them is quicker."""
+MAX_EF = 1_000
+SETTINGS = ("hnsw.iterative_scan", "hnsw.ef_search")
+"""What a walk sets."""
+
+_SURELY_MANY = 4
+"""Times as many matches as that, by the sample's estimate, are not even counted."""
+_CARRIED = 100
+"""Up to so many hits, the sort that finds them carries their columns along; beyond, it would not fit into memory."""
+_ONE = literal_column("1", BigInteger())
+_MOST = literal_column(str(MAX_EF), BigInteger())
+_SOME: ColumnElement[Any] = literal_column("1.0")
+_SAMPLE: ColumnElement[Any] = literal_column("524288.0")
+"""Bytes of a table from which the share of matches is estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is searched for.
+
+    Attributes
+    ----------
+    layout : Layout
+    where : Filter or None
+        Its shape; the values are parameters.
+    include : frozenset
+    k : int
+    single : bool
+        One query, the parameter ``query``; otherwise the array ``queries``.
+    standby : bool
+    """
+
+    layout: Layout
+    where: Filter | None
+    include: Include
+    k: int
+    single: bool
+    standby: bool
+
+    def named(self, name: str) -> Wish:
+        """Return the same wish with the table under a short name: psycopg parses a long statement each time."""
+        table_: Any = self.layout.table.alias(name)
+        return replace(self, layout=replace(self.layout, table=table_))
+
+    @property
+    def condition(self) -> Condition | None:
+        """The filter as SQL."""
+        return None if self.where is None else expression(self.where, self.layout)
+
+    @property
+    def few(self) -> int:
+        """How many matches are compared one by one."""
+        return max(FEW, 10 * self.k)
+
+
+Build = Callable[[CatalogueTables, Wish], Statement]
+"""What makes the statement of a search."""
+
+
+def scanning(catalogue: CatalogueTables, wish: Wish) -> Statement:
+    """Compare with every match."""
+    wish = wish.named("r")
+    pointer = generation_guard.pointer(catalogue, standby=wish.standby).cte("pointer")
+    return compiled(_compared(wish, _asked(wish, pointer, "asked")))
+
+
+def walking(catalogue: CatalogueTables, wish: Wish) -> Statement:
+    """Walk the graph; no row where the catalogue has no effort for it."""
+    wish, pointer = wish.named("r"), _effort_of(catalogue, wish)
+    asked = _asked(wish, pointer, "asked", _settings(pointer.c.effort), condition=pointer.c.effort.is_not(None))
+    return compiled(_walked(wish, asked), settings=SETTINGS)
+
+
+def searching(catalogue: CatalogueTables, wish: Wish) -> Statement:
+    """Walk the graph where the catalogue has an effort for it; elsewhere, and for few matches, compare with all."""
+    named, pointer = wish, _effort_of(catalogue, wish)
+    wish = wish.named("r")
+    walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
+    compared = _compared(wish, _asked(wish, pointer, "compared"))
+    if wish.where is None:
+        walked = _walked(wish, _asked(wish, pointer, "asked", _settings(pointer.c.effort)))
+        return compiled(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
+    share = _share(named.layout, wish.where)
+    perhaps = and_(walks, _may_be_few(named, share))
+    widened = func.least(
+        _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
+    )
+    walked = _walked(wish, _asked(wish, pointer, "asked", _settings(widened)))
+    if not wish.single:
+        counted = (
+            select(func.count().label("n")).select_from(_matching(wish, perhaps).subquery("matching")).cte("counted")
+        )
+        few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _number(wish.few))
+        either = union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few)))
+        return compiled(either, settings=SETTINGS)
+    gathering = _asked(wish, pointer, "gathering")
+    gathered = _matching(wish, perhaps, gathering).cte("gathered")
+    few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _number(wish.few))
+    nearest = (
+        select(gathered.c.id, gathered.c.distance).order_by(gathered.c.distance, gathered.c.id).limit(_number(wish.k))
+    )
+    chosen = _answer(wish, gathering, nearest, exact=True)
+    one = union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few)))
+    return compiled(one, settings=SETTINGS)
+
+
+def _number(value: int) -> ColumnElement[Any]:
+    return literal_column(str(int(value)), BigInteger())
+
+
+def _effort_of(catalogue: CatalogueTables, wish: Wish) -> CTE:
+    """Return the pointer with the effort that the caller or the catalogue names; NULL without a graph or an effort."""
+    store, generation = catalogue.stores.alias("s"), catalogue.generations.alias("g")
+    role = store.c.standby if wish.standby else store.c.active
+    named = func.coalesce(parameter("ef", BigInteger()), generation.c.ef)
+    kind = generation.c.schema.op("#>>")(literal_column("'{index,kind}'"))
+    effort = func.least(func.greatest(named, _number(2 * wish.k)), _MOST)
+    chosen = case((and_(kind == literal_column("'hnsw'"), named.is_not(None)), effort)).label("effort")
+    return select(chosen).join(store, role == generation.c.id).where(role == generation_guard.GENERATION).cte("pointer")
+
+
+def _matching(wish: Wish, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
+    """Return matches up to one more than are few, where a condition holds; with their distances from a query."""
+    layout, bound = wish.layout, _number(wish.few + 1)
+    if asked is None:
+        return select(_ONE.label("one")).where(live(layout, wish.condition), condition).limit(bound)
+    distance = _true_distance(layout, asked.c.vector).label("distance")
+    rows = select(layout.columns.id, distance).select_from(layout.table.join(asked, true()))
+    return rows.where(live(layout, wish.condition), condition).limit(bound)
+
+
+def _share(layout: Layout, where: Filter) -> CTE:
+    """Return how many rows there are for one that matches, from a sample of the table's pages."""
+    size = func.greatest(func.pg_relation_size(_regclass(layout)), _ONE)
+    percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
+    sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
+    of_sample = replace(layout, table=sampled)
+    matching = func.count().filter(live(of_sample, expression(where, of_sample)))
+    return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
+
+
+def _may_be_few(wish: Wish, share: CTE) -> ColumnElement[bool]:
+    """Say whether matches are worth counting: not surely many, by the share and the statistics of the table."""
+    statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
+    rows = select(statistics.c.reltuples).where(statistics.c.oid == _regclass(wish.layout)).scalar_subquery()
+    inverse = select(share.c.inverse).scalar_subquery()
+    return func.coalesce(rows, _number(0)) <= _number(_SURELY_MANY * wish.few) * inverse
+
+
+def _regclass(layout: Layout) -> ColumnElement[Any]:
+    return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
+
+
+def indexed_column(layout: Layout) -> ColumnElement[Any]:
+    """Return what a graph is built over: the column, or its rounded form."""
+    if layout.indexed_as == layout.vector_type:
+        return layout.table.c.embedding
+    return cast(layout.columns.embedding, _type(layout, layout.indexed_as))
+
+
+def _type(layout: Layout, name: str) -> VectorType:
+    return VectorType(name, layout.extension, layout.schema.width)
+
+
+def _distance(layout: Layout, left: ColumnElement[Any], right: ColumnElement[Any]) -> ColumnElement[Any]:
+    return operator(layout.extension, METRICS[layout.schema.metric].operator)(left, right)
+
+
+def _true_distance(layout: Layout, query: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the distance of what is stored from the query as it is."""
+    stored = layout.columns.embedding
+    return _distance(layout, stored if layout.vector_type == "vector" else cast(stored, _type(layout, "vector")), query)
+
+
+def _asked(
+    wish: Wish, pointer: CTE, name: str, *settings: ColumnElement[Any], condition: ColumnElement[bool] | None = None
+) -> CTE:
+    """Return the queries with their numbers; none where the pointer is empty or a condition on it fails.
+
+    Settings are made for this statement alone, and before a row of this is there for a search to begin with.
+    """
+    named = [setting.label(f"setting{number}") for number, setting in enumerate(settings)]
+    vector = VectorType("vector", wish.layout.extension)
+    if wish.single:
+        query = cast(parameter("query", vector), vector).label("vector")
+        alone = select(query, _ONE.label("number"), *named).select_from(pointer)
+        return (alone if condition is None else alone.where(condition)).cte(name)
+    queries = func.unnest(array_parameter("queries", vector)).table_valued("vector", with_ordinality="number")
+    each = queries.render_derived(name="query")
+    return select(each.c.vector, each.c.number, *named).select_from(pointer.join(each, true())).cte(name)
+
+
+def _settings(ef: ColumnElement[Any]) -> ColumnElement[Any]:
+    iterative = func.set_config(literal_column("'hnsw.iterative_scan'"), literal_column("'strict_order'"), true())
+    return func.concat(iterative, func.set_config(literal_column("'hnsw.ef_search'"), cast(ef, Text()), true()))
+
+
+def _compared(wish: Wish, asked: CTE) -> Select[Any]:
+    layout, distance = wish.layout, _true_distance(wish.layout, asked.c.vector)
+    ordered = select(layout.columns.id, distance.label("distance"), *_carried(wish))
+    # Adding 0 keeps the graph out of it.
+    nearest = ordered.where(live(layout, wish.condition)).order_by(distance + literal_column("0"), layout.columns.id)
+    return _answer(wish, asked, nearest.limit(_number(wish.k)).correlate(asked), exact=True)
+
+
+def _walked(wish: Wish, asked: CTE) -> Select[Any]:
+    layout, limit = wish.layout, wish.k
+    query: ColumnElement[Any] = asked.c.vector
+    if layout.indexed_as != "vector":
+        # Found by rounded vectors and ordered by whole ones: a few more, so that rounding pushes none out.
+        query, limit = cast(query, _type(layout, layout.indexed_as)), 2 * wish.k + 10
+    key = _distance(layout, indexed_column(layout), query)
+    distance = _true_distance(layout, asked.c.vector).label("distance")
+    near = select(layout.columns.id, distance, *_carried(wish)).where(live(layout, wish.condition)).order_by(key)
+    return _answer(wish, asked, near.limit(_number(limit)).correlate(asked), exact=False)
+
+
+def _carried(wish: Wish) -> list[ColumnElement[Any]]:
+    return needed(wish.layout, wish.include) if wish.k <= _CARRIED else []
+
+
+def _answer(wish: Wish, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
+    near: Any = nearest.lateral("near")
+    stored = wish.layout
+    rows = asked.outerjoin(near, true())
+    if {each.name for each in needed(stored, wish.include)} <= set(near.c.keys()):
+        stored = replace(stored, table=near)
+    else:
+        rows = rows.outerjoin(stored.table, stored.table.c.id == near.c.id)
+    return select(
+        asked.c.number,
+        literal_column("true" if exact else "false").label("exact"),
+        near.c.id,
+        cast(near.c.distance, Double()).label("distance"),
+        *(value.label(name) for name, value in columns(stored, wish.include).items()),
+    ).select_from(rows)

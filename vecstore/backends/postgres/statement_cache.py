@@ -1,0 +1,78 @@
+"""Statements compiled once for all tables of one form.
+
+SQLAlchemy takes milliseconds for a statement. So it compiles for a table that does not exist, with a mark where a
+filter's condition stands; the condition, compiled alone, and a generation's own id are put into the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from vecstore.backend import Generation
+from vecstore.filters.nodes import Filter
+from vecstore.index import Flat
+from vecstore.schema import Schema
+
+from .filters import LATER, expression, filled, shape
+from .generation_table import Layout, layout
+from .statements import Statement, compiled
+
+Make = Callable[[Layout, Filter | None], Statement]
+"""What compiles a statement for a table, and a filter where there is one."""
+
+# Upper case, which no name of a field, a namespace or a store has.
+_ID = "ID_OF_THIS_FORM"
+_ROWS = "ROWS_OF_THIS_FORM"
+_KEPT = 1_000
+_T = TypeVar("_T")
+_made: dict[Hashable, Statement] = {}
+_conditions: dict[Hashable, str] = {}
+
+
+def placed(key: Hashable, table: Layout, where: Filter | None, make: Make) -> Statement:
+    """Return a statement for one generation's table.
+
+    Parameters
+    ----------
+    key : hashable
+        What ``make`` goes by beside the table and the filter.
+    table : Layout
+    where : Filter or None
+    make : callable
+    """
+    form = _form(table.schema.with_index(Flat()), str(table.table.schema), table.extension)
+    later = None if where is None else LATER
+    made = kept(_made, (key, form, later), lambda: make(form, later))
+    text = made.text
+    if where is not None:
+        condition = kept(_conditions, (form, shape(where)), lambda: _condition(where, form))
+        text = filled(text, lambda rows: condition.replace(f'"{_ROWS}"', rows))
+    constants = {
+        name: value.replace(_ID, table.id) if isinstance(value, str) else value
+        for name, value in made.constants.items()
+    }
+    return replace(made, text=text.replace(_ID, table.id), constants=MappingProxyType(constants))
+
+
+def kept(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T]) -> _T:
+    """Return what is kept under a key, made where there is nothing; all is forgotten when that is too much."""
+    found = memory.get(key)
+    if found is None:
+        if len(memory) >= _KEPT:
+            memory.clear()
+        found = memory.setdefault(key, make())
+    return found
+
+
+@lru_cache(maxsize=256)
+def _form(schema: Schema, namespace: str, extension: str) -> Layout:
+    return layout(Generation(_ID, schema), namespace, extension)
+
+
+def _condition(where: Filter, form: Layout) -> str:
+    rows: Any = form.table.alias(_ROWS)
+    return compiled(expression(where, replace(form, table=rows))).text

@@ -1,0 +1,89 @@
+"""What a ``redis:``, ``rediss:`` or ``unix:`` URL says: where the server is, and vecstore's own parameters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from urllib.parse import urlencode
+
+from vecstore.errors import InvalidUrl
+from vecstore.schema import check_name
+
+from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole
+
+_DRIVERS = frozenset({"db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
+"""Parameters that redis-py takes from a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Parameters of the URL that are vecstore's.
+
+    Attributes
+    ----------
+    namespace : str
+        Every key begins with it and a colon.
+    timeout : float
+        Seconds that one call may take, the wait for a connection among them.
+    lock_timeout : float
+        Seconds that a write waits for a switch.
+    read_only : bool
+        ``mode=ro``.
+    index_min_rows : int
+        Fewer records get no graph: exact search is as fast.
+    pool_size : int
+        Connections at most; a rebuild needs four at once.
+    wait_aof : bool
+        ``wait_aof=on``: a write returns when it is in the append-only file, and that on the disk.
+    """
+
+    namespace: str = "vecstore"
+    timeout: float = 30.0
+    lock_timeout: float = 5.0
+    read_only: bool = False
+    index_min_rows: int = 10_000
+    pool_size: int = 10
+    wait_aof: bool = False
+
+
+_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {
+        "namespace": Parameter(
+            "namespace", partial(check_name, what="Namespace"), "1 to 48 of a-z, 0-9 and _, starting with a letter"
+        ),
+        "timeout": Parameter("timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "lock_timeout": Parameter("lock_timeout", seconds(), "seconds, above 0 and up to 86400"),
+        "mode": MODE,
+        "index_min_rows": MIN_ROWS,
+        "pool_size": Parameter("pool_size", whole(4, 1_000), "a whole number from 4 to 1000"),
+        "wait_aof": Parameter("wait_aof", {"on": True, "off": False}.__getitem__, "on or off"),
+    }
+)
+
+
+def parse(parameters: Mapping[str, str], scheme: str = "redis") -> tuple[Options, dict[str, str]]:
+    """Return vecstore's options, and the parameters that are redis-py's.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    ours, theirs = split(parameters, _PARAMETERS, _DRIVERS, scheme)
+    return Options(**ours), theirs
+
+
+def server_url(scheme: str, location: str, theirs: Mapping[str, str]) -> str:
+    """Return the URL that redis-py gets.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    if not location.startswith("//") or len(location) == len("//"):
+        known = {"unix": "unix:///path/to/redis.sock"}.get(scheme, f"{scheme}://user:password@host:6379/0")
+        raise InvalidUrl(f"A Redis URL looks like {known}.")
+    if "db" in theirs and not theirs["db"].isdecimal():
+        raise InvalidUrl("The URL's parameter db must be a whole number.")
+    return f"{scheme}:{location}" + (f"?{urlencode(theirs)}" if theirs else "")

@@ -1,0 +1,35 @@
+"""A generation as a catalogue keeps it: two JSON texts, read back with every check."""
+
+from __future__ import annotations
+
+import json
+
+from vecstore.backend import Generation
+from vecstore.errors import InvalidArgument, StoreCorrupt
+from vecstore.schema import Schema
+
+
+def schema_text(generation: Generation) -> str:
+    """Return the schema as JSON."""
+    return json.dumps(generation.schema.to_dict())
+
+
+def identity_text(generation: Generation) -> str | None:
+    """Return the identity of the embedder as JSON, None where there is none."""
+    return None if generation.identity is None else json.dumps(dict(generation.identity))
+
+
+def generation_of(id_: str, schema: str, identity: str | None, ef: int | None, *, standby: bool) -> Generation:
+    """Return the generation that a catalogue describes.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    try:
+        described = Schema.from_dict(json.loads(schema))
+        return Generation(id_, described, None if identity is None else json.loads(identity), ef, standby)
+    except InvalidArgument as error:
+        raise StoreCorrupt(f"The catalogue describes generation {id_} wrongly: {error}") from error
+    except ValueError:  # whose message quotes the text
+        raise StoreCorrupt(f"The catalogue describes generation {id_} in something that is not JSON.") from None

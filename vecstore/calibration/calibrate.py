@@ -1,0 +1,90 @@
+"""Calibration: the smallest search effort with which an index reaches its target recall.
+
+The figure that leads to a recall differs from data to data, so it is measured on the data: up a ladder of
+efforts, for stored vectors as queries, against exact search.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from .recall import Answer, of_answer
+
+QUERIES = 200
+K = 10
+LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_000)
+SECONDS = 10.0
+
+
+class Ask(Protocol):
+    """Answers some of the queries: with an effort, or exactly; see `vecstore.calibration.probes.Probes.ask`."""
+
+    def __call__(self, part: slice, /, *, ef: int | None = None, exact: bool = False) -> list[Answer]:
+        """Return one answer for each query of that part."""
+
+
+def smallest_ef(
+    ask: Ask, parts: Sequence[slice], target: float, clock: Callable[[], float] = time.monotonic
+) -> int | None:
+    """Return the smallest effort of the ladder that reaches a mean recall; None where none does.
+
+    The true answers take at most half of the time and the ladder the rest, so that on a slow store fewer
+    queries are asked. A sample is not the whole: the mean has to be its standard error above the target,
+    unless no effort gets that far.
+
+    Parameters
+    ----------
+    ask : callable
+    parts : sequence of slice
+        The queries in chunks, one for each call of ``ask``.
+    target : float
+    clock : callable
+        Returns seconds.
+    """
+    began = clock()
+    truth = _truth(ask, parts, clock, began + SECONDS / 2)
+    reached = None
+    for ef in LADDER:
+        recalls = _recalls(ask, parts, truth, ef, clock, began + SECONDS)
+        if not recalls:
+            return reached
+        mean = float(np.mean(recalls))
+        if mean >= target:
+            reached = ef
+        if mean - float(np.std(recalls)) / len(recalls) ** 0.5 >= target:
+            return ef
+    return reached
+
+
+def _truth(ask: Ask, parts: Sequence[slice], clock: Callable[[], float], end: float) -> list[list[Answer]]:
+    truth: list[list[Answer]] = []
+    for part in parts:
+        started = clock()
+        truth.append(ask(part, exact=True))
+        now = clock()
+        if now + (now - started) > end:
+            break
+    return truth
+
+
+def _recalls(
+    ask: Ask,
+    parts: Sequence[slice],
+    truth: Sequence[Sequence[Answer]],
+    ef: int,
+    clock: Callable[[], float],
+    end: float,
+) -> list[float]:
+    recalls: list[float] = []
+    for part, true in zip(parts, truth, strict=False):  # not every part has its truth
+        if clock() >= end:
+            break
+        # An exact answer says nothing about the index: it was not asked.
+        recalls += [
+            of_answer(found, each) for found, each in zip(ask(part, ef=ef), true, strict=True) if not found.exact
+        ]
+    return recalls

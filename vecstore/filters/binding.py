@@ -1,0 +1,118 @@
+"""Binding: a filter checked against a schema, its values in stored form, ready for a backend to compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InvalidFilter, UnknownField, close_matches
+from ..fields import Field, Stored
+from ..records import MAX_ID_BYTES
+from ..rows.strings import plain, reason_against
+from ..schema import Schema
+from .dict_form import MAX_DEPTH, as_filter
+from .nodes import LISTS, And, Compare, Filter, Not, Or, listed
+
+MAX_NODES = 512
+MAX_VALUES = 10_000
+
+_SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "eq": "== ($eq)",
+        "in": "in_ ($in)",
+        "lt": "< ($lt)",
+        "lte": "<= ($lte)",
+        "gt": "> ($gt)",
+        "gte": ">= ($gte)",
+        "contains_any": "contains_any ($contains_any)",
+        "contains_all": "contains ($contains), contains_all ($contains_all)",
+    }
+)
+"""How a user writes an operator; their complements, ``!=`` and ``not_in``, go without saying."""
+
+
+def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | None:
+    """Check a filter against a schema and bring its values into stored form.
+
+    Returns
+    -------
+    Filter or None
+        None for no filter.
+
+    Raises
+    ------
+    UnknownField, InvalidFilter
+    """
+    if where is None:
+        return None
+    condition = as_filter(where)
+    _check_size(condition)
+    return _bound(condition, schema.fields)
+
+
+def _check_size(condition: Filter) -> None:
+    nodes, pending = 0, [(condition, 1)]
+    while pending:
+        item, depth = pending.pop()
+        nodes += 1
+        if depth > MAX_DEPTH:
+            raise InvalidFilter(f"The filter is nested deeper than {MAX_DEPTH}.")
+        if nodes > MAX_NODES:
+            raise InvalidFilter(f"The filter has more than {MAX_NODES} parts. Use in_() for many values of one field.")
+        if isinstance(item, And | Or):
+            pending += [(child, depth + 1) for child in item.items]
+        elif isinstance(item, Not):
+            pending.append((item.item, depth + 1))
+
+
+def _bound(condition: Filter, fields: Mapping[str, Field]) -> Filter:
+    match condition:
+        case Compare(name, op, value):
+            return Compare(name, op, _bound_value(name, op, value, fields))
+        case And(items):
+            return And(tuple(_bound(item, fields) for item in items))
+        case Or(items):
+            return Or(tuple(_bound(item, fields) for item in items))
+        case Not(item):
+            return Not(_bound(item, fields))
+    raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
+
+
+def _bound_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
+    if name != "id" and name not in fields:
+        hint = close_matches(name, fields) or " The schema declares no fields."
+        raise UnknownField(f"The schema has no field {str(name)[:60]!a} to filter on.{hint}")
+    if op == "exists":
+        return True
+    allowed = frozenset({"eq", "in"}) if name == "id" else fields[name].operators
+    if op not in allowed:
+        known = ", ".join(_SPELLINGS[each] for each in _SPELLINGS if each in allowed)
+        raise InvalidFilter(
+            f"Field {name!r} has no operator {_SPELLINGS.get(op, repr(op))}. It has: {known}, exists ($exists)."
+        )
+    encode = _id_operand if name == "id" else fields[name].operand
+    try:
+        if op not in LISTS:
+            return _operand(encode, value)
+        values = listed(op, value)
+        if len(values) > MAX_VALUES:
+            raise ValueError(f"has {len(values):,} values, more than {MAX_VALUES:,}")
+        return tuple(_operand(encode, each) for each in values)
+    except ValueError as error:
+        if isinstance(error, InvalidFilter):
+            raise
+        raise InvalidFilter(f"The value that {name!r} is compared with {error}.") from error
+
+
+def _operand(encode: Callable[[Any], Stored], value: object) -> Stored:
+    if value is None:
+        raise ValueError("is None; ask for missing values with is_missing() or exists()")
+    return encode(value)
+
+
+def _id_operand(value: Any) -> str:
+    reason = reason_against(value, 1, MAX_ID_BYTES)
+    if reason:
+        raise ValueError(reason)
+    return plain(value)

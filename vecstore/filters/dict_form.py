@@ -1,0 +1,122 @@
+"""The dict form of a filter, which is also its JSON: ``{"year": {"$gte": 2020}, "lang": "en", "$or": […]}``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InvalidFilter, close_matches
+from ..fields import unwrap
+from .nodes import ALL, And, Compare, FieldRef, Filter, Not, Or
+
+MAX_DEPTH = 32
+
+_FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
+    {
+        "$eq": lambda ref, value: ref == value,
+        "$ne": lambda ref, value: ref != value,
+        "$lt": lambda ref, value: ref < value,
+        "$lte": lambda ref, value: ref <= value,
+        "$gt": lambda ref, value: ref > value,
+        "$gte": lambda ref, value: ref >= value,
+        "$in": FieldRef.in_,
+        "$nin": FieldRef.not_in,
+        "$between": lambda ref, value: ref.between(*_pair(value)),
+        "$exists": lambda ref, value: ref.exists() if _truth(value) else ref.is_missing(),
+        "$contains": FieldRef.contains,
+        "$contains_any": FieldRef.contains_any,
+        "$contains_all": FieldRef.contains_all,
+    }
+)
+
+
+def _pair(value: object) -> tuple[object, object]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise InvalidFilter("$between takes a list of two values.")
+    return value[0], value[1]
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidFilter("$exists takes true or false.")
+    return value
+
+
+def from_dict(data: Mapping[str, Any]) -> Filter:
+    """Parse the dict form, for example ``{"year": {"$gte": 2020}, "$or": [{"lang": "en"}, …]}``.
+
+    Raises
+    ------
+    InvalidFilter
+    """
+    return _parse(data, depth=1)
+
+
+def as_filter(where: Filter | Mapping[str, Any]) -> Filter:
+    """Return a filter in either spelling as a `Filter`."""
+    return where if isinstance(where, Filter) else from_dict(where)
+
+
+def _parse(data: object, depth: int) -> Filter:
+    if depth > MAX_DEPTH:
+        raise InvalidFilter(f"The filter is nested deeper than {MAX_DEPTH}.")
+    if not isinstance(data, Mapping):
+        raise InvalidFilter(f"A filter is a Filter or a dict, not {type(data).__name__}.")
+    if not data:
+        raise InvalidFilter("An empty dict would match everything. Pass None for no filter, or ALL to say so aloud.")
+    items = [_parse_entry(key, value, depth) for key, value in data.items()]
+    return items[0] if len(items) == 1 else And(tuple(items))
+
+
+def _parse_entry(key: object, value: object, depth: int) -> Filter:
+    if not isinstance(key, str):
+        raise InvalidFilter(f"A filter's keys are str, not {type(key).__name__}.")
+    if key == "$not":
+        return Not(_parse(value, depth + 1))
+    if key in {"$and", "$or"}:
+        if not isinstance(value, list | tuple) or not value:
+            raise InvalidFilter(f"{key} takes a list of at least one filter.")
+        items = tuple(_parse(item, depth + 1) for item in value)
+        return And(items) if key == "$and" else Or(items)
+    if key == "$all" and value is True:
+        return ALL
+    if key.startswith("$"):
+        raise InvalidFilter(f"Unknown operator {key[:40]!a}.{close_matches(key, ['$and', '$or', '$not'])}")
+    if not isinstance(value, Mapping):
+        return FieldRef(key) == value
+    conditions = [_parse_operator(FieldRef(key), op, operand) for op, operand in value.items()]
+    if not conditions:
+        raise InvalidFilter(f"Field {key[:60]!a} has an empty condition, which would match everything.")
+    return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+
+
+def _parse_operator(ref: FieldRef, op: object, operand: object) -> Filter:
+    if not isinstance(op, str) or op not in _FROM_DICT:
+        raise InvalidFilter(f"Unknown operator {str(op)[:40]!a}.{close_matches(str(op), _FROM_DICT)}")
+    return _FROM_DICT[op](ref, operand)
+
+
+def to_dict(condition: Filter) -> dict[str, Any]:
+    """Return a filter in its dict form, ready for JSON; dates become ISO 8601 text."""
+    match condition:
+        case And(()):
+            return {"$all": True}
+        case Compare(name, op, value):
+            return {name: {f"${op}": _jsonable(value)}}
+        case And(items):
+            return {"$and": [to_dict(item) for item in items]}
+        case Or(items):
+            return {"$or": [to_dict(item) for item in items]}
+        case Not(item):
+            return {"$not": to_dict(item)}
+    raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return unwrap(value)

@@ -1,0 +1,162 @@
+"""Rebuild: fill a new generation beside the active one while writes go on, then switch to it.
+
+Create, backfill, catch up, index, verify, switch; `vecstore.rebuild.copy` copies and verifies. The index is
+built and calibrated before the switch, so that there is no time of slow searches after it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..backend import Backend, Entry, Generation, Superseded
+from ..calibration.upkeep import calibrated
+from ..embedders.identity import Identity
+from ..embedding import StoreEmbedder
+from ..errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreLocked, StoreNotFound
+from ..schema import Schema
+from .copy import Copy, Pace, same_model
+from .lookup import find_again
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did.
+
+    Attributes
+    ----------
+    records : int
+        Records in the store after the switch.
+    copied : int
+        Records of the backfill; fewer where an interrupted rebuild had copied some.
+    caught_up : int
+        Records copied again because they changed meanwhile.
+    embedded : bool
+        Whether vectors were made anew from the texts.
+    overlap : float
+        Share of the 10 nearest records of up to 50 sampled ones that are the same before and after.
+    seconds : float
+    """
+
+    records: int
+    copied: int
+    caught_up: int
+    embedded: bool
+    overlap: float
+    seconds: float
+
+
+def rebuild(
+    backend: Backend, entry: Entry, wanted: Generation, embedder: StoreEmbedder, pace: Pace, *, keep_previous: bool
+) -> Rebuilt:
+    """Fill ``wanted`` beside the active generation and switch to it; see `Database.rebuild`."""
+    began = time.monotonic()
+    with backend.builder(entry.uid), _still_there(backend, entry):
+        entry = _target(backend, entry, wanted)
+        if entry.building is None:
+            raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
+        copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
+        try:
+            copy.backfill(pace)
+            copy.catch_up()
+            backend.build_index(entry.building)
+            calibrated(backend, entry, entry.building)
+            return _switched(backend, entry, copy, began, keep_previous=keep_previous)
+        except StoreCorrupt:
+            backend.drop(entry.uid, entry.building.id)  # or the next rebuild would go on with the same bad copy
+            raise
+
+
+def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
+    """Switch back to the generation that the last rebuild replaced, with all that was written since."""
+    began = time.monotonic()
+    with backend.builder(entry.uid), _still_there(backend, entry):
+        entry = find_again(backend, entry)
+        if entry.previous is None:
+            raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
+        copy = Copy(backend, entry.active, entry.previous, embedder, entry.name)
+        copy.catch_up()
+        with suppress(StoreLocked):  # what another process does for it is done after the switch as well
+            if backend.tend(entry.previous):
+                calibrated(backend, entry, entry.previous)
+        return _switched(backend, entry, copy, began, keep_previous=True)
+
+
+def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
+    copy.catch_up()
+    copy.compare()
+    overlap = copy.overlap()
+    copy.catch_up()  # comparing takes as long as copying did, and what is left now holds up writers
+    if entry.standby is None:
+        raise TypeError("a copy goes to the standby generation")
+    entry = backend.switch(entry.uid, entry.standby.id, copy.drain)
+    if entry.previous and not keep_previous:
+        backend.drop(entry.uid, entry.previous.id)
+    records = backend.count(entry.active, None)
+    return Rebuilt(records, copy.copied, copy.caught_up, copy.embeds, overlap, time.monotonic() - began)
+
+
+@contextmanager
+def _still_there(backend: Backend, entry: Entry) -> Iterator[None]:
+    """Turn the loss of a generation that is being copied into an error that a user understands.
+
+    Raises
+    ------
+    StoreNotFound
+    """
+    try:
+        yield
+    except (Superseded, StoreNotFound) as error:
+        find_again(backend, entry)
+        raise BackendUnavailable(f"Store {entry.name!r} was changed by another rebuild. Try again.") from error
+
+
+def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
+    """Return the generation that a rebuild is to make, not yet created.
+
+    Raises
+    ------
+    InvalidArgument
+        The dimension changes and no embedder is given to make new vectors.
+    """
+    schema = active.schema if schema is None else schema
+    if not isinstance(schema, Schema):
+        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
+    identity = active.identity
+    if embedder is not None:
+        identity = Identity.of(embedder).to_json()
+        schema = schema.with_dim(embedder.dim) if schema.dim is None else schema
+        if schema.dim != embedder.dim:
+            schema = _with_embedder_dim(schema, active, embedder.dim)
+    elif schema.dim is None:
+        schema = schema.with_dim(active.schema.width)
+    if embedder is None and schema.dim != active.schema.dim:
+        raise InvalidArgument(
+            f"The store's vectors have {active.schema.dim} dimensions, not {schema.dim}. "
+            "Give embedder=… to make new ones from the texts."
+        )
+    return Generation(uuid.uuid4().hex, schema, identity, standby=True)
+
+
+def _with_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
+    if schema is active.schema:
+        return schema.with_dim(dim)
+    raise InvalidArgument(f"The schema has dim={schema.dim}, the embedder makes {dim}. Leave dim out.")
+
+
+def _target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
+    """Return the entry with ``building`` set: one that was interrupted, or a new one."""
+    entry = find_again(backend, entry)
+    building = entry.building
+    if building and not building.schema.differences(wanted.schema) and same_model(building, wanted):
+        if building.schema.index == wanted.schema.index:
+            return entry
+        backend.amend(replace(building, schema=wanted.schema))
+        return find_again(backend, entry)
+    if entry.standby:
+        backend.drop(entry.uid, entry.standby.id)
+    return backend.create(entry.name, wanted)

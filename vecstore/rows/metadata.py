@@ -1,0 +1,208 @@
+"""Metadata: split into declared fields and the undeclared rest, and joined again.
+
+The rest travels as one JSON text, so that every backend gives back what was written: numbers of any
+size, nested values, key order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InvalidMetadata
+from ..fields import MAX_INT, MAX_KEYWORD_BYTES, Bool, Field, Int, Keyword, Stored, unwrap
+from .strings import are_storable, plain, reason_against
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_TEXT_BYTES = 16 << 20
+
+NO_EXTRA = "{}"
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+
+def check_text(text: object, owner: str) -> str | None:
+    """Return a record's text when it can be stored; a message calls the record ``owner``.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if text is None:
+        return None
+    reason = reason_against(text, 0, MAX_TEXT_BYTES)
+    if reason:
+        raise InvalidMetadata(f"{owner}: the text {reason}.")
+    return plain(text)
+
+
+def checked_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
+    """Return the texts of records; see `check_text`."""
+    found: list[Any] = list(texts)
+    if are_storable([text for text in found if text is not None], 0, MAX_TEXT_BYTES):
+        return found
+    return [check_text(text, owner) for text, owner in zip(texts, owners, strict=True)]
+
+
+def columns(
+    metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field], owners: Sequence[str]
+) -> tuple[dict[str, list[Stored | None]], list[str]]:
+    """Return the declared fields of records by column, and the rest of each as JSON text; see `split` and `dump`.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    found = _plain_columns(metadata, fields)
+    if found is not None:
+        return found, [NO_EXTRA] * len(metadata)
+    found, extras = {name: [None] * len(metadata) for name in fields}, []
+    for number, (each, owner) in enumerate(zip(metadata, owners, strict=True)):
+        declared, extra = split(each, fields, owner)
+        for key, value in declared.items():
+            found[key][number] = value
+        extras.append(dump(extra, owner))
+    return found, extras
+
+
+def _plain_columns(
+    metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field]
+) -> dict[str, list[Stored | None]] | None:
+    """Return declared fields by column where there is nothing else and all values are in stored form already."""
+    if set(map(type, metadata)) != {dict}:
+        return None
+    found: dict[str, list[Stored | None]] = {}
+    known = 0
+    for name, field in fields.items():
+        found[name] = [each.get(name) for each in metadata]
+        present = [value for value in found[name] if value is not None]
+        is_stored = _STORED.get(type(field))
+        if present and not (is_stored and is_stored(present)):
+            return None
+        known += len(present)
+    return found if known == sum(map(len, metadata)) else None
+
+
+def _are_ints(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) >= -MAX_INT and max(values) <= MAX_INT
+
+
+_STORED: Mapping[type[Field], Callable[[Sequence[Any]], bool]] = MappingProxyType(
+    {
+        Keyword: lambda values: are_storable(values, 0, MAX_KEYWORD_BYTES),
+        Int: _are_ints,
+        Bool: lambda values: set(map(type, values)) == {bool},
+    }
+)
+"""Says of values that they are in stored form; no means that they need to be looked at one by one."""
+
+
+def split(
+    metadata: Mapping[str, Any], fields: Mapping[str, Field], owner: str
+) -> tuple[dict[str, Stored | None], dict[str, Any]]:
+    """Split metadata into the stored forms of declared fields and the plain JSON values of all other keys.
+
+    A None at the top level means missing: it stays in the result as None, and `dump` leaves it out. A
+    message calls the record ``owner``.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if type(metadata) is not dict and not isinstance(metadata, Mapping):
+        raise InvalidMetadata(f"{owner}: metadata must be a mapping, not {type(metadata).__name__}.")
+    declared: dict[str, Stored | None] = {}
+    extra: dict[str, Any] = {}
+    for key, value in metadata.items():
+        try:
+            if key in fields:
+                declared[key] = None if value is None else fields[key].encode(value)
+            else:
+                extra[_key(key)] = _plain(value, 1)
+        except ValueError as error:
+            shown = ascii(key[:60]) if isinstance(key, str) else f"of type {type(key).__name__}"
+            raise InvalidMetadata(f"{owner}: metadata {shown} {error}.") from error
+    return declared, extra
+
+
+def dump(extra: Mapping[str, Any], owner: str) -> str:
+    """Return undeclared metadata as JSON text.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
+    if not extra:
+        return NO_EXTRA
+    try:
+        text = _encode({key: value for key, value in extra.items() if value is not None})
+    except ValueError as error:  # an int of more digits than Python converts
+        raise InvalidMetadata(f"{owner}: metadata holds a number that JSON text cannot carry.") from error
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        raise InvalidMetadata(f"{owner}: metadata takes more than {MAX_BYTES:,} bytes as JSON.")
+    return text
+
+
+def dump_each(extra: Mapping[str, Any], owner: str) -> dict[str, str | None]:
+    """Return each undeclared value as JSON text of its own, None staying None; see `dump`."""
+    dump(extra, owner)
+    return {key: None if value is None else _encode(value) for key, value in extra.items()}
+
+
+def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
+    """Return undeclared metadata with the JSON texts of changes laid over it; None removes a key."""
+    if not changes:
+        return extra
+    values = {key: None if text is None else json.loads(text) for key, text in changes.items()}
+    return dump({**json.loads(extra), **values}, f"Record {id_!a}")
+
+
+def joined(
+    columns: Mapping[str, Sequence[Stored | None]], extras: Sequence[str], fields: Mapping[str, Field]
+) -> list[dict[str, Any]]:
+    """Return metadata of records as the user wrote it: declared fields, in the schema's order, then the rest."""
+    found: list[dict[str, Any]] = [{} for _ in extras]
+    for name, field in fields.items():
+        # Most kinds are stored as the user has them.
+        decode = None if type(field).decode is Field.decode else field.decode
+        for values, stored in zip(found, columns[name], strict=True):
+            if stored is not None:
+                values[name] = stored if decode is None else decode(stored)
+    for values, extra in zip(found, extras, strict=True):
+        if extra != NO_EXTRA:
+            values.update(json.loads(extra))
+    return found
+
+
+def _key(key: object) -> str:
+    reason = reason_against(key, 0, MAX_BYTES)
+    if reason:
+        raise ValueError(f"has a key that {reason}")
+    return plain(key)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return a JSON value made of plain Python objects; ``ValueError`` says why there is none."""
+    value = unwrap(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        reason = reason_against(value, 0, MAX_BYTES)
+        if reason:
+            raise ValueError(reason)
+        return plain(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("holds NaN or infinity, which JSON does not have")
+        return float(value)
+    if depth > MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
+    raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")

@@ -1,0 +1,130 @@
+"""Vectors: what is accepted, and how they become the matrix that a backend stores or searches with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import DimensionMismatch, InvalidVector
+from ..metric import Metric
+from ..schema import Schema
+
+MIN_NORM = 1e-15
+MAX_NORM = 1e15
+_PLAIN = (1e-25, 1e25)
+"""Squares of norms that are in order, however they were rounded."""
+_ROWS = 512
+
+
+def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]) -> NDArray[Any]:
+    """Return vectors as one matrix in the schema's dtype, with the bits of ``np.asarray(v, dtype)``.
+
+    Parameters
+    ----------
+    vectors : sequence of array_like, each of shape (dim,)
+    schema : Schema
+    names : sequence of str
+        How a message names each vector: ``"Record 'a1'"``.
+
+    Returns
+    -------
+    ndarray, shape (n, dim), C-contiguous
+
+    Raises
+    ------
+    DimensionMismatch, InvalidVector
+    """
+    shape, dtype = (schema.width,), np.dtype(schema.dtype)
+    if set(map(type, vectors)) == {np.ndarray} and {(each.shape, each.dtype) for each in vectors} == {(shape, dtype)}:  # type: ignore[union-attr]
+        matrix = np.concatenate(vectors).reshape(len(vectors), schema.width)
+        _check_values(matrix, schema, names)
+        return matrix
+    matrix = np.empty((len(vectors), schema.width), schema.dtype)
+    with np.errstate(over="ignore"):
+        for row, (vector, name) in enumerate(zip(vectors, names, strict=True)):
+            matrix[row] = _checked(vector, schema.width, name)
+    _check_values(matrix, schema, names)
+    return matrix
+
+
+def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float32]:
+    """Return query vectors as one float32 matrix, checked like stored ones.
+
+    Raises
+    ------
+    DimensionMismatch, InvalidVector
+    """
+    names = ["The query"] if len(vectors) == 1 else [f"Query {number}" for number in range(len(vectors))]
+    matrix = as_matrix(vectors, schema, names)
+    if matrix.dtype == np.float32:
+        return matrix
+    # What the stored dtype would take from a query is left to it.
+    matrix = np.empty((len(vectors), schema.width), np.float32)
+    for row, vector in enumerate(vectors):
+        matrix[row] = np.asarray(vector)
+    return matrix
+
+
+def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(vector)
+    except ValueError as error:
+        raise InvalidVector(f"{name}: the vector is ragged. A vector is {dim} numbers.") from error
+    except (RuntimeError, TypeError) as error:  # a tensor with gradients, or of a type that numpy does not have
+        kind = type(vector).__name__
+        raise InvalidVector(f"{name}: the vector is a {kind} that numpy cannot read. Give a float array.") from error
+    if array.dtype.kind not in "iuf":
+        raise InvalidVector(f"{name}: the vector holds {array.dtype.name} values. A vector is {dim} numbers.")
+    if array.shape != (dim,):
+        shape = f"{array.shape[0]} dimensions" if array.ndim == 1 else f"shape {array.shape}"
+        raise DimensionMismatch(f"{name}: the vector has {shape}, the store has {dim} dimensions.")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4 and not np.isfinite(array).all():
+        raise InvalidVector(f"{name}: the vector holds NaN or infinity.")
+    return array
+
+
+def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
+    if matrix.dtype == np.float32 and _are_ordinary(matrix):
+        return
+    norms = row_norms(matrix)
+    if ((norms >= MIN_NORM) & (norms <= MAX_NORM)).all():
+        return
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        name = names[int(np.argmin(finite))]
+        raise InvalidVector(f"{name}: the vector holds NaN, infinity or a number beyond {schema.dtype}.")
+    zero = norms == 0
+    if zero.any() and schema.metric is Metric.COSINE:
+        name = names[int(np.argmax(zero))]
+        raise InvalidVector(f"{name}: the vector is zero in {schema.dtype}, which has no direction for cosine.")
+    outside = ~zero & ((norms < MIN_NORM) | (norms > MAX_NORM))
+    if outside.any():
+        name = names[int(np.argmax(outside))]
+        raise InvalidVector(f"{name}: the vector's norm is outside {MIN_NORM:g} to {MAX_NORM:g}.")
+
+
+def _are_ordinary(matrix: NDArray[np.float32]) -> bool:
+    """Say whether all norms are within the limits by far, so that float32 is enough to tell."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", matrix, matrix)
+    return bool(((squares >= _PLAIN[0]) & (squares <= _PLAIN[1])).all())
+
+
+def row_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the Euclidean norm of every row, in float64."""
+    if len(matrix) <= _ROWS:
+        return np.sqrt(_squares(matrix))
+    squares: NDArray[np.float64] = np.empty(len(matrix))
+    for start in range(0, len(matrix), _ROWS):
+        # In pieces that stay near the processor.
+        squares[start : start + _ROWS] = _squares(matrix[start : start + _ROWS])
+    return np.sqrt(squares)
+
+
+def _squares(matrix: NDArray[Any]) -> NDArray[np.float64]:
+    wide = matrix.astype(np.float64, copy=False)
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", wide, wide)
+    return squares

@@ -1,0 +1,87 @@
+"""What the suite needs to talk to a backend itself: rows with versions, generations, what is stored."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+
+from ..backend import Backend, Entry, Generation, Rows
+from ..records import Record
+from ..rows.batches import as_rows
+from ..schema import Schema
+from .place import Place, Places
+from .sample_records import SCHEMA, book
+
+
+class Below(Places):
+    """A store made without the facade."""
+
+    @pytest.fixture
+    def backend(self, place: Place) -> Iterator[Backend]:
+        """Return a backend on an empty place."""
+        backend = place.backend()
+        yield backend
+        backend.close()
+
+    @pytest.fixture
+    def entry(self, backend: Backend) -> Entry:
+        """Return the entry of an empty store of books."""
+        return backend.create("docs", new_generation())
+
+
+def new_generation(schema: Schema = SCHEMA, *, standby: bool = False) -> Generation:
+    """Return a generation that was not created yet."""
+    return Generation(uuid.uuid4().hex, schema, standby=standby)
+
+
+def rows(*records: Record, schema: Schema = SCHEMA) -> Rows:
+    """Return records as the facade hands them to a backend."""
+    return as_rows(records, schema, None)
+
+
+def named(*ids: str) -> Rows:
+    """Return rows with these ids; what else is in them does not matter."""
+    return rows(*(book(len(id_), id=id_) for id_ in ids))
+
+
+def stored(backend: Backend, generation: Generation) -> dict[str, int]:
+    """Return the id and the version of every record."""
+    found: dict[str, int] = {}
+    while (page := backend.page(generation, None, max(found, default=None), 1_000)).ids:
+        assert page.versions is not None
+        found |= zip(page.ids, page.versions, strict=True)
+    return found
+
+
+def buried(backend: Backend, generation: Generation, page: int = 1_000) -> dict[str, int]:
+    """Return all tombstones, read in pages."""
+    found: dict[str, int] = {}
+    after = None
+    while part := backend.tombstones(generation, after, page):
+        assert len(part) <= page
+        found |= part
+        after = list(part)[-1]
+    return found
+
+
+def noted(backend: Backend, generation: Generation, limit: int = 1_000) -> list[str]:
+    """Return the ids in the change list, oldest note first."""
+    return [change.id for change in backend.changes(generation, (), limit)]
+
+
+def versions_of(rows_: Rows) -> dict[str, int]:
+    """Return the versions that fetched rows carry."""
+    return dict(zip(rows_.ids, rows_.versions or (), strict=True))
+
+
+def texts_of(rows_: Rows) -> dict[str, str | None]:
+    """Return the texts that fetched rows carry."""
+    return dict(zip(rows_.ids, rows_.texts or (), strict=True))
+
+
+def put(backend: Backend, generation: Generation, versions: Iterable[tuple[str, int]]) -> int:
+    """Write records with fences."""
+    pairs: Sequence[tuple[str, int]] = list(versions)
+    return backend.write(generation, named(*(id_ for id_, _ in pairs)), insert=False, fence=[v for _, v in pairs])

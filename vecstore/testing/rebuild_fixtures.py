@@ -1,0 +1,76 @@
+"""What tests of long rebuilds share: texts, two models, pages of few records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from ..backend import Backend, Entry, Superseded
+from ..index import HNSW
+from ..rebuild import copy
+from ..records import Record
+from ..schema import Schema
+from ..store import VectorStore
+from .backend_level import put
+from .place import Place, Places
+from .processes import Python
+from .sample_records import SCHEMA, contents
+from .toy_embedder import ToyEmbedder
+
+OLD = ToyEmbedder(8, seed=1, name="old")
+TEXT_SCHEMA = Schema(metric="cosine", index=HNSW(), fields=SCHEMA.fields)
+PAGE = 40
+PAGES = 100
+"""Records that take a rebuild three pages."""
+
+
+def new_model() -> ToyEmbedder:
+    """Return the embedder that the tests change to, with nothing in its book."""
+    return ToyEmbedder(5, seed=2, name="new")
+
+
+class SmallPages(Places):
+    """Rebuilds that take several pages for few records."""
+
+    @pytest.fixture(autouse=True)
+    def pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a rebuild copy 40 records at a time."""
+        monkeypatch.setattr(copy, "BATCH", PAGE)
+        monkeypatch.setattr(copy, "CALM", 8)
+
+
+def texts(number: int) -> Iterator[Record]:
+    """Yield records without vectors."""
+    return (Record(f"text-{each:05}", text=f"text {each}", metadata={"year": each}) for each in range(number))
+
+
+def holds_texts(store: VectorStore, kept: dict[str, Record], embedder: ToyEmbedder) -> None:
+    """Prove that a store holds these texts and metadata, with the vectors that the embedder makes of them."""
+    found = contents(store)
+    assert {id_: (each.text, dict(each.metadata)) for id_, each in found.items()} == {
+        id_: (each.text, dict(each.metadata)) for id_, each in kept.items()
+    }
+    wanted = embedder.embed_documents([each.text or "" for each in found.values()])
+    assert np.allclose([np.asarray(each.vector) for each in found.values()], wanted, atol=1e-6)
+
+
+def author_process(place: Place, name: str, seed: int) -> Python:
+    """Start an author in a process of its own; it makes a step for each line that it gets."""
+    return Python("-m", "vecstore.testing.author", place.url, "texts", name, str(seed))
+
+
+def on_active(backend: Backend, deed: Callable[[Entry], object]) -> None:
+    """Do something to the active generation of the store, whichever it is."""
+    while True:
+        try:
+            deed(backend.find(name="docs"))
+        except Superseded:
+            continue
+        return
+
+
+def put_active(backend: Backend, versions: list[tuple[str, int]]) -> None:
+    """Write records with fences into the active generation."""
+    on_active(backend, lambda entry: put(backend, entry.active, versions))
