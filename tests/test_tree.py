@@ -9,9 +9,9 @@ import pytest
 from tests.sources import ROOT
 
 TOP_LEVEL = {
-    ".ci", ".env.example", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
-    "Makefile", "README.md", "benchmarks", "constraints.txt", "docker-compose.yml", "docs", "examples", "migrations",
-    "pyproject.toml", "tests", "vecstore",
+    ".ci", ".env.example", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "LICENSE", "Makefile", "README.md", "benchmarks", "constraints.txt", "docker-compose.yml", "docs", "examples",
+    "migrations", "pyproject.toml", "tests", "vecstore",
 }  # fmt: skip
 MAX_BYTES = 1 << 20
 GOLDEN = "tests/file/golden/"
