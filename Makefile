@@ -27,10 +27,11 @@ test-long: .venv/.dev strace redis ## Run the long campaigns: crashes, power fai
 bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--only redis', '--large', '--help'
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
 
-lint: .venv/.dev ## Check style (ruff) and types (mypy)
+lint: .venv/.dev ## Check style (ruff), types (mypy) and the Lua scripts (the compiler of Lua 5.1)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.redis.lua
 
 format: .venv/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

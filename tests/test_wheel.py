@@ -103,7 +103,8 @@ def test_wheel_holds_the_whole_package(installed: Installed) -> None:
     modules = {
         f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, place in SHIPPED.items()
-        for path in (ROOT / folder).rglob("*.py")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".lua"}
     }
     assert modules - names == set()
     assert "vecstore/migrations/versions/vs0001_stores.py" in names

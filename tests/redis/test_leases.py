@@ -13,7 +13,7 @@ from tests.redis.stores import generation_of
 from vecstore import Database, F, Flat, Record, Schema, StoreLocked, VectorStore, registry
 from vecstore.backends.redis import leases
 from vecstore.backends.redis.backend import RedisBackend
-from vecstore.backends.redis.scripts.catalogue import SWITCH
+from vecstore.backends.redis.scripts import SWITCH
 from vecstore.testing.processes import Python
 
 SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int()})

@@ -11,9 +11,9 @@ import pytest
 
 import vecstore
 from vecstore import ALL, F, Filter, Flat, PartialWrite, Record, Schema, Timeout, VectorStore, fields
+from vecstore.backends.redis import scripts
 from vecstore.backends.redis.filters import compiled
 from vecstore.backends.redis.generation import GenerationCalls
-from vecstore.backends.redis.scripts import read, write
 from vecstore.filters.binding import bind
 
 COUNT = 2_500
@@ -93,7 +93,7 @@ def test_what_breaks_off_says_how_far_it_came(store: VectorStore, monkeypatch: p
     run, steps = GenerationCalls.run, []
 
     def failing(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
-        if script is write.DELETE:
+        if script is scripts.DELETE:
             steps.append(script)
             if len(steps) > 2:
                 raise Timeout("The server did not answer.")
@@ -115,7 +115,7 @@ def test_an_update_beside_others_loses_none_of_their_changes(
     run, others = GenerationCalls.run, iter(range(3))
 
     def disturbed(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
-        if script is write.UPDATE and (turn := next(others, None)) is not None:
+        if script is scripts.UPDATE and (turn := next(others, None)) is not None:
             store.update(ids=["r00001"], set={f"other{turn}": turn})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ def test_a_scan_goes_on_where_a_whole_page_was_removed_or_changed(
     run, turns = GenerationCalls.run, iter(range(1))
 
     def disturbed(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
-        if script is read.MATCHING_ROWS and next(turns, None) is not None:
+        if script is scripts.FETCH_MATCHING and next(turns, None) is not None:
             store.delete(ids=expected[:10])
             store.update(ids=expected[10:15], set={"year": 40})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]

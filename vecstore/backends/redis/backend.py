@@ -50,6 +50,7 @@ from ..shared import index_check
 from ..shared.generation_json import generation_of
 from ..shared.recheck import LOOKED_AT, is_doubtful
 from . import rows as row_forms
+from . import scripts
 from . import search as searches
 from .catalogue import Catalogue
 from .connections import LentConnections, OwnConnections
@@ -61,9 +62,7 @@ from .keys import Keys
 from .leases import Leases
 from .link import Link
 from .options import parse, server_url
-from .scripts import read
-from .scripts import write as write_scripts
-from .scripts.script import Script
+from .scripts import Script
 from .server import Server, facts
 from .upkeep import Upkeep
 from .verify import Inspection
@@ -208,7 +207,7 @@ class RedisBackend(Backend):
         words = row_forms.given(rows, generation.schema, mode, fence)
         index = self._calls.standing(generation).index
         counting = searches.counting(any_of(row_forms.ID, tokens(rows.ids)), index, self._calls.milliseconds)
-        answer, [reply] = self._calls.run_before([counting], generation, write_scripts.WRITE, words)
+        answer, [reply] = self._calls.run_before([counting], generation, scripts.WRITE, words)
         if answer[0] == b"taken":
             raise RecordExists([id_.decode() for id_ in answer[1:]])
         self._upkeep.grew(generation, int(answer[2]))
@@ -222,11 +221,11 @@ class RedisBackend(Backend):
         def more(part: _Part) -> list[Any]:
             return [*words, "extras", *self._extras(generation, part, update)] if update.extra else [*words, ""]
 
-        return self._selecting(generation, selection, write_scripts.UPDATE, more)
+        return self._selecting(generation, selection, scripts.UPDATE, more)
 
     def _extras(self, generation: Generation, part: _Part, update: Update) -> list[Any]:
         """Return the ids of some records, their undeclared metadata, and what that becomes."""
-        answer = self._run(generation, read.EXTRAS, part)
+        answer = self._run(generation, scripts.EXTRAS, part)
         if answer[0] == b"many":  # the update will say so too
             return [0]
         words: list[Any] = [(len(answer) - 1) // 2]
@@ -236,7 +235,7 @@ class RedisBackend(Backend):
 
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         fences = [] if fence is None or isinstance(selection, Filter) else [*fence]
-        return self._selecting(generation, selection, write_scripts.DELETE, lambda _: [len(fences), *fences])
+        return self._selecting(generation, selection, scripts.DELETE, lambda _: [len(fences), *fences])
 
     def _selecting(
         self, generation: Generation, selection: Selection, script: Script, more: Callable[[_Part], list[Any]]
@@ -283,22 +282,22 @@ class RedisBackend(Backend):
         words: list[Any] = [len(settled)]
         for each in settled:
             words += [each.seq, each.id]
-        found = self._calls.run(generation, write_scripts.CHANGES, [*words, limit])[1:]
+        found = self._calls.run(generation, scripts.CHANGES, [*words, limit])[1:]
         return [Change(int(seq), id_.decode()) for id_, seq in zip(found[::2], found[1::2], strict=True)]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         listed = list(dict.fromkeys(ids))
-        return self._rows(generation, read.FETCH, [len(listed), *listed])
+        return self._rows(generation, scripts.FETCH, [len(listed), *listed])
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
         if where is None:
-            return self._rows(generation, read.PAGE, [_beyond(after), limit])
+            return self._rows(generation, scripts.PAGE, [_beyond(after), limit])
         # Between finding ids and reading records others may change them: what matches no more is left out, and a page
         # is empty only where nothing is left.
         steps = program(where, generation.schema.fields)
         for ids in self._pages(generation, where, after, limit):
             part = _Part((), steps, ids)
-            found = self._rows(generation, read.MATCHING_ROWS, part.words(self._calls.milliseconds))
+            found = self._rows(generation, scripts.FETCH_MATCHING, part.words(self._calls.milliseconds))
             if len(found):
                 return found
         return self.fetch(generation, ())
@@ -320,14 +319,14 @@ class RedisBackend(Backend):
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         if where is None:
-            return self._rows(generation, read.SAMPLE, [size])
+            return self._rows(generation, scripts.SAMPLE, [size])
         ids = self._all(generation, where)
         chosen = ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
         return self.fetch(generation, chosen)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         if where is None:
-            return int(self._calls.run(generation, read.COUNT, ())[1])
+            return int(self._calls.run(generation, scripts.COUNT, ())[1])
         queries = compiled(where, generation.schema.fields)
         if queries is None or len(queries) > 1:
             return len(self._all(generation, where))
@@ -381,7 +380,7 @@ class RedisBackend(Backend):
         return [any_of(row_forms.ID, tokens(part)) for part in parts] or [NOTHING]
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        found = self._calls.run(generation, read.TOMBSTONES, [_beyond(after), limit])[1:]
+        found = self._calls.run(generation, scripts.TOMBSTONES, [_beyond(after), limit])[1:]
         return {id_.decode(): int(version) for id_, version in zip(found[::2], found[1::2], strict=True)}
 
     # -- upkeep
@@ -427,7 +426,7 @@ class RedisBackend(Backend):
         queries = compiled(where, generation.schema.fields)
         if queries is None:
             return None
-        answer = self._run(generation, read.SELECT, _Part(queries))
+        answer = self._run(generation, scripts.SELECT, _Part(queries))
         return None if answer[0] == b"many" else sorted(id_.decode() for id_ in answer[1:])
 
     def _all(self, generation: Generation, where: Filter) -> list[str]:
@@ -445,7 +444,7 @@ class RedisBackend(Backend):
         while True:
             step = min(step, longest)
             words = [start, step, len(steps), *steps]
-            _, last, *found = self._calls.run(generation, read.MATCHES, words)
+            _, last, *found = self._calls.run(generation, scripts.SCAN, words)
             if not last:
                 return
             yield [id_.decode() for id_ in found]

@@ -12,8 +12,7 @@ from vecstore.schema import check_name
 from ..shared.generation_json import generation_of, identity_text, schema_text
 from .keys import Keys
 from .link import Link
-from .scripts.catalogue import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH
-from .scripts.script import Script
+from .scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH, Script
 
 _LOST = "The switch took so long that its lock ran out; nothing was switched. Try again."
 

@@ -16,7 +16,7 @@ from .index_state import IndexFacts
 from .keys import Keys
 from .leases import Leases
 from .link import Command, Link, Untrusted, checked, now, run_of
-from .scripts.script import Script
+from .scripts import Script
 from .search import Standing
 
 _LOOKS = 8

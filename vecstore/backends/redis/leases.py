@@ -15,27 +15,11 @@ from typing import Any
 from vecstore.errors import StorageError, StoreLocked
 
 from .link import Link, checked, now
-from .scripts.script import Script
+from .scripts import RELEASE_LEASE, RENEW_LEASE, TAKE_LEASE, Script
 
 SECONDS = 30.0
 """How long a lease lasts that nobody renews."""
 _PAUSE = 0.01
-
-_TAKE = Script(
-    """
-local holder = redis.call("GET", KEYS[1])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then return holder end
-redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
-return false
-""",
-    writes=True,
-)
-"""Take a free lease, or that of a holder who is gone. Arguments: token, milliseconds, the token of whoever is gone."""
-_RENEW = Script(
-    'if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end return redis.call("PEXPIRE", KEYS[1], ARGV[2])',
-    writes=True,
-)
-_RELEASE = Script('if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end', writes=True)
 
 
 class Leases:
@@ -68,7 +52,7 @@ class Leases:
                 ended.set()
                 keeper.join()
                 with suppress(StorageError):  # it ends with the connection
-                    self._eval(_RELEASE, key, token)
+                    self._eval(RELEASE_LEASE, key, token)
 
     def is_alive(self, token: str) -> bool:
         """Say whether the connection of a token's holder is still there; where nobody may ask, it is."""
@@ -80,12 +64,12 @@ class Leases:
         if self.is_alive(token):
             self._link.pause(pause)
         else:
-            self._eval(_RELEASE, key, token)
+            self._eval(RELEASE_LEASE, key, token)
 
     def _take(self, key: str, token: str, refusal: str, wait: float) -> None:
         end, gone = now() + wait, ""
         while True:
-            holder = self._eval(_TAKE, key, token, int(SECONDS * 1000), gone)
+            holder = self._eval(TAKE_LEASE, key, token, int(SECONDS * 1000), gone)
             if holder is None:
                 return
             gone = holder.decode()
@@ -99,7 +83,7 @@ class Leases:
         """Renew a lease until it ends or is lost, which whoever relies on it finds out from the server."""
         while not ended.wait(SECONDS / 3):
             try:
-                renewed = self._link.exchange(connection, "EVAL", _RENEW.text, 1, key, token, int(SECONDS * 1000))
+                renewed = self._link.exchange(connection, "EVAL", RENEW_LEASE.text, 1, key, token, int(SECONDS * 1000))
             except StorageError:
                 return
             if not renewed:

@@ -13,8 +13,7 @@ from .index_definition import creation
 from .keys import Keys
 from .leases import Leases
 from .link import Link
-from .scripts.catalogue import INDEXED
-from .scripts.read import COUNT
+from .scripts import COUNT, REPLACE_INDEX
 from .search import Standing
 from .server import Server, durability
 
@@ -100,7 +99,7 @@ class Upkeep:
             raise StoreCorrupt(
                 f"The new index holds {facts.records:,} of {count:,} records; the old one stays. verify() names those."
             )
-        self._link.tell("EVAL", INDEXED.text, 1, hash_, name, kind, changes=True)
+        self._link.tell("EVAL", REPLACE_INDEX.text, 1, hash_, name, kind, changes=True)
         self._calls.look(generation)
         if on_progress and kind == "hnsw":
             on_progress(count, count)

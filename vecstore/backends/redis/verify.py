@@ -16,7 +16,7 @@ from .generation import GenerationCalls
 from .keys import Keys
 from .link import Link
 from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, attribute
-from .scripts.read import INSPECT
+from .scripts import INSPECT
 from .search import counted, counting
 
 _PAGE = 500

@@ -1,0 +1,135 @@
+"""Checks the Lua scripts, as ``make lint`` does: ``python -m tests.redis.lua``.
+
+Redis runs Lua 5.1 and refuses globals only when a script reaches them. The compiler of Lua 5.1 tells beforehand: in its
+bytecode, each access to a global is an instruction of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import lupa.lua51
+
+from vecstore.backends.redis import scripts
+from vecstore.backends.redis.scripts import INCLUDE, Script
+
+GLOBALS = frozenset({"ARGV", "KEYS", "ipairs", "math", "next", "pairs", "redis", "string", "table", "tonumber", "type",
+    "unpack"})  # fmt: skip
+"""What the scripts may use of what Redis gives them."""
+LINE_LENGTH = 120
+SCRIPTS = {each.name: each for each in vars(scripts).values() if isinstance(each, Script)}
+_GET_GLOBAL, _SET_GLOBAL = 5, 7
+_HEADER = b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00"
+"""Of a chunk of Lua 5.1 on a machine with 64 bits and little-endian numbers."""
+
+
+@dataclass
+class _Reader:
+    """Reads a compiled chunk."""
+
+    chunk: bytes
+    at: int = 0
+
+    def take(self, form: str) -> tuple[Any, ...]:
+        values = struct.unpack_from(f"<{form}", self.chunk, self.at)
+        self.at += struct.calcsize(f"<{form}")
+        return values
+
+    def number(self) -> int:
+        return int(self.take("i")[0])
+
+    def string(self) -> bytes:
+        [size] = self.take("Q")
+        return bytes(self.take(f"{size}s")[0]).rstrip(b"\0")
+
+    def constant(self) -> bytes | None:
+        """Return a constant where it is a string."""
+        kind = self.take("B")[0]
+        if kind == 4:
+            return self.string()
+        self.take({0: "", 1: "B", 3: "d"}[kind])
+        return None
+
+    def global_accesses(self) -> Iterator[tuple[str, int]]:
+        """Give each global that a function and those inside it use, and the line."""
+        self.string()
+        self.take("ii4B")
+        code = self.take(f"{self.number()}I")
+        constants = [self.constant() for _ in range(self.number())]
+        for _ in range(self.number()):
+            yield from self.global_accesses()
+        lines = self.take(f"{self.number()}i")
+        for _ in range(self.number()):
+            self.string()
+            self.take("ii")
+        for _ in range(self.number()):
+            self.string()
+        for instruction, line in zip(code, lines, strict=True):
+            if instruction & 63 in {_GET_GLOBAL, _SET_GLOBAL}:
+                name = constants[instruction >> 14]
+                assert name is not None
+                yield name.decode(), line
+
+
+def compile_script(text: str) -> bytes:
+    """Return the bytecode of a script.
+
+    Raises
+    ------
+    lupa.LuaError
+        It is no Lua 5.1.
+    """
+    runtime = lupa.lua51.LuaRuntime(encoding=None)
+    dump: Any = runtime.eval(b"function(text) return string.dump(assert(loadstring(text, '=script'))) end")
+    return bytes(dump(text.encode()))
+
+
+def global_accesses(text: str) -> list[tuple[str, int]]:
+    """Return each use of a global in a script, and its line."""
+    chunk = compile_script(text)
+    assert chunk.startswith(_HEADER)
+    return list(_Reader(chunk, len(_HEADER)).global_accesses())
+
+
+def problems_of(text: str) -> list[str]:
+    """Return what is wrong with a whole script."""
+    try:
+        accesses = global_accesses(text)
+    except lupa.lua51.LuaError as error:
+        return [f"it does not compile: {error}"]
+    lines = text.splitlines()
+    return [f"undeclared global {name}: {lines[line - 1].strip()}" for name, line in accesses if name not in GLOBALS]
+
+
+def problems_of_files() -> Iterator[str]:
+    """Give what is wrong with the files: their lines, and parts that no script includes or that are not there."""
+    folder = resources.files(scripts)
+    parts = {each.name: each.read_text() for each in folder.joinpath("parts").iterdir()}
+    files = {each.name: each.read_text() for each in folder.iterdir() if each.name.endswith(".lua")}
+    included = set()
+    for name, text in (*files.items(), *parts.items()):
+        included |= {f"{line.removeprefix(INCLUDE)}.lua" for line in text.splitlines() if line.startswith(INCLUDE)}
+        for number, line in enumerate(text.split("\n"), 1):
+            if len(line) > LINE_LENGTH or line != line.rstrip() or "\t" in line:
+                yield f"{name}:{number}: longer than {LINE_LENGTH} characters, a tab, or white space at its end"
+        if not text.startswith("-- ") or not text.endswith("\n") or "\n\n" in text:
+            yield f"{name}: it does not begin with a comment or end with a line feed, or has an empty line"
+    for name in included ^ set(parts):
+        yield f"parts/{name}: included and not there, or there and not included"
+    for stem in {name.removesuffix(".lua") for name in files} ^ set(SCRIPTS):
+        yield f"{stem}.lua: a file without a Script, or a Script without a file"
+
+
+def main() -> None:
+    found = list(problems_of_files())
+    found += [f"{name}.lua: {problem}" for name, script in SCRIPTS.items() for problem in problems_of(script.text)]
+    sys.exit("\n".join(found) if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+-- Makes the standby generation the active one while the caller holds the lease of the switch.
+-- Key 3: the lease. Arguments: uid, the standby's id, the key prefix of change lists, the lease's token.
+--#include entry
+local uid, id, changes, token = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local store = redis.call("HMGET", stores .. uid, "name", "active", "standby")
+if not store[1] or store[3] ~= id then return {"absent", store[1] or ""} end
+if redis.call("GET", KEYS[3]) ~= token then return {"lost"} end
+redis.call("HSET", stores .. uid, "active", id, "standby", store[2], "role", "previous")
+redis.call("HSET", generations .. id, "role", "active", "noting", 1)
+redis.call("HSET", generations .. store[2], "role", "previous")
+redis.call("HDEL", generations .. store[2], "noting")
+for _, each in ipairs({id, store[2]}) do
+  redis.call("HINCRBY", generations .. each, "epoch", 1)
+  redis.call("DEL", changes .. each)
+end
+return read_entry(uid)
