@@ -80,7 +80,7 @@ endif
 endif
 .PHONY: redis-for-bench
 redis-for-bench: .venv-bench/.installed
-	@.venv-bench/bin/python -m tests.redis.installation
+	@.venv-bench/bin/python -m servers.redis.installation
 
 .venv-bench/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@echo 'Installing vecstore and its peers into .venv-bench (once; a few minutes, 1 GB, a C++ compiler for hnswlib)'
@@ -107,4 +107,4 @@ strace:
 # The tests' own Redis servers. Their programs need a library that newer systems do without: it is kept in .servers.
 .PHONY: redis
 redis: .venv/.dev
-	@$(BIN)/python -m tests.redis.installation
+	@$(BIN)/python -m servers.redis.installation

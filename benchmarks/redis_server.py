@@ -30,7 +30,7 @@ def running(folder: Path) -> Iterator[str]:
             with redis.Redis.from_url(given) as client:
                 cleared(client, NAMESPACES)
         return
-    from tests.redis.own_server import OwnServer
+    from servers.redis.own_server import OwnServer
 
     with OwnServer(folder, SETTINGS) as server:
         yield server.socket_url

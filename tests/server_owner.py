@@ -14,9 +14,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from servers import NoServer
 from vecstore import VecstoreError
-
-from .shared_server import NoServer
 
 
 def wait_for_end(pid: int) -> None:

@@ -17,11 +17,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from servers import NoServer
 from tests.sources import ROOT
-
-
-class NoServer(Exception):
-    """There is none, and the message says what to install."""
 
 
 def shared_url(room: str) -> str:

@@ -169,6 +169,11 @@ def test_heavy_libraries_are_imported_on_use(module: str) -> None:
     assert at_once == []
 
 
+@pytest.mark.parametrize("source", list(sources("benchmarks", "servers")), ids=lambda source: source.name)
+def test_benchmarks_do_not_import_tests(source: Source) -> None:
+    assert [entry for entry in imports(source, set()) if within(entry.module, "tests")] == []
+
+
 def test_import_vecstore_loads_no_driver_and_no_model_library() -> None:
     program = f"import sys, vecstore; print(*sorted(set({NOT_LOADED_BY_VECSTORE!r}) & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

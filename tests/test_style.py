@@ -18,7 +18,7 @@ NAMELESS = {"common", "helper", "helpers", "misc", "util", "utils"}
 UNSAFE_MODULES = {"dill", "joblib", "marshal", "pickle", "shelve"}
 
 SHIPPED = list(sources("vecstore"))
-ALL = [*SHIPPED, *sources("tests", "examples", "benchmarks")]
+ALL = [*SHIPPED, *sources("tests", "examples", "servers", "benchmarks")]
 
 
 def name(source: Source) -> str:

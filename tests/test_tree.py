@@ -11,7 +11,7 @@ from tests.sources import ROOT
 TOP_LEVEL = {
     ".ci", ".env.example", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md",
     "LICENSE", "Makefile", "README.md", "benchmarks", "constraints.txt", "docker-compose.yml", "docs", "examples",
-    "migrations", "pyproject.toml", "tests", "vecstore",
+    "migrations", "pyproject.toml", "servers", "tests", "vecstore",
 }  # fmt: skip
 MAX_BYTES = 1 << 20
 GOLDEN = "tests/file/golden/"

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.shared_server import NoServer
+from servers import NoServer
 
 from .namespaces import Namespaces
 from .own_server import OwnServer

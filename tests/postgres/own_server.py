@@ -18,7 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tests.ports import free_port
+from servers.ports import free_port
 from vecstore.backends.postgres.embedded.cluster import Cluster
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h

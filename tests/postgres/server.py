@@ -17,9 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from servers import NoServer
 from tests import shared_server
 from tests.docker_engine import docker_answers
-from tests.shared_server import NoServer
 from vecstore import MissingExtra
 
 from .own_server import OwnServer

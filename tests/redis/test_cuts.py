@@ -7,13 +7,13 @@ from typing import Any, ClassVar, get_args
 import pytest
 import redis
 
+from servers.redis.own_server import OwnServer
 from tests.batches import TAGS, batch, checked_answer, numbers, schema
 from tests.cuts import TIMEOUT, Campaign
 from tests.proxy import Fate, proxy_of
 from vecstore import BackendUnavailable, Database, Timeout, UnknownOutcome
 from vecstore.backends.redis.backend import RedisBackend
 
-from .own_server import OwnServer
 from .stores import NAMESPACE, opened, stored_ids
 
 WAYS = ["url", "client"]

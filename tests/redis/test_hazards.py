@@ -11,7 +11,7 @@ import pytest
 import redis
 
 import vecstore
-from tests.redis.own_server import OwnServer
+from servers.redis.own_server import OwnServer
 from vecstore import (
     ALL,
     HNSW,

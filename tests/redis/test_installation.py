@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.shared_server import NoServer
-
-from .installation import matching, prepare, stanza
-from .programs import LIBRARY, Programs, programs
+from servers import NoServer
+from servers.redis.installation import matching, prepare, stanza
+from servers.redis.programs import LIBRARY, Programs, programs
 
 LINES = [
     "bookworm main https://mirror.example/debian/",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import vecstore
+from servers.redis.own_server import OwnServer
 from tests.batch_writer import BatchWriter
 from tests.batches import TAGS, batch, numbers, schema, vector_of
 from vecstore import (
@@ -26,7 +27,6 @@ from vecstore import (
     VectorStore,
 )
 
-from .own_server import OwnServer
 from .places import url_with
 from .stores import NAMESPACE, opened, stored_ids
 

@@ -12,12 +12,12 @@ import pytest
 import redis
 
 import vecstore
+from servers.redis.own_server import OwnServer
 from tests.batches import DIM, TAGS, batch, numbers, schema, vector_of
 from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
 from vecstore.backends.redis.generation import GenerationCalls
 from vecstore.backends.shared.deadlines import GRACE
 
-from .own_server import OwnServer
 from .stores import opened, stored_ids
 
 MANY = 20_000

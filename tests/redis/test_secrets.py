@@ -10,6 +10,7 @@ import pytest
 import redis
 
 import vecstore
+from servers.redis.own_server import OwnServer
 from tests.batches import DIM, schema
 from tests.proxy import Proxy, proxy_of
 from tests.secrets import NUMBER, PASSWORD, TEXT, WORD, changed, everything, leaks, telling
@@ -29,7 +30,6 @@ from vecstore import (
     VectorStore,
 )
 
-from .own_server import OwnServer
 from .stores import NAMESPACE, generation_of, opened
 
 VECTOR = [NUMBER] * DIM

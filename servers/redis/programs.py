@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.shared_server import NoServer
-from tests.sources import ROOT
+from servers import NoServer
 
-OPENSSL = ROOT / ".servers" / "openssl-1.1"
+OPENSSL = Path(__file__).parents[2] / ".servers" / "openssl-1.1"
 """Where ``make redis`` puts the libraries that the wheel's programs need and newer systems do without."""
 LIBRARY = "libssl.so.1.1"
 INSTALL = (

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import redis
 
-from tests.ports import free_port
+from servers.ports import free_port
 
 from .daemon import Daemon, impatient
 from .programs import programs

