@@ -62,6 +62,16 @@ class Capabilities:
     migrations: bool = False
     """The catalogue is under migrations."""
 
+    def check_writable(self) -> None:
+        """Refuse to write through a Database that only reads.
+
+        Raises
+        ------
+        Unsupported
+        """
+        if self.read_only:
+            raise Unsupported("writing", self.backend, "The Database was opened read-only (mode=ro).")
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:

@@ -263,8 +263,7 @@ class Database:
         return VectorStore(self._backend, entry, given)
 
     def _check_writable(self) -> None:
-        if self.capabilities.read_only:
-            raise Unsupported("writing", self.capabilities.backend, "The Database was opened read-only (mode=ro).")
+        self.capabilities.check_writable()
 
     def _check_supported(self, schema: Schema) -> None:
         able = self.capabilities

@@ -464,9 +464,7 @@ class VectorStore:
         )
 
     def _check_writable(self) -> None:
-        if self._backend.capabilities.read_only:
-            backend = self._backend.capabilities.backend
-            raise Unsupported("writing", backend, "The Database was opened read-only (mode=ro).")
+        self._backend.capabilities.check_writable()
 
     def _calibrate(self, generation: Generation) -> Generation:
         present = upkeep.calibrated(self._backend, self._entry, generation)

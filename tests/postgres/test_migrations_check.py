@@ -48,7 +48,7 @@ def test_a_newer_catalogue_asks_for_a_newer_library(
         lambda: migrate.downgrade(connection, "base", namespace=namespace),
     ]
     for call in calls:
-        with pytest.raises(Unsupported, match=r"'vs9999'.*upgrade this library"):
+        with pytest.raises(Unsupported, match=r"'vs9999'.*newer vecstore"):
             call()
     assert migrate.current(connection, namespace=namespace) == "vs9999"
 

@@ -40,7 +40,7 @@ class Shelf:
 
     def used(self, *, exact: bool = False, where: Filter | None = None) -> set[str]:
         generation = self._backend.find(name=self.store.name).active
-        layout = self._backend._layout(generation)
+        layout = self._backend._layouts.get(generation)
         bound = bind(where, generation.schema)
         build = search.scanning if exact else search.searching
         wish = search.Wish(layout, bound, frozenset({"text"}), 10, single=True, standby=False)

@@ -132,7 +132,7 @@ class TestConnecting:
                 assert store.count() == 0
                 backend = database._backend
                 assert isinstance(backend, PostgresBackend)
-                layout = backend._layout(backend.find(name="a").active)
+                layout = backend._layouts.get(backend.find(name="a").active)
                 with Builder(backend._pool, backend._server, layout)._lasting() as connection:
                     assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("0",)
 

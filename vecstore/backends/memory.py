@@ -36,8 +36,6 @@ from ..backend import (
     Verification,
 )
 from ..errors import (
-    ForkedStore,
-    InvalidArgument,
     InvalidUrl,
     RecordExists,
     StoreExists,
@@ -50,6 +48,7 @@ from ..fields import Stored
 from ..filters.nodes import Filter, matches
 from ..metric import scores
 from ..rows import metadata
+from .shared.guards import check_usable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,10 +343,7 @@ class MemoryBackend(Backend):
     # -- parts
 
     def _check_usable(self) -> None:
-        if os.getpid() != self._process:
-            raise ForkedStore
-        if self._closed:
-            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+        check_usable(self._process, closed=self._closed)
 
     def _entry_of(self, generation: Generation) -> Entry:
         for entry in self._entries.values():

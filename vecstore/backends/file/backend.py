@@ -29,9 +29,10 @@ from vecstore.backend import (
     Update,
     Verification,
 )
-from vecstore.errors import ForkedStore, InvalidArgument, StorageError, StoreNotFound, Unsupported
+from vecstore.errors import StorageError, StoreNotFound
 from vecstore.filters.nodes import Filter
 
+from ..shared.guards import check_usable
 from .backup import backup
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
@@ -224,15 +225,11 @@ class FileBackend(Backend):
     # -- parts
 
     def _check_usable(self) -> None:
-        if os.getpid() != self._process:
-            raise ForkedStore
-        if not self._is_open:
-            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+        check_usable(self._process, closed=not self._is_open)
 
     def _check_writable(self) -> None:
         self._check_usable()
-        if self._options.read_only:
-            raise Unsupported("writing", "file", "The Database was opened read-only (mode=ro).")
+        self.capabilities.check_writable()
 
     def _check_current(self, generation: Generation) -> Entry:
         try:

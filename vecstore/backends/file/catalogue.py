@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from vecstore.backend import Entry, Generation, Superseded
-from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound, Unsupported
+from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound
 from vecstore.schema import Schema, check_name
 
+from ..shared.guards import refuse_newer
 from .state.ledger import Ledger, Total, row_crc
 from .storage.layout import checked_id
 
@@ -157,9 +158,9 @@ def entries_of(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: 
                 generations[building] if building else None,
                 generations[previous] if previous else None,
             )
-    except (InvalidArgument, KeyError) as error:
-        # The bytes are those that were written: whoever wrote them knew more than this version.
-        raise Unsupported("what the catalogue holds", "file", "It was written by a newer vecstore.") from error
+    except (InvalidArgument, KeyError):
+        # The checksums are right, so a newer version wrote what this one cannot read.
+        refuse_newer("what the catalogue holds", "file")
     return entries
 
 

@@ -51,8 +51,7 @@ from vecstore.index import HNSW
 from vecstore.metric import Metric
 from vecstore.rows import metadata
 
-from ..shared import index_check
-from ..shared.recheck import LOOKED_AT, is_doubtful
+from ..shared.recheck import LOOKED_AT, replace_doubtful, split_queries, verify_index
 from . import (
     bulk_copy,
     change_list,
@@ -74,7 +73,7 @@ from .column_types import PACKED, PackedQuery
 from .engine import driver_of, own_engine
 from .failures import GONE, REFUSED, state_of, translated
 from .generation_guard import lock_key
-from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, layout
+from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, parse, server_url
@@ -83,6 +82,7 @@ from .pool import Pool, Runner, Transaction
 from .server import Server, facts, warn_of_faults
 from .statements import Answer, Statement, compiled
 from .upkeep import Upkeep
+from .verify import verify_table
 
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
 _EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
@@ -107,8 +107,8 @@ class PostgresBackend(Backend):
         self._joined = False
         self._tables = catalogue(pool.options.namespace)
         self._catalogue = Catalogue(self._tables)
-        self._upkeep = Upkeep(pool, server)
-        self._layouts: dict[str, Layout] = {}
+        self._layouts = Layouts(pool.options.namespace, server.extension)
+        self._upkeep = Upkeep(pool, server, self._layouts, self._catalogue)
         self._statements: dict[Hashable, Statement] = {}
         self._hunches = Hunches()
         read_only = pool.options.read_only or server.read_only
@@ -174,7 +174,7 @@ class PostgresBackend(Backend):
     def create(self, name: str, generation: Generation) -> Entry:
         with self._changing("creating a store") as transaction:
             entry = self._created(transaction, name, generation)
-            made = self._layout(generation).table
+            made = self._layouts.get(generation).table
             transaction.run(compiled(CreateTable(made), writes=True), {})
             for index in sorted(made.indexes, key=lambda each: str(each.name)):
                 transaction.run(compiled(CreateIndex(index), writes=True), {})
@@ -213,7 +213,7 @@ class PostgresBackend(Backend):
             doomed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
             # Tables before the store's row: a write holds its table before it asks for the row.
             for each in doomed:
-                transaction.run(compiled(DropTable(self._layout(each).table), writes=True), {})
+                transaction.run(compiled(DropTable(self._layouts.get(each).table), writes=True), {})
             entry = self._exclusive(transaction, uid)
             transaction.run(change_list.forgetting(self._tables), {"generation": entry.active.id})
             if generation is None:
@@ -234,7 +234,7 @@ class PostgresBackend(Backend):
     @contextmanager
     def _building(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
-        with self._upkeep.locked(lock_key(uid), f"Another rebuild of {name!r} is running."):
+        with self._upkeep.hold_lock(lock_key(uid), f"Another rebuild of {name!r} is running."):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
@@ -253,10 +253,10 @@ class PostgresBackend(Backend):
     # -- records
 
     def write(self, generation: Generation, rows_: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         self._check_rounding(generation, table, rows_.vectors)
         if fence is None and self._copied(generation, table, rows_, insert=insert):
-            self._upkeep.grew(generation, len(rows_))
+            self._upkeep.note_written(generation, len(rows_))
             return len(rows_)
         fenced = fence is not None
         statement = self._kept(
@@ -268,7 +268,7 @@ class PostgresBackend(Backend):
         while True:
             try:
                 written = self._change(generation, statement, values)
-                self._upkeep.grew(generation, written)
+                self._upkeep.note_written(generation, written)
                 return written
             except StorageFailed as error:
                 if not insert or state_of(error.__cause__ or error) != REFUSED:
@@ -295,7 +295,7 @@ class PostgresBackend(Backend):
         return answer == [(False,)]
 
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
         values = rows.laid(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
@@ -321,7 +321,7 @@ class PostgresBackend(Backend):
             ) from error
 
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         if fence is not None and not isinstance(selection, Filter):
             statement = self._kept(
                 ("delete fenced", standby),
@@ -345,7 +345,7 @@ class PostgresBackend(Backend):
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("fetch", standby), table, lambda form, _: reads.fetching(self._tables, form, standby=standby)
         )
@@ -354,7 +354,7 @@ class PostgresBackend(Backend):
         )
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("page", standby, after is None),
             table,
@@ -367,7 +367,7 @@ class PostgresBackend(Backend):
         return rows.found(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("sample", standby),
             table,
@@ -378,7 +378,7 @@ class PostgresBackend(Backend):
         return rows.found(answer, table, reads.EVERYTHING, versions=True)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("count", standby),
             table,
@@ -391,23 +391,14 @@ class PostgresBackend(Backend):
         return int(answer[0][0])
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        table, queries = self._layout(generation), search.queries
-        exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
         found: list[Found] = []
-        for start in range(0, len(queries), _TOGETHER):
-            part = queries[start : start + _TOGETHER]
-            answers = self._searched(generation, table, search, part, exact=exact)
-            doubtful = [number for number, each in enumerate(answers) if is_doubtful(each, search.k)]
-            if doubtful:
-                again = self._searched(generation, table, search, part[doubtful], exact=True)
-                for number, each in zip(doubtful, again, strict=True):
-                    answers[number] = each
-            found += answers
+        for part in split_queries(search, _TOGETHER):
+            found += replace_doubtful(self._answer(generation, part), part, partial(self._answer, generation))
         return found
 
-    def _searched(
-        self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], *, exact: bool
-    ) -> list[Found]:
+    def _answer(self, generation: Generation, search: Search) -> list[Found]:
+        table, queries = self._layouts.get(generation), search.queries
+        exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
         build: searches.Build = searches.scanning if exact else searches.searching
         if exact or len(queries) > 1:
             answer = self._asked(generation, table, search, queries, build)
@@ -446,7 +437,7 @@ class PostgresBackend(Backend):
         return self._read(generation, statement, values)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        table, standby = self._layout(generation), generation.standby
+        table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("tombstones", standby, after is None),
             table,
@@ -459,49 +450,37 @@ class PostgresBackend(Backend):
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         self._check_alone("building an index")
         with self._present(generation):
-            self._upkeep.build(generation, self._layout(generation), on_progress)
+            self._upkeep.build(generation, on_progress)
 
     def tend(self, generation: Generation) -> bool:
         if self._joined:
             return False
         with _superseding():
-            return self._upkeep.tend(generation, self._layout(generation))
+            return self._upkeep.tend(generation)
 
     def compact(self, generation: Generation) -> bool:
         self._check_alone("compacting")
         with self._present(generation):
-            return self._upkeep.compact(generation, self._layout(generation))
+            return self._upkeep.compact(generation)
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._present(generation) as count:
-            return self._upkeep.state(generation, self._layout(generation), count)
+            return self._upkeep.read_state(generation, count)
 
     def stats(self, generation: Generation) -> Stats:
         with self._present(generation) as count:
-            return self._upkeep.stats(self._layout(generation), count)
+            return self._upkeep.read_stats(generation, count)
 
     def verify(self, generation: Generation) -> Verification:
-        table = self._layout(generation)
         with self._present(generation):
-            found = self._upkeep.verify(table)
-        if found.problems:
-            return found
-        sample = self.sample(generation, None, index_check.SAMPLE)
-        problem = index_check.disagreement(sample, partial(self.search, generation))
-        return replace(found, problems=(problem,)) if problem else found
+            found = verify_table(self._pool, self._layouts.get(generation))
+        return verify_index(self, generation, found)
 
     def close(self) -> None:
         if not self._joined:
             self._pool.close()
 
     # -- parts
-
-    def _layout(self, generation: Generation) -> Layout:
-        found = self._layouts.get(generation.id)
-        if found is None:
-            made = layout(generation, self._pool.options.namespace, self._server.extension)
-            found = self._layouts.setdefault(generation.id, made)
-        return found
 
     def _kept(self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None) -> Statement:
         """Return a statement for a table; the key is all that it depends on beside the table and the filter."""

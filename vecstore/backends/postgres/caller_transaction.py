@@ -18,9 +18,10 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from vecstore.errors import ForkedStore, InvalidArgument
+from vecstore.errors import InvalidArgument
 
 from ..shared.deadlines import Limit, Watch
+from ..shared.guards import check_process
 from .column_types import Oids
 from .connections import teach
 from .engine import driver_of
@@ -59,8 +60,7 @@ class Joined:
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement under a SAVEPOINT."""
-        if os.getpid() != self._process:
-            raise ForkedStore
+        check_process(self._process)
         with Limit(self._watch) as limit:
             with translated(limit=limit):
                 connection, driver = self._connection()

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, insert, or_, select, update
 from sqlalchemy.types import TypeEngine
 
-from vecstore.backend import Entry, Generation
+from vecstore.backend import Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreNotFound
+from vecstore.index import IndexOptions
 from vecstore.schema import check_name
 
 from ..shared.generation_json import generation_of, identity_text, schema_text
@@ -54,6 +55,18 @@ class Catalogue:
     def add_generation(self, runner: Runner, uid: str, generation: Generation) -> None:
         """Describe a generation."""
         runner.run(self._statements["add generation"], {"store": uid, **_described(generation)})
+
+    def read_options(self, runner: Runner, id_: str) -> IndexOptions:
+        """Return the index options of a generation.
+
+        Raises
+        ------
+        Superseded
+        """
+        rows = runner.run(self._statements["generation"], {"id": id_})
+        if not rows:
+            raise Superseded
+        return generation_of(*rows[0], standby=False).schema.index
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
         """Describe a generation anew; return whether there is one."""
@@ -105,6 +118,11 @@ def _statements(tables: CatalogueTables) -> Mapping[str, Statement]:
     return {
         "names": compiled(select(store.c.name).order_by(store.c.name)),
         "find": compiled(entry),
+        "generation": compiled(
+            select(
+                generation.c.id, cast(generation.c.schema, Text()), cast(generation.c.identity, Text()), generation.c.ef
+            ).where(id_)
+        ),
         "lock": compiled(select(store.c.uid).where(this).with_for_update(key_share=True), writes=True),
         "add store": compiled(adding, writes=True),
         "add generation": compiled(describing, writes=True),

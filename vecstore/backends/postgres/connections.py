@@ -20,9 +20,10 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from vecstore.errors import BackendUnavailable, ForkedStore, InvalidArgument, VecstoreError
+from vecstore.errors import BackendUnavailable, VecstoreError
 
 from ..shared.deadlines import Limit, Socket, Watch
+from ..shared.guards import check_usable
 from .column_types import Oids, register
 from .engine import Connecting, discard, driver_of, is_stale, poll_of
 from .failures import is_lost, late, translated
@@ -114,10 +115,7 @@ class Lender:
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        if os.getpid() != self._process:
-            raise ForkedStore
-        if self._closed:
-            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+        check_usable(self._process, closed=self._closed)
 
     def lend(self, limit: Limit) -> Lent:
         """Take out a live connection."""

@@ -192,3 +192,20 @@ def layout(generation: Generation, namespace: str, extension: str) -> Layout:
     for number, (field, form) in enumerate(kinds):
         Index(f"{name}_f{number}", table.c[column_name(field)], postgresql_using=form.method)
     return Layout(generation.id, table, schema, extension)
+
+
+class Layouts:
+    """The layouts of the generations of one namespace, each made once."""
+
+    def __init__(self, namespace: str, extension: str) -> None:
+        self._namespace = namespace
+        self._extension = extension
+        self._made: dict[str, Layout] = {}
+
+    def get(self, generation: Generation) -> Layout:
+        """Return the layout of a generation."""
+        found = self._made.get(generation.id)
+        if found is None:
+            made = layout(generation, self._namespace, self._extension)
+            found = self._made.setdefault(generation.id, made)
+        return found

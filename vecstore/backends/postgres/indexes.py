@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from vecstore.backend import Progress
 from vecstore.index import HNSW
 
-from .column_types import quoted
+from .column_types import quoted, quoted_table
 from .failures import meaning
 from .generation_table import Layout
 from .metrics import METRICS
@@ -36,7 +36,7 @@ POLL = 0.2
 """Seconds between two looks at how far a build is."""
 
 _LISTED = Statement(
-    "SELECT name.relname, indisvalid, indisready, pg_get_indexdef(indexrelid) FROM pg_index "
+    "SELECT name.relname, indisvalid AND indisready FROM pg_index "
     "JOIN pg_class name ON name.oid = indexrelid JOIN pg_am ON pg_am.oid = name.relam "
     "WHERE indrelid = to_regclass(%(table)s) AND amname = 'hnsw' ORDER BY name.relname",
     MappingProxyType({}),
@@ -48,38 +48,24 @@ _PROGRESS = Statement(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TableIndex:
     """An HNSW index of a table.
 
     Attributes
     ----------
     name : str
     valid : bool
-        False for one that a build left behind, or is still making.
-    definition : str
+        False where a build left the index behind unfinished, or is still running.
     """
 
     name: str
     valid: bool
-    definition: str
 
 
-def qualified(layout: Layout) -> str:
-    """Return the table's name as SQL has it."""
-    return f"{quoted(str(layout.table.schema))}.{quoted(layout.table.name)}"
-
-
-def listed(runner: Runner, layout: Layout) -> list[Found]:
+def list_graphs(runner: Runner, layout: Layout) -> list[TableIndex]:
     """Return every HNSW index of a generation."""
-    rows = runner.run(_LISTED, {"table": qualified(layout)})
-    return [Found(name, valid and ready, definition) for name, valid, ready, definition in rows]
-
-
-def fits(found: Found, layout: Layout, options: HNSW) -> bool:
-    """Say whether an index is valid and has these options."""
-    opclass = METRICS[layout.schema.metric].opclass
-    wanted = [f"m='{options.m}'", f"ef_construction='{options.ef_construction}'", f"{layout.indexed_as}_{opclass}"]
-    return found.valid and all(part in found.definition for part in wanted)
+    rows = runner.run(_LISTED, {"table": quoted_table(layout.table)})
+    return [TableIndex(name, valid) for name, valid in rows]
 
 
 class Builder:
@@ -92,7 +78,7 @@ class Builder:
 
     def build(self, options: HNSW, total: int, on_progress: Progress | None) -> None:
         """Build a new index beside what there is, then take that away; searches and writers go on meanwhile."""
-        before = listed(self._pool, self._layout)
+        before = list_graphs(self._pool, self._layout)
         index = self._index(f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}", options)
         with self._lasting() as connection, ThreadPoolExecutor(1) as thread:
             connection.add_notice_handler(_warn_of_memory)
@@ -109,7 +95,7 @@ class Builder:
         if on_progress:
             on_progress(total, total)
 
-    def remove(self, indexes: Sequence[Found]) -> None:
+    def remove(self, indexes: Sequence[TableIndex]) -> None:
         """Take indexes away while searches go on."""
         for each in indexes:
             with self._lasting() as connection:
@@ -121,10 +107,10 @@ class Builder:
 
     def _maintain(self, command: Literal["ANALYZE", "VACUUM (ANALYZE, INDEX_CLEANUP ON)"]) -> None:
         with self._lasting() as connection:
-            _execute(connection, Statement(f"{command} {qualified(self._layout)}", MappingProxyType({})))
+            _execute(connection, Statement(f"{command} {quoted_table(self._layout.table)}", MappingProxyType({})))
 
     def _follow(self, running: Future[None], total: int, on_progress: Progress | None) -> None:
-        table, shown = {"table": qualified(self._layout)}, 0
+        table, shown = {"table": quoted_table(self._layout.table)}, 0
         while True:
             try:
                 return running.result(timeout=POLL)

@@ -1,22 +1,24 @@
-"""When an index is built or removed, what state it is in, and the checks of `verify`."""
+"""The index of a generation in PostgreSQL: building and removing it, its state, and figures about the table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, cast, func, literal_column, select
+from sqlalchemy import BigInteger, Select, func, literal_column, select
 
-from vecstore.backend import Generation, IndexState, Progress, Stats, Verification
-from vecstore.errors import StoreCorrupt, StoreLocked
-from vecstore.index import HNSW
+from vecstore.backend import Generation, IndexState, Progress, Stats
+from vecstore.errors import StoreLocked
+from vecstore.index import HNSW, IndexOptions
 
-from .column_types import of_extension, quoted
+from ..shared.index_policy import BUSY, IndexUpkeep
+from .catalogue import Catalogue
+from .column_types import quoted_table
 from .generation_guard import lock_key
-from .generation_table import Layout
-from .indexes import Builder, fits, listed, qualified
+from .generation_table import Layout, Layouts
+from .indexes import Builder, list_graphs
 from .pool import Pool
 from .reads import live
 from .server import Server
@@ -31,84 +33,44 @@ _SIZES = Statement(
 _BUILDING = Statement(
     "SELECT 1 FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s)", MappingProxyType({})
 )
-_SETTLING = 1
-"""Added to a generation's lock for its builder's, so that a build does not meet a write's gate."""
+_BUILDER = 1
+"""Distinguishes the lock of a generation's builder from that of its writers."""
 
 
-class Upkeep:
+class Upkeep(IndexUpkeep):
     """The index of one generation after another, on connections of a pool."""
 
-    def __init__(self, pool: Pool, server: Server) -> None:
+    def __init__(self, pool: Pool, server: Server, layouts: Layouts, catalogue: Catalogue) -> None:
+        super().__init__(pool.options.index_min_rows)
         self._pool = pool
         self._server = server
-        self._ready: set[str] = set()
-        self._room: dict[str, int] = {}
+        self._layouts = layouts
+        self._catalogue = catalogue
 
-    def grew(self, generation: Generation, rows: int) -> None:
-        """Take note of rows that were written."""
-        if generation.id in self._room:
-            self._room[generation.id] -= rows
+    def compact(self, generation: Generation) -> bool:
+        """Give back the space of removed rows; return whether there is a graph that this has changed."""
+        with self._lock(generation):
+            self._builder(generation).vacuum()
+        return self._has_graph(generation)
 
-    def tend(self, generation: Generation, layout: Layout) -> bool:
-        """Build the index that a bulk load has made worth while; return whether it was built."""
-        if not isinstance(generation.schema.index, HNSW) or generation.id in self._ready:
-            return False
-        if self._room.get(generation.id, 0) > 0:
-            return False
-        if any(each.valid for each in listed(self._pool, layout)):
-            self._ready.add(generation.id)
-            return False
-        least, count = self._pool.options.index_min_rows, self._counted(layout)
-        if count < least:
-            # Other processes write too: look again long before this one alone can have filled the store.
-            self._room[generation.id] = (least - count) // 4
-            return False
-        self.build(generation, layout, None)
-        return True
-
-    def build(self, generation: Generation, layout: Layout, on_progress: Progress | None) -> None:
-        """Build the index that the schema asks for, or remove what it does not ask for."""
-        with self.locked(lock_key(generation.id) ^ _SETTLING, "Somebody else builds the index of this store."):
-            builder, options = Builder(self._pool, self._server, layout), generation.schema.index
-            self._ready.discard(generation.id)
-            if not isinstance(options, HNSW) or self._counted(layout) < self._pool.options.index_min_rows:
-                builder.remove(listed(self._pool, layout))
-                return
-            builder.build(options, self.count(layout), on_progress)
-            self._ready.add(generation.id)
-
-    def compact(self, generation: Generation, layout: Layout) -> bool:
-        """Give back the room of removed rows; return whether there is a graph that has changed by it."""
-        with self.locked(lock_key(generation.id) ^ _SETTLING, "Somebody else builds the index of this store."):
-            Builder(self._pool, self._server, layout).vacuum()
-        return any(each.valid for each in listed(self._pool, layout))
-
-    def state(self, generation: Generation, layout: Layout, count: int) -> IndexState:
-        """Say how far the index of so many records is."""
-        options = generation.schema.index
-        found = listed(self._pool, layout) if isinstance(options, HNSW) else []
-        if any(each.valid for each in found):
+    def read_state(self, generation: Generation, count: int) -> IndexState:
+        """Say how far the index of so many records is, by the table's indexes alone."""
+        layout = self._layouts.get(generation)
+        graphs = list_graphs(self._pool, layout)
+        if any(each.valid for each in graphs):
             return IndexState("ready", count, count)
-        if not found:
+        if not graphs:
             return IndexState("none", count, 0)
-        building = self._pool.run(_BUILDING, {"table": qualified(layout)})
+        building = self._pool.run(_BUILDING, {"table": quoted_table(layout.table)})
         return IndexState("building" if building else "invalid", count, 0)
 
-    def fits(self, layout: Layout, options: HNSW) -> bool:
-        """Say whether there is an index with these options."""
-        return any(fits(each, layout, options) for each in listed(self._pool, layout))
-
-    def count(self, layout: Layout) -> int:
-        """Count the records of a table, whatever its role."""
-        [(count,)] = self._pool.run(_counting(layout), {})
-        return int(count)
-
-    def stats(self, layout: Layout, count: int) -> Stats:
+    def read_stats(self, generation: Generation, count: int) -> Stats:
         """Return figures about so many records."""
-        rows = self._pool.run(_SIZES, {"table": qualified(layout)})
+        name = quoted_table(self._layouts.get(generation).table)
+        rows = self._pool.run(_SIZES, {"table": name})
         total, indexes, dead = rows[0] if rows else (0, 0, 0)
         details = {
-            "table": qualified(layout),
+            "table": name,
             "index bytes": indexes,
             "dead rows": dead,
             "pgvector": ".".join(map(str, self._server.pgvector)),
@@ -116,22 +78,9 @@ class Upkeep:
         }
         return Stats(count, total, details)
 
-    def verify(self, layout: Layout) -> Verification:
-        """Read every value of every record, so that the server's page checksums are checked."""
-        problems = [
-            f"index {each.name} is not valid: reindex()" for each in listed(self._pool, layout) if not each.valid
-        ]
-        try:
-            [(count, sound)] = self._pool.run(_reading(layout), {})
-        except StoreCorrupt as error:
-            return Verification(0, (*problems, str(error)))
-        if sound != count:
-            problems.append(f"{count - sound} records have a vector of another dimension")
-        return Verification(count, tuple(problems))
-
     @contextmanager
-    def locked(self, lock: int, refusal: str) -> Iterator[None]:
-        """Hold an advisory lock in an open transaction: it goes with the connection, however that ends."""
+    def hold_lock(self, lock: int, refusal: str) -> Iterator[None]:
+        """Hold an advisory lock in an open transaction; it is released with the connection, however that ends."""
         with self._pool.transaction() as transaction:
             [(held,)] = transaction.run(_TRY_LOCK, {"lock": lock})
             if not held:
@@ -139,27 +88,38 @@ class Upkeep:
             transaction.rest()
             yield
 
-    def _counted(self, layout: Layout) -> int:
-        """Count records, no further than an index needs."""
-        [(count,)] = self._pool.run(_counting_up_to(layout), {"least": self._pool.options.index_min_rows})
+    def _builder(self, generation: Generation) -> Builder:
+        return Builder(self._pool, self._server, self._layouts.get(generation))
+
+    def _has_graph(self, generation: Generation) -> bool:
+        return any(each.valid for each in list_graphs(self._pool, self._layouts.get(generation)))
+
+    def _count_up_to(self, generation: Generation, most: int) -> int:
+        [(count,)] = self._pool.run(_compile_bounded_count(self._layouts.get(generation)), {"most": most})
         return int(count)
 
+    def _read_options(self, generation: Generation) -> IndexOptions:
+        return self._catalogue.read_options(self._pool, generation.id)
 
-def _counting(layout: Layout) -> Statement:
+    def _lock(self, generation: Generation) -> AbstractContextManager[None]:
+        return self.hold_lock(lock_key(generation.id) ^ _BUILDER, BUSY)
+
+    def _replace(self, generation: Generation, graph: HNSW | None, on_progress: Progress | None) -> None:
+        layout, builder = self._layouts.get(generation), self._builder(generation)
+        if graph is None:
+            builder.remove(list_graphs(self._pool, layout))
+            return
+        [(count,)] = self._pool.run(_compile_count(layout), {})
+        builder.build(graph, int(count), on_progress)
+
+
+def _compile_count(layout: Layout) -> Statement:
+    """Count the records of a table, whatever the role of its generation."""
     return compiled(select(func.count()).select_from(layout.table).where(live(layout, None)))
 
 
-def _counting_up_to(layout: Layout) -> Statement:
+def _compile_bounded_count(layout: Layout) -> Statement:
     some: Select[Any] = (
-        select(literal_column("1").label("one")).where(live(layout, None)).limit(parameter("least", BigInteger()))
+        select(literal_column("1").label("one")).where(live(layout, None)).limit(parameter("most", BigInteger()))
     )
     return compiled(select(func.count()).select_from(some.subquery("some")))
-
-
-def _reading(layout: Layout) -> Statement:
-    """Spell out every record, which reads each of its values from wherever it lies."""
-    table = layout.table
-    spelled = func.hashtextextended(cast(literal_column(quoted(table.name)), Text()), literal_column("0"))
-    dims = of_extension(layout.extension)("vector_dims", table.c.embedding)
-    sound = func.count().filter(dims == literal_column(str(layout.schema.width)), spelled.is_not(None))
-    return compiled(select(func.count(), sound).where(live(layout, None)))

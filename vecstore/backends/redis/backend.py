@@ -46,9 +46,8 @@ from vecstore.filters.nodes import Filter
 from vecstore.index import Flat
 from vecstore.rows import metadata
 
-from ..shared import index_check
 from ..shared.generation_json import generation_of
-from ..shared.recheck import LOOKED_AT, is_doubtful
+from ..shared.recheck import LOOKED_AT, replace_doubtful, split_queries, verify_index
 from . import rows as row_forms
 from . import scripts
 from . import search as searches
@@ -337,17 +336,8 @@ class RedisBackend(Backend):
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         found: list[Found] = []
-        for start in range(0, len(search.queries), _TOGETHER):
-            part = search
-            if len(search.queries) > _TOGETHER:
-                part = replace(search, queries=search.queries[start : start + _TOGETHER])
-            answers = self._searched(generation, part)
-            doubtful = [number for number, each in enumerate(answers) if is_doubtful(each, search.k)]
-            if doubtful:
-                again = self._searched(generation, replace(part, queries=part.queries[doubtful], exact=True))
-                for number, each in zip(doubtful, again, strict=True):
-                    answers[number] = each
-            found += answers
+        for part in split_queries(search, _TOGETHER):
+            found += replace_doubtful(self._searched(generation, part), part, partial(self._searched, generation))
         return found
 
     def _searched(self, generation: Generation, search: Search) -> list[Found]:
@@ -404,12 +394,7 @@ class RedisBackend(Backend):
         return self._upkeep.stats(generation)
 
     def verify(self, generation: Generation) -> Verification:
-        found = self._inspection.verify(generation)
-        if found.problems:
-            return found
-        sample = self.sample(generation, None, index_check.SAMPLE)
-        problem = index_check.disagreement(sample, partial(self.search, generation))
-        return replace(found, problems=(problem,)) if problem else found
+        return verify_index(self, generation, self._inspection.verify(generation))
 
     def close(self) -> None:
         self._link.close()

@@ -18,9 +18,10 @@ from typing import Any
 
 import redis
 
-from vecstore.errors import ForkedStore, InvalidArgument, StorageFailed, Timeout
+from vecstore.errors import StorageFailed, Timeout
 
 from ..shared.deadlines import Limit, Socket, Watch
+from ..shared.guards import check_usable
 from .connections import Connections
 from .failures import WAITING, code_of, is_lost, late, meaning, unknown
 from .options import Options
@@ -158,10 +159,7 @@ class Link:
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        if os.getpid() != self._process:
-            raise ForkedStore
-        if self._closed.is_set():
-            raise InvalidArgument("This Database is closed. Call vecstore.connect() again.")
+        check_usable(self._process, closed=self._closed.is_set())
 
     def pause(self, seconds: float) -> None:
         """Wait for others, no longer than until `close`."""

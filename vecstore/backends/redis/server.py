@@ -10,6 +10,7 @@ import redis
 
 from vecstore.errors import StorageFailed, Unsupported
 
+from ..shared.guards import refuse_newer
 from .failures import code_of, meaning
 from .keys import Keys
 from .link import Link, checked
@@ -52,7 +53,7 @@ def facts(link: Link, keys: Keys) -> Server:
         raise Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel.")
     checked(indexes)
     if checked(found) not in {None, FORMAT}:
-        raise Unsupported("this layout of keys", "redis", "It was written by a newer vecstore: upgrade this one.")
+        refuse_newer("this layout of keys", "redis")
     check_eviction(known)
     if link.options.wait_aof:
         check_append_only(known)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
 
+from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from . import os_calls
@@ -77,9 +78,10 @@ def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -
         application, version = (int(link.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
         if application != kind.application_id:
             raise StoreCorrupt(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
+        if version > FORMAT:
+            refuse_newer(f"format {version} of {path}", "file")
         if version != FORMAT:
-            hint = "It was written by a newer vecstore: update this one." if version > FORMAT else ""
-            raise Unsupported(f"format {version} of {path}", "file", hint)
+            raise Unsupported(f"format {version} of {path}", "file")
         if writer and link.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StoreCorrupt(f"{path} is not in rollback mode: its header is damaged.")
     except BaseException:

@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import StoreCorrupt, Unsupported
+from vecstore.backends.shared.guards import refuse_newer
+from vecstore.errors import StoreCorrupt
 from vecstore.rows.vectors import row_norms
 from vecstore.schema import Schema
 
@@ -175,9 +176,8 @@ def places_of(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]
 def _check_format(path: Path, header: bytes) -> None:
     """Refuse what a newer vecstore wrote."""
     is_whole = len(header) == _HEADER_SIZE and struct.pack("<I", zlib.crc32(header[:-4])) == header[-4:]
-    magic, version = _HEADER.unpack_from(header)[:2] if is_whole else (b"", 0)
-    if magic == _MAGIC and version > _FORMAT:
-        raise Unsupported(f"format {version} of {path}", "file", "It was written by a newer vecstore: update this one.")
+    if is_whole and header.startswith(_MAGIC) and (version := _HEADER.unpack_from(header)[1]) > _FORMAT:
+        refuse_newer(f"format {version} of {path}", "file")
 
 
 def _close(descriptor: int) -> None:

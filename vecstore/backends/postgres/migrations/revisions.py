@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecstore.errors import InvalidArgument, MissingExtra, Unsupported, close_matches
+from vecstore.backends.shared.guards import refuse_newer
+from vecstore.errors import InvalidArgument, MissingExtra, close_matches
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -68,6 +69,5 @@ def position_of(found: str | None, namespace: str) -> int:
     if found is None:
         return 0
     if found not in revisions():
-        hint = "A newer vecstore made it: upgrade this library."
-        raise Unsupported(f"revision {found[:40]!a} of the catalogue in namespace {namespace!r}", "postgres", hint)
+        refuse_newer(f"revision {found[:40]!a} of the catalogue in namespace {namespace!r}", "postgres")
     return position(found)

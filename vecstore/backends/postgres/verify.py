@@ -1,0 +1,36 @@
+"""The check of one generation: its indexes, and every value of every record."""
+
+from __future__ import annotations
+
+from sqlalchemy import Text, cast, func, literal_column, select
+
+from vecstore.backend import Verification
+from vecstore.errors import StoreCorrupt
+
+from .column_types import of_extension, quoted
+from .generation_table import Layout
+from .indexes import list_graphs
+from .pool import Pool
+from .reads import live
+from .statements import Statement, compiled
+
+
+def verify_table(pool: Pool, layout: Layout) -> Verification:
+    """Read every value of every record, which makes the server check its page checksums."""
+    problems = [f"index {each.name} is not valid: reindex()" for each in list_graphs(pool, layout) if not each.valid]
+    try:
+        [(count, sound)] = pool.run(_compile_reading(layout), {})
+    except StoreCorrupt as error:
+        return Verification(0, (*problems, str(error)))
+    if sound != count:
+        problems.append(f"{count - sound} records have a vector of another dimension")
+    return Verification(count, tuple(problems))
+
+
+def _compile_reading(layout: Layout) -> Statement:
+    """Hash every record as text, which reads each of its values, those in TOAST tables too."""
+    table = layout.table
+    hashed = func.hashtextextended(cast(literal_column(quoted(table.name)), Text()), literal_column("0"))
+    dims = of_extension(layout.extension)("vector_dims", table.c.embedding)
+    sound = func.count().filter(dims == literal_column(str(layout.schema.width)), hashed.is_not(None))
+    return compiled(select(func.count(), sound).where(live(layout, None)))

@@ -1,0 +1,106 @@
+"""When the index of a generation is built, kept or removed, whatever the engine.
+
+The catalogue's index options decide, never those of a caller, whose copy of the generation may be older than the last
+`reindex`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+
+from vecstore.backend import Generation, Progress
+from vecstore.index import HNSW, IndexOptions
+
+BUSY = "Another process is building this store's index."
+"""Says why a build is refused while another one runs."""
+_SHARE = 4
+"""The part of the rows that are missing for a graph, after which a writer looks again."""
+
+
+def choose_graph(options: IndexOptions, rows: int, min_rows: int) -> HNSW | None:
+    """Return the graph that so many rows get; None where an exact search is asked for, or as fast."""
+    return options if isinstance(options, HNSW) and rows >= min_rows else None
+
+
+class IndexUpkeep(ABC):
+    """Builds and removes the index of one generation after another.
+
+    Parameters
+    ----------
+    min_rows : int
+        Fewer records get no graph.
+    """
+
+    def __init__(self, min_rows: int) -> None:
+        self._min_rows = min_rows
+        self._ready: set[str] = set()
+        self._rows_left: dict[str, int] = {}
+
+    def note_written(self, generation: Generation, rows: int) -> None:
+        """Take note of rows that this process wrote."""
+        if generation.id in self._rows_left:
+            self._rows_left[generation.id] -= rows
+
+    def tend(self, generation: Generation) -> bool:
+        """Build the graph that the records have become worth; return whether it was built.
+
+        Called after every write, so it asks the server only once enough rows were written since it last asked.
+        """
+        id_ = generation.id
+        if id_ in self._ready or self._rows_left.get(id_, 0) > 0:
+            return False
+        rows = self._count_up_to(generation, self._min_rows)
+        if rows < self._min_rows:
+            # Other processes write too: look again long before this one alone can have filled the store.
+            self._rows_left[id_] = (self._min_rows - rows) // _SHARE
+            return False
+        if self._has_graph(generation):
+            self._ready.add(id_)
+            return False
+        if choose_graph(self._read_options(generation), rows, self._min_rows) is None:
+            self._rows_left[id_] = self._min_rows // _SHARE
+            return False
+        self.build(generation, None)
+        return True
+
+    def build(self, generation: Generation, on_progress: Progress | None) -> None:
+        """Build the index that the catalogue asks for, or remove what it does not ask for.
+
+        Raises
+        ------
+        StoreLocked
+            Another process builds it.
+        """
+        with self._lock(generation):
+            self._ready.discard(generation.id)
+            rows = self._count_up_to(generation, self._min_rows)
+            graph = choose_graph(self._read_options(generation), rows, self._min_rows)
+            self._replace(generation, graph, on_progress)
+            if graph is not None:
+                self._ready.add(generation.id)
+
+    @abstractmethod
+    def _has_graph(self, generation: Generation) -> bool:
+        """Look whether the generation has a usable graph."""
+
+    @abstractmethod
+    def _count_up_to(self, generation: Generation, most: int) -> int:
+        """Count records; a backend may stop at ``most``."""
+
+    @abstractmethod
+    def _read_options(self, generation: Generation) -> IndexOptions:
+        """Return the index options that the catalogue has now.
+
+        Raises
+        ------
+        Superseded
+        """
+
+    @abstractmethod
+    def _lock(self, generation: Generation) -> AbstractContextManager[object]:
+        """Keep other builders of the generation out, or raise `StoreLocked` with `BUSY`."""
+
+    @abstractmethod
+    def _replace(self, generation: Generation, graph: HNSW | None, on_progress: Progress | None) -> None:
+        """Put a new graph, or none, in the place of what there is; searches and writers go on meanwhile."""
