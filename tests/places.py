@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import vecstore
 from vecstore import Database, registry
 from vecstore.backend import Backend
 from vecstore.backends.memory import MemoryBackend
-from vecstore.testing import Place, RawRecord
+from vecstore.testing import Place, RawIndex, RawRecord
 
 
 class MemoryPlace(Place):
@@ -68,14 +68,26 @@ class FilePlace(Place):
         self._backends.append(backend)
         return backend
 
-    def raw(self, store: str) -> Mapping[str, RawRecord]:
+    def indexes(self, store: str) -> Sequence[RawIndex]:
+        directory, _ = self._active(store)
+        [(body,)] = sqlite_rows(directory / "rows.db", "SELECT body FROM ledger")
+        index = json.loads(body)["index"]
+        if index is None or not (directory / "idx" / f"{index['uid']}.faiss").exists():
+            return []
+        return [RawIndex(index["m"], index["ef_construction"])]
+
+    def _active(self, store: str) -> tuple[Path, Any]:
+        """Return the directory of a store's active generation, and its schema."""
         catalogue = sqlite_rows(
             self._directory / "catalog.db",
             "SELECT id, schema FROM stores JOIN generations ON active = id WHERE name = ?",
             store,
         )
         [(generation, schema)] = catalogue
-        directory, described = self._directory / "g" / generation, json.loads(schema)
+        return self._directory / "g" / generation, json.loads(schema)
+
+    def raw(self, store: str) -> Mapping[str, RawRecord]:
+        directory, described = self._active(store)
         vectors = raw_vectors(directory, described["dim"] * np.dtype(described["dtype"]).itemsize)
         kinds = sorted(described["fields"].items())
         columns = "".join(f", f{number}" for number in range(len(kinds)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,9 +14,16 @@ import vecstore
 from tests.places import present
 from vecstore import Database, registry
 from vecstore.backend import Backend
-from vecstore.testing import Place, RawRecord
+from vecstore.testing import Place, RawIndex, RawRecord
 
 from .namespaces import Namespaces
+
+_GRAPHS = """
+SELECT index.reloptions FROM pg_index
+JOIN pg_class index ON index.oid = indexrelid JOIN pg_am ON pg_am.oid = index.relam
+JOIN pg_class records ON records.oid = indrelid JOIN pg_namespace ON pg_namespace.oid = records.relnamespace
+WHERE amname = 'hnsw' AND indisvalid AND indisready AND records.relname = %s AND nspname = %s
+"""
 
 
 class PostgresPlace(Place):
@@ -53,13 +60,24 @@ class PostgresPlace(Place):
         self._backends.append(backend)
         return backend
 
+    def indexes(self, store: str) -> Sequence[RawIndex]:
+        with psycopg.connect(self.server) as link:
+            generation, _ = self._active(link, store)
+            rows = link.execute(_GRAPHS, (f"vecstore_g_{generation}", self.namespace)).fetchall()
+        options = [dict(each.split("=") for each in listed) for (listed,) in rows]
+        return [RawIndex(int(each["m"]), int(each["ef_construction"])) for each in options]
+
+    def _active(self, link: psycopg.Connection, store: str) -> tuple[str, Any]:
+        """Return the id of a store's active generation, and its schema."""
+        described = sql.SQL(
+            "SELECT active, schema FROM {}.vecstore_store JOIN {}.vecstore_generation ON id = active WHERE name = %s"
+        ).format(sql.Identifier(self.namespace), sql.Identifier(self.namespace))
+        [found] = link.execute(described, (store,)).fetchall()
+        return found
+
     def raw(self, store: str) -> Mapping[str, RawRecord]:
         with psycopg.connect(self.server) as link:
-            described = sql.SQL(
-                "SELECT active, schema FROM {}.vecstore_store "
-                "JOIN {}.vecstore_generation ON id = active WHERE name = %s"
-            ).format(sql.Identifier(self.namespace), sql.Identifier(self.namespace))
-            [(generation, schema)] = link.execute(described, (store,)).fetchall()
+            generation, schema = self._active(link, store)
             records = sql.SQL("SELECT row_to_json(r), vector_send(embedding::vector) FROM {}.{} r").format(
                 sql.Identifier(self.namespace), sql.Identifier(f"vecstore_g_{generation}")
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ import redis
 import vecstore
 from vecstore import Database, registry
 from vecstore.backend import Backend
-from vecstore.testing import Place, RawRecord
+from vecstore.testing import Place, RawIndex, RawRecord
 
 _PAGE = 1_000
 
@@ -42,10 +42,23 @@ class RedisPlace(Place):
         self._backends.append(backend)
         return backend
 
+    def indexes(self, store: str) -> Sequence[RawIndex]:
+        with redis.Redis.from_url(self.server, protocol=2) as client:
+            prefix = f"{self.namespace}:index:{self._active(client, store)}:".encode()
+            names = [name for name in client.execute_command("FT._LIST") if name.startswith(prefix)]
+            infos = [pairs_of(client.execute_command("FT.INFO", name)) for name in names]
+        fields = [pairs_of(field) for info in infos for field in info["attributes"]]
+        graphs = [field for field in fields if field.get("algorithm") == b"HNSW"]
+        return [RawIndex(int(field["M"]), int(field["ef_construction"])) for field in graphs]
+
+    def _active(self, client: redis.Redis, store: str) -> str:
+        """Return the id of a store's active generation."""
+        uid = hash_of(client, f"{self.namespace}:names")[store].decode()
+        return hash_of(client, f"{self.namespace}:store:{uid}")["active"].decode()
+
     def raw(self, store: str) -> Mapping[str, RawRecord]:
         with redis.Redis.from_url(self.server) as client:
-            uid = hash_of(client, f"{self.namespace}:names")[store].decode()
-            generation = hash_of(client, f"{self.namespace}:store:{uid}")["active"].decode()
+            generation = self._active(client, store)
             schema = json.loads(hash_of(client, f"{self.namespace}:gen:{generation}")["schema"])
             ids = client.execute_command("ZRANGE", f"{self.namespace}:ids:{generation}", 0, -1)
             found = {}
@@ -75,6 +88,11 @@ def wipe(client: redis.Redis, namespace: str) -> None:
     keys = list(client.scan_iter(match=f"{namespace}:*", count=_PAGE))
     for first in range(0, len(keys), _PAGE):
         client.unlink(*keys[first : first + _PAGE])
+
+
+def pairs_of(reply: Sequence[Any]) -> dict[str, Any]:
+    """Return a reply of names and values in turns as a mapping."""
+    return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=False)}
 
 
 def hash_of(client: redis.Redis, key: str | bytes) -> dict[str, bytes]:

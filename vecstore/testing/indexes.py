@@ -20,7 +20,7 @@ from ..records import Hits, Record
 from ..schema import Schema
 from ..store import VectorStore
 from .ordering import in_order
-from .place import Place, Places
+from .place import Place, Places, RawIndex
 from .scores import DISTANCES, TOLERANCE, true_scores
 
 DIM = 32
@@ -88,10 +88,11 @@ class IndexTests(Places):
 
     def test_a_write_builds_the_index_and_calibrates_it(self, shelf: tuple[Place, VectorStore]) -> None:
         place, store = shelf
-        status = store.index_status()
+        status, options = store.index_status(), HNSW(target_recall=TARGET)
         assert (status.kind, status.rows, status.target_recall) == ("hnsw", COUNT, TARGET)
         assert status.state == ("ready" if place.indexed else "none")
         assert (status.indexed > 0) == place.indexed
+        assert place.indexes("clusters") == [RawIndex(options.m, options.ef_construction)] * place.indexed
         # Among so few rows, the effort that inner products need may cost more than to compare them all.
         if store.schema.metric is not Metric.IP:
             assert (status.ef is not None) == place.indexed
@@ -190,6 +191,7 @@ class ReindexTests(Places):
         store.reindex(Flat())
         status = store.index_status()
         assert (status.kind, status.state, status.ef, status.target_recall) == ("flat", "none", None, None)
+        assert place.indexes("clusters") == []
         assert [hit.id for hit in store.search(query, ef=16)] == truth
         assert store.search(query, ef=16).exact
         calls: list[tuple[int, int]] = []
@@ -201,6 +203,7 @@ class ReindexTests(Places):
         status = store.index_status()
         assert (status.kind, status.target_recall) == ("hnsw", 0.9)
         assert (status.state == "ready", status.ef is not None) == (place.indexed, place.indexed)
+        assert place.indexes("clusters") == [RawIndex(6, 40)] * place.indexed
         assert store.measure_recall().mean >= 0.9
         assert db.open("clusters").schema.index == options
 
@@ -232,11 +235,13 @@ class ReindexTests(Places):
             store.insert(records_of(1_000))
             assert old.search(query).exact is not place.indexed
             assert old.index_status() == store.index_status()
+            assert len(place.indexes("clusters")) == place.indexed
             store.reindex(Flat())
             assert old.search(query).exact
             old.upsert(records_of(50, 7, "new"))
             assert old.index_status() == store.index_status()
             assert store.index_status().state == "none"
+            assert place.indexes("clusters") == []
 
     def test_an_index_lives_through_deletes_and_updates(self, store: VectorStore) -> None:
         model = {record.id: record for record in records_of(1_000)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,14 @@ class RawRecord:
     text: str | None
     vector: bytes
     metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RawIndex:
+    """A graph as it is in the storage, read without the code under test."""
+
+    m: int
+    ef_construction: int
 
 
 class Place(ABC):
@@ -55,6 +63,10 @@ class Place(ABC):
     def raw(self, store: str) -> Mapping[str, RawRecord] | None:
         """Return what lies in the storage, read without vecstore; None where there is no such way."""
         return None
+
+    def indexes(self, store: str) -> Sequence[RawIndex]:
+        """Return the usable graphs of a store's active generation, read from the storage without vecstore."""
+        return []
 
     @abstractmethod
     def close(self) -> None:
