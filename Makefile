@@ -20,9 +20,10 @@ test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at red
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev strace redis ## Run the long campaigns: crashes, power failures, damage, random programs
-	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long
-	VECSTORE_HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m 'not long' -k 'StateMachine or Equivalence'
+test-long: .venv/.dev strace redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
+	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40
 
 bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--only redis', '--large', '--help'
 	@.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,7 +24,13 @@ settings.register_profile("dev", deadline=None, derandomize=False, print_blob=Tr
 # A clone has no example database, and a run leaves nothing behind.
 settings.register_profile("ci", settings.get_profile("dev"), database=None)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=2_000)
-settings.load_profile(os.environ.get("VECSTORE_HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+PROFILE = os.environ.get("VECSTORE_HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
+settings.load_profile(PROFILE)
+
+RANDOM = ("::TestStateMachine::", "::TestFilterEquivalence::")
+"""The suite's random tests: the long profile gives them more examples."""
+LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power_failures")
+"""Names of the tests that take longest in the long profile, in the order in which they begin."""
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +40,28 @@ def seed() -> int:
 
 
 @pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return a function that keeps a line about what a campaign did; the run prints all of them at its end."""
+    return lambda text: record_property("summary", text)
+
+
+@pytest.fixture
 def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the long profile, mark the suite's random programs and filters as long, and put the longest tests first.
+
+    A long test that begins last keeps one worker busy while the others have nothing to do.
+    """
+    if PROFILE != "long":
+        return
+    for item in items:
+        if any(name in item.nodeid for name in RANDOM):
+            item.add_marker(pytest.mark.long)
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
 
 
 def pytest_report_header() -> str:

@@ -24,6 +24,7 @@ class MemoryPlace(Place):
     shared = False
     processes = False
     indexed = False
+    part = 5  # the reference itself stands on both sides
 
     def __init__(self) -> None:
         self._backend = MemoryBackend()
@@ -51,6 +52,8 @@ class MemoryPlace(Place):
 
 class FilePlace(Place):
     """A directory; indexes are built over so few records that the suite reaches them."""
+
+    part = 3
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,9 +72,3 @@ def empty_survivors(memory: Path, name: str) -> Survivors:
     place = memory / f"outages-{name}"
     place.mkdir()
     return Survivors(place, histories(name))
-
-
-@pytest.fixture
-def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Keep a line about what a campaign did with the test's report."""
-    return lambda text: request.node.user_properties.append(("summary", text))

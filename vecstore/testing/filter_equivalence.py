@@ -24,9 +24,9 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .corpus import accepted
+from .example_counts import choose_counts
 from .place import Place, Places
 
-EXAMPLES = 2_000
 DEPTH = 5
 RECORDS = 120
 VECTOR = [1.0, 2.0]
@@ -169,10 +169,15 @@ class FilterEquivalenceTests(Places):
         store.insert(BOOKS)
         return store
 
-    def test_random_filters(self, place: Place, books: VectorStore) -> None:
+    def test_random_filters(
+        self, place: Place, books: VectorStore, record_property: Callable[[str, object], None]
+    ) -> None:
+        examples = choose_counts(place).filters
+        record_property("summary", f"{examples} random filters on {type(place).__name__}: no difference")
+
         @settings(
             deadline=None,
-            max_examples=max(EXAMPLES // place.part, settings().max_examples),
+            max_examples=examples,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         @given(conditions())

@@ -19,11 +19,10 @@ from ..metric import Metric
 from ..records import Hits, Record
 from ..schema import Schema
 from ..store import VectorStore
+from .example_counts import choose_counts
 from .judgement import bits, check_hits, recall
 from .place import Place, Places
 
-EXAMPLES, STEPS = 100, 50
-LONG_EXAMPLES, LONG_STEPS = 1_000, 100
 DIM = 3
 FIELDS: dict[str, fields.Field] = {
     "lang": fields.Keyword(),
@@ -262,23 +261,34 @@ def crowd(size: int) -> list[Record]:
 
 
 class StateMachineTests(Places):
-    """A hundred random programs of fifty steps; a thousand of a hundred where the profile asks for many examples."""
+    """Random programs do the same on a store as on one in memory; `ExampleCounts` says how many there are."""
 
-    def test_random_programs(self, place: Place) -> None:
-        run(place, 0, 1)
+    def test_random_programs(self, place: Place, record_property: Callable[[str, object], None]) -> None:
+        counts = choose_counts(place)
+        run_programs(place, 0, counts.programs, counts.steps)
+        record_property("summary", describe_run(place, counts.programs, counts.steps))
 
-    def test_random_programs_on_a_crowd(self, place: Place) -> None:
-        """A tenth as many, and so many records that an index is worth while."""
-        recalls = run(place, CROWD, 10)
-        assert not recalls or np.mean(recalls) >= MEAN_RECALL, f"{len(recalls)} approximate answers"
+    def test_random_programs_on_a_crowd(self, place: Place, record_property: Callable[[str, object], None]) -> None:
+        """A tenth as many, on enough records that searches use an index."""
+        counts = choose_counts(place)
+        programs = max(1, counts.programs // 10)
+        recalls = run_programs(place, CROWD, programs, counts.steps)
+        mean = float(np.mean(recalls)) if recalls else 1.0
+        assert mean >= MEAN_RECALL, f"{len(recalls)} approximate answers"
+        figures = f"over {CROWD} records; {len(recalls)} approximate answers, mean recall {mean:.4f}"
+        record_property("summary", f"{describe_run(place, programs, counts.steps)} {figures}")
 
 
-def run(place: Place, size: int, part: int) -> list[float]:
-    """Run programs that begin with so many records; return the recalls of their approximate answers."""
-    long = settings().max_examples > EXAMPLES
+def describe_run(place: Place, programs: int, steps: int) -> str:
+    """Return the beginning of a line about a run."""
+    return f"{programs} random programs of {steps} steps on {type(place).__name__}"
+
+
+def run_programs(place: Place, size: int, programs: int, steps: int) -> list[float]:
+    """Run programs that begin with ``size`` records; return the recalls of their approximate answers."""
     shape = settings(
-        max_examples=max(1, (LONG_EXAMPLES if long else EXAMPLES // place.part) // part),
-        stateful_step_count=LONG_STEPS if long else STEPS,
+        max_examples=programs,
+        stateful_step_count=steps,
         suppress_health_check=list(HealthCheck),
         deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
