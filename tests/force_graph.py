@@ -14,8 +14,8 @@ MIN_ROWS = "index_min_rows=32"
 
 
 @contextmanager
-def walking() -> Iterator[None]:
-    """Let a step along a graph cost nothing while the context lasts, and calibrations be short."""
+def force_graph() -> Iterator[None]:
+    """Let a graph search cost nothing while the context lasts, and calibrations be short."""
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(plan, _DIRECT=16, _PER_EFFORT=0))
         stack.enter_context(patch.object(upkeep, "QUERIES", 20))

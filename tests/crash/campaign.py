@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import vecstore
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 from vecstore.backends.file.vectors import compaction
 from vecstore.backends.file.vectors.compaction_policy import Policy
 
@@ -287,7 +287,7 @@ def _matched(found: State, before: State, effect: Effect, tally: Tally) -> State
 
 def main() -> None:
     directory, seed, trials = sys.argv[1:]
-    with walking():
+    with force_graph():
         tally = run(directory, int(seed), int(trials))
     sys.stdout.write(json.dumps(vars(tally)) + "\n")
 

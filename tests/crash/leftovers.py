@@ -31,7 +31,7 @@ def unnamed(db: Database) -> list[Path]:
     backend, left = db._backend, []
     assert isinstance(backend, FileBackend)
     for name in db.names():
-        volume = backend._volumes.of(backend.find(name=name).active)
+        volume = backend._generations.of(backend.find(name=name).active)
         with volume.pool.link() as link:
             snapshot = volume.snapshot(link)
         left += unnamed_segments(volume.paths, snapshot.vectors)

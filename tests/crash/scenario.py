@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import vecstore
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 
 from .calls import (
     Call,
@@ -104,7 +104,7 @@ SCENARIOS: Mapping[str, Callable[[], list[Call]]] = MappingProxyType({"life": li
 def main() -> None:
     name, directory, marks = sys.argv[1:]
     mark = os.open(marks, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with vecstore.connect(f"file:{directory}?{MIN_ROWS}") as db, walking():
+    with vecstore.connect(f"file:{directory}?{MIN_ROWS}") as db, force_graph():
         for number, (call, history) in enumerate(zip(SCENARIOS[name](), histories(name), strict=True)):
             expected = call.effect(history[0]).result
             os.write(mark, f"{BEGUN} {number}".encode())

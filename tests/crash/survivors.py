@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vecstore
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 
 from .contents import State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
 from .leftovers import garbage
@@ -78,7 +78,7 @@ class Survivors:
 
 
 def _read(directory: Path, *, whole: bool) -> State:
-    with vecstore.connect(f"file:{directory}?lock_timeout=0&{MIN_ROWS}") as db, walking():
+    with vecstore.connect(f"file:{directory}?lock_timeout=0&{MIN_ROWS}") as db, force_graph():
         found = observed(db)
         check_bytes(db)
         if whole:

@@ -18,7 +18,7 @@ NEVER = Policy(10**6, 10**6, 1 << 40, 1.0, 10**6, 10**6)
 
 
 def volume_of(store: Store) -> Volume:
-    return store.backend._volumes.of(store.active)
+    return store.backend._generations.of(store.active)
 
 
 def newest(store: Store) -> Snapshot:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.file.samples import DIM, INDEXED, SCHEMA, contents, opened, rows
-from tests.force_graph import walking
+from tests.force_graph import force_graph
 from vecstore.backend import Generation, Rows, Search
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StoreLocked
@@ -170,7 +170,7 @@ def whole_batches(found: Iterable[str]) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    with walking():
+    with force_graph():
         {"write": write, "read": read, "compact": compact, "index": index}[sys.argv[2]](
             Path(sys.argv[1]), int(sys.argv[3]), time.monotonic() + float(sys.argv[4])
         )

@@ -22,7 +22,7 @@ from typing import Any
 from tests.file.damage_trials import in_child
 from tests.file.failpoints import FAILURES, Watch, watching
 from tests.file.samples import INDEXED, SCHEMA, Model, busy_store, contents, differing, generation, opened, rows
-from tests.force_graph import walking
+from tests.force_graph import force_graph
 from vecstore import Database, Record, Schema, UpkeepWarning
 from vecstore.backend import Change, Generation, Update
 from vecstore.backends.file.backend import FileBackend
@@ -49,7 +49,7 @@ def state_of(place: Path) -> State:
 
 
 def index_of(backend: FileBackend, where: Generation) -> str:
-    volume = backend._volumes.of(where)
+    volume = backend._generations.of(where)
     with volume.pool.link() as link:
         index = volume.snapshot(link).ledger.index
     # Whether removed rows are in it depends on whether it could be grown, or had to be built anew.
@@ -197,7 +197,7 @@ def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
         except (VecstoreError, KeyboardInterrupt, MemoryError) as error:
             outcome = type(error).__name__
     if operation == "compact" or operation in BEFORE.keys() - {"first create"}:
-        with backend._volumes.of(backend.find(name="docs").active).kept(patiently=False):
+        with backend._generations.of(backend.find(name="docs").active).kept(patiently=False):
             pass
     again = goes_on(backend, operation)
     backend.close()
@@ -293,5 +293,5 @@ def main(directory: Path, operation: str, seed: int, share: float) -> None:
 
 
 if __name__ == "__main__":
-    with walking():
+    with force_graph():
         main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

@@ -15,7 +15,7 @@ import numpy as np
 
 import vecstore
 from tests.file.samples import contents, found
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 from vecstore import HNSW, Database, F, Flat, Record, Schema, fields
 from vecstore.backend import Generation, Rows, Search
 from vecstore.backends.file.backend import FileBackend
@@ -164,7 +164,7 @@ def main() -> None:
     shutil.rmtree(GOLDEN, ignore_errors=True)
     GOLDEN.mkdir(parents=True)
     # So that efforts are calibrated.
-    with walking():
+    with force_graph():
         make(PLACE)
     backend = FileBackend.connect(str(PLACE), {})
     data = described(backend)

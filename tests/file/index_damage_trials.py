@@ -28,7 +28,7 @@ from tests.file.samples import (
     opened,
     rows,
 )
-from tests.force_graph import walking
+from tests.force_graph import force_graph
 from vecstore.backend import Generation
 from vecstore.backends.file.backend import FileBackend
 
@@ -78,7 +78,7 @@ def damaged(pristine: Pristine, work: Path, draw: random.Random, trial: int) -> 
 def ask_all(pristine: Pristine, work: Path, *, harmed: bool, tends: bool) -> dict[str, Any]:
     """Ask, repair, ask again; return what was wrong, and what the store says of its index before."""
     active, model = pristine.active, dict(pristine.model)
-    with closing(opened(work, index_min_rows="32", lock_timeout="1")) as backend, walking():
+    with closing(opened(work, index_min_rows="32", lock_timeout="1")) as backend, force_graph():
         wrong = differing(backend, active)
         walked = not any(one.exact for one in backend.search(active, SEARCHES[-1]))
         state = backend.index_state(active).state

@@ -113,7 +113,7 @@ def test_readers_before_during_and_after(tmp_path: Path) -> None:
     old = newest(store)
     held = opened(tmp_path, timeout="0.1")
     reader = opened(tmp_path)
-    with held._volumes.of(store.active).pool.link() as link, held._volumes.of(store.active).pinned(link):
+    with held._generations.of(store.active).pool.link() as link, held._generations.of(store.active).pinned(link):
         impatient = opened(tmp_path, timeout="0.05")
         with pytest.raises(Timeout):
             impatient.compact(store.active)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vecstore.backends.file.metrics import METRICS, Doubles
 from vecstore.backends.file.search import exact_batch, exact_codes
-from vecstore.backends.file.search.bounds import METRICS, Doubles
 from vecstore.backends.file.search.codes import Codes
-from vecstore.backends.file.search.exact_codes import Sheet
+from vecstore.backends.file.search.exact_codes import CodedRows
 from vecstore.metric import Metric, scores
 from vecstore.rows.vectors import row_norms
 
@@ -22,12 +22,12 @@ EASY = frozenset({"plain", "huge", "tiny"})
 def exact(metric: Metric, vectors: Matrix, query: Matrix) -> Doubles:
     wide = vectors.astype(np.float64)
     asked = np.broadcast_to(query.astype(np.float64), wide.shape)
-    return METRICS[metric].scores(wide, asked, row_norms(wide), row_norms(asked))
+    return METRICS[metric].score_pairs(wide, asked, row_norms(wide), row_norms(asked))
 
 
-def sheet(codes: Codes, start: int = 0, counts: np.ndarray | None = None) -> Sheet:
+def coded(codes: Codes, start: int = 0, counts: np.ndarray | None = None) -> CodedRows:
     """Codes of rows that are numbered from ``start`` on."""
-    return Sheet(codes, counts, lambda places: (places + start, np.arange(len(places))))
+    return CodedRows(codes, counts, lambda places: (places + start, np.arange(len(places))))
 
 
 def right(truth: Doubles, rids: np.ndarray, values: Doubles, k: int) -> bool:
@@ -42,10 +42,12 @@ def right(truth: Doubles, rids: np.ndarray, values: Doubles, k: int) -> bool:
 def test_intervals_hold(metric: Metric, make: Make, rng: np.random.Generator) -> None:
     for dim in (2, 17, 700):
         vectors = make(rng, 300, dim)
-        codes = Codes.of(metric, vectors, row_norms(vectors))
+        codes = Codes.encode(metric, vectors, row_norms(vectors))
         for query in np.concatenate([vectors[:3], make(rng, 5, dim), plain(rng, 2, dim)]):
-            question = codes.coding.question(query)
-            places, lower, upper = codes.interpreted(question, *codes.search(question, 50, None))
+            encoded = codes.coding.encode_query(query)
+            distances, found = codes.scanner.search(encoded.vector, 50)
+            places = found[0][found[0] >= 0]
+            lower, upper = codes.coding.bound_scores(distances[0][found[0] >= 0], encoded, codes.error)
             truth = scores(metric, vectors[places], query)
             size = row_norms(vectors[places]) * np.linalg.norm(query.astype(np.float64))
             rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else size)
@@ -60,14 +62,14 @@ def test_codes_answer_rightly_or_not_at_all(
 ) -> None:
     monkeypatch.setattr(exact_codes, "_WORTH", 100)
     vectors = make(rng, 900, 24)
-    sheets = [
-        sheet(Codes.of(metric, some, row_norms(some)), start)
+    rows = [
+        coded(Codes.encode(metric, some, row_norms(some)), start)
         for start, some in ((0, vectors[:500]), (500, vectors[500:]))
     ]
     proven = 0
     for query in np.concatenate([vectors[:5], make(rng, 15, 24)]):
         truth = exact(metric, vectors, query)
-        found = exact_codes.nearest(sheets, query, 10, truth.__getitem__, NOTHING)
+        found = exact_codes.find_nearest(rows, query, 10, truth.__getitem__, NOTHING)
         if found is not None:
             proven += 1
             assert right(truth, *found, 10)
@@ -80,12 +82,12 @@ def test_only_rows_that_count_are_found(
 ) -> None:
     monkeypatch.setattr(exact_codes, "_WORTH", 300)
     vectors = plain(rng, 1_003, 24)
-    codes = Codes.of(metric, vectors, row_norms(vectors))
+    codes = Codes.encode(metric, vectors, row_norms(vectors))
     for share in (0.0, 0.005, 0.3, 1.0):
         counts = rng.random(1_003) < share
         for query in plain(rng, 5, 24):
             truth = np.where(counts, exact(metric, vectors, query), -np.inf)
-            found = exact_codes.nearest([sheet(codes, counts=counts)], query, 10, truth.__getitem__, NOTHING)
+            found = exact_codes.find_nearest([coded(codes, counts=counts)], query, 10, truth.__getitem__, NOTHING)
             assert found is not None
             assert set(found[0].tolist()) <= set(np.flatnonzero(counts).tolist())
             assert len(found[0]) == min(10, int(counts.sum()))
@@ -93,17 +95,19 @@ def test_only_rows_that_count_are_found(
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_a_narrowed_sheet_finds_the_same_rows(metric: Metric, rng: np.random.Generator) -> None:
+def test_narrowed_rows_find_the_same_rows(metric: Metric, rng: np.random.Generator) -> None:
     vectors = plain(rng, 2_000, 24)
-    codes = Codes.of(metric, vectors, row_norms(vectors))
+    codes = Codes.encode(metric, vectors, row_norms(vectors))
     counts = rng.random(2_000) < 0.05
-    whole = sheet(codes, 7, counts)
-    narrow = exact_codes.narrowed(whole)
+    whole = coded(codes, 7, counts)
+    narrow = whole.narrow()
     assert narrow.counts is None
     assert len(narrow.codes) == int(counts.sum())
     for query in plain(rng, 5, 24):
         truth = np.concatenate([np.zeros(7), exact(metric, vectors, query)])
-        found, wanted = (exact_codes.nearest([each], query, 10, truth.__getitem__, NOTHING) for each in (narrow, whole))
+        found, wanted = (
+            exact_codes.find_nearest([each], query, 10, truth.__getitem__, NOTHING) for each in (narrow, whole)
+        )
         assert found is not None
         assert wanted is not None
         assert dict(zip(*map(np.ndarray.tolist, found), strict=True)) == dict(
@@ -111,20 +115,20 @@ def test_a_narrowed_sheet_finds_the_same_rows(metric: Metric, rng: np.random.Gen
         )
 
 
-def test_a_sheet_of_which_much_counts_stays_as_it_is(rng: np.random.Generator) -> None:
+def test_rows_of_which_many_count_stay_as_they_are(rng: np.random.Generator) -> None:
     vectors = plain(rng, 100, 8)
-    codes = Codes.of(Metric.L2, vectors, row_norms(vectors))
-    for each in (sheet(codes), sheet(codes, counts=np.ones(100, np.bool_))):
-        assert exact_codes.narrowed(each) is each
+    codes = Codes.encode(Metric.L2, vectors, row_norms(vectors))
+    for each in (coded(codes), coded(codes, counts=np.ones(100, np.bool_))):
+        assert each.narrow() is each
 
 
-def test_rows_beside_the_sheets_count(rng: np.random.Generator) -> None:
+def test_rows_without_codes_count(rng: np.random.Generator) -> None:
     vectors, query = plain(rng, 500, 8), plain(rng, 1, 8)[0]
     truth = exact(Metric.L2, vectors, query)
     first = vectors[:400]
-    sheets = [sheet(Codes.of(Metric.L2, first, row_norms(first)))]
+    rows = [coded(Codes.encode(Metric.L2, first, row_norms(first)))]
     beside = np.arange(400, 500)
-    found = exact_codes.nearest(sheets, query, 10, truth.__getitem__, (beside, truth[beside]))
+    found = exact_codes.find_nearest(rows, query, 10, truth.__getitem__, (beside, truth[beside]))
     assert found is not None
     assert right(truth, *found, 10)
 
@@ -150,7 +154,7 @@ def test_products_answer_rightly_or_not_at_all(
     def scored(rids: np.ndarray, owners: np.ndarray) -> Doubles:
         return np.array([truths[owner][rid] for rid, owner in zip(rids, owners, strict=True)])
 
-    found = exact_batch.nearest(metric, parts, queries, 10, scored)
+    found = exact_batch.find_nearest(metric, parts, queries, 10, scored)
     assert all(answer is None or right(truth, *answer, 10) for truth, answer in zip(truths, found, strict=True))
     if make.__name__ in EASY and dtype == "float32":
         assert sum(answer is not None for answer in found) >= 15
@@ -159,7 +163,7 @@ def test_products_answer_rightly_or_not_at_all(
 def test_products_of_fewer_rows_than_are_wanted(rng: np.random.Generator) -> None:
     vectors, queries = plain(rng, 7, 4), plain(rng, 3, 4)
     truths = [exact(Metric.IP, vectors, query) for query in queries]
-    found = exact_batch.nearest(
+    found = exact_batch.find_nearest(
         Metric.IP, [part(vectors)], queries, 10, lambda rids, owners: np.stack(truths)[owners, rids]
     )
     for truth, answer in zip(truths, found, strict=True):
@@ -174,7 +178,7 @@ def test_nearly_unit_rows_are_not_taken_for_unit_rows(rng: np.random.Generator) 
     vectors *= rng.uniform(1 - 1.9e-4, 1 + 1.9e-4, (3_000, 1)).astype(np.float32)
     queries = plain(rng, 30, 16)
     truths = [exact(Metric.COSINE, vectors, query) for query in queries]
-    found = exact_batch.nearest(
+    found = exact_batch.find_nearest(
         Metric.COSINE, [part(vectors)], queries, 10, lambda rids, owners: np.stack(truths)[owners, rids]
     )
     assert all(answer and right(truth, *answer, 10) for truth, answer in zip(truths, found, strict=True))
@@ -184,7 +188,7 @@ def test_a_query_beyond_all_scales_proves_nothing(rng: np.random.Generator) -> N
     """FAISS's float32 overflows; no row may be ruled out by that."""
     vectors = (all_scales(rng, 300, 8) * np.float32(1e-20)).astype(np.float32)
     query = np.full(8, 1e14, np.float32)
-    sheets = [sheet(Codes.of(Metric.L2, vectors, row_norms(vectors)))]
+    rows = [coded(Codes.encode(Metric.L2, vectors, row_norms(vectors)))]
     truth = exact(Metric.L2, vectors, query)
-    found = exact_codes.nearest(sheets, query, 3, truth.__getitem__, NOTHING)
+    found = exact_codes.find_nearest(rows, query, 3, truth.__getitem__, NOTHING)
     assert found is None or right(truth, *found, 3)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vecstore.backends.file.metrics import METRICS, DotProducts
 from vecstore.backends.file.search import exact_float32
-from vecstore.backends.file.search.bounds import METRICS, Dots
-from vecstore.backends.file.search.exact_float32 import nearest
+from vecstore.backends.file.search.exact_float32 import find_nearest
 from vecstore.backends.file.vectors.vectors import Part
 from vecstore.metric import Metric, scores
 from vecstore.rows.vectors import row_norms
@@ -79,9 +79,9 @@ def check(metric: Metric, parts: Sequence[Part], queries: Matrix, k: int) -> Non
     rids = np.concatenate([each.rids_at(np.flatnonzero(each.alive)) for each in parts])
     vectors = np.concatenate([np.asarray(each.vectors, np.float64)[each.alive] for each in parts])
     names = named(rids)
-    for query, (found, values) in zip(queries, nearest(metric, parts, queries, k, named), strict=True):
+    for query, (found, values) in zip(queries, find_nearest(metric, parts, queries, k, named), strict=True):
         wide = query.astype(np.float64)
-        truth = METRICS[metric].scores(
+        truth = METRICS[metric].score_pairs(
             vectors,
             np.broadcast_to(wide, vectors.shape),
             row_norms(vectors),
@@ -125,8 +125,8 @@ def test_bounds_hold(metric: Metric, rng: np.random.Generator) -> None:
     for make in MAKES:
         for dim in (1, 17, 1000):
             vectors, queries = make(rng, 200, max(dim, 2)), make(rng, 20, max(dim, 2))
-            dots = Dots.of(vectors @ queries.T, row_norms(vectors), row_norms(queries), vectors.shape[1])
-            lower, upper = METRICS[metric].bounds(dots)
+            dots = DotProducts.of(vectors @ queries.T, row_norms(vectors), row_norms(queries), vectors.shape[1])
+            lower, upper = METRICS[metric].bound_products(dots)
             truth = np.stack([scores(metric, vectors, query) for query in queries], axis=1)
             rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else dots.products)
             assert np.all(lower <= truth + rounding)
@@ -138,7 +138,7 @@ def test_equal_vectors_tie_wherever_they_lie(metric: Metric, rng: np.random.Gene
     vectors = plain(rng, 5000, 33)
     places = rng.choice(5000, 300, replace=False)
     vectors[places] = vectors[places[0]]
-    found, values = nearest(metric, [part(vectors)], vectors[places[:1]] * 2, 100, named)[0]
+    found, values = find_nearest(metric, [part(vectors)], vectors[places[:1]] * 2, 100, named)[0]
     if metric is not Metric.IP:
         assert len(set(values.tolist())) == 1
         assert sorted(named(found)) == sorted(named(places))[:100]
@@ -149,23 +149,23 @@ def test_more_ties_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vecstore.backends.file.search.top_k._TIES", 50)
     monkeypatch.setattr(exact_float32, "_BLOCK_BYTES", 1 << 12)
     vectors = np.ones((3000, 4), np.float32)
-    found, _ = nearest(Metric.COSINE, [part(vectors)], vectors[:1], 10, named)[0]
+    found, _ = find_nearest(Metric.COSINE, [part(vectors)], vectors[:1], 10, named)[0]
     assert sorted(named(found)) == sorted(named(np.arange(3000)))[:10]
 
 
 def test_fewer_rows_than_k_and_none(rng: np.random.Generator) -> None:
     vectors = plain(rng, 5, 4)
-    found, _ = nearest(Metric.L2, [part(vectors)], vectors[:1], 10, named)[0]
+    found, _ = find_nearest(Metric.L2, [part(vectors)], vectors[:1], 10, named)[0]
     assert sorted(found.tolist()) == [0, 1, 2, 3, 4]
-    nothing = nearest(Metric.L2, [part(vectors, 0, np.zeros(5, np.bool_))], vectors[:2], 10, named)
+    nothing = find_nearest(Metric.L2, [part(vectors, 0, np.zeros(5, np.bool_))], vectors[:2], 10, named)
     assert [len(rids) for rids, _ in nothing] == [0, 0]
-    assert [len(rids) for rids, _ in nearest(Metric.L2, [], vectors[:2], 10, named)] == [0, 0]
+    assert [len(rids) for rids, _ in find_nearest(Metric.L2, [], vectors[:2], 10, named)] == [0, 0]
 
 
 def test_many_queries_at_once_answer_as_one_by_one(rng: np.random.Generator) -> None:
     vectors, queries = plain(rng, 2000, 16), plain(rng, 600, 16)
-    together = nearest(Metric.COSINE, [part(vectors)], queries, 5, named)
+    together = find_nearest(Metric.COSINE, [part(vectors)], queries, 5, named)
     for query, (rids, values) in zip(queries[::50], together[::50], strict=True):
-        alone = nearest(Metric.COSINE, [part(vectors)], query[None], 5, named)[0]
+        alone = find_nearest(Metric.COSINE, [part(vectors)], query[None], 5, named)[0]
         assert rids.tolist() == alone[0].tolist()
         assert values.tolist() == alone[1].tolist()

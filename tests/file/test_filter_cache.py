@@ -10,7 +10,7 @@ import pytest
 
 import vecstore
 from vecstore import HNSW, Database, F, Filter, Flat, Hits, Record, Schema, fields
-from vecstore.backends.file.search.filter_cache import _MOST, Choices
+from vecstore.backends.file.search.filter_cache import _MOST, FilterCache
 from vecstore.filters.nodes import Compare
 
 ROWS, DIM = 3_000, 8
@@ -65,39 +65,37 @@ def test_writes_of_others_are_seen_under_a_filter_used_before(
                 store.upsert([Record(f"new {step}", query, metadata={"n": step})])
 
 
-def test_a_mask_is_made_once() -> None:
-    choices, made = Choices(), []
+def condition(number: int) -> Filter:
+    return Compare("n", "eq", number)
 
-    def make() -> np.ndarray:
-        made.append(True)
-        return np.array([True, False, True])
 
-    first = choices.of(Compare("n", "eq", 1), make)
-    assert choices.of(Compare("n", "eq", 1), make) is first
-    assert (first.count, len(made)) == (2, 1)
-    assert choices.of(Compare("n", "eq", 2), make) is not first
+def test_matches_are_found_again() -> None:
+    cache = FilterCache()
+    assert cache.find(condition(1)) is None
+    first = cache.add(condition(1), np.array([True, False, True]))
+    assert cache.find(condition(1)) is first
+    assert first.count == 2
+    assert cache.find(condition(2)) is None
 
 
 def test_what_was_used_longest_ago_is_forgotten() -> None:
-    choices = Choices(room=250)
-    one, two, three = (Compare("n", "eq", number) for number in range(3))
-    first = choices.of(one, lambda: np.ones(100, np.bool_))
-    second = choices.of(two, lambda: np.ones(100, np.bool_))
-    assert choices.of(one, lambda: np.zeros(0, np.bool_)) is first
-    choices.of(three, lambda: np.ones(100, np.bool_))
-    assert choices.of(one, lambda: np.zeros(0, np.bool_)) is first
-    assert choices.of(two, lambda: np.ones(100, np.bool_)) is not second
+    cache = FilterCache(budget=250)
+    first = cache.add(condition(1), np.ones(100, np.bool_))
+    cache.add(condition(2), np.ones(100, np.bool_))
+    assert cache.find(condition(1)) is first
+    cache.add(condition(3), np.ones(100, np.bool_))
+    assert cache.find(condition(1)) is first
+    assert cache.find(condition(2)) is None
 
 
 def test_no_more_filters_are_kept_than_there_is_use_for() -> None:
-    choices = Choices()
+    cache = FilterCache()
     for number in range(3 * _MOST):
-        choices.of(Compare("n", "eq", number), lambda: np.ones(1, np.bool_))
-    assert len(choices._known) == _MOST
+        cache.add(condition(number), np.ones(1, np.bool_))
+    assert len(cache._known) == _MOST
 
 
-def test_what_is_larger_than_all_room_is_not_kept() -> None:
-    choices, condition = Choices(room=10), Compare("n", "eq", 1)
-    first = choices.of(condition, lambda: np.ones(100, np.bool_))
-    assert first.count == 100
-    assert choices.of(condition, lambda: np.ones(100, np.bool_)) is not first
+def test_matches_larger_than_the_budget_are_not_kept() -> None:
+    cache = FilterCache(budget=10)
+    assert cache.add(condition(1), np.ones(100, np.bool_)).count == 100
+    assert cache.find(condition(1)) is None

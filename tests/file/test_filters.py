@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vecstore import Schema, fields
-from vecstore.backends.file.filters import mask
+from vecstore.backends.file.filters import match_rows
 from vecstore.backends.file.state.columns import View
 from vecstore.backends.file.state.ledger import row_crc
 from vecstore.backends.file.state.rows import RowForm
@@ -97,7 +97,7 @@ def test_agrees_with_the_definition(seed: int) -> None:
         for _ in range(60):
             condition = random_filter(draw)
             expected = {id_ for id_, values in rows if matches(condition, id_, values)}
-            got = view.ids(np.flatnonzero(mask(condition, view)))
+            got = view.ids(np.flatnonzero(match_rows(condition, view)))
             assert len(got) == len(set(got))
             assert set(got) == expected, condition
 
@@ -105,7 +105,7 @@ def test_agrees_with_the_definition(seed: int) -> None:
 @pytest.mark.parametrize("condition", [None, ALL, Not(Or(()))])
 def test_everything(condition: Filter | None, seed: int) -> None:
     view, rows = view_of(random.Random(seed))
-    assert sorted(view.ids(np.flatnonzero(mask(condition, view)))) == sorted(id_ for id_, _ in rows)
+    assert sorted(view.ids(np.flatnonzero(match_rows(condition, view)))) == sorted(id_ for id_, _ in rows)
 
 
 def test_an_older_view_stays_what_it_was(seed: int) -> None:
@@ -114,10 +114,10 @@ def test_an_older_view_stays_what_it_was(seed: int) -> None:
     path = Path("rows.db")
     old = View.empty(SCHEMA).advanced(np.empty(0, np.int64), iter([heads(rows[:20], 1)]), path)
     conditions = [random_filter(draw) for _ in range(50)]
-    before = [mask(condition, old).tolist() for condition in conditions]
+    before = [match_rows(condition, old).tolist() for condition in conditions]
     again = [random_row(draw, number) for number in range(5)]
     old.advanced(np.arange(1, 11), iter([heads([*rows[20:], *again], 21)]), path)
-    assert [mask(condition, old).tolist() for condition in conditions] == before
+    assert [match_rows(condition, old).tolist() for condition in conditions] == before
     assert old.ids(old.positions(["id3", "id15"])) == ["id3", "id15"]
     assert old.positions(["id25"]).tolist() == [-1]
 

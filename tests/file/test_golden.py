@@ -18,7 +18,7 @@ import pytest
 import vecstore
 from tests.file.golden_maker import EXPECTED, GOLDEN, PLACE, SCHEMAS, described, nearest, records
 from tests.file.samples import INDEXED, Store, busy_store, opened
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 from vecstore import Database, F, StoreCorrupt, Unsupported
 from vecstore.backend import Generation
 from vecstore.backends.file.backend import FileBackend
@@ -74,7 +74,7 @@ def test_it_has_what_is_to_be_read() -> None:
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_searches_find_what_they_found(backend: FileBackend, expected: dict[str, Any], *, exact: bool) -> None:
-    with walking():
+    with force_graph():
         for generation, data in roles(backend, expected):
             for hits, known in zip(nearest(backend, generation, exact=exact), data["nearest"], strict=True):
                 assert [hit[1] for hit in hits] == [hit[1] for hit in known]

@@ -14,7 +14,8 @@ from vecstore.backends.file.index import index_file
 from vecstore.backends.file.index.coverage import Coverage, stored_rows
 from vecstore.backends.file.index.duplicates import Distinct
 from vecstore.backends.file.index.index_file import IndexRow
-from vecstore.backends.file.search.graph import Graph, Run, TooLarge, built, extended
+from vecstore.backends.file.search.faiss_threads import single_threaded
+from vecstore.backends.file.search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from vecstore.backends.file.storage.checksums import BlockCrcs
 from vecstore.backends.file.vectors.vectors import Part
 from vecstore.errors import StoreCorrupt
@@ -31,16 +32,24 @@ OPTIONS = HNSW(m=8, ef_construction=40)
 def made(parts: Sequence[Part], metric: Metric = Metric.L2, last: int | None = None) -> Graph:
     dim = parts[0].vectors.shape[1]
     end = max(each.last for each in parts) if last is None else last
-    return built(metric, dim, OPTIONS, lambda: stored_rows(parts), end, lambda _done: None)
+    return build_graph(metric, dim, OPTIONS, lambda: stored_rows(parts), end, lambda _done: None)
 
 
 def run(vectors: Matrix, first: int) -> Iterator[Run]:
     yield Run(np.arange(first, first + len(vectors)), vectors, row_norms(vectors))
 
 
+def near_nodes(graph: Graph, query: Matrix, k: int, ef: int) -> np.ndarray:
+    """Return about the k nearest nodes, nearest first."""
+    encoded = graph.codes.coding.encode_query(query)
+    with single_threaded():
+        _, found = graph.index.search(encoded.vector, k, params=faiss.SearchParametersHNSW(efSearch=ef))
+    nodes: np.ndarray = found[0]
+    return nodes[nodes >= 0]
+
+
 def near(found: Graph, query: Matrix, k: int = 10) -> list[int]:
-    nodes = found.nearest(found.codes.coding.question(query), k, 100)
-    rids: list[int] = found.rids[found.rows_of(nodes)].tolist()
+    rids: list[int] = found.rids[found.rows_of(near_nodes(found, query, k, 100))].tolist()
     return rids
 
 
@@ -63,7 +72,7 @@ def test_a_graph_finds_what_is_near(metric: Metric, scale: float, rng: np.random
 
 def test_a_graph_grows(rng: np.random.Generator) -> None:
     vectors = plain(rng, 1_000, 8)
-    found = extended(made([part(vectors[:600], 1)]), lambda: run(vectors[600:], 601), 1_000, lambda _done: None)
+    found = extend_graph(made([part(vectors[:600], 1)]), lambda: run(vectors[600:], 601), 1_000, lambda _done: None)
     assert len(found) == len(found.codes) == 1_000
     assert found.last == 1_000
     assert all(near(found, vectors[place])[0] == place + 1 for place in (0, 599, 600, 999))
@@ -72,10 +81,10 @@ def test_a_graph_grows(rng: np.random.Generator) -> None:
 def test_a_row_that_codes_cannot_hold_needs_another_graph(rng: np.random.Generator) -> None:
     small = made([part(plain(rng, 100, 8), 1)])
     with pytest.raises(TooLarge):
-        extended(small, lambda: run(plain(rng, 10, 8) * np.float32(1e5), 101), 110, lambda _done: None)
+        extend_graph(small, lambda: run(plain(rng, 10, 8) * np.float32(1e5), 101), 110, lambda _done: None)
     directions = made([part(plain(rng, 100, 8), 1)], Metric.COSINE)
     large = plain(rng, 10, 8) * np.float32(1e5)
-    assert len(extended(directions, lambda: run(large, 101), 110, lambda _done: None)) == 110
+    assert len(extend_graph(directions, lambda: run(large, 101), 110, lambda _done: None)) == 110
 
 
 def test_stored_rows_come_in_the_order_of_rids(rng: np.random.Generator) -> None:
@@ -122,7 +131,7 @@ def test_copies_of_one_vector_hide_nothing(metric: Metric, rng: np.random.Genera
     vectors = plain(rng, 1_000, 8)
     vectors[50:950] = vectors[50]
     first = part(vectors[:700], 1)
-    found = extended(made([first], metric), lambda: run(vectors[700:], 701), 1_000, lambda _done: None)
+    found = extend_graph(made([first], metric), lambda: run(vectors[700:], 701), 1_000, lambda _done: None)
     assert len(found) == 1_000
     assert len(found.codes) == 101
     rare = [*range(50), *range(950, 1_000)]
@@ -139,7 +148,7 @@ def test_distinct_codes_of_one_hash_stay_apart(rng: np.random.Generator, monkeyp
     monkeypatch.setattr(Distinct, "_hashed", lambda self, coded: np.full(len(coded), 7, np.uint64))
     vectors = plain(rng, 40, 8)
     vectors[20:25] = vectors[0]
-    found = extended(made([part(vectors[:30], 1)]), lambda: run(vectors[30:], 31), 40, lambda _done: None)
+    found = extend_graph(made([part(vectors[:30], 1)]), lambda: run(vectors[30:], 31), 40, lambda _done: None)
     assert len(found) == 40
     assert {0, 20, 21, 22, 23, 24} == set(np.flatnonzero(found.nodes == 0).tolist())
     assert all(near(found, vectors[place], 1)[0] == place + 1 for place in (1, 15, 29, 30, 39))
@@ -158,7 +167,7 @@ def test_a_file_holds_the_graph(written: tuple[Path, IndexRow, Graph], rng: np.r
     after = index_file.read(path, OWNER, row, Metric.COSINE, growing=growing)
     assert path.stat().st_size == row.size
     assert after.rids.tolist() == before.rids.tolist()
-    assert (after.last, after.codes.slack, after.codes.coding) == (before.last, before.codes.slack, before.codes.coding)
+    assert (after.last, after.codes.error, after.codes.coding) == (before.last, before.codes.error, before.codes.coding)
     for query in plain(rng, 10, 200):
         assert near(after, query) == near(before, query)
 
@@ -187,7 +196,7 @@ def test_what_becomes_of_the_file_later_leads_nowhere(
     with path.open("r+b") as file:
         file.write(b"\x7b" * row.size)
     for query in plain(rng, 10, 200):
-        nodes = found.nearest(found.codes.coding.question(query), 10, 64)
+        nodes = near_nodes(found, query, 10, 64)
         assert all(0 <= node < len(found.codes) for node in nodes.tolist())
 
 

@@ -14,7 +14,7 @@ import vecstore
 from tests.file.failpoints import Watch, watching
 from tests.file.index_damage_trials import indexes
 from tests.file.samples import INDEXED, busy_store, differing
-from tests.force_graph import MIN_ROWS, walking
+from tests.force_graph import MIN_ROWS, force_graph
 from vecstore import HNSW, Record, Schema, StorageFailed, UpkeepWarning
 
 
@@ -43,7 +43,7 @@ def test_an_index_whose_fsync_fails_is_not_named(tmp_path: Path, error: int, at:
     assert indexes(tmp_path, store.active) == []
     store.backend.build_index(store.active)
     assert store.backend.index_state(store.active).state == "ready"
-    with walking():
+    with force_graph():
         assert differing(store.backend, store.active) == []
     store.check()
 

@@ -129,7 +129,7 @@ def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Pat
 def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     other = opened(tmp_path, lock_timeout="0.2")
-    volume = store.backend._volumes.of(store.active)
+    volume = store.backend._generations.of(store.active)
     with volume.held():
         began = time.monotonic()
         with pytest.raises(StoreLocked, match="is writing"):
@@ -144,7 +144,7 @@ import sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._volumes.of(backend.find(name="docs").active).held():
+with backend._generations.of(backend.find(name="docs").active).held():
     print("held", flush=True)
     time.sleep(60)
 """

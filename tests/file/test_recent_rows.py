@@ -19,15 +19,15 @@ def row(rid: int, text: str = "text") -> tuple[Any, ...]:
 def test_what_was_kept_is_known() -> None:
     recent = RecentRows()
     recent.keep([row(1), row(2)])
-    assert recent.known([2, 3, 1]) == {1: row(1), 2: row(2)}
+    assert recent.find([2, 3, 1]) == {1: row(1), 2: row(2)}
 
 
-def test_rows_that_nobody_asks_for_are_forgotten() -> None:
-    recent = RecentRows(room=100_000)
+def test_rows_that_are_not_asked_for_are_forgotten() -> None:
+    recent = RecentRows(budget=100_000)
     for rid in range(1_000):
         recent.keep([row(rid)])
-        assert 0 in recent.known([0])
-    known = recent.known(range(1_000))
+        assert 0 in recent.find([0])
+    known = recent.find(range(1_000))
     assert 500 not in known
     assert 999 in known
     assert len(recent._new) + len(recent._old) < 100_000 / 600
@@ -36,7 +36,7 @@ def test_rows_that_nobody_asks_for_are_forgotten() -> None:
 def test_a_large_row_is_not_kept() -> None:
     recent = RecentRows()
     recent.keep([row(1, "x" * 100_000), row(2)])
-    assert list(recent.known([1, 2])) == [2]
+    assert list(recent.find([1, 2])) == [2]
 
 
 def test_a_search_shows_the_newest_state_of_a_row_that_was_read_before(tmp_path: Path) -> None:

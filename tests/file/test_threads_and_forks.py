@@ -62,7 +62,7 @@ def test_threads_write_and_read(memory_path: Path) -> None:
 
 def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="30")
-    volume = store.backend._volumes.of(store.active)
+    volume = store.backend._generations.of(store.active)
     order: list[int] = []
     threads = []
 
@@ -85,7 +85,7 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="0.1")
     other = opened(tmp_path, lock_timeout="0.1")
-    with store.backend._volumes.of(store.active).held():
+    with store.backend._generations.of(store.active).held():
         for backend in (other, store.backend):
             with pytest.raises(StoreLocked, match="another thread of this process"):
                 backend.write(store.active, rows([1], 1), insert=False)
@@ -164,21 +164,22 @@ UNSAFE = """
 import gc, os, sys, threading
 from pathlib import Path
 from tests.file.samples import opened, rows
-from vecstore.backends.file import connections, fork_gate, writing
+from vecstore.backends.file.state import writes
+from vecstore.backends.file.storage import connections, fork_guard
 from vecstore.errors import Unsupported
 
-fork_gate._PATIENCE = 0.1
+fork_guard._PATIENCE = 0.1
 # SQLite writes into the file before the commit; who rolled that back would undo it under the writer.
 connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])
 backend = opened(place)
 active = backend.find(name="docs").active
-volume = backend._volumes.of(active)
+volume = backend._generations.of(active)
 inside, leave = threading.Event(), threading.Event()
 
 def write():
     with volume.transaction(lambda: False) as transaction:
-        writing.write(transaction, rows(range(1000), 9), None, insert=False)
+        writes.write(transaction, rows(range(1000), 9), None, insert=False)
         inside.set()
         leave.wait()
 
@@ -218,7 +219,7 @@ import os, sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._volumes.of(backend.find(name="docs").active).held():
+with backend._generations.of(backend.find(name="docs").active).held():
     if not os.fork():
         time.sleep(30)
         os._exit(0)

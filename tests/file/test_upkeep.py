@@ -62,17 +62,17 @@ def test_somebody_else_is_at_it(tmp_path: Path) -> None:
     store = busy_store(tmp_path)
     other = opened(tmp_path, lock_timeout="0.05")
     with volume_of(store).kept(patiently=False):
-        assert not tend(other._volumes.of(store.active), lambda: None, SMALL)
+        assert not tend(other._generations.of(store.active), lambda: None, SMALL)
         with pytest.raises(StoreLocked, match=r"upkeep\.lock"):
             other.compact(store.active)
     seq = newest(store).ledger.seq
     before = segments(store)
     with volume_of(store).held():
-        assert not tend(other._volumes.of(store.active), lambda: None, SMALL)
+        assert not tend(other._generations.of(store.active), lambda: None, SMALL)
     # What was copied in vain is gone.
     assert (newest(store).ledger.seq, segments(store)) == (seq, before)
-    assert tend(other._volumes.of(store.active), lambda: None, SMALL)
-    assert not tend(other._volumes.of(store.active), lambda: None, NEVER)
+    assert tend(other._generations.of(store.active), lambda: None, SMALL)
+    assert not tend(other._generations.of(store.active), lambda: None, NEVER)
     store.check()
 
 
@@ -214,7 +214,7 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     backend.close()
     monkeypatch.setattr(compaction, "_BLOCK_BYTES", 1 << 18)
     backend = opened(tmp_path)
-    volume = backend._volumes.of(active)
+    volume = backend._generations.of(active)
     with volume.pool.link() as link:
         volume.snapshot(link)
     tracemalloc.start()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from vecstore.backend import (
     Backend,
@@ -25,7 +23,6 @@ from vecstore.backend import (
     Search,
     Selection,
     Stats,
-    Superseded,
     Update,
     Verification,
 )
@@ -37,19 +34,18 @@ from .backup import backup
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
 from .options import Options, directory, parse
-from .search.search import search as answered
+from .search.search import find_nearest, needs_view
 from .state import reads, writes
 from .state.open_generation import Volume
 from .state.open_generations import Volumes
+from .state.reads import Reading
 from .state.transaction import Transaction
 from .storage import lock
 from .storage.catalogue_file import CatalogFile
-from .storage.failures import translated
+from .storage.failures import translating
 from .storage.layout import Layout
 from .vectors import compaction
 from .verify import stats, verification
-
-T = TypeVar("T")
 
 
 class FileBackend(Backend):
@@ -62,7 +58,7 @@ class FileBackend(Backend):
         self._layout = layout
         self._options = options
         self._catalog = CatalogFile(layout, options)
-        self._volumes = Volumes(layout, options)
+        self._generations = Volumes(layout, options, self._catalog)
         self._process = os.getpid()
         self._is_open = True
 
@@ -98,7 +94,7 @@ class FileBackend(Backend):
         if generation.standby:
             self._catalog.read().named(name)
         with self._catalog.editing() as edit:
-            return create(self._layout, self._options, edit, name, generation, self._volumes.of)
+            return create(self._layout, self._options, edit, name, generation, self._generations.of)
 
     def rename(self, uid: str, name: str) -> None:
         self._check_writable()
@@ -112,10 +108,10 @@ class FileBackend(Backend):
         self._check_writable()
         self._catalog.read().of(uid)
         with self._catalog.editing() as edit:
-            drop(self._layout, edit, edit.before.of(uid), generation, self._volumes.of)
+            drop(self._layout, edit, edit.before.of(uid), generation, self._generations.of)
         # The drop has happened, whatever cannot be read now.
         with contextlib.suppress(StorageError):
-            self._forget_volumes()
+            self._generations.close_dropped()
 
     def amend(self, generation: Generation) -> None:
         self._check_writable()
@@ -137,7 +133,7 @@ class FileBackend(Backend):
         self._check_writable()
         self._catalog.read().of(uid)
         with self._catalog.editing() as edit:
-            return switch(edit, edit.before.of(uid), standby, drain, self._volumes.of)
+            return switch(edit, edit.before.of(uid), standby, drain, self._generations.of)
 
     # -- records
 
@@ -157,25 +153,42 @@ class FileBackend(Backend):
         if settled:
             with self._writing(generation) as transaction:
                 writes.settle(transaction, settled)
-        return self._read(generation, lambda volume, _: reads.changes(volume, limit))
+        with self._looking(generation) as (opened, _):
+            return reads.changes(opened, limit)
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        return self._read(generation, lambda volume, _: reads.fetch(volume, ids))
+        reading = self._reading(generation)
+        while True:
+            with reading.attempt(view=True) as reader:
+                return reads.fetch(reader, ids)
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        return self._read(generation, lambda volume, _: reads.page(volume, where, after, limit))
+        reading = self._reading(generation)
+        while True:
+            with reading.attempt(view=True) as reader:
+                return reads.page(reader, where, after, limit)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        return self._read(generation, lambda volume, _: reads.sample(volume, where, size))
+        reading = self._reading(generation)
+        while True:
+            with reading.attempt(view=True) as reader:
+                return reads.sample(reader, where, size)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        return self._read(generation, lambda volume, _: reads.count(volume, where))
+        reading = self._reading(generation)
+        while True:
+            with reading.attempt(view=where is not None) as reader:
+                return reads.count(reader, where)
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        return self._read(generation, lambda volume, present: answered(volume, search, present))
+        reading = self._reading(generation)
+        while True:
+            with reading.attempt(view=needs_view(search)) as reader:
+                return find_nearest(reader, search, reading.generation)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        return self._read(generation, lambda volume, _: reads.tombstones(volume, after, limit))
+        with self._looking(generation) as (opened, _):
+            return reads.tombstones(opened, after, limit)
 
     # -- upkeep
 
@@ -184,27 +197,29 @@ class FileBackend(Backend):
             upkeep.build(volume, generation.schema.index, self._options.index_min_rows, check, on_progress)
 
     def compact(self, generation: Generation) -> bool:
-        wanted = self._present(generation).schema.index
+        _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (volume, check):
             compaction.compact(volume, check)
-            return upkeep.refresh(volume, wanted, self._options.index_min_rows, check)
+            return upkeep.refresh(volume, current.schema.index, self._options.index_min_rows, check)
 
     def tend(self, generation: Generation) -> bool:
-        wanted = self._present(generation).schema.index
+        _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (volume, check):
             compaction.tend(volume, check)
-            return upkeep.tend(volume, wanted, self._options.index_min_rows, check)
+            return upkeep.tend(volume, current.schema.index, self._options.index_min_rows, check)
 
     def backup(self, target: str) -> None:
         self._check_writable()
         with self._catalog.editing() as edit:
-            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._volumes.of)
+            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._generations.of)
 
     def index_state(self, generation: Generation) -> IndexState:
-        return self._read(generation, lambda volume, present: upkeep.state(volume, present.schema.index))
+        with self._looking(generation) as (opened, current):
+            return upkeep.state(opened, current.schema.index)
 
     def stats(self, generation: Generation) -> Stats:
-        return self._read(generation, lambda volume, _: stats(volume))
+        with self._looking(generation) as (opened, _):
+            return stats(opened)
 
     def verify(self, generation: Generation) -> Verification:
         self._check_usable()
@@ -215,7 +230,7 @@ class FileBackend(Backend):
         self._is_open = False
         if os.getpid() == self._process:
             self._catalog.close()
-            self._volumes.close()
+            self._generations.close()
 
     def __del__(self) -> None:
         # Newer Pythons warn of connections that nobody closed.
@@ -231,57 +246,41 @@ class FileBackend(Backend):
         self._check_usable()
         self.capabilities.check_writable()
 
-    def _check_current(self, generation: Generation) -> Entry:
-        try:
-            return self._catalog.read().holding(generation)
-        except Superseded:
-            self._forget_volumes()
-            raise
-
-    def _present(self, generation: Generation) -> Generation:
-        """Return a generation as the catalogue has it now."""
-        entry = self._check_current(generation)
-        return entry.standby if generation.standby and entry.standby else entry.active
-
-    def _forget_volumes(self) -> None:
-        """Close what belongs to generations that are gone."""
-        self._volumes.forget_all_but(self._catalog.read().generations())
-
-    def _read(self, generation: Generation, read: Callable[[Volume, Generation], T]) -> T:
-        """Return what a function finds in a volume, given also the generation as the catalogue has it now."""
+    def _reading(self, generation: Generation) -> Reading:
         self._check_usable()
-        present = self._present(generation)
-        volume = self._volumes.of(generation)
-        # No context managers: every search comes this way.
-        try:
-            try:
-                return read(volume, present)
-            except (sqlite3.Error, OSError) as error:
-                raise translated(error, str(volume.paths.root)) from error
-        except (StorageError, StoreNotFound):
-            self._check_current(generation)
-            raise
+        return Reading(*self._generations.open_current(generation), self._generations)
+
+    @contextmanager
+    def _looking(self, generation: Generation) -> Iterator[tuple[Volume, Generation]]:
+        """Give an open generation, and the generation as the catalogue has it now."""
+        self._check_usable()
+        opened, current = self._generations.open_current(generation)
+        with self._unless_superseded(generation), translating(opened.paths.root):
+            yield opened, current
 
     @contextmanager
     def _writing(self, generation: Generation) -> Iterator[Transaction]:
         self._check_writable()
 
         def takes_notes() -> bool:
-            entry = self._check_current(generation)
+            entry = self._generations.find_current(generation)
             return not generation.standby and entry.standby is not None
 
         takes_notes()
-        with self._unless_superseded(generation), self._volumes.of(generation).transaction(takes_notes) as transaction:
+        with (
+            self._unless_superseded(generation),
+            self._generations.of(generation).transaction(takes_notes) as transaction,
+        ):
             yield transaction
 
     @contextmanager
     def _keeping(self, generation: Generation) -> Iterator[tuple[Volume, Callable[[], object]]]:
         """Give a volume for upkeep, and what is to be called under the writer's lock."""
         self._check_writable()
-        check = partial(self._check_current, generation)
+        check = partial(self._generations.find_current, generation)
         check()
         with self._unless_superseded(generation):
-            yield self._volumes.of(generation), check
+            yield self._generations.of(generation), check
 
     @contextmanager
     def _unless_superseded(self, generation: Generation) -> Iterator[None]:
@@ -289,5 +288,5 @@ class FileBackend(Backend):
         try:
             yield
         except (StorageError, StoreNotFound):
-            self._check_current(generation)
+            self._generations.find_current(generation)
             raise

@@ -1,4 +1,4 @@
-"""A bound filter as a mask over the rows of a view; `vecstore.filters.nodes.matches` is the definition."""
+"""Which rows of a view match a bound filter; `vecstore.filters.nodes.matches` is the definition."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .state.columns import View
 from .state.fields import Mask
 
 
-def mask(condition: Filter | None, view: View) -> Mask:
-    """Say for each row of a view whether it is stored and matches.
+def match_rows(condition: Filter | None, view: View) -> Mask:
+    """Return for each row of a view whether it is stored and matches.
 
     Parameters
     ----------
@@ -26,25 +26,25 @@ def mask(condition: Filter | None, view: View) -> Mask:
     -------
     ndarray of bool, shape (view.size,)
     """
-    return view.alive if condition is None else view.alive & _mask(condition, view)
+    return view.alive if condition is None else view.alive & _match(condition, view)
 
 
-def _mask(condition: Filter, view: View) -> Mask:
+def _match(condition: Filter, view: View) -> Mask:
     match condition:
         case Compare("id", op, value):
-            return _of_ids(op, value, view)
+            return _match_ids(op, value, view)
         case Compare(name, op, value):
             return view.columns.fields[name].test(op, value, view.size)
         case And(items):
-            return reduce(np.logical_and, (_mask(item, view) for item in items), np.ones(view.size, np.bool_))
+            return reduce(np.logical_and, (_match(item, view) for item in items), np.ones(view.size, np.bool_))
         case Or(items):
-            return reduce(np.logical_or, (_mask(item, view) for item in items), np.zeros(view.size, np.bool_))
+            return reduce(np.logical_or, (_match(item, view) for item in items), np.zeros(view.size, np.bool_))
         case Not(item):
-            return ~_mask(item, view)
+            return ~_match(item, view)
     raise TypeError(f"not a bound filter: {type(condition).__name__}")
 
 
-def _of_ids(op: str, value: Any, view: View) -> Mask:
+def _match_ids(op: str, value: Any, view: View) -> Mask:
     if op == "exists":
         return np.ones(view.size, np.bool_)
     found = np.zeros(view.size, np.bool_)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vecstore.errors import StorageError
 
-from ..search.faiss_threads import apart
+from ..search.faiss_threads import in_own_thread
 from ..search.graph import Graph
 from ..state.open_generation import Volume
 from ..state.snapshot import Snapshot
@@ -49,9 +49,9 @@ def index_problems(volume: Volume, snapshot: Snapshot) -> Iterator[str]:
     )
     if coverage.count != expected:
         yield f"{path} lacks {expected - coverage.count:,} rows. {_HINT}"
-    if strange := apart(partial(_strange, graph, snapshot)):
+    if strange := in_own_thread(partial(_strange, graph, snapshot)):
         yield f"{path} has other vectors than are stored, for {strange:,} rows. {_HINT}"
-    if len(graph) and (recall := apart(partial(_recall, graph))) < _LEAST:
+    if len(graph) and (recall := in_own_thread(partial(_recall, graph))) < _LEAST:
         yield f"{path} finds what is nearest in {recall:.0%} of all trials. {_HINT}"
 
 

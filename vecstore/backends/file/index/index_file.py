@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from vecstore.errors import StoreCorrupt
 from vecstore.metric import Metric
 
-from ..search.codes import Codes, Coding, Slack
-from ..search.faiss_threads import cores, together
-from ..search.graph import Graph, graph_of, scanner_of
+from ..metrics import RoundingError
+from ..search.codes import Codes, Coding
+from ..search.faiss_threads import count_cores, in_parallel
+from ..search.graph import Graph, assemble_graph, open_scanner
 from ..storage import os_calls
 from ..storage.checksums import BLOCK, BlockCrcs
 
@@ -119,7 +120,7 @@ def _head(generation: str, graph: Graph) -> bytes:
         "metric": coding.metric.value,
         "dim": coding.dim,
         "exponent": coding.exponent,
-        "slack": asdict(graph.codes.slack),
+        "slack": asdict(graph.codes.error),
         "n": len(graph),
         "last": graph.last,
         "m": graph.m,
@@ -182,8 +183,8 @@ def _damaged(path: Path) -> StoreCorrupt:
 
 def _is_intact(body: NDArray[np.uint8], table: NDArray[np.uint8]) -> bool:
     expected = struct.unpack(f"<{len(table) // 4}I", table.tobytes())
-    shares = [range(hand, len(expected), cores()) for hand in range(cores())]
-    return all(together([partial(_are_good, body, expected, share) for share in shares]))
+    shares = [range(hand, len(expected), count_cores()) for hand in range(count_cores())]
+    return all(in_parallel([partial(_are_good, body, expected, share) for share in shares]))
 
 
 def _are_good(body: NDArray[np.uint8], expected: Sequence[int], places: range) -> bool:
@@ -216,8 +217,8 @@ def _graph(
     if index.d != described["dim"] or (len(nodes) and (int(nodes.min()), int(nodes.max())) != (0, count - 1)):
         raise ValueError("another graph")
     coding = Coding(metric, described["dim"], described["exponent"])
-    codes = Codes(coding, scanner_of(index), Slack(**described["slack"]))
-    return graph_of(index, codes, rids, nodes, row.last, row.m, row.ef_construction, (rest, links))
+    codes = Codes(coding, open_scanner(index), RoundingError(**described["slack"]))
+    return assemble_graph(index, codes, rids, nodes, row.last, row.m, row.ef_construction, (rest, links))
 
 
 def _nodes_size(n: int) -> int:

@@ -14,7 +14,7 @@ from vecstore.backend import IndexState, Progress
 from vecstore.errors import StorageError, StoreLocked
 from vecstore.index import HNSW, IndexOptions
 
-from ..search.graph import Graph, Run, TooLarge, built, extended
+from ..search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from ..state.ledger import Ledger
 from ..state.open_generation import Volume
 from ..state.snapshot import Snapshot
@@ -133,7 +133,7 @@ def state(volume: Volume, options: IndexOptions) -> IndexState:
     if index is None or not isinstance(options, HNSW):
         return IndexState("none", rows, 0)
     row = IndexRow(**index)
-    if volume.shelf.graph(row) is None:
+    if volume.index_cache.find_graph(row) is None:
         return IndexState("invalid", rows, 0)
     return IndexState("ready", rows, rows - _beyond(snapshot.vectors, row.last))
 
@@ -157,7 +157,7 @@ def _is_lost(volume: Volume, ledger: Ledger) -> bool:
     row = IndexRow(**ledger.index)
     path = volume.paths.index(row.uid)
     with translating(path):
-        return os_calls.identity(path) is None or volume.shelf.is_unreadable(row)
+        return os_calls.identity(path) is None or volume.index_cache.is_unreadable(row)
 
 
 def _beyond(vectors: Vectors, rid: int) -> int:
@@ -192,7 +192,7 @@ def _done(
         os_calls.make_directory(volume.paths.indexes)
         row = index_file.write(volume.paths.index(uid), volume.id, graph)
     _commit(volume, row, check)
-    volume.shelf.put(uid, graph)
+    volume.index_cache.keep_graph(uid, graph)
 
 
 def _commit(volume: Volume, row: IndexRow | None, check: Check) -> None:
@@ -226,7 +226,7 @@ def _built(volume: Volume, snapshot: Snapshot, options: HNSW, on_progress: Progr
         return stored_rows(snapshot.vectors.parts)
 
     schema = volume.schema
-    return built(schema.metric, schema.width, options, runs, _last(snapshot), report, total)
+    return build_graph(schema.metric, schema.width, options, runs, _last(snapshot), report, total)
 
 
 def _grown(volume: Volume, snapshot: Snapshot) -> Graph | None:
@@ -239,7 +239,7 @@ def _grown(volume: Volume, snapshot: Snapshot) -> Graph | None:
     try:
         with translating(volume.paths.indexes):
             graph = index_file.read(volume.paths.index(row.uid), volume.id, row, volume.schema.metric, growing=True)
-        return extended(graph, runs, _last(snapshot), lambda _done: None, _beyond(snapshot.vectors, row.last))
+        return extend_graph(graph, runs, _last(snapshot), lambda _done: None, _beyond(snapshot.vectors, row.last))
     except (StorageError, TooLarge):
         return None
 

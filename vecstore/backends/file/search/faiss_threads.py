@@ -1,7 +1,7 @@
-"""Where calls into FAISS run, so that its OpenMP neither hangs after a fork nor keeps a setting of ours.
+"""Threads for calls into FAISS: its OpenMP stays fork-safe, and its global settings untouched.
 
 The number of OpenMP threads is a setting of the calling thread, and so is the team that libgomp keeps: a
-forked child that meets its parent's team waits forever. Threads of our own have neither.
+forked child that meets its parent's team waits forever. Threads of this module have neither.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class _Crew:
+class _Workers:
     """Threads for short calls, started when first needed."""
 
     def __init__(self) -> None:
@@ -22,23 +22,23 @@ class _Crew:
 
     def pool(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(cores(), "vecstore")
+            self._pool = ThreadPoolExecutor(count_cores(), "vecstore")
         return self._pool
 
 
-_crew = _Crew()
+_workers = _Workers()
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class alone:
-    """Let FAISS use no other thread than this one while the context lasts.
+class single_threaded:
+    """Let FAISS use only the calling thread while the context lasts.
 
-    FAISS begins a parallel region for a single query too; the threads that have nothing to do there wait
-    busily. The number belongs to this thread, and is what it was afterwards.
+    FAISS begins a parallel region even for a single query, and the threads that have nothing to do wait busily.
+    The setting belongs to the calling thread and is restored at the end.
     """
 
     __slots__ = ("_before",)
@@ -57,23 +57,23 @@ class alone:
             faiss.omp_set_num_threads(self._before)
 
 
-def apart(work: Callable[[], T]) -> T:
+def in_own_thread(work: Callable[[], T]) -> T:
     """Do long work that uses all processors, in a thread that ends with it."""
     with ThreadPoolExecutor(1, "vecstore") as pool:
         return pool.submit(work).result()
 
 
-def together(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Do short tasks side by side, the first in the thread that asks."""
-    others = [_crew.pool().submit(task) for task in tasks[1:]]
+def in_parallel(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Do short tasks side by side, the first one in the calling thread."""
+    others = [_workers.pool().submit(task) for task in tasks[1:]]
     first = tasks[0]()
     return [first, *(other.result() for other in others)]
 
 
-def _start_anew_in_child() -> None:
-    """Forget threads that a fork did not bring along."""
-    global _crew
-    _crew = _Crew()
+def _start_over_in_child() -> None:
+    """Forget the threads, which a fork does not copy."""
+    global _workers
+    _workers = _Workers()
 
 
-os.register_at_fork(after_in_child=_start_anew_in_child)
+os.register_at_fork(after_in_child=_start_over_in_child)

@@ -1,6 +1,6 @@
 """An HNSW graph over coded rows (Malkov and Yashunin, 2016), as FAISS builds and searches it.
 
-Rows stand in it by place, and a list says the rid of each; rows of equal codes share a node. A row that was
+Rows have places in the graph, and a list gives the rid of each; rows of equal codes share a node. A row that was
 removed stays in the graph and leads on to others.
 """
 
@@ -19,10 +19,14 @@ from vecstore.index import HNSW
 from vecstore.metric import Metric
 
 from ..index.duplicates import Distinct, Nodes
+from ..metrics import METRICS, Doubles, RoundingError, Singles
 from ..state.fields import Mask
-from .bounds import Doubles
-from .codes import Codes, Coding, Question, Singles, Slack, largest
-from .faiss_threads import alone
+from .codes import Codes, Coding, find_largest
+from .faiss_threads import single_threaded
+from .plan import Plan
+
+_CHUNK = 512
+"""Rows that are encoded in one step; FAISS is fastest with many at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,17 +51,13 @@ Report = Callable[[int], None]
 """Called with how many rows are in the graph."""
 
 
-_PIECE = 512
-"""So many rows are coded in one step; FAISS is fastest with many at once."""
-
-
 class TooLarge(Exception):
-    """A row does not fit the coding of a graph, which has to be built anew."""
+    """A row does not fit the coding of a graph, which has to be built again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """A graph that is never changed once it is here.
+    """A graph that is never changed.
 
     Attributes
     ----------
@@ -69,10 +69,10 @@ class Graph:
     nodes : ndarray of int32, shape (n,)
         The node of each row.
     last : int
-        Every row up to this rid that was stored when the graph was made stands in it.
+        The graph holds every row up to this rid that was stored when it was built.
     m, ef_construction : int
     memory : ndarray, optional
-        What ``index`` looks into where it does not have its own memory.
+        What ``index`` reads where it has no memory of its own.
     """
 
     index: Any
@@ -88,40 +88,22 @@ class Graph:
     def __len__(self) -> int:
         return len(self.rids)
 
-    def nearest(self, question: Question, k: int, ef: int) -> NDArray[np.int64]:
-        """Return about the k nearest nodes, nearest first."""
-        with alone():
-            _, found = self.index.search(question.vector, k, params=_effort(ef))
-        nodes: NDArray[np.int64] = found[0]
-        return nodes[nodes >= 0]
-
     def rows_of(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the places of the rows of nodes, in the order of the nodes."""
         return nodes if self._shared is None else self._shared.rows_of(nodes)
 
     def nodes_among(self, counts: Mask) -> Mask:
-        """Return which nodes have one of some rows."""
+        """Return which nodes have a row that counts."""
         if self._shared is None:
             return counts
         found = np.zeros(len(self.codes), np.bool_)
         found[self.nodes[counts]] = True
         return found
 
-    def is_of(self, options: HNSW) -> bool:
-        """Say whether the graph was built with some options."""
-        return (self.m, self.ef_construction) == (options.m, options.ef_construction)
-
-
-@lru_cache
-def _effort(ef: int) -> Any:
-    import faiss
-
-    return faiss.SearchParametersHNSW(efSearch=ef)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """The rows of each node, where some have several."""
+    """The rows of each node, where some nodes have several."""
 
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -141,62 +123,106 @@ class Shared:
         )
 
 
-def scanner_of(index: Any) -> Any:
-    """Return the coded rows of a FAISS graph as an index of FAISS's."""
+def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | None) -> tuple[NDArray[np.int64], int]:
+    """Search the graph; return the places of the rows to score again for ``k`` hits, and how many rows were found.
+
+    Parameters
+    ----------
+    graph : Graph
+    query : ndarray, shape (dim,), float32
+    plan : Plan
+    k : int
+    counts : ndarray of bool or None
+        Which rows of the graph may be hits, None for all of them.
+    """
+    codes = graph.codes
+    coding, form = codes.coding, METRICS[codes.coding.metric]
+    encoded = form.encode_query(query, coding.exponent)
+    with single_threaded():
+        distances, found = graph.index.search(encoded.vector, plan.candidates, params=_search_parameters(plan.ef))
+    nodes, distances = found[0], distances[0]
+    few = plan.rescored
+    if graph._shared is not None:
+        places = graph.rows_of(nodes[nodes >= 0])
+        places = places if counts is None else places[counts[places]]
+        return places[:few], len(places)
+    kept = nodes >= 0
+    if counts is not None:
+        kept &= counts[nodes]
+    if not kept.all():
+        nodes, distances = nodes[kept], distances[kept]
+    if len(nodes) > k:
+        # Nearest first: a code whose upper bound is below the lower bound of the k-th is none of the k nearest.
+        lower, upper = coding.bound_scores(distances[:few], encoded, codes.error)
+        few = int(np.count_nonzero(upper >= lower[k - 1]))
+    return nodes[:few], len(nodes)
+
+
+@lru_cache
+def _search_parameters(ef: int) -> Any:
+    import faiss
+
+    return faiss.SearchParametersHNSW(efSearch=ef)
+
+
+def open_scanner(index: Any) -> Any:
+    """Return the coded rows of a FAISS graph as a FAISS index."""
     import faiss
 
     return faiss.downcast_index(index.storage)
 
 
-def built(metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report: Report, count: int = 0) -> Graph:
-    """Build a graph over all rows up to ``last``; ``count`` says about how many they are."""
+def build_graph(
+    metric: Metric, dim: int, options: HNSW, runs: Runs, last: int, report: Report, count: int = 0
+) -> Graph:
+    """Build a graph over all rows up to ``last``, about ``count`` of them."""
     import faiss
 
-    coding = Coding.fitting(metric, dim, 0.0)
+    coding = Coding.fit(metric, dim, 0.0)
     if not coding.is_normalised:
-        coding = Coding.fitting(metric, dim, max((largest(run.vectors) for run in runs()), default=0.0))
+        coding = Coding.fit(metric, dim, max((find_largest(run.vectors) for run in runs()), default=0.0))
     index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_fp16, options.m, coding.faiss_metric)
     index.hnsw.efConstruction = options.ef_construction
     nothing = np.empty(0, np.int64)
-    codes = Codes(coding, scanner_of(index), Slack())
+    codes = Codes(coding, open_scanner(index), RoundingError())
     empty = Graph(index, codes, nothing, nothing.astype(np.int32), 0, options.m, options.ef_construction)
-    return extended(empty, runs, last, report, count)
+    return extend_graph(empty, runs, last, report, count)
 
 
-def extended(graph: Graph, runs: Runs, last: int, report: Report, count: int = 0) -> Graph:
-    """Return a graph with about ``count`` further rows; the given one is used up.
+def extend_graph(graph: Graph, runs: Runs, last: int, report: Report, count: int = 0) -> Graph:
+    """Return a graph with about ``count`` further rows; the given one must not be used afterwards.
 
     Raises
     ------
     TooLarge
     """
-    coding, slack, scanner = graph.codes.coding, graph.codes.slack, graph.codes.scanner
+    coding, error, scanner = graph.codes.coding, graph.codes.error, graph.codes.scanner
     rids, nodes = [graph.rids], [graph.nodes]
     if not (coding.is_normalised or all(coding.fits(run.vectors) for run in runs())):
         raise TooLarge
-    # Neighbours that the heuristic drops are kept while there is room. Without them, much of what has no
-    # common length stays out of reach: recall@10 of static word vectors ended at 0.96 under l2.
+    # Keep neighbours that the heuristic drops while a list has free places. Without them, many rows of differing
+    # norms cannot be reached: recall@10 of static word vectors ended at 0.96 under l2.
     graph.index.keep_max_size_level0 = not coding.is_normalised
-    _make_room(graph, count)
+    _reserve(graph, count)
     distinct = Distinct(scanner)
     done = len(graph)
-    # One thread for all, that ends with it: each has memory of its own, which it keeps.
+    # FAISS keeps memory per thread: one thread for all runs, which ends with them.
     with ThreadPoolExecutor(1, "vecstore") as pool:
         for run in runs():
-            placed, taken = pool.submit(_add, graph, distinct, run).result()
-            slack |= taken
+            placed, added = pool.submit(_add_run, graph, distinct, run).result()
+            error |= added
             rids.append(run.rids)
             nodes.append(placed)
             done += len(run.rids)
             report(done)
-    return graph_of(
-        graph.index, Codes(coding, scanner, slack), np.concatenate(rids), np.concatenate(nodes), last,
+    return assemble_graph(
+        graph.index, Codes(coding, scanner, error), np.concatenate(rids), np.concatenate(nodes), last,
         graph.m, graph.ef_construction,
     )  # fmt: skip
 
 
-def _make_room(graph: Graph, count: int) -> None:
-    """Reserve memory for further rows: what grows step by step leaves behind half as much again."""
+def _reserve(graph: Graph, count: int) -> None:
+    """Reserve memory for further rows; growing step by step would leave half as much again unused."""
     codes, links = graph.codes.scanner.codes, graph.index.hnsw.neighbors
     for vector, each in ((codes, int(graph.codes.scanner.code_size)), (links, 2 * graph.m + 2)):
         size = vector.size()
@@ -204,20 +230,20 @@ def _make_room(graph: Graph, count: int) -> None:
         vector.resize(size)
 
 
-def _add(graph: Graph, distinct: Distinct, run: Run) -> tuple[Nodes, Slack]:
-    """Add the rows whose codes are new; return the nodes of all, and what coding took from them."""
-    coding, scanner, slack = graph.codes.coding, graph.codes.scanner, Slack()
+def _add_run(graph: Graph, distinct: Distinct, run: Run) -> tuple[Nodes, RoundingError]:
+    """Add the rows whose codes are new; return the nodes of all rows, and what encoding lost."""
+    coding, scanner, error = graph.codes.coding, graph.codes.scanner, RoundingError()
     formed: Singles = np.empty(run.vectors.shape, np.float32)
-    for start in range(0, len(formed), _PIECE):
-        some = slice(start, start + _PIECE)
+    for start in range(0, len(formed), _CHUNK):
+        some = slice(start, start + _CHUNK)
         formed[some] = coding.form(run.vectors[some], run.norms[some])
-        slack |= coding.slack(scanner, formed[some])
+        error |= coding.measure_error(scanner, formed[some])
     placed, begins = distinct.placed(scanner.sa_encode(formed))
     graph.index.add(formed if len(begins) == len(formed) else formed[begins])
-    return placed, slack
+    return placed, error
 
 
-def graph_of(
+def assemble_graph(
     index: Any,
     codes: Codes,
     rids: NDArray[np.int64],
@@ -227,5 +253,5 @@ def graph_of(
     ef_construction: int,
     memory: Any = None,
 ) -> Graph:
-    """Return a graph whose parts are given; see `Graph`."""
+    """Return a graph of these parts; see `Graph`."""
     return Graph(index, codes, rids, nodes, last, m, ef_construction, memory, Shared.of(nodes, len(codes)))

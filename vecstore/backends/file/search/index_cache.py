@@ -24,27 +24,26 @@ from ..storage.failures import translating
 from ..storage.layout import GenerationLayout
 from ..vectors.vectors import Part, Vectors
 from .codes import Codes
-from .exact_codes import Sheet
-from .faiss_threads import apart
+from .exact_codes import CodedRows
+from .faiss_threads import in_own_thread
 from .graph import Graph
 
 _LEAST = 1_024
-"""Codes of fewer rows are not worth while."""
+"""Codes of fewer rows are not worth their memory."""
 _AT_ONCE = 65_536
-"""So many rows one search codes at most, for those that come after."""
+"""At most this many rows are encoded per search; later searches benefit."""
 
 
 @dataclass(slots=True, eq=False)
-class _Known:
-    """The vectors of a segment, which keep their address while they stand here, and what is known of them."""
+class _SegmentCodes:
+    """How often a segment was scanned, and its codes once there are some."""
 
-    vectors: NDArray[Any]
     scans: int = 0
     codes: Codes | None = None
 
 
-class Shelf:
-    """Derived from stored vectors, and never needed: what is not here is searched without it."""
+class IndexCache:
+    """Derived from stored vectors. It may lack anything: searches then do without it."""
 
     def __init__(self, paths: GenerationLayout, generation: str, metric: Metric) -> None:
         self._paths = paths
@@ -53,30 +52,30 @@ class Shelf:
         self._lock = Lock()
         self._graph: tuple[str, Graph | None] = ("", None)
         self._coverage: tuple[Vectors | None, Coverage | None] = (None, None)
-        self._codes: dict[int, _Known] = {}
+        self._codes: dict[str, _SegmentCodes] = {}
 
     # -- the graph
 
-    def put(self, uid: str, graph: Graph) -> None:
-        """Take a graph that this process has made itself."""
+    def keep_graph(self, uid: str, graph: Graph) -> None:
+        """Keep a graph that this process has built."""
         with self._lock:
             self._graph = uid, graph
 
-    def graph(self, row: IndexRow) -> Graph | None:
+    def find_graph(self, row: IndexRow) -> Graph | None:
         """Return the graph that the ledger names, None where its file is missing or damaged."""
         known = self._graph
         if known[0] != row.uid:
             with self._lock:
                 known = self._graph
                 if known[0] != row.uid:
-                    known = self._graph = row.uid, self._loaded(row)
+                    known = self._graph = row.uid, self._load_graph(row)
         return known[1]
 
     def is_unreadable(self, row: IndexRow) -> bool:
-        """Say whether this process has tried to read an index in vain."""
+        """Say whether this process has tried to read an index and failed."""
         return self._graph == (row.uid, None)
 
-    def _loaded(self, row: IndexRow) -> Graph | None:
+    def _load_graph(self, row: IndexRow) -> Graph | None:
         path = self._paths.index(row.uid)
         try:
             with translating(path):
@@ -84,15 +83,15 @@ class Shelf:
         except StorageError:
             return None
 
-    def coverage(self, vectors: Vectors, index: dict[str, Any] | None, options: IndexOptions) -> Coverage | None:
+    def find_coverage(self, vectors: Vectors, index: dict[str, Any] | None, options: IndexOptions) -> Coverage | None:
         """Return what the graph covers of some vectors, None where there is no graph or none is wanted."""
         if index is None or not isinstance(options, HNSW):
             return None
-        graph = self.graph(IndexRow(**index))
+        graph = self.find_graph(IndexRow(**index))
         if graph is None:
             return None
-        of, known = self._coverage
-        if of is vectors and known and known.graph is graph:
+        covered, known = self._coverage
+        if covered is vectors and known and known.graph is graph:
             return known
         made = Coverage.of(graph, vectors.parts, known)
         self._coverage = vectors, made
@@ -100,10 +99,10 @@ class Shelf:
 
     # -- codes
 
-    def sheets(
+    def collect_codes(
         self, vectors: Vectors, coverage: Coverage | None, view: View | None, keep: Mask | None
-    ) -> tuple[list[Sheet], list[Part]]:
-        """Return what there is as codes, and the parts that there are no codes of, all their rows.
+    ) -> tuple[list[CodedRows], list[Part]]:
+        """Return what there is as codes, and the parts without codes, all their rows.
 
         Parameters
         ----------
@@ -114,51 +113,49 @@ class Shelf:
         keep : ndarray of bool or None
             Which rows of the view count.
         """
-        sheets, rest = [], []
+        coded, uncoded = [], []
         rids = None if view is None or keep is None else view.rids[keep]
         for part in vectors.parts if coverage is None else coverage.tail:
-            codes = self._codes_of(part)
+            known = self._codes.get(part.segment)
             counted: Part | None = part if rids is None else part.restricted(rids)
-            if codes is None:
-                rest.append(part)
+            if known is None or known.codes is None:
+                uncoded.append(part)
             elif counted is not None:
                 alive = None if rids is None and part.alive.all() else counted.alive
-                sheets.append(Sheet(codes, alive, partial(_single, part)))
+                coded.append(CodedRows(known.codes, alive, partial(_find_segment_rids, part)))
         if coverage is not None:
             counts: Mask | None = None if coverage.count == len(coverage.graph) else coverage.stored
             if view is not None and keep is not None:
                 counts = coverage.matching(keep, view.columns)
-            among = None if counts is None else coverage.graph.nodes_among(counts)
-            sheets.append(Sheet(coverage.graph.codes, among, partial(_shared, coverage.graph, counts)))
-        return sheets, rest
+            nodes = None if counts is None else coverage.graph.nodes_among(counts)
+            coded.append(CodedRows(coverage.graph.codes, nodes, partial(_find_graph_rids, coverage.graph, counts)))
+        return coded, uncoded
 
-    def learn(self, vectors: Vectors, parts: Sequence[Part]) -> None:
-        """Code segments that are being scanned, from the second time on."""
+    def encode_segments(self, vectors: Vectors, parts: Sequence[Part]) -> None:
+        """Encode segments that are scanned for the second time, and forget codes of segments that are gone."""
         with self._lock:
-            lasting = {id(segment.vectors) for segment in vectors.segments}
-            self._codes = {key: value for key, value in self._codes.items() if key in lasting}
+            lasting = {segment.row.uid for segment in vectors.segments}
+            self._codes = {uid: known for uid, known in self._codes.items() if uid in lasting}
             left = _AT_ONCE
             for part in parts:
-                size, key = len(part.vectors), id(part.vectors)
-                if size < _LEAST or key not in lasting:
+                size = len(part.vectors)
+                if size < _LEAST or part.segment not in lasting:
                     continue
-                known = self._codes.setdefault(key, _Known(part.vectors))
+                known = self._codes.setdefault(part.segment, _SegmentCodes())
                 known.scans += 1
                 if known.codes is None and known.scans > 1 and left > 0:
                     left -= size
                     part.touch(0, size)
-                    known.codes = apart(partial(Codes.of, self._metric, part.vectors, part.norms()))
-
-    def _codes_of(self, part: Part) -> Codes | None:
-        known = self._codes.get(id(part.vectors))
-        return known.codes if known else None
+                    known.codes = in_own_thread(partial(Codes.encode, self._metric, part.vectors, part.norms()))
 
 
-def _single(part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+def _find_segment_rids(part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     return part.rids_at(places), np.arange(len(places))
 
 
-def _shared(graph: Graph, counts: Mask | None, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+def _find_graph_rids(
+    graph: Graph, counts: Mask | None, nodes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     rows = graph.rows_of(nodes)
     if counts is not None:
         rows = rows[counts[rows]]

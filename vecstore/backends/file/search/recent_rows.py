@@ -1,4 +1,4 @@
-"""Rows that searches have read lately, checked already, so that SQLite is not asked for them each time."""
+"""Rows that searches have read recently and checked, so that SQLite need not be asked again."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Iterable
 
 from ..state.rows import Values
 
-_ROOM = 8 << 20
+_BUDGET = 8 << 20
 _LARGEST = 1 << 16
-"""A larger row is read each time."""
+"""Bytes; a larger row is read each time."""
 _FRAME = 600
-"""About what a row takes beside its text and undeclared metadata."""
+"""About the bytes of a row beside its text and undeclared metadata."""
 
 
 class RecentRows:
-    """Whole rows by rid. A row never changes and a rid is given once, so that nothing here grows old.
+    """Whole rows by rid. A row never changes and a rid is used once, so nothing here becomes stale.
 
-    The rows that were not asked for during the time in which half of the room was filled are forgotten. Threads
-    need no lock: what they may lose for each other are rows that are read again.
+    Rows are kept in two halves of the budget. When the new half is full it becomes the old one, and rows of the
+    old half that were not asked for in the meantime are forgotten. Threads need no lock: a row that one thread
+    loses for another is only read again.
     """
 
-    def __init__(self, room: int = _ROOM) -> None:
-        self._half = room // 2
+    def __init__(self, budget: int = _BUDGET) -> None:
+        self._half = budget // 2
         self._new: dict[int, Values] = {}
         self._old: dict[int, Values] = {}
         self._size = 0
 
-    def known(self, rids: Iterable[int]) -> dict[int, Values]:
-        """Return those of the rows that are here."""
+    def find(self, rids: Iterable[int]) -> dict[int, Values]:
+        """Return the rows that are known."""
         found: dict[int, Values] = {}
         for rid in rids:
             row = self._new.get(rid)
@@ -41,7 +42,7 @@ class RecentRows:
         return found
 
     def keep(self, rows: Iterable[Values]) -> None:
-        """Take in whole rows, which end with ``extra`` and ``text``."""
+        """Keep whole rows, which end with ``extra`` and ``text``."""
         for row in rows:
             size = _FRAME + sys.getsizeof(row[-2]) + sys.getsizeof(row[-1])
             if size > _LARGEST:

@@ -1,4 +1,4 @@
-"""The best rows of several queries so far."""
+"""The best rows so far: of one query, or of several at once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,51 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ..metrics import Doubles
+
 _TIES = 65_536
-"""So many tied rows are kept before ids decide which of them stay."""
+"""At most this many tied rows are kept before ids decide which of them stay."""
+
+Answer = tuple[NDArray[np.int64], Doubles]
+"""Rids and scores of one query, in no particular order: the k best, and those that tie with the last of them."""
 
 
-class Best:
-    """Keeps the ``k`` best rows of each query, and those that tie with the last of them."""
+def find_floor(scores: Doubles, k: int) -> float:
+    """Return the k-th best score, the worst possible where there are fewer."""
+    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else -np.inf
 
-    def __init__(self, queries: int, k: int, ids_of: Callable[[NDArray[np.int64]], Sequence[str]]) -> None:
+
+def keep_best(rids: NDArray[np.int64], scores: Doubles, k: int) -> Answer:
+    """Return the k best rows and those that tie with the last of them."""
+    if len(scores) <= k:
+        return rids, scores
+    best = scores >= np.partition(scores, -k)[-k]
+    return rids[best], scores[best]
+
+
+class TopK:
+    """Keeps the ``k`` best rows of each query, and those that tie with the last of them.
+
+    Parameters
+    ----------
+    queries : int
+    k : int
+    ids_of : callable, optional
+        Returns the ids of rids. Without it, no ties are broken.
+    """
+
+    def __init__(
+        self, queries: int, k: int, ids_of: Callable[[NDArray[np.int64]], Sequence[str]] | None = None
+    ) -> None:
         self.k = k
         self.floors = np.full(queries, -np.inf)
-        """What a row needs to be among the best of each query."""
+        """The score that a row needs to be among the best of each query."""
         self._ids_of = ids_of
         self._owners = np.empty(0, np.int64)
         self._rids = np.empty(0, np.int64)
         self._scores = np.empty(0, np.float64)
 
-    def offer(self, owners: NDArray[np.int64], rids: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+    def offer(self, owners: NDArray[np.int64], rids: NDArray[np.int64], scores: Doubles) -> None:
         """Take in rows: the number of the query, the rid, the score."""
         owners = np.concatenate((self._owners, owners))
         rids = np.concatenate((self._rids, rids))
@@ -39,14 +67,16 @@ class Best:
         if len(self._rids) > len(self.floors) * self.k + _TIES:
             self._break_ties()
 
-    def answers(self) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Return rids and scores for each query, at most ``k``."""
+    def answers(self) -> list[Answer]:
+        """Return rids and scores for each query, at most ``k`` where ties are broken."""
         self._break_ties()
         starts = np.searchsorted(self._owners, np.arange(len(self.floors) + 1))
         return [(self._rids[start:end], self._scores[start:end]) for start, end in pairwise(starts.tolist())]
 
     def _break_ties(self) -> None:
-        """Leave each query at most ``k`` rows: of those that tie for the last places, the ones of smallest ids."""
+        """Leave each query at most ``k`` rows; of those that tie for the last places, keep the smallest ids."""
+        if self._ids_of is None:
+            return
         starts = np.searchsorted(self._owners, np.arange(len(self.floors) + 1))
         keep = np.ones(len(self._rids), np.bool_)
         for query in np.flatnonzero(np.diff(starts) > self.k):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vecstore.errors import StoreCorrupt
 from vecstore.schema import Schema
 
-from ..search.filter_cache import Choices
+from ..search.filter_cache import FilterCache
 from ..vectors.append_array import Growing
 from ..vectors.segment import places_of
 from .fields import Column, Mask, column_of
@@ -99,7 +99,7 @@ class View:
     columns: Columns
     alive: Mask
     total: Total
-    choices: Choices = field(default_factory=Choices)
+    filter_cache: FilterCache = field(default_factory=FilterCache)
 
     @classmethod
     def empty(cls, schema: Schema) -> View:

@@ -13,7 +13,7 @@ from vecstore.backend import Generation
 from vecstore.errors import StorageError, StorageFailed, StoreCorrupt, StoreLocked
 
 from ..options import Options
-from ..search.index_cache import Shelf
+from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
 from ..storage.connections import ROWS, Link, Pool, abandon, created, open_link, reading
@@ -42,7 +42,7 @@ class Volume:
         self.form = RowForm(generation.schema)
         self.shape = Shape.of(generation.id, generation.schema)
         self.recent = RecentRows()
-        self.shelf = Shelf(paths, generation.id, generation.schema.metric)
+        self.index_cache = IndexCache(paths, generation.id, generation.schema.metric)
         self.pool = Pool(paths.rows, ROWS, options.timeout)
         self._options = options
         # Held while the state is brought up to date, never while a writer waits for readers.

@@ -1,44 +1,73 @@
-"""The volumes that a process has open, one for each generation that it has used."""
+"""The generations that a process has open, and whether the catalogue still names them."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from threading import Lock
 
-from vecstore.backend import Generation
+from vecstore.backend import Entry, Generation, Superseded
 
 from ..options import Options
+from ..storage.catalogue_file import CatalogFile
 from ..storage.layout import Layout
 from .open_generation import Volume
 
 
 class Volumes:
-    """Volumes by generation, opened when first asked for; shared by threads."""
+    """Generations by id, opened when first used; shared by threads."""
 
-    def __init__(self, layout: Layout, options: Options) -> None:
+    def __init__(self, layout: Layout, options: Options, catalog: CatalogFile) -> None:
         self._layout = layout
         self._options = options
+        self._catalog = catalog
         self._open: dict[str, Volume] = {}
         self._lock = Lock()
 
     def of(self, generation: Generation) -> Volume:
-        """Return the volume of a generation."""
-        volume = self._open.get(generation.id)
-        if volume is None:
+        """Return a generation, opened."""
+        opened = self._open.get(generation.id)
+        if opened is None:
             with self._lock:
-                volume = self._open.get(generation.id)
-                if volume is None:
+                opened = self._open.get(generation.id)
+                if opened is None:
                     paths = self._layout.generation(generation.id)
-                    volume = self._open[generation.id] = Volume(paths, generation, self._options)
-        return volume
+                    opened = self._open[generation.id] = Volume(paths, generation, self._options)
+        return opened
 
-    def forget_all_but(self, present: Container[str]) -> None:
-        """Close the volumes of generations that are gone."""
-        with self._lock:
-            gone = [self._open.pop(key) for key in list(self._open) if key not in present]
-        for volume in gone:
-            volume.close()
+    def find_current(self, generation: Generation) -> Entry:
+        """Return the entry in which a generation has the role that the caller believes it has.
+
+        Raises
+        ------
+        Superseded
+        """
+        try:
+            return self._catalog.read().holding(generation)
+        except Superseded:
+            self.close_dropped()
+            raise
+
+    def open_current(self, generation: Generation) -> tuple[Volume, Generation]:
+        """Return a generation, opened, and as the catalogue has it now.
+
+        Raises
+        ------
+        Superseded
+        """
+        entry = self.find_current(generation)
+        current = entry.standby if generation.standby and entry.standby else entry.active
+        return self._open.get(generation.id) or self.of(generation), current
+
+    def close_dropped(self) -> None:
+        """Close the generations that the catalogue does not name."""
+        self._close_all_but(self._catalog.read().generations())
 
     def close(self) -> None:
         """Close all of them."""
-        self.forget_all_but(())
+        self._close_all_but(())
+
+    def _close_all_but(self, kept: Container[str]) -> None:
+        with self._lock:
+            gone = [self._open.pop(key) for key in list(self._open) if key not in kept]
+        for opened in gone:
+            opened.close()

@@ -13,7 +13,7 @@ from vecstore.errors import RecordExists, StoreCorrupt
 from vecstore.filters.nodes import Filter
 from vecstore.rows import metadata
 
-from ..filters import mask
+from ..filters import match_rows
 from .columns import View
 from .transaction import CHUNK, Record, Transaction
 
@@ -21,7 +21,7 @@ from .transaction import CHUNK, Record, Transaction
 def selected(selection: Selection, view: View) -> NDArray[np.int64]:
     """Return where the selected rows stand, each once."""
     if isinstance(selection, Filter):
-        return np.flatnonzero(mask(selection, view))
+        return np.flatnonzero(match_rows(selection, view))
     positions = view.positions(selection)
     return np.unique(positions[positions >= 0])
 

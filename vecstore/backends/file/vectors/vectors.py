@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -45,6 +45,8 @@ class Part:
     alive : ndarray of bool, shape (n,)
     touch : callable
         To be called with the rows that will be read, first and beyond the last.
+    segment : str
+        The uid of the segment whose rows these are, all of them; empty for any others.
     """
 
     vectors: NDArray[Any]
@@ -52,6 +54,7 @@ class Part:
     rids: NDArray[np.int64] | int
     alive: Mask
     touch: Callable[[int, int], None]
+    segment: str = ""
 
     @property
     def first(self) -> int:
@@ -89,7 +92,7 @@ class Part:
             return None
         alive = np.zeros(len(self.vectors), np.bool_)
         alive[places[inside]] = True
-        return Part(self.vectors, self.norms, self.rids, alive & self.alive, self.touch)
+        return replace(self, alive=alive & self.alive)
 
     def rids_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rids of some rows."""
@@ -132,7 +135,7 @@ class Vectors:
     def parts(self) -> list[Part]:
         """What a search looks through."""
         parts = [
-            Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number))
+            Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number), segment.row.uid)
             for number, (segment, alive) in enumerate(zip(self.segments, self.alive, strict=True))
         ]
         hot = self.hot

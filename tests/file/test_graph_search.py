@@ -1,24 +1,23 @@
-"""What a walk along a graph leaves out is none of the nearest rows that it came to."""
+"""What a graph search leaves out is none of the nearest rows that it found."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from vecstore.backends.file.search.graph import Graph
-from vecstore.backends.file.search.plan import Plan, Way, spared
-from vecstore.backends.file.search.walk import places_near
+from vecstore.backends.file.search.graph import Graph, find_near
+from vecstore.backends.file.search.plan import Plan, Strategy, count_rescored
 from vecstore.metric import Metric, scores
 
 from .test_exact_float32 import Matrix, part, plain
-from .test_graph import made
+from .test_graph import made, near_nodes
 
 EFFORT, K = 60, 5
 
 
 def all_found(graph: Graph, query: Matrix, counts: np.ndarray | None) -> np.ndarray:
-    """Return the places of all rows that a walk comes to, nearest first."""
-    places = graph.rows_of(graph.nearest(graph.codes.coding.question(query), EFFORT, EFFORT))
+    """Return the places of all rows that a search of the graph finds, nearest first."""
+    places = graph.rows_of(near_nodes(graph, query, EFFORT, EFFORT))
     return places if counts is None else places[counts[places]]
 
 
@@ -31,14 +30,15 @@ def test_the_nearest_of_the_rows_found_stay(
     vectors = np.tile(plain(rng, 600, 12) * rng.uniform(1, 3, (600, 1)), (copies, 1)).astype(np.float32)
     graph = made([part(vectors, 1)], metric)
     counts = None if share == 1 else rng.random(len(vectors)) < share
-    plan = Plan(Way.GRAPH, EFFORT, EFFORT)
+    most = count_rescored(K)
+    plan = Plan(Strategy.GRAPH, EFFORT, EFFORT, most)
     left_out = 0
     for query in plain(rng, 30, 12):
         found = all_found(graph, query, counts)
-        places, count = places_near(graph, query, plan, K, counts)
+        places, count = find_near(graph, query, plan, K, counts)
         assert count == len(found)
-        assert K <= len(places) <= spared(K)
-        left_out += spared(K) - len(places)
+        assert K <= len(places) <= most
+        left_out += most - len(places)
         truth = scores(metric, vectors[found], query)
         nearest = np.sort(truth)[::-1][:K]
         kept = np.sort(scores(metric, vectors[places], query))[::-1][:K]
@@ -50,6 +50,7 @@ def test_fewer_rows_than_are_wanted_all_stay(rng: np.random.Generator) -> None:
     graph = made([part(plain(rng, 300, 8), 1)])
     counts = np.zeros(300, np.bool_)
     counts[:3] = True
-    places, count = places_near(graph, plain(rng, 1, 8)[0], Plan(Way.GRAPH, 300, 300), K, counts)
+    plan = Plan(Strategy.GRAPH, 300, 300, count_rescored(K))
+    places, count = find_near(graph, plain(rng, 1, 8)[0], plan, K, counts)
     assert sorted(places.tolist()) == [0, 1, 2]
     assert count == 3

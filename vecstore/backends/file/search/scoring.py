@@ -1,0 +1,68 @@
+"""The scores of hits: every one is computed in float64 from the stored vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.rows.vectors import row_norms
+
+from ..metrics import Doubles, MetricForm, Singles
+from ..vectors.vectors import Vectors
+from .faiss_threads import count_cores, in_parallel
+
+_PAIRS = 512
+"""Pairs that are scored in one step: their vectors stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """How the rows of one commit are scored."""
+
+    form: MetricForm
+    vectors: Vectors
+
+    def score(self, query: Singles, rids: NDArray[np.int64]) -> Doubles:
+        """Score rows against one query."""
+        if len(rids) > _PAIRS:
+            return self.score_pairs(query[None, :], rids, np.zeros(len(rids), np.int64))
+        vectors = self.vectors.gather(rids).astype(np.float64)
+        asked = query.astype(np.float64)[None, :]
+        return self.form.score_pairs(vectors, asked, row_norms(vectors), row_norms(asked))
+
+    def score_pairs(self, queries: Singles, rids: NDArray[np.int64], owners: NDArray[np.int64]) -> Doubles:
+        """Score rows against the queries of those numbers."""
+        asked = queries.astype(np.float64)
+        norms = row_norms(asked)
+        steps = [slice(start, start + _PAIRS) for start in range(0, len(rids), _PAIRS)]
+        result = np.empty(len(rids))
+        if len(steps) <= 1:
+            self._score_steps(asked, norms, rids, owners, steps, result)
+            return result
+        hands = range(count_cores())
+        in_parallel(
+            [
+                partial(self._score_steps, asked, norms, rids, owners, steps[hand :: len(hands)], result)
+                for hand in hands
+            ]
+        )
+        return result
+
+    def _score_steps(
+        self,
+        queries: Doubles,
+        norms: Doubles,
+        rids: NDArray[np.int64],
+        owners: NDArray[np.int64],
+        steps: Sequence[slice],
+        result: Doubles,
+    ) -> None:
+        """Put the scores of some of the pairs into ``result``."""
+        for some in steps:
+            vectors = self.vectors.gather(rids[some]).astype(np.float64)
+            whose = owners[some]
+            result[some] = self.form.score_pairs(vectors, queries[whose], row_norms(vectors), norms[whose])
