@@ -82,7 +82,7 @@ class BatchWriter:
         assert self._process.stdin
         self._process.stdin.close()
         self.listen_for("end")
-        assert self._process.wait(10) == 0
+        assert self._process.wait(60) == 0
 
 
 def say(*words: object) -> None:

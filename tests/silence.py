@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,6 +13,7 @@ import pytest
 from vecstore import Database, VecstoreError, VectorStore
 
 from .batches import batch, vector_of
+from .lateness import Lateness
 
 TIMEOUT = 0.5
 
@@ -43,10 +43,11 @@ WRITES: Mapping[str, Call] = MappingProxyType(
 @contextmanager
 def ends_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
     """Expect one of some errors, which has a word in its message, when the timeout is over."""
-    start = time.monotonic()
-    with pytest.raises(kinds, match=word):
-        yield
-    assert TIMEOUT <= time.monotonic() - start < TIMEOUT + 1
+    with Lateness() as lateness:
+        with pytest.raises(kinds, match=word):
+            yield
+        assert lateness.elapsed() >= TIMEOUT
+        assert lateness.undisturbed() < TIMEOUT + 1
 
 
 def all_at_once(

@@ -6,12 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import vecstore
+from tests.lateness import Lateness
 from tests.sources import ROOT
 
 DEMO = ROOT / "examples" / "demo.py"
@@ -29,10 +29,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(place: Path) -> str:
-    began = time.monotonic()
-    answer = demo(place)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert time.monotonic() - began < 60
+    with Lateness() as lateness:
+        answer = demo(place)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert lateness.undisturbed() < 60
     return answer.stdout
 
 

@@ -21,7 +21,7 @@ from servers import NoServer
 
 from .programs import programs
 
-PATIENCE = 60
+PATIENCE = 180
 PAUSE = 0.005
 """Seconds to wait at most, and between two questions."""
 # The kernel kills a process at the end of the *thread* that started it, so one is kept for that alone. `setpriv` asks
@@ -94,7 +94,7 @@ class Daemon(ABC):
         Raises
         ------
         NoServer
-            It ended, or said nothing for a minute.
+            It ended, or said nothing for three minutes.
         """
         self.launch()
         deadline = time.monotonic() + PATIENCE

@@ -1,6 +1,7 @@
 """One of several processes that use a store at once.
 
-``python -m tests.file.concurrent_member PLACE ROLE NUMBER SECONDS`` starts it.
+``python -m tests.file.concurrent_member PLACE ROLE NUMBER STAMP`` starts it. It works until its standard input ends,
+and prints a line for each step that counts.
 
 A batch of a writer has a stamp in every record, and a batch is replaced as a whole: a reader that sees two
 stamps in one batch has seen half of a commit. Where the store has an index, searches go along it.
@@ -9,7 +10,7 @@ stamps in one batch has seen half of a commit. Where the store has an index, sea
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -38,11 +39,13 @@ def stamped(writer: int, stamp: int) -> Rows:
     return replace(batch, fields={**(batch.fields or {}), "year": [stamp] * len(batch)})
 
 
-def write(place: Path, number: int, until: float) -> None:
-    """Replace the same batch again and again, sometimes through a new connection; tell each acknowledged stamp."""
+def write(place: Path, number: int, stamp: int, stopped: threading.Event) -> None:
+    """Replace the same batch again and again, sometimes through a new connection; tell each acknowledged stamp.
+
+    The first one is behind ``stamp``.
+    """
     backend = opened(place)
-    stamp = 0
-    while time.monotonic() < until:
+    while not stopped.is_set():
         stamp += 1
         if stamp % 10 == 0:
             backend.close()
@@ -56,44 +59,42 @@ def write(place: Path, number: int, until: float) -> None:
             print(stamp, flush=True)  # noqa: T201
 
 
-def read(place: Path, _number: int, until: float) -> None:
-    """Look at whole batches in every way there is; tell how often, and how often along an index."""
+def read(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
+    """Look at whole batches in every way there is; tell each time whether a search used an index."""
     backend = opened(place)
     active = backend.find(name="docs").active
     newest: dict[int, int] = {}
-    rounds = walks = 0
-    while time.monotonic() < until:
-        rounds += 1
+    while not stopped.is_set():
+        walks = 0
         for writer in range(4):
             look(backend, writer, newest)
             walks += look_nearby(backend, active)
         for writer, size in whole_batches(contents(backend, active, limit=10_000)).items():
             assert size == len(batch_of(writer))
-    print(rounds, walks, flush=True)  # noqa: T201
+        print("walked" if walks else "looked", flush=True)  # noqa: T201
 
 
-def compact(place: Path, _number: int, until: float) -> None:
-    """Compact again and again; tell how often there was something to do."""
+def compact(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
+    """Compact again and again; tell each time when there was something to do."""
     backend = opened(place)
     active = backend.find(name="docs").active
-    rounds = 0
-    while time.monotonic() < until:
+    while not stopped.is_set():
         before = backend.stats(active).details["commit"]
         try:
             backend.compact(active)
         except StoreLocked:
             continue
-        rounds += backend.stats(active).details["commit"] != before
-    print(rounds, flush=True)  # noqa: T201
+        if backend.stats(active).details["commit"] != before:
+            print("compacted", flush=True)  # noqa: T201
 
 
-def index(place: Path, _number: int, until: float) -> None:
-    """Let an index be built, grown, replaced and given up, again and again; tell how often one was new."""
+def index(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
+    """Let an index be built, grown, replaced and given up, again and again; tell the name of each new one."""
     backend = opened(place, index_min_rows="32")
     active = backend.find(name="docs").active
     seen: set[str] = set()
     rounds = 0
-    while time.monotonic() < until:
+    while not stopped.is_set():
         rounds += 1
         try:
             if rounds % 4 == 0:
@@ -105,8 +106,10 @@ def index(place: Path, _number: int, until: float) -> None:
                 backend.tend(active)
         except StoreLocked:
             continue
-        seen |= {path.name for path in (place / "g" / active.id / "idx").iterdir()}
-    print(len(seen), flush=True)  # noqa: T201
+        for path in (place / "g" / active.id / "idx").iterdir():
+            if path.name not in seen:
+                seen.add(path.name)
+                print(path.name, flush=True)  # noqa: T201
 
 
 def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
@@ -169,8 +172,17 @@ def whole_batches(found: Iterable[str]) -> dict[int, int]:
     return sizes
 
 
+def main(place: Path, role: str, number: int, stamp: int) -> None:
+    stopped = threading.Event()
+
+    def listen() -> None:
+        sys.stdin.read()
+        stopped.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    {"write": write, "read": read, "compact": compact, "index": index}[role](place, number, stamp, stopped)
+
+
 if __name__ == "__main__":
     with force_graph():
-        {"write": write, "read": read, "compact": compact, "index": index}[sys.argv[2]](
-            Path(sys.argv[1]), int(sys.argv[3]), time.monotonic() + float(sys.argv[4])
-        )
+        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
     "segment": "g/ID/seg/*.vec",
 }
 """A glob for the file; ID is the generation."""
-PATIENCE = 10
+PATIENCE = 120
 MEMORY = 1 << 30
 
 

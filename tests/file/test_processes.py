@@ -14,24 +14,73 @@ import pytest
 
 from tests.file.concurrent_member import batch_of, stamped
 from tests.file.samples import INDEXED, Store, contents, opened, rows
+from tests.lateness import Lateness
 from vecstore.errors import StoreLocked
 
-
-def member(place: Path, role: str, number: int, seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.file.concurrent_member", str(place), role, str(number), str(seconds)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
+_PATIENCE = 300
+"""Seconds after which a process hangs."""
 
 
-def ended(process: subprocess.Popen[str]) -> list[str]:
-    output, errors = process.communicate(timeout=60)
-    assert errors == ""
-    assert process.returncode == 0
-    return output.split()
+class Member:
+    """A process that works on a store until it is told to stop.
+
+    Parameters
+    ----------
+    place : Path
+    role : str
+        See `tests.file.concurrent_member`.
+    number : int
+        Which of the writers it is.
+    stamp : int
+        What a writer wrote last.
+    counts : str
+        The only word that counts as a step; without one all do but "locked".
+    """
+
+    def __init__(self, place: Path, role: str, number: int = 0, *, stamp: int = 0, counts: str = "") -> None:
+        self.counts = counts
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.file.concurrent_member", str(place), role, str(number), str(stamp)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+        self.said: list[str] = []
+
+    def wait_for(self, steps: int) -> None:
+        """Return when it has said so many words that count."""
+        assert self.process.stdout is not None
+        while len(self.words()) < steps:
+            line = self.process.stdout.readline()
+            assert line, self.process.communicate()
+            self.said += line.split()
+
+    def words(self) -> list[str]:
+        return [word for word in self.said if (word == self.counts if self.counts else word != "locked")]
+
+    def stop(self) -> list[str]:
+        """End it in order; return all words that count."""
+        output, errors = self.process.communicate(timeout=_PATIENCE)
+        assert errors == ""
+        assert self.process.returncode == 0
+        self.said += output.split()
+        return self.words()
+
+    def kill(self) -> list[str]:
+        self.process.send_signal(signal.SIGKILL)
+        output, _ = self.process.communicate()
+        self.said += output.split()
+        return self.words()
+
+
+def work_together(members: dict[Member, int]) -> None:
+    """Let members work at once until each has made so many steps, and stop them; the slowest one decides how long."""
+    for member, steps in members.items():
+        member.wait_for(steps)
+    for member in members:
+        member.stop()
 
 
 def check_batches(store: Store, acknowledged: dict[int, int]) -> None:
@@ -47,16 +96,11 @@ def check_batches(store: Store, acknowledged: dict[int, int]) -> None:
 
 def test_writers_take_turns_and_readers_see_whole_commits(memory_path: Path) -> None:
     store = Store.create(memory_path)
-    writers = [member(memory_path, "write", number, 4) for number in range(3)]
-    readers = [member(memory_path, "read", number, 4) for number in range(2)]
-    acknowledged = {}
-    for number, process in enumerate(writers):
-        stamps = ended(process)
-        assert "locked" not in stamps
-        assert len(stamps) > 5
-        acknowledged[number] = int(stamps[-1])
-    for process in readers:
-        assert int(ended(process)[0]) > 0
+    writers = [Member(memory_path, "write", number) for number in range(3)]
+    readers = [Member(memory_path, "read") for _ in range(2)]
+    work_together({**dict.fromkeys(writers, 15), **dict.fromkeys(readers, 5)})
+    assert not any("locked" in writer.said for writer in writers)
+    acknowledged = {number: int(writer.said[-1]) for number, writer in enumerate(writers)}
     check_batches(store, acknowledged)
     assert {
         contents(store.backend, store.active)[f"id-{1000 * number:05}"].fields["year"] for number in range(3)
@@ -65,65 +109,39 @@ def test_writers_take_turns_and_readers_see_whole_commits(memory_path: Path) -> 
 
 def test_readers_see_whole_commits_during_compactions(memory_path: Path) -> None:
     store = Store.create(memory_path)
-    writers = [member(memory_path, "write", number, 4) for number in range(2)]
-    readers = [member(memory_path, "read", number, 4) for number in range(2)]
-    compactor = member(memory_path, "compact", 0, 4)
-    acknowledged = {}
-    for number, process in enumerate(writers):
-        stamps = [int(word) for word in ended(process) if word != "locked"]
-        assert len(stamps) > 5
-        acknowledged[number] = stamps[-1]
-    for process in (*readers, compactor):
-        assert int(ended(process)[0]) > 0
-    check_batches(store, acknowledged)
+    writers = [Member(memory_path, "write", number) for number in range(2)]
+    readers = [Member(memory_path, "read") for _ in range(2)]
+    compactor = Member(memory_path, "compact")
+    work_together({**dict.fromkeys(writers, 15), **dict.fromkeys(readers, 5), compactor: 5})
+    check_batches(store, {number: int(writer.words()[-1]) for number, writer in enumerate(writers)})
 
 
 def test_readers_see_whole_commits_while_indexes_come_and_go(memory_path: Path) -> None:
     store = Store.create(memory_path, INDEXED, index_min_rows="32")
     for number in (5, 7, 9):
         store.backend.write(store.active, stamped(number, 1), insert=False)
-    writers = [member(memory_path, "write", number, 4) for number in range(2)]
-    readers = [member(memory_path, "read", number, 4) for number in range(2)]
-    keepers = [member(memory_path, role, 0, 4) for role in ("index", "compact")]
-    acknowledged = {}
-    for number, process in enumerate(writers):
-        stamps = [int(word) for word in ended(process) if word != "locked"]
-        assert len(stamps) > 5
-        acknowledged[number] = stamps[-1]
-    indexes, compactions = (int(ended(process)[0]) for process in keepers)
-    assert indexes >= 3
-    assert compactions >= 3
-    for process in readers:
-        _, walks = ended(process)
-        assert int(walks) > 0
-    check_batches(store, acknowledged)
+    writers = [Member(memory_path, "write", number) for number in range(2)]
+    readers = [Member(memory_path, "read", counts="walked") for _ in range(2)]
+    indexer, compactor = Member(memory_path, "index"), Member(memory_path, "compact")
+    work_together({**dict.fromkeys(writers, 15), **dict.fromkeys(readers, 3), indexer: 5, compactor: 5})
+    check_batches(store, {number: int(writer.words()[-1]) for number, writer in enumerate(writers)})
 
 
 def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Path, seed: int) -> None:
     """The long campaign of kills is elsewhere; here other processes read and write on."""
     store = Store.create(memory_path)
     draw = random.Random(seed)
-    reader = member(memory_path, "read", 0, 6)
-    survivor = member(memory_path, "write", 3, 6)
-    acknowledged = {0: 0, 1: 0, 2: 0}
-    until = time.monotonic() + 4
-    while time.monotonic() < until:
+    reader, survivor = Member(memory_path, "read"), Member(memory_path, "write", 3)
+    stamps = {0: 0, 1: 0, 2: 0}
+    for turn in range(6):
         number = draw.randrange(3)
-        victim = member(memory_path, "write", number, 30)
-        assert victim.stdout is not None
-        line = victim.stdout.readline()
+        victim = Member(memory_path, "write", number, stamp=stamps[number])
+        victim.wait_for(1)
         time.sleep(draw.uniform(0, 0.2))
-        victim.send_signal(signal.SIGKILL)
-        rest, _ = victim.communicate()
-        stamps = [int(word) for word in (line + rest).split() if word != "locked"]
-        acknowledged[number] = stamps[-1] if stamps else acknowledged[number]
-        # A writer starts with stamp 1 again: only its last batch counts.
-        check_batches(store, {number: acknowledged[number]})
-        store.backend.write(store.active, rows([9_000], 1), insert=False)
-    survivor_stamps = ended(survivor)
-    assert survivor_stamps
-    reader.kill()
-    reader.communicate()
+        stamps[number] = int(victim.kill()[-1])
+        check_batches(store, {number: stamps[number]})
+        store.backend.write(store.active, stamped(9, turn), insert=False)
+    work_together({reader: 5, survivor: 5})
 
 
 def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
@@ -131,10 +149,11 @@ def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
     other = opened(tmp_path, lock_timeout="0.2")
     volume = store.backend._generations.of(store.active)
     with volume.held():
-        began = time.monotonic()
-        with pytest.raises(StoreLocked, match="is writing"):
-            other.write(store.active, rows([1], 1), insert=False)
-        assert 0.15 < time.monotonic() - began < 2
+        with Lateness() as lateness:
+            with pytest.raises(StoreLocked, match="is writing"):
+                other.write(store.active, rows([1], 1), insert=False)
+            assert lateness.elapsed() > 0.15
+            assert lateness.undisturbed() < 2
         assert other.count(store.active, None) == 0
     assert other.write(store.active, rows([1], 1), insert=False) == 1
 
@@ -168,11 +187,11 @@ def test_only_one_builder(tmp_path: Path) -> None:
     uid = store.backend.find(name="docs").uid
     other = opened(tmp_path)
     with store.backend.builder(uid):
-        began = time.monotonic()
-        for backend in (other, store.backend):
-            with pytest.raises(StoreLocked, match="rebuilding store 'docs'"), backend.builder(uid):
-                pass
-        assert time.monotonic() - began < 1
+        for backend in (other, store.backend):  # at once: the lock timeout is ten seconds
+            with Lateness() as lateness:
+                with pytest.raises(StoreLocked, match="rebuilding store 'docs'"), backend.builder(uid):
+                    pass
+                assert lateness.undisturbed() < 1
     with other.builder(uid):
         pass
 

@@ -155,7 +155,7 @@ def test_a_forked_child_connects_anew(memory_path: Path, way: str) -> None:
         capture_output=True,
         text=True,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        timeout=120,
+        timeout=600,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -210,7 +210,7 @@ def test_a_child_of_a_thread_that_would_not_wait_refuses(tmp_path: Path) -> None
     store = busy_store(tmp_path)
     store.backend.close()
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", UNSAFE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -95,13 +95,13 @@ def wait_for_waiters(admin: psycopg.Connection, count: int, database: str) -> No
         "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database "
         "WHERE datname = %s AND locktype = 'advisory' AND NOT granted"
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while admin.execute(query, [database]).fetchone() != (count,):
         assert time.monotonic() < deadline
 
 
 def outputs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
-    answers = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+    answers = [(*process.communicate(timeout=180), process.returncode) for process in processes]
     assert [(err, code) for _, err, code in answers] == [("", 0)] * len(answers)
     return [out for out, _, _ in answers]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ import vecstore
 from servers.redis.own_server import OwnServer
 from tests.batch_writer import BatchWriter
 from tests.batches import TAGS, batch, numbers, schema, vector_of
+from tests.lateness import Lateness
 from vecstore import (
     HNSW,
     BackendUnavailable,
@@ -74,9 +74,9 @@ class Kills:
             self._server.launch()
             self._probe(acknowledged)
             self._server.start()
-        start = time.monotonic()
-        self._writer.listen_for("acked")
-        assert time.monotonic() - start < 5
+        with Lateness() as lateness:
+            self._writer.listen_for("acked")
+            assert lateness.undisturbed() < 5
         assert self._writer.acknowledged <= self._stored()
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which a test that waits has failed."""
 
 
