@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecstore import ALL, F, Filter, Schema, fields
-from vecstore.backends.redis.filters import EVERYTHING, NOTHING, compiled, program
+from vecstore.backends.redis.filters import EVERYTHING, NOTHING, compile_filter, compile_program
 from vecstore.filters.binding import bind
 from vecstore.filters.nodes import And, Or
 
@@ -20,7 +20,7 @@ PLAIN = re.compile(r"[-a-z0-9_@:{}\[\]()| +.]*")
 def queries(where: Filter) -> tuple[str, ...] | None:
     bound = bind(where, SCHEMA)
     assert bound is not None
-    return compiled(bound, SCHEMA.fields)
+    return compile_filter(bound, SCHEMA.fields)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_many_values_of_one_field_are_one_condition() -> None:
 def test_a_program_is_postfix() -> None:
     where = bind(((F.lang == "en") & (F.year > 3)) | ~F.tags.exists(), SCHEMA)
     assert where is not None
-    assert program(where, SCHEMA.fields) == [
+    assert compile_program(where, SCHEMA.fields) == [
         "tags", "f_lang", "any", 1, "pen", "numbers", "f_year", "gt", 1, "3", "and", 2,
         "tags", "has", "any", 1, "f1", "not", "or", 2,
     ]  # fmt: skip

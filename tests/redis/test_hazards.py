@@ -65,7 +65,7 @@ def key_of(admin: redis.Redis, namespace: str, id_: str) -> str:
 def test_a_hash_that_the_index_refuses_is_named(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     """HSET succeeds with a vector of any length, and the record is gone from every search."""
     admin.hset(key_of(admin, namespace, "r0007"), "vector", b"short")
-    assert store.verify().problems[0] == "record 'r0007' was changed by somebody else: write it again"
+    assert store.verify().problems[0] == "record 'r0007' was changed by another program: write it again"
     assert "record 'r0007' is not in the index: write it again" in store.verify().problems
     with pytest.raises(StoreCorrupt, match="'r0007'"):
         store.get(["r0007"])
@@ -81,7 +81,10 @@ def test_a_new_connection_does_not_trust_an_index_that_misses_records(
     with vecstore.connect(redis_url) as other:
         assert len(other.open("docs").search([0, 1], 100)) == 100
     admin.hset(key_of(admin, namespace, "r0007"), "f_year", "many")
-    with vecstore.connect(redis_url) as other, pytest.raises(StoreCorrupt, match="99 hashes and the store 100 records"):
+    with (
+        vecstore.connect(redis_url) as other,
+        pytest.raises(StoreCorrupt, match="99 hashes but the store has 100 records"),
+    ):
         other.open("docs").search([0, 1], 100)
 
 
@@ -100,10 +103,10 @@ def test_a_write_that_the_index_refuses_is_an_error(store: VectorStore, admin: r
 def test_an_index_that_somebody_dropped(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     admin.execute_command("FT.DROPINDEX", index_of(admin, namespace))
     for call in (lambda: store.search([0, 1]), lambda: store.count(F.year == 1), lambda: store.delete(where=ALL)):
-        with pytest.raises(IndexNotReady, match=r"reindex\(\) builds it again"):
+        with pytest.raises(IndexNotReady, match=r"reindex\(\) to rebuild it"):
             call()
     assert store.index_status().state == "invalid"
-    assert store.verify().problems[0] == "the search index is gone: reindex()"
+    assert store.verify().problems[0] == "the search index is missing: reindex()"
     assert store.get(["r0001"])[0] is not None
     store.reindex()
     assert store.verify().ok

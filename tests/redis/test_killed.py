@@ -179,16 +179,16 @@ def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_fol
         (
             {"appendonly": "yes", "appendfsync": "no"},
             "append-only file, appendfsync no: "
-            "survives the end of the server; a power failure takes what the system had not written",
+            "writes survive the end of the server; a power failure loses what the system had not written",
         ),
         (
             {"appendonly": "yes", "appendfsync": "everysec"},
             "append-only file, appendfsync everysec: "
-            "survives the end of the server; a power failure may take the last second or two",
+            "writes survive the end of the server; a power failure may lose the last second or two",
         ),
         (
             {"appendonly": "yes", "appendfsync": "always"},
-            "append-only file, appendfsync always: every acknowledged write is on the disk",
+            "append-only file, appendfsync always: every acknowledged write is on disk",
         ),
     ],
 )
@@ -218,7 +218,7 @@ class TestWaitingForTheFile:
             database.create("a", schema())
         with own_server.client() as client, opened(own_server.url, wait_aof="on", timeout=1) as database:
             client.config_set("appendfsync", "no")  # the system writes it to the disk at some time, and tells nobody
-            with pytest.raises(Timeout, match="The write is made, but was not on the disk"):
+            with pytest.raises(Timeout, match="The write is made, but was not on disk"):
                 database.open("a").upsert(batch(1))
             assert database.open("a").count() == 20
             client.config_set("appendfsync", "always")
@@ -228,7 +228,7 @@ class TestWaitingForTheFile:
         with own_server.client() as client, opened(own_server.url, wait_aof="on") as database:
             store = database.create("a", schema())
             client.config_set("appendonly", "no")
-            with pytest.raises(Unsupported, match="turn appendonly on"):
+            with pytest.raises(Unsupported, match="Turn appendonly on"):
                 vecstore.connect(url_with(own_server.url, wait_aof="on"))
             with pytest.raises(StorageFailed, match=r"The write is made, but .* appendonly"):
                 store.upsert(batch(1))

@@ -43,7 +43,7 @@ def backend(redis_url: str) -> Iterator[RedisBackend]:
 def test_a_lease_is_one_holders_and_ends_with_the_context(
     backend: RedisBackend, admin: redis.Redis, namespace: str
 ) -> None:
-    held, key = backend._leases.held, f"{namespace}:lock:build:x"
+    held, key = backend._leases.hold, f"{namespace}:lock:build:x"
     with held(key, "busy") as token:
         assert admin.get(key) == token.encode()
         with pytest.raises(StoreLocked, match="busy"), held(key, "busy"):
@@ -59,7 +59,7 @@ def test_a_lease_is_renewed(
 ) -> None:
     monkeypatch.setattr(leases, "SECONDS", 0.3)
     key, waited = f"{namespace}:lock:build:x", threading.Event()
-    with backend._leases.held(key, "busy") as token:
+    with backend._leases.hold(key, "busy") as token:
         waited.wait(1.0)
         assert admin.get(key) == token.encode()
 
@@ -72,7 +72,7 @@ def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
         "import sys, vecstore\n"
         "from vecstore import registry\n"
         "backend = registry.connect(sys.argv[1])\n"
-        "with backend._leases.held(sys.argv[2], 'busy'):\n"
+        "with backend._leases.hold(sys.argv[2], 'busy'):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.readline()\n"
     )

@@ -15,7 +15,7 @@ import vecstore
 from servers.redis.own_server import OwnServer
 from tests.batches import DIM, TAGS, batch, numbers, schema, vector_of
 from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
-from vecstore.backends.redis.generation import GenerationCalls
+from vecstore.backends.redis.generation_guard import GenerationGuard
 from vecstore.backends.shared.deadlines import GRACE
 
 from .stores import opened, stored_ids
@@ -166,7 +166,7 @@ class TestTime:
         }
         outcomes = set()
         for milliseconds in (1, 2, 4, 100_000):
-            monkeypatch.setattr(GenerationCalls, "milliseconds", milliseconds)
+            monkeypatch.setattr(GenerationGuard, "milliseconds", milliseconds)
             for name, call in calls.items():
                 try:
                     assert call(), f"{name} in {milliseconds} ms is short"
@@ -178,8 +178,8 @@ class TestTime:
     def test_the_engine_has_more_time_than_a_call(self, own_server: OwnServer) -> None:
         """Of a count that was cut short it does not say so: so nobody may be there any more to take it for whole."""
         with opened(own_server.url, timeout=7) as database:
-            calls = database._backend._calls  # type: ignore[attr-defined]
-            assert calls.milliseconds > 1_000 * (7 + GRACE)
+            guard = database._backend._reads._guard  # type: ignore[attr-defined]
+            assert guard.milliseconds > 1_000 * (7 + GRACE)
 
 
 class TestBusy:

@@ -12,8 +12,8 @@ import pytest
 import vecstore
 from vecstore import ALL, F, Filter, Flat, PartialWrite, Record, Schema, Timeout, VectorStore, fields
 from vecstore.backends.redis import scripts
-from vecstore.backends.redis.filters import compiled
-from vecstore.backends.redis.generation import GenerationCalls
+from vecstore.backends.redis.filters import compile_filter
+from vecstore.backends.redis.generation_guard import GenerationGuard
 from vecstore.filters.binding import bind
 
 COUNT = 2_500
@@ -59,7 +59,7 @@ def test_every_way_finds_the_same(store: VectorStore, case: str) -> None:
     where, test, queries = CASES[case]
     bound = bind(where, SCHEMA)
     assert bound is not None
-    found = compiled(bound, SCHEMA.fields)
+    found = compile_filter(bound, SCHEMA.fields)
     assert (None if found is None else len(found)) == queries
     expected = [each for each in RECORDS if test(each)]
     assert store.count(where) == len(expected)
@@ -90,16 +90,16 @@ def test_everything(store: VectorStore) -> None:
 
 
 def test_what_breaks_off_says_how_far_it_came(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, steps = GenerationCalls.run, []
+    run, steps = GenerationGuard.run, []
 
-    def failing(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def failing(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
         if script is scripts.DELETE:
             steps.append(script)
             if len(steps) > 2:
                 raise Timeout("The server did not answer.")
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationCalls, "run", failing)
+    monkeypatch.setattr(GenerationGuard, "run", failing)
     with pytest.raises(PartialWrite) as caught:
         store.delete(where=ALL)
     monkeypatch.undo()
@@ -112,14 +112,14 @@ def test_an_update_beside_others_loses_none_of_their_changes(
     store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Undeclared metadata are read, merged here and written back, unless somebody was there in between."""
-    run, others = GenerationCalls.run, iter(range(3))
+    run, others = GenerationGuard.run, iter(range(3))
 
-    def disturbed(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
         if script is scripts.UPDATE and (turn := next(others, None)) is not None:
             store.update(ids=["r00001"], set={f"other{turn}": turn})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationCalls, "run", disturbed)
+    monkeypatch.setattr(GenerationGuard, "run", disturbed)
     assert store.update(where=F.year == 1, set={"mine": True}) > 1
     [found] = store.get(["r00001"])
     assert found is not None
@@ -131,14 +131,14 @@ def test_a_scan_goes_on_where_a_whole_page_was_removed_or_changed(
     store: VectorStore, where: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [each.id for each in store.scan(where)]
-    run, turns = GenerationCalls.run, iter(range(1))
+    run, turns = GenerationGuard.run, iter(range(1))
 
-    def disturbed(self: GenerationCalls, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
         if script is scripts.FETCH_MATCHING and next(turns, None) is not None:
             store.delete(ids=expected[:10])
             store.update(ids=expected[10:15], set={"year": 40})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationCalls, "run", disturbed)
+    monkeypatch.setattr(GenerationGuard, "run", disturbed)
     found = [each.id for each in store.scan(where, batch_size=10)]
     assert [id_ for id_ in found if id_ not in expected[10:15]] == expected[15:]

@@ -156,7 +156,7 @@ def test_no_secret_is_shown_anywhere(
     for error in errors:
         assert leaks(everything(error), password) == []
     backend = store._backend
-    shown = [repr(each) for each in (database, store, backend, vars(backend), vars(backend._link))]  # type: ignore[attr-defined]
+    shown = [repr(each) for each in (database, store, backend, vars(backend), vars(backend._client))]  # type: ignore[attr-defined]
     shown += [f"{each.getMessage()} {each.exc_text} {each.args!r}" for each in caplog.records]
     assert leaks("\n".join(shown), password) == []
 

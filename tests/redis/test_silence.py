@@ -174,8 +174,8 @@ def test_a_pool_that_is_exhausted_says_so(own_server: OwnServer) -> None:
     with opened(own_server.url, pool_size=4, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
-        link = store._backend._link  # type: ignore[attr-defined]
-        with link.kept(), link.kept(), link.kept(), link.kept():
+        client = store._backend._client  # type: ignore[attr-defined]
+        with client.hold_connection(), client.hold_connection(), client.hold_connection(), client.hold_connection():
             for call in (lambda: store.upsert(batch(2)), lambda: store.search(vector_of(1))):
                 with ends_in_time(Timeout, word="pool_size"):
                     call()

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vecstore.backend import Entry, Generation, Superseded
+from vecstore.backend import Change, Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
 from vecstore.schema import check_name
 
 from ..shared.generation_json import generation_of, identity_text, schema_text
+from .client import Client
 from .keys import Keys
-from .link import Link
 from .scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH, Script
 
-_LOST = "The switch took so long that its lock ran out; nothing was switched. Try again."
+_LOST = "The switch took longer than its lock lasts; nothing was switched. Try again."
 
 
 class Catalogue:
-    """Reads and writes the catalogue of one namespace."""
+    """Reads and changes the catalogue of one namespace."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
         self._keys = keys
 
     def names(self) -> list[str]:
         """Return the names of all stores, sorted."""
-        found = self._link.tell("HKEYS", self._keys.names)
+        found = self._client.execute("HKEYS", self._keys.names)
         return sorted(check_name(name.decode(), "Store") for name in found)
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
@@ -39,7 +39,21 @@ class Catalogue:
         answer = self._run(FIND, uid or "", name or "")
         if answer[0] == b"absent":
             raise StoreNotFound(name or "that was dropped", self.names())
-        return _entry(answer)
+        return _decode_entry(answer)
+
+    def read_generation(self, generation: Generation) -> Generation:
+        """Return a generation as it is described now.
+
+        Raises
+        ------
+        Superseded
+        """
+        hash_ = self._keys.generation(generation.id)
+        schema, identity, ef = self._client.execute("HMGET", hash_, "schema", "identity", "ef")
+        if schema is None:
+            raise Superseded
+        texts = (schema.decode(), None if identity is None else identity.decode())
+        return generation_of(generation.id, *texts, int(ef) if ef else None, standby=generation.standby)
 
     def create(self, uid: str, name: str, generation: Generation, index: Sequence[str]) -> Entry:
         """Describe a generation and make its index.
@@ -60,10 +74,10 @@ class Catalogue:
         if answer[0] == b"refused":
             said = answer[1].decode(errors="replace")
             raise Unsupported("such an index", "redis", f"The server's query engine refused it: {said[:200]}.")
-        return _entry(answer)
+        return _decode_entry(answer)
 
     def rename(self, uid: str, name: str) -> None:
-        """Give a store another name.
+        """Rename a store.
 
         Raises
         ------
@@ -76,7 +90,7 @@ class Catalogue:
             raise StoreNotFound("that was dropped", self.names())
 
     def amend(self, generation: Generation) -> None:
-        """Describe a generation anew.
+        """Replace the description of a generation.
 
         Raises
         ------
@@ -88,7 +102,7 @@ class Catalogue:
             raise Superseded
 
     def drop(self, uid: str, generation: str | None) -> None:
-        """Forget a store, or a standby generation; then remove the records.
+        """Drop a store or its standby generation, then remove the records.
 
         Raises
         ------
@@ -100,7 +114,7 @@ class Catalogue:
         self.sweep()
 
     def switch(self, uid: str, standby: str, token: str, lock: str) -> Entry:
-        """Let a store point at its standby, while a lease is held.
+        """Make the standby the active generation, while the caller holds the lease of the switch.
 
         Raises
         ------
@@ -111,37 +125,44 @@ class Catalogue:
             raise StoreLocked(_LOST)
         if answer[0] == b"absent":
             raise StoreNotFound(answer[1].decode() or "that was dropped")
-        return _entry(answer)
+        return _decode_entry(answer)
+
+    def read_changes(self, generation: Generation) -> list[Change]:
+        """Return the whole change list of a generation."""
+        found = self._client.execute("ZRANGE", self._keys.changes(generation.id), 0, -1, "WITHSCORES")
+        return [Change(int(seq), id_.decode()) for id_, seq in found]
 
     def sweep(self) -> None:
-        """Remove the records of generations that were dropped, also by a process that was killed meanwhile."""
+        """Remove the records of dropped generations, including those that a killed process left."""
         keys = self._keys
-        for doomed in self._link.tell("SMEMBERS", keys.doomed):
-            id_ = doomed.decode()
-            while self._link.tell("EVAL", SWEEP.text, 1, keys.ids(id_), keys.records(id_)):
+        for member in self._client.execute("SMEMBERS", keys.removed):
+            id_ = member.decode()
+            while self._client.execute("EVAL", SWEEP.text, 1, keys.ids(id_), keys.records(id_)):
                 pass
             rest = (keys.ids(id_), keys.tombstones(id_), keys.versions(id_), keys.changes(id_))
-            self._link.tell("UNLINK", *rest)
-            self._link.tell("SREM", keys.doomed, id_)
+            self._client.execute("UNLINK", *rest)
+            self._client.execute("SREM", keys.removed, id_)
 
     def _run(self, script: Script, *arguments: Any, further: tuple[str, ...] = ()) -> list[Any]:
-        keys = (self._keys.names, self._keys.doomed, *further)
+        keys = (self._keys.names, self._keys.removed, *further)
         prefixes = (self._keys.store_prefix, self._keys.generation_prefix)
         command = ("EVAL", script.text, len(keys), *keys, *prefixes, *arguments)
-        found: list[Any] = self._link.tell(*command, changes=script.writes)
+        found: list[Any] = self._client.execute(*command, writes=script.writes)
         return found
 
 
-def _entry(answer: Sequence[Any]) -> Entry:
+def _decode_entry(answer: Sequence[Any]) -> Entry:
     _, uid, name, role, *described = answer
-    found = [_generation(part, standby=bool(number)) for number, part in enumerate(described) if part[1] is not None]
+    found = [
+        _decode_generation(part, standby=bool(number)) for number, part in enumerate(described) if part[1] is not None
+    ]
     store = check_name(name.decode(), "Store")
     if len(found) != len(described) or len(found) != 1 + bool(role):
-        raise StoreCorrupt(f"The catalogue names a generation of store {store!r} that it does not describe.")
+        raise StoreCorrupt(f"The catalogue names a generation of store {store!r} but does not describe it.")
     roles = {role.decode(): found[1]} if role else {}
     return Entry(uid.decode(), store, found[0], **roles)
 
 
-def _generation(part: Sequence[bytes | None], *, standby: bool) -> Generation:
+def _decode_generation(part: Sequence[bytes | None], *, standby: bool) -> Generation:
     id_, schema, identity, ef = (None if each is None else each.decode() for each in part)
     return generation_of(id_ or "", schema or "", identity, int(ef) if ef else None, standby=standby)

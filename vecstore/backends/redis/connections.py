@@ -1,4 +1,4 @@
-"""Where the connections of a link come from: a pool of its own, or the application's."""
+"""Where a client's connections come from: a pool of its own, or the application's."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import redis
 from vecstore.errors import Timeout
 
 
-def exhausted() -> Timeout:
+def make_pool_timeout() -> Timeout:
     """Return the error of a call for which no connection was free in time."""
-    return Timeout("Every connection of the pool was in use until the timeout. Use fewer threads, or ?pool_size=.")
+    return Timeout("Every connection of the pool was in use until the timeout. Use fewer threads or raise ?pool_size=.")
 
 
 class Connections(ABC):
-    """Lends connections of redis-py that are connected."""
+    """A pool of redis-py's connections."""
 
     @abstractmethod
-    def take(self) -> Any:
-        """Return a connection.
+    def check_out(self) -> Any:
+        """Return a connection, which may be closed.
 
         Raises
         ------
@@ -30,51 +30,45 @@ class Connections(ABC):
         """
 
     @abstractmethod
-    def give(self, connection: Any) -> None:
-        """Take a connection back, which may be disconnected."""
+    def check_in(self, connection: Any) -> None:
+        """Take a connection back; it may be closed."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the connections that are ours."""
+        """Close the connections unless they are the application's."""
 
 
 class OwnConnections(Connections):
-    """At most so many, the one that was used last first.
+    """A limited number of connections; the one that was used last goes out first.
 
-    redis-py's pools do more for each call than this needs: a lock, events and counters took as long as a tenth of a
-    search.
+    redis-py's pools do more for each call than this needs: a lock, events and counters took up to a tenth of a search.
 
     Parameters
     ----------
     pool : redis.ConnectionPool
-        Makes connections.
-    most : int
+        Makes the connections.
+    size : int
+        Connections at most.
     timeout : float
         Seconds to wait for a free one.
     """
 
-    def __init__(self, pool: redis.ConnectionPool, most: int, timeout: float) -> None:
+    def __init__(self, pool: redis.ConnectionPool, size: int, timeout: float) -> None:
         self._pool = pool
-        self._free = threading.BoundedSemaphore(most)
+        self._free = threading.BoundedSemaphore(size)
         self._timeout = timeout
         self._idle: deque[Any] = deque()
         self._closed = False
 
-    def take(self) -> Any:
+    def check_out(self) -> Any:
         if not self._free.acquire(timeout=self._timeout):
-            raise exhausted()
+            raise make_pool_timeout()
         try:
-            connection = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        try:
-            connection.connect()  # does nothing where it is
-        except BaseException:
-            self.give(connection)
-            raise
-        return connection
+            return self._pool.connection_class(**self._pool.connection_kwargs)
 
-    def give(self, connection: Any) -> None:
+    def check_in(self, connection: Any) -> None:
         if self._closed:
             connection.disconnect()
         self._idle.append(connection)
@@ -86,17 +80,17 @@ class OwnConnections(Connections):
             self._idle.pop().disconnect()
 
 
-class LentConnections(Connections):
-    """Those of an application's client."""
+class ApplicationConnections(Connections):
+    """The connections of the application's own client."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
 
-    def take(self) -> Any:
+    def check_out(self) -> Any:
         return self._pool.get_connection()
 
-    def give(self, connection: Any) -> None:
+    def check_in(self, connection: Any) -> None:
         self._pool.release(connection)
 
     def close(self) -> None:
-        """Do nothing: they are the application's."""
+        """Do nothing: the application closes them."""

@@ -1,9 +1,10 @@
-"""What a reply or an error of the driver means to a user: one table from Redis's error codes to vecstore's errors."""
+"""Translates error replies and errors of redis-py: one table from Redis's error codes to vecstore's errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import redis
 
@@ -20,10 +21,10 @@ from vecstore.errors import (
 )
 
 from ..shared.deadlines import Limit
-from .connections import exhausted
+from .connections import make_pool_timeout
 
 WAITING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"})
-"""Nothing was done, and the same command may succeed in a moment."""
+"""The server did nothing, and the same command may succeed in a moment."""
 NO_SCRIPT = "NOSCRIPT"
 
 _CLASSES: Mapping[str, str] = MappingProxyType(
@@ -43,66 +44,65 @@ _CLASSES: Mapping[str, str] = MappingProxyType(
         "TryAgainError": "TRYAGAIN",
     }
 )
-"""The code that redis-py took from the beginning of a reply, by the class that it made of it."""
+"""redis-py takes the code off an error reply and raises a class instead; this is the code of each class."""
 
 _REFUSED = (
-    "The server cannot be reached, or refused or ended the connection. Check host, port, user and password in the URL, "
-    "and whether the server runs; its log says more."
+    "The server cannot be reached, or it refused or closed the connection. Check that it runs, and check the host, "
+    "port, user and password in the URL. The server's log says more."
 )
 _LOST = "The connection to the server was lost. Try again."
 _NO_SEARCH = (
-    "The server has no query engine: FT.SEARCH is unknown. Use Redis 8, Redis Stack, or load the search module."
+    "The server has no query engine: FT.SEARCH is unknown. Use Redis 8 or Redis Stack, or load the search module."
 )
-NO_INDEX = "The search index of the store is gone from the server. reindex() builds it again; no record is lost."
+NO_INDEX = "The search index of the store is missing on the server. No record is lost. Run reindex() to rebuild it."
 
 _BY_CODE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
     {
-        "ACL": lambda: _denied(),
+        "ACL": lambda: _make_denied(),
         "BUSY": lambda: Timeout("The server was busy with a script until the timeout. Try again, or raise ?timeout=."),
         "CLUSTERDOWN": lambda: Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel."),
         "LOADING": lambda: BackendUnavailable("The server is still loading its data. Try again later."),
         "MASTERDOWN": lambda: BackendUnavailable("The replica has lost its primary. Try again later."),
         "MISCONF": lambda: StorageFailed(
-            "The server takes no writes because it cannot save to disk; nothing was written. See its log, make room."
+            "The server accepts no writes because it cannot save to disk; nothing was written. See its log."
         ),
-        "NOAUTH": lambda: BackendUnavailable("The server wants a password. Put it into the URL."),
-        "NOPERM": lambda: _denied(),
+        "NOAUTH": lambda: BackendUnavailable("The server requires a password. Add it to the URL."),
+        "NOPERM": lambda: _make_denied(),
         "NOREPLICAS": lambda: BackendUnavailable(
-            "The server has fewer good replicas than it wants for a write; nothing was written. Try again."
+            "The server has fewer healthy replicas than min-replicas-to-write; nothing was written. Try again."
         ),
         "OOM": lambda: StorageFailed(
-            "The server has reached its maxmemory; nothing was written. Raise maxmemory, or remove records."
+            "The server has reached its maxmemory; nothing was written. Raise maxmemory, or delete records."
         ),
         "READONLY": lambda: Unsupported("writing", "redis", "The server is a replica. Connect to the primary."),
-        "WRONGPASS": lambda: BackendUnavailable("The server refused the user or the password. Mend the URL."),
+        "WRONGPASS": lambda: BackendUnavailable("The server refused the user or the password. Check the URL."),
         "WRONGTYPE": lambda: StoreCorrupt(
-            "A key of the namespace holds something that is not vecstore's. Use another ?namespace=, or remove the key."
+            "A key in the namespace was not written by vecstore. Use another ?namespace=, or remove the key."
         ),
     }
 )
 _BY_WORDS: tuple[tuple[str, Callable[[], VecstoreError]], ...] = (
     ("no such index", lambda: IndexNotReady(NO_INDEX)),
     ("unknown index name", lambda: IndexNotReady(NO_INDEX)),
-    ("timeout limit was reached", lambda: late()),
+    ("timeout limit was reached", lambda: make_timeout()),
     ("unknown command", lambda: ExtensionMissing(_NO_SEARCH)),
     ("cluster", lambda: Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel.")),
-    ("limit exceeds maximum", lambda: _limited()),
+    ("limit exceeds maximum", lambda: _make_too_many()),
 )
 
 
-def _denied() -> VecstoreError:
+def _make_denied() -> VecstoreError:
     return StorageFailed(
-        "The server's ACL does not let this user do that. Ask for the rights, or connect with mode=ro to read only."
+        "The server's ACL does not let this user do that. Grant the rights, or connect with mode=ro to read only."
     )
 
 
-def _limited() -> VecstoreError:
-    hint = "Raise its setting MAXSEARCHRESULTS, or ask for fewer."
-    return Unsupported("so many hits", "redis", hint)
+def _make_too_many() -> VecstoreError:
+    return Unsupported("so many hits", "redis", "Raise the server's MAXSEARCHRESULTS, or ask for fewer hits.")
 
 
-def code_of(error: BaseException) -> str:
-    """Return the code at the beginning of an error reply, empty where it has none."""
+def read_code(error: BaseException) -> str:
+    """Return the code that an error reply begins with, or an empty string."""
     known = _CLASSES.get(type(error).__name__)
     if known:
         return known
@@ -111,51 +111,82 @@ def code_of(error: BaseException) -> str:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Say whether the connection is gone, and with it the answer."""
-    if code_of(error) in {"LOADING", "WRONGPASS", "MASTERDOWN"}:
+    """Return whether the connection is lost, and the reply with it."""
+    if read_code(error) in {"LOADING", "WRONGPASS", "MASTERDOWN"}:
         return False
     return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
 
 
-def late() -> Timeout:
-    """Return the error of a call whose time is over."""
+def make_timeout() -> Timeout:
+    """Return the error of a call that reached its timeout."""
     return Timeout("The server did not answer within the timeout. Try again, or raise ?timeout=.")
 
 
-def unknown() -> UnknownOutcome:
+def make_unknown_outcome() -> UnknownOutcome:
     """Return the error of a write whose answer was lost."""
     return UnknownOutcome(
-        "The connection was lost while a write was under way: it may or may not have been made. "
-        "Repeat the call; upsert and delete do no harm when they are repeated."
+        "The connection was lost during a write, which may or may not have been made. "
+        "Repeat the call: it is safe to repeat upsert and delete."
     )
 
 
-def meaning(error: BaseException, *, connecting: bool = False, limit: Limit | None = None) -> VecstoreError:
-    """Return vecstore's error for a driver's.
+def translate(error: BaseException, *, connecting: bool = False, limit: Limit | None = None) -> VecstoreError:
+    """Return vecstore's error for one of redis-py.
 
     Parameters
     ----------
     connecting : bool
         Whether there may not have been a connection yet.
     limit : Limit, optional
-        The call's, which ends a connection whose time is over.
+        Of the call; it shuts the connection down when the time is over.
     """
     if isinstance(error, VecstoreError):
         return error
-    known = _BY_CODE.get(code_of(error))
+    known = _BY_CODE.get(read_code(error))
     if known:
         return known()
     if type(error).__name__ == "MaxConnectionsError" or "No connection available" in str(error):
-        return exhausted()
+        return make_pool_timeout()
     if isinstance(error, redis.TimeoutError) or (limit and limit.passed and is_lost(error)):
-        return late()
+        return make_timeout()
     if is_lost(error):
         return BackendUnavailable(_REFUSED if connecting else _LOST)
-    return _of_words(str(error).lower(), code_of(error))
+    return _translate_text(str(error).lower(), read_code(error))
 
 
-def _of_words(said: str, code: str) -> VecstoreError:
+def _translate_text(said: str, code: str) -> VecstoreError:
     for words, make in _BY_WORDS:
         if words in said:
             return make()
     return StorageFailed(f"The server refused the command ({code or 'ERR'}); nothing was written. See its log.")
+
+
+def is_waiting(reply: Any) -> bool:
+    """Return whether a reply is an error that passes by itself."""
+    return isinstance(reply, redis.RedisError) and read_code(reply) in WAITING
+
+
+def check_reply(reply: Any) -> Any:
+    """Return a reply, or raise vecstore's error for it."""
+    if isinstance(reply, redis.RedisError):
+        raise translate(reply) from reply
+    return reply
+
+
+def check_on_disk(replies: list[Any]) -> list[Any]:
+    """Return the replies without the last one, which tells whether the append-only file is on disk.
+
+    Raises
+    ------
+    Timeout, StorageFailed
+    """
+    *others, aof = replies
+    if isinstance(others[0], redis.RedisError):  # nothing was written
+        return others
+    if isinstance(aof, redis.RedisError):
+        raise StorageFailed(
+            "The write is made, but the server could not wait for its append-only file. Turn appendonly on there."
+        ) from aof
+    if aof[0] < 1:
+        raise Timeout("The write is made, but was not on disk within half of the timeout. Check the server's disk.")
+    return others

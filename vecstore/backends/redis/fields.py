@@ -1,8 +1,8 @@
-"""Stored forms as attributes of a hash, and back.
+"""Field values as attributes of a hash, and back.
 
-What a filter compares for equality becomes a tag of ``[a-z0-9]``: the query engine splits tags at commas, trims them,
-cuts them at a NUL and after 4,096 bytes, and folds their case; none of this can happen to such a token, and nothing of
-the query language can be in one. Numbers are decimal text that is read back to the same number.
+A value that filters compare for equality becomes a tag of ``[a-z0-9]``. The query engine splits tags at commas, trims
+them, cuts them at a NUL and after 4,096 bytes, and folds their case; none of this can happen to such a token, and it
+contains nothing of the query language. Numbers are decimal text that is read back to the same number.
 """
 
 from __future__ import annotations
@@ -13,58 +13,59 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vecstore.fields import Field, Stored
+from vecstore.fields import Stored
 
 LIST = "l"
-"""The first token of every list, so that an empty one is there too."""
+"""The first token of every list, which makes an empty list differ from a missing one."""
 _LONGEST = 200
 _PLAIN = re.compile(r"[a-z0-9]{1,200}", re.ASCII)
 _ALL_PLAIN = re.compile(r"[a-z0-9]*", re.ASCII)
 
 
-def token(text: str) -> str:
-    """Return a tag that stands for exactly this string: itself behind a ``p``, or its UTF-8 in hex behind an ``h``."""
+def encode_token(text: str) -> str:
+    """Return the tag of a string: the string itself behind a ``p``, or its UTF-8 in hex behind an ``h``."""
     return f"p{text}" if _PLAIN.fullmatch(text) else f"h{text.encode().hex()}"
 
 
-def tokens(texts: Sequence[str]) -> list[str]:
-    """Return the tags of many strings, which most often are all plain."""
+def encode_tokens(texts: Sequence[str]) -> list[str]:
+    """Return the tags of many strings, which are most often all plain."""
     lengths = set(map(len, texts))
     if lengths and min(lengths) > 0 and max(lengths) <= _LONGEST and _ALL_PLAIN.fullmatch("".join(texts)):
         return [f"p{text}" for text in texts]
-    return list(map(token, texts))
+    return list(map(encode_token, texts))
 
 
-def text_of(found: bytes) -> str:
-    """Return the string that a tag stands for."""
-    rest = found[1:].decode()
-    return rest if found[:1] == b"p" else bytes.fromhex(rest).decode()
+def decode_token(tag: bytes) -> str:
+    """Return the string of a tag."""
+    rest = tag[1:].decode()
+    return rest if tag[:1] == b"p" else bytes.fromhex(rest).decode()
 
 
-def truth(value: bool) -> str:  # noqa: FBT001 - the value itself
+def encode_bool(value: bool) -> str:  # noqa: FBT001 - the value itself
     """Return the tag of a bool."""
     return "true" if value else "false"
 
 
-def list_of_tokens(values: tuple[str, ...]) -> str:
+def encode_list(values: tuple[str, ...]) -> str:
     """Return the tags of a list."""
-    return ",".join((LIST, *map(token, values)))
+    return ",".join((LIST, *map(encode_token, values)))
 
 
-def _list(found: bytes) -> tuple[str, ...]:
-    return tuple(text_of(each) for each in found.split(b",")[1:])
+def decode_list(tags: bytes) -> tuple[str, ...]:
+    """Return the strings of a list's tags."""
+    return tuple(decode_token(each) for each in tags.split(b",")[1:])
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How the values of one kind of field lie in a hash.
+class FieldType:
+    """How the values of one kind of field are stored in a hash.
 
     Attributes
     ----------
     indexed : str
         The kind of attribute, ``TAG`` or ``NUMERIC``.
     write, read : callable
-        From stored form to what the driver gets, and back from the attribute's bytes.
+        From stored form to the attribute's value, and back from its bytes.
     tag : callable or None
         From a value that a filter compares with to its tag; None for numbers.
     """
@@ -75,19 +76,15 @@ class Form:
     tag: Callable[[Any], str] | None = None
 
 
-_WHOLE = Form("NUMERIC", int, int)
-FORMS: Mapping[str, Form] = MappingProxyType(
+_INTEGER = FieldType("NUMERIC", int, int)
+FIELDS: Mapping[str, FieldType] = MappingProxyType(
     {
-        "keyword": Form("TAG", token, text_of, token),
-        "keywords": Form("TAG", list_of_tokens, _list, token),
-        "int": _WHOLE,
-        "datetime": _WHOLE,
-        "float": Form("NUMERIC", repr, float),
-        "bool": Form("TAG", truth, b"true".__eq__, truth),
+        "keyword": FieldType("TAG", encode_token, decode_token, encode_token),
+        "keywords": FieldType("TAG", encode_list, decode_list, encode_token),
+        "int": _INTEGER,
+        "datetime": _INTEGER,
+        "float": FieldType("NUMERIC", repr, float),
+        "bool": FieldType("TAG", encode_bool, b"true".__eq__, encode_bool),
     }
 )
-
-
-def form(field: Field) -> Form:
-    """Return how a field's values lie in a hash."""
-    return FORMS[field.kind]
+"""By ``Field.kind``."""

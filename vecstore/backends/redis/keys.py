@@ -1,7 +1,7 @@
-"""The names under which things lie in Redis.
+"""The names of keys and indexes in Redis.
 
-Every name begins with the namespace and a colon. A prefix ends in a colon, which no namespace and no generation's id
-holds, so that no prefix is the beginning of another's keys.
+Every name begins with the namespace and a colon. Every prefix ends with a colon, which namespaces and ids of
+generations never contain, so no prefix matches the keys of another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Keys:
 
     @property
     def format(self) -> str:
-        """String: the number of this layout, once there is a store."""
+        """String: the version of this layout; it is set when the first store is created."""
         return f"{self.namespace}:format"
 
     @property
@@ -26,18 +26,18 @@ class Keys:
         return f"{self.namespace}:names"
 
     @property
-    def doomed(self) -> str:
-        """Set: generations that are dropped and whose records are still to be removed."""
+    def removed(self) -> str:
+        """Set: dropped generations whose records are still to be removed."""
         return f"{self.namespace}:doomed"
 
     @property
     def store_prefix(self) -> str:
-        """Beginning of the hash of a store, which its uid ends."""
+        """Prefix of the hash of a store; its uid follows."""
         return f"{self.namespace}:store:"
 
     @property
     def generation_prefix(self) -> str:
-        """Beginning of the hash of a generation, which its id ends."""
+        """Prefix of the hash of a generation; its id follows."""
         return f"{self.namespace}:gen:"
 
     def store(self, uid: str) -> str:
@@ -45,19 +45,19 @@ class Keys:
         return f"{self.store_prefix}{uid}"
 
     def generation(self, id_: str) -> str:
-        """Hash: all that is known of a generation beside its records."""
+        """Hash: the description and the state of a generation."""
         return f"{self.generation_prefix}{id_}"
 
     def records(self, id_: str) -> str:
-        """Beginning of the hash of a record, which the record's id ends."""
+        """Prefix of the hash of a record; the record's id follows."""
         return f"{self.namespace}:rec:{id_}:"
 
     def ids(self, id_: str) -> str:
-        """Sorted set: the ids of a generation's records, in their order."""
+        """Sorted set: the ids of a generation's records, in order."""
         return f"{self.namespace}:ids:{id_}"
 
     def tombstones(self, id_: str) -> str:
-        """Sorted set: the ids of tombstones, in their order."""
+        """Sorted set: the ids of tombstones, in order."""
         return f"{self.namespace}:tombs:{id_}"
 
     def versions(self, id_: str) -> str:
@@ -69,9 +69,9 @@ class Keys:
         return f"{self.namespace}:changes:{id_}"
 
     def index(self, id_: str, number: int) -> str:
-        """Name of a generation's index; each is a new one."""
+        """Return the name of a generation's index; each build makes a new one."""
         return f"{self.namespace}:index:{id_}:{number}"
 
     def lock(self, what: str, id_: str) -> str:
-        """Return the name of a lease, which holds the token of whoever has it."""
+        """Return the name of a lease, a string that contains the token of its holder."""
         return f"{self.namespace}:lock:{what}:{id_}"

@@ -1,7 +1,7 @@
-"""How each metric is called in Redis, what a query becomes for it, and what its distance says.
+"""The engine's metrics: their names, how a query is encoded, and how a distance becomes a score.
 
-All arithmetic is the engine's, in float32. Its inner product is 1 − a·b, which is 1 for everything among tiny vectors;
-so a query is lengthened by a power of two, until the 1 no longer matters, and the score divided by it again.
+The engine computes in float32. Its inner product is 1 − a·b, which is 1 for all pairs of tiny vectors. A query is
+therefore lengthened by a power of two until the 1 no longer matters, and the score is divided by the same factor.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _LONG: Lengths = MappingProxyType({"float32": 60, "float16": 6})
 
 @dataclass(frozen=True, slots=True)
 class EngineMetric:
-    """A metric as the engine has it.
+    """A metric of the engine.
 
     Attributes
     ----------
     name : str
     lengths : mapping of str to int or None
-        For each dtype the power of two that a query's length is brought to; None where it stays as it is.
+        The power of two that a query's length is scaled to, by dtype; None if it is not scaled.
     score : callable
         From the engine's distances and the query's factor to scores.
     """
@@ -42,30 +42,30 @@ class EngineMetric:
     score: Callable[[Float64Array, float], Float64Array]
 
 
-def _of_cosine(distances: Float64Array, factor: float) -> Float64Array:
+def _score_cosine(distances: Float64Array, factor: float) -> Float64Array:
     return np.minimum(1.0, np.maximum(-1.0, 1.0 - distances))
 
 
-def _of_product(distances: Float64Array, factor: float) -> Float64Array:
+def _score_product(distances: Float64Array, factor: float) -> Float64Array:
     return (1.0 - distances) / factor
 
 
-def _of_square(distances: Float64Array, factor: float) -> Float64Array:
+def _score_square(distances: Float64Array, factor: float) -> Float64Array:
     found: Float64Array = 0.0 - np.sqrt(np.maximum(distances, 0.0))
     return found
 
 
 METRICS: Mapping[Metric, EngineMetric] = MappingProxyType(
     {
-        Metric.COSINE: EngineMetric("COSINE", _UNIT, _of_cosine),
-        Metric.IP: EngineMetric("IP", _LONG, _of_product),
-        Metric.L2: EngineMetric("L2", _SAME, _of_square),
+        Metric.COSINE: EngineMetric("COSINE", _UNIT, _score_cosine),
+        Metric.IP: EngineMetric("IP", _LONG, _score_product),
+        Metric.L2: EngineMetric("L2", _SAME, _score_square),
     }
 )
 
 
-def prepared(metric: Metric, dtype: str, query: NDArray[np.float32]) -> tuple[bytes, float]:
-    """Return a query as the engine gets it, and the factor by which it was lengthened."""
+def encode_query(metric: Metric, dtype: str, query: NDArray[np.float32]) -> tuple[bytes, float]:
+    """Return the bytes of a query and the factor by which it was lengthened."""
     power = METRICS[metric].lengths[dtype]
     if power is None:
         return query.astype(dtype).tobytes(), 1.0

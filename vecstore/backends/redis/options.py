@@ -1,4 +1,4 @@
-"""What a ``redis:``, ``rediss:`` or ``unix:`` URL says: where the server is, and vecstore's own parameters by name."""
+"""The parts of a ``redis:``, ``rediss:`` or ``unix:`` URL: the server's address and vecstore's own parameters."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Options:
     Attributes
     ----------
     namespace : str
-        Every key begins with it and a colon.
+        Every key begins with the namespace and a colon.
     timeout : float
-        Seconds that one call may take, the wait for a connection among them.
+        Seconds that one call may take, including the wait for a connection.
     lock_timeout : float
         Seconds that a write waits for a switch.
     read_only : bool
         ``mode=ro``.
     index_min_rows : int
-        Fewer records get no graph: exact search is as fast.
+        A store with fewer records gets no HNSW index, because exact search is as fast.
     pool_size : int
         Connections at most; a rebuild needs four at once.
     wait_aof : bool
-        ``wait_aof=on``: a write returns when it is in the append-only file, and that on the disk.
+        ``wait_aof=on``: a write returns once the append-only file holds it on disk.
     """
 
     namespace: str = "vecstore"
@@ -63,7 +63,7 @@ _PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 
 
-def parse(parameters: Mapping[str, str], scheme: str = "redis") -> tuple[Options, dict[str, str]]:
+def parse_options(parameters: Mapping[str, str], scheme: str = "redis") -> tuple[Options, dict[str, str]]:
     """Return vecstore's options, and the parameters that are redis-py's.
 
     Raises
@@ -74,8 +74,8 @@ def parse(parameters: Mapping[str, str], scheme: str = "redis") -> tuple[Options
     return Options(**ours), theirs
 
 
-def server_url(scheme: str, location: str, theirs: Mapping[str, str]) -> str:
-    """Return the URL that redis-py gets.
+def make_server_url(scheme: str, location: str, theirs: Mapping[str, str]) -> str:
+    """Return the URL for redis-py.
 
     Raises
     ------

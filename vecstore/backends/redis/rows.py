@@ -13,54 +13,51 @@ from vecstore.fields import DateTime, Field, Int, Keyword, Stored
 from vecstore.rows.metadata import NO_EXTRA
 from vecstore.schema import Schema
 
-from .fields import form, tokens
-from .filters import EVERY, has_tokens
+from .fields import FIELDS, encode_tokens
+from .filters import EVERY, assign_presence_tokens
 
 ID, VECTOR, TEXT, EXTRA, VERSION, HAS = "id", "vector", "text", "extra", "version", "has"
 
 
-def attribute(name: str) -> str:
+def to_attribute(field: str) -> str:
     """Return the attribute of a declared field."""
-    return f"f_{name}"
+    return f"f_{field}"
 
 
-def all_attributes(schema: Schema) -> list[str]:
-    """Return every attribute that a read asks for; the first is there in every record."""
-    return [VECTOR, TEXT, EXTRA, VERSION, *map(attribute, schema.fields)]
+def list_attributes(schema: Schema) -> list[str]:
+    """Return every attribute that a read asks for; every record has the first one."""
+    return [VECTOR, TEXT, EXTRA, VERSION, *map(to_attribute, schema.fields)]
 
 
-def shown_attributes(schema: Schema, include: Include) -> list[str]:
+def list_shown_attributes(schema: Schema, include: Include) -> list[str]:
     """Return the attributes that hits carry."""
-    shown = {
-        "vector": [VECTOR],
-        "text": [TEXT],
-        "metadata": [EXTRA, *map(attribute, schema.fields)],
-    }
-    return [name for part, names in shown.items() if part in include or _is_scored_anew(part, schema) for name in names]
-
-
-def _is_scored_anew(part: str, schema: Schema) -> bool:
-    return part == "vector" and schema.dtype == "float16"
+    # With float16, scores are computed from the stored vectors; see `search.read_found`.
+    shown = [VECTOR] if "vector" in include or schema.dtype == "float16" else []
+    if "text" in include:
+        shown.append(TEXT)
+    if "metadata" in include:
+        shown += [EXTRA, *map(to_attribute, schema.fields)]
+    return shown
 
 
 class _Columns:
-    """The attributes of rows, one value for each, None where a row has none."""
+    """The attributes of rows: one value for each row, or None if the row has none."""
 
     def __init__(self, rows: Rows, schema: Schema) -> None:
         if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
             raise TypeError("a write needs every column")
         self.columns: dict[str, Sequence[Any]] = {
-            VECTOR: _vectors(rows, schema),
-            ID: tokens(rows.ids),
-            HAS: _has(rows.fields, len(rows), schema),
+            VECTOR: _encode_vectors(rows, schema),
+            ID: encode_tokens(rows.ids),
+            HAS: _encode_presence(rows.fields, len(rows), schema),
             TEXT: rows.texts,
             EXTRA: [None if extra == NO_EXTRA else extra for extra in rows.extras],
         }
         for name, field in schema.fields.items():
-            self.columns[attribute(name)] = _written(rows.fields[name], field)
+            self.columns[to_attribute(name)] = _encode_field(rows.fields[name], field)
 
-    def groups(self, count: int) -> Iterator[tuple[tuple[str, ...], list[int]]]:
-        """Return which rows have which attributes."""
+    def group(self, count: int) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+        """Yield sets of attributes, and the rows that have them."""
         always = (VECTOR, ID, HAS)
         varying = [name for name, column in self.columns.items() if name not in always and None in column]
         fixed = [name for name in self.columns if name not in varying]
@@ -75,42 +72,42 @@ class _Columns:
             yield (*fixed, *present), numbers
 
 
-def _has(columns: Mapping[str, Sequence[Stored | None]], count: int, schema: Schema) -> list[str]:
-    """Return what each row says that it has."""
-    marks = has_tokens(schema.fields)
-    if not any(None in columns[name] for name in marks):
-        return [",".join((EVERY, *marks.values()))] * count
-    parts = [[None if value is None else mark for value in columns[name]] for name, mark in marks.items()]
+def _encode_presence(columns: Mapping[str, Sequence[Stored | None]], count: int, schema: Schema) -> list[str]:
+    """Return the attribute by which each row says which fields it has."""
+    tokens = assign_presence_tokens(schema.fields)
+    if not any(None in columns[name] for name in tokens):
+        return [",".join((EVERY, *tokens.values()))] * count
+    parts = [[None if value is None else token for value in columns[name]] for name, token in tokens.items()]
     return [",".join((EVERY, *filter(None, row))) for row in zip(*parts, strict=True)]
 
 
-def _written(values: Sequence[Stored | None], field: Field) -> Sequence[Any]:
+def _encode_field(values: Sequence[Stored | None], field: Field) -> Sequence[Any]:
     if None not in values:
         if isinstance(field, Int | DateTime):
             return values
         if isinstance(field, Keyword):
-            return tokens(values)  # type: ignore[arg-type]
-    write = form(field).write
+            return encode_tokens(values)  # type: ignore[arg-type]
+    write = FIELDS[field.kind].write
     return [None if value is None else write(value) for value in values]
 
 
-def _vectors(rows: Rows, schema: Schema) -> list[bytes]:
+def _encode_vectors(rows: Rows, schema: Schema) -> list[bytes]:
     whole = np.ascontiguousarray(rows.vectors, schema.dtype).tobytes()
     size = schema.width * np.dtype(schema.dtype).itemsize
     return [whole[start : start + size] for start in range(0, len(whole), size)]
 
 
-def given(rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None) -> list[Any]:
-    """Return what the script of a write is told of rows."""
-    made = _Columns(rows, schema)
-    groups = list(made.groups(len(rows)))
+def encode_write(rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None) -> list[Any]:
+    """Return the arguments of ``write.lua``."""
+    encoded = _Columns(rows, schema)
+    groups = list(encoded.group(len(rows)))
     order = [number for _, numbers in groups for number in numbers]
     words: list[Any] = [mode, len(order), *(rows.ids[number] for number in order)]
     if fence is not None:
         words += [len(order), *(fence[number] for number in order)]
     for names, numbers in groups:
         words += [len(names), *names, len(numbers)]
-        columns = [made.columns[name] for name in names]
+        columns = [encoded.columns[name] for name in names]
         if len(numbers) == len(rows):
             for row in zip(*columns, strict=True):
                 words += row
@@ -120,20 +117,20 @@ def given(rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None) ->
     return words
 
 
-def laid(update: Update, schema: Schema) -> list[Any]:
-    """Return what the script of an update is told: what to set, what to unset, tokens gained and lost."""
-    marks = has_tokens(schema.fields)
+def encode_update(update: Update, schema: Schema) -> list[Any]:
+    """Return arguments of ``update.lua``: attributes to set and to unset, tokens gained and lost."""
+    tokens = assign_presence_tokens(schema.fields)
     sets: dict[str, Any] = {}
     unsets: list[str] = []
     gained: list[str] = []
     lost: list[str] = []
     for name, value in update.fields.items():
         if value is None:
-            unsets.append(attribute(name))
-            lost.append(marks[name])
+            unsets.append(to_attribute(name))
+            lost.append(tokens[name])
         else:
-            sets[attribute(name)] = form(schema.fields[name]).write(value)
-            gained.append(marks[name])
+            sets[to_attribute(name)] = FIELDS[schema.fields[name].kind].write(value)
+            gained.append(tokens[name])
     if update.vector is not None:
         sets[VECTOR] = np.ascontiguousarray(update.vector, schema.dtype).tobytes()
     if update.sets_text and update.text is None:
@@ -143,28 +140,41 @@ def laid(update: Update, schema: Schema) -> list[Any]:
     words: list[Any] = [len(sets)]
     for pair in sets.items():
         words += pair
-    for listed in (unsets, gained, lost):
-        words += [len(listed), *listed]
+    for each in (unsets, gained, lost):
+        words += [len(each), *each]
     return words
 
 
-def found(answer: Sequence[Any], schema: Schema) -> Rows:
-    """Return the rows of an answer that has, one after the other, an id and the values of `all_attributes`."""
+def decode_rows(answer: Sequence[Any], schema: Schema) -> Rows:
+    """Return the rows of an answer that repeats an id and the values of `list_attributes`."""
     ids = [id_.decode() for id_ in answer[::2]]
-    names = all_attributes(schema)
+    names = list_attributes(schema)
     columns = list(zip(*answer[1::2], strict=True)) if ids else [() for _ in names]
     by_name: dict[str, Sequence[Any]] = dict(zip(names, columns, strict=True))
     return Rows(
         ids,
-        matrix(by_name[VECTOR], schema, ids),
-        texts_of(by_name[TEXT]),
-        fields_of(by_name, schema, ids),
-        extras_of(by_name[EXTRA]),
+        decode_vectors(by_name[VECTOR], schema, ids),
+        _decode_texts(by_name[TEXT]),
+        _decode_fields(by_name, schema, ids),
+        _decode_extras(by_name[EXTRA]),
         [int(version or 0) for version in by_name[VERSION]],
     )
 
 
-def matrix(vectors: Sequence[bytes], schema: Schema, ids: Sequence[str]) -> np.ndarray[Any, Any]:
+def decode_shown(ids: list[str], hashes: Sequence[Mapping[bytes, bytes]], include: Include, schema: Schema) -> Rows:
+    """Return rows with the parts in ``include``, from the attributes of each hit."""
+    columns = {name: [each.get(name.encode()) for each in hashes] for name in list_shown_attributes(schema, include)}
+    has_metadata = "metadata" in include
+    return Rows(
+        ids,
+        decode_vectors([vector or b"" for vector in columns[VECTOR]], schema, ids) if "vector" in include else None,
+        _decode_texts(columns[TEXT]) if "text" in include else None,
+        _decode_fields(columns, schema, ids) if has_metadata else None,
+        _decode_extras(columns[EXTRA]) if has_metadata else None,
+    )
+
+
+def decode_vectors(vectors: Sequence[bytes], schema: Schema, ids: Sequence[str]) -> np.ndarray[Any, Any]:
     """Return vectors as a matrix.
 
     Raises
@@ -178,17 +188,15 @@ def matrix(vectors: Sequence[bytes], schema: Schema, ids: Sequence[str]) -> np.n
     return np.frombuffer(b"".join(vectors), schema.dtype).reshape(len(vectors), schema.width)
 
 
-def texts_of(column: Sequence[bytes | None]) -> list[str | None]:
-    """Return texts."""
+def _decode_texts(column: Sequence[bytes | None]) -> list[str | None]:
     return [None if text is None else text.decode() for text in column]
 
 
-def extras_of(column: Sequence[bytes | None]) -> list[str]:
-    """Return undeclared metadata."""
+def _decode_extras(column: Sequence[bytes | None]) -> list[str]:
     return [NO_EXTRA if extra is None else extra.decode() for extra in column]
 
 
-def fields_of(
+def _decode_fields(
     columns: Mapping[str, Sequence[bytes | None]], schema: Schema, ids: Sequence[str]
 ) -> dict[str, list[Stored | None]]:
     """Return declared fields in stored form.
@@ -197,11 +205,14 @@ def fields_of(
     ------
     StoreCorrupt
     """
-    read: dict[str, list[Stored | None]] = {}
+    fields: dict[str, list[Stored | None]] = {}
     for name, field in schema.fields.items():
-        decode = form(field).read
+        read = FIELDS[field.kind].read
         try:
-            read[name] = [None if value is None else decode(value) for value in columns[attribute(name)]]
-        except ValueError:  # whose message quotes the value
-            raise StoreCorrupt(f"A record among {ids[0]!a} … holds no {field.kind} in field {name!r}.") from None
-    return read
+            fields[name] = [None if value is None else read(value) for value in columns[to_attribute(name)]]
+        except ValueError:  # its message quotes the value
+            raise StoreCorrupt(
+                f"A record among {ids[0]!a} … has a value in field {name!r} that is no {field.kind}. "
+                "Run verify() to find it, and write it again."
+            ) from None
+    return fields

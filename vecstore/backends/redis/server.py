@@ -1,4 +1,4 @@
-"""What the server is: read once, when a Database is opened."""
+"""Facts about the server, which are read once when a Database is opened."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import redis
 from vecstore.errors import StorageFailed, Unsupported
 
 from ..shared.guards import refuse_newer
-from .failures import code_of, meaning
+from .client import Client
+from .failures import check_reply, read_code, translate
 from .keys import Keys
-from .link import Link, checked
 
 _RESP3 = (
-    "Only RESP3 says when an answer is partial. Make the client with redis.Redis(…, protocol=3), or give a URL instead."
+    "Only RESP3 tells whether an answer is partial. Create the client with redis.Redis(…, protocol=3), or use a URL."
 )
 _EVICTING = "allkeys-"
 FORMAT = b"1"
@@ -30,7 +30,7 @@ class Server:
     Attributes
     ----------
     version : str
-        As it calls itself, for people to read; nothing is decided by it.
+        Its name and version, for people to read only.
     replica : bool
     """
 
@@ -38,38 +38,38 @@ class Server:
     replica: bool
 
 
-def facts(link: Link, keys: Keys) -> Server:
-    """Look at a server, and refuse one that would answer incompletely or lose records.
+def read_server(client: Client, keys: Keys) -> Server:
+    """Read the facts about a server, and refuse one that would return partial answers or lose records.
 
     Raises
     ------
     Unsupported, ExtensionMissing, StorageFailed, BackendUnavailable
     """
-    hello, info, indexes, found = link.ask([("HELLO",), ("INFO",), ("FT._LIST",), ("GET", keys.format)])
-    if not isinstance(checked(hello), dict):
+    hello, info, indexes, found = client.pipeline([("HELLO",), ("INFO",), ("FT._LIST",), ("GET", keys.format)])
+    if not isinstance(check_reply(hello), dict):
         raise Unsupported("RESP2", "redis", _RESP3)
-    known = described(checked(info))
+    known = parse_info(check_reply(info))
     if known.get("cluster_enabled") == "1":
         raise Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel.")
-    checked(indexes)
-    if checked(found) not in {None, FORMAT}:
+    check_reply(indexes)
+    if check_reply(found) not in {None, FORMAT}:
         refuse_newer("this layout of keys", "redis")
     check_eviction(known)
-    if link.options.wait_aof:
+    if client.options.wait_aof:
         check_append_only(known)
     name = "Valkey" if known.get("server_name") == "valkey" else "Redis"
     version = known.get("valkey_version") or known.get("redis_version", "?")
     return Server(f"{name} {version}", known.get("role") == "slave")
 
 
-def described(info: bytes) -> dict[str, str]:
-    """Return what INFO says by name."""
+def parse_info(info: bytes) -> dict[str, str]:
+    """Return the values in a reply to INFO by name."""
     lines = (line.partition(":") for line in info.decode(errors="replace").splitlines() if ":" in line)
     return {name: value.strip() for name, _, value in lines}
 
 
 def check_eviction(known: Mapping[str, str]) -> None:
-    """Refuse a server that throws records away when it is short of memory.
+    """Refuse a server that evicts records when it is short of memory.
 
     Raises
     ------
@@ -78,42 +78,44 @@ def check_eviction(known: Mapping[str, str]) -> None:
     policy = known.get("maxmemory_policy", "")
     if policy.startswith(_EVICTING):
         raise StorageFailed(
-            f"The server's maxmemory-policy is {policy}: it would drop records without a word when memory is short. "
-            "Set it to noeviction, or to one of volatile-…, which spare keys that do not expire."
+            f"The server's maxmemory-policy is {policy}, which silently drops records when memory is short. "
+            "Set it to noeviction, or to a volatile-… policy, which spares keys that do not expire."
         )
 
 
 def check_append_only(known: Mapping[str, str]) -> None:
-    """Refuse a server that has no append-only file to wait for.
+    """Refuse a server without an append-only file, which `wait_aof` waits for.
 
     Raises
     ------
     Unsupported
     """
     if known.get("aof_enabled") != "1":
-        raise Unsupported("wait_aof=on", "redis", "The server keeps no append-only file: turn appendonly on.")
+        raise Unsupported("wait_aof=on", "redis", "The server keeps no append-only file. Turn appendonly on.")
 
 
-def durability(link: Link) -> dict[str, str]:
-    """Return what the server's settings make of a write when the server is killed, or the power fails."""
-    info, *settings = link.ask([("INFO", "persistence"), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save")])
-    has_aof = described(checked(info)).get("aof_enabled") == "1"
-    fsync, save = (_setting(reply) for reply in settings)
+def describe_durability(client: Client) -> dict[str, str]:
+    """Describe what becomes of a write when the server is killed or the power fails, by the server's settings."""
+    info, *settings = client.pipeline(
+        [("INFO", "persistence"), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save")]
+    )
+    has_aof = parse_info(check_reply(info)).get("aof_enabled") == "1"
+    fsync, save = (_read_setting(reply) for reply in settings)
     if not has_aof:
         snapshots = "nothing is saved" if save == "" else f"snapshots only (save {save})"
         return {"durability": f"none between snapshots: {snapshots}; turn appendonly on"}
     meanings = {
-        "always": "every acknowledged write is on the disk",
-        "everysec": "survives the end of the server; a power failure may take the last second or two",
-        "no": "survives the end of the server; a power failure takes what the system had not written",
+        "always": "every acknowledged write is on disk",
+        "everysec": "writes survive the end of the server; a power failure may lose the last second or two",
+        "no": "writes survive the end of the server; a power failure loses what the system had not written",
     }
     return {"durability": f"append-only file, appendfsync {fsync}: {meanings.get(fsync, 'unknown')}"}
 
 
-def _setting(reply: Any) -> str:
+def _read_setting(reply: Any) -> str:
     if isinstance(reply, redis.RedisError):
-        if code_of(reply) in {"NOPERM", "ERR", ""}:
+        if read_code(reply) in {"NOPERM", "ERR", ""}:
             return _DENIED
-        raise meaning(reply) from reply
+        raise translate(reply) from reply
     values = list(reply.values()) if isinstance(reply, dict) else reply[1::2]
     return values[0].decode() if values else _DENIED

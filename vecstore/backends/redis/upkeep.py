@@ -1,143 +1,161 @@
-"""When a graph is built or removed, and what state it is in."""
+"""When the index of a generation is built again, and what state it is in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from vecstore.backend import Generation, IndexState, Progress, Stats
 from vecstore.errors import IndexNotReady, StoreCorrupt
 from vecstore.index import HNSW, Flat, IndexOptions
 
-from .generation import GenerationCalls
-from .index_definition import creation
+from ..shared.index_policy import BUSY, IndexUpkeep
+from .catalogue import Catalogue
+from .client import Client
+from .generation_guard import GenerationGuard
+from .indexes import make_index_command
 from .keys import Keys
 from .leases import Leases
-from .link import Link
 from .scripts import COUNT, REPLACE_INDEX
-from .search import Standing
-from .server import Server, durability
+from .server import Server, describe_durability
 
-_BUILDING = "Somebody else builds the index of this store."
 _PAUSE = 0.02
+_SAMPLE = 20
+"""Records whose memory stands for that of all."""
 
 
-class Upkeep:
-    """The index of one generation after another."""
+class Upkeep(IndexUpkeep):
+    """Builds the indexes of generations.
 
-    def __init__(self, link: Link, keys: Keys, leases: Leases, calls: GenerationCalls, server: Server) -> None:
-        self._link = link
+    Parameters
+    ----------
+    client : Client
+    keys : Keys
+    leases : Leases
+    catalogue : Catalogue
+    guard : GenerationGuard
+    server : Server
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        leases: Leases,
+        catalogue: Catalogue,
+        guard: GenerationGuard,
+        server: Server,
+    ) -> None:
+        super().__init__(client.options.index_min_rows)
+        self._client = client
         self._keys = keys
         self._leases = leases
-        self._calls = calls
+        self._catalogue = catalogue
+        self._guard = guard
         self._server = server
-        self._counts: dict[str, int] = {}
 
-    def grew(self, generation: Generation, count: int) -> None:
-        """Take note of how many records there are after a write."""
-        self._counts[generation.id] = count
+    def note_count(self, generation: Generation, rows: int, count: int) -> None:
+        """Take note of rows that this process wrote, and of how many there are now, which saves `tend` a round trip."""
+        if count < self._min_rows:
+            self._rows_left[generation.id] = self._min_rows - count
+        else:
+            self.note_written(generation, rows)
 
-    def tend(self, generation: Generation, present: Callable[[], Generation]) -> bool:
-        """Build the graph that a bulk load has made worth while; return whether it was built.
+    def _has_graph(self, generation: Generation) -> bool:
+        return self._guard.read(generation).kind == "hnsw"
 
-        ``present`` looks the generation up again, because the index options of a caller may be old.
-        """
-        if not isinstance(generation.schema.index, HNSW):
-            return False
-        if self._counts.get(generation.id, 0) < self._link.options.index_min_rows:
-            return False
-        if self._calls.standing(generation).kind == "hnsw" or self._calls.look(generation).kind == "hnsw":
-            return False
-        current = present()
-        if not isinstance(current.schema.index, HNSW):
-            return False
-        self.build(current, None)
-        return True
+    def _count_up_to(self, generation: Generation, most: int) -> int:
+        return int(self._guard.run(generation, COUNT, ())[1])
 
-    def build(self, generation: Generation, on_progress: Progress | None) -> None:
-        """Build the index that the schema asks for beside the present one, and let it take its place."""
-        with self._leases.held(self._keys.lock("index", generation.id), _BUILDING):
-            standing = self._calls.look(generation)
-            count = int(self._calls.run(generation, COUNT, ())[1])
-            wanted: IndexOptions = generation.schema.index
-            if isinstance(wanted, HNSW) and count < self._link.options.index_min_rows:
-                wanted = Flat()
-            kind = "hnsw" if isinstance(wanted, HNSW) else "flat"
-            facts, count = self._calls.index_facts(generation, standing.index)
-            if kind == standing.kind == "flat" and facts is not None and facts.records == count:
-                return
-            self._replace(generation, standing, wanted, kind, count, on_progress)
+    def _read_options(self, generation: Generation) -> IndexOptions:
+        return self._catalogue.read_generation(generation).schema.index
 
-    def _replace(
-        self,
-        generation: Generation,
-        standing: Standing,
-        wanted: IndexOptions,
-        kind: str,
-        count: int,
-        on_progress: Progress | None,
-    ) -> None:
+    def _lock(self, generation: Generation) -> AbstractContextManager[object]:
+        return self._leases.hold(self._keys.lock("index", generation.id), BUSY)
+
+    def _replace(self, generation: Generation, graph: HNSW | None, on_progress: Progress | None) -> None:
+        """Build an index beside the present one, then replace the present one."""
+        kind, state = "hnsw" if graph else "flat", self._guard.read(generation)
+        info, count = self._guard.read_index(generation, state.index)
+        if kind == state.kind == "flat" and info is not None and info.records == count:
+            return
+        name = self._start_build(generation, graph or Flat())
+        count = self._wait_for_build(generation, name, on_progress)
         hash_ = self._keys.generation(generation.id)
-        left = self._link.tell("HGET", hash_, "next")
-        if left is not None:  # of a build that was killed
-            self._link.ask([("FT.DROPINDEX", left)], changes=True)
-        name = self._keys.index(generation.id, int(self._link.tell("HINCRBY", hash_, "indexes", 1, changes=True)))
-        self._link.tell("HSET", hash_, "next", name, changes=True)
-        records = self._keys.records(generation.id)
-        self._link.tell(*creation(name, records, generation.schema, wanted), changes=True)
-        done = 0
-        while True:
-            facts, count = self._calls.index_facts(generation, name)
-            if facts is None:
-                raise IndexNotReady("The index that was being built is gone from the server. Call reindex() again.")
-            if facts.complete:
-                break
-            if on_progress and facts.records > done:
-                done = facts.records
-                on_progress(min(done, count), count)
-            self._link.pause(_PAUSE)
-        if facts.records != count:
-            raise StoreCorrupt(
-                f"The new index holds {facts.records:,} of {count:,} records; the old one stays. verify() names those."
-            )
-        self._link.tell("EVAL", REPLACE_INDEX.text, 1, hash_, name, kind, changes=True)
-        self._calls.look(generation)
-        if on_progress and kind == "hnsw":
+        self._client.execute("EVAL", REPLACE_INDEX.text, 1, hash_, name, kind, writes=True)
+        self._guard.read(generation)
+        if on_progress and graph:
             on_progress(count, count)
 
-    def state(self, generation: Generation) -> IndexState:
-        """Say how far the index is."""
-        standing = self._calls.look(generation)
-        count = int(self._calls.run(generation, COUNT, ())[1])
-        facts, _ = self._calls.index_facts(generation, standing.index)
-        if facts is None:
-            return IndexState("invalid", count, 0)
-        if standing.kind == "hnsw":
-            return IndexState("ready" if facts.complete else "building", count, facts.records)
-        busy = self._link.tell("EXISTS", self._keys.lock("index", generation.id))
-        wanted = isinstance(generation.schema.index, HNSW)
-        return IndexState("building" if busy and wanted else "none", count, 0)
+    def _start_build(self, generation: Generation, wanted: IndexOptions) -> str:
+        """Make an index, which the server then fills; return its name."""
+        hash_ = self._keys.generation(generation.id)
+        abandoned = self._client.execute("HGET", hash_, "next")
+        if abandoned is not None:  # by a build that was killed
+            self._client.pipeline([("FT.DROPINDEX", abandoned)], writes=True)
+        number = int(self._client.execute("HINCRBY", hash_, "indexes", 1, writes=True))
+        name = self._keys.index(generation.id, number)
+        self._client.execute("HSET", hash_, "next", name, writes=True)
+        records = self._keys.records(generation.id)
+        self._client.execute(*make_index_command(name, records, generation.schema, wanted), writes=True)
+        return name
 
-    def stats(self, generation: Generation) -> Stats:
-        """Return figures."""
-        standing = self._calls.look(generation)
-        count = int(self._calls.run(generation, COUNT, ())[1])
-        facts, _ = self._calls.index_facts(generation, standing.index)
-        indexed = facts.bytes if facts else 0
+    def _wait_for_build(self, generation: Generation, name: str, on_progress: Progress | None) -> int:
+        """Wait until a new index is complete; return the number of records.
+
+        Raises
+        ------
+        IndexNotReady, StoreCorrupt
+        """
+        done = 0
+        while True:
+            info, count = self._guard.read_index(generation, name)
+            if info is None:
+                raise IndexNotReady("The index that was being built is missing on the server. Run reindex() again.")
+            if info.complete:
+                break
+            if on_progress and info.records > done:
+                done = info.records
+                on_progress(min(done, count), count)
+            self._client.wait(_PAUSE)
+        if info.records != count:
+            raise StoreCorrupt(
+                f"The new index holds {info.records:,} of {count:,} records, so the old one stays. "
+                "Run verify() to list the others."
+            )
+        return count
+
+    def read_state(self, generation: Generation) -> IndexState:
+        """Return how far the index is."""
+        state, count = self._guard.read(generation), self._count_up_to(generation, self._min_rows)
+        info, _ = self._guard.read_index(generation, state.index)
+        if info is None:
+            return IndexState("invalid", count, 0)
+        if state.kind == "hnsw":
+            return IndexState("ready" if info.complete else "building", count, info.records)
+        is_building = self._client.execute("EXISTS", self._keys.lock("index", generation.id))
+        is_wanted = isinstance(generation.schema.index, HNSW)
+        return IndexState("building" if is_building and is_wanted else "none", count, 0)
+
+    def read_stats(self, generation: Generation) -> Stats:
+        """Return figures about records, index and server."""
+        state, count = self._guard.read(generation), self._count_up_to(generation, self._min_rows)
+        info, _ = self._guard.read_index(generation, state.index)
+        index_bytes = info.bytes if info else 0
         details: dict[str, str | int | float] = {
             "server": self._server.version,
-            "index": standing.index,
-            "index bytes": indexed,
-            "refused by the index": facts.failures if facts else 0,
-            **durability(self._link),
+            "index": state.index,
+            "index bytes": index_bytes,
+            "refused by the index": info.failures if info else 0,
+            **describe_durability(self._client),
         }
-        return Stats(count, indexed + self._estimated(generation, count), details)
+        return Stats(count, index_bytes + self._estimate_bytes(generation, count), details)
 
-    def _estimated(self, generation: Generation, count: int) -> int:
-        """Estimate the memory of so many records from a few of them."""
-        some = self._link.tell("ZRANGE", self._keys.ids(generation.id), 0, 19)
-        if not some:
+    def _estimate_bytes(self, generation: Generation, count: int) -> int:
+        """Estimate the memory of all records from a few of them."""
+        ids = self._client.execute("ZRANGE", self._keys.ids(generation.id), 0, _SAMPLE - 1)
+        if not ids:
             return 0
         prefix = self._keys.records(generation.id)
-        sizes = self._link.ask([("MEMORY", "USAGE", prefix + id_.decode()) for id_ in some])
-        known = [size for size in sizes if isinstance(size, int)]
-        return sum(known) * count // max(1, len(known))
+        replies = self._client.pipeline([("MEMORY", "USAGE", prefix + id_.decode()) for id_ in ids])
+        sizes = [size for size in replies if isinstance(size, int)]
+        return sum(sizes) * count // max(1, len(sizes))

@@ -1,101 +1,105 @@
-"""Is what lies in Redis what was written, and does the index hold it? Redis itself keeps no checksums of values."""
+"""Checks that records are as they were written and that the index holds them. Redis keeps no checksums of values."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from vecstore.backend import Generation, Verification
 
-from .fields import form, token, tokens
-from .filters import EVERY, any_of, has_tokens
-from .generation import GenerationCalls
+from .client import Client
+from .fields import FIELDS, encode_token, encode_tokens
+from .filters import EVERY, assign_presence_tokens, match_any
+from .generation_guard import GenerationGuard
 from .keys import Keys
-from .link import Link
-from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, attribute
+from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, to_attribute
 from .scripts import INSPECT
-from .search import counted, counting
+from .search import make_count_command, read_count
 
 _PAGE = 500
-_GONE = "the search index is gone: reindex()"
+_MISSING = "the search index is missing: reindex()"
 
 
-class Inspection:
-    """Looks at the records of one generation after another."""
+class Verifier:
+    """Checks the records and the index of a generation.
 
-    def __init__(self, link: Link, keys: Keys, calls: GenerationCalls) -> None:
-        self._link = link
+    Parameters
+    ----------
+    client : Client
+    keys : Keys
+    guard : GenerationGuard
+    """
+
+    def __init__(self, client: Client, keys: Keys, guard: GenerationGuard) -> None:
+        self._client = client
         self._keys = keys
-        self._calls = calls
+        self._guard = guard
 
     def verify(self, generation: Generation) -> Verification:
-        """Read every record as a whole, and compare what the index holds of it."""
+        """Check every record as a whole, and that the index holds it."""
         problems: list[str] = []
-        facts, count = self._calls.index_facts(generation, self._calls.look(generation).index)
-        if facts is None:
-            problems.append(_GONE)
-        elif facts.records > count:
-            problems.append(f"the index holds {facts.records - count} hashes that are no records: remove their keys")
-        start, sound = "-", 0
-        while ids := self._inspected(generation, start, problems):
-            sound, start = sound + len(ids), f"({ids[-1]}"
-            if facts is not None:
-                problems += self.unfound(generation, ids)
-        return Verification(sound - len(problems) if problems else sound, tuple(problems))
+        info, count = self._guard.read_index(generation, self._guard.read(generation).index)
+        if info is None:
+            problems.append(_MISSING)
+        elif info.records > count:
+            problems.append(f"the index holds {info.records - count} hashes that are no records: remove their keys")
+        start, total = "-", 0
+        while ids := self._inspect(generation, start, problems):
+            total, start = total + len(ids), f"({ids[-1]}"
+            if info is not None:
+                problems += self.find_unindexed(generation, ids)
+        return Verification(total - len(problems) if problems else total, tuple(problems))
 
-    def unfound(self, generation: Generation, ids: Sequence[str]) -> Iterator[str]:
-        """Name those of some ids that there is a record of, but not in the index.
+    def find_unindexed(self, generation: Generation, ids: Sequence[str]) -> Iterator[str]:
+        """Yield a problem for each of some ids that has a record which is missing in the index.
 
         Raises
         ------
         IndexNotReady
         """
-        known = self._calls.standing(generation).index
-        if not ids or self._counted(ids, known) == len(ids):
+        index = self._guard.recall(generation).index
+        if not ids or self._count(ids, index) == len(ids):
             return
-        there = self._link.tell("ZMSCORE", self._keys.ids(generation.id), *ids)
-        for id_, place in zip(ids, there, strict=True):
-            if place is not None and not self._counted([id_], self._calls.settled(generation)[0].index):
+        scores = self._client.execute("ZMSCORE", self._keys.ids(generation.id), *ids)
+        for id_, score in zip(ids, scores, strict=True):
+            if score is not None and not self._count([id_], self._guard.wait_for_index(generation)[0].index):
                 yield f"record {id_!a} is not in the index: write it again"
 
-    def _counted(self, ids: Sequence[str], index: str) -> int | None:
-        [reply] = self._link.ask([counting(any_of(ID, tokens(ids)), index, self._calls.milliseconds)])
-        return counted(reply)
+    def _count(self, ids: Sequence[str], index: str) -> int | None:
+        command = make_count_command(match_any(ID, encode_tokens(ids)), index, self._guard.milliseconds)
+        return read_count(self._client.pipeline([command])[0])
 
-    def _inspected(self, generation: Generation, start: str, problems: list[str]) -> list[str]:
-        """Look at the next records, and return their ids."""
-        names = (VECTOR, ID, HAS, TEXT, EXTRA, VERSION, *map(attribute, generation.schema.fields))
-        answer = self._calls.run(generation, INSPECT, [len(names), *names, start, _PAGE])[1:]
+    def _inspect(self, generation: Generation, start: str, problems: list[str]) -> list[str]:
+        """Check the next records and return their ids."""
+        names = (VECTOR, ID, HAS, TEXT, EXTRA, VERSION, *map(to_attribute, generation.schema.fields))
+        answer = self._guard.run(generation, INSPECT, [len(names), *names, start, _PAGE])[1:]
         ids = [id_.decode() for id_ in answer[::2]]
         for id_, values in zip(ids, answer[1::2], strict=True):
             if values[0] is None:
-                problems.append(f"record {id_!a} is listed and not there: write it again, or delete it")
+                problems.append(f"record {id_!a} is listed but missing: write it again, or delete it")
             elif not _is_sound(generation, id_, values):
-                problems.append(f"record {id_!a} was changed by somebody else: write it again")
+                problems.append(f"record {id_!a} was changed by another program: write it again")
         return ids
 
 
 def _is_sound(generation: Generation, id_: str, values: Sequence[bytes | None]) -> bool:
     schema = generation.schema
-    vector, own, has, text, extra, version, *fields = values
-    marks = has_tokens(schema.fields)
-    expected = {EVERY, *(marks[name] for name, value in zip(schema.fields, fields, strict=True) if value is not None)}
+    vector, id_token, has, text, extra, version, *fields = values
+    tokens = assign_presence_tokens(schema.fields)
+    expected = {EVERY, *(tokens[name] for name, value in zip(schema.fields, fields, strict=True) if value is not None)}
     if len(vector or b"") != schema.width * np.dtype(schema.dtype).itemsize:
         return False
-    if own != token(id_).encode() or {*(has or b"").decode(errors="replace").split(",")} != expected:
+    if id_token != encode_token(id_).encode() or {*(has or b"").decode(errors="replace").split(",")} != expected:
         return False
     try:
-        _read(text, extra, version)
+        (text or b"").decode()
+        json.loads(extra or b"{}")
+        int(version or 0)
         for field, value in zip(schema.fields.values(), fields, strict=True):
             if value is not None:
-                form(field).read(value)
+                FIELDS[field.kind].read(value)
     except ValueError:
         return False
     return True
-
-
-def _read(text: bytes | None, extra: bytes | None, version: bytes | None) -> Any:
-    return (text or b"").decode(), json.loads(extra or b"{}"), int(version or 0)

@@ -1,0 +1,119 @@
+"""Reads of the records of one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vecstore.backend import Found, Generation, Rows, Search
+from vecstore.filters.nodes import Filter
+
+from ..shared.recheck import LOOKED_AT
+from .fields import encode_tokens
+from .filters import NOTHING, compile_filter, compile_program, match_any
+from .generation_guard import ATTEMPTS, GenerationGuard, make_unsteady_index
+from .keys import Keys
+from .rows import ID, decode_rows, list_attributes
+from .scripts import COUNT, FETCH, FETCH_MATCHING, PAGE, SAMPLE, TOMBSTONES, Script
+from .search import make_count_command, make_search_command, read_found
+from .selection import Matches, Part, to_range_start
+
+_IDS_PER_QUERY = 1_000
+
+
+class Reads:
+    """Reads records, counts them and searches them.
+
+    Parameters
+    ----------
+    keys : Keys
+    guard : GenerationGuard
+    matches : Matches
+    """
+
+    def __init__(self, keys: Keys, guard: GenerationGuard, matches: Matches) -> None:
+        self._keys = keys
+        self._guard = guard
+        self._matches = matches
+
+    def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
+        """Return the records with some ids."""
+        unique = list(dict.fromkeys(ids))
+        return self._read_rows(generation, FETCH, [len(unique), *unique])
+
+    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+        """Return the next records in the order of their ids."""
+        if where is None:
+            return self._read_rows(generation, PAGE, [to_range_start(after), limit])
+        # Others may change records between finding the ids and reading them. Records that no longer match are left out,
+        # and an empty page means that none are left.
+        program = compile_program(where, generation.schema.fields)
+        for ids in self._matches.page(generation, where, after, limit):
+            words = Part((), program, ids).encode(self._guard.milliseconds)
+            rows = self._read_rows(generation, FETCH_MATCHING, words)
+            if len(rows):
+                return rows
+        return self.fetch(generation, ())
+
+    def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
+        """Return records that are spread evenly over the ids."""
+        if where is None:
+            return self._read_rows(generation, SAMPLE, [size])
+        ids = self._matches.find_all(generation, where)
+        chosen = ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
+        return self.fetch(generation, chosen)
+
+    def count(self, generation: Generation, where: Filter | None) -> int:
+        """Return the number of records, or of matches."""
+        if where is None:
+            return int(self._guard.run(generation, COUNT, ())[1])
+        queries = compile_filter(where, generation.schema.fields)
+        if queries is None or len(queries) > 1:
+            return len(self._matches.find_all(generation, where))
+        for _ in range(ATTEMPTS):
+            state = self._guard.recall(generation)
+            command = make_count_command(queries[0], state.index, self._guard.milliseconds)
+            replies = self._guard.search(generation, state, [command])
+            if replies is not None:
+                return int(replies[0][b"total_results"])
+        raise make_unsteady_index()
+
+    def search(self, generation: Generation, search: Search) -> list[Found]:
+        """Search for all queries in one round trip."""
+        schema, prefix = generation.schema, len(self._keys.records(generation.id))
+        filters = [None] if search.where is None else self._compile_queries(generation, search.where)
+        k = max(search.k, LOOKED_AT)
+        for _ in range(ATTEMPTS):
+            state, milliseconds = self._guard.recall(generation), self._guard.milliseconds
+            commands = [
+                make_search_command(search, vector, where, state, schema, k, milliseconds)
+                for vector in search.queries
+                for where in filters
+            ]
+            replies = self._guard.search(generation, state, [each.words for each in commands])
+            if replies is not None:
+                width = len(filters)
+                return [
+                    read_found(replies[start : start + width], commands[start], search, vector, schema, prefix)
+                    for start, vector in zip(range(0, len(replies), width), search.queries, strict=True)
+                ]
+        raise make_unsteady_index()
+
+    def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
+        """Return the next tombstones in the order of their ids, with their versions."""
+        found = self._guard.run(generation, TOMBSTONES, [to_range_start(after), limit])[1:]
+        return {id_.decode(): int(version) for id_, version in zip(found[::2], found[1::2], strict=True)}
+
+    def _read_rows(self, generation: Generation, script: Script, words: Sequence[Any]) -> Rows:
+        names = list_attributes(generation.schema)
+        answer = self._guard.run(generation, script, [len(names), *names, *words])
+        return decode_rows(answer[1:], generation.schema)
+
+    def _compile_queries(self, generation: Generation, where: Filter) -> Sequence[str]:
+        """Return the queries of a filter; if that takes too many, queries for the ids of all matches."""
+        queries = compile_filter(where, generation.schema.fields)
+        if queries is not None:
+            return queries
+        ids = self._matches.find_all(generation, where)
+        parts = [ids[start : start + _IDS_PER_QUERY] for start in range(0, len(ids), _IDS_PER_QUERY)]
+        return [match_any(ID, encode_tokens(part)) for part in parts] or [NOTHING]
