@@ -89,9 +89,9 @@ class InterruptedRebuildTests(SmallPages):
             pytest.skip("no other process sees this place")
         program = (
             "import sys, vecstore\n"
-            "from vecstore import generation_copy\n"
+            "from vecstore.rebuild import copy\n"
             "from vecstore.testing.rebuild_fixtures import new_model\n"
-            "generation_copy.BATCH = 40\n"
+            "copy.BATCH = 40\n"
             "def progress(done, total): print(done, flush=True); sys.stdin.readline()\n"
             "vecstore.connect(sys.argv[1]).rebuild('texts', embedder=new_model(), on_progress=progress)\n"
         )

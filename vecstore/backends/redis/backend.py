@@ -68,7 +68,7 @@ class RedisBackend(Backend):
         matches = Matches(guard)
         self._verifier = Verifier(client, self._keys, guard)
         self._upkeep = Upkeep(client, self._keys, self._leases, self._catalogue, guard, server)
-        self._reads = Reads(self._keys, guard, matches)
+        self._reads = Reads(guard, matches)
         self._writes = Writes(guard, matches, self._upkeep, self._verifier)
         self.capabilities = replace(type(self).capabilities, read_only=client.options.read_only or server.replica)
 

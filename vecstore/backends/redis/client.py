@@ -111,10 +111,12 @@ class Client:
                     raise translate(cause, connecting=isinstance(error, Unsent), limit=limit) from cause
                 failed: BaseException = cause
             else:
-                waiting = next((each for each in replies if is_waiting(each)), None)
-                if waiting is None or (writes and not is_waiting(replies[0])):
+                for reply in replies[:1] if writes else replies:
+                    if isinstance(reply, redis.RedisError) and is_waiting(reply):
+                        failed = reply
+                        break
+                else:
                     return check_on_disk(replies) if waits else replies
-                failed = waiting
             if limit.remaining < _WORTH_TRYING or self._closed.wait(pause):
                 raise translate(failed, limit=limit) from failed
             pause = min(2 * pause, _LONGEST_PAUSE)

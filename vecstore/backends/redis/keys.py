@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PREFIX_PARTS = 3
+"""Parts of the key of a record before the record's id, which may contain colons itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -8,14 +8,12 @@ from typing import Any
 from vecstore.backend import Found, Generation, Rows, Search
 from vecstore.filters.nodes import Filter
 
-from ..shared.recheck import LOOKED_AT
 from .fields import encode_tokens
 from .filters import NOTHING, compile_filter, compile_program, match_any
 from .generation_guard import ATTEMPTS, GenerationGuard, make_unsteady_index
-from .keys import Keys
 from .rows import ID, decode_rows, list_attributes
 from .scripts import COUNT, FETCH, FETCH_MATCHING, PAGE, SAMPLE, TOMBSTONES, Script
-from .search import make_count_command, make_search_command, read_found
+from .search import make_count_command, make_search_commands, read_answers
 from .selection import Matches, Part, to_range_start
 
 _IDS_PER_QUERY = 1_000
@@ -26,13 +24,11 @@ class Reads:
 
     Parameters
     ----------
-    keys : Keys
     guard : GenerationGuard
     matches : Matches
     """
 
-    def __init__(self, keys: Keys, guard: GenerationGuard, matches: Matches) -> None:
-        self._keys = keys
+    def __init__(self, guard: GenerationGuard, matches: Matches) -> None:
         self._guard = guard
         self._matches = matches
 
@@ -79,24 +75,14 @@ class Reads:
         raise make_unsteady_index()
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        """Search for all queries in one round trip."""
-        schema, prefix = generation.schema, len(self._keys.records(generation.id))
+        """Search for all query vectors in one round trip."""
         filters = [None] if search.where is None else self._compile_queries(generation, search.where)
-        k = max(search.k, LOOKED_AT)
         for _ in range(ATTEMPTS):
             state, milliseconds = self._guard.recall(generation), self._guard.milliseconds
-            commands = [
-                make_search_command(search, vector, where, state, schema, k, milliseconds)
-                for vector in search.queries
-                for where in filters
-            ]
+            commands = make_search_commands(search, filters, state, generation.schema, milliseconds)
             replies = self._guard.search(generation, state, [each.words for each in commands])
             if replies is not None:
-                width = len(filters)
-                return [
-                    read_found(replies[start : start + width], commands[start], search, vector, schema, prefix)
-                    for start, vector in zip(range(0, len(replies), width), search.queries, strict=True)
-                ]
+                return read_answers(replies, commands, search, generation.schema)
         raise make_unsteady_index()
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:

@@ -13,8 +13,10 @@ from vecstore import metric
 from vecstore.backend import Found, Search
 from vecstore.schema import Schema
 
+from ..shared.recheck import LOOKED_AT
 from .filters import EVERYTHING
 from .generation_guard import GenerationState
+from .keys import PREFIX_PARTS
 from .metrics import METRICS, encode_query
 from .rows import VECTOR, decode_shown, decode_vectors, list_shown_attributes
 
@@ -39,16 +41,26 @@ class SearchCommand:
     factor: float
 
 
-def make_search_command(
+def make_search_commands(
+    search: Search, filters: Sequence[str | None], state: GenerationState, schema: Schema, milliseconds: int
+) -> list[SearchCommand]:
+    """Return the commands of a search: for each query vector one command for each part of the filter."""
+    return [
+        _make_search_command(search, vector, where, state, schema, milliseconds)
+        for vector in search.queries
+        for where in filters
+    ]
+
+
+def _make_search_command(
     search: Search,
     vector: NDArray[np.float32],
     where: str | None,
     state: GenerationState,
     schema: Schema,
-    k: int,
     milliseconds: int,
 ) -> SearchCommand:
-    """Return the command that finds the ``k`` records nearest to a vector, among those that match a query."""
+    k = max(search.k, LOOKED_AT)
     ef = search.ef or state.ef
     exact = search.exact or state.kind != "hnsw" or not ef
     packed, factor = encode_query(schema.metric, schema.dtype, vector)
@@ -79,22 +91,24 @@ def read_count(reply: Any) -> int | None:
     return int(reply[b"total_results"])
 
 
-def read_found(
-    replies: Sequence[Any],
-    command: SearchCommand,
-    search: Search,
-    vector: NDArray[np.float32],
-    schema: Schema,
-    prefix: int,
-) -> Found:
-    """Return the hits in the replies to one query, one reply for each part of its filter.
+def read_answers(
+    replies: Sequence[Any], commands: Sequence[SearchCommand], search: Search, schema: Schema
+) -> list[Found]:
+    """Return the hits for each query vector, from the replies to the commands of a search."""
+    width = len(replies) // len(search.queries)
+    return [
+        _read_found(replies[start : start + width], commands[start], search, vector, schema)
+        for start, vector in zip(range(0, len(replies), width), search.queries, strict=True)
+    ]
 
-    A record's id is its key without the first ``prefix`` bytes.
-    """
+
+def _read_found(
+    replies: Sequence[Any], command: SearchCommand, search: Search, vector: NDArray[np.float32], schema: Schema
+) -> Found:
     results = replies[0][b"results"]
     if len(replies) > 1:
         results = {each[b"id"]: each for reply in replies for each in reply[b"results"]}.values()
-    ids = [each[b"id"][prefix:].decode() for each in results]
+    ids = [each[b"id"].split(b":", PREFIX_PARTS)[-1].decode() for each in results]
     hashes = [each[b"extra_attributes"] for each in results]
     rows = decode_shown(ids, hashes, search.include, schema)
     if schema.dtype == "float16":

@@ -52,13 +52,16 @@ class Upkeep(IndexUpkeep):
         self._catalogue = catalogue
         self._guard = guard
         self._server = server
+        self._counts: dict[str, int] = {}
 
-    def note_count(self, generation: Generation, rows: int, count: int) -> None:
-        """Take note of rows that this process wrote, and of how many there are now, which saves `tend` a round trip."""
+    def note_count(self, generation: Generation, count: int) -> None:
+        """Take note of how many records there are after a write, which saves `tend` most round trips."""
+        id_ = generation.id
+        grown, self._counts[id_] = count - self._counts.get(id_, 0), count
         if count < self._min_rows:
-            self._rows_left[generation.id] = self._min_rows - count
+            self._rows_left[id_] = self._min_rows - count
         else:
-            self.note_written(generation, rows)
+            self.note_written(generation, grown)
 
     def _has_graph(self, generation: Generation) -> bool:
         return self._guard.read(generation).kind == "hnsw"

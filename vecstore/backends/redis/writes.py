@@ -76,7 +76,7 @@ class Writes:
         answer, [reply] = self._guard.run_before([counting], generation, WRITE, words)
         if answer[0] == b"taken":
             raise RecordExists([id_.decode() for id_ in answer[1:]])
-        self._upkeep.note_count(generation, int(answer[1]), int(answer[2]))
+        self._upkeep.note_count(generation, int(answer[2]))
         if read_count(reply) != len(rows):
             self._check_indexed(generation, rows.ids)
         return int(answer[1])
@@ -129,7 +129,7 @@ class Writes:
             if answer[0] == b"many":
                 return None
             if answer[0] == b"ok":
-                self._upkeep.note_count(generation, int(answer[1]), int(answer[2]))
+                self._upkeep.note_count(generation, int(answer[2]))
                 if len(answer) > _WORDS_BEFORE_IDS:
                     self._check_indexed(generation, [id_.decode() for id_ in answer[_WORDS_BEFORE_IDS:]])
                 return int(answer[1])
