@@ -16,7 +16,7 @@ from vecstore import Filter, backend, errors
 from vecstore.backend import Change, Entry, Found, Generation, Rows
 from vecstore.backends.shared.guards import check_usable
 from vecstore.filters.nodes import matches
-from vecstore.metric import scores
+from vecstore.metric import score_rows
 from vecstore.rows.metadata import merge
 
 Table = dict[str, tuple[Any, ...]]
@@ -183,7 +183,7 @@ class ToyBackend(backend.Backend):
         with self._table(generation) as table:
             rows, answers = _rows(table, generation, _select(table, search.where)), []
             for query in search.queries:
-                found = scores(generation.schema.metric, np.asarray(rows.vectors), query)
+                found = score_rows(generation.schema.metric, np.asarray(rows.vectors), query)
                 best = np.argsort(-found, kind="stable")[: search.k]
                 hits = _rows(table, generation, [rows.ids[number] for number in best])
                 answers.append(Found(hits, found[best], exact=True))

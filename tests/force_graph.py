@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 from vecstore.backends.file.search import plan
-from vecstore.calibration import upkeep
+from vecstore.calibration import calibrate
 
 MIN_ROWS = "index_min_rows=32"
 """The parameter of a URL under which small stores have indexes."""
@@ -18,5 +18,5 @@ def force_graph() -> Iterator[None]:
     """Let a graph search cost nothing while the context lasts, and calibrations be short."""
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(plan, _DIRECT=16, _PER_EFFORT=0))
-        stack.enter_context(patch.object(upkeep, "QUERIES", 20))
+        stack.enter_context(patch.object(calibrate, "QUERIES", 20))
         yield

@@ -13,7 +13,6 @@
 from . import fields, migrate
 from .backend import Stats, Verification
 from .calibration.recall import Recall
-from .calibration.upkeep import UpkeepWarning
 from .database import Database, connect
 from .errors import (
     BackendUnavailable,
@@ -49,13 +48,13 @@ from .errors import (
     Unsupported,
     VecstoreError,
 )
-from .filters.nodes import ALL, F, Filter
+from .filters import ALL, F, Filter
 from .index import HNSW, Flat
 from .metric import Metric
 from .rebuild.rebuild import Rebuilt
 from .records import Hit, Hits, Record
 from .schema import Schema
-from .store import IndexStatus, VectorStore
+from .store import IndexStatus, UpkeepWarning, VectorStore
 
 __version__ = "0.1.0"
 

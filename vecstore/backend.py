@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from .errors import Unsupported
 from .fields import Stored
 from .filters.nodes import Filter
+from .index import HNSW
 from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
@@ -71,6 +72,37 @@ class Capabilities:
         """
         if self.read_only:
             raise Unsupported("writing", self.backend, "The Database was opened read-only (mode=ro).")
+
+    def check_schema(self, schema: Schema) -> None:
+        """Refuse a schema that the backend cannot store.
+
+        Raises
+        ------
+        Unsupported
+        """
+        for what, value, known in (
+            ("the metric", schema.metric.value, self.metrics),
+            ("the dtype", schema.dtype, self.dtypes),
+        ):
+            if value not in known:
+                raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
+        if schema.width > self.max_dim:
+            raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
+        self.check_index(schema)
+
+    def check_index(self, schema: Schema) -> None:
+        """Refuse a schema whose index the backend cannot build.
+
+        Raises
+        ------
+        Unsupported
+        """
+        kind = schema.index.kind
+        if kind not in self.indexes:
+            raise Unsupported(f"the index {kind}", self.backend, f"It has: {', '.join(self.indexes)}.")
+        if isinstance(schema.index, HNSW) and schema.width > self.max_hnsw_dim:
+            hint = f"The maximum is {self.max_hnsw_dim:,}. Use index=Flat()."
+            raise Unsupported(f"an HNSW index over {schema.width:,} dimensions", self.backend, hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import uuid
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from . import registry
 from .backend import Backend, Capabilities, Generation, Progress
-from .directory import free_directory
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
-from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
+from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
 from .rebuild.copy import Pace
-from .rebuild.rebuild import Rebuilt, rebuild, rollback, wanted_generation
+from .rebuild.rebuild import Rebuilt, plan_generation, rebuild, rollback
 from .schema import Schema, check_name
-from .store import VectorStore, check_index
+from .store import VectorStore
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -100,18 +100,18 @@ class Database:
             raise InvalidArgument(f"if_exists must be 'error' or 'open', not {if_exists!r}.")
         if not isinstance(schema, Schema):
             raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
-        given, embedder = StoreEmbedder(embedder), _only(embedder)
+        given, embedder = StoreEmbedder(embedder), _check_single(embedder)
         if if_exists == "open" and name in self._backend.names():
-            return self._open_as(name, schema, given)
-        self._check_writable()
-        schema = _with_dim(schema, embedder)
-        self._check_supported(schema)
+            return self._open_existing(name, schema, given)
+        self.capabilities.check_writable()
+        schema = _fill_dim(schema, embedder)
+        self.capabilities.check_schema(schema)
         identity = Identity.of(embedder).to_json() if embedder is not None else None
         try:
             entry = self._backend.create(name, Generation(uuid.uuid4().hex, schema, identity))
         except StoreExists:
             if if_exists == "open":
-                return self._open_as(name, schema, given)
+                return self._open_existing(name, schema, given)
             raise
         return VectorStore(self._backend, entry, given)
 
@@ -143,7 +143,7 @@ class Database:
         ------
         StoreNotFound
         """
-        self._check_writable()
+        self.capabilities.check_writable()
         self._backend.drop(self._backend.find(name=check_name(name, "Store")).uid)
 
     def rename(self, old: str, new: str) -> None:
@@ -153,7 +153,7 @@ class Database:
         ------
         StoreNotFound, StoreExists
         """
-        self._check_writable()
+        self.capabilities.check_writable()
         check_name(new, "Store")
         self._backend.rename(self._backend.find(name=check_name(old, "Store")).uid, new)
 
@@ -192,11 +192,11 @@ class Database:
         ------
         StoreNotFound, StoreLocked, InvalidArgument, StoreCorrupt
         """
-        self._check_writable()
+        self.capabilities.check_writable()
         given, pace = StoreEmbedder(embedder), Pace(on_progress, records_per_second)
         entry = self._backend.find(name=check_name(name, "Store"))
-        wanted = wanted_generation(entry.active, schema, _only(embedder))
-        self._check_supported(wanted.schema)
+        wanted = plan_generation(entry.active, schema, _check_single(embedder))
+        self.capabilities.check_schema(wanted.schema)
         return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
@@ -208,7 +208,7 @@ class Database:
         embedder : Embedder, optional
             The one of the previous generation, for texts that were written since.
         """
-        self._check_writable()
+        self.capabilities.check_writable()
         given = StoreEmbedder(embedder)
         return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)
 
@@ -221,7 +221,7 @@ class Database:
         ------
         StoreNotFound, StoreLocked
         """
-        self._check_writable()
+        self.capabilities.check_writable()
         uid = self._backend.find(name=check_name(name, "Store")).uid
         with self._backend.builder(uid):
             previous = self._backend.find(uid=uid).previous
@@ -244,13 +244,13 @@ class Database:
             up for a moment, the Database was opened read-only.
         InvalidArgument
         """
-        self._backend.backup(free_directory(target))
+        self._backend.backup(_check_empty_directory(target))
 
     def close(self) -> None:
         """Release connections, files and locks; a second call does nothing."""
         self._backend.close()
 
-    def _open_as(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
+    def _open_existing(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
         entry = self._backend.find(name=name)
         stored = entry.active.schema
         wanted = schema.with_dim(stored.width) if schema.dim is None else schema
@@ -262,29 +262,28 @@ class Database:
             )
         return VectorStore(self._backend, entry, given)
 
-    def _check_writable(self) -> None:
-        self.capabilities.check_writable()
 
-    def _check_supported(self, schema: Schema) -> None:
-        able = self.capabilities
-        for what, value, known in (
-            ("the metric", schema.metric.value, able.metrics),
-            ("the dtype", schema.dtype, able.dtypes),
-        ):
-            if value not in known:
-                raise Unsupported(f"{what} {value}", able.backend, f"It has: {', '.join(known)}.")
-        if schema.width > able.max_dim:
-            raise Unsupported(f"{schema.width:,} dimensions", able.backend, f"At most {able.max_dim:,}.")
-        check_index(schema.index, schema, self._backend)
+def _check_empty_directory(target: object) -> str:
+    if not isinstance(target, str | os.PathLike) or not (path := os.fspath(target)) or not isinstance(path, str):
+        raise InvalidArgument(f"target must be the path of a directory, not {type(target).__name__}.")
+    if "\0" in path:
+        raise InvalidArgument("target contains a NUL character, which a path cannot have.")
+    try:
+        is_taken = os.path.lexists(path) and any(Path(path).iterdir())
+    except OSError as error:
+        raise InvalidArgument(f"{path!a} is not a readable directory. Give another path.") from error
+    if is_taken:
+        raise InvalidArgument(f"{path!a} is not empty. Give another path.")
+    return path
 
 
-def _only(embedder: Embedder | None) -> Embedder | None:
+def _check_single(embedder: Embedder | None) -> Embedder | None:
     if isinstance(embedder, tuple):
         raise InvalidArgument("A new generation has one embedder. Several, as (old, new), are for open().")
     return embedder
 
 
-def _with_dim(schema: Schema, embedder: Embedder | None) -> Schema:
+def _fill_dim(schema: Schema, embedder: Embedder | None) -> Schema:
     if embedder is None:
         if schema.dim is None:
             raise InvalidArgument("The schema has no dim. Give Schema(dim=…), or an embedder that knows it.")

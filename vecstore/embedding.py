@@ -41,20 +41,20 @@ class StoreEmbedder:
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def documents(self, generation: Generation, store: str) -> EmbedTexts | None:
+    def choose_for_documents(self, generation: Generation, store: str) -> EmbedTexts | None:
         """Return what embeds documents, or None without an embedder.
 
         Raises
         ------
         EmbedderMismatch
         """
-        return self._fit(generation, store).embed_documents if self._given else None
+        return self._find_fitting(generation, store).embed_documents if self._given else None
 
-    def identity(self, generation: Generation, store: str) -> Identity:
+    def identify(self, generation: Generation, store: str) -> Identity:
         """Return the identity of the embedder that fits."""
-        return self._fit(generation, store).identity
+        return self._find_fitting(generation, store).identity
 
-    def queries(self, generation: Generation, store: str) -> EmbedQueries:
+    def choose_for_queries(self, generation: Generation, store: str) -> EmbedQueries:
         """Return what embeds queries.
 
         Raises
@@ -65,16 +65,16 @@ class StoreEmbedder:
             raise EmbedderRequired(
                 "The query is a text, and the store has no embedder. Open the store with embedder=…, or give a vector."
             )
-        return self._fit(generation, store).embed_queries
+        return self._find_fitting(generation, store).embed_queries
 
-    def _fit(self, generation: Generation, store: str) -> Embedder:
+    def _find_fitting(self, generation: Generation, store: str) -> Embedder:
         key = (generation.id, generation.identity is None)
         with self._lock:
             if key not in self._fitting:
-                self._fitting[key] = self._chosen(generation, store)
+                self._fitting[key] = self._choose(generation, store)
             return self._fitting[key]
 
-    def _chosen(self, generation: Generation, store: str) -> Embedder:
+    def _choose(self, generation: Generation, store: str) -> Embedder:
         reasons: list[EmbedderMismatch] = []
         for embedder in self._given:
             try:

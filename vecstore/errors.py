@@ -94,7 +94,7 @@ def close_matches(word: str, known: Iterable[str]) -> str:
     return ""
 
 
-def _restored(kind: type[VecstoreError], args: tuple[Any, ...], attributes: dict[str, Any]) -> VecstoreError:
+def _restore(kind: type[VecstoreError], args: tuple[Any, ...], attributes: dict[str, Any]) -> VecstoreError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(attributes)
     return error
@@ -107,7 +107,7 @@ class VecstoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy by message and attributes: an error has to reach the parent of a worker process."""
-        return _restored, (type(self), self.args, dict(self.__dict__))
+        return _restore, (type(self), self.args, dict(self.__dict__))
 
 
 class InvalidArgument(VecstoreError, ValueError):

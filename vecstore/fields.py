@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .rows.strings import plain, reason_against
+from .rows.strings import find_fault, to_plain
 
 Stored = str | tuple[str, ...] | int | float | bool
 
@@ -72,10 +72,10 @@ class Keyword(Field):
     def encode(self, value: Any) -> str:
         if type(value) is not str:
             value = unwrap(value)
-        reason = reason_against(value, 0, MAX_KEYWORD_BYTES)
+        reason = find_fault(value, 0, MAX_KEYWORD_BYTES)
         if reason:
             raise ValueError(reason)
-        return plain(value)
+        return to_plain(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,6 @@ class DateTime(Field):
 _KINDS: Mapping[str, type[Field]] = {cls.kind: cls for cls in (Keyword, Keywords, Int, Float, Bool, DateTime)}
 
 
-def by_kind(kind: str) -> Field:
+def make_field(kind: str) -> Field:
     """Return the field of a kind's name; ``KeyError`` when there is none."""
     return _KINDS[kind]()

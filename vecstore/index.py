@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import InvalidArgument
 
 
-def _whole(name: str, value: object, low: int, high: int) -> None:
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InvalidArgument(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
 
@@ -17,6 +17,8 @@ def _whole(name: str, value: object, low: int, high: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Flat:
     """No graph: every search is exact."""
+
+    kind: ClassVar[str] = "flat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,15 @@ class HNSW:
         The recall@10 that a search with ``ef=None`` is calibrated to.
     """
 
+    kind: ClassVar[str] = "hnsw"
+
     m: int = 16
     ef_construction: int = 200
     target_recall: float = 0.98
 
     def __post_init__(self) -> None:
-        _whole("m", self.m, 2, 100)
-        _whole("ef_construction", self.ef_construction, max(4, 2 * self.m), 1000)
+        _check_whole("m", self.m, 2, 100)
+        _check_whole("ef_construction", self.ef_construction, max(4, 2 * self.m), 1000)
         recall = self.target_recall
         if isinstance(recall, bool) or not isinstance(recall, int | float) or not 0 < recall <= 1:
             raise InvalidArgument(f"target_recall must be above 0 and at most 1, not {recall!r}.")
@@ -47,17 +51,12 @@ class HNSW:
 
 IndexOptions = Flat | HNSW
 
-_KINDS: Mapping[str, type[Flat] | type[HNSW]] = {"flat": Flat, "hnsw": HNSW}
-
-
-def kind(options: IndexOptions) -> str:
-    """Return the name of the index kind, ``"flat"`` or ``"hnsw"``."""
-    return type(options).__name__.lower()
+_KINDS: Mapping[str, type[Flat] | type[HNSW]] = {each.kind: each for each in (Flat, HNSW)}
 
 
 def to_dict(options: IndexOptions) -> dict[str, Any]:
     """Return index options as plain JSON data."""
-    return {"kind": kind(options), **asdict(options)}
+    return {"kind": options.kind, **asdict(options)}
 
 
 def from_dict(data: Mapping[str, Any]) -> IndexOptions:

@@ -34,28 +34,28 @@ class Metric(StrEnum):
         return (1.0 if self is Metric.COSINE else 0.0) - score
 
 
-def _cosine(vectors: Float64Array, query: Float64Array) -> Float64Array:
+def _score_cosine(vectors: Float64Array, query: Float64Array) -> Float64Array:
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     cosines: Float64Array = np.clip(vectors @ query / norms, -1.0, 1.0)
     return cosines
 
 
-def _inner_product(vectors: Float64Array, query: Float64Array) -> Float64Array:
+def _score_inner_product(vectors: Float64Array, query: Float64Array) -> Float64Array:
     product: Float64Array = vectors @ query
     return product
 
 
-def _negative_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
+def _score_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
     distances: Float64Array = np.linalg.norm(vectors - query, axis=1)
     return 0.0 - distances  # not -distances: no score is -0.0
 
 
 _SCORES: Mapping[Metric, Callable[[Float64Array, Float64Array], Float64Array]] = MappingProxyType(
-    {Metric.COSINE: _cosine, Metric.IP: _inner_product, Metric.L2: _negative_l2}
+    {Metric.COSINE: _score_cosine, Metric.IP: _score_inner_product, Metric.L2: _score_l2}
 )
 
 
-def scores(metric: Metric, vectors: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
+def score_rows(metric: Metric, vectors: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
     """Score every row of ``vectors`` against ``query``, in float64.
 
     Parameters

@@ -24,7 +24,6 @@ DEFAULT_INCLUDE = ("text", "metadata")
 _PLAIN = (1e-20, 1e20)
 """Squares of norms that are within the limits by far."""
 
-_BY_DEFAULT: Include = frozenset(("text", "metadata"))
 _COLUMNS = frozenset(get_args(get_args(Include)[0]))
 
 
@@ -41,8 +40,6 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         raise InvalidArgument(f"ef must be a whole number from 1 to {MAX_EF:,}, or None for the calibrated one.")
     if min_score is not None and not _is_finite(min_score):
         raise InvalidArgument("min_score must be a finite number.")
-    if include is DEFAULT_INCLUDE:
-        return _BY_DEFAULT
     if isinstance(include, str) or not isinstance(include, Collection):
         raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
     for column in include:
@@ -51,7 +48,7 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
     return cast("Include", frozenset(include))
 
 
-def plain_matrix(query: object, schema: Schema) -> NDArray[np.float32] | None:
+def read_plain_query(query: object, schema: Schema) -> NDArray[np.float32] | None:
     """Return a query as a matrix where it is an array that is plainly right; None says that it has to be looked at."""
     if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.width,):
         return None
@@ -61,7 +58,7 @@ def plain_matrix(query: object, schema: Schema) -> NDArray[np.float32] | None:
     return query[None, :] if query.flags.c_contiguous else np.ascontiguousarray(query)[None, :]
 
 
-def compiled(
+def compile_search(
     matrix: NDArray[np.float32],
     schema: Schema,
     *,
@@ -82,17 +79,19 @@ def compiled(
     return Search(matrix, k, bound, floor, ef, exact, include)
 
 
-def hits(found: Found, search: Search, schema: Schema) -> Hits:
+def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
     """Order what a backend found by (score descending, id ascending) and cut it to ``k`` and ``min_score``."""
     ids, scores = found.rows.ids, found.scores.tolist()
     order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
     if search.min_score is not None:
         order = [row for row in order if scores[row] >= search.min_score]
-    shown = _shown(found.rows, scores, order[: search.k], search.include, schema)
+    shown = _build_hits(found.rows, scores, order[: search.k], search.include, schema)
     return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
 
 
-def _shown(rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema) -> list[Hit]:
+def _build_hits(
+    rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema
+) -> list[Hit]:
     # A distance is what a score lacks to it.
     ids, perfect = rows.ids, schema.metric.distance(0.0)
     if not include:
@@ -102,7 +101,7 @@ def _shown(rows: Rows, scores: Sequence[float], order: Sequence[int], include: I
     vectors = rows.vectors if "vector" in include and rows.vectors is not None else nothing
     values: Sequence[Mapping[str, Any] | None] = nothing
     if "metadata" in include and rows.fields is not None and rows.extras is not None:
-        values = metadata.joined(rows.fields, rows.extras, schema.fields)
+        values = metadata.join(rows.fields, rows.extras, schema.fields)
     return [Hit(ids[row], scores[row], perfect - scores[row], texts[row], values[row], vectors[row]) for row in order]
 
 

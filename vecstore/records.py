@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidArgument, InvalidId
-from .rows.strings import plain, reason_against
+from .rows.strings import find_fault, to_plain
 
 MAX_ID_BYTES = 512
 
@@ -128,9 +128,9 @@ def check_id(value: object) -> str:
     ------
     InvalidId
     """
-    reason = reason_against(value, 1, MAX_ID_BYTES)
+    reason = find_fault(value, 1, MAX_ID_BYTES)
     if reason is None:
-        return plain(value)
+        return to_plain(value)
     shown = f" {value[:40]!a}" if isinstance(value, str) and value else ""
     raise InvalidId(f"The id{shown} {reason}. An id is a str of 1 to {MAX_ID_BYTES} bytes.")
 

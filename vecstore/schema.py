@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import index as index_options
 from .errors import InvalidArgument, close_matches
-from .fields import Field, by_kind
+from .fields import Field, make_field
 from .index import HNSW, Flat, IndexOptions
 from .metric import Metric
 
@@ -79,7 +79,7 @@ class Schema:
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
         object.__setattr__(self, "metric", Metric(self.metric))
         object.__setattr__(self, "dtype", str(self.dtype))  # numpy's own dtype objects equal their names
-        object.__setattr__(self, "fields", MappingProxyType(_checked_fields(self.fields)))
+        object.__setattr__(self, "fields", MappingProxyType(_check_fields(self.fields)))
 
     def __hash__(self) -> int:
         return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields))))
@@ -136,13 +136,13 @@ class Schema:
         InvalidArgument
         """
         try:
-            fields = {name: by_kind(kind) for name, kind in data["fields"].items()}
+            fields = {name: make_field(kind) for name, kind in data["fields"].items()}
             return cls(data["dim"], data["metric"], data["dtype"], index_options.from_dict(data["index"]), fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidArgument(f"Not the data of a schema: {error}.") from error
 
 
-def _checked_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
+def _check_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
     if not isinstance(fields, Mapping):
         raise InvalidArgument('fields must be a mapping, for example {"year": fields.Int()}.')
     for name, declared in fields.items():

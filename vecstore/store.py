@@ -1,34 +1,32 @@
 """`VectorStore`: validate, embed, ask capabilities, delegate, order."""
 
-# Longer than 300 lines because the one public class stands here with its documentation.
+# Longer than 300 lines because the main public class is documented here in full.
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import queries
 from .backend import (
     Backend,
     Entry,
     Generation,
-    Include,
     Progress,
-    Rows,
     Selection,
     Stats,
     Superseded,
     Update,
     Verification,
 )
-from .calibration import recall, upkeep
+from .calibration.calibrate import calibrate
 from .calibration.probes import Probes
+from .calibration.recall import Recall, summarize_recall
 from .embedders.identity import Identity
 from .embedding import StoreEmbedder
 from .errors import (
@@ -45,27 +43,29 @@ from .errors import (
     StoreLocked,
     StoreNotFound,
     UnknownOutcome,
-    Unsupported,
     VecstoreError,
 )
 from .filters.binding import bind
 from .filters.nodes import Filter
-from .index import HNSW, IndexOptions, kind
-from .queries import DEFAULT_INCLUDE, check_arguments
-from .rebuild.lookup import find_again
+from .index import HNSW, IndexOptions
+from .lookup import find_again
+from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, make_hits, read_plain_query
 from .records import Hits, Record, check_id, check_ids
 from .rows import metadata
-from .rows.batches import as_rows, in_batches
+from .rows.batches import as_records, as_rows, cut_batches
 from .rows.vectors import as_matrix, as_queries
 from .schema import Schema
 
-T = TypeVar("T")
 Where = Filter | Mapping[str, Any] | None
 
 PAGE = 1_000
-_OF_A_SCHEMA = (InvalidVector, InvalidMetadata, InvalidFilter, EmbedderMismatch)
-_LOOKS = 8
-"""How often one call follows a store whose generation changes under it."""
+_SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, EmbedderMismatch)
+_ATTEMPTS = 8
+"""How many generations one call tries when the store's active generation keeps changing."""
+
+
+class UpkeepWarning(UserWarning):
+    """The records were written, but the upkeep of the index failed: searches are correct, perhaps slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class IndexStatus:
     ----------
     kind : {"flat", "hnsw"}
     state : {"none", "building", "ready", "invalid"}
-        ``"none"``: every search is exact.
+        ``"none"`` means that every search is exact. A small store has no index yet.
     rows, indexed : int
-        Records in the store, and how many of them the index covers; the others are searched beside it.
+        Records in the store, and how many of them the index covers. The rest is searched exactly.
     ef : int or None
-        The calibrated search effort; a search that names none uses it. None: not calibrated, or no effort
-        reaches the target, and such a search is exact.
+        The calibrated search effort, the default of ``search(ef=…)``. None if the index is not calibrated or
+        no effort reaches the target; searches without ``ef`` are exact then.
     target_recall : float or None
     """
 
@@ -94,9 +94,9 @@ class IndexStatus:
 
 
 class VectorStore:
-    """One named, typed collection of records; `Database.create` and `Database.open` make it.
+    """One named, typed collection of records. `Database.create` and `Database.open` return it.
 
-    Any thread may use it. A call is checked completely before anything is read or written; every error
+    Threads may share it. A call is validated completely before anything is read or written, and every error
     is a `VecstoreError`.
     """
 
@@ -121,7 +121,7 @@ class VectorStore:
 
     @property
     def embedder_config(self) -> Mapping[str, Any] | None:
-        """What is known of the model that filled the store; None where vectors were given."""
+        """The config of the embedder that filled the store; None if all vectors were given."""
         identity = self._entry.active.identity
         return None if identity is None else Identity.from_json(identity).config
 
@@ -133,20 +133,22 @@ class VectorStore:
         Raises
         ------
         RecordExists
-            An id is stored already; of its batch nothing is written.
+            An id is already stored. Nothing of its batch is written.
         """
-        return self._tended(self._write(records, batch_size, insert=True))
+        written = self._write(records, batch_size, insert=True)
+        self._tend(written)
+        return written
 
     def upsert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
-        """Write records, replacing those with the same id whole.
+        """Write records; a stored record with the same id is replaced as a whole.
 
         Parameters
         ----------
         records : iterable of Record
-            Consumed once, in constant memory; a generator of millions will do. A record without a vector
+            Consumed once, in constant memory, so a generator of millions is fine. A record without a vector
             is embedded from its text.
         batch_size : int, optional
-            Records in one atomic commit; 5,000 or 16 MiB by default, whichever is reached first.
+            Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
 
         Returns
         -------
@@ -156,11 +158,13 @@ class VectorStore:
         Raises
         ------
         InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
-            Before anything of the batch is written.
+            Nothing of the batch is written.
         PartialWrite
-            The same, or an error of the storage, after earlier batches were committed.
+            The same errors, or an error of the storage, after earlier batches were committed.
         """
-        return self._tended(self._write(records, batch_size, insert=False))
+        written = self._write(records, batch_size, insert=False)
+        self._tend(written)
+        return written
 
     def update(
         self,
@@ -176,17 +180,17 @@ class VectorStore:
         ----------
         ids : iterable of str, optional
         where : Filter or mapping, optional
-            One of ``ids`` and ``where``; ``where=vecstore.ALL`` for every record.
+            Give either ``ids`` or ``where``; ``where=vecstore.ALL`` selects every record.
         set : mapping, optional
             Declared and undeclared metadata keys, ``text`` and ``vector``. A new text without a vector is
-            embedded again. None removes a key.
+            embedded. None removes a key.
         unset : iterable of str
-            Keys to remove, ``text`` among them.
+            Keys to remove; ``text`` is allowed.
 
         Returns
         -------
         int
-            Records changed; ids that do not exist are not counted.
+            Records changed. Ids that do not exist are not counted.
         """
         self._check_writable()
         if isinstance(unset, str):
@@ -195,59 +199,68 @@ class VectorStore:
             raise InvalidArgument(f"set must be a mapping, not {type(set).__name__}.")
         removed = dict.fromkeys(unset)
         for key in removed.keys() & (set or {}).keys():
-            raise InvalidArgument(f"update() is told to set {key!a} and to unset it.")
+            raise InvalidArgument(f"update() got {key!a} in both set and unset. Leave it out of one of them.")
         changes = {**(set or {}), **removed}
         if not changes:
             raise InvalidArgument("update() has nothing to change. Give set={…} or unset=[…].")
         listed = None if ids is None else check_ids(ids)
-
-        def change(generation: Generation) -> int:
-            selection = _selection(listed, where, generation.schema)
-            return self._backend.update(generation, selection, self._update_of(changes, generation))
-
-        return self._tended(self._on_active(change))
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                selection = _make_selection(listed, where, generation.schema)
+                changed = self._backend.update(generation, selection, self._make_update(changes, generation))
+                break
+        self._tend(changed)
+        return changed
 
     def delete(self, *, ids: Iterable[str] | None = None, where: Where = None) -> int:
-        """Remove the selected records, in one atomic commit; return how many there were.
+        """Delete the selected records in one atomic commit, and return how many there were.
 
         Parameters
         ----------
         ids : iterable of str, optional
         where : Filter or mapping, optional
-            One of ``ids`` and ``where``; ``where=vecstore.ALL`` for every record.
+            Give either ``ids`` or ``where``; ``where=vecstore.ALL`` selects every record.
         """
         self._check_writable()
         listed = None if ids is None else check_ids(ids)
-
-        def remove(generation: Generation) -> int:
-            return self._backend.delete(generation, _selection(listed, where, generation.schema))
-
-        return self._tended(self._on_active(remove))
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                deleted = self._backend.delete(generation, _make_selection(listed, where, generation.schema))
+                break
+        self._tend(deleted)
+        return deleted
 
     # -- reading
 
     def get(self, ids: Iterable[str]) -> list[Record | None]:
-        """Return the records of ids, in the same order; None for an id that does not exist."""
+        """Return the records with these ids, in the same order; None for an id that does not exist."""
         listed = check_ids(ids)
         found: dict[str, Record] = {}
         for start in range(0, len(listed), PAGE):
-            part = listed[start : start + PAGE]
-            found.update((record.id, record) for record in self._on_active(partial(self._fetched, part)))
+            found.update((record.id, record) for record in self._fetch(listed[start : start + PAGE]))
         return [found.get(id_) for id_ in listed]
 
     def scan(self, where: Where = None, batch_size: int = PAGE) -> Iterator[Record]:
         """Iterate over the matching records in the order of their ids, page by page.
 
-        Records present throughout appear exactly once; concurrent changes may or may not.
+        A record that is present throughout appears exactly once. Concurrent changes may or may not appear.
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
-        self._on_active(lambda generation: bind(where, generation.schema))
-        return self._pages(where, batch_size)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                bind(where, generation.schema)
+                return self._read_pages(where, batch_size)
 
     def count(self, where: Where = None) -> int:
         """Return how many records match."""
-        return self._on_active(lambda generation: self._backend.count(generation, bind(where, generation.schema)))
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return self._backend.count(generation, bind(where, generation.schema))
 
     def search(
         self,
@@ -260,21 +273,21 @@ class VectorStore:
         exact: bool = False,
         include: Collection[str] = DEFAULT_INCLUDE,
     ) -> Hits:
-        """Return the ``k`` nearest records, nearest first; ``k`` of them whenever that many match.
+        """Return the ``k`` nearest records, nearest first. There are ``k`` hits whenever that many records match.
 
         Parameters
         ----------
         query : str or array_like, shape (dim,)
-            A text needs an embedder.
+            A text requires an embedder.
         k : int, 0 to 10,000
         where : Filter or mapping, optional
         min_score : float, optional
             Leave out hits with a lower score.
         ef : int, 1 to 1,000, optional
-            Candidates that an HNSW index looks at; by default what calibration found, and an exact search
-            where it found none.
+            Number of candidates that an HNSW search keeps (``ef_search``). The default is the calibrated
+            value; without one the search is exact.
         exact : bool
-            Compare with every matching record.
+            Compare the query with every matching record.
         include : collection of {"text", "metadata", "vector"}
 
         Raises
@@ -294,7 +307,7 @@ class VectorStore:
         exact: bool = False,
         include: Collection[str] = DEFAULT_INCLUDE,
     ) -> list[Hits]:
-        """Answer several queries at once, a list of texts or a matrix of shape (n, dim); see `search`."""
+        """Answer several queries in one call: a list of texts or a matrix of shape (n, dim). See `search`."""
         if isinstance(queries, str):
             raise InvalidArgument("search_many() takes a list of queries. For one text use search().")
         if not isinstance(queries, Iterable):
@@ -313,131 +326,130 @@ class VectorStore:
         exact: bool = False,
         include: Collection[str] = DEFAULT_INCLUDE,
     ) -> Hits:
-        """Return the records nearest to a stored one, without itself; see `search`.
+        """Return the records nearest to a stored one, leaving out that record. See `search`.
 
         Raises
         ------
         RecordNotFound
         """
-        listed = [check_id(id)]
-
-        def stored(generation: Generation) -> NDArray[np.float32]:
-            vectors = self._backend.fetch(generation, listed).vectors
-            if vectors is None or not len(vectors):
-                raise RecordNotFound(f"Store {self.name!r} has no record {id!a}.")
-            return vectors.astype(np.float32)
-
-        return self._search(stored, k, where, min_score, ef, exact, include, without=listed[0])[0]
+        return self._search([], k, where, min_score, ef, exact, include, like=check_id(id))[0]
 
     # -- upkeep
 
     def reindex(self, index: IndexOptions | None = None, on_progress: Progress | None = None) -> None:
-        """Build the index again, with other options where some are given, and calibrate it.
+        """Rebuild the index, with new options if ``index`` is given, and calibrate it.
 
-        Searches go on meanwhile.
+        Searches continue in the meantime.
 
         Parameters
         ----------
         index : Flat or HNSW, optional
         on_progress : callable, optional
-            Called with how many records are indexed and how many there are.
+            Called with the number of indexed records and the total.
 
         Raises
         ------
         StoreLocked
-            Another process builds or compacts.
+            Another process is building or compacting.
         """
         self._check_writable()
-
-        def build(generation: Generation) -> None:
-            wanted = self._reread(generation)
-            if index is not None and index != wanted.schema.index:
-                wanted = replace(wanted, schema=wanted.schema.with_index(index), ef=None)
-                check_index(index, wanted.schema, self._backend)
-                self._backend.amend(wanted)
-                self._entry = replace(self._entry, active=wanted)
-            self._backend.build_index(wanted, on_progress)
-            self._calibrate(wanted)
-
-        self._on_active(build)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                present = self._read_again(generation)
+                if index is not None and index != present.schema.index:
+                    present = replace(present, schema=present.schema.with_index(index), ef=None)
+                    self._backend.capabilities.check_index(present.schema)
+                    self._amend(present)
+                self._backend.build_index(present, on_progress)
+                self._calibrate(present)
+                return
 
     def calibrate(self) -> int | None:
-        """Measure which search effort reaches the index's ``target_recall``; searches that name none use it then.
+        """Find the smallest search effort that reaches the index's ``target_recall``, and make it the default.
 
-        Asks for the 10 nearest records of 200 stored ones, with more and more effort, and compares with exact
-        searches, for about 10 seconds at most. `reindex` does it, and so does a write call that builds the
-        index; by hand it is worth while after the data changed in kind.
+        Searches for the 10 nearest neighbours of 200 stored records with increasing effort and compares them
+        with exact searches, for about 10 seconds at most. `reindex` calibrates, and so does a write that
+        builds the index. Call it yourself after the nature of the data has changed.
 
         Returns
         -------
         int or None
-            The effort, ``ef``. None where no effort is enough or there is no index: searches are exact.
+            The effort, ``ef``. None if no effort is enough or there is no index; searches are exact then.
         """
         self._check_writable()
-        return self._on_active(self._calibrate).ef
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return self._calibrate(generation).ef
 
     def compact(self) -> None:
-        """Give back the room of removed and replaced records now; it happens on its own, in good time, too.
+        """Reclaim the space of removed and replaced records now; otherwise it happens automatically over time.
 
-        An index over removed records is built anew. Searches and other writers go on meanwhile.
+        An index over removed records is rebuilt. Searches and other writers continue in the meantime.
 
         Raises
         ------
         StoreLocked
-            Another process builds or compacts.
+            Another process is building or compacting.
         """
         self._check_writable()
-
-        def compact(generation: Generation) -> None:
-            if self._backend.compact(generation):
-                self._calibrate(generation)
-
-        self._on_active(compact)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                if self._backend.compact(generation):
+                    self._calibrate(generation)
+                return
 
     def index_status(self) -> IndexStatus:
-        """Say what the index covers, and the search effort that calibration found."""
+        """Return what the index covers, and the calibrated search effort."""
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                present = self._read_again(generation)
+                state, index = self._backend.index_state(present), present.schema.index
+                target = index.target_recall if isinstance(index, HNSW) else None
+                return IndexStatus(index.kind, state.state, state.rows, state.indexed, present.ef, target)
 
-        def status(generation: Generation) -> IndexStatus:
-            generation = self._reread(generation)
-            state, index = self._backend.index_state(generation), generation.schema.index
-            target = index.target_recall if isinstance(index, HNSW) else None
-            return IndexStatus(kind(index), state.state, state.rows, state.indexed, generation.ef, target)
-
-        return self._on_active(status)
-
-    def measure_recall(self, queries: int = 200, k: int = 10, where: Where = None) -> recall.Recall:
-        """Compare searches as they are with exact ones, for queries that lie between stored vectors.
+    def measure_recall(self, queries: int = 200, k: int = 10, where: Where = None) -> Recall:
+        """Compare default searches with exact ones, for queries that lie between stored vectors.
 
         Parameters
         ----------
         queries : int
-            How many to ask; always the same ones of the same store. Each is a stored vector turned part of
-            the way towards another one, its length kept: a graph finds the neighbours of its own nodes more
-            easily than others.
+            Number of queries; the same store always gets the same ones. Each is a stored vector rotated part
+            of the way towards another one, at the same length, because a graph finds the neighbours of its
+            own nodes more easily than those of other points.
         k : int
         where : Filter or mapping, optional
-            Measure searches under this filter; the queries come from the matching records.
+            Measure searches with this filter; the queries come from the matching records.
         """
         if isinstance(queries, bool) or not isinstance(queries, int) or queries < 1:
             raise InvalidArgument(f"queries must be a whole number of at least 1, not {queries!r}.")
         check_arguments(k, None, None, ())
-
-        def measure(generation: Generation) -> recall.Recall:
-            probes = Probes.drawn(self._backend, generation, queries, int(k), bind(where, generation.schema)).leaning()
-            return recall.summary(probes.recalls(), int(k))
-
-        return self._on_active(measure)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                bound = bind(where, generation.schema)
+                probes = Probes.draw(self._backend, generation, queries, int(k), bound).rotate()
+                return summarize_recall(probes.measure_recalls(), int(k))
 
     def stats(self) -> Stats:
-        """Return the number of records, the bytes they take and figures peculiar to the backend."""
-        return self._on_active(self._backend.stats)
+        """Return the number of records, the bytes they take and backend-specific figures."""
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return self._backend.stats(generation)
 
     def verify(self) -> Verification:
-        """Check every stored byte; what is damaged stands in the result's ``problems``."""
-        return self._on_active(self._backend.verify)
+        """Check every stored byte. The result's ``problems`` list what is damaged."""
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return self._backend.verify(generation)
 
     def using(self, connection: object) -> VectorStore:
-        """Return the same store inside the caller's open transaction, where the backend can join one.
+        """Return the same store inside the caller's open transaction, if the backend supports it.
 
         Raises
         ------
@@ -447,215 +459,239 @@ class VectorStore:
 
     # -- parts
 
-    def _on_active(self, operation: Callable[[Generation], T]) -> T:
-        for _ in range(_LOOKS):
-            entry = self._entry
-            try:
-                return operation(entry.active)
-            except Superseded:
-                self._entry = find_again(self._backend, entry)
-            except _OF_A_SCHEMA:
-                # What does not fit the generation that this object knows may fit one that took its place.
-                self._entry = find_again(self._backend, entry)
-                if self._entry.active.id == entry.active.id:
-                    raise
-        raise BackendUnavailable(
-            f"Store {self.name!r} changed its generation {_LOOKS} times during one call. Try again."
-        )
-
     def _check_writable(self) -> None:
         self._backend.capabilities.check_writable()
 
+    def _amend(self, generation: Generation) -> None:
+        self._backend.amend(generation)
+        self._entry = replace(self._entry, active=generation)
+
     def _calibrate(self, generation: Generation) -> Generation:
-        present = upkeep.calibrated(self._backend, self._entry, generation)
+        present = calibrate(self._backend, self._entry, generation)
         self._entry = replace(self._entry, active=present)
         return present
 
-    def _tended(self, changed: int) -> int:
-        """Do the upkeep that is due after a write of so many records, which are in whatever becomes of this."""
-
-        def tend(generation: Generation) -> None:
-            if self._backend.tend(generation):
-                self._calibrate(generation)
-
+    def _tend(self, changed: int) -> None:
+        """Do the upkeep that is due after a write. Its failure is only a warning: the records are committed."""
+        if not changed:
+            return
+        attempts = _Attempts(self)
         try:
-            if changed:
-                self._on_active(tend)
-        except (StoreLocked, StoreNotFound):  # somebody else is at it, or nothing is left to tend
-            return changed
+            while True:
+                with attempts as generation:
+                    if self._backend.tend(generation):
+                        self._calibrate(generation)
+                    return
+        except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
+            return
         except (StorageError, UnknownOutcome, MemoryError) as error:
             reason = str(error) or "there was too little memory."
             warnings.warn(
-                f"The records are written to store {self.name!r}; the upkeep after it failed: {reason} Searches stay "
-                "right, perhaps slower. Mend the cause, then call reindex(), and compact() to give back room.",
-                upkeep.UpkeepWarning,
+                f"The records are written to store {self.name!r}, but the upkeep after the write failed: {reason} "
+                "Searches are still correct but may be slower. Fix the cause, then call reindex() and compact().",
+                UpkeepWarning,
                 stacklevel=3,
             )
         except BaseException as error:  # an interrupt
-            error.add_note(f"vecstore: the {changed} records of this call are written; upkeep was under way.")
+            error.add_note(f"vecstore: the {changed} records of this call are written; the upkeep was interrupted.")
             raise
-        return changed
 
     def _write(self, records: Iterable[Record], batch_size: int | None, *, insert: bool) -> int:
         self._check_writable()
         committed = 0
         width = self.schema.width * np.dtype(self.schema.dtype).itemsize
         try:
-            for batch in in_batches(records, batch_size, width):
-                committed += self._on_active(partial(self._write_batch, batch, insert))
+            for batch in cut_batches(records, batch_size, width):
+                committed += self._write_batch(batch, insert=insert)
         except VecstoreError as error:
             if committed:
                 raise PartialWrite(committed, error) from error
             raise
-        except BaseException as error:  # the caller's own iterable failed, or an interrupt
+        except BaseException as error:  # from the caller's iterable, or an interrupt
             error.add_note(f"vecstore: {committed} records of this call are written.")
             raise
         return committed
 
-    def _write_batch(self, batch: Sequence[Record], insert: bool, generation: Generation) -> int:  # noqa: FBT001
-        embed = None
-        if any(record.vector is None for record in batch):
-            generation = self._present(generation)
-            embed = self._embedder.documents(generation, self.name)
-        rows = as_rows(batch, generation.schema, embed)
-        if embed and generation.identity is None:
-            generation = self._claimed(generation)
-        return self._backend.write(generation, rows, insert=insert)
+    def _write_batch(self, batch: Sequence[Record], *, insert: bool) -> int:
+        needs_embedder = any(record.vector is None for record in batch)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                if not needs_embedder:
+                    return self._backend.write(generation, as_rows(batch, generation.schema, None), insert=insert)
+                present = self._refresh_identity(generation)
+                embed = self._embedder.choose_for_documents(present, self.name)
+                rows = as_rows(batch, present.schema, embed)
+                if embed:
+                    present = self._claim(present)
+                return self._backend.write(present, rows, insert=insert)
 
-    def _present(self, generation: Generation) -> Generation:
-        """Return a generation without a known embedder again: since it was looked up, it may have got one."""
-        if generation.identity is not None or not self._embedder:
-            return generation
-        return self._reread(generation)
-
-    def _reread(self, generation: Generation) -> Generation:
+    def _read_again(self, generation: Generation) -> Generation:
+        """Return the catalogue's present copy of an active generation."""
         entry = find_again(self._backend, self._entry)
         if entry.active.id != generation.id:
             raise Superseded
         self._entry = entry
         return entry.active
 
-    def _claimed(self, generation: Generation) -> Generation:
-        """Store the identity of the embedder that is the first to write into a store made without one."""
-        claimed = replace(generation, identity=self._embedder.identity(generation, self.name).to_json())
-        self._backend.amend(claimed)
-        self._entry = replace(self._entry, active=claimed)
+    def _refresh_identity(self, generation: Generation) -> Generation:
+        """Look up a generation without an identity again; another process may have stored one since."""
+        if generation.identity is not None or not self._embedder:
+            return generation
+        return self._read_again(generation)
+
+    def _claim(self, generation: Generation) -> Generation:
+        """Store the embedder's identity if it is the first embedder that writes into this generation."""
+        if generation.identity is not None:
+            return generation
+        claimed = replace(generation, identity=self._embedder.identify(generation, self.name).to_json())
+        self._amend(claimed)
         return claimed
 
-    def _update_of(self, changes: Mapping[str, Any], generation: Generation) -> Update:
+    def _make_update(self, changes: Mapping[str, Any], generation: Generation) -> Update:
         values = dict(changes)
         for key in ("id", "score", "distance"):
             if key in values:
                 raise InvalidArgument(f"update() cannot set {key!r}.")
         sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update()")
         if "vector" in values and values["vector"] is None:
-            raise InvalidArgument("A record cannot be without a vector; update() cannot remove it.")
+            raise InvalidArgument("update() cannot remove 'vector': every record has one.")
         vector = values.pop("vector", None)
         declared, extra = metadata.split(values, generation.schema.fields, "update()")
         texts = metadata.dump_each(extra, "update()")
-        return Update(declared, texts, self._new_vector(vector, text, generation), sets_text, text)
+        return Update(declared, texts, self._make_vector(vector, text, generation), sets_text, text)
 
-    def _new_vector(self, vector: Any, text: str | None, generation: Generation) -> NDArray[Any] | None:
+    def _make_vector(self, vector: Any, text: str | None, generation: Generation) -> NDArray[Any] | None:
         schema = generation.schema
         if vector is not None:
             return as_matrix([vector], schema, ["The new vector"])[0]  # type: ignore[no-any-return]
         if text is None:
             return None
-        generation = self._present(generation)
-        embed = self._embedder.documents(generation, self.name)
+        present = self._refresh_identity(generation)
+        embed = self._embedder.choose_for_documents(present, self.name)
         if embed is None:
             raise EmbedderRequired(
-                "The new text needs a new vector, and the store has no embedder. "
+                "The new text needs a new vector, but the store has no embedder. "
                 "Open the store with embedder=…, or set 'vector' too."
             )
-        made = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
-        if generation.identity is None:
-            self._claimed(generation)
-        return made[0]  # type: ignore[no-any-return]
+        matrix = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
+        self._claim(present)
+        return matrix[0]  # type: ignore[no-any-return]
 
-    def _pages(self, where: Where, batch_size: int) -> Iterator[Record]:
+    def _read_pages(self, where: Where, batch_size: int) -> Iterator[Record]:
         after: str | None = None
-        while True:
-            page = self._on_active(partial(self._page, where, after, batch_size))
-            if not page:
-                return
+        while page := self._read_page(where, after, batch_size):
             yield from page
             after = page[-1].id
 
-    def _page(self, where: Where, after: str | None, limit: int, generation: Generation) -> list[Record]:
-        rows = self._backend.page(generation, bind(where, generation.schema), after, limit)
-        return as_records(rows, generation.schema)
+    def _read_page(self, where: Where, after: str | None, limit: int) -> list[Record]:
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                rows = self._backend.page(generation, bind(where, generation.schema), after, limit)
+                return as_records(rows, generation.schema)
 
-    def _fetched(self, ids: Sequence[str], generation: Generation) -> list[Record]:
-        return as_records(self._backend.fetch(generation, ids), generation.schema)
+    def _fetch(self, ids: Sequence[str]) -> list[Record]:
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return as_records(self._backend.fetch(generation, ids), generation.schema)
 
     def _search(
         self,
-        asked: Sequence[Any] | Callable[[Generation], NDArray[np.float32]],
+        asked: Sequence[Any],
         k: int,
         where: Where,
         min_score: float | None,
         ef: int | None,
-        exact: bool,  # noqa: FBT001 - handed on from the public methods, where it has a name
+        exact: bool,  # noqa: FBT001 - passed on by the public methods, where it is keyword-only
         include: Collection[str],
         *,
-        without: str | None = None,
+        like: str | None = None,
     ) -> list[Hits]:
-        columns: Include = check_arguments(k, min_score, ef, include)
+        """Search for ``asked``, or for the vector of the stored record ``like``, which is then left out."""
+        columns = check_arguments(k, min_score, ef, include)
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                schema = generation.schema
+                matrix = (
+                    self._embed_queries(asked, generation) if like is None else self._fetch_vector(like, generation)
+                )
+                search = compile_search(
+                    matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
+                    without=like,
+                )  # fmt: skip
+                if not k or not len(matrix):
+                    return [Hits((), exact=True, complete=True) for _ in matrix]
+                return [make_hits(found, search, schema) for found in self._backend.search(generation, search)]
 
-        def find(generation: Generation) -> list[Hits]:
-            schema = generation.schema
-            matrix = asked(generation) if callable(asked) else self._query_matrix(asked, generation)
-            search = queries.compiled(
-                matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
-                without=without,
-            )  # fmt: skip
-            if not k or not len(matrix):
-                return [Hits((), exact=True, complete=True) for _ in matrix]
-            return [queries.hits(found, search, schema) for found in self._backend.search(generation, search)]
+    def _fetch_vector(self, id_: str, generation: Generation) -> NDArray[np.float32]:
+        vectors = self._backend.fetch(generation, [id_]).vectors
+        if vectors is None or not len(vectors):
+            raise RecordNotFound(f"Store {self.name!r} has no record {id_!a}.")
+        return vectors.astype(np.float32)
 
-        return self._on_active(find)
-
-    def _query_matrix(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
-        if len(asked) == 1 and (plain := queries.plain_matrix(asked[0], generation.schema)) is not None:
+    def _embed_queries(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
+        """Return queries, each a text or a vector, as one matrix."""
+        if len(asked) == 1 and (plain := read_plain_query(asked[0], generation.schema)) is not None:
             return plain
         vectors = list(asked)
         places = [place for place, query in enumerate(asked) if isinstance(query, str)]
         if places:
-            generation = self._present(generation)
-            made = self._embedder.queries(generation, self.name)([asked[place] for place in places])
-            for place, vector in zip(places, made, strict=True):
+            present = self._refresh_identity(generation)
+            embed = self._embedder.choose_for_queries(present, self.name)
+            for place, vector in zip(places, embed([asked[place] for place in places]), strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)
 
 
-def as_records(rows: Rows, schema: Schema) -> list[Record]:
-    """Return rows with all columns as records."""
-    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
-        raise TypeError("records need every column")
-    values = metadata.joined(rows.fields, rows.extras, schema.fields)
-    return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
+class _Attempts:
+    """The attempts of one call on the active generation: a context manager that a loop enters for each attempt.
 
+    ::
 
-def check_index(index: IndexOptions, schema: Schema, backend: Backend) -> None:
-    """Refuse an index that the backend cannot build for the schema.
+        attempts = _Attempts(self)
+        while True:
+            with attempts as generation:
+                return self._backend.count(generation, …)
 
-    Raises
-    ------
-    Unsupported
+    Other processes replace the active generation. A block that fails because of this is left silently, and the
+    loop tries again with the generation that the catalogue names now. An error about the schema counts too:
+    what does not fit the generation that this object knew may fit its successor.
     """
-    able = backend.capabilities
-    if kind(index) not in able.indexes:
-        raise Unsupported(f"the index {kind(index)}", able.backend, f"It has: {', '.join(able.indexes)}.")
-    if isinstance(index, HNSW) and schema.width > able.max_hnsw_dim:
-        hint = f"At most {able.max_hnsw_dim:,}. Use index=Flat()."
-        raise Unsupported(f"an HNSW index over {schema.width:,} dimensions", able.backend, hint)
+
+    __slots__ = ("_entry", "_left", "_store")
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        self._entry = store._entry
+        self._left = _ATTEMPTS
+
+    def __enter__(self) -> Generation:
+        self._entry = self._store._entry
+        return self._entry.active
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, (Superseded, *_SCHEMA_ERRORS)):
+            return False
+        entry = self._store._entry = find_again(self._store._backend, self._entry)
+        if not isinstance(error, Superseded) and entry.active.id == self._entry.active.id:
+            return False
+        self._left -= 1
+        if not self._left:
+            raise BackendUnavailable(
+                f"Store {entry.name!r} changed its active generation {_ATTEMPTS} times during one call. Try again."
+            ) from None
+        return True
 
 
-def _selection(ids: list[str] | None, where: Where, schema: Schema) -> Selection:
+def _make_selection(ids: list[str] | None, where: Where, schema: Schema) -> Selection:
     if ids is not None and where is None:
         return ids
     bound = bind(where, schema)
     if bound is None or ids is not None:
-        raise InvalidArgument("Give ids=[…] or where=…, one of them. Every record is where=vecstore.ALL.")
+        raise InvalidArgument("Give either ids=[…] or where=…. To select every record, give where=vecstore.ALL.")
     return bound

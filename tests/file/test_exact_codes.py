@@ -9,8 +9,8 @@ from vecstore.backends.file.metrics import METRICS, Doubles
 from vecstore.backends.file.search import exact_batch, exact_codes
 from vecstore.backends.file.search.codes import Codes
 from vecstore.backends.file.search.exact_codes import CodedRows
-from vecstore.metric import Metric, scores
-from vecstore.rows.vectors import row_norms
+from vecstore.metric import Metric, score_rows
+from vecstore.rows.vectors import compute_norms
 
 from .test_exact_float32 import MAKES, Make, Matrix, all_scales, part, plain
 
@@ -22,7 +22,7 @@ EASY = frozenset({"plain", "huge", "tiny"})
 def exact(metric: Metric, vectors: Matrix, query: Matrix) -> Doubles:
     wide = vectors.astype(np.float64)
     asked = np.broadcast_to(query.astype(np.float64), wide.shape)
-    return METRICS[metric].score_pairs(wide, asked, row_norms(wide), row_norms(asked))
+    return METRICS[metric].score_pairs(wide, asked, compute_norms(wide), compute_norms(asked))
 
 
 def coded(codes: Codes, start: int = 0, counts: np.ndarray | None = None) -> CodedRows:
@@ -42,14 +42,14 @@ def right(truth: Doubles, rids: np.ndarray, values: Doubles, k: int) -> bool:
 def test_intervals_hold(metric: Metric, make: Make, rng: np.random.Generator) -> None:
     for dim in (2, 17, 700):
         vectors = make(rng, 300, dim)
-        codes = Codes.encode(metric, vectors, row_norms(vectors))
+        codes = Codes.encode(metric, vectors, compute_norms(vectors))
         for query in np.concatenate([vectors[:3], make(rng, 5, dim), plain(rng, 2, dim)]):
             encoded = codes.coding.encode_query(query)
             distances, found = codes.scanner.search(encoded.vector, 50)
             places = found[0][found[0] >= 0]
             lower, upper = codes.coding.bound_scores(distances[0][found[0] >= 0], encoded, codes.error)
-            truth = scores(metric, vectors[places], query)
-            size = row_norms(vectors[places]) * np.linalg.norm(query.astype(np.float64))
+            truth = score_rows(metric, vectors[places], query)
+            size = compute_norms(vectors[places]) * np.linalg.norm(query.astype(np.float64))
             rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else size)
             assert np.all(lower <= truth + rounding)
             assert np.all(upper >= truth - rounding)
@@ -63,7 +63,7 @@ def test_codes_answer_rightly_or_not_at_all(
     monkeypatch.setattr(exact_codes, "_WORTH", 100)
     vectors = make(rng, 900, 24)
     rows = [
-        coded(Codes.encode(metric, some, row_norms(some)), start)
+        coded(Codes.encode(metric, some, compute_norms(some)), start)
         for start, some in ((0, vectors[:500]), (500, vectors[500:]))
     ]
     proven = 0
@@ -82,7 +82,7 @@ def test_only_rows_that_count_are_found(
 ) -> None:
     monkeypatch.setattr(exact_codes, "_WORTH", 300)
     vectors = plain(rng, 1_003, 24)
-    codes = Codes.encode(metric, vectors, row_norms(vectors))
+    codes = Codes.encode(metric, vectors, compute_norms(vectors))
     for share in (0.0, 0.005, 0.3, 1.0):
         counts = rng.random(1_003) < share
         for query in plain(rng, 5, 24):
@@ -97,7 +97,7 @@ def test_only_rows_that_count_are_found(
 @pytest.mark.parametrize("metric", list(Metric))
 def test_narrowed_rows_find_the_same_rows(metric: Metric, rng: np.random.Generator) -> None:
     vectors = plain(rng, 2_000, 24)
-    codes = Codes.encode(metric, vectors, row_norms(vectors))
+    codes = Codes.encode(metric, vectors, compute_norms(vectors))
     counts = rng.random(2_000) < 0.05
     whole = coded(codes, 7, counts)
     narrow = whole.narrow()
@@ -117,7 +117,7 @@ def test_narrowed_rows_find_the_same_rows(metric: Metric, rng: np.random.Generat
 
 def test_rows_of_which_many_count_stay_as_they_are(rng: np.random.Generator) -> None:
     vectors = plain(rng, 100, 8)
-    codes = Codes.encode(Metric.L2, vectors, row_norms(vectors))
+    codes = Codes.encode(Metric.L2, vectors, compute_norms(vectors))
     for each in (coded(codes), coded(codes, counts=np.ones(100, np.bool_))):
         assert each.narrow() is each
 
@@ -126,7 +126,7 @@ def test_rows_without_codes_count(rng: np.random.Generator) -> None:
     vectors, query = plain(rng, 500, 8), plain(rng, 1, 8)[0]
     truth = exact(Metric.L2, vectors, query)
     first = vectors[:400]
-    rows = [coded(Codes.encode(Metric.L2, first, row_norms(first)))]
+    rows = [coded(Codes.encode(Metric.L2, first, compute_norms(first)))]
     beside = np.arange(400, 500)
     found = exact_codes.find_nearest(rows, query, 10, truth.__getitem__, (beside, truth[beside]))
     assert found is not None
@@ -174,7 +174,7 @@ def test_products_of_fewer_rows_than_are_wanted(rng: np.random.Generator) -> Non
 
 def test_nearly_unit_rows_are_not_taken_for_unit_rows(rng: np.random.Generator) -> None:
     vectors = plain(rng, 3_000, 16)
-    vectors /= row_norms(vectors)[:, None].astype(np.float32)
+    vectors /= compute_norms(vectors)[:, None].astype(np.float32)
     vectors *= rng.uniform(1 - 1.9e-4, 1 + 1.9e-4, (3_000, 1)).astype(np.float32)
     queries = plain(rng, 30, 16)
     truths = [exact(Metric.COSINE, vectors, query) for query in queries]
@@ -188,7 +188,7 @@ def test_a_query_beyond_all_scales_proves_nothing(rng: np.random.Generator) -> N
     """FAISS's float32 overflows; no row may be ruled out by that."""
     vectors = (all_scales(rng, 300, 8) * np.float32(1e-20)).astype(np.float32)
     query = np.full(8, 1e14, np.float32)
-    rows = [coded(Codes.encode(Metric.L2, vectors, row_norms(vectors)))]
+    rows = [coded(Codes.encode(Metric.L2, vectors, compute_norms(vectors)))]
     truth = exact(Metric.L2, vectors, query)
     found = exact_codes.find_nearest(rows, query, 3, truth.__getitem__, NOTHING)
     assert found is None or right(truth, *found, 3)

@@ -12,15 +12,15 @@ from vecstore.backends.file.metrics import METRICS, DotProducts
 from vecstore.backends.file.search import exact_float32
 from vecstore.backends.file.search.exact_float32 import find_nearest
 from vecstore.backends.file.vectors.vectors import Part
-from vecstore.metric import Metric, scores
-from vecstore.rows.vectors import row_norms
+from vecstore.metric import Metric, score_rows
+from vecstore.rows.vectors import compute_norms
 
 Matrix = NDArray[np.float32]
 Make = Callable[[np.random.Generator, int, int], Matrix]
 
 
 def part(vectors: NDArray[np.generic], base: int = 0, alive: NDArray[np.bool_] | None = None) -> Part:
-    norms = row_norms(vectors)
+    norms = compute_norms(vectors)
     mask = np.ones(len(vectors), np.bool_) if alive is None else alive
     return Part(vectors, lambda: norms, base, mask, lambda _start, _end: None)
 
@@ -84,17 +84,17 @@ def check(metric: Metric, parts: Sequence[Part], queries: Matrix, k: int) -> Non
         truth = METRICS[metric].score_pairs(
             vectors,
             np.broadcast_to(wide, vectors.shape),
-            row_norms(vectors),
-            np.full(len(vectors), row_norms(wide[None])[0]),
+            compute_norms(vectors),
+            np.full(len(vectors), compute_norms(wide[None])[0]),
         )
         order = sorted(range(len(rids)), key=lambda place: (-truth[place], names[place]))[:k]
         got = sorted(zip(-values, named(found), strict=True))
         assert [name for _, name in got] == [names[place] for place in order]
         assert [-value for value, _ in got] == [truth[place] for place in order]
         # The definition in its own words agrees as closely as float64 can.
-        size = row_norms(vectors) * np.linalg.norm(wide) if metric is Metric.IP else np.ones(len(vectors))
+        size = compute_norms(vectors) * np.linalg.norm(wide) if metric is Metric.IP else np.ones(len(vectors))
         scale = np.maximum(size, np.abs(truth))[order]
-        assert np.all(np.abs(scores(metric, vectors, query)[order] - truth[order]) <= 1e-7 * scale)
+        assert np.all(np.abs(score_rows(metric, vectors, query)[order] - truth[order]) <= 1e-7 * scale)
 
 
 @pytest.mark.parametrize("metric", list(Metric))
@@ -125,9 +125,9 @@ def test_bounds_hold(metric: Metric, rng: np.random.Generator) -> None:
     for make in MAKES:
         for dim in (1, 17, 1000):
             vectors, queries = make(rng, 200, max(dim, 2)), make(rng, 20, max(dim, 2))
-            dots = DotProducts.of(vectors @ queries.T, row_norms(vectors), row_norms(queries), vectors.shape[1])
+            dots = DotProducts.of(vectors @ queries.T, compute_norms(vectors), compute_norms(queries), vectors.shape[1])
             lower, upper = METRICS[metric].bound_products(dots)
-            truth = np.stack([scores(metric, vectors, query) for query in queries], axis=1)
+            truth = np.stack([score_rows(metric, vectors, query) for query in queries], axis=1)
             rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else dots.products)
             assert np.all(lower <= truth + rounding)
             assert np.all(upper >= truth - rounding)

@@ -21,7 +21,7 @@ from vecstore.backends.file.vectors.vectors import Part
 from vecstore.errors import StoreCorrupt
 from vecstore.index import HNSW
 from vecstore.metric import Metric
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 
 from .test_exact_float32 import Matrix, part, plain
 
@@ -36,7 +36,7 @@ def made(parts: Sequence[Part], metric: Metric = Metric.L2, last: int | None = N
 
 
 def run(vectors: Matrix, first: int) -> Iterator[Run]:
-    yield Run(np.arange(first, first + len(vectors)), vectors, row_norms(vectors))
+    yield Run(np.arange(first, first + len(vectors)), vectors, compute_norms(vectors))
 
 
 def near_nodes(graph: Graph, query: Matrix, k: int, ef: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_a_graph_finds_what_is_near(metric: Metric, scale: float, rng: np.random
     for query in (plain(rng, 50, 12) * scale).astype(np.float32):
         wide, asked = vectors.astype(np.float64), query.astype(np.float64)
         truth = {
-            Metric.COSINE: wide @ asked / row_norms(wide),
+            Metric.COSINE: wide @ asked / compute_norms(wide),
             Metric.IP: wide @ asked,
             Metric.L2: -np.linalg.norm(wide - asked, axis=1),
         }[metric]
@@ -89,7 +89,7 @@ def test_a_row_that_codes_cannot_hold_needs_another_graph(rng: np.random.Generat
 
 def test_stored_rows_come_in_the_order_of_rids(rng: np.random.Generator) -> None:
     vectors = plain(rng, 30, 4)
-    norms = row_norms(vectors)
+    norms = compute_norms(vectors)
     between = Part(vectors[20:], lambda: norms[20:], np.array([3, 5, 12, 13, 14, 15, 16, 40, 41, 42]),
                    np.arange(10) != 2, lambda _start, _end: None)  # fmt: skip
     parts = [part(vectors[:2], 1), part(vectors[2:4], 6), part(vectors[4:20], 20, np.arange(16) % 2 == 0), between]
@@ -116,7 +116,7 @@ def test_a_graph_covers_what_it_holds_and_is_still_stored(rng: np.random.Generat
     assert after.stored.tolist() == [place >= 50 for place in range(300)]
     assert [each.first for each in after.tail] == [301]
     merged = Part(
-        vectors[50:], lambda: row_norms(vectors[50:]), np.arange(51, 401), np.ones(350, np.bool_), later.touch
+        vectors[50:], lambda: compute_norms(vectors[50:]), np.arange(51, 401), np.ones(350, np.bool_), later.touch
     )
     together = Coverage.of(found, [merged], after)
     assert together.count == 250

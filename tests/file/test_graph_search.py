@@ -7,7 +7,7 @@ import pytest
 
 from vecstore.backends.file.search.graph import Graph, find_near
 from vecstore.backends.file.search.plan import Plan, Strategy, count_rescored
-from vecstore.metric import Metric, scores
+from vecstore.metric import Metric, score_rows
 
 from .test_exact_float32 import Matrix, part, plain
 from .test_graph import made, near_nodes
@@ -39,9 +39,9 @@ def test_the_nearest_of_the_rows_found_stay(
         assert count == len(found)
         assert K <= len(places) <= most
         left_out += most - len(places)
-        truth = scores(metric, vectors[found], query)
+        truth = score_rows(metric, vectors[found], query)
         nearest = np.sort(truth)[::-1][:K]
-        kept = np.sort(scores(metric, vectors[places], query))[::-1][:K]
+        kept = np.sort(score_rows(metric, vectors[places], query))[::-1][:K]
         assert kept == pytest.approx(nearest, rel=1e-12)
     assert copies > 1 or left_out > 0
 

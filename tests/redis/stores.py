@@ -23,7 +23,7 @@ def opened(url: str, **parameters: object) -> Iterator[Database]:
         yield database
 
 
-def generation_of(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> str:
+def load_generation(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> str:
     """Return the id of a store's active generation."""
     uid = hash_of(client, f"{namespace}:names")[store].decode()
     return hash_of(client, f"{namespace}:store:{uid}")["active"].decode()
@@ -31,7 +31,7 @@ def generation_of(client: redis.Redis, store: str, namespace: str = NAMESPACE) -
 
 def stored_ids(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> list[str]:
     """Read the ids at one moment: from the keys of the records, which the list of ids has to match."""
-    generation = generation_of(client, store, namespace)
+    generation = load_generation(client, store, namespace)
     prefix = f"{namespace}:rec:{generation}:".encode()
     with client.pipeline(transaction=True) as moment:
         moment.execute_command("KEYS", prefix + b"*")

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 import vecstore
-from tests.redis.stores import generation_of
+from tests.redis.stores import load_generation
 from vecstore import Database, F, Flat, Record, Schema, StoreLocked, VectorStore, registry
 from vecstore.backends.redis import leases
 from vecstore.backends.redis.backend import RedisBackend
@@ -76,7 +76,7 @@ def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
         "    print('held', flush=True)\n"
         "    sys.stdin.readline()\n"
     )
-    key = f"{namespace}:lock:switch:{generation_of(admin, 'docs', namespace)}"
+    key = f"{namespace}:lock:switch:{load_generation(admin, 'docs', namespace)}"
     with Python("-c", program, redis_url, key) as other:
         assert other.read() == "held"
         with pytest.raises(StoreLocked, match="lock_timeout"):
@@ -90,7 +90,7 @@ def test_a_machine_that_vanished_holds_no_longer_than_its_lease(
     store: VectorStore, admin: redis.Redis, namespace: str
 ) -> None:
     """Its connection is still there for the server."""
-    key = f"{namespace}:lock:switch:{generation_of(admin, 'docs', namespace)}"
+    key = f"{namespace}:lock:switch:{load_generation(admin, 'docs', namespace)}"
     admin.set(key, f"{admin.client_id()}:0000", px=200)
     assert store.upsert([Record("new", [1, 1])]) == 1
 
@@ -110,11 +110,11 @@ def test_a_switch_that_lost_its_lock_switches_nothing(
 
         return run(self, uid, standby, slow)
 
-    before = generation_of(admin, "docs", namespace)
+    before = load_generation(admin, "docs", namespace)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RedisBackend, "switch", late)
         with pytest.raises(StoreLocked, match="nothing was switched"):
             db.rebuild("docs", on_progress=steal)
-    assert generation_of(admin, "docs", namespace) == before
+    assert load_generation(admin, "docs", namespace) == before
     assert SWITCH.writes
     assert db.rebuild("docs").records == 5

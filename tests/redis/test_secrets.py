@@ -30,7 +30,7 @@ from vecstore import (
     VectorStore,
 )
 
-from .stores import NAMESPACE, generation_of, opened
+from .stores import NAMESPACE, load_generation, opened
 
 VECTOR = [NUMBER] * DIM
 RECORD = Record("canary", VECTOR, TEXT, {"word": WORD, "more": TEXT})
@@ -61,7 +61,7 @@ class Faults:
 
     def __init__(self, server: OwnServer, proxy: Proxy, store: VectorStore, client: redis.Redis) -> None:
         self._server, self._proxy, self._store, self._client = server, proxy, store, client
-        self._record = f"{NAMESPACE}:rec:{generation_of(client, 'a')}:canary"
+        self._record = f"{NAMESPACE}:rec:{load_generation(client, 'a')}:canary"
 
     def all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
         """Give them; the last one is the end of the server."""

@@ -18,13 +18,13 @@ from vecstore import (
     Schema,
     fields,
 )
-from vecstore.rows.batches import BATCH_BYTES, as_rows, in_batches
+from vecstore.rows.batches import BATCH_BYTES, as_rows, cut_batches
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int(), "tags": fields.Keywords()})
 
 
 def sizes(records: Sequence[Record], batch_size: int | None = None, vector_bytes: int = 8) -> list[int]:
-    return [len(batch) for batch in in_batches(records, batch_size, vector_bytes)]
+    return [len(batch) for batch in cut_batches(records, batch_size, vector_bytes)]
 
 
 def numbered(count: int, **values: Any) -> list[Record]:
@@ -63,7 +63,7 @@ def test_batches_are_cut_by_bytes() -> None:
 def test_metadata_that_holds_itself_is_cut_and_then_refused() -> None:
     endless: list[Any] = []
     endless += [endless, endless]
-    (batch,) = in_batches([Record("a", [1, 2], metadata={"x": endless})], None, 8)
+    (batch,) = cut_batches([Record("a", [1, 2], metadata={"x": endless})], None, 8)
     with pytest.raises(InvalidMetadata, match="deeper"):
         as_rows(batch, SCHEMA, None)
 
@@ -76,7 +76,7 @@ def test_an_iterator_is_read_no_further_than_the_batch() -> None:
             read.append(number)
             yield Record(str(number), [1, 2])
 
-    batches = in_batches(given(), 5, 8)
+    batches = cut_batches(given(), 5, 8)
     next(batches)
     assert read == [0, 1, 2, 3, 4]
     next(batches)
@@ -86,13 +86,13 @@ def test_an_iterator_is_read_no_further_than_the_batch() -> None:
 @pytest.mark.parametrize("records", [Record("a"), "abc", b"abc", None, 3, {"a": 1}, ["a"], [None]], ids=repr)
 def test_what_is_no_iterable_of_records(records: Any) -> None:
     with pytest.raises(InvalidArgument, match="Record"):
-        list(in_batches(records, None, 8))
+        list(cut_batches(records, None, 8))
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 2.0, "2"])
 def test_a_batch_size_is_a_whole_number(size: Any) -> None:
     with pytest.raises(InvalidArgument, match="batch_size"):
-        list(in_batches(numbered(3), size, 8))
+        list(cut_batches(numbered(3), size, 8))
 
 
 def test_records_become_columns() -> None:

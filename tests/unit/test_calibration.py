@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vecstore import Database, Flat, Record, Schema
 from vecstore.backends.memory import MemoryBackend
-from vecstore.calibration.calibrate import LADDER, SECONDS, K, smallest_ef
+from vecstore.calibration.calibrate import LADDER, SECONDS, K, find_smallest_ef
 from vecstore.calibration.probes import Probes
-from vecstore.calibration.recall import Answer, Recall, of_answer, summary
+from vecstore.calibration.recall import Answer, Recall, compute_recall, summarize_recall
 
 
 class Index:
@@ -41,7 +41,7 @@ class Index:
 
     def smallest(self, target: float, queries: int = 200) -> int | None:
         parts = [slice(start, start + 25) for start in range(0, queries, 25)]
-        return smallest_ef(self, parts, target, lambda: self.now)
+        return find_smallest_ef(self, parts, target, lambda: self.now)
 
 
 def answer(places: range, *, exact: bool = True) -> Answer:
@@ -83,7 +83,7 @@ def test_exact_answers_say_nothing_about_the_index() -> None:
 
 
 def test_without_queries_there_is_no_effort() -> None:
-    assert smallest_ef(Index(lambda ef: 1.0), [], 0.98) is None
+    assert find_smallest_ef(Index(lambda ef: 1.0), [], 0.98) is None
 
 
 @pytest.mark.parametrize("exact_seconds, asked", [(0.001, 200), (0.08, 50), (0.15, 25), (10, 25)])
@@ -128,16 +128,16 @@ def answers(ids: str, scores: list[float]) -> Answer:
 @pytest.mark.parametrize("scale", [1, 1e-12, 1e12])
 def test_recall_of_an_answer(ids: str, scores: list[float], expected: float, scale: float) -> None:
     truth = answers("abc", [3 * scale, 2 * scale, scale])
-    assert of_answer(answers(ids, [score * scale for score in scores]), truth) == pytest.approx(expected)
+    assert compute_recall(answers(ids, [score * scale for score in scores]), truth) == pytest.approx(expected)
 
 
 def test_where_nothing_is_true_nothing_is_missed() -> None:
-    assert of_answer(answers("", []), answers("", [])) == 1
+    assert compute_recall(answers("", []), answers("", [])) == 1
 
 
 def test_summary() -> None:
-    assert summary([], 10) == Recall(1.0, 1.0, 1.0, 0, 10)
-    found = summary([1.0] * 18 + [0.5, 0.7], 5)
+    assert summarize_recall([], 10) == Recall(1.0, 1.0, 1.0, 0, 10)
+    found = summarize_recall([1.0] * 18 + [0.5, 0.7], 5)
     assert found.mean == pytest.approx(0.96)
     assert (found.minimum, found.queries, found.k) == (0.5, 20, 5)
     assert found.p5 == pytest.approx(0.69)
@@ -147,7 +147,7 @@ def leaning(metric: str, vectors: ArrayLike) -> NDArray[np.float32]:
     backend, rows = MemoryBackend(), np.asarray(vectors)
     store = Database(backend).create("docs", Schema(rows.shape[1], metric, index=Flat()))
     store.insert(Record(f"r{number:03}", row) for number, row in enumerate(rows))
-    return Probes.drawn(backend, backend.find(name="docs").active, len(rows), K).leaning().vectors
+    return Probes.draw(backend, backend.find(name="docs").active, len(rows), K).rotate().vectors
 
 
 @pytest.mark.parametrize("metric, lean", [("cosine", 1 / 3), ("ip", 2 / 5), ("l2", 4 / 11)])

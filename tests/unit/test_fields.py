@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vecstore import fields
-from vecstore.fields import MAX_INT, Field, by_kind, unwrap
+from vecstore.fields import MAX_INT, Field, make_field, unwrap
 
 ALL_FIELDS = [fields.Keyword(), fields.Keywords(), fields.Int(), fields.Float(), fields.Bool(), fields.DateTime()]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,9 +20,9 @@ class Colour(str, Enum):  # noqa: UP042 - str() of it is not what it holds
 
 def test_kinds_name_fields() -> None:
     assert [each.kind for each in ALL_FIELDS] == ["keyword", "keywords", "int", "float", "bool", "datetime"]
-    assert [by_kind(each.kind) for each in ALL_FIELDS] == ALL_FIELDS
+    assert [make_field(each.kind) for each in ALL_FIELDS] == ALL_FIELDS
     with pytest.raises(KeyError):
-        by_kind("text")
+        make_field("text")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from vecstore import HNSW, Flat, InvalidArgument
-from vecstore.index import IndexOptions, from_dict, kind, to_dict
+from vecstore.index import IndexOptions, from_dict, to_dict
 
 
 @pytest.mark.parametrize("options", [Flat(), HNSW(), HNSW(2, 4, 1), HNSW(100, 1000, 0.5)], ids=str)
 def test_options_come_back(options: IndexOptions) -> None:
     assert from_dict(to_dict(options)) == options
-    assert to_dict(options)["kind"] == kind(options)
+    assert to_dict(options)["kind"] == options.kind
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 
 def joined(declared: Mapping[str, Any], extra: str, of: Mapping[str, fields.Field]) -> dict[str, Any]:
-    [values] = metadata.joined({name: [declared.get(name)] for name in of}, [extra], of)
+    [values] = metadata.join({name: [declared.get(name)] for name in of}, [extra], of)
     return values
 
 
@@ -111,7 +111,7 @@ def one_by_one(listed: list[dict[str, Any]], names: list[str]) -> Any:
 def test_columns_are_what_one_record_after_the_other_gives(listed: list[dict[str, Any]]) -> None:
     names = [f"Record {number}" for number in range(len(listed))]
     found: list[Any] = []
-    for ask in (one_by_one, lambda *given: metadata.columns(given[0], MANY, given[1])):
+    for ask in (one_by_one, lambda *given: metadata.split_columns(given[0], MANY, given[1])):
         try:
             found.append(ask(listed, names))
         except InvalidMetadata as error:

@@ -8,7 +8,7 @@ import pytest
 
 from vecstore import F, InvalidArgument, InvalidFilter, Schema, fields
 from vecstore.backend import Found, Include, Rows, Search
-from vecstore.queries import check_arguments, compiled, hits, plain_matrix
+from vecstore.queries import check_arguments, compile_search, make_hits, read_plain_query
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
 MATRIX = np.zeros((1, 2), np.float32)
@@ -26,28 +26,28 @@ def found(ids: Sequence[str], scores: Sequence[float], *, complete: bool = True)
 
 def test_hits_are_put_in_order() -> None:
     ids, scores = ["b", "é", "z", "Z", "a", "e\u0301"], [-1.0, -1.0, 0.0, -1.0, -1.0, -2.0]
-    assert [hit.id for hit in hits(found(ids, scores), search(), SCHEMA)] == ["z", "Z", "a", "b", "é", "e\u0301"]
-    assert [hit.id for hit in hits(found(ids, scores), search(3), SCHEMA)] == ["z", "Z", "a"]
+    assert [hit.id for hit in make_hits(found(ids, scores), search(), SCHEMA)] == ["z", "Z", "a", "b", "é", "e\u0301"]
+    assert [hit.id for hit in make_hits(found(ids, scores), search(3), SCHEMA)] == ["z", "Z", "a"]
 
 
 def test_min_score_is_inclusive() -> None:
     answer = found(["a", "b", "c"], [-1.0, -2.0, -3.0])
-    assert [hit.id for hit in hits(answer, search(min_score=-2.0), SCHEMA)] == ["a", "b"]
+    assert [hit.id for hit in make_hits(answer, search(min_score=-2.0), SCHEMA)] == ["a", "b"]
 
 
 def test_an_answer_of_k_hits_is_complete() -> None:
     short = found(["a", "b"], [-1.0, -2.0], complete=False)
-    assert not hits(short, search(3), SCHEMA).complete
-    assert hits(short, search(2), SCHEMA).complete
-    assert not hits(short, search(2, min_score=-1.0), SCHEMA).complete
-    assert hits(found([], []), search(), SCHEMA).complete
+    assert not make_hits(short, search(3), SCHEMA).complete
+    assert make_hits(short, search(2), SCHEMA).complete
+    assert not make_hits(short, search(2, min_score=-1.0), SCHEMA).complete
+    assert make_hits(found([], []), search(), SCHEMA).complete
 
 
 def test_a_hit_carries_what_was_asked_for() -> None:
     answer = found(["a"], [-1.5])
-    bare = hits(answer, search(), SCHEMA)[0]
+    bare = make_hits(answer, search(), SCHEMA)[0]
     assert (bare.text, bare.metadata, bare.vector) == (None, None, None)
-    full = hits(answer, search(include=frozenset(("text", "metadata", "vector"))), SCHEMA)[0]
+    full = make_hits(answer, search(include=frozenset(("text", "metadata", "vector"))), SCHEMA)[0]
     assert (full.text, full.metadata, full.score, full.distance) == ("text", {"n": 7, "x": 1}, -1.5, 1.5)
     assert full.vector is not None
     assert full.vector.tolist() == [1, 1]
@@ -55,16 +55,16 @@ def test_a_hit_carries_what_was_asked_for() -> None:
 
 def test_a_search_is_compiled_with_its_filter_bound() -> None:
     options: dict[str, Any] = {"k": 3, "min_score": np.float32(0.5), "ef": None, "exact": False, "include": frozenset()}
-    assert compiled(MATRIX, SCHEMA, where=None, **options).where is None
-    assert compiled(MATRIX, SCHEMA, where={"n": 1}, **options).where == (F.n == 1)
-    assert type(compiled(MATRIX, SCHEMA, where=None, **options).min_score) is float
+    assert compile_search(MATRIX, SCHEMA, where=None, **options).where is None
+    assert compile_search(MATRIX, SCHEMA, where={"n": 1}, **options).where == (F.n == 1)
+    assert type(compile_search(MATRIX, SCHEMA, where=None, **options).min_score) is float
     with pytest.raises(InvalidFilter):
-        compiled(MATRIX, SCHEMA, where={}, **options)
+        compile_search(MATRIX, SCHEMA, where={}, **options)
 
 
 def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:
     for query in (np.array([1, 2], np.float32), np.array([1, 0, 2, 0], np.float32)[::2]):
-        matrix = plain_matrix(query, SCHEMA)
+        matrix = read_plain_query(query, SCHEMA)
         assert matrix is not None
         assert matrix.flags.c_contiguous
         assert matrix.tolist() == [[1, 2]]
@@ -86,9 +86,9 @@ def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:
     ],
 )
 def test_everything_else_is_looked_at(query: Any) -> None:
-    assert plain_matrix(query, SCHEMA) is None
+    assert read_plain_query(query, SCHEMA) is None
     half = Schema(dim=2, dtype="float16")
-    assert plain_matrix(np.ones(2, np.float32), half) is None
+    assert read_plain_query(np.ones(2, np.float32), half) is None
 
 
 def test_good_arguments() -> None:

@@ -11,8 +11,8 @@ from vecstore.backends.memory import MemoryBackend
 from vecstore.embedders import Identity
 from vecstore.embedding import StoreEmbedder
 from vecstore.rebuild import copy as generation_copy
-from vecstore.rebuild.copy import Copy, Pace, same_model
-from vecstore.rebuild.rebuild import wanted_generation
+from vecstore.rebuild.copy import Copy, Pace, is_same_model
+from vecstore.rebuild.rebuild import plan_generation
 from vecstore.testing.sample_records import SCHEMA, books, by_id, contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
@@ -26,7 +26,7 @@ def backend() -> Backend:
 
 def building(backend: Backend) -> Entry:
     active = backend.find(name="docs").active
-    return backend.create("docs", wanted_generation(active, None, None))
+    return backend.create("docs", plan_generation(active, None, None))
 
 
 def copy_of(entry: Entry, backend: Backend) -> Copy:
@@ -142,12 +142,12 @@ def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Back
 def test_overlap_is_the_share_of_common_neighbours(backend: Backend) -> None:
     entry = building(backend)
     copy = copy_of(entry, backend)
-    assert copy.overlap() == 1.0  # nothing to compare
+    assert copy.measure_overlap() == 1.0  # nothing to compare
     copy.backfill(Pace())
-    assert copy.overlap() == 1.0
+    assert copy.measure_overlap() == 1.0
     assert entry.building is not None
     backend.delete(entry.building, [f"book-{number:05}" for number in range(1, 30)])
-    assert copy.overlap() == 0
+    assert copy.measure_overlap() == 0
 
 
 GIVEN = Generation("0" * 32, Schema(dim=4, metric="ip", fields={"n": fields.Int()}))
@@ -155,21 +155,21 @@ TOY = ToyEmbedder(6)
 
 
 def test_what_is_wanted_by_default_is_what_is_there() -> None:
-    wanted = wanted_generation(GIVEN, None, None)
+    wanted = plan_generation(GIVEN, None, None)
     assert (wanted.schema, wanted.identity, wanted.standby) == (GIVEN.schema, None, True)
     assert wanted.id != GIVEN.id
-    assert wanted_generation(GIVEN, replace(GIVEN.schema, dim=None), None).schema == GIVEN.schema
+    assert plan_generation(GIVEN, replace(GIVEN.schema, dim=None), None).schema == GIVEN.schema
 
 
 def test_the_embedder_decides_the_dim() -> None:
     for schema in (None, replace(GIVEN.schema, dim=None), replace(GIVEN.schema, dim=6)):
-        wanted = wanted_generation(GIVEN, schema, TOY)
+        wanted = plan_generation(GIVEN, schema, TOY)
         assert wanted.schema == replace(GIVEN.schema, dim=6)
         assert wanted.identity == Identity.of(TOY).to_json()
     with pytest.raises(InvalidArgument, match="dim=5, the embedder makes 6"):
-        wanted_generation(GIVEN, replace(GIVEN.schema, dim=5), TOY)
+        plan_generation(GIVEN, replace(GIVEN.schema, dim=5), TOY)
     with pytest.raises(InvalidArgument, match="4 dimensions, not 5"):
-        wanted_generation(GIVEN, replace(GIVEN.schema, dim=5), None)
+        plan_generation(GIVEN, replace(GIVEN.schema, dim=5), None)
 
 
 def test_models_are_compared_by_their_canaries() -> None:
@@ -177,12 +177,12 @@ def test_models_are_compared_by_their_canaries() -> None:
         identity = Identity.of(embedder).to_json() if embedder else None
         return Generation("1" * 32, Schema(dim=dim), identity)
 
-    assert same_model(generation(None), generation(None))
-    assert same_model(generation(TOY), generation(ToyEmbedder(6, name="other name")))
-    assert not same_model(generation(TOY), generation(ToyEmbedder(6, seed=1)))
-    assert not same_model(generation(TOY), generation(None))
-    assert not same_model(generation(None), generation(TOY))
-    assert not same_model(generation(None), generation(None, dim=5))
+    assert is_same_model(generation(None), generation(None))
+    assert is_same_model(generation(TOY), generation(ToyEmbedder(6, name="other name")))
+    assert not is_same_model(generation(TOY), generation(ToyEmbedder(6, seed=1)))
+    assert not is_same_model(generation(TOY), generation(None))
+    assert not is_same_model(generation(None), generation(TOY))
+    assert not is_same_model(generation(None), generation(None, dim=5))
 
 
 def test_a_report_tells_what_happened(backend: Backend) -> None:

@@ -22,9 +22,9 @@ def generation(filled_with: ToyEmbedder | None, dim: int = 4, number: int = 0) -
 def test_without_embedder() -> None:
     none = StoreEmbedder()
     assert not none
-    assert none.documents(generation(OLD), "docs") is None
+    assert none.choose_for_documents(generation(OLD), "docs") is None
     with pytest.raises(EmbedderRequired, match="embedder="):
-        none.queries(generation(OLD), "docs")
+        none.choose_for_queries(generation(OLD), "docs")
 
 
 @pytest.mark.parametrize(
@@ -38,44 +38,44 @@ def test_what_is_no_embedder(given: Any) -> None:
 @pytest.mark.parametrize("given", [(OLD, NEW), (NEW, OLD)], ids=["old, new", "new, old"])
 def test_the_one_that_fits_the_generation_is_used(given: tuple[ToyEmbedder, ...]) -> None:
     both = StoreEmbedder(given)
-    assert both.documents(generation(OLD), "docs") == OLD.embed_documents
-    assert both.queries(generation(NEW, number=1), "docs") == NEW.embed_queries
-    assert both.documents(generation(OLD), "docs") == OLD.embed_documents
-    assert both.identity(generation(NEW, number=1), "docs") is NEW.identity
+    assert both.choose_for_documents(generation(OLD), "docs") == OLD.embed_documents
+    assert both.choose_for_queries(generation(NEW, number=1), "docs") == NEW.embed_queries
+    assert both.choose_for_documents(generation(OLD), "docs") == OLD.embed_documents
+    assert both.identify(generation(NEW, number=1), "docs") is NEW.identity
 
 
 def test_one_that_does_not_fit_is_refused_every_time() -> None:
     wrong = StoreEmbedder(NEW)
     for _ in range(2):
-        for use in (wrong.documents, wrong.queries):
+        for use in (wrong.choose_for_documents, wrong.choose_for_queries):
             with pytest.raises(EmbedderMismatch, match="'docs'"):
                 use(generation(OLD), "docs")
 
 
 def test_of_several_that_do_not_fit_the_first_is_explained() -> None:
     with pytest.raises(EmbedderMismatch, match="toy:new"):
-        StoreEmbedder((NEW, ToyEmbedder(5))).queries(generation(OLD), "docs")
+        StoreEmbedder((NEW, ToyEmbedder(5))).choose_for_queries(generation(OLD), "docs")
 
 
 def test_another_dim_is_told_without_asking_the_model() -> None:
     silent = FunctionEmbedder(lambda texts: pytest.fail("the model was asked"), dim=5, name="silent")
     for filled_with in (OLD, None):
         with pytest.raises(EmbedderMismatch, match="5 dimensions, store 'docs' has 4"):
-            StoreEmbedder(silent).queries(generation(filled_with), "docs")
+            StoreEmbedder(silent).choose_for_queries(generation(filled_with), "docs")
 
 
 def test_a_generation_that_nobody_filled_takes_any_of_its_dim() -> None:
     embedder = StoreEmbedder(OLD)
-    assert embedder.documents(generation(None), "docs") == OLD.embed_documents
+    assert embedder.choose_for_documents(generation(None), "docs") == OLD.embed_documents
     with pytest.raises(EmbedderMismatch):  # and is looked at again once it is known who did
-        embedder.documents(generation(NEW), "docs")
+        embedder.choose_for_documents(generation(NEW), "docs")
 
 
 def test_the_check_is_made_once_for_a_generation() -> None:
     asked = ToyEmbedder(4, seed=1)
     embedder = StoreEmbedder(asked)
     for _ in range(3):
-        embedder.queries(generation(OLD), "docs")
+        embedder.choose_for_queries(generation(OLD), "docs")
     canaries = len(asked.queries)
-    embedder.queries(generation(OLD), "docs")
+    embedder.choose_for_queries(generation(OLD), "docs")
     assert len(asked.queries) == canaries > 0

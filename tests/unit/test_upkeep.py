@@ -137,8 +137,8 @@ def test_a_probe_does_not_find_itself(backend: GraphBackend, db: Database) -> No
 
 def test_twins_are_asked_once(backend: GraphBackend, store: VectorStore) -> None:
     store.update(where=F.n >= 8, set={"vector": [1.0] * DIM})
-    probes = Probes.drawn(backend, backend.find(name="docs").active, 200, 10)
-    assert (len(probes), len(probes.distinct())) == (200, 7)  # six of the eight others, and the twins
+    probes = Probes.draw(backend, backend.find(name="docs").active, 200, 10)
+    assert (len(probes), len(probes.deduplicate())) == (200, 7)  # six of the eight others, and the twins
 
 
 def test_reindex_builds_and_calibrates(backend: GraphBackend, store: VectorStore) -> None:
@@ -222,7 +222,7 @@ def test_an_interrupt_of_upkeep_says_that_the_records_are_written(backend: Graph
     backend.error = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt) as caught:
         store.upsert(some_records(3))
-    assert caught.value.__notes__ == ["vecstore: the 3 records of this call are written; upkeep was under way."]
+    assert caught.value.__notes__ == ["vecstore: the 3 records of this call are written; the upkeep was interrupted."]
     backend.error = None
     assert store.count() >= 3
 

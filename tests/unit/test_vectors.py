@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vecstore import DimensionMismatch, InvalidVector, Schema
-from vecstore.rows.vectors import as_matrix, as_queries, row_norms
+from vecstore.rows.vectors import as_matrix, as_queries, compute_norms
 
 FLOATS = st.just(-0.0) | st.floats(1e-14, 6e4) | st.floats(-6e4, -1e-14)
 
@@ -54,5 +54,5 @@ def test_what_numpy_cannot_read() -> None:
 
 
 def test_norms_do_not_overflow_in_the_dtype() -> None:
-    assert row_norms(np.array([[3e4, 4e4], [0, 0]], np.float16)).tolist() == [50_000.0, 0.0]
-    assert row_norms(np.array([[3e30, 4e30]], np.float32))[0] == pytest.approx(5e30)
+    assert compute_norms(np.array([[3e4, 4e4], [0, 0]], np.float16)).tolist() == [50_000.0, 0.0]
+    assert compute_norms(np.array([[3e30, 4e30]], np.float32))[0] == pytest.approx(5e30)

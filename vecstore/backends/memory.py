@@ -46,7 +46,7 @@ from ..errors import (
 )
 from ..fields import Stored
 from ..filters.nodes import Filter, matches
-from ..metric import scores
+from ..metric import score_rows
 from ..rows import metadata
 from .shared.guards import check_usable
 
@@ -378,6 +378,6 @@ def _row(rows: Rows, number: int, version: int) -> _Row:
 def _nearest(table: _Table, rows: Rows, query: NDArray[np.float32], search: Search) -> Found:
     if rows.vectors is None:
         raise TypeError("columns() gives every column")
-    found = scores(table.generation.schema.metric, rows.vectors, query)
+    found = score_rows(table.generation.schema.metric, rows.vectors, query)
     best = np.argsort(-found, kind="stable")[: search.k]  # rows stand in the order of ids: ties keep it
     return Found(table.columns([rows.ids[number] for number in best]), found[best], exact=True)

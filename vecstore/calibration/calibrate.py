@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from .recall import Answer, of_answer
+from ..backend import Backend, Entry, Generation
+from ..index import HNSW
+from ..lookup import find_generation
+from .probes import Probes
+from .recall import Answer, compute_recall
 
 QUERIES = 200
 K = 10
 LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_000)
 SECONDS = 10.0
+
+_UNFINISHED = frozenset({"building", "invalid"})
 
 
 class Ask(Protocol):
@@ -27,7 +34,33 @@ class Ask(Protocol):
         """Return one answer for each query of that part."""
 
 
-def smallest_ef(
+def calibrate(backend: Backend, entry: Entry, generation: Generation) -> Generation:
+    """Measure which search effort reaches the target recall, store it, and return the generation as it is then.
+
+    An index that is not finished has no effort to measure and keeps what it has.
+
+    Raises
+    ------
+    StoreNotFound, Superseded
+    """
+    measured = find_generation(backend, entry, generation)
+    index, state = measured.schema.index, backend.index_state(measured).state
+    if state in _UNFINISHED:
+        return measured
+    ef = None
+    if isinstance(index, HNSW) and state == "ready":
+        probes = Probes.draw(backend, measured, QUERIES, K).deduplicate().rotate()
+        ef = find_smallest_ef(probes.ask, list(probes.cut_parts()), index.target_recall)
+    # Again, or a change of identity that was made meanwhile would be undone.
+    present = find_generation(backend, entry, generation)
+    if present.ef == ef or present.schema.index != index:
+        return present
+    present = replace(present, ef=ef)
+    backend.amend(present)
+    return present
+
+
+def find_smallest_ef(
     ask: Ask, parts: Sequence[slice], target: float, clock: Callable[[], float] = time.monotonic
 ) -> int | None:
     """Return the smallest effort of the ladder that reaches a mean recall; None where none does.
@@ -46,10 +79,10 @@ def smallest_ef(
         Returns seconds.
     """
     began = clock()
-    truth = _truth(ask, parts, clock, began + SECONDS / 2)
+    truth = _find_truth(ask, parts, clock, began + SECONDS / 2)
     reached = None
     for ef in LADDER:
-        recalls = _recalls(ask, parts, truth, ef, clock, began + SECONDS)
+        recalls = _measure_recalls(ask, parts, truth, ef, clock, began + SECONDS)
         if not recalls:
             return reached
         mean = float(np.mean(recalls))
@@ -60,7 +93,7 @@ def smallest_ef(
     return reached
 
 
-def _truth(ask: Ask, parts: Sequence[slice], clock: Callable[[], float], end: float) -> list[list[Answer]]:
+def _find_truth(ask: Ask, parts: Sequence[slice], clock: Callable[[], float], end: float) -> list[list[Answer]]:
     truth: list[list[Answer]] = []
     for part in parts:
         started = clock()
@@ -71,7 +104,7 @@ def _truth(ask: Ask, parts: Sequence[slice], clock: Callable[[], float], end: fl
     return truth
 
 
-def _recalls(
+def _measure_recalls(
     ask: Ask,
     parts: Sequence[slice],
     truth: Sequence[Sequence[Answer]],
@@ -85,6 +118,6 @@ def _recalls(
             break
         # An exact answer says nothing about the index: it was not asked.
         recalls += [
-            of_answer(found, each) for found, each in zip(ask(part, ef=ef), true, strict=True) if not found.exact
+            compute_recall(found, each) for found, each in zip(ask(part, ef=ef), true, strict=True) if not found.exact
         ]
     return recalls

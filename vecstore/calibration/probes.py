@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ..backend import Backend, Found, Generation, Rows, Search
 from ..filters.nodes import Filter
 from ..metric import Metric
-from ..rows.vectors import row_norms
-from .recall import Answer, of_answer
+from ..rows.vectors import compute_norms
+from .recall import Answer, compute_recall
 
 CHUNK = 25
 """Queries in one call of the backend: enough to share the reading, few enough to stop in between."""
-LEANS: Mapping[Metric, float] = MappingProxyType({Metric.COSINE: 1 / 3, Metric.IP: 2 / 5, Metric.L2: 4 / 11})
+ROTATIONS: Mapping[Metric, float] = MappingProxyType({Metric.COSINE: 1 / 3, Metric.IP: 2 / 5, Metric.L2: 4 / 11})
 """The other one's part in the direction of a query that leans: less is too easy, more needlessly hard."""
 
 
@@ -44,18 +44,20 @@ class Probes:
     where: Filter | None = None
 
     @classmethod
-    def drawn(cls, backend: Backend, generation: Generation, size: int, k: int, where: Filter | None = None) -> Probes:
+    def draw(cls, backend: Backend, generation: Generation, size: int, k: int, where: Filter | None = None) -> Probes:
         """Take matching records, spread evenly over the order of their ids."""
-        return cls.of(backend, generation, backend.sample(generation, where, size), k, where)
+        return cls.from_rows(backend, generation, backend.sample(generation, where, size), k, where)
 
     @classmethod
-    def of(cls, backend: Backend, generation: Generation, rows: Rows, k: int, where: Filter | None = None) -> Probes:
+    def from_rows(
+        cls, backend: Backend, generation: Generation, rows: Rows, k: int, where: Filter | None = None
+    ) -> Probes:
         """Take the records of these rows."""
         if rows.vectors is None:
             raise TypeError("a sample has every column")
         return cls(backend, generation, rows.ids, rows.vectors.astype(np.float32), k, where)
 
-    def distinct(self) -> Probes:
+    def deduplicate(self) -> Probes:
         """Return these queries, each vector once.
 
         Among many records with one vector nearly every query is that one, which any of them answers
@@ -67,20 +69,20 @@ class Probes:
         chosen = list(firsts.values())
         return replace(self, ids=[self.ids[number] for number in chosen], vectors=self.vectors[chosen])
 
-    def leaning(self) -> Probes:
+    def rotate(self) -> Probes:
         """Return these queries, each turned part of the way towards another one, its length kept.
 
         In a graph, the node of a stored vector leads straight to its neighbours: where stored vectors had a
-        recall of 0.98, held-out ones of the same texts had 0.88. Queries that lean as `LEANS` says have about
+        recall of 0.98, held-out ones of the same texts had 0.88. Queries that lean as `ROTATIONS` says have about
         the recall of held-out ones. A mix of two vectors is shorter than they are and so, under l2, nearer to
         the bulk of the others, where a graph misses less: hence the length is kept.
         """
-        lean = LEANS[self.generation.schema.metric]
+        lean = ROTATIONS[self.generation.schema.metric]
         wide = self.vectors.astype(np.float64)
-        lengths = row_norms(wide)[:, None]
+        lengths = compute_norms(wide)[:, None]
         units = wide / np.where(lengths > 0, lengths, 1)
         mixed = (1 - lean) * units + lean * np.roll(units, len(units) // 2, axis=0)
-        scales = row_norms(mixed)[:, None]
+        scales = compute_norms(mixed)[:, None]
         turned = mixed / np.where(scales > 0, scales, 1) * lengths
         return replace(self, vectors=turned.astype(np.float32))
 
@@ -92,25 +94,25 @@ class Probes:
         # One more than wanted and the own id dropped: a filter against it would make another search of it.
         search = Search(self.vectors[part], self.k + 1, self.where, ef=ef, exact=exact)
         found = self.backend.search(self.generation, search)
-        return [self._without(id_, each) for id_, each in zip(self.ids[part], found, strict=True)]
+        return [self._drop_own(id_, each) for id_, each in zip(self.ids[part], found, strict=True)]
 
-    def truth(self) -> list[Answer]:
+    def answer_exactly(self) -> list[Answer]:
         """Return the exact answers to all queries."""
-        return [answer for part in self.parts() for answer in self.ask(part, exact=True)]
+        return [answer for part in self.cut_parts() for answer in self.ask(part, exact=True)]
 
-    def recalls(self) -> list[float]:
+    def measure_recalls(self) -> list[float]:
         """Return the recall of each query, searched as a user does who names no effort."""
         return [
-            of_answer(found, truth)
-            for part in self.parts()
+            compute_recall(found, truth)
+            for part in self.cut_parts()
             for found, truth in zip(self.ask(part), self.ask(part, exact=True), strict=True)
         ]
 
-    def parts(self) -> Iterator[slice]:
+    def cut_parts(self) -> Iterator[slice]:
         """Cut the queries into chunks."""
         return (slice(start, start + CHUNK) for start in range(0, len(self), CHUNK))
 
-    def _without(self, id_: str, found: Found) -> Answer:
+    def _drop_own(self, id_: str, found: Found) -> Answer:
         ids, scores = found.rows.ids, found.scores
         order = sorted((row for row, each in enumerate(ids) if each != id_), key=lambda row: (-scores[row], ids[row]))
         order = order[: self.k]

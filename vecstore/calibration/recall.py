@@ -47,7 +47,7 @@ class Answer:
     exact: bool
 
 
-def of_answer(found: Answer, truth: Answer) -> float:
+def compute_recall(found: Answer, truth: Answer) -> float:
     """Return the share of the true hits that were found; a hit as near as the last true one counts as true.
 
     That near is relative to the score and to nothing else: among tiny vectors all inner products are tiny.
@@ -61,7 +61,7 @@ def of_answer(found: Answer, truth: Answer) -> float:
     return min(1.0, right / len(true))
 
 
-def summary(values: Sequence[float], k: int) -> Recall:
+def summarize_recall(values: Sequence[float], k: int) -> Recall:
     """Return mean, 5th percentile and minimum of the recalls of single queries."""
     if not values:
         return Recall(1.0, 1.0, 1.0, 0, k)

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from .. import Database, connect
-from ..index import kind
 from . import output
 from .options import Json, Name, Url, Yes, confirm
 
@@ -25,7 +24,7 @@ def ls(url: Url, json: Json = False) -> None:
     with connect(url) as database:
         found = [(database.open(name), name) for name in database.names()]
         stores = [
-            {"store": name, "records": store.count(), **store.schema.to_dict(), "index": kind(store.schema.index)}
+            {"store": name, "records": store.count(), **store.schema.to_dict(), "index": store.schema.index.kind}
             for store, name in found
         ]
     if json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..database import Database
 from ..errors import InvalidArgument, close_matches
-from ..fields import Field, by_kind
+from ..fields import Field, make_field
 from ..index import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Record
@@ -55,7 +55,7 @@ def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
             raise Failure(f"--field {declaration!a} does not look like name:kind.{hint}")
         if name in fields:
             raise Failure(f"--field declares {name!a} twice.")
-        fields[name] = by_kind(kind)
+        fields[name] = make_field(kind)
     return fields
 
 

@@ -27,7 +27,7 @@ class TruncatedText(UserWarning):
     """A model did not see the end of a text that is longer than it can read."""
 
 
-def whole(name: str, value: object, low: int = 1) -> int:
+def check_whole(name: str, value: object, low: int = 1) -> int:
     """Return ``value`` if it is a whole number of at least ``low``, or raise `InvalidArgument`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise InvalidArgument(f"{name} must be a whole number of at least {low}, not {value!r}.")
@@ -80,10 +80,10 @@ class Embedder(ABC):
             raise InvalidArgument("A vector of length 0 cannot be normalised: allow_zero needs normalize=False.")
         self._kind = kind
         self._model = model
-        self._native_dim = None if dim is None else whole("dim", dim)
+        self._native_dim = None if dim is None else check_whole("dim", dim)
         self._normalize = normalize
-        self._truncate_dim = None if truncate_dim is None else whole("truncate_dim", truncate_dim)
-        self._batch_size = whole("batch_size", batch_size)
+        self._truncate_dim = None if truncate_dim is None else check_whole("truncate_dim", truncate_dim)
+        self._batch_size = check_whole("batch_size", batch_size)
         self._on_long = on_long
         self._allow_zero = allow_zero
         self._identity: Identity | None = None
@@ -118,7 +118,7 @@ class Embedder(ABC):
     @property
     def dim(self) -> int:
         """Length of the vectors; may load the model."""
-        native = self._raw_dim()
+        native = self._find_native_dim()
         return native if self._truncate_dim is None else self._truncate_dim
 
     @property
@@ -138,7 +138,7 @@ class Embedder(ABC):
         """The config and the canaries, made once; loads the model."""
         with self._lock:
             if self._identity is None:
-                self._identity = Identity.measured(self)
+                self._identity = Identity.measure(self)
             return self._identity
 
     def embed_documents(
@@ -185,7 +185,7 @@ class Embedder(ABC):
             def label(position: int) -> str:
                 return f"{plural}[{position}]"
 
-        texts = _checked(texts, label)
+        texts = _check_texts(texts, label)
         vectors = np.empty((len(texts), self.dim), np.float32)
         # Texts of one length waste no padding, which is what a batch of a transformer costs.
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
@@ -193,23 +193,23 @@ class Embedder(ABC):
             positions = order[start : start + self._batch_size]
             batch = [texts[position] for position in positions]
             self._check_length(batch, role, positions, label)
-            rows = self._rows(batch, role)[:, : self._truncate_dim]
-            vectors[positions] = self._finished(rows, positions, label)
+            rows = self._encode_rows(batch, role)[:, : self._truncate_dim]
+            vectors[positions] = self._finish_rows(rows, positions, label)
             if on_progress is not None:
                 on_progress(start + len(positions), len(order))
         return vectors
 
-    def _raw_dim(self) -> int:
+    def _find_native_dim(self) -> int:
         with self._lock:
             if self._native_dim is None:
-                self._native_dim = self._rows(["dimension"], "document").shape[1]
+                self._native_dim = self._encode_rows(["dimension"], "document").shape[1]
             if self._truncate_dim is not None and self._truncate_dim > self._native_dim:
                 raise InvalidArgument(
                     f"truncate_dim={self._truncate_dim} is more than {self.name!r} has: {self._native_dim}."
                 )
             return self._native_dim
 
-    def _rows(self, texts: list[str], role: Role) -> Float32Array:
+    def _encode_rows(self, texts: list[str], role: Role) -> Float32Array:
         raw = self._encode(texts, role)
         try:
             with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused by position
@@ -224,7 +224,7 @@ class Embedder(ABC):
             )
         return rows
 
-    def _finished(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
+    def _finish_rows(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
         broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if broken.size:
             worst = label(min(positions[row] for row in broken))
@@ -257,7 +257,7 @@ class Embedder(ABC):
             warnings.warn(f"{message} {advice}", TruncatedText, stacklevel=4)
 
 
-def _checked(texts: Iterable[str], label: Callable[[int], str]) -> list[str]:
+def _check_texts(texts: Iterable[str], label: Callable[[int], str]) -> list[str]:
     if isinstance(texts, str):
         raise InvalidArgument("texts must be a list of str, not one str.")
     texts = list(texts)

@@ -87,10 +87,10 @@ class Identity:
     @classmethod
     def of(cls, embedder: CanarySource) -> Identity:
         """Return an embedder's identity: the one it keeps, or else a measured one. Loads the model."""
-        return embedder.identity if isinstance(embedder, Identified) else cls.measured(embedder)
+        return embedder.identity if isinstance(embedder, Identified) else cls.measure(embedder)
 
     @classmethod
-    def measured(cls, embedder: CanarySource) -> Identity:
+    def measure(cls, embedder: CanarySource) -> Identity:
         """Ask an embedder for its config and let it embed the canaries."""
         try:
             # Compared after a round trip through JSON: what is stored must equal what is asked later.
@@ -162,12 +162,12 @@ class Identity:
         """
         found = Identity.of(embedder)
         if not self.matches(found, metric):
-            raise EmbedderMismatch(_refusal(self, found, store))
+            raise EmbedderMismatch(_explain_refusal(self, found, store))
         if found.config == self.config:
             return None
         _LOG.info(
             "%s was filled with %s and is now used with %s; they make the same vectors.",
-            _called(store),
+            _name_store(store),
             self.name,
             found.name,
         )
@@ -184,59 +184,59 @@ class Identity:
     @classmethod
     def from_json(cls, data: object) -> Identity:
         """Read what `to_json` gave; anything else is `StoreCorrupt`."""
-        config, canaries = _members(data, "config", "canaries")
+        config, canaries = _take_members(data, "config", "canaries")
         if not isinstance(config, Mapping) or not all(isinstance(config.get(key), str) for key in ("kind", "model")):
-            raise _damaged("its config names no embedder")
-        number, shape, encoded = _members(canaries, "set", "shape", "data")
+            raise _report_damage("its config names no embedder")
+        number, shape, encoded = _take_members(canaries, "set", "shape", "data")
         if number != CANARY_SET:
-            raise _damaged(f"its canaries are of set {number!r}, which this version of vecstore does not know")
+            raise _report_damage(f"its canaries are of set {number!r}, which this version of vecstore does not know")
         dim = config.get("dim")
         if type(dim) is not int or not 1 <= dim <= _MAX_DIM or shape != [2, len(CANARY_TEXTS), dim]:
-            raise _damaged("the shape of its canaries is not that of its config")
-        vectors = np.frombuffer(_bytes(encoded, 4 * 2 * len(CANARY_TEXTS) * dim), "<f4").reshape(shape)
+            raise _report_damage("the shape of its canaries is not that of its config")
+        vectors = np.frombuffer(_decode_canaries(encoded, 4 * 2 * len(CANARY_TEXTS) * dim), "<f4").reshape(shape)
         if not np.isfinite(vectors).all():
-            raise _damaged("its canaries hold NaN or infinity")
+            raise _report_damage("its canaries hold NaN or infinity")
         vectors = vectors.astype(np.float32)
         vectors.setflags(write=False)
         return cls(dict(config), vectors)
 
 
-def _called(store: str | None) -> str:
+def _name_store(store: str | None) -> str:
     return "The store" if store is None else f"Store {store!r}"
 
 
-def _refusal(stored: Identity, found: Identity, store: str | None) -> str:
+def _explain_refusal(stored: Identity, found: Identity, store: str | None) -> str:
     again = f"embed its texts again: db.rebuild({'name' if store is None else repr(store)}, embedder=...)."
     if stored.config == found.config:
         return (
-            f"The model behind {stored.name} changed. {_called(store)} holds vectors of what it was before. "
+            f"The model behind {stored.name} changed. {_name_store(store)} holds vectors of what it was before. "
             f"Bring that model back, or {again}"
         )
     advice = f"Open it with that embedder, or {again}"
     if stored.name != found.name:
-        return f"{_called(store)} was filled with {stored.name}, not with {found.name}. {advice}"
+        return f"{_name_store(store)} was filled with {stored.name}, not with {found.name}. {advice}"
     keys = sorted({*stored.config, *found.config})
     unlike = ", ".join(key for key in keys if stored.config.get(key) != found.config.get(key))
-    return f"{_called(store)} was filled with {stored.name} under another setting of {unlike}. {advice}"
+    return f"{_name_store(store)} was filled with {stored.name} under another setting of {unlike}. {advice}"
 
 
-def _members(data: object, *keys: str) -> list[Any]:
+def _take_members(data: object, *keys: str) -> list[Any]:
     if not isinstance(data, Mapping) or set(data) != set(keys):
-        raise _damaged(f"it should have exactly {', '.join(keys)}")
+        raise _report_damage(f"it should have exactly {', '.join(keys)}")
     return [data[key] for key in keys]
 
 
-def _bytes(encoded: object, size: int) -> bytes:
+def _decode_canaries(encoded: object, size: int) -> bytes:
     if not isinstance(encoded, str):
-        raise _damaged("its canaries are no text")
+        raise _report_damage("its canaries are no text")
     try:
         decoded = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _damaged("its canaries are not base64") from error
+        raise _report_damage("its canaries are not base64") from error
     if len(decoded) != size:
-        raise _damaged(f"its canaries have {len(decoded)} bytes instead of {size}")
+        raise _report_damage(f"its canaries have {len(decoded)} bytes instead of {size}")
     return decoded
 
 
-def _damaged(reason: str) -> StoreCorrupt:
+def _report_damage(reason: str) -> StoreCorrupt:
     return StoreCorrupt(f"The stored identity of the embedder is damaged: {reason}.")

@@ -80,11 +80,11 @@ class SentenceTransformersEmbedder(Embedder):
         self._source: str | None = None
         self._loaded: SentenceTransformer | None = None
         if isinstance(model, str | os.PathLike):
-            self._source = _source(os.fspath(model))
-            name = name or _short_name(self._source)
+            self._source = _resolve_source(os.fspath(model))
+            name = name or _shorten_name(self._source)
         else:
-            self._loaded = _instance(model, revision, device)
-            name = name or _instance_name(model)
+            self._loaded = _check_instance(model, revision, device)
+            name = name or _name_instance(model)
         super().__init__(
             kind="sentence-transformers",
             model=name,
@@ -95,8 +95,8 @@ class SentenceTransformersEmbedder(Embedder):
         )
         self._wanted_revision = revision
         self._device = device
-        self._prompts = _by_role("prompts", prompts)
-        self._prompt_names = _by_role("prompt_names", prompt_names)
+        self._prompts = _check_by_role("prompts", prompts)
+        self._prompt_names = _check_by_role("prompt_names", prompt_names)
         if both := sorted(self._prompts.keys() & self._prompt_names.keys()):
             raise InvalidArgument(f"The prompt for {both[0]!r} is given both as text and by name.")
         self._revision: str | None = None
@@ -119,7 +119,11 @@ class SentenceTransformersEmbedder(Embedder):
                 # Such a model would open a str that looks like the address or the path of a picture.
                 inputs = [{"text": text} for text in texts]
             rows = encode(
-                inputs, prompt=self._prompt(role), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+                inputs,
+                prompt=self._find_prompt(role),
+                batch_size=len(texts),
+                show_progress_bar=False,
+                convert_to_numpy=True,
             )
             return np.asarray(rows, np.float32)
 
@@ -134,7 +138,7 @@ class SentenceTransformersEmbedder(Embedder):
 
     def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
         with self._lock:
-            prompt = self._prompt(role)
+            prompt = self._find_prompt(role)
             encoded = self._load().tokenizer([prompt + text for text in texts], truncation=False, verbose=False)
             return [len(ids) for ids in encoded["input_ids"]]
 
@@ -143,15 +147,15 @@ class SentenceTransformersEmbedder(Embedder):
             model = self._load()
             if not self._hashed:
                 commit = getattr(getattr(model.transformers_model, "config", None), "_commit_hash", None)
-                self._revision = commit or self._wanted_revision or _weights_digest(self._source)
+                self._revision = commit or self._wanted_revision or _hash_weights(self._source)
                 self._hashed = True
             return {
                 "revision": self._revision,
                 "max_tokens": self._max_tokens(),
-                "prompts": {role: self._prompt(role) for role in _PROMPT_NAMES},
+                "prompts": {role: self._find_prompt(role) for role in _PROMPT_NAMES},
             }
 
-    def _prompt(self, role: Role) -> str:
+    def _find_prompt(self, role: Role) -> str:
         if role in self._prompts:
             return self._prompts[role]
         known = self._load().prompts
@@ -178,7 +182,7 @@ class SentenceTransformersEmbedder(Embedder):
             return self._loaded
 
 
-def _source(model: str) -> str:
+def _resolve_source(model: str) -> str:
     # Without this check a mistyped path is looked for on the Hub, with a minute of retries.
     if model.startswith(("/", ".", "~")):
         model = os.path.expanduser(model)
@@ -189,11 +193,11 @@ def _source(model: str) -> str:
     return model
 
 
-def _short_name(source: str) -> str:
+def _shorten_name(source: str) -> str:
     return Path(source).resolve().name if os.path.isdir(source) else source
 
 
-def _instance(model: object, revision: str | None, device: str | None) -> SentenceTransformer:
+def _check_instance(model: object, revision: str | None, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     if not isinstance(model, SentenceTransformer):
@@ -203,14 +207,14 @@ def _instance(model: object, revision: str | None, device: str | None) -> Senten
     return model
 
 
-def _instance_name(model: SentenceTransformer) -> str:
+def _name_instance(model: SentenceTransformer) -> str:
     source = getattr(getattr(model.transformers_model, "config", None), "_name_or_path", "")
     if not source:
         raise InvalidArgument("This model does not say what it is called: pass name=.")
-    return _short_name(source)
+    return _shorten_name(source)
 
 
-def _by_role(option: str, given: Mapping[Role, str] | None) -> dict[Role, str]:
+def _check_by_role(option: str, given: Mapping[Role, str] | None) -> dict[Role, str]:
     prompts = dict(given or {})
     for role, text in prompts.items():
         if role not in _PROMPT_NAMES:
@@ -220,7 +224,7 @@ def _by_role(option: str, given: Mapping[Role, str] | None) -> dict[Role, str]:
     return prompts
 
 
-def _weights_digest(source: str | None) -> str | None:
+def _hash_weights(source: str | None) -> str | None:
     if source is None or not os.path.isdir(source):
         return None
     files = sorted(path for path in Path(source).rglob("*") if path.suffix in {".bin", ".safetensors"})

@@ -9,10 +9,10 @@ from typing import Any
 from ..errors import InvalidFilter, UnknownField, close_matches
 from ..fields import Field, Stored
 from ..records import MAX_ID_BYTES
-from ..rows.strings import plain, reason_against
+from ..rows.strings import find_fault, to_plain
 from ..schema import Schema
 from .dict_form import MAX_DEPTH, as_filter
-from .nodes import LISTS, And, Compare, Filter, Not, Or, listed
+from .nodes import LISTS, And, Compare, Filter, Not, Or, to_tuple
 
 MAX_NODES = 512
 MAX_VALUES = 10_000
@@ -48,7 +48,7 @@ def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | N
         return None
     condition = as_filter(where)
     _check_size(condition)
-    return _bound(condition, schema.fields)
+    return _bind(condition, schema.fields)
 
 
 def _check_size(condition: Filter) -> None:
@@ -66,20 +66,20 @@ def _check_size(condition: Filter) -> None:
             pending.append((item.item, depth + 1))
 
 
-def _bound(condition: Filter, fields: Mapping[str, Field]) -> Filter:
+def _bind(condition: Filter, fields: Mapping[str, Field]) -> Filter:
     match condition:
         case Compare(name, op, value):
-            return Compare(name, op, _bound_value(name, op, value, fields))
+            return Compare(name, op, _bind_value(name, op, value, fields))
         case And(items):
-            return And(tuple(_bound(item, fields) for item in items))
+            return And(tuple(_bind(item, fields) for item in items))
         case Or(items):
-            return Or(tuple(_bound(item, fields) for item in items))
+            return Or(tuple(_bind(item, fields) for item in items))
         case Not(item):
-            return Not(_bound(item, fields))
+            return Not(_bind(item, fields))
     raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
 
 
-def _bound_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
+def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
     if name != "id" and name not in fields:
         hint = close_matches(name, fields) or " The schema declares no fields."
         raise UnknownField(f"The schema has no field {str(name)[:60]!a} to filter on.{hint}")
@@ -91,28 +91,28 @@ def _bound_value(name: str, op: str, value: object, fields: Mapping[str, Field])
         raise InvalidFilter(
             f"Field {name!r} has no operator {_SPELLINGS.get(op, repr(op))}. It has: {known}, exists ($exists)."
         )
-    encode = _id_operand if name == "id" else fields[name].operand
+    encode = _encode_id if name == "id" else fields[name].operand
     try:
         if op not in LISTS:
-            return _operand(encode, value)
-        values = listed(op, value)
+            return _encode_operand(encode, value)
+        values = to_tuple(op, value)
         if len(values) > MAX_VALUES:
             raise ValueError(f"has {len(values):,} values, more than {MAX_VALUES:,}")
-        return tuple(_operand(encode, each) for each in values)
+        return tuple(_encode_operand(encode, each) for each in values)
     except ValueError as error:
         if isinstance(error, InvalidFilter):
             raise
         raise InvalidFilter(f"The value that {name!r} is compared with {error}.") from error
 
 
-def _operand(encode: Callable[[Any], Stored], value: object) -> Stored:
+def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:
     if value is None:
         raise ValueError("is None; ask for missing values with is_missing() or exists()")
     return encode(value)
 
 
-def _id_operand(value: Any) -> str:
-    reason = reason_against(value, 1, MAX_ID_BYTES)
+def _encode_id(value: Any) -> str:
+    reason = find_fault(value, 1, MAX_ID_BYTES)
     if reason:
         raise ValueError(reason)
-    return plain(value)
+    return to_plain(value)

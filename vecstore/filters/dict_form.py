@@ -23,8 +23,8 @@ _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
         "$gte": lambda ref, value: ref >= value,
         "$in": FieldRef.in_,
         "$nin": FieldRef.not_in,
-        "$between": lambda ref, value: ref.between(*_pair(value)),
-        "$exists": lambda ref, value: ref.exists() if _truth(value) else ref.is_missing(),
+        "$between": lambda ref, value: ref.between(*_check_pair(value)),
+        "$exists": lambda ref, value: ref.exists() if _check_bool(value) else ref.is_missing(),
         "$contains": FieldRef.contains,
         "$contains_any": FieldRef.contains_any,
         "$contains_all": FieldRef.contains_all,
@@ -32,13 +32,13 @@ _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
 )
 
 
-def _pair(value: object) -> tuple[object, object]:
+def _check_pair(value: object) -> tuple[object, object]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise InvalidFilter("$between takes a list of two values.")
     return value[0], value[1]
 
 
-def _truth(value: object) -> bool:
+def _check_bool(value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidFilter("$exists takes true or false.")
     return value
@@ -104,7 +104,7 @@ def to_dict(condition: Filter) -> dict[str, Any]:
         case And(()):
             return {"$all": True}
         case Compare(name, op, value):
-            return {name: {f"${op}": _jsonable(value)}}
+            return {name: {f"${op}": _to_jsonable(value)}}
         case And(items):
             return {"$and": [to_dict(item) for item in items]}
         case Or(items):
@@ -114,9 +114,9 @@ def to_dict(condition: Filter) -> dict[str, Any]:
     raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
 
 
-def _jsonable(value: object) -> object:
+def _to_jsonable(value: object) -> object:
     if isinstance(value, tuple):
-        return [_jsonable(item) for item in value]
+        return [_to_jsonable(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
     return unwrap(value)

@@ -20,7 +20,20 @@ from typing import Any
 from ..errors import InvalidFilter
 from ..fields import Stored
 
-OPERATORS = frozenset({"eq", "in", "lt", "lte", "gt", "gte", "exists", "contains_any", "contains_all"})
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
+    {
+        "eq": lambda stored, value: stored == value,
+        "in": lambda stored, values: stored in values,
+        "lt": lambda stored, value: stored < value,
+        "lte": lambda stored, value: stored <= value,
+        "gt": lambda stored, value: stored > value,
+        "gte": lambda stored, value: stored >= value,
+        "exists": lambda stored, value: True,
+        "contains_any": lambda stored, values: any(value in stored for value in values),
+        "contains_all": lambda stored, values: bool(values) and all(value in stored for value in values),
+    }
+)
+"""What each operator of a bound filter means: a stored value, which is never missing, and the operand."""
 LISTS = frozenset({"in", "contains_any", "contains_all"})
 """Operators whose value is a tuple; an empty one matches nothing."""
 
@@ -30,10 +43,10 @@ class Filter:
     """A condition on records; combine with ``&``, ``|`` and ``~``."""
 
     def __and__(self, other: Filter) -> Filter:
-        return _joined(And, self, other)
+        return _combine(And, self, other)
 
     def __or__(self, other: Filter) -> Filter:
-        return _joined(Or, self, other)
+        return _combine(Or, self, other)
 
     def __invert__(self) -> Filter:
         return self.item if isinstance(self, Not) else Not(self)
@@ -79,7 +92,7 @@ ALL: Filter = And(())
 """Matches every record; `update` and `delete` take it to say "everything" aloud."""
 
 
-def _joined(kind: type[And] | type[Or], left: Filter, right: object) -> Filter:
+def _combine(kind: type[And] | type[Or], left: Filter, right: object) -> Filter:
     if not isinstance(right, Filter):
         raise InvalidFilter(f"A filter combines with filters only, not with {type(right).__name__}.")
     items: list[Filter] = []
@@ -123,7 +136,7 @@ class FieldRef:
 
     def in_(self, values: Iterable[object]) -> Filter:
         """Match any of the values, and nothing when there are none."""
-        return Compare(self.name, "in", listed("in_", values))
+        return Compare(self.name, "in", to_tuple("in_", values))
 
     def not_in(self, values: Iterable[object]) -> Filter:
         """Match what `in_` does not, records without the field among them."""
@@ -135,11 +148,11 @@ class FieldRef:
 
     def contains_any(self, values: Iterable[object]) -> Filter:
         """Match lists that hold at least one of the values."""
-        return Compare(self.name, "contains_any", listed("contains_any", values))
+        return Compare(self.name, "contains_any", to_tuple("contains_any", values))
 
     def contains_all(self, values: Iterable[object]) -> Filter:
         """Match lists that hold every value, and nothing when there are none."""
-        return Compare(self.name, "contains_all", listed("contains_all", values))
+        return Compare(self.name, "contains_all", to_tuple("contains_all", values))
 
     def exists(self) -> Filter:
         """Match records that have a value for the field."""
@@ -150,7 +163,7 @@ class FieldRef:
         return Not(self.exists())
 
 
-def listed(op: str, values: object) -> tuple[object, ...]:
+def to_tuple(op: str, values: object) -> tuple[object, ...]:
     """Return the values of a list operator as a tuple; a bare ``str`` is no list of values."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InvalidFilter(f"{op} takes a list of values, not {type(values).__name__}.")
@@ -174,21 +187,6 @@ class _Fields:
 F = _Fields()
 
 
-_TESTS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
-    {
-        "eq": lambda stored, value: stored == value,
-        "in": lambda stored, values: stored in values,
-        "lt": lambda stored, value: stored < value,
-        "lte": lambda stored, value: stored <= value,
-        "gt": lambda stored, value: stored > value,
-        "gte": lambda stored, value: stored >= value,
-        "exists": lambda stored, value: True,
-        "contains_any": lambda stored, values: any(value in stored for value in values),
-        "contains_all": lambda stored, values: bool(values) and all(value in stored for value in values),
-    }
-)
-
-
 def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) -> bool:
     """Say whether a record matches a bound filter. This is the definition; backends must agree with it.
 
@@ -203,7 +201,7 @@ def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) ->
     match condition:
         case Compare(name, op, value):
             stored = id_ if name == "id" else fields.get(name)
-            return stored is not None and _TESTS[op](stored, value)
+            return stored is not None and OPERATORS[op](stored, value)
         case And(items):
             return all(matches(item, id_, fields) for item in items)
         case Or(items):

@@ -21,8 +21,7 @@ from ..embedders.identity import Identity
 from ..embedding import StoreEmbedder
 from ..errors import InvalidArgument, InvalidMetadata, StoreCorrupt
 from ..fields import DateTime
-from ..rows.batches import as_rows
-from ..store import as_records
+from ..rows.batches import as_records, as_rows
 
 BATCH = 1_000
 CALM = 64
@@ -54,8 +53,8 @@ class Copy:
         self._backend = backend
         self._source = source
         self._target = target
-        self.embeds = not same_model(source, target)
-        self._embed = embedder.documents(target, store) if self.embeds else None
+        self.embeds = not is_same_model(source, target)
+        self._embed = embedder.choose_for_documents(target, store) if self.embeds else None
         self.copied = 0
         self.caught_up = 0
         self._suspects: list[str] = []
@@ -66,7 +65,7 @@ class Copy:
         began = time.monotonic()
         while ids := (rows := self._backend.page(self._source, None, after, BATCH)).ids:
             present = frozenset(self._backend.fetch(self._target, ids).ids)
-            self.copied += self._put(rows, present)
+            self.copied += self._copy_rows(rows, present)
             done, after = done + len(ids), ids[-1]
             if pace.on_progress:
                 pace.on_progress(done, max(done, total))
@@ -92,7 +91,7 @@ class Copy:
         after = None
         while page := self._backend.page(self._source, None, after, BATCH).ids:
             after = page[-1]
-            self._suspects += self._differing(page)
+            self._suspects += self._find_differing(page)
 
     def drain(self, changes: Sequence[Change]) -> None:
         """Copy the last changes and prove that both sides are the same.
@@ -103,11 +102,11 @@ class Copy:
         """
         for start in range(0, len(changes), BATCH):
             self._apply(changes[start : start + BATCH])
-        self._bury()
+        self._copy_tombstones()
         differing = [
             id_
             for start in range(0, len(self._suspects), BATCH)
-            for id_ in self._differing(self._suspects[start : start + BATCH])
+            for id_ in self._find_differing(self._suspects[start : start + BATCH])
         ]
         counts = [self._backend.count(each, None) for each in (self._source, self._target)]
         if differing or counts[0] != counts[1]:
@@ -116,21 +115,22 @@ class Copy:
                 "The store was not switched. Run the rebuild again; if this repeats, run verify()."
             )
 
-    def overlap(self) -> float:
+    def measure_overlap(self) -> float:
         """Return the share of the truly nearest records that both generations agree on, for some stored records."""
         asked = self._backend.sample(self._source, None, _SAMPLE)
         answers = self._backend.fetch(self._target, asked.ids)
         mine, theirs = (
-            self._neighbours(generation, rows) for generation, rows in ((self._source, asked), (self._target, answers))
+            self._find_neighbours(generation, rows)
+            for generation, rows in ((self._source, asked), (self._target, answers))
         )
         shares = [len(near & theirs[id_]) / len(near) for id_, near in mine.items() if near and id_ in theirs]
         return float(np.mean(shares)) if shares else 1.0
 
-    def _neighbours(self, generation: Generation, rows: Rows) -> dict[str, set[str]]:
-        probes = Probes.of(self._backend, generation, rows, _K)
-        return {id_: set(answer.ids) for id_, answer in zip(probes.ids, probes.truth(), strict=True)}
+    def _find_neighbours(self, generation: Generation, rows: Rows) -> dict[str, set[str]]:
+        probes = Probes.from_rows(self._backend, generation, rows, _K)
+        return {id_: set(answer.ids) for id_, answer in zip(probes.ids, probes.answer_exactly(), strict=True)}
 
-    def _put(self, rows: Rows, without: frozenset[str] = frozenset()) -> int:
+    def _copy_rows(self, rows: Rows, without: frozenset[str] = frozenset()) -> int:
         chosen = [number for number, id_ in enumerate(rows.ids) if id_ not in without]
         if not chosen or rows.versions is None:
             return 0
@@ -138,7 +138,7 @@ class Copy:
         batch = [
             replace(
                 records[number],
-                metadata=self._converted(records[number].metadata, records[number].id),
+                metadata=self._convert_metadata(records[number].metadata, records[number].id),
                 vector=None if self.embeds else records[number].vector,
             )
             for number in chosen
@@ -154,23 +154,23 @@ class Copy:
         ids = list(dict.fromkeys(change.id for change in changes))
         rows = self._backend.fetch(self._source, ids)
         present = frozenset(rows.ids)
-        self._put(rows)
+        self._copy_rows(rows)
         self._backend.delete(self._target, [id_ for id_ in ids if id_ not in present])
         self.caught_up += len(ids)
 
-    def _bury(self) -> None:
+    def _copy_tombstones(self) -> None:
         after = None
         while tombs := self._backend.tombstones(self._source, after, BATCH):
             ids = list(tombs)
             after = ids[-1]
             self._backend.delete(self._target, ids, fence=[tombs[id_] for id_ in ids])
 
-    def _differing(self, ids: Sequence[str]) -> list[str]:
-        mine = self._contents(self._source, ids)
-        theirs = self._contents(self._target, ids)
+    def _find_differing(self, ids: Sequence[str]) -> list[str]:
+        mine = self._read_contents(self._source, ids)
+        theirs = self._read_contents(self._target, ids)
         return [id_ for id_ in ids if mine.get(id_) != theirs.get(id_)]
 
-    def _contents(self, generation: Generation, ids: Sequence[str]) -> dict[str, object]:
+    def _read_contents(self, generation: Generation, ids: Sequence[str]) -> dict[str, object]:
         rows = self._backend.fetch(generation, ids)
         # The narrower of both: a rollback from float16 finds vectors in the target that were never rounded.
         dtype = min((self._source.schema.dtype, self._target.schema.dtype), key=lambda each: np.dtype(each).itemsize)
@@ -178,13 +178,15 @@ class Copy:
             record.id: (
                 version,
                 record.text,
-                self._converted(record.metadata, record.id) if generation is self._source else dict(record.metadata),
+                self._convert_metadata(record.metadata, record.id)
+                if generation is self._source
+                else dict(record.metadata),
                 None if self.embeds else np.asarray(record.vector).astype(dtype).tobytes(),
             )
             for record, version in zip(as_records(rows, generation.schema), rows.versions or (), strict=True)
         }
 
-    def _converted(self, values: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    def _convert_metadata(self, values: Mapping[str, Any], id_: str) -> dict[str, Any]:
         """Return metadata for the target's schema; a date is ISO 8601 text where no field declares it."""
         result = dict(values)
         for name, value in values.items():
@@ -199,7 +201,7 @@ class Copy:
         return result
 
 
-def same_model(one: Generation, other: Generation) -> bool:
+def is_same_model(one: Generation, other: Generation) -> bool:
     """Say whether the vectors of one generation can stand in the other, as far as their embedders are known."""
     if one.schema.dim != other.schema.dim:
         return False

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..backend import Backend, Entry, Generation, Superseded
-from ..calibration.upkeep import calibrated
+from ..calibration.calibrate import calibrate
 from ..embedders.identity import Identity
 from ..embedding import StoreEmbedder
 from ..errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreLocked, StoreNotFound
+from ..lookup import find_again
 from ..schema import Schema
-from .copy import Copy, Pace, same_model
-from .lookup import find_again
+from .copy import Copy, Pace, is_same_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def rebuild(
 ) -> Rebuilt:
     """Fill ``wanted`` beside the active generation and switch to it; see `Database.rebuild`."""
     began = time.monotonic()
-    with backend.builder(entry.uid), _still_there(backend, entry):
-        entry = _target(backend, entry, wanted)
+    with backend.builder(entry.uid), _report_lost_generation(backend, entry):
+        entry = _prepare_target(backend, entry, wanted)
         if entry.building is None:
             raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
         copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
@@ -64,8 +64,8 @@ def rebuild(
             copy.backfill(pace)
             copy.catch_up()
             backend.build_index(entry.building)
-            calibrated(backend, entry, entry.building)
-            return _switched(backend, entry, copy, began, keep_previous=keep_previous)
+            calibrate(backend, entry, entry.building)
+            return _switch_to_copy(backend, entry, copy, began, keep_previous=keep_previous)
         except StoreCorrupt:
             backend.drop(entry.uid, entry.building.id)  # or the next rebuild would go on with the same bad copy
             raise
@@ -74,7 +74,7 @@ def rebuild(
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
     """Switch back to the generation that the last rebuild replaced, with all that was written since."""
     began = time.monotonic()
-    with backend.builder(entry.uid), _still_there(backend, entry):
+    with backend.builder(entry.uid), _report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
         if entry.previous is None:
             raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
@@ -82,14 +82,14 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         copy.catch_up()
         with suppress(StoreLocked):  # what another process does for it is done after the switch as well
             if backend.tend(entry.previous):
-                calibrated(backend, entry, entry.previous)
-        return _switched(backend, entry, copy, began, keep_previous=True)
+                calibrate(backend, entry, entry.previous)
+        return _switch_to_copy(backend, entry, copy, began, keep_previous=True)
 
 
-def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
+def _switch_to_copy(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_previous: bool) -> Rebuilt:
     copy.catch_up()
     copy.compare()
-    overlap = copy.overlap()
+    overlap = copy.measure_overlap()
     copy.catch_up()  # comparing takes as long as copying did, and what is left now holds up writers
     if entry.standby is None:
         raise TypeError("a copy goes to the standby generation")
@@ -101,7 +101,7 @@ def _switched(backend: Backend, entry: Entry, copy: Copy, began: float, *, keep_
 
 
 @contextmanager
-def _still_there(backend: Backend, entry: Entry) -> Iterator[None]:
+def _report_lost_generation(backend: Backend, entry: Entry) -> Iterator[None]:
     """Turn the loss of a generation that is being copied into an error that a user understands.
 
     Raises
@@ -115,7 +115,7 @@ def _still_there(backend: Backend, entry: Entry) -> Iterator[None]:
         raise BackendUnavailable(f"Store {entry.name!r} was changed by another rebuild. Try again.") from error
 
 
-def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
+def plan_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
     """Return the generation that a rebuild is to make, not yet created.
 
     Raises
@@ -131,7 +131,7 @@ def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) 
         identity = Identity.of(embedder).to_json()
         schema = schema.with_dim(embedder.dim) if schema.dim is None else schema
         if schema.dim != embedder.dim:
-            schema = _with_embedder_dim(schema, active, embedder.dim)
+            schema = _take_embedder_dim(schema, active, embedder.dim)
     elif schema.dim is None:
         schema = schema.with_dim(active.schema.width)
     if embedder is None and schema.dim != active.schema.dim:
@@ -142,17 +142,17 @@ def wanted_generation(active: Generation, schema: Schema | None, embedder: Any) 
     return Generation(uuid.uuid4().hex, schema, identity, standby=True)
 
 
-def _with_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
+def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
     if schema is active.schema:
         return schema.with_dim(dim)
     raise InvalidArgument(f"The schema has dim={schema.dim}, the embedder makes {dim}. Leave dim out.")
 
 
-def _target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
+def _prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
     """Return the entry with ``building`` set: one that was interrupted, or a new one."""
     entry = find_again(backend, entry)
     building = entry.building
-    if building and not building.schema.differences(wanted.schema) and same_model(building, wanted):
+    if building and not building.schema.differences(wanted.schema) and is_same_model(building, wanted):
         if building.schema.index == wanted.schema.index:
             return entry
         backend.amend(replace(building, schema=wanted.schema))

@@ -30,7 +30,7 @@ class EmbedTexts(Protocol):
         """Return one row per text."""
 
 
-def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
+def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
     """Cut an iterable, consumed once, into lists of ``batch_size`` records or 16 MiB, whichever comes first."""
     if isinstance(records, Record | str | bytes) or not isinstance(records, Iterable):
         raise InvalidArgument(f"records must be an iterable of Record, not {type(records).__name__}.")
@@ -43,7 +43,9 @@ def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: 
         if not isinstance(record, Record):
             raise InvalidArgument(f"records must hold Record objects, not {type(record).__name__}.")
         batch.append(record)
-        size += vector_bytes + _bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
+        size += (
+            vector_bytes + _estimate_bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
+        )
         if len(batch) >= most or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -51,7 +53,7 @@ def in_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: 
         yield batch
 
 
-def _bytes(value: object) -> int:
+def _estimate_bytes(value: object) -> int:
     """Estimate what metadata take as JSON; what is beyond the limit is refused later and not counted to its end."""
     if type(value) is dict and len(value) <= _FEW:
         # Most metadata are a few strings and numbers.
@@ -80,15 +82,23 @@ def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -
     ------
     InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
     """
-    ids = _checked_ids(batch)
+    ids = _check_ids(batch)
     names = _Names(ids)
-    texts = metadata.checked_texts([record.text for record in batch], names)
-    columns, extras = metadata.columns([record.metadata for record in batch], schema.fields, names)
+    texts = metadata.check_texts([record.text for record in batch], names)
+    columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
     vectors = [record.vector for record in batch]
-    return Rows(ids, _matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+    return Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)
 
 
-def _checked_ids(batch: Sequence[Record]) -> list[str]:
+def as_records(rows: Rows, schema: Schema) -> list[Record]:
+    """Return rows that have all columns as records."""
+    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
+        raise TypeError("records need every column")
+    values = metadata.join(rows.fields, rows.extras, schema.fields)
+    return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
+
+
+def _check_ids(batch: Sequence[Record]) -> list[str]:
     given = [record.id for record in batch]
     ids = given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
     if len(set(ids)) < len(ids):
@@ -116,7 +126,7 @@ class _Names(Sequence[str]):
         return len(self._ids)
 
 
-def _matrix(
+def _make_matrix(
     vectors: list[ArrayLike | None],
     texts: Sequence[str | None],
     names: Sequence[str],

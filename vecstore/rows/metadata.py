@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import InvalidMetadata
 from ..fields import MAX_INT, MAX_KEYWORD_BYTES, Bool, Field, Int, Keyword, Stored, unwrap
-from .strings import are_storable, plain, reason_against
+from .strings import are_storable, find_fault, to_plain
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -34,13 +34,13 @@ def check_text(text: object, owner: str) -> str | None:
     """
     if text is None:
         return None
-    reason = reason_against(text, 0, MAX_TEXT_BYTES)
+    reason = find_fault(text, 0, MAX_TEXT_BYTES)
     if reason:
         raise InvalidMetadata(f"{owner}: the text {reason}.")
-    return plain(text)
+    return to_plain(text)
 
 
-def checked_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
+def check_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
     """Return the texts of records; see `check_text`."""
     found: list[Any] = list(texts)
     if are_storable([text for text in found if text is not None], 0, MAX_TEXT_BYTES):
@@ -48,7 +48,7 @@ def checked_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | 
     return [check_text(text, owner) for text, owner in zip(texts, owners, strict=True)]
 
 
-def columns(
+def split_columns(
     metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field], owners: Sequence[str]
 ) -> tuple[dict[str, list[Stored | None]], list[str]]:
     """Return the declared fields of records by column, and the rest of each as JSON text; see `split` and `dump`.
@@ -57,7 +57,7 @@ def columns(
     ------
     InvalidMetadata
     """
-    found = _plain_columns(metadata, fields)
+    found = _take_plain_columns(metadata, fields)
     if found is not None:
         return found, [NO_EXTRA] * len(metadata)
     found, extras = {name: [None] * len(metadata) for name in fields}, []
@@ -69,7 +69,7 @@ def columns(
     return found, extras
 
 
-def _plain_columns(
+def _take_plain_columns(
     metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field]
 ) -> dict[str, list[Stored | None]] | None:
     """Return declared fields by column where there is nothing else and all values are in stored form already."""
@@ -122,7 +122,7 @@ def split(
             if key in fields:
                 declared[key] = None if value is None else fields[key].encode(value)
             else:
-                extra[_key(key)] = _plain(value, 1)
+                extra[_check_key(key)] = _to_json_value(value, 1)
         except ValueError as error:
             shown = ascii(key[:60]) if isinstance(key, str) else f"of type {type(key).__name__}"
             raise InvalidMetadata(f"{owner}: metadata {shown} {error}.") from error
@@ -161,7 +161,7 @@ def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
     return dump({**json.loads(extra), **values}, f"Record {id_!a}")
 
 
-def joined(
+def join(
     columns: Mapping[str, Sequence[Stored | None]], extras: Sequence[str], fields: Mapping[str, Field]
 ) -> list[dict[str, Any]]:
     """Return metadata of records as the user wrote it: declared fields, in the schema's order, then the rest."""
@@ -178,23 +178,23 @@ def joined(
     return found
 
 
-def _key(key: object) -> str:
-    reason = reason_against(key, 0, MAX_BYTES)
+def _check_key(key: object) -> str:
+    reason = find_fault(key, 0, MAX_BYTES)
     if reason:
         raise ValueError(f"has a key that {reason}")
-    return plain(key)
+    return to_plain(key)
 
 
-def _plain(value: Any, depth: int) -> Any:
+def _to_json_value(value: Any, depth: int) -> Any:
     """Return a JSON value made of plain Python objects; ``ValueError`` says why there is none."""
     value = unwrap(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
-        reason = reason_against(value, 0, MAX_BYTES)
+        reason = find_fault(value, 0, MAX_BYTES)
         if reason:
             raise ValueError(reason)
-        return plain(value)
+        return to_plain(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("holds NaN or infinity, which JSON does not have")
@@ -202,7 +202,7 @@ def _plain(value: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested deeper than {MAX_DEPTH}")
     if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
+        return [_to_json_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
+        return {_check_key(key): _to_json_value(item, depth + 1) for key, item in value.items()}
     raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")

@@ -9,12 +9,12 @@ _WIDEST = 4
 """Bytes of a character in UTF-8."""
 
 
-def plain(value: object) -> str:
+def to_plain(value: object) -> str:
     """Return the characters of a str as a plain ``str``: a subclass such as a str Enum may print others."""
     return value if type(value) is str else str.__str__(cast("str", value))
 
 
-def reason_against(value: object, low: int, high: int) -> str | None:
+def find_fault(value: object, low: int, high: int) -> str | None:
     """Say why a value cannot be stored as a string of ``low`` to ``high`` bytes, or None when it can.
 
     PostgreSQL refuses NUL, C interfaces cut there, and lone surrogates have no UTF-8 form.

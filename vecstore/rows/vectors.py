@@ -45,7 +45,7 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
     matrix = np.empty((len(vectors), schema.width), schema.dtype)
     with np.errstate(over="ignore"):
         for row, (vector, name) in enumerate(zip(vectors, names, strict=True)):
-            matrix[row] = _checked(vector, schema.width, name)
+            matrix[row] = _check_vector(vector, schema.width, name)
     _check_values(matrix, schema, names)
     return matrix
 
@@ -68,7 +68,7 @@ def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float
     return matrix
 
 
-def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
+def _check_vector(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(vector)
     except ValueError as error:
@@ -89,7 +89,7 @@ def _checked(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
 def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
     if matrix.dtype == np.float32 and _are_ordinary(matrix):
         return
-    norms = row_norms(matrix)
+    norms = compute_norms(matrix)
     if ((norms >= MIN_NORM) & (norms <= MAX_NORM)).all():
         return
     finite = np.isfinite(matrix).all(axis=1)
@@ -113,18 +113,18 @@ def _are_ordinary(matrix: NDArray[np.float32]) -> bool:
     return bool(((squares >= _PLAIN[0]) & (squares <= _PLAIN[1])).all())
 
 
-def row_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:
+def compute_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:
     """Return the Euclidean norm of every row, in float64."""
     if len(matrix) <= _ROWS:
-        return np.sqrt(_squares(matrix))
+        return np.sqrt(_sum_squares(matrix))
     squares: NDArray[np.float64] = np.empty(len(matrix))
     for start in range(0, len(matrix), _ROWS):
         # In pieces that stay near the processor.
-        squares[start : start + _ROWS] = _squares(matrix[start : start + _ROWS])
+        squares[start : start + _ROWS] = _sum_squares(matrix[start : start + _ROWS])
     return np.sqrt(squares)
 
 
-def _squares(matrix: NDArray[Any]) -> NDArray[np.float64]:
+def _sum_squares(matrix: NDArray[Any]) -> NDArray[np.float64]:
     wide = matrix.astype(np.float64, copy=False)
     squares: NDArray[np.float64] = np.einsum("ij,ij->i", wide, wide)
     return squares

@@ -14,7 +14,7 @@ from vecstore.errors import StoreCorrupt, StoreNotFound
 from vecstore.index import IndexOptions
 from vecstore.schema import check_name
 
-from ..shared.generation_json import generation_of, identity_text, schema_text
+from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .catalogue_tables import CatalogueTables
 from .pool import Runner
 from .statements import Statement, compiled, parameter
@@ -66,7 +66,7 @@ class Catalogue:
         rows = runner.run(self._statements["generation"], {"id": id_})
         if not rows:
             raise Superseded
-        return generation_of(*rows[0], standby=False).schema.index
+        return load_generation(*rows[0], standby=False).schema.index
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
         """Describe a generation anew; return whether there is one."""
@@ -135,7 +135,7 @@ def _statements(tables: CatalogueTables) -> Mapping[str, Statement]:
 
 
 def _described(generation: Generation) -> dict[str, Any]:
-    schema, identity = schema_text(generation), identity_text(generation)
+    schema, identity = dump_schema(generation), dump_identity(generation)
     return {"id": generation.id, "schema": schema, "identity": identity, "ef": generation.ef}
 
 
@@ -144,5 +144,5 @@ def _entry(rows: list[tuple[Any, ...]]) -> Entry:
     found = {row[5]: row[5:] for row in rows}
     if active not in found or (standby is not None and standby not in found):
         raise StoreCorrupt(f"The catalogue names a generation of store {name!r} that it does not describe.")
-    roles = {} if standby is None else {role: generation_of(*found[standby], standby=True)}
-    return Entry(uid, check_name(name, "Store"), generation_of(*found[active], standby=False), **roles)
+    roles = {} if standby is None else {role: load_generation(*found[standby], standby=True)}
+    return Entry(uid, check_name(name, "Store"), load_generation(*found[active], standby=False), **roles)

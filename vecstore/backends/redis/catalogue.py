@@ -9,7 +9,7 @@ from vecstore.backend import Change, Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
 from vecstore.schema import check_name
 
-from ..shared.generation_json import generation_of, identity_text, schema_text
+from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .client import Client
 from .keys import Keys
 from .scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH, Script
@@ -53,7 +53,7 @@ class Catalogue:
         if schema is None:
             raise Superseded
         texts = (schema.decode(), None if identity is None else identity.decode())
-        return generation_of(generation.id, *texts, int(ef) if ef else None, standby=generation.standby)
+        return load_generation(generation.id, *texts, int(ef) if ef else None, standby=generation.standby)
 
     def create(self, uid: str, name: str, generation: Generation, index: Sequence[str]) -> Entry:
         """Describe a generation and make its index.
@@ -63,7 +63,7 @@ class Catalogue:
         StoreExists, StoreNotFound, Unsupported
         """
         ef = "" if generation.ef is None else generation.ef
-        described = (generation.id, schema_text(generation), identity_text(generation) or "", ef)
+        described = (generation.id, dump_schema(generation), dump_identity(generation) or "", ef)
         words = (uid, name, *described, int(generation.standby), *index)
         answer = self._run(CREATE, *words, further=(self._keys.format,))
         if answer[0] == b"exists":
@@ -97,7 +97,7 @@ class Catalogue:
         Superseded
         """
         ef = "" if generation.ef is None else generation.ef
-        described = (schema_text(generation), identity_text(generation) or "", ef)
+        described = (dump_schema(generation), dump_identity(generation) or "", ef)
         if self._run(AMEND, generation.id, *described)[0] == b"absent":
             raise Superseded
 
@@ -165,4 +165,4 @@ def _decode_entry(answer: Sequence[Any]) -> Entry:
 
 def _decode_generation(part: Sequence[bytes | None], *, standby: bool) -> Generation:
     id_, schema, identity, ef = (None if each is None else each.decode() for each in part)
-    return generation_of(id_ or "", schema or "", identity, int(ef) if ef else None, standby=standby)
+    return load_generation(id_ or "", schema or "", identity, int(ef) if ef else None, standby=standby)

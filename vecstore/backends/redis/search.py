@@ -114,7 +114,7 @@ def _read_found(
     if schema.dtype == "float16":
         # The engine rounds the query to float16 too. The stored vectors give exact scores.
         vectors = decode_vectors([each[b"vector"] for each in hashes], schema, ids)
-        return Found(rows, metric.scores(schema.metric, vectors, vector), exact=command.exact)
+        return Found(rows, metric.score_rows(schema.metric, vectors, vector), exact=command.exact)
     distances = np.array([float(each[b"d"]) for each in hashes], np.float32)
     scores = METRICS[schema.metric].score(distances.astype(np.float64), command.factor)
     return Found(rows, scores, exact=command.exact)

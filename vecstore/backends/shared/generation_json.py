@@ -9,17 +9,17 @@ from vecstore.errors import InvalidArgument, StoreCorrupt
 from vecstore.schema import Schema
 
 
-def schema_text(generation: Generation) -> str:
+def dump_schema(generation: Generation) -> str:
     """Return the schema as JSON."""
     return json.dumps(generation.schema.to_dict())
 
 
-def identity_text(generation: Generation) -> str | None:
+def dump_identity(generation: Generation) -> str | None:
     """Return the identity of the embedder as JSON, None where there is none."""
     return None if generation.identity is None else json.dumps(dict(generation.identity))
 
 
-def generation_of(id_: str, schema: str, identity: str | None, ef: int | None, *, standby: bool) -> Generation:
+def load_generation(id_: str, schema: str, identity: str | None, ef: int | None, *, standby: bool) -> Generation:
     """Return the generation that a catalogue describes.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.metric import Metric
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 
 from ..metrics import METRICS, Doubles, MetricForm, Singles, bound_summation
 from ..vectors.vectors import Part
@@ -85,7 +85,7 @@ def find_nearest(
 ) -> list[Answer | None]:
     """Return for each query its k nearest rows with their scores, and ties; None where that is not proven."""
     form = METRICS[metric]
-    norms = row_norms(queries)
+    norms = compute_norms(queries)
     asked = (queries / norms[:, None]).astype(np.float32) if form.is_normalised else queries
     found = in_own_thread(partial(_multiply_blocks, form, parts, asked, count_rescored(k)))
     if not found.is_sound:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.metric import Metric
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 
 from ..metrics import METRICS, DotProducts, Doubles, MetricForm, Singles
 from ..state.fields import Mask
@@ -88,7 +88,7 @@ def _multiply(vectors: Singles, queries: Singles) -> Singles:
 
 def _scan_block(form: MetricForm, block: _Block, queries: Singles, top: TopK) -> None:
     """Offer the rows of a block that can be among the best."""
-    norms = row_norms(queries)
+    norms = compute_norms(queries)
     vectors = np.asarray(block.vectors, np.float32)
     dots = DotProducts.of(_multiply(vectors, queries), block.norms, norms, queries.shape[1])
     lower, upper = form.bound_products(dots)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 
 from ..metrics import Doubles, MetricForm, Singles
 from ..vectors.vectors import Vectors
@@ -32,12 +32,12 @@ class Scorer:
             return self.score_pairs(query[None, :], rids, np.zeros(len(rids), np.int64))
         vectors = self.vectors.gather(rids).astype(np.float64)
         asked = query.astype(np.float64)[None, :]
-        return self.form.score_pairs(vectors, asked, row_norms(vectors), row_norms(asked))
+        return self.form.score_pairs(vectors, asked, compute_norms(vectors), compute_norms(asked))
 
     def score_pairs(self, queries: Singles, rids: NDArray[np.int64], owners: NDArray[np.int64]) -> Doubles:
         """Score rows against the queries of those numbers."""
         asked = queries.astype(np.float64)
-        norms = row_norms(asked)
+        norms = compute_norms(asked)
         steps = [slice(start, start + _PAIRS) for start in range(0, len(rids), _PAIRS)]
         result = np.empty(len(rids))
         if len(steps) <= 1:
@@ -65,4 +65,4 @@ class Scorer:
         for some in steps:
             vectors = self.vectors.gather(rids[some]).astype(np.float64)
             whose = owners[some]
-            result[some] = self.form.score_pairs(vectors, queries[whose], row_norms(vectors), norms[whose])
+            result[some] = self.form.score_pairs(vectors, queries[whose], compute_norms(vectors), norms[whose])

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 from vecstore.schema import Schema
 
 from ..storage import os_calls
@@ -135,7 +135,7 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
         yield header
         for chunk in chunks:
             rows = np.ascontiguousarray(chunk, shape.stored)
-            norms[done : done + len(rows)] = row_norms(rows)
+            norms[done : done + len(rows)] = compute_norms(rows)
             done += len(rows)
             data = rows.reshape(-1).view(np.uint8).data
             crcs.add(data)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
-from vecstore.rows.vectors import row_norms
+from vecstore.rows.vectors import compute_norms
 
 from ..state.fields import Mask
 from ..state.ledger import Total
@@ -151,6 +151,6 @@ class Hot:
         matrix = matrix.reshape(len(rows), self.shape.dim)
         self._rids.write(self.size, [rid for rid, _ in rows])
         self._matrix.write(self.size, matrix)
-        self._norms.write(self.size, row_norms(matrix))
+        self._norms.write(self.size, compute_norms(matrix))
         self._crcs.write(self.size, crcs)
         return crcs

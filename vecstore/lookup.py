@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..backend import Backend, Entry, Generation, Superseded
-from ..errors import StoreMoved, StoreNotFound
+from .backend import Backend, Entry, Generation, Superseded
+from .errors import StoreMoved, StoreNotFound
 
 
 def find_again(backend: Backend, entry: Entry) -> Entry:
