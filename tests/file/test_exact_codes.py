@@ -44,10 +44,10 @@ def test_intervals_hold(metric: Metric, make: Make, rng: np.random.Generator) ->
         vectors = make(rng, 300, dim)
         codes = Codes.encode(metric, vectors, compute_norms(vectors))
         for query in np.concatenate([vectors[:3], make(rng, 5, dim), plain(rng, 2, dim)]):
-            encoded = codes.coding.encode_query(query)
+            encoded = METRICS[metric].encode_query(query, codes.coding.exponent)
             distances, found = codes.scanner.search(encoded.vector, 50)
             places = found[0][found[0] >= 0]
-            lower, upper = codes.coding.bound_scores(distances[0][found[0] >= 0], encoded, codes.error)
+            lower, upper = METRICS[metric].bound_scores(distances[0][found[0] >= 0], encoded, codes.error)
             truth = score_rows(metric, vectors[places], query)
             size = compute_norms(vectors[places]) * np.linalg.norm(query.astype(np.float64))
             rounding = 1e-13 * (np.abs(truth) if metric is not Metric.IP else size)

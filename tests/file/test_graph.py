@@ -14,6 +14,7 @@ from vecstore.backends.file.index import index_file
 from vecstore.backends.file.index.coverage import Coverage, stored_rows
 from vecstore.backends.file.index.duplicates import Distinct
 from vecstore.backends.file.index.index_file import IndexRow
+from vecstore.backends.file.metrics import METRICS
 from vecstore.backends.file.search.faiss_threads import single_threaded
 from vecstore.backends.file.search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from vecstore.backends.file.storage.checksums import BlockCrcs
@@ -41,7 +42,8 @@ def run(vectors: Matrix, first: int) -> Iterator[Run]:
 
 def near_nodes(graph: Graph, query: Matrix, k: int, ef: int) -> np.ndarray:
     """Return about the k nearest nodes, nearest first."""
-    encoded = graph.codes.coding.encode_query(query)
+    coding = graph.codes.coding
+    encoded = METRICS[coding.metric].encode_query(query, coding.exponent)
     with single_threaded():
         _, found = graph.index.search(encoded.vector, k, params=faiss.SearchParametersHNSW(efSearch=ef))
     nodes: np.ndarray = found[0]

@@ -165,10 +165,10 @@ import gc, os, sys, threading
 from pathlib import Path
 from tests.file.samples import opened, rows
 from vecstore.backends.file.state import writes
-from vecstore.backends.file.storage import connections, fork_guard
+from vecstore.backends.file.storage import connections, pool
 from vecstore.errors import Unsupported
 
-fork_guard._PATIENCE = 0.1
+pool._PATIENCE = 0.1
 # SQLite writes into the file before the commit; who rolled that back would undo it under the writer.
 connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])

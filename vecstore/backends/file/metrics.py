@@ -134,6 +134,18 @@ class MetricForm:
         formed, unit = self.scale_query(query.astype(np.float64), exponent)
         return EncodedQuery(formed.astype(np.float32)[None, :], math.sqrt(float(formed @ formed)), unit)
 
+    def bound_scores(self, distances: Singles, query: EncodedQuery, error: RoundingError) -> Intervals:
+        """Return the least and the greatest score that each of FAISS's distances to codes can stand for.
+
+        A distance that is not finite stands for anything.
+        """
+        wide = distances.astype(np.float64)
+        lower, upper = self.bound_codes(wide, query, error, query.vector.shape[1])
+        unknown = ~np.isfinite(wide)
+        if unknown.any():
+            lower[unknown], upper[unknown] = -np.inf, np.inf
+        return lower, upper
+
 
 # -- scores in float64
 

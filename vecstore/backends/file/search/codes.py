@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vecstore.metric import Metric
 
 from ..index.duplicates import codes_of
-from ..metrics import METRICS, Doubles, EncodedQuery, Intervals, RoundingError, Singles
+from ..metrics import METRICS, Doubles, RoundingError, Singles
 
 _EXPONENT = 8
 """The largest component of the first rows becomes less than 2 to this power: float16 ends at 2¹⁶ and loses
@@ -76,22 +76,6 @@ class Coding:
         factors = np.ldexp(1.0, self.exponent + own) / norms
         formed: Singles = np.ldexp(rows, -own[:, None]) * factors.astype(np.float32)[:, None]
         return formed
-
-    def encode_query(self, query: Singles) -> EncodedQuery:
-        """Return a query, shape (dim,), in form."""
-        return METRICS[self.metric].encode_query(query, self.exponent)
-
-    def bound_scores(self, distances: Singles, query: EncodedQuery, error: RoundingError) -> Intervals:
-        """Return the least and the greatest score that each of FAISS's distances can stand for.
-
-        A distance that is not finite stands for anything.
-        """
-        wide = distances.astype(np.float64)
-        lower, upper = METRICS[self.metric].bound_codes(wide, query, error, self.dim)
-        unknown = ~np.isfinite(wide)
-        if unknown.any():
-            lower[unknown], upper[unknown] = -np.inf, np.inf
-        return lower, upper
 
     def measure_error(self, quantizer: Any, formed: Singles) -> RoundingError:
         """Measure what rows in form lose by rounding to codes."""

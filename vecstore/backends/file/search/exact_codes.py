@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics import Doubles, EncodedQuery, Singles
+from ..metrics import METRICS, Doubles, EncodedQuery, Singles
 from ..state.fields import Mask
 from .codes import Codes
 from .faiss_threads import count_cores, in_parallel, single_threaded
 from .plan import PER_CHECK, count_rescored
-from .top_k import Answer, find_floor
+from .top_k import Answer
 
 _WORTH = 8_192
 """Fewer comparisons than these are not worth another thread."""
@@ -116,21 +116,27 @@ def find_nearest(
     uncoded : (rids, scores)
         The nearest rows that have no codes.
     """
-    pieces = [piece for rows in coded for piece in _cut_pieces(rows, query, count_rescored(k))]
+    most = count_rescored(k)
+    pieces = [piece for rows in coded for piece in _cut_pieces(rows, query, most)]
     _search_pieces(pieces)
     found = [_bound_piece(piece) for piece in pieces]
     rids, lower, upper = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("rids", "lower", "upper")
     )
-    likely = rids[upper >= find_floor(np.concatenate((lower, uncoded[1])), k)]
+    likely = rids[upper >= _find_floor(np.concatenate((lower, uncoded[1])), k)]
     rids = np.concatenate((likely, uncoded[0]))
     scores = np.concatenate((score(likely), uncoded[1]))
-    floor = find_floor(scores, k)
+    floor = _find_floor(scores, k)
     # A piece that gave all its rows has no ceiling: it cannot hide a better row.
     if any(-np.inf < each.ceiling >= floor for each in found):
         return None
     best = scores >= floor
     return rids[best], scores[best]
+
+
+def _find_floor(scores: Doubles, k: int) -> float:
+    """Return the k-th best score, the worst possible where there are fewer."""
+    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else -np.inf
 
 
 def _cut_pieces(rows: CodedRows, query: Singles, k: int) -> list[_Piece]:
@@ -139,7 +145,8 @@ def _cut_pieces(rows: CodedRows, query: Singles, k: int) -> list[_Piece]:
     counted = total if rows.counts is None else int(np.count_nonzero(rows.counts))
     count = max(1, min(count_cores(), int(counted + total * PER_CHECK) // _WORTH))
     ends = [total * number // count for number in range(count + 1)]
-    encoded = rows.codes.coding.encode_query(query)
+    coding = rows.codes.coding
+    encoded = METRICS[coding.metric].encode_query(query, coding.exponent)
     pieces = []
     for start, end in pairwise(ends):
         size = counted
@@ -192,7 +199,7 @@ def _bound_piece(piece: _Piece) -> _PieceResult:
     is_found = places >= 0
     places = places[is_found]
     codes = piece.rows.codes
-    lower, upper = codes.coding.bound_scores(distances[is_found], piece.query, codes.error)
+    lower, upper = METRICS[codes.coding.metric].bound_scores(distances[is_found], piece.query, codes.error)
     is_whole = len(places) >= piece.size
     ceiling = -np.inf if is_whole else upper.min() if len(places) >= piece.k else np.inf
     rids, owners = piece.rows.rids_of(places)

@@ -136,8 +136,8 @@ def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | N
         Which rows of the graph may be hits, None for all of them.
     """
     codes = graph.codes
-    coding, form = codes.coding, METRICS[codes.coding.metric]
-    encoded = form.encode_query(query, coding.exponent)
+    form = METRICS[codes.coding.metric]
+    encoded = form.encode_query(query, codes.coding.exponent)
     with single_threaded():
         distances, found = graph.index.search(encoded.vector, plan.candidates, params=_search_parameters(plan.ef))
     nodes, distances = found[0], distances[0]
@@ -153,7 +153,7 @@ def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | N
         nodes, distances = nodes[kept], distances[kept]
     if len(nodes) > k:
         # Nearest first: a code whose upper bound is below the lower bound of the k-th is none of the k nearest.
-        lower, upper = coding.bound_scores(distances[:few], encoded, codes.error)
+        lower, upper = form.bound_scores(distances[:few], encoded, codes.error)
         few = int(np.count_nonzero(upper >= lower[k - 1]))
     return nodes[:few], len(nodes)
 

@@ -15,7 +15,7 @@ from vecstore.metric import Metric
 
 from ..filters import match_rows
 from ..index.coverage import Coverage
-from ..metrics import METRICS, Singles
+from ..metrics import METRICS, Doubles, Singles
 from ..state.columns import View
 from ..state.reads import Reader
 from ..vectors.vectors import Part
@@ -24,12 +24,10 @@ from .filter_cache import FilterMatches, ScanInput
 from .graph import find_near
 from .plan import Plan, Strategy, choose_plan
 from .scoring import Scorer
-from .top_k import Answer, keep_best
+from .top_k import Answer
 
 _MANY = 8
 """From this many queries on, one matrix product for all is faster."""
-_IDS = 2_000
-"""For more hits than these, loading all ids is faster than reading rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +70,6 @@ class SearchContext:
         return [some for part in parts if (some := part.restricted(rids)) is not None]
 
 
-def needs_view(search: Search) -> bool:
-    """Say whether a search needs the ids and fields of all rows."""
-    return search.where is not None or len(search.queries) * search.k > _IDS
-
-
 def find_nearest(reader: Reader, search: Search, generation: Generation) -> list[Found]:
     """Return the nearest records of each query; see `Backend.search`.
 
@@ -86,10 +79,17 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
     if not len(queries):
         return []
     metric, index = generation.schema.metric, generation.schema.index
+    matches = _match(reader, search)
     coverage = reader.opened.index_cache.find_coverage(snapshot.vectors, snapshot.ledger.index, index)
-    context = SearchContext(reader, metric, search, _match(reader, search), coverage)
+    matching = snapshot.ledger.tables["rows"].count if matches is None else matches.count
+    if search.exact or coverage is None:
+        plan = choose_plan(k=search.k, ef=None, rows=matching, matching=matching, filtered=False)
+    else:
+        ef = generation.ef if search.ef is None else search.ef
+        rows, matching = len(coverage.graph.rids), coverage.count if matches is None else min(matching, coverage.count)
+        plan = choose_plan(k=search.k, ef=ef, rows=rows, matching=matching, filtered=matches is not None)
+    context = SearchContext(reader, metric, search, matches, coverage)
     scorer = Scorer(METRICS[metric], snapshot.vectors)
-    plan = _plan(context, generation)
     if plan.strategy is Strategy.GRAPH and coverage is not None:
         answers = _answer_by_graph(context, scorer, coverage, plan)
     elif plan.strategy is Strategy.CODES and len(queries) >= _MANY:
@@ -98,7 +98,7 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
         answers = _answer_by_codes(context, scorer, queries)
     elif plan.strategy is Strategy.DIRECT:
         rids = context.rids()
-        answers = [keep_best(rids, scorer.score(query, rids), search.k) for query in queries]
+        answers = [_keep_best(rids, scorer.score(query, rids), search.k) for query in queries]
     else:
         answers = _answer_in_float32(context, queries, snapshot.vectors.parts)
     return _read_hits(context, answers, exact=plan.strategy is not Strategy.GRAPH)
@@ -109,17 +109,6 @@ def _match(reader: Reader, search: Search) -> FilterMatches | None:
         return None
     view = reader.snapshot.columns
     return view.filter_cache.find(search.where) or view.filter_cache.add(search.where, match_rows(search.where, view))
-
-
-def _plan(context: SearchContext, generation: Generation) -> Plan:
-    search, coverage, matches = context.search, context.coverage, context.matches
-    matching = context.reader.snapshot.ledger.tables["rows"].count if matches is None else matches.count
-    if search.exact or coverage is None:
-        return choose_plan(k=search.k, ef=None, rows=matching, matching=matching, filtered=False)
-    matching = coverage.count if matches is None else min(matching, coverage.count)
-    ef = generation.ef if search.ef is None else search.ef
-    rows = len(coverage.graph.rids)
-    return choose_plan(k=search.k, ef=ef, rows=rows, matching=matching, filtered=matches is not None)
 
 
 def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage, plan: Plan) -> list[Answer]:
@@ -144,7 +133,7 @@ def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage,
         scores = scorer.score(query, rids)
         if tails:
             rids, scores = np.concatenate((rids, tails[number][0])), np.concatenate((scores, tails[number][1]))
-        answers.append(keep_best(rids, scores, k))
+        answers.append(_keep_best(rids, scores, k))
     return answers
 
 
@@ -198,6 +187,14 @@ def _collect_rows(context: SearchContext) -> ScanInput:
     if not any(part.segment for part in uncoded):
         matches.keep_scan_input(found)
     return found
+
+
+def _keep_best(rids: NDArray[np.int64], scores: Doubles, k: int) -> Answer:
+    """Return the k best rows and those that tie with the last of them."""
+    if len(scores) <= k:
+        return rids, scores
+    best = scores >= np.partition(scores, -k)[-k]
+    return rids[best], scores[best]
 
 
 def _read_hits(context: SearchContext, answers: Sequence[Answer], *, exact: bool) -> list[Found]:

@@ -17,19 +17,6 @@ Answer = tuple[NDArray[np.int64], Doubles]
 """Rids and scores of one query, in no particular order: the k best, and those that tie with the last of them."""
 
 
-def find_floor(scores: Doubles, k: int) -> float:
-    """Return the k-th best score, the worst possible where there are fewer."""
-    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else -np.inf
-
-
-def keep_best(rids: NDArray[np.int64], scores: Doubles, k: int) -> Answer:
-    """Return the k best rows and those that tie with the last of them."""
-    if len(scores) <= k:
-        return rids, scores
-    best = scores >= np.partition(scores, -k)[-k]
-    return rids[best], scores[best]
-
-
 class TopK:
     """Keeps the ``k`` best rows of each query, and those that tie with the last of them.
 

@@ -16,10 +16,10 @@ from ..options import Options
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
-from ..storage.connections import ROWS, Link, Pool, abandon, created, open_link, reading
+from ..storage.connections import ROWS, Link, abandon, created, open_link, reading
 from ..storage.failures import is_lasting, translated
-from ..storage.fork_guard import using
 from ..storage.layout import GenerationLayout
+from ..storage.pool import Pool, data_version, using
 from ..vectors.segment import Shape
 from ..vectors.vectors import Vectors
 from .columns import View, head_rows
@@ -87,7 +87,7 @@ class Volume:
         StoreCorrupt
         """
         known = self._snapshot
-        version = link.data_version()
+        version = data_version(link)
         if known and link.stamp == (version, known.ledger.token) and (known.view or not view):
             return known
         # Within the lock, a transaction begins after all those whose state is known already.

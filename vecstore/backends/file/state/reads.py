@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.backend import Change, Generation, Include, Rows
+from vecstore.backend import Change, Generation, Include, Rows, Search
 from vecstore.errors import StorageError, StoreCorrupt, StoreNotFound
 from vecstore.filters.nodes import Filter
 
@@ -27,6 +27,8 @@ from .snapshot import Snapshot
 
 _ALL: Include = frozenset({"text", "metadata", "vector"})
 _ATTEMPTS = 5
+_IDS = 2_000
+"""For more hits than these, loading all ids is faster than reading rows."""
 _OFTEN = 1_000
 """More rows than these, read at once, are not kept: they would displace rows that are asked for often."""
 
@@ -148,6 +150,11 @@ class Reading:
         except (StorageError, StoreNotFound):
             self._generations.find_current(self.generation)
             raise
+
+
+def needs_view(search: Search) -> bool:
+    """Say whether a search needs the ids and fields of all rows."""
+    return search.where is not None or len(search.queries) * search.k > _IDS
 
 
 def fetch(reader: Reader, ids: Sequence[str]) -> Rows:

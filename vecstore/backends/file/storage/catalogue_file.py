@@ -16,10 +16,10 @@ from ..options import Options
 from ..state.commit import commit
 from ..state.ledger import CREATE, Ledger, Total
 from . import lock, os_calls
-from .connections import CATALOG, Link, Pool, abandon, created, integrity, open_link, reading
-from .failures import is_lasting, translating
-from .fork_guard import using
+from .connections import CATALOG, Link, abandon, created, integrity, open_link, reading
+from .failures import is_lasting, translated, translating
 from .layout import Layout
+from .pool import Pool, data_version, using
 
 _PURPOSE = "changes the catalogue"
 
@@ -44,7 +44,8 @@ class CatalogFile:
         ------
         InvalidUrl, StoreCorrupt, StorageFailed, Timeout, Unsupported
         """
-        with translating(self._path):
+        # No context manager here: every call of the backend reads the catalogue.
+        try:
             origin = os_calls.identity(self._path)
             if origin is None:
                 self._start_over(None)
@@ -53,11 +54,13 @@ class CatalogFile:
             if origin != self._origin:
                 self._start_over(origin)
             with self._pool.link() as link:
-                version = link.data_version()
+                version = data_version(link)
                 if link.stamp is None or link.stamp[0] != version:
                     link.stamp = (version, self._load(link))
                 state: Catalogue = link.stamp[1]
                 return state
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, str(self._path)) from error
 
     @contextmanager
     def editing(self) -> Iterator[Edit]:

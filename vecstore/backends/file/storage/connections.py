@@ -1,4 +1,4 @@
-"""SQLite connections: how they are set up, shared by threads, and left alone after a fork."""
+"""SQLite connections: how they are set up, and left alone after a fork."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
@@ -19,10 +18,8 @@ from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from . import os_calls
-from .fork_guard import using
 
 FORMAT = 1
-_IDLE = 8
 _MAX_VALUE = 256 << 20
 """No row of ours is near it; a damaged file may claim any size."""
 
@@ -33,14 +30,10 @@ _WRITER = ("synchronous = EXTRA", "cache_size = -65536")
 
 
 class Link(sqlite3.Connection):
-    """A connection, with what its user saw last through it."""
+    """A connection, and the state that its user saw last through it."""
 
     stamp: tuple[int, Any] | None = None
-    """SQLite's data_version, and what the user keeps about it."""
-
-    def data_version(self) -> int:
-        """Return a number that changes with every commit of another connection."""
-        return int(self.execute("PRAGMA data_version").fetchone()[0])
+    """SQLite's data version, and what the user keeps about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,53 +165,6 @@ def integrity(link: Link, path: Path) -> list[str]:
     with reading(link):
         answers = [str(row[0]) for row in link.execute("PRAGMA integrity_check(10)")]
     return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
-
-
-class Pool:
-    """Connections for reading one file; any thread may borrow one."""
-
-    def __init__(self, path: Path, kind: Kind, timeout: float) -> None:
-        self.path = path
-        self._kind = kind
-        self._timeout = timeout
-        self._idle: list[Link] = []
-        self._lock = Lock()
-        self._open = True
-
-    @contextmanager
-    def link(self) -> Iterator[Link]:
-        """Lend a connection while the context lasts."""
-        with using(self.path):
-            link = self._borrow()
-            try:
-                yield link
-            except (sqlite3.Error, StoreCorrupt):
-                link.close()
-                raise
-            except BaseException:
-                self._give_back(link)
-                raise
-            self._give_back(link)
-
-    def close(self) -> None:
-        """Close every connection, lent ones when they come back."""
-        with self._lock:
-            idle, self._idle, self._open = self._idle, [], False
-        for link in idle:
-            link.close()
-
-    def _borrow(self) -> Link:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return open_link(self.path, self._kind, self._timeout)
-
-    def _give_back(self, link: Link) -> None:
-        with self._lock:
-            if self._open and len(self._idle) < _IDLE and not link.in_transaction:
-                self._idle.append(link)
-                return
-        link.close()
 
 
 def _leak_in_child() -> None:
