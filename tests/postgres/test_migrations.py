@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 from tests.postgres import catalogues
 from tests.postgres.catalogues import REVISIONS, STORES, TABLES
 from vecstore import InvalidArgument, StorageError, StoreExists, migrate
-from vecstore.backends.postgres.catalogue_tables import catalogue
-from vecstore.backends.postgres.migrations.revisions import revisions
+from vecstore.backends.postgres.catalogue_tables import make_catalogue_tables
+from vecstore.backends.postgres.migrations.revisions import list_revisions
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def connection(postgres_url: str) -> Iterator[Connection]:
 
 def test_history_lists_every_revision_in_order() -> None:
     listed = migrate.history()
-    assert tuple(revision for revision, _ in listed) == revisions() == REVISIONS
+    assert tuple(revision for revision, _ in listed) == list_revisions() == REVISIONS
     assert all(adds.endswith(".") for _, adds in listed)
 
 
@@ -50,7 +50,7 @@ def test_the_backends_tables_are_what_the_migrations_make(connection: Connection
         "include_name": lambda name, type_, _: type_ != "schema" or name == namespace,
     }
     context = MigrationContext.configure(connection, opts=options)
-    tables = catalogue(namespace)
+    tables = make_catalogue_tables(namespace)
     assert {table.name for table in tables.stores.metadata.sorted_tables} == TABLES - {"vecstore_alembic_version"}
     assert compare_metadata(context, tables.stores.metadata) == []
 
@@ -60,7 +60,7 @@ def test_the_backends_tables_hold_every_constraint_and_collation(
 ) -> None:
     """What compare_metadata does not look at: checks, collations, names, the sequence."""
     migrate.upgrade(connection, namespace=namespace)
-    made = catalogue(f"{namespace}_b")
+    made = make_catalogue_tables(f"{namespace}_b")
     connection.execute(text(f"CREATE SCHEMA {namespace}_b"))
     made.stores.metadata.create_all(connection)
     connection.execute(

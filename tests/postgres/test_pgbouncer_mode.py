@@ -64,7 +64,7 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 
 
 def test_no_call_leaves_anything_in_its_session(database: Database) -> None:
-    sessions = Sessions(database._backend._pool._lender._engine)  # type: ignore[attr-defined]
+    sessions = Sessions(database._backend._pool._connections._engine)  # type: ignore[attr-defined]
     store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
     for number in range(8):
         store.upsert(batch(number))

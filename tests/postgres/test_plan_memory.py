@@ -63,16 +63,16 @@ def test_a_walk_is_put_as_one_until_there_is_nothing_to_walk(
     asked.clear()
     first = [hit.id for hit in store.search(query)]
     hits = store.search(query)
-    assert asked == ["searching", "walking"]
+    assert asked == ["compile_search", "compile_graph_search"]
     assert ([hit.id for hit in hits], hits.exact) == (first, False)
     with place.connect() as other:
         other.open("walks").reindex(Flat())
     asked.clear()
     hits = store.search(query)
     assert hits.exact
-    assert asked == ["walking", "searching"]
+    assert asked == ["compile_graph_search", "compile_search"]
     assert store.search(query).exact
-    assert asked[2:] == ["searching"]
+    assert asked[2:] == ["compile_search"]
 
 
 def test_few_matches_are_compared_at_once_for_a_while(
@@ -83,7 +83,7 @@ def test_few_matches_are_compared_at_once_for_a_while(
     monkeypatch.setattr(plan_memory, "_SECONDS", 600.0)
     asked.clear()
     found = [store.search(query, where=few) for _ in range(3)]
-    assert asked == ["searching", "scanning", "scanning"]
+    assert asked == ["compile_search", "compile_exact_search", "compile_exact_search"]
     assert all(hits.exact for hits in found)
     assert len({tuple(hit.id for hit in hits) for hits in found}) == 1
     store.update(where=F.n >= 40, set={"n": 1})
@@ -91,12 +91,12 @@ def test_few_matches_are_compared_at_once_for_a_while(
     assert hits.exact
     assert [hit.id for hit in hits] == [hit.id for hit in store.search(query, exact=True)]
     monkeypatch.setattr(plan_memory, "_SECONDS", -1.0)
-    monkeypatch.setattr(store._backend, "_hunches", plan_memory.Hunches())
+    monkeypatch.setattr(store._backend, "_plans", plan_memory.PlanMemory())
     asked.clear()
     assert not store.search(query, where=few).exact
     assert store.search(query, where=F.n < 1).exact
     assert store.search(query, where=F.n < 1).exact
-    assert asked == ["searching"] * 3
+    assert asked == ["compile_search"] * 3
 
 
 def test_a_dropped_store_is_not_walked(db: Database, place: PostgresPlace) -> None:
@@ -114,10 +114,10 @@ def test_a_dropped_store_is_not_walked(db: Database, place: PostgresPlace) -> No
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    kept = plan_memory.Hunches()
+    kept = plan_memory.PlanMemory()
     for number in range(5_000):
-        kept.learn(number, filtered=number % 2 == 0, exact=number % 2 == 0)
+        kept.remember_search(number, filtered=number % 2 == 0, exact=number % 2 == 0)
     assert len(kept._walked) + len(kept._compared) <= plan_memory._KEPT
-    assert kept.best(4_999, filtered=False) is search.walking
-    assert kept.best(4_998, filtered=True) is search.scanning
-    assert kept.best(1, filtered=False) is search.searching
+    assert kept.choose(4_999, filtered=False) is search.compile_graph_search
+    assert kept.choose(4_998, filtered=True) is search.compile_exact_search
+    assert kept.choose(1, filtered=False) is search.compile_search

@@ -14,7 +14,7 @@ from tests.postgres.places import PostgresPlace
 from vecstore import HNSW, F, Record, Schema, VectorStore, fields
 from vecstore.backends.postgres import filters, search
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.column_types import PackedQuery, register
+from vecstore.backends.postgres.column_types import PackedQuery, register_types
 from vecstore.filters import Filter
 from vecstore.filters.binding import bind
 
@@ -42,17 +42,17 @@ class Shelf:
         generation = self._backend.find(name=self.store.name).active
         layout = self._backend._layouts.get(generation)
         bound = bind(where, generation.schema)
-        build = search.scanning if exact else search.searching
-        wish = search.Wish(layout, bound, frozenset({"text"}), 10, single=True, standby=False)
+        build = search.compile_exact_search if exact else search.compile_search
+        wish = search.SearchStatement(layout, bound, frozenset({"text"}), 10, single=True, standby=False)
         statement = build(self._backend._tables, wish)
         values: dict[str, Any] = {
             "query": PackedQuery(np.ones((1, generation.schema.width), np.float32)),
             "ef": None,
             "generation": generation.id,
-            **({} if bound is None else filters.values(bound, layout)),
+            **({} if bound is None else filters.list_values(bound, layout)),
         }
         with psycopg.connect(self._place.server, autocommit=True) as link:
-            register(link, self._backend._server.oids)
+            register_types(link, self._backend._server.oids)
             explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text
             [plan] = link.execute(explain, {**statement.constants, **values}).fetchone() or ([],)
         found = json.loads(plan) if isinstance(plan, str) else plan

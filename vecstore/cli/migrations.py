@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import migrate
-from ..backends.postgres.migrations.revisions import BASE, HEAD, revisions
+from ..backends.postgres.migrations.revisions import BASE, HEAD, list_revisions
 from ..errors import BackendUnavailable, InvalidUrl, MissingExtra
 from ..registry import parameters
 from . import output
@@ -84,7 +84,7 @@ def current(url: Place, namespace: Namespace = None, json: Json = False) -> None
     """
     with _connection(url, namespace) as (connection, namespace):
         found = migrate.current(connection, namespace=namespace)
-    newest = revisions()[-1]
+    newest = list_revisions()[-1]
     if json:
         output.print_json({"namespace": namespace, "revision": found, "head": newest})
     elif found is None:
@@ -176,14 +176,14 @@ def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
         from ..backends.postgres.embedded import server
     except ImportError as error:
         raise MissingExtra("sqlalchemy or psycopg", "postgres") from error
-    options, libpq = location.parse(parameters(query))
+    options, libpq = location.parse_options(parameters(query))
     found = namespace or options.namespace
     if scheme != "postgresql+embedded":
-        yield location.server_url(address, libpq), found
+        yield location.make_server_url(address, libpq), found
         return
-    running = server.server(server.directory_of(address))
+    running = server.use_server(server.parse_directory(address))
     try:
-        yield location.of_running(running.url), found
+        yield location.parse_running_url(running.url), found
     finally:
         running.close()
 

@@ -66,21 +66,21 @@ from . import (
 from . import (
     search as searches,
 )
-from .caller_transaction import Joined
+from .caller_transaction import CallerTransaction
 from .catalogue import Catalogue
-from .catalogue_tables import catalogue
+from .catalogue_tables import make_catalogue_tables
 from .column_types import PACKED, PackedQuery
-from .engine import driver_of, own_engine
-from .failures import GONE, REFUSED, state_of, translated
-from .generation_guard import lock_key
+from .engine import get_driver, make_engine
+from .failures import GONE, REFUSED, read_state, translating
+from .generation_guard import make_lock_key
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .metrics import METRICS
 from .migrations import migrate
-from .options import Options, parse, server_url
-from .plan_memory import Hunches, number_of
+from .options import Options, make_server_url, parse_options
+from .plan_memory import PlanMemory, hash_search
 from .pool import Pool, Runner, Transaction
-from .server import Server, facts, warn_of_faults
-from .statements import Answer, Statement, compiled
+from .server import Server, read_server, warn_of_faults
+from .statements import Answer, Statement, compile_statement
 from .upkeep import Upkeep
 from .verify import verify_table
 
@@ -105,39 +105,39 @@ class PostgresBackend(Backend):
         self._server = server
         self._runner: Runner = pool
         self._joined = False
-        self._tables = catalogue(pool.options.namespace)
+        self._tables = make_catalogue_tables(pool.options.namespace)
         self._catalogue = Catalogue(self._tables)
         self._layouts = Layouts(pool.options.namespace, server.extension)
         self._upkeep = Upkeep(pool, server, self._layouts, self._catalogue)
         self._statements: dict[Hashable, Statement] = {}
-        self._hunches = Hunches()
+        self._plans = PlanMemory()
         read_only = pool.options.read_only or server.read_only
         self.capabilities = replace(type(self).capabilities, read_only=read_only)
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database by what follows ``postgresql:`` in a URL."""
-        ours, libpq = parse(options)
-        return cls._at(server_url(location, libpq), ours, migrating=migrating)
+        ours, libpq = parse_options(options)
+        return cls._at(make_server_url(location, libpq), ours, migrating=migrating)
 
     @classmethod
     def _at(cls, url: URL, ours: Options, *, migrating: bool) -> Self:
         if migrating:
             plain = create_engine(url, poolclass=NullPool, hide_parameters=True)
-            with translated(), plain.connect() as connection:
+            with translating(), plain.connect() as connection:
                 migrate.upgrade(connection, namespace=ours.namespace)
-        return cls._opened(own_engine(url, ours), ours, owned=True)
+        return cls._opened(make_engine(url, ours), ours, owned=True)
 
     @classmethod
     def adopt(cls, engine: Engine, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database on the application's own engine, which stays open at `close`."""
-        ours, _ = parse(options)
+        ours, _ = parse_options(options)
         if engine.dialect.driver != "psycopg":
             raise Unsupported(
                 f"the driver {engine.dialect.driver}", "postgres", "Make the engine with postgresql+psycopg://."
             )
         if migrating:
-            with translated(), engine.connect() as connection:
+            with translating(), engine.connect() as connection:
                 migrate.upgrade(connection, namespace=ours.namespace)
         return cls._opened(engine, ours, owned=False)
 
@@ -147,7 +147,7 @@ class PostgresBackend(Backend):
         try:
             with pool.examined() as connection:
                 migrate.check(connection, namespace=options.namespace)
-                server = facts(driver_of(connection.connection))
+                server = read_server(get_driver(connection.connection))
         except BaseException:
             pool.close()
             raise
@@ -159,7 +159,7 @@ class PostgresBackend(Backend):
         """Return a backend whose statements join the caller's transaction."""
         self._pool.check_usable()
         joined = copy(self)  # with the statements that are compiled already
-        joined._runner = Joined(connection, self._server.oids, self._pool.watch)
+        joined._runner = CallerTransaction(connection, self._server.oids, self._pool.watch)
         joined._joined = True
         return joined
 
@@ -175,9 +175,9 @@ class PostgresBackend(Backend):
         with self._changing("creating a store") as transaction:
             entry = self._created(transaction, name, generation)
             made = self._layouts.get(generation).table
-            transaction.run(compiled(CreateTable(made), writes=True), {})
+            transaction.run(compile_statement(CreateTable(made), writes=True), {})
             for index in sorted(made.indexes, key=lambda each: str(each.name)):
-                transaction.run(compiled(CreateIndex(index), writes=True), {})
+                transaction.run(compile_statement(CreateIndex(index), writes=True), {})
         return entry
 
     def _created(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
@@ -213,9 +213,9 @@ class PostgresBackend(Backend):
             doomed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
             # Tables before the store's row: a write holds its table before it asks for the row.
             for each in doomed:
-                transaction.run(compiled(DropTable(self._layouts.get(each).table), writes=True), {})
+                transaction.run(compile_statement(DropTable(self._layouts.get(each).table), writes=True), {})
             entry = self._exclusive(transaction, uid)
-            transaction.run(change_list.forgetting(self._tables), {"generation": entry.active.id})
+            transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
             if generation is None:
                 self._catalogue.remove_store(transaction, uid)
                 return
@@ -234,7 +234,7 @@ class PostgresBackend(Backend):
     @contextmanager
     def _building(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
-        with self._upkeep.hold_lock(lock_key(uid), f"Another rebuild of {name!r} is running."):
+        with self._upkeep.hold_lock(make_lock_key(uid), f"Another rebuild of {name!r} is running."):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
@@ -243,10 +243,10 @@ class PostgresBackend(Backend):
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
             # A statement of its own, whose snapshot is younger than the lock: every write before it is in.
-            noted = transaction.run(change_list.all_noted(self._tables), {"generation": entry.active.id})
+            noted = transaction.run(change_list.compile_all_changes(self._tables), {"generation": entry.active.id})
             drain([Change(seq, id_) for seq, id_ in noted])
             for each in (entry.active.id, standby):
-                transaction.run(change_list.forgetting(self._tables), {"generation": each})
+                transaction.run(change_list.compile_forgetting(self._tables), {"generation": each})
             self._catalogue.point(transaction, uid, standby, entry.active.id, "previous")
             return self._catalogue.find(transaction, uid=uid)
 
@@ -262,16 +262,16 @@ class PostgresBackend(Backend):
         statement = self._kept(
             ("write", insert, fenced, standby),
             table,
-            lambda form, _: writes.write(self._tables, form, insert=insert, fenced=fenced, standby=standby),
+            lambda form, _: writes.compile_write(self._tables, form, insert=insert, fenced=fenced, standby=standby),
         )
-        values = rows.given(rows_, table, fence)
+        values = rows.encode_write(rows_, table, fence)
         while True:
             try:
                 written = self._change(generation, statement, values)
                 self._upkeep.note_written(generation, written)
                 return written
             except StorageFailed as error:
-                if not insert or state_of(error.__cause__ or error) != REFUSED:
+                if not insert or read_state(error.__cause__ or error) != REFUSED:
                     raise
                 taken = self._read(generation, self._stored(table), {"ids": values["given_id"]})
                 if taken:
@@ -281,14 +281,14 @@ class PostgresBackend(Backend):
         """Copy many new records in; where an id has a record or a tombstone, or changes are noted, do nothing."""
         if self._joined or generation.standby or len(rows_) < bulk_copy.FEWEST:
             return False
-        if not insert and not self._hunches.are_new(generation.id):
+        if not insert and not self._plans.may_be_new(generation.id):
             return False
         values = {"generation": generation.id, **self._gate(generation)}
-        gate, parts = bulk_copy.opening(self._tables), partial(bulk_copy.stream, rows_, table)
-        with _superseding():
-            answer = self._pool.copy(gate, values, bulk_copy.target(table), parts)
+        gate, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, rows_, table)
+        with _raising_superseded():
+            answer = self._pool.copy(gate, values, bulk_copy.make_target(table), parts)
         if answer is None:
-            self._hunches.learn_of_stored(generation.id)
+            self._plans.remember_stored(generation.id)
             return False
         if not answer:
             raise Superseded
@@ -297,24 +297,26 @@ class PostgresBackend(Backend):
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         table, standby = self._layouts.get(generation), generation.standby
         self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
-        values = rows.laid(update, table)
+        values = rows.encode_update(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
-        where, chosen_values = _selected(selection, table)
+        where, chosen_values = _split_selection(selection, table)
         lays_extra = bool(update.extra)
         statement = self._kept(
             ("update", standby, assigned, lays_extra),
             table,
-            lambda form, later: updates.updating(
-                self._tables, form, _chosen(later, form), assigned, lays_extra=lays_extra, standby=standby
+            lambda form, later: updates.compile_update(
+                self._tables, form, _make_chosen(later, form), assigned, lays_extra=lays_extra, standby=standby
             ),
             where,
         )
         try:
             return self._change(generation, statement, {**values, **chosen_values})
         except StorageFailed as error:
-            if state_of(error.__cause__ or error) != REFUSED:
+            if read_state(error.__cause__ or error) != REFUSED:
                 raise
-            grown = self._runner.run(updates.outgrown(table, _chosen(where, table)), {**values, **chosen_values})
+            grown = self._runner.run(
+                updates.compile_outgrown(table, _make_chosen(where, table)), {**values, **chosen_values}
+            )
             owner = f"Record {grown[0][0]!a}" if grown else "A record"
             raise InvalidMetadata(
                 f"{owner}: metadata would take more than {metadata.MAX_BYTES:,} bytes as JSON."
@@ -326,30 +328,30 @@ class PostgresBackend(Backend):
             statement = self._kept(
                 ("delete fenced", standby),
                 table,
-                lambda form, _: removals.removing_fenced(self._tables, form, standby=standby),
+                lambda form, _: removals.compile_fenced_delete(self._tables, form, standby=standby),
             )
             return self._change(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
-        where, values = _selected(selection, table)
+        where, values = _split_selection(selection, table)
         statement = self._kept(
             ("delete", standby),
             table,
-            lambda form, later: removals.removing(self._tables, form, _chosen(later, form), standby=standby),
+            lambda form, later: removals.compile_delete(self._tables, form, _make_chosen(later, form), standby=standby),
             where,
         )
         return self._change(generation, statement, values)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         values = {"settled_seq": [each.seq for each in settled], "settled_id": [each.id for each in settled]}
-        statement = change_list.settling(self._tables, standby=generation.standby)
+        statement = change_list.compile_settling(self._tables, standby=generation.standby)
         found = self._pointed(generation, statement, {**values, "limit": limit})
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
-            ("fetch", standby), table, lambda form, _: reads.fetching(self._tables, form, standby=standby)
+            ("fetch", standby), table, lambda form, _: reads.compile_fetch(self._tables, form, standby=standby)
         )
-        return rows.found(
+        return rows.decode_rows(
             self._pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
         )
 
@@ -358,34 +360,34 @@ class PostgresBackend(Backend):
         statement = self._kept(
             ("page", standby, after is None),
             table,
-            lambda form, later: reads.paging(
-                self._tables, form, _expression(later, form), after=after is not None, standby=standby
+            lambda form, later: reads.compile_page(
+                self._tables, form, _make_condition(later, form), after=after is not None, standby=standby
             ),
             where,
         )
-        values = {"limit": limit, "after": after, **_values(where, table)}
-        return rows.found(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
+        values = {"limit": limit, "after": after, **_list_values(where, table)}
+        return rows.decode_rows(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("sample", standby),
             table,
-            lambda form, later: reads.sampling(self._tables, form, _expression(later, form), standby=standby),
+            lambda form, later: reads.compile_sample(self._tables, form, _make_condition(later, form), standby=standby),
             where,
         )
-        answer = self._pointed(generation, statement, {"size": size, **_values(where, table)})
-        return rows.found(answer, table, reads.EVERYTHING, versions=True)
+        answer = self._pointed(generation, statement, {"size": size, **_list_values(where, table)})
+        return rows.decode_rows(answer, table, reads.EVERYTHING, versions=True)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
         statement = self._kept(
             ("count", standby),
             table,
-            lambda form, later: reads.counting(self._tables, form, _expression(later, form), standby=standby),
+            lambda form, later: reads.compile_count(self._tables, form, _make_condition(later, form), standby=standby),
             where,
         )
-        answer = self._read(generation, statement, _values(where, table))
+        answer = self._read(generation, statement, _list_values(where, table))
         if not answer:
             raise Superseded
         return int(answer[0][0])
@@ -399,24 +401,24 @@ class PostgresBackend(Backend):
     def _answer(self, generation: Generation, search: Search) -> list[Found]:
         table, queries = self._layouts.get(generation), search.queries
         exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
-        build: searches.Build = searches.scanning if exact else searches.searching
+        build: searches.Build = searches.compile_exact_search if exact else searches.compile_search
         if exact or len(queries) > 1:
             answer = self._asked(generation, table, search, queries, build)
             if not answer:
                 raise Superseded
-            return _found_each(answer, table, search, len(queries))
+            return _decode_answers(answer, table, search, len(queries))
         filtered = search.where is not None
-        number = number_of(generation.id, generation.ef, search.ef is None, search.where)
-        build = self._hunches.best(number, filtered=filtered)
+        number = hash_search(generation.id, generation.ef, search.ef is None, search.where)
+        build = self._plans.choose(number, filtered=filtered)
         answer = self._asked(generation, table, search, queries, build)
-        if not answer and build is not searches.searching:
-            build = searches.searching
+        if not answer and build is not searches.compile_search:
+            build = searches.compile_search
             answer = self._asked(generation, table, search, queries, build)
         if not answer:
             raise Superseded
-        if build is searches.searching:
-            self._hunches.learn(number, filtered=filtered, exact=answer[0][1])
-        return [_found(answer, table, search)]
+        if build is searches.compile_search:
+            self._plans.remember_search(number, filtered=filtered, exact=answer[0][1])
+        return [_decode_answer(answer, table, search)]
 
     def _asked(
         self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], build: searches.Build
@@ -426,10 +428,10 @@ class PostgresBackend(Backend):
         statement = self._kept(
             (build, standby, single, k, include),
             table,
-            lambda form, later: build(self._tables, searches.Wish(form, later, include, k, single, standby)),
+            lambda form, later: build(self._tables, searches.SearchStatement(form, later, include, k, single, standby)),
             where,
         )
-        values = {"ef": search.ef, **_values(where, table)}
+        values = {"ef": search.ef, **_list_values(where, table)}
         if single:
             values["query"] = PackedQuery(queries)
         else:
@@ -441,7 +443,7 @@ class PostgresBackend(Backend):
         statement = self._kept(
             ("tombstones", standby, after is None),
             table,
-            lambda form, _: reads.burials(self._tables, form, after=after is not None, standby=standby),
+            lambda form, _: reads.compile_tombstone_page(self._tables, form, after=after is not None, standby=standby),
         )
         return dict(self._pointed(generation, statement, {"limit": limit, "after": after}))
 
@@ -455,7 +457,7 @@ class PostgresBackend(Backend):
     def tend(self, generation: Generation) -> bool:
         if self._joined:
             return False
-        with _superseding():
+        with _raising_superseded():
             return self._upkeep.tend(generation)
 
     def compact(self, generation: Generation) -> bool:
@@ -484,29 +486,29 @@ class PostgresBackend(Backend):
 
     def _kept(self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None) -> Statement:
         """Return a statement for a table; the key is all that it depends on beside the table and the filter."""
-        whole = (key, table.id, None if where is None else filters.shape(where))
+        whole = (key, table.id, None if where is None else filters.describe_shape(where))
         found = self._statements.get(whole)
         if found is None:
-            found = statement_cache.kept(
-                self._statements, whole, lambda: statement_cache.placed(key, table, where, make)
+            found = statement_cache.get_or_make(
+                self._statements, whole, lambda: statement_cache.place_statement(key, table, where, make)
             )
         return found
 
     def _stored(self, table: Layout) -> Statement:
-        return self._kept("stored", table, lambda form, _: writes.stored(form))
+        return self._kept("stored", table, lambda form, _: writes.compile_stored_ids(form))
 
     @contextmanager
     def _present(self, generation: Generation) -> Iterator[int]:
         """Do something with a generation that has its role; gives its number of records."""
         count = self.count(generation, None)
-        with _superseding():
+        with _raising_superseded():
             yield count
 
     def _read(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
         try:
             return self._runner.run(statement, {"generation": generation.id, **values})
         except VecstoreError:
-            with _superseding():
+            with _raising_superseded():
                 raise
 
     def _pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
@@ -523,7 +525,7 @@ class PostgresBackend(Backend):
 
     def _gate(self, generation: Generation) -> dict[str, Any]:
         wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
-        return {"lock": lock_key(generation.id), "lock_timeout": wait}
+        return {"lock": make_lock_key(generation.id), "lock_timeout": wait}
 
     @contextmanager
     def _changing(self, what: str) -> Iterator[Transaction]:
@@ -537,10 +539,10 @@ class PostgresBackend(Backend):
     def _exclusive(self, transaction: Transaction, uid: str) -> Entry:
         """Keep every writer out of a store's active generation and return its entry."""
         active = self._catalogue.find(transaction, uid=uid).active.id
-        transaction.run(_EXCLUDE, {"lock": lock_key(active)})
+        transaction.run(_EXCLUDE, {"lock": make_lock_key(active)})
         entry = self._catalogue.lock(transaction, uid)
         if entry.active.id != active:
-            transaction.run(_EXCLUDE, {"lock": lock_key(entry.active.id)})
+            transaction.run(_EXCLUDE, {"lock": make_lock_key(entry.active.id)})
         return entry
 
     def _check_alone(self, what: str) -> None:
@@ -557,12 +559,12 @@ class PostgresBackend(Backend):
 
 
 @contextmanager
-def _superseding() -> Iterator[None]:
+def _raising_superseded() -> Iterator[None]:
     """Say of a table that is gone that its generation is."""
     try:
         yield
     except VecstoreError as error:
-        if error.__cause__ is not None and state_of(error.__cause__) == GONE:
+        if error.__cause__ is not None and read_state(error.__cause__) == GONE:
             raise Superseded from error
         raise
 
@@ -578,37 +580,37 @@ def _is_comparable(vectors: NDArray[Any], table: Layout) -> bool:
     return table.schema.metric is not Metric.COSINE or bool(half.any(axis=1).all())
 
 
-def _selected(selection: Selection, table: Layout) -> tuple[Filter | None, Mapping[str, Any]]:
+def _split_selection(selection: Selection, table: Layout) -> tuple[Filter | None, Mapping[str, Any]]:
     """Return the filter that selects, or None for ids, and its values."""
     if isinstance(selection, Filter):
-        return selection, filters.values(selection, table)
+        return selection, filters.list_values(selection, table)
     return None, {"ids": list(selection)}
 
 
-def _chosen(where: Filter | None, table: Layout) -> filters.Condition:
-    return table.columns.id == writes.array_any("ids") if where is None else filters.expression(where, table)
+def _make_chosen(where: Filter | None, table: Layout) -> filters.Condition:
+    return table.columns.id == writes.match_any("ids") if where is None else filters.make_condition(where, table)
 
 
-def _expression(where: Filter | None, table: Layout) -> filters.Condition | None:
-    return None if where is None else filters.expression(where, table)
+def _make_condition(where: Filter | None, table: Layout) -> filters.Condition | None:
+    return None if where is None else filters.make_condition(where, table)
 
 
-def _values(where: Filter | None, table: Layout) -> dict[str, Any]:
-    return {} if where is None else filters.values(where, table)
+def _list_values(where: Filter | None, table: Layout) -> dict[str, Any]:
+    return {} if where is None else filters.list_values(where, table)
 
 
-def _found_each(answer: Answer, table: Layout, search: Search, queries: int) -> list[Found]:
+def _decode_answers(answer: Answer, table: Layout, search: Search, queries: int) -> list[Found]:
     """Return one answer for each query, whose number stands first in each row."""
     parts: list[list[tuple[Any, ...]]] = [[] for _ in range(queries)]
     for row in answer:
         parts[row[0] - 1].append(row)
-    return [_found(part, table, search) for part in parts]
+    return [_decode_answer(part, table, search) for part in parts]
 
 
-def _found(answer: Answer, table: Layout, search: Search) -> Found:
+def _decode_answer(answer: Answer, table: Layout, search: Search) -> Found:
     """Return one answer from rows of its number, the kind of answer, and a record or nulls."""
     _, kinds, ids, distances, *wide = zip(*answer, strict=True)
     if ids[0] is None:
         ids, distances, wide = (), (), [() for _ in wide]
     scores = METRICS[table.schema.metric].score(np.array(distances, np.float64))
-    return Found(rows.of_columns([ids, *wide], table, search.include), scores, exact=kinds[0])
+    return Found(rows.decode_columns([ids, *wide], table, search.include), scores, exact=kinds[0])

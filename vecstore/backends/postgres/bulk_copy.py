@@ -16,9 +16,9 @@ from vecstore.backend import Rows
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .column_types import elements, quoted_table
-from .generation_table import Layout, column_name
-from .statements import Statement, compiled
+from .column_types import pack_elements, quote_table
+from .generation_table import Layout, name_column
+from .statements import Statement, compile_statement
 
 Pack = Callable[[Sequence[Any]], list[bytes]]
 """Makes of values what travels, the length of each before it."""
@@ -43,19 +43,19 @@ _SINCE_2000 = 946_684_800_000_000
 
 
 @lru_cache(maxsize=64)
-def opening(catalogue: CatalogueTables) -> Statement:
+def compile_opening(catalogue: CatalogueTables) -> Statement:
     """Pass the gate of a write; answers with whether changes are noted, or nothing."""
-    return compiled(generation_guard.passing(catalogue), settings=generation_guard.SETTINGS)
+    return compile_statement(generation_guard.guard_active_write(catalogue), settings=generation_guard.SETTINGS)
 
 
 @lru_cache(maxsize=256)
-def target(layout: Layout) -> bytes:
+def make_target(layout: Layout) -> bytes:
     """Return the statement that `rows` are for."""
-    names = ("version", "id", "embedding", "body", "extra", *map(column_name, layout.schema.fields))
-    return f"COPY {quoted_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
+    names = ("version", "id", "embedding", "body", "extra", *map(name_column, layout.schema.fields))
+    return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
 
 
-def stream(rows: Rows, layout: Layout) -> Iterator[bytes]:
+def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
     """Pack records of version 0, a part while the server reads the one before.
 
     They come in the order of ids, so that two writers cannot wait for each other.
@@ -65,61 +65,65 @@ def stream(rows: Rows, layout: Layout) -> Iterator[bytes]:
     schema = layout.schema
     first = _COUNT.pack(5 + len(schema.fields)) + _INTEGER.pack(8, 0)
     ordered = sorted(range(len(rows)), key=rows.ids.__getitem__)
-    columns: list[tuple[Pack, Sequence[Any]]] = [(_texts, rows.ids), (_texts, rows.texts), (_texts, rows.extras)]
-    columns += [(_PACKED[field.kind], rows.fields[name]) for name, field in schema.fields.items()]
+    columns: list[tuple[Pack, Sequence[Any]]] = [
+        (_pack_texts, rows.ids),
+        (_pack_texts, rows.texts),
+        (_pack_texts, rows.extras),
+    ]
+    columns += [(_PACK[field.kind], rows.fields[name]) for name, field in schema.fields.items()]
     yield _BEGIN
     for start in range(0, len(ordered), _PART):
         part = ordered[start : start + _PART]
         ids, *wide = [pack([values[number] for number in part]) for pack, values in columns]
-        vectors = elements(rows.vectors[part], layout.vector_type).tobytes()
-        yield b"".join(chain.from_iterable(zip(repeat(first), ids, _slices(vectors, len(part)), *wide)))
+        vectors = pack_elements(rows.vectors[part], layout.vector_type).tobytes()
+        yield b"".join(chain.from_iterable(zip(repeat(first), ids, _split(vectors, len(part)), *wide)))
     yield _END
 
 
-def _slices(data: bytes, count: int) -> list[memoryview]:
+def _split(data: bytes, count: int) -> list[memoryview]:
     view, size = memoryview(data), len(data) // count
     return [view[start : start + size] for start in range(0, len(data), size)]
 
 
-def _texts(values: Sequence[str | None]) -> list[bytes]:
+def _pack_texts(values: Sequence[str | None]) -> list[bytes]:
     return [_NULL if value is None else _LENGTH.pack(len(data := value.encode())) + data for value in values]
 
 
-def _lists(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _list(value) for value in values]
+def _pack_lists(values: Sequence[Any]) -> list[bytes]:
+    return [_NULL if value is None else _pack_list(value) for value in values]
 
 
-def _list(value: Sequence[str]) -> bytes:
+def _pack_list(value: Sequence[str]) -> bytes:
     if not value:
         return _NO_LIST
-    items = b"".join(_texts(value))
+    items = b"".join(_pack_texts(value))
     return _LENGTH.pack(_LIST.size + len(items)) + _LIST.pack(1, 0, _TEXT_OID, len(value), 1) + items
 
 
-def _integers(values: Sequence[Any]) -> list[bytes]:
+def _pack_integers(values: Sequence[Any]) -> list[bytes]:
     return [_NULL if value is None else _INTEGER.pack(8, value) for value in values]
 
 
-def _dates(values: Sequence[Any]) -> list[bytes]:
+def _pack_dates(values: Sequence[Any]) -> list[bytes]:
     return [_NULL if value is None else _INTEGER.pack(8, value - _SINCE_2000) for value in values]
 
 
-def _doubles(values: Sequence[Any]) -> list[bytes]:
+def _pack_doubles(values: Sequence[Any]) -> list[bytes]:
     return [_NULL if value is None else _DOUBLE.pack(8, value) for value in values]
 
 
-def _truths(values: Sequence[Any]) -> list[bytes]:
+def _pack_truths(values: Sequence[Any]) -> list[bytes]:
     return [_NULL if value is None else _TRUE if value else _FALSE for value in values]
 
 
-_PACKED: Mapping[str, Pack] = MappingProxyType(
+_PACK: Mapping[str, Pack] = MappingProxyType(
     {
-        "keyword": _texts,
-        "keywords": _lists,
-        "int": _integers,
-        "float": _doubles,
-        "bool": _truths,
-        "datetime": _dates,
+        "keyword": _pack_texts,
+        "keywords": _pack_lists,
+        "int": _pack_integers,
+        "float": _pack_doubles,
+        "bool": _pack_truths,
+        "datetime": _pack_dates,
     }
 )
 """For values of each kind of field in stored form."""

@@ -23,11 +23,11 @@ from vecstore.errors import InvalidArgument
 from ..shared.deadlines import Limit, Watch
 from ..shared.guards import check_process
 from .column_types import Oids
-from .connections import teach
-from .engine import driver_of
-from .failures import is_lost, meaning, translated
-from .sockets import socket_of
-from .statements import Answer, Statement, execute, fetched, made
+from .connections import teach_types
+from .engine import get_driver
+from .failures import is_lost, translate, translating
+from .sockets import get_socket
+from .statements import Answer, Statement, fetch_rows, open_cursor, send_statement
 
 _GUARD = b"SAVEPOINT vecstore_call"
 _RELEASE = b"RELEASE SAVEPOINT vecstore_call"
@@ -37,7 +37,7 @@ _USUAL: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Joined:
+class CallerTransaction:
     """The caller's transaction, which is neither committed nor rolled back here.
 
     Parameters
@@ -62,9 +62,9 @@ class Joined:
         """Run one statement under a SAVEPOINT."""
         check_process(self._process)
         with Limit(self._watch) as limit:
-            with translated(limit=limit):
+            with translating(limit=limit):
                 connection, driver = self._connection()
-                limit.guard(socket_of(driver, connection.info))
+                limit.guard(get_socket(driver, connection.info))
             try:
                 return self._guarded(driver, statement, values)
             except psycopg.Error as error:
@@ -72,7 +72,7 @@ class Joined:
                     connection.invalidate(error)  # the caller's transaction is lost as well, and SQLAlchemy says so
                 else:
                     _undo(driver)
-                raise meaning(error, limit=limit) from error
+                raise translate(error, limit=limit) from error
             except BaseException:
                 _undo(driver)
                 raise
@@ -82,34 +82,34 @@ class Joined:
         connection = caller.connection() if isinstance(caller, Session) else caller
         if not connection.in_transaction():
             connection.begin()
-        driver = driver_of(connection.connection)
-        teach(driver, connection.info, self._oids)
+        driver = get_driver(connection.connection)
+        teach_types(driver, connection.info, self._oids)
         return connection, driver
 
     def _guarded(self, driver: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run a statement and set back what it sets to what that was the last time, and rightly where it was not."""
         settings, prepare = statement.settings, driver.prepare_threshold is not None
         guess = {name: self._were[name] for name in settings}
-        cursors = [made(driver) for _ in range(5)]
+        cursors = [open_cursor(driver) for _ in range(5)]
         guarding, reading, cursor, setting, releasing = cursors
 
         def send() -> None:
             guarding.execute(_GUARD, prepare=False)
             if settings:
-                reading.execute(_reading(settings))
-            execute(cursor, statement, values, prepare=prepare)
+                reading.execute(_compile_reading(settings))
+            send_statement(cursor, statement, values, prepare=prepare)
             if settings:
-                setting.execute(_setting(settings), list(guess.values()))
+                setting.execute(_compile_setting(settings), list(guess.values()))
             releasing.execute(_RELEASE, prepare=False)
 
-        _together(driver, send)
+        _send_pipeline(driver, send)
         if settings:
             [found] = reading.fetchall()
             were = dict(zip(settings, found, strict=True))
             if were != guess:
                 self._were |= were
-                driver.execute(_setting(settings), list(found))
-        return fetched(cursor)
+                driver.execute(_compile_setting(settings), list(found))
+        return fetch_rows(cursor)
 
 
 def _undo(driver: psycopg.Connection[Any]) -> None:
@@ -117,11 +117,11 @@ def _undo(driver: psycopg.Connection[Any]) -> None:
         driver.execute(_UNDO, prepare=False)
 
 
-def _together(driver: psycopg.Connection[Any], send: Callable[[], None]) -> None:
+def _send_pipeline(driver: psycopg.Connection[Any], send: Callable[[], None]) -> None:
     """Send statements as one pipeline. The first error is raised; psycopg would log those that follow from it."""
     failed: psycopg.Error | None = None
     try:
-        with _pipeline(driver):
+        with _open_pipeline(driver):
             try:
                 send()
             except psycopg.Error as error:
@@ -132,15 +132,15 @@ def _together(driver: psycopg.Connection[Any], send: Callable[[], None]) -> None
         raise failed
 
 
-def _pipeline(driver: psycopg.Connection[Any]) -> AbstractContextManager[object]:
+def _open_pipeline(driver: psycopg.Connection[Any]) -> AbstractContextManager[object]:
     return driver.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
 
 @cache
-def _reading(settings: tuple[str, ...]) -> bytes:
+def _compile_reading(settings: tuple[str, ...]) -> bytes:
     return ("SELECT " + ", ".join(f"current_setting('{name}', true)" for name in settings)).encode()
 
 
 @cache
-def _setting(settings: tuple[str, ...]) -> bytes:
+def _compile_setting(settings: tuple[str, ...]) -> bytes:
     return ("SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in settings)).encode()

@@ -17,11 +17,11 @@ from vecstore.schema import check_name
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .catalogue_tables import CatalogueTables
 from .pool import Runner
-from .statements import Statement, compiled, parameter
+from .statements import Statement, compile_statement, make_parameter
 
 
-def _given(name: str, type_: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
-    return cast(parameter(name, type_ or Text()), type_ or Text())
+def _cast_parameter(name: str, type_: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
+    return cast(make_parameter(name, type_ or Text()), type_ or Text())
 
 
 class Catalogue:
@@ -29,7 +29,7 @@ class Catalogue:
 
     def __init__(self, tables: CatalogueTables) -> None:
         self.tables = tables
-        self._statements = _statements(tables)
+        self._statements = _compile_statements(tables)
 
     def names(self, runner: Runner) -> list[str]:
         """Return the names of all stores, sorted."""
@@ -45,7 +45,7 @@ class Catalogue:
         rows = runner.run(self._statements["find"], {"name": name, "uid": uid})
         if not rows:
             raise StoreNotFound(name or "that was dropped", self.names(runner))
-        return _entry(rows)
+        return _decode_entry(rows)
 
     def add_store(self, runner: Runner, uid: str, name: str, generation: Generation) -> None:
         """Point a new name at a generation; the database refuses a name that is taken."""
@@ -54,7 +54,7 @@ class Catalogue:
 
     def add_generation(self, runner: Runner, uid: str, generation: Generation) -> None:
         """Describe a generation."""
-        runner.run(self._statements["add generation"], {"store": uid, **_described(generation)})
+        runner.run(self._statements["add generation"], {"store": uid, **_encode_generation(generation)})
 
     def read_options(self, runner: Runner, id_: str) -> IndexOptions:
         """Return the index options of a generation.
@@ -70,7 +70,7 @@ class Catalogue:
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
         """Describe a generation anew; return whether there is one."""
-        return bool(runner.run(self._statements["amend"], _described(generation)))
+        return bool(runner.run(self._statements["amend"], _encode_generation(generation)))
 
     def rename(self, runner: Runner, uid: str, name: str) -> bool:
         """Give a store another name; return whether there is one."""
@@ -96,50 +96,60 @@ class Catalogue:
 
 
 @lru_cache(maxsize=64)
-def _statements(tables: CatalogueTables) -> Mapping[str, Statement]:
+def _compile_statements(tables: CatalogueTables) -> Mapping[str, Statement]:
     store, generation = tables.stores, tables.generations
-    this, id_ = store.c.uid == _given("uid"), generation.c.id == _given("id")
+    this, id_ = store.c.uid == _cast_parameter("uid"), generation.c.id == _cast_parameter("id")
     described = {
-        "schema": _given("schema", JSON()),
-        "identity": _given("identity", JSON()),
-        "ef": _given("ef", Integer()),
+        "schema": _cast_parameter("schema", JSON()),
+        "identity": _cast_parameter("identity", JSON()),
+        "ef": _cast_parameter("ef", Integer()),
     }
-    roles = {"active": _given("active"), "standby": _given("standby"), "standby_role": _given("role")}
+    roles = {
+        "active": _cast_parameter("active"),
+        "standby": _cast_parameter("standby"),
+        "standby_role": _cast_parameter("role"),
+    }
     entry = (
         select(
             store.c.uid, store.c.name, store.c.active, store.c.standby, store.c.standby_role, generation.c.id,
             cast(generation.c.schema, Text()), cast(generation.c.identity, Text()), generation.c.ef,
         )
         .join(generation, generation.c.id.in_([store.c.active, store.c.standby]))
-        .where(or_(store.c.name == _given("name"), this))
+        .where(or_(store.c.name == _cast_parameter("name"), this))
     )  # fmt: skip
-    adding = insert(store).values(uid=_given("uid"), name=_given("name"), active=_given("active"))
-    describing = insert(generation).values(id=_given("id"), store=_given("store"), **described)
+    adding = insert(store).values(
+        uid=_cast_parameter("uid"), name=_cast_parameter("name"), active=_cast_parameter("active")
+    )
+    describing = insert(generation).values(id=_cast_parameter("id"), store=_cast_parameter("store"), **described)
     return {
-        "names": compiled(select(store.c.name).order_by(store.c.name)),
-        "find": compiled(entry),
-        "generation": compiled(
+        "names": compile_statement(select(store.c.name).order_by(store.c.name)),
+        "find": compile_statement(entry),
+        "generation": compile_statement(
             select(
                 generation.c.id, cast(generation.c.schema, Text()), cast(generation.c.identity, Text()), generation.c.ef
             ).where(id_)
         ),
-        "lock": compiled(select(store.c.uid).where(this).with_for_update(key_share=True), writes=True),
-        "add store": compiled(adding, writes=True),
-        "add generation": compiled(describing, writes=True),
-        "amend": compiled(update(generation).values(described).where(id_).returning(generation.c.id), writes=True),
-        "rename": compiled(update(store).values(name=_given("name")).where(this).returning(store.c.uid), writes=True),
-        "point": compiled(update(store).values(roles).where(this), writes=True),
-        "remove store": compiled(delete(store).where(this), writes=True),
-        "remove generation": compiled(delete(generation).where(id_), writes=True),
+        "lock": compile_statement(select(store.c.uid).where(this).with_for_update(key_share=True), writes=True),
+        "add store": compile_statement(adding, writes=True),
+        "add generation": compile_statement(describing, writes=True),
+        "amend": compile_statement(
+            update(generation).values(described).where(id_).returning(generation.c.id), writes=True
+        ),
+        "rename": compile_statement(
+            update(store).values(name=_cast_parameter("name")).where(this).returning(store.c.uid), writes=True
+        ),
+        "point": compile_statement(update(store).values(roles).where(this), writes=True),
+        "remove store": compile_statement(delete(store).where(this), writes=True),
+        "remove generation": compile_statement(delete(generation).where(id_), writes=True),
     }
 
 
-def _described(generation: Generation) -> dict[str, Any]:
+def _encode_generation(generation: Generation) -> dict[str, Any]:
     schema, identity = dump_schema(generation), dump_identity(generation)
     return {"id": generation.id, "schema": schema, "identity": identity, "ef": generation.ef}
 
 
-def _entry(rows: list[tuple[Any, ...]]) -> Entry:
+def _decode_entry(rows: list[tuple[Any, ...]]) -> Entry:
     uid, name, active, standby, role = rows[0][:5]
     found = {row[5]: row[5:] for row in rows}
     if active not in found or (standby is not None and standby not in found):

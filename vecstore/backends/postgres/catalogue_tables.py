@@ -45,14 +45,16 @@ class CatalogueTables:
 
 
 @lru_cache(maxsize=64)
-def catalogue(namespace: str) -> CatalogueTables:
+def make_catalogue_tables(namespace: str) -> CatalogueTables:
     """Return the catalogue's tables in a namespace, which is a PostgreSQL schema; one object, to keep statements by."""
     metadata = MetaData(schema=namespace)
     numbers = Sequence("vecstore_change_seq", metadata=metadata, schema=namespace)
-    return CatalogueTables(_stores(metadata), _generations(metadata), _changes(metadata, numbers), numbers)
+    return CatalogueTables(
+        _make_stores(metadata), _make_generations(metadata), _make_changes(metadata, numbers), numbers
+    )
 
 
-def _stores(metadata: MetaData) -> Table:
+def _make_stores(metadata: MetaData) -> Table:
     return Table(
         "vecstore_store",
         metadata,
@@ -72,7 +74,7 @@ def _stores(metadata: MetaData) -> Table:
     )
 
 
-def _generations(metadata: MetaData) -> Table:
+def _make_generations(metadata: MetaData) -> Table:
     return Table(
         "vecstore_generation",
         metadata,
@@ -89,7 +91,7 @@ def _generations(metadata: MetaData) -> Table:
     )
 
 
-def _changes(metadata: MetaData, numbers: Sequence) -> Table:
+def _make_changes(metadata: MetaData, numbers: Sequence) -> Table:
     return Table(
         "vecstore_change",
         metadata,

@@ -11,17 +11,17 @@ from sqlalchemy.types import TypeEngine
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .statements import Statement, compiled, parameter, unnested
+from .statements import Statement, compile_statement, make_parameter, unnest_arrays
 
 _CHANGES: dict[str, TypeEngine[Any]] = {"seq": BigInteger(), "id": Text()}
 
 
-def counted(part: CTE) -> ColumnElement[Any]:
+def count_rows(part: CTE) -> ColumnElement[Any]:
     """Return how many rows a part of a statement has."""
     return select(func.count()).select_from(part).scalar_subquery()
 
 
-def noted(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
+def finish_write(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
     """Return a whole write: it notes the ids of ``changed``, and answers with how many gates stood open first.
 
     Notes are written in the order of ids, so that two writers cannot wait for each other.
@@ -34,20 +34,24 @@ def noted(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnE
     again = {"seq": catalogue.numbers.next_value()}
     replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
     notes = replacing.returning(change.c.id).cte("notes")
-    return compiled(select(counted(gate), *results).add_cte(notes), writes=True, settings=generation_guard.SETTINGS)
+    return compile_statement(
+        select(count_rows(gate), *results).add_cte(notes), writes=True, settings=generation_guard.SETTINGS
+    )
 
 
 @lru_cache(maxsize=64)
-def settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
+def compile_settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
     """Forget settled changes and read the next ones.
 
     A note that a writer holds at this moment is passed over: it is about to change.
     """
     change = catalogue.changes
-    arrays = {name: cast(parameter(f"settled_{name}", ARRAY(each)), ARRAY(each)) for name, each in _CHANGES.items()}
-    settled = select(unnested("given", _CHANGES, arrays)).cte("settled")
+    arrays = {
+        name: cast(make_parameter(f"settled_{name}", ARRAY(each)), ARRAY(each)) for name, each in _CHANGES.items()
+    }
+    settled = select(unnest_arrays("given", _CHANGES, arrays)).cte("settled")
     same = and_(change.c.id == settled.c.id, change.c.seq == settled.c.seq)
-    pointer = generation_guard.pointer(catalogue, standby=standby).cte("pointer")
+    pointer = generation_guard.select_pointer(catalogue, standby=standby).cte("pointer")
     free = (
         select(change.c.id)
         .join(settled, same)
@@ -62,23 +66,23 @@ def settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
         select(change.c.seq, change.c.id)
         .where(change.c.generation == generation_guard.GENERATION, ~known)
         .order_by(change.c.seq)
-        .limit(parameter("limit", BigInteger()))
+        .limit(make_parameter("limit", BigInteger()))
         .lateral("rest")
     )
     found = select(rest.c.seq, rest.c.id).select_from(pointer.outerjoin(rest, true()))
-    return compiled(found.add_cte(forgotten.returning(change.c.id).cte("forgotten")), writes=True)
+    return compile_statement(found.add_cte(forgotten.returning(change.c.id).cte("forgotten")), writes=True)
 
 
 @lru_cache(maxsize=64)
-def all_noted(catalogue: CatalogueTables) -> Statement:
+def compile_all_changes(catalogue: CatalogueTables) -> Statement:
     """Read every change of a generation, oldest first."""
     change = catalogue.changes
     noted_ = select(change.c.seq, change.c.id).where(change.c.generation == generation_guard.GENERATION)
-    return compiled(noted_.order_by(change.c.seq))
+    return compile_statement(noted_.order_by(change.c.seq))
 
 
 @lru_cache(maxsize=64)
-def forgetting(catalogue: CatalogueTables) -> Statement:
+def compile_forgetting(catalogue: CatalogueTables) -> Statement:
     """Forget every change of a generation."""
     change = catalogue.changes
-    return compiled(delete(change).where(change.c.generation == generation_guard.GENERATION), writes=True)
+    return compile_statement(delete(change).where(change.c.generation == generation_guard.GENERATION), writes=True)

@@ -33,12 +33,12 @@ _VECTOR_HEADER = struct.Struct(">hh")
 _PREPARER = PGDialect_psycopg().identifier_preparer  # type: ignore[no-untyped-call]
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a name as SQL has it."""
     return _PREPARER.quote(name)
 
 
-def quoted_table(table: Table) -> str:
+def quote_table(table: Table) -> str:
     """Return a table's name, with its schema, as SQL has it."""
     return _PREPARER.format_table(table)
 
@@ -55,9 +55,9 @@ class VectorType(UserDefinedType[Any]):
 
 
 @compiles(VectorType)
-def _spelled(type_: VectorType, compiler: object, **_: Any) -> str:
+def _spell_type(type_: VectorType, compiler: object, **_: Any) -> str:
     size = "" if type_.dim is None else f"({type_.dim:d})"
-    return f"{quoted(type_.extension)}.{type_.name}{size}"
+    return f"{quote_name(type_.extension)}.{type_.name}{size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,48 +97,50 @@ class PackedQuery(Packed):
 PACKED: Mapping[str, type[Packed]] = MappingProxyType({"vector": PackedVector, "halfvec": PackedHalfvec})
 
 
-def register(connection: psycopg.Connection[Any], oids: Oids) -> None:
+def register_types(connection: psycopg.Connection[Any], oids: Oids) -> None:
     """Teach a connection to send `Packed`; the classes are ours, so nothing changes for others on it."""
     for name, kind in PACKED.items():
-        connection.adapters.register_dumper(kind, _dumper(name, getattr(oids, name), getattr(oids, f"{name}_array")))
-    connection.adapters.register_dumper(PackedQuery, _query_dumper(oids.vector))
+        connection.adapters.register_dumper(
+            kind, _make_dumper(name, getattr(oids, name), getattr(oids, f"{name}_array"))
+        )
+    connection.adapters.register_dumper(PackedQuery, _make_query_dumper(oids.vector))
 
 
 @cache
-def _dumper(name: str, element: int, array: int) -> type[Dumper]:
+def _make_dumper(name: str, element: int, array: int) -> type[Dumper]:
     class PackedDumper(Dumper):
         format = Format.BINARY
         oid = array
 
         def dump(self, obj: Packed) -> bytes:
-            return array_bytes(obj.matrix, name, element)
+            return pack_array(obj.matrix, name, element)
 
     return PackedDumper
 
 
 @cache
-def _query_dumper(element: int) -> type[Dumper]:
+def _make_query_dumper(element: int) -> type[Dumper]:
     class QueryDumper(Dumper):
         format = Format.BINARY
         oid = element
 
         def dump(self, obj: Packed) -> bytes:
-            # As `array_bytes` lays an element out, without what only many are worth.
+            # As `pack_array` lays an element out, without what only many are worth.
             return _VECTOR_HEADER.pack(obj.matrix.shape[1], 0) + obj.matrix.astype(_WIRE["vector"]).tobytes()
 
     return QueryDumper
 
 
-def array_bytes(matrix: NDArray[Any], name: str, oid: int) -> bytes:
+def pack_array(matrix: NDArray[Any], name: str, oid: int) -> bytes:
     """Return an array in PostgreSQL's binary form: a header, then each element with its length.
 
     The layouts are those of ``array_recv`` (PostgreSQL) and ``vector_recv``, ``halfvec_recv`` (pgvector).
     """
     header = np.array([1, 0, oid, len(matrix), 1], ">i4").tobytes()
-    return header + elements(matrix, name).tobytes()
+    return header + pack_elements(matrix, name).tobytes()
 
 
-def elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
+def pack_elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
     """Return vectors in PostgreSQL's binary form, each with its length before it."""
     rows, dim = matrix.shape
     form = np.dtype([("length", ">i4"), ("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
@@ -149,7 +151,7 @@ def elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
     return found
 
 
-def matrix_of(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:
+def unpack_matrix(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:
     """Return the vectors that ``vector_send`` or ``halfvec_send`` gave, shape (n, dim)."""
     form = np.dtype([("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
     if not sent:
@@ -157,12 +159,14 @@ def matrix_of(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray
     return np.ascontiguousarray(np.frombuffer(b"".join(sent), form)["values"], dtype=dtype)
 
 
-def of_extension(extension: str) -> Callable[..., Any]:
+def name_function(extension: str) -> Callable[..., Any]:
     """Return a maker of calls of the extension's functions."""
     return lambda name, *arguments: getattr(getattr(func, quoted_name(extension, quote=True)), name)(*arguments)
 
 
-def operator(extension: str, symbol: str) -> Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]:
+def name_operator(
+    extension: str, symbol: str
+) -> Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]:
     """Return one of the extension's operators, which works whatever the search_path."""
-    spelled = f"OPERATOR({quoted(extension)}.{symbol})"
+    spelled = f"OPERATOR({quote_name(extension)}.{symbol})"
     return lambda left, right: left.op(spelled)(right)

@@ -24,12 +24,12 @@ from vecstore.errors import BackendUnavailable, VecstoreError
 
 from ..shared.deadlines import Limit, Socket, Watch
 from ..shared.guards import check_usable
-from .column_types import Oids, register
-from .engine import Connecting, discard, driver_of, is_stale, poll_of
-from .failures import is_lost, late, translated
+from .column_types import Oids, register_types
+from .engine import Connecting, discard, get_driver, is_stale, make_poll
+from .failures import is_lost, make_timeout, translating
 from .options import Options
-from .sockets import socket_of
-from .statements import Answer, Statement, answered, made
+from .sockets import get_socket
+from .statements import Answer, Statement, open_cursor, run_statement
 
 _TAUGHT = "vecstore.oids"
 _SMALL = 100
@@ -37,7 +37,7 @@ _SMALL = 100
 
 
 @dataclass(slots=True, eq=False)
-class Lent:
+class PooledConnection:
     """A connection, as SQLAlchemy lends it and as it is."""
 
     fairy: PoolProxiedConnection
@@ -58,21 +58,21 @@ class Lent:
         """
         cursor, self._cursor = self._cursor, None
         if cursor is None:
-            cursor = made(self.connection)
-        rows = answered(cursor, statement, values, prepare=True)
+            cursor = open_cursor(self.connection)
+        rows = run_statement(cursor, statement, values, prepare=True)
         if len(rows) <= _SMALL:
             self._cursor = cursor
         return rows
 
 
-def teach(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any], oids: Oids) -> None:
+def teach_types(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any], oids: Oids) -> None:
     """Have a connection know pgvector's types, which is noted where the pool keeps what belongs to the connection."""
     if info.get(_TAUGHT) != oids:
-        register(connection, oids)
+        register_types(connection, oids)
         info[_TAUGHT] = oids
 
 
-class Lender:
+class ConnectionCache:
     """Connections to one database.
 
     Parameters
@@ -91,11 +91,11 @@ class Lender:
         self._engine = engine
         self._options = options
         self._owned = owned
-        self._keeping = owned and options.prepare
+        self._keeps = owned and options.prepare
         self._process = os.getpid()
         self._closed = False
         self._connecting = Connecting()
-        self._at_hand: list[Lent] = []
+        self._idle: list[PooledConnection] = []
         self._asking = 0
         self._lock = threading.Lock()
         if owned:
@@ -106,18 +106,18 @@ class Lender:
         """Lend a connection of SQLAlchemy for a first look, which is over within the timeout; errors are translated."""
         with (
             Limit(self.watch) as limit,
-            translated(limit=limit),
+            translating(limit=limit),
             self._connecting.within(limit),
             self._engine.connect() as connection,
         ):
-            limit.guard(socket_of(driver_of(connection.connection), connection.info))
+            limit.guard(get_socket(get_driver(connection.connection), connection.info))
             yield connection
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
         check_usable(self._process, closed=self._closed)
 
-    def lend(self, limit: Limit) -> Lent:
+    def lend(self, limit: Limit) -> PooledConnection:
         """Take out a live connection."""
         self.check_usable()
         for _ in range(self._options.pool_size + 1):
@@ -125,15 +125,15 @@ class Lender:
             if lent is not None:
                 return lent
             if limit.passed:
-                raise late()
+                raise make_timeout()
         raise BackendUnavailable("The server ended every connection of the pool. Try again.")
 
-    def take_back(self, lent: Lent) -> None:
+    def take_back(self, lent: PooledConnection) -> None:
         """Keep a connection for the next call, unless somebody waits for SQLAlchemy to have one."""
-        if self._keeping and lent.fairy.dbapi_connection is not None:
+        if self._keeps and lent.fairy.dbapi_connection is not None:
             with self._lock:
                 if not self._asking and not self._closed:
-                    self._at_hand.append(lent)
+                    self._idle.append(lent)
                     return
         if not self._owned and not lent.connection.closed:
             lent.connection.autocommit = False
@@ -143,17 +143,17 @@ class Lender:
         """End the connections where they are ours."""
         with self._lock:
             self._closed = True
-            kept, self._at_hand = self._at_hand, []
+            kept, self._idle = self._idle, []
         if self._owned:
             if os.getpid() == self._process:
                 for lent in kept:
                     lent.fairy.close()
             self._engine.dispose(close=os.getpid() == self._process)
 
-    def _next(self, limit: Limit) -> Lent | None:
+    def _next(self, limit: Limit) -> PooledConnection | None:
         """Return the connection that was used last, or one of SQLAlchemy's; None where that turns out to be gone."""
         with self._lock:
-            lent = self._at_hand.pop() if self._at_hand else None
+            lent = self._idle.pop() if self._idle else None
             self._asking += lent is None
         if lent is None:
             lent = self._checked_out(limit)
@@ -168,18 +168,18 @@ class Lender:
             return None
         return lent
 
-    def _checked_out(self, limit: Limit) -> Lent | None:
+    def _checked_out(self, limit: Limit) -> PooledConnection | None:
         self._connecting.limit = limit
         try:
             fairy = self._engine.raw_connection()
         except (psycopg.Error, SQLAlchemyError):
-            with translated(limit=limit):
+            with translating(limit=limit):
                 raise
         finally:
             self._connecting.limit = None
             with self._lock:
                 self._asking -= 1
-        connection = driver_of(fairy)
+        connection = get_driver(fairy)
         # The bytes that wait on a new connection may be TLS session tickets.
         is_new = self._owned and _TAUGHT not in fairy.info
         if not is_new and is_stale(connection):
@@ -188,28 +188,28 @@ class Lender:
         if not self._owned:
             connection.autocommit = True
         if self.oids:
-            teach(connection, fairy.info, self.oids)
-        return Lent(fairy, connection, socket_of(connection, fairy.info), poll_of(connection))
+            teach_types(connection, fairy.info, self.oids)
+        return PooledConnection(fairy, connection, get_socket(connection, fairy.info), make_poll(connection))
 
 
-class Loan:
+class Checkout:
     """A connection for a while, thrown away where it is lost or what it does is unknown.
 
     A class and no generator, because every call goes through it.
     """
 
-    __slots__ = ("_lender", "_lent", "_limit")
+    __slots__ = ("_connections", "_lent", "_limit")
 
-    def __init__(self, lender: Lender, limit: Limit) -> None:
-        self._lender = lender
+    def __init__(self, lender: ConnectionCache, limit: Limit) -> None:
+        self._connections = lender
         self._limit = limit
 
-    def __enter__(self) -> Lent:
-        self._lender.watch.add(self._limit)
+    def __enter__(self) -> PooledConnection:
+        self._connections.watch.add(self._limit)
         try:
-            self._lent = self._lender.lend(self._limit)
+            self._lent = self._connections.lend(self._limit)
         except BaseException:
-            self._lender.watch.remove(self._limit)
+            self._connections.watch.remove(self._limit)
             raise
         return self._lent
 
@@ -224,7 +224,7 @@ class Loan:
             # An interrupt: what the connection still does is unknown.
             discard(lent.fairy)
         # From here on the socket is not shut down any more, so that the next call may have it.
-        self._lender.watch.remove(self._limit)
+        self._connections.watch.remove(self._limit)
         if self._limit.passed:
             discard(lent.fairy)
-        self._lender.take_back(lent)
+        self._connections.take_back(lent)

@@ -17,7 +17,7 @@ from vecstore.errors import Unsupported
 
 from ..shared.deadlines import Limit
 from .options import Options
-from .sockets import forget_socket, socket_of
+from .sockets import forget_socket, get_socket
 
 _SHORTEST = 2
 """Seconds to connect in, of which psycopg takes two at least."""
@@ -44,11 +44,11 @@ class Connecting(threading.local):
             return None
         seconds = min(float(parameters["connect_timeout"]), self.limit.remaining)
         made = dialect.connect(*arguments, **{**parameters, "connect_timeout": max(_SHORTEST, round(seconds))})
-        self.limit.guard(socket_of(cast("psycopg.Connection[Any]", made), record.info))
+        self.limit.guard(get_socket(cast("psycopg.Connection[Any]", made), record.info))
         return made
 
 
-def own_engine(url: URL, options: Options) -> Engine:
+def make_engine(url: URL, options: Options) -> Engine:
     """Return an engine whose connections commit each statement on their own."""
     seconds = max(1, round(options.timeout))
     arguments: dict[str, Any] = {
@@ -78,7 +78,7 @@ def own_engine(url: URL, options: Options) -> Engine:
     )
 
 
-def driver_of(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
+def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
     """Return psycopg's connection from one that a pool lends.
 
     Raises
@@ -95,10 +95,10 @@ def driver_of(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
 
 def is_stale(connection: psycopg.Connection[Any]) -> bool:
     """Say whether the server has something to say on an idle connection, which is its end in nearly all cases."""
-    return connection.closed or bool(poll_of(connection).poll(0))
+    return connection.closed or bool(make_poll(connection).poll(0))
 
 
-def poll_of(connection: psycopg.Connection[Any]) -> select.poll:
+def make_poll(connection: psycopg.Connection[Any]) -> select.poll:
     """Return what tells whether there is something to read on a live connection."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)

@@ -70,24 +70,24 @@ _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
 )
 
 
-def state_of(error: BaseException) -> str:
+def read_state(error: BaseException) -> str:
     """Return the SQLSTATE of a driver's error, empty where it has none."""
     return (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
 
 
 def is_lost(error: BaseException) -> bool:
     """Say whether the connection is gone, and with it the answer."""
-    state = state_of(error)
+    state = read_state(error)
     ended = state[:2] == "08" or state in {"57P01", "57P02", "57P05"}
     return ended or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
 
 
-def late() -> Timeout:
+def make_timeout() -> Timeout:
     """Return the error of a call whose time is over."""
     return Timeout("The server did not answer within the timeout. Try again, or raise ?timeout=.")
 
 
-def meaning(
+def translate(
     error: BaseException, *, committing: bool = False, connecting: bool = False, limit: Limit | None = None
 ) -> VecstoreError:
     """Return vecstore's error for a driver's.
@@ -107,10 +107,10 @@ def meaning(
             "Repeat the call; upsert and delete do no harm when they are repeated."
         )
     if isinstance(error, psycopg.errors.ConnectionTimeout) or (limit and limit.passed and is_lost(error)):
-        return late()
+        return make_timeout()
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return Timeout("Every connection of the pool was in use until the timeout. Use fewer threads, or ?pool_size=.")
-    state = state_of(error)
+    state = read_state(error)
     known = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
     if known:
         return known()
@@ -120,12 +120,12 @@ def meaning(
 
 
 @contextmanager
-def translated(*, limit: Limit | None = None) -> Iterator[None]:
+def translating(*, limit: Limit | None = None) -> Iterator[None]:
     """Raise vecstore's error in place of a driver's, which stays in ``__cause__``."""
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:
         cause = error.orig if isinstance(error.orig, psycopg.Error) else error
-        raise meaning(cause, connecting=True, limit=limit) from cause
+        raise translate(cause, connecting=True, limit=limit) from cause
     except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise meaning(error, connecting=True, limit=limit) from error
+        raise translate(error, connecting=True, limit=limit) from error

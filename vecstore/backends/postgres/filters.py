@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from vecstore.filters.nodes import And, Compare, Filter, Not, Or
 
-from .column_types import quoted_table
+from .column_types import quote_table
 from .generation_table import Layout
 
 Shape = tuple[Any, ...]
@@ -43,19 +43,19 @@ _OF_LISTS: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
 _PLACE = re.compile("<condition on ([^<>]+)>")
 
 
-class Later(Filter):
-    """A filter that is not known yet: its `expression` is a mark for `filled`."""
+class Placeholder(Filter):
+    """A filter that is not known yet: its `make_condition` is a mark for `fill_conditions`."""
 
 
-LATER = Later()
+PLACEHOLDER = Placeholder()
 
 
-def filled(text: str, condition: Callable[[str], str]) -> str:
+def fill_conditions(text: str, condition: Callable[[str], str]) -> str:
     """Return SQL with a condition at every mark, made for the name of the rows there."""
     return _PLACE.sub(lambda place: f"({condition(place[1])})", text)
 
 
-def shape(condition: Filter) -> Shape:
+def describe_shape(condition: Filter) -> Shape:
     """Return what of a filter its SQL depends on: everything but the values.
 
     An empty list is part of it, because nothing matches one.
@@ -64,31 +64,31 @@ def shape(condition: Filter) -> Shape:
         case Compare(field, op, value):
             return (field, op, isinstance(value, tuple) and not value)
         case And(items):
-            return ("and", *map(shape, items))
+            return ("and", *map(describe_shape, items))
         case Or(items):
-            return ("or", *map(shape, items))
+            return ("or", *map(describe_shape, items))
         case Not(item):
-            return ("not", shape(item))
+            return ("not", describe_shape(item))
     raise TypeError(f"not a bound filter: {type(condition).__name__}")
 
 
-def values(condition: Filter, layout: Layout) -> dict[str, Any]:
-    """Return the values of a filter by the names that `expression` gave their places."""
-    return {_name(number): value for number, value in enumerate(_values(condition, layout))}
+def list_values(condition: Filter, layout: Layout) -> dict[str, Any]:
+    """Return the values of a filter by the names that `make_condition` gave their places."""
+    return {_name_parameter(number): value for number, value in enumerate(_walk_values(condition, layout))}
 
 
-def expression(condition: Filter, layout: Layout) -> Condition:
+def make_condition(condition: Filter, layout: Layout) -> Condition:
     """Return a filter as SQL, each value a parameter."""
-    if isinstance(condition, Later):
-        return literal_column(f"<condition on {quoted_table(layout.table)}>")
-    return _expression(condition, layout, iter(range(1 << 20)))
+    if isinstance(condition, Placeholder):
+        return literal_column(f"<condition on {quote_table(layout.table)}>")
+    return _make_condition(condition, layout, iter(range(1 << 20)))
 
 
-def _name(number: int) -> str:
+def _name_parameter(number: int) -> str:
     return f"w{number}"
 
 
-def _values(condition: Filter, layout: Layout) -> Iterator[Any]:
+def _walk_values(condition: Filter, layout: Layout) -> Iterator[Any]:
     match condition:
         case Compare(_, "exists", _) | Compare(_, _, ()):
             return
@@ -97,35 +97,35 @@ def _values(condition: Filter, layout: Layout) -> Iterator[Any]:
             yield [compared(each) for each in value] if isinstance(value, tuple) else compared(value)
         case And(items) | Or(items):
             for item in items:
-                yield from _values(item, layout)
+                yield from _walk_values(item, layout)
         case Not(item):
-            yield from _values(item, layout)
+            yield from _walk_values(item, layout)
 
 
-def _expression(condition: Filter, layout: Layout, numbers: Iterator[int]) -> Condition:
+def _make_condition(condition: Filter, layout: Layout, numbers: Iterator[int]) -> Condition:
     match condition:
         case Compare(field, op, value):
-            return _predicate(field, op, value, layout, numbers)
+            return _make_predicate(field, op, value, layout, numbers)
         case And(items):
-            return and_(true(), *(_expression(item, layout, numbers) for item in items)).self_group()
+            return and_(true(), *(_make_condition(item, layout, numbers) for item in items)).self_group()
         case Or(items):
-            return or_(false(), *(_expression(item, layout, numbers) for item in items)).self_group()
+            return or_(false(), *(_make_condition(item, layout, numbers) for item in items)).self_group()
         case Not(item):
-            return _expression(item, layout, numbers).self_group().is_not(true())
+            return _make_condition(item, layout, numbers).self_group().is_not(true())
     raise TypeError(f"not a bound filter: {type(condition).__name__}")
 
 
-def _predicate(field: str, op: str, value: Any, layout: Layout, numbers: Iterator[int]) -> Condition:
+def _make_predicate(field: str, op: str, value: Any, layout: Layout, numbers: Iterator[int]) -> Condition:
     column, form = layout.field(field), layout.form(field)
     if op == "exists":
         return column.is_not(None)
     if value == ():
         return false()
     if op in _ORDER:
-        return _ORDER[op](column, _parameter(numbers, form.operand_type))
-    listed = _parameter(numbers, ARRAY(form.operand_type))
+        return _ORDER[op](column, _take_parameter(numbers, form.operand_type))
+    listed = _take_parameter(numbers, ARRAY(form.operand_type))
     return _OF_LISTS[op](column, listed)
 
 
-def _parameter(numbers: Iterator[int], type_: TypeEngine[Any]) -> ColumnElement[Any]:
-    return cast(bindparam(_name(next(numbers))), type_)
+def _take_parameter(numbers: Iterator[int], type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    return cast(bindparam(_name_parameter(next(numbers))), type_)

@@ -44,18 +44,18 @@ MAX_VECTOR_INDEX = 2_000
 MAX_HALFVEC_INDEX = 4_000
 
 
-def instant(micros: ColumnElement[Any]) -> ColumnElement[Any]:
+def convert_from_micros(micros: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return microseconds since 1970 as ``timestamptz``; exact up to 2⁵³, beyond which no stored date lies."""
     return _EPOCH + micros * _MICROSECOND
 
 
-def _micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _convert_to_micros(column: ColumnElement[Any]) -> ColumnElement[Any]:
     # A numeric since PostgreSQL 14: exact.
     return cast(extract("epoch", column) * literal_column("1000000"), BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
-class FieldForm:
+class FieldType:
     """How the values of one kind of field are stored and travel.
 
     Attributes
@@ -92,30 +92,35 @@ class FieldForm:
         return self.sent if self.operand is None else self.operand
 
 
-def array_text(values: Sequence[str]) -> str:
+def encode_array(values: Sequence[str]) -> str:
     """Return strings as the text of a ``text[]``: an array of arrays of different lengths cannot be sent."""
     quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 _BYTEWISE = Text(collation="C")
-ID = FieldForm(_BYTEWISE, Text())
+ID = FieldType(_BYTEWISE, Text())
 _STRINGS: TypeEngine[Any] = ARRAY(_BYTEWISE)
 
-FORMS: Mapping[str, FieldForm] = MappingProxyType(
+FIELDS: Mapping[str, FieldType] = MappingProxyType(
     {
-        "keyword": FieldForm(_BYTEWISE, Text()),
-        "keywords": FieldForm(
-            _STRINGS, Text(), into=lambda text: cast(text, ARRAY(Text())), encode=array_text, decode=tuple, method="gin"
+        "keyword": FieldType(_BYTEWISE, Text()),
+        "keywords": FieldType(
+            _STRINGS,
+            Text(),
+            into=lambda text: cast(text, ARRAY(Text())),
+            encode=encode_array,
+            decode=tuple,
+            method="gin",
         ),
-        "int": FieldForm(BigInteger(), BigInteger()),
-        "float": FieldForm(Double(), Double()),
-        "bool": FieldForm(Boolean(), Boolean()),
-        "datetime": FieldForm(
+        "int": FieldType(BigInteger(), BigInteger()),
+        "float": FieldType(Double(), Double()),
+        "bool": FieldType(Boolean(), Boolean()),
+        "datetime": FieldType(
             TIMESTAMP(timezone=True),
             BigInteger(),
-            into=instant,
-            out_of=_micros,
+            into=convert_from_micros,
+            out_of=_convert_to_micros,
             operand=TIMESTAMP(timezone=True),
             compared=DateTime().decode,
         ),
@@ -144,7 +149,7 @@ class Layout:
 
     def alone(self) -> Layout:
         """Return the same layout with a table of its own."""
-        return layout(Generation(self.id, self.schema), str(self.table.schema), self.extension)
+        return make_layout(Generation(self.id, self.schema), str(self.table.schema), self.extension)
 
     @property
     def vector_type(self) -> str:
@@ -163,22 +168,22 @@ class Layout:
 
     def field(self, name: str) -> ColumnElement[Any]:
         """Return the column of a declared field, or of the id."""
-        return self.table.c["id" if name == "id" else column_name(name)]
+        return self.table.c["id" if name == "id" else name_column(name)]
 
-    def form(self, name: str) -> FieldForm:
+    def form(self, name: str) -> FieldType:
         """Return how a declared field, or the id, is stored."""
-        return ID if name == "id" else FORMS[self.schema.fields[name].kind]
+        return ID if name == "id" else FIELDS[self.schema.fields[name].kind]
 
 
-def column_name(field: str) -> str:
+def name_column(field: str) -> str:
     """Return the column of a declared field; no name of a field is a name of another column."""
     return f"f_{field}"
 
 
-def layout(generation: Generation, namespace: str, extension: str) -> Layout:
+def make_layout(generation: Generation, namespace: str, extension: str) -> Layout:
     """Return how a generation lies in PostgreSQL."""
     schema, name = generation.schema, f"vecstore_g_{generation.id}"
-    kinds = [(field, FORMS[each.kind]) for field, each in schema.fields.items()]
+    kinds = [(field, FIELDS[each.kind]) for field, each in schema.fields.items()]
     table = Table(
         name,
         MetaData(schema=namespace),
@@ -187,10 +192,10 @@ def layout(generation: Generation, namespace: str, extension: str) -> Layout:
         Column("embedding", VectorType(NAMES[schema.dtype], extension, schema.width)),
         Column("body", Text()),
         Column("extra", JSON(none_as_null=True)),
-        *(Column(column_name(field), form.type) for field, form in kinds),
+        *(Column(name_column(field), form.type) for field, form in kinds),
     )
     for number, (field, form) in enumerate(kinds):
-        Index(f"{name}_f{number}", table.c[column_name(field)], postgresql_using=form.method)
+        Index(f"{name}_f{number}", table.c[name_column(field)], postgresql_using=form.method)
     return Layout(generation.id, table, schema, extension)
 
 
@@ -206,6 +211,6 @@ class Layouts:
         """Return the layout of a generation."""
         found = self._made.get(generation.id)
         if found is None:
-            made = layout(generation, self._namespace, self._extension)
+            made = make_layout(generation, self._namespace, self._extension)
             found = self._made.setdefault(generation.id, made)
         return found

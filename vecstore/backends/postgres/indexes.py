@@ -23,14 +23,13 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from vecstore.backend import Progress
 from vecstore.index import HNSW
 
-from .column_types import quoted, quoted_table
-from .failures import meaning
+from .column_types import quote_name, quote_table
+from .failures import translate
 from .generation_table import Layout
-from .metrics import METRICS
+from .metrics import METRICS, cast_for_index
 from .pool import Pool, Runner
-from .search import indexed_column
 from .server import SAFE_PARALLEL_BUILDS, Server, ServerWarning
-from .statements import Statement, compiled
+from .statements import Statement, compile_statement
 
 POLL = 0.2
 """Seconds between two looks at how far a build is."""
@@ -64,7 +63,7 @@ class TableIndex:
 
 def list_graphs(runner: Runner, layout: Layout) -> list[TableIndex]:
     """Return every HNSW index of a generation."""
-    rows = runner.run(_LISTED, {"table": quoted_table(layout.table)})
+    rows = runner.run(_LISTED, {"table": quote_table(layout.table)})
     return [TableIndex(name, valid) for name, valid in rows]
 
 
@@ -82,7 +81,7 @@ class Builder:
         index = self._index(f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}", options)
         with self._lasting() as connection, ThreadPoolExecutor(1) as thread:
             connection.add_notice_handler(_warn_of_memory)
-            running = thread.submit(_execute, connection, compiled(CreateIndex(index)))
+            running = thread.submit(_run, connection, compile_statement(CreateIndex(index)))
             try:
                 self._follow(running, total, on_progress)
             except BaseException:
@@ -99,7 +98,7 @@ class Builder:
         """Take indexes away while searches go on."""
         for each in indexes:
             with self._lasting() as connection:
-                _execute(connection, compiled(DropIndex(self._index(each.name, HNSW()), if_exists=True)))
+                _run(connection, compile_statement(DropIndex(self._index(each.name, HNSW()), if_exists=True)))
 
     def vacuum(self) -> None:
         """Give back the room of removed rows, in the table and in the graph."""
@@ -107,10 +106,10 @@ class Builder:
 
     def _maintain(self, command: Literal["ANALYZE", "VACUUM (ANALYZE, INDEX_CLEANUP ON)"]) -> None:
         with self._lasting() as connection:
-            _execute(connection, Statement(f"{command} {quoted_table(self._layout.table)}", MappingProxyType({})))
+            _run(connection, Statement(f"{command} {quote_table(self._layout.table)}", MappingProxyType({})))
 
     def _follow(self, running: Future[None], total: int, on_progress: Progress | None) -> None:
-        table, shown = {"table": quoted_table(self._layout.table)}, 0
+        table, shown = {"table": quote_table(self._layout.table)}, 0
         while True:
             try:
                 return running.result(timeout=POLL)
@@ -127,9 +126,9 @@ class Builder:
         opclass = f"{alone.indexed_as}_{METRICS[alone.schema.metric].opclass}"
         return Index(
             name,
-            indexed_column(alone).label("embedding"),
+            cast_for_index(alone).label("embedding"),
             postgresql_using="hnsw",
-            postgresql_ops={"embedding": f"{quoted(alone.extension)}.{opclass}"},
+            postgresql_ops={"embedding": f"{quote_name(alone.extension)}.{opclass}"},
             postgresql_with={"m": options.m, "ef_construction": options.ef_construction},
             postgresql_concurrently=True,
         )
@@ -157,7 +156,7 @@ class Builder:
                         for name, value in before.items():
                             _set(connection, name, value)
         except psycopg.Error as error:
-            raise meaning(error) from error
+            raise translate(error) from error
 
 
 def _set(connection: psycopg.Connection[Any], name: str, value: str) -> str:
@@ -167,7 +166,7 @@ def _set(connection: psycopg.Connection[Any], name: str, value: str) -> str:
     return str(row[0]) if row else ""
 
 
-def _execute(connection: psycopg.Connection[Any], statement: Statement) -> None:
+def _run(connection: psycopg.Connection[Any], statement: Statement) -> None:
     connection.execute(statement.text, statement.constants or None, prepare=False)
 
 

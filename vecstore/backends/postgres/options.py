@@ -54,7 +54,7 @@ class Options:
     build_workers: int | None = None
 
 
-def _namespace(text: str) -> str:
+def _parse_namespace(text: str) -> str:
     if re.fullmatch(r"pg_.*", text):
         raise ValueError
     return check_name(text, "Namespace")
@@ -62,7 +62,9 @@ def _namespace(text: str) -> str:
 
 _PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
-        "namespace": Parameter("namespace", _namespace, "1 to 48 of a-z, 0-9 and _, starting with a letter, not pg_"),
+        "namespace": Parameter(
+            "namespace", _parse_namespace, "1 to 48 of a-z, 0-9 and _, starting with a letter, not pg_"
+        ),
         "timeout": Parameter("timeout", seconds(), "seconds, above 0 and up to 86400"),
         "lock_timeout": Parameter("lock_timeout", seconds(), "seconds, above 0 and up to 86400"),
         "mode": MODE,
@@ -75,7 +77,7 @@ _PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 
 
-def parse(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str]]:
+def parse_options(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str]]:
     """Return vecstore's options, and the parameters that are libpq's.
 
     Raises
@@ -87,7 +89,7 @@ def parse(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str]]:
     return Options(**ours), theirs
 
 
-def server_url(location: str, libpq: Mapping[str, str]) -> URL:
+def make_server_url(location: str, libpq: Mapping[str, str]) -> URL:
     """Return where the server is, for SQLAlchemy.
 
     Raises
@@ -101,6 +103,6 @@ def server_url(location: str, libpq: Mapping[str, str]) -> URL:
         raise InvalidUrl("A PostgreSQL URL looks like postgresql://user@host:5432/database.") from None
 
 
-def of_running(url: str) -> URL:
+def parse_running_url(url: str) -> URL:
     """Return where a server is that was started here, from the URL that it goes by."""
     return make_url(url).set(drivername="postgresql+psycopg")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable
 
-from .search import Build, scanning, searching, walking
+from .search import Build, compile_exact_search, compile_graph_search, compile_search
 
 _KEPT = 1_000
 _SECONDS = 1.0
@@ -19,7 +19,7 @@ _REPLACING = 60.0
 """How long a store is believed to be one whose records are replaced."""
 
 
-class Hunches:
+class PlanMemory:
     """What is remembered of searches, by numbers that stand for them, and of generations."""
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class Hunches:
         self._compared: dict[int, float] = {}
         self._replaced: dict[str, float] = {}
 
-    def best(self, search: int, *, filtered: bool) -> Build:
+    def choose(self, search: int, *, filtered: bool) -> Build:
         """Return how to put a search."""
         if not filtered:
-            return walking if search in self._walked else searching
+            return compile_graph_search if search in self._walked else compile_search
         until = self._compared.get(search)
-        return scanning if until is not None and time.monotonic() < until else searching
+        return compile_exact_search if until is not None and time.monotonic() < until else compile_search
 
-    def learn(self, search: int, *, filtered: bool, exact: bool) -> None:
+    def remember_search(self, search: int, *, filtered: bool, exact: bool) -> None:
         """Remember how a search that found its own way was answered."""
         if len(self._walked) + len(self._compared) >= _KEPT:
             self._walked, self._compared = set(), {}
@@ -45,16 +45,16 @@ class Hunches:
         elif not filtered:
             self._walked.add(search)
 
-    def are_new(self, generation: str) -> bool:
+    def may_be_new(self, generation: str) -> bool:
         """Say whether an upsert may well bring nothing but new ids."""
         until = self._replaced.get(generation)
         return until is None or time.monotonic() >= until
 
-    def learn_of_stored(self, generation: str) -> None:
+    def remember_stored(self, generation: str) -> None:
         """Remember that a batch for a generation had an id that was stored."""
         self._replaced[generation] = time.monotonic() + _REPLACING
 
 
-def number_of(*parts: Hashable) -> int:
+def hash_search(*parts: Hashable) -> int:
     """Return the number that stands for a search. Two of the same number share their hunches, which does no harm."""
     return hash(parts)

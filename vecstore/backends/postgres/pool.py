@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Engine
 
 from ..shared.deadlines import Limit, Watch
 from .column_types import Oids
-from .connections import Lender, Loan
-from .failures import REPEATABLE, is_lost, meaning, state_of
+from .connections import Checkout, ConnectionCache
+from .failures import REPEATABLE, is_lost, read_state, translate
 from .options import Options
-from .statements import Answer, Statement, answered, copied, made
+from .statements import Answer, Statement, copy_rows, open_cursor, run_statement
 
 _TRIES = 4
 _WORTH_TRYING = 1.0
@@ -62,7 +62,7 @@ class Transaction:
         """Run one statement; a driver's error passes."""
         self.writes |= statement.writes
         with self._limit:
-            return answered(made(self._connection), statement, values, prepare=self._prepare)
+            return run_statement(open_cursor(self._connection), statement, values, prepare=self._prepare)
 
     def rest(self) -> None:
         """Hold the transaction open for long: without a snapshot, for which others would wait, and for a live client.
@@ -90,7 +90,7 @@ class Pool:
         self.options = options
         self.watch = Watch(options.timeout)
         weakref.finalize(self, self.watch.stop)
-        self._lender = Lender(engine, options, self.watch, owned=owned)
+        self._connections = ConnectionCache(engine, options, self.watch, owned=owned)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement in a transaction of its own.
@@ -103,7 +103,7 @@ class Pool:
         for left in reversed(range(_TRIES)):
             committing = statement.writes and self.options.prepare
             try:
-                with Loan(self._lender, limit) as lent:
+                with Checkout(self._connections, limit) as lent:
                     if self.options.prepare:
                         return lent.answered(statement, values)
                     with lent.connection.transaction():
@@ -112,7 +112,7 @@ class Pool:
                     return answer
             except psycopg.Error as error:
                 if not left or not _is_worth_trying(error, limit, committing=committing):
-                    raise meaning(error, committing=committing, limit=limit) from error
+                    raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
     def copy(
@@ -131,26 +131,26 @@ class Pool:
         for left in reversed(range(_TRIES)):
             committing = False
             try:
-                with Loan(self._lender, limit) as lent, lent.connection.transaction():
+                with Checkout(self._connections, limit) as lent, lent.connection.transaction():
                     if not self.options.prepare:
                         self._limit_statements(lent.connection)
-                    answer = answered(made(lent.connection), gate, values, prepare=self.options.prepare)
+                    answer = run_statement(open_cursor(lent.connection), gate, values, prepare=self.options.prepare)
                     if answer == [(False,)]:
-                        copied(lent.connection, target, parts())
+                        copy_rows(lent.connection, target, parts())
                         committing = True
                 return answer
             except psycopg.errors.UniqueViolation:
                 return None
             except psycopg.Error as error:
                 if not left or not _is_worth_trying(error, limit, committing=committing):
-                    raise meaning(error, committing=committing, limit=limit) from error
+                    raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
     def _unprepared(
         self, connection: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]
     ) -> Answer:
         self._limit_statements(connection)
-        return answered(made(connection), statement, values, prepare=False)
+        return run_statement(open_cursor(connection), statement, values, prepare=False)
 
     def _limit_statements(self, connection: psycopg.Connection[Any]) -> None:
         # Behind PgBouncer, what is set for a session would stay with other clients.
@@ -161,7 +161,7 @@ class Pool:
     def transaction(self) -> Iterator[Transaction]:
         """Hold one transaction over several statements, each with its own time; errors are translated."""
         committing = False
-        with Limit(self.watch) as limit, Loan(self._lender, limit) as lent:
+        with Limit(self.watch) as limit, Checkout(self._connections, limit) as lent:
             connection = lent.connection
             try:
                 with connection.transaction():
@@ -171,32 +171,32 @@ class Pool:
                         yield transaction
                     committing = transaction.writes
             except psycopg.Error as error:
-                raise meaning(error, committing=committing, limit=limit) from error
+                raise translate(error, committing=committing, limit=limit) from error
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Lend a connection that commits each statement, for what takes long; a driver's error passes."""
-        with Limit(self.watch) as limit, Loan(self._lender, limit) as lent, limit.suspended():
+        with Limit(self.watch) as limit, Checkout(self._connections, limit) as lent, limit.suspended():
             yield lent.connection
 
     def examined(self) -> AbstractContextManager[Connection]:
         """Lend a connection of SQLAlchemy for a first look, which is over within the timeout; errors are translated."""
-        return self._lender.examined()
+        return self._connections.examined()
 
     def learn(self, oids: Oids) -> None:
         """Have connections send pgvector's types from now on."""
-        self._lender.oids = oids
+        self._connections.oids = oids
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        self._lender.check_usable()
+        self._connections.check_usable()
 
     def close(self) -> None:
         """End the pool's connections where they are ours."""
         self.watch.stop()
-        self._lender.close()
+        self._connections.close()
 
 
 def _is_worth_trying(error: psycopg.Error, limit: Limit, *, committing: bool) -> bool:
-    again = state_of(error) in REPEATABLE or (is_lost(error) and not committing)
+    again = read_state(error) in REPEATABLE or (is_lost(error) and not committing)
     return again and limit.remaining >= _WORTH_TRYING

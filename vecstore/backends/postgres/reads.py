@@ -11,17 +11,17 @@ from vecstore.backend import Include
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .column_types import of_extension
+from .column_types import name_function
 from .filters import Condition
-from .generation_table import Layout, column_name
-from .statements import Statement, compiled, parameter
-from .writes import array_any
+from .generation_table import Layout, name_column
+from .statements import Statement, compile_statement, make_parameter
+from .writes import match_any
 
 _ONE = literal_column("1", BigInteger())
 EVERYTHING: Include = frozenset({"text", "metadata", "vector"})
 
 
-def columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
+def select_columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
     """Return what is read of a record beside its id, by name: ``body``, ``extra`` and the fields, ``vector``."""
     table, found = layout.table, dict[str, ColumnElement[Any]]()
     if "text" in include:
@@ -31,85 +31,94 @@ def columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
         for field in layout.schema.fields:
             found[f"f_{field}"] = layout.form(field).out_of(layout.field(field))
     if "vector" in include:
-        found["vector"] = of_extension(layout.extension)(f"{layout.vector_type}_send", table.c.embedding)
+        found["vector"] = name_function(layout.extension)(f"{layout.vector_type}_send", table.c.embedding)
     return found
 
 
-def needed(layout: Layout, include: Include) -> list[ColumnElement[Any]]:
-    """Return the table's columns that `columns` reads from."""
+def list_needed_columns(layout: Layout, include: Include) -> list[ColumnElement[Any]]:
+    """Return the table's columns that `select_columns` reads from."""
     wanted = {"body"} if "text" in include else set()
     if "metadata" in include:
-        wanted |= {"extra", *map(column_name, layout.schema.fields)}
+        wanted |= {"extra", *map(name_column, layout.schema.fields)}
     if "vector" in include:
         wanted.add("embedding")
     return [each for each in layout.table.c if each.name in wanted]
 
 
-def live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
+def is_live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
     """Return the condition of records, tombstones left out."""
     present = layout.table.c.embedding.is_not(None)
     return present if condition is None else and_(present, condition)
 
 
-def fetching(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+def compile_fetch(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Read records by their ids."""
-    rows = _records(layout).where(live(layout, layout.table.c.id == array_any("ids")))
-    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+    rows = _select_records(layout).where(is_live(layout, layout.table.c.id == match_any("ids")))
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
-def paging(
+def compile_page(
     catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, after: bool, standby: bool
 ) -> Statement:
     """Read the first records beyond an id, in the order of ids."""
     id_ = layout.table.c.id
-    rows = _records(layout).where(live(layout, condition)).order_by(id_).limit(parameter("limit", BigInteger()))
+    rows = (
+        _select_records(layout)
+        .where(is_live(layout, condition))
+        .order_by(id_)
+        .limit(make_parameter("limit", BigInteger()))
+    )
     if after:
-        rows = rows.where(id_ > cast(parameter("after", Text()), Text()))
-    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+        rows = rows.where(id_ > cast(make_parameter("after", Text()), Text()))
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
-def sampling(catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool) -> Statement:
+def compile_sample(
+    catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool
+) -> Statement:
     """Read records at the places ⌊i·n/size⌋ of the order of ids, all of them where there are no more than that."""
     table = layout.table
     place = (cast(func.row_number().over(order_by=table.c.id), BigInteger) - _ONE).label("place")
     numbered = (
         select(table.c.id, place, cast(func.count().over(), BigInteger).label("n"))
-        .where(live(layout, condition))
+        .where(is_live(layout, condition))
         .subquery("numbered")
     )
-    size = cast(parameter("size", BigInteger()), BigInteger())
+    size = cast(make_parameter("size", BigInteger()), BigInteger())
     # The only i that can lead to a place: ⌈place·size/n⌉.
     i = (numbered.c.place * size + numbered.c.n - _ONE) // numbered.c.n
     drawn = (i < size) & ((i * numbered.c.n) // size == numbered.c.place)
     chosen = select(numbered.c.id).where((numbered.c.n <= size) | drawn)
-    rows = _records(layout).where(table.c.id.in_(chosen)).order_by(table.c.id)
-    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+    rows = _select_records(layout).where(table.c.id.in_(chosen)).order_by(table.c.id)
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
-def counting(catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool) -> Statement:
+def compile_count(
+    catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool
+) -> Statement:
     """Count records."""
-    matching = select(func.count()).select_from(layout.table).where(live(layout, condition)).scalar_subquery()
-    pointer = generation_guard.pointer(catalogue, standby=standby).subquery("pointer")
-    return compiled(select(matching).select_from(pointer))
+    matching = select(func.count()).select_from(layout.table).where(is_live(layout, condition)).scalar_subquery()
+    pointer = generation_guard.select_pointer(catalogue, standby=standby).subquery("pointer")
+    return compile_statement(select(matching).select_from(pointer))
 
 
-def burials(catalogue: CatalogueTables, layout: Layout, *, after: bool, standby: bool) -> Statement:
+def compile_tombstone_page(catalogue: CatalogueTables, layout: Layout, *, after: bool, standby: bool) -> Statement:
     """Read the versions of tombstones beyond an id, in the order of ids."""
     table = layout.table
     rows = select(table.c.id, table.c.version).where(table.c.embedding.is_(None))
-    rows = rows.order_by(table.c.id).limit(parameter("limit", BigInteger()))
+    rows = rows.order_by(table.c.id).limit(make_parameter("limit", BigInteger()))
     if after:
-        rows = rows.where(table.c.id > cast(parameter("after", Text()), Text()))
-    return _pointed(catalogue, rows.lateral("found"), standby=standby)
+        rows = rows.where(table.c.id > cast(make_parameter("after", Text()), Text()))
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
-def _records(layout: Layout) -> Select[Any]:
+def _select_records(layout: Layout) -> Select[Any]:
     table = layout.table
-    everything = (value.label(name) for name, value in columns(layout, EVERYTHING).items())
+    everything = (value.label(name) for name, value in select_columns(layout, EVERYTHING).items())
     return select(table.c.id, table.c.version, *everything)
 
 
-def _pointed(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:
+def _join_pointer(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:
     """Return rows beside the pointer: one row of nulls where the generation is right and has no such record."""
-    pointer = generation_guard.pointer(catalogue, standby=standby).subquery("pointer")
-    return compiled(select(*found.c).select_from(pointer.outerjoin(found, true())))
+    pointer = generation_guard.select_pointer(catalogue, standby=standby).subquery("pointer")
+    return compile_statement(select(*found.c).select_from(pointer.outerjoin(found, true())))

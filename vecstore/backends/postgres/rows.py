@@ -10,14 +10,14 @@ from typing import Any
 from vecstore.backend import Include, Rows, Update
 from vecstore.fields import Stored
 
-from .column_types import PACKED, matrix_of
-from .generation_table import FieldForm, Layout, column_name
+from .column_types import PACKED, unpack_matrix
+from .generation_table import FieldType, Layout, name_column
 
 Answer = Sequence[tuple[Any, ...]]
 Decode = Callable[[Any], Stored] | None
 
 
-def given(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dict[str, Any]:
+def encode_write(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dict[str, Any]:
     """Return the parameters of a write, one array a column."""
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
@@ -31,35 +31,37 @@ def given(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dict[str, 
     if fence is not None:
         values["given_version"] = list(fence)
     for name in layout.schema.fields:
-        values[f"given_{column_name(name)}"] = _encoded(rows.fields[name], layout.form(name))
+        values[f"given_{name_column(name)}"] = _encode_values(rows.fields[name], layout.form(name))
     return values
 
 
-def laid(update: Update, layout: Layout) -> dict[str, Any]:
+def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
     """Return the parameters of an update: ``set_<column>`` for each column, ``laid`` and ``removed`` for the rest."""
     values: dict[str, Any] = {}
     for name, value in update.fields.items():
-        [values[f"set_{column_name(name)}"]] = _encoded([value], layout.form(name))
+        [values[f"set_{name_column(name)}"]] = _encode_values([value], layout.form(name))
     if update.sets_text:
         values["set_body"] = update.text
     if update.vector is not None:
         values["set_embedding"] = PACKED[layout.vector_type](update.vector[None])
     if update.extra:
-        members = (f"{_json_string(key)}:{text}" for key, text in update.extra.items() if text is not None)
+        members = (f"{_encode_json(key)}:{text}" for key, text in update.extra.items() if text is not None)
         values |= {"laid": "{" + ",".join(members) + "}", "removed": list(update.extra)}
     return values
 
 
-def _json_string(text: str) -> str:
+def _encode_json(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def found(answer: Answer, layout: Layout, include: Include, *, versions: bool = False) -> Rows:
+def decode_rows(answer: Answer, layout: Layout, include: Include, *, versions: bool = False) -> Rows:
     """Return records from rows of an id, the version where asked for, and what `reads.columns` reads."""
-    return of_columns([list(column) for column in zip(*answer, strict=True)], layout, include, versions=versions)
+    return decode_columns([list(column) for column in zip(*answer, strict=True)], layout, include, versions=versions)
 
 
-def of_columns(columns: Sequence[Sequence[Any]], layout: Layout, include: Include, *, versions: bool = False) -> Rows:
+def decode_columns(
+    columns: Sequence[Sequence[Any]], layout: Layout, include: Include, *, versions: bool = False
+) -> Rows:
     """Return records by the same columns; none of them where there is no record."""
     rest, nothing = iter(columns), list[Any]()
     ids = next(rest, nothing)
@@ -68,22 +70,22 @@ def of_columns(columns: Sequence[Sequence[Any]], layout: Layout, include: Includ
     extras = next(rest, nothing) if "metadata" in include else None
     fields: dict[str, Sequence[Stored | None]] | None = None
     if extras is not None:
-        fields = {name: _decoded(next(rest, nothing), decode) for name, decode in _decoders(layout)}
+        fields = {name: _decode_values(next(rest, nothing), decode) for name, decode in _list_decoders(layout)}
     vectors = None
     if "vector" in include:
-        vectors = matrix_of(next(rest, nothing), layout.vector_type, layout.schema.width, layout.schema.dtype)
+        vectors = unpack_matrix(next(rest, nothing), layout.vector_type, layout.schema.width, layout.schema.dtype)
     return Rows(ids, vectors, texts, fields, extras, kept)
 
 
-def _encoded(values: Sequence[Stored | None], form: FieldForm) -> list[Any]:
+def _encode_values(values: Sequence[Stored | None], form: FieldType) -> list[Any]:
     encode = form.encode
     return list(values) if encode is None else [None if value is None else encode(value) for value in values]
 
 
 @lru_cache(maxsize=256)
-def _decoders(layout: Layout) -> Sequence[tuple[str, Decode]]:
+def _list_decoders(layout: Layout) -> Sequence[tuple[str, Decode]]:
     return [(name, layout.form(name).decode) for name in layout.schema.fields]
 
 
-def _decoded(values: Sequence[Any], decode: Decode) -> Sequence[Stored | None]:
+def _decode_values(values: Sequence[Any], decode: Decode) -> Sequence[Stored | None]:
     return values if decode is None else [None if value is None else decode(value) for value in values]

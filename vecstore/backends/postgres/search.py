@@ -41,13 +41,13 @@ from vecstore.filters.nodes import Filter
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .column_types import VectorType, operator
-from .filters import Condition, expression
+from .column_types import VectorType
+from .filters import Condition, make_condition
 from .generation_table import Layout
-from .metrics import METRICS
-from .reads import columns, live, needed
-from .statements import Statement, compiled, parameter
-from .writes import array_parameter
+from .metrics import cast_for_index, compute_distance, compute_true_distance, make_vector_type
+from .reads import is_live, list_needed_columns, select_columns
+from .statements import Statement, compile_statement, make_parameter
+from .writes import make_array_parameter
 
 FEW = 5_000
 """Up to so many matches are compared one by one; a walk for as good an answer among more of them is quicker."""
@@ -67,7 +67,7 @@ _SAMPLE: ColumnElement[Any] = literal_column("524288.0")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SearchStatement:
     """What is searched for.
 
     Attributes
@@ -89,7 +89,7 @@ class Wish:
     single: bool
     standby: bool
 
-    def named(self, name: str) -> Wish:
+    def named(self, name: str) -> SearchStatement:
         """Return the same wish with the table under a short name: psycopg parses a long statement each time."""
         table_: Any = self.layout.table.alias(name)
         return replace(self, layout=replace(self.layout, table=table_))
@@ -97,7 +97,7 @@ class Wish:
     @property
     def condition(self) -> Condition | None:
         """The filter as SQL."""
-        return None if self.where is None else expression(self.where, self.layout)
+        return None if self.where is None else make_condition(self.where, self.layout)
 
     @property
     def few(self) -> int:
@@ -105,127 +105,116 @@ class Wish:
         return max(FEW, 10 * self.k)
 
 
-Build = Callable[[CatalogueTables, Wish], Statement]
+Build = Callable[[CatalogueTables, SearchStatement], Statement]
 """What makes the statement of a search."""
 
 
-def scanning(catalogue: CatalogueTables, wish: Wish) -> Statement:
+def compile_exact_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
     """Compare with every match."""
     wish = wish.named("r")
-    pointer = generation_guard.pointer(catalogue, standby=wish.standby).cte("pointer")
-    return compiled(_compared(wish, _asked(wish, pointer, "asked")))
+    pointer = generation_guard.select_pointer(catalogue, standby=wish.standby).cte("pointer")
+    return compile_statement(_select_nearest(wish, _select_queries(wish, pointer, "asked")))
 
 
-def walking(catalogue: CatalogueTables, wish: Wish) -> Statement:
+def compile_graph_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
     """Walk the graph; no row where the catalogue has no effort for it."""
-    wish, pointer = wish.named("r"), _effort_of(catalogue, wish)
-    asked = _asked(wish, pointer, "asked", _settings(pointer.c.effort), condition=pointer.c.effort.is_not(None))
-    return compiled(_walked(wish, asked), settings=SETTINGS)
+    wish, pointer = wish.named("r"), _select_effort(catalogue, wish)
+    asked = _select_queries(
+        wish, pointer, "asked", _set_effort(pointer.c.effort), condition=pointer.c.effort.is_not(None)
+    )
+    return compile_statement(_select_from_graph(wish, asked), settings=SETTINGS)
 
 
-def searching(catalogue: CatalogueTables, wish: Wish) -> Statement:
+def compile_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
     """Walk the graph where the catalogue has an effort for it; elsewhere, and for few matches, compare with all."""
-    named, pointer = wish, _effort_of(catalogue, wish)
+    named, pointer = wish, _select_effort(catalogue, wish)
     wish = wish.named("r")
     walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
-    compared = _compared(wish, _asked(wish, pointer, "compared"))
+    compared = _select_nearest(wish, _select_queries(wish, pointer, "compared"))
     if wish.where is None:
-        walked = _walked(wish, _asked(wish, pointer, "asked", _settings(pointer.c.effort)))
-        return compiled(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
-    share = _share(named.layout, wish.where)
+        walked = _select_from_graph(wish, _select_queries(wish, pointer, "asked", _set_effort(pointer.c.effort)))
+        return compile_statement(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
+    share = _estimate_share(named.layout, wish.where)
     perhaps = and_(walks, _may_be_few(named, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
     )
-    walked = _walked(wish, _asked(wish, pointer, "asked", _settings(widened)))
+    walked = _select_from_graph(wish, _select_queries(wish, pointer, "asked", _set_effort(widened)))
     if not wish.single:
         counted = (
-            select(func.count().label("n")).select_from(_matching(wish, perhaps).subquery("matching")).cte("counted")
+            select(func.count().label("n"))
+            .select_from(_select_matches(wish, perhaps).subquery("matching"))
+            .cte("counted")
         )
-        few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _number(wish.few))
+        few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _make_number(wish.few))
         either = union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few)))
-        return compiled(either, settings=SETTINGS)
-    gathering = _asked(wish, pointer, "gathering")
-    gathered = _matching(wish, perhaps, gathering).cte("gathered")
-    few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _number(wish.few))
+        return compile_statement(either, settings=SETTINGS)
+    gathering = _select_queries(wish, pointer, "gathering")
+    gathered = _select_matches(wish, perhaps, gathering).cte("gathered")
+    few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _make_number(wish.few))
     nearest = (
-        select(gathered.c.id, gathered.c.distance).order_by(gathered.c.distance, gathered.c.id).limit(_number(wish.k))
+        select(gathered.c.id, gathered.c.distance)
+        .order_by(gathered.c.distance, gathered.c.id)
+        .limit(_make_number(wish.k))
     )
-    chosen = _answer(wish, gathering, nearest, exact=True)
+    chosen = _join_records(wish, gathering, nearest, exact=True)
     one = union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few)))
-    return compiled(one, settings=SETTINGS)
+    return compile_statement(one, settings=SETTINGS)
 
 
-def _number(value: int) -> ColumnElement[Any]:
+def _make_number(value: int) -> ColumnElement[Any]:
     return literal_column(str(int(value)), BigInteger())
 
 
-def _effort_of(catalogue: CatalogueTables, wish: Wish) -> CTE:
+def _select_effort(catalogue: CatalogueTables, wish: SearchStatement) -> CTE:
     """Return the pointer with the effort that the caller or the catalogue names; NULL without a graph or an effort."""
     store, generation = catalogue.stores.alias("s"), catalogue.generations.alias("g")
     role = store.c.standby if wish.standby else store.c.active
-    named = func.coalesce(parameter("ef", BigInteger()), generation.c.ef)
+    named = func.coalesce(make_parameter("ef", BigInteger()), generation.c.ef)
     kind = generation.c.schema.op("#>>")(literal_column("'{index,kind}'"))
-    effort = func.least(func.greatest(named, _number(2 * wish.k)), _MOST)
+    effort = func.least(func.greatest(named, _make_number(2 * wish.k)), _MOST)
     chosen = case((and_(kind == literal_column("'hnsw'"), named.is_not(None)), effort)).label("effort")
     return select(chosen).join(store, role == generation.c.id).where(role == generation_guard.GENERATION).cte("pointer")
 
 
-def _matching(wish: Wish, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
+def _select_matches(wish: SearchStatement, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
     """Return matches up to one more than are few, where a condition holds; with their distances from a query."""
-    layout, bound = wish.layout, _number(wish.few + 1)
+    layout, bound = wish.layout, _make_number(wish.few + 1)
     if asked is None:
-        return select(_ONE.label("one")).where(live(layout, wish.condition), condition).limit(bound)
-    distance = _true_distance(layout, asked.c.vector).label("distance")
+        return select(_ONE.label("one")).where(is_live(layout, wish.condition), condition).limit(bound)
+    distance = compute_true_distance(layout, asked.c.vector).label("distance")
     rows = select(layout.columns.id, distance).select_from(layout.table.join(asked, true()))
-    return rows.where(live(layout, wish.condition), condition).limit(bound)
+    return rows.where(is_live(layout, wish.condition), condition).limit(bound)
 
 
-def _share(layout: Layout, where: Filter) -> CTE:
+def _estimate_share(layout: Layout, where: Filter) -> CTE:
     """Return how many rows there are for one that matches, from a sample of the table's pages."""
-    size = func.greatest(func.pg_relation_size(_regclass(layout)), _ONE)
+    size = func.greatest(func.pg_relation_size(_cast_to_regclass(layout)), _ONE)
     percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
     sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
     of_sample = replace(layout, table=sampled)
-    matching = func.count().filter(live(of_sample, expression(where, of_sample)))
+    matching = func.count().filter(is_live(of_sample, make_condition(where, of_sample)))
     return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
 
 
-def _may_be_few(wish: Wish, share: CTE) -> ColumnElement[bool]:
+def _may_be_few(wish: SearchStatement, share: CTE) -> ColumnElement[bool]:
     """Say whether matches are worth counting: not surely many, by the share and the statistics of the table."""
     statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
-    rows = select(statistics.c.reltuples).where(statistics.c.oid == _regclass(wish.layout)).scalar_subquery()
+    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(wish.layout)).scalar_subquery()
     inverse = select(share.c.inverse).scalar_subquery()
-    return func.coalesce(rows, _number(0)) <= _number(_SURELY_MANY * wish.few) * inverse
+    return func.coalesce(rows, _make_number(0)) <= _make_number(_SURELY_MANY * wish.few) * inverse
 
 
-def _regclass(layout: Layout) -> ColumnElement[Any]:
+def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
     return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
 
 
-def indexed_column(layout: Layout) -> ColumnElement[Any]:
-    """Return what a graph is built over: the column, or its rounded form."""
-    if layout.indexed_as == layout.vector_type:
-        return layout.table.c.embedding
-    return cast(layout.columns.embedding, _type(layout, layout.indexed_as))
-
-
-def _type(layout: Layout, name: str) -> VectorType:
-    return VectorType(name, layout.extension, layout.schema.width)
-
-
-def _distance(layout: Layout, left: ColumnElement[Any], right: ColumnElement[Any]) -> ColumnElement[Any]:
-    return operator(layout.extension, METRICS[layout.schema.metric].operator)(left, right)
-
-
-def _true_distance(layout: Layout, query: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the distance of what is stored from the query as it is."""
-    stored = layout.columns.embedding
-    return _distance(layout, stored if layout.vector_type == "vector" else cast(stored, _type(layout, "vector")), query)
-
-
-def _asked(
-    wish: Wish, pointer: CTE, name: str, *settings: ColumnElement[Any], condition: ColumnElement[bool] | None = None
+def _select_queries(
+    wish: SearchStatement,
+    pointer: CTE,
+    name: str,
+    *settings: ColumnElement[Any],
+    condition: ColumnElement[bool] | None = None,
 ) -> CTE:
     """Return the queries with their numbers; none where the pointer is empty or a condition on it fails.
 
@@ -234,48 +223,52 @@ def _asked(
     named = [setting.label(f"setting{number}") for number, setting in enumerate(settings)]
     vector = VectorType("vector", wish.layout.extension)
     if wish.single:
-        query = cast(parameter("query", vector), vector).label("vector")
+        query = cast(make_parameter("query", vector), vector).label("vector")
         alone = select(query, _ONE.label("number"), *named).select_from(pointer)
         return (alone if condition is None else alone.where(condition)).cte(name)
-    queries = func.unnest(array_parameter("queries", vector)).table_valued("vector", with_ordinality="number")
+    queries = func.unnest(make_array_parameter("queries", vector)).table_valued("vector", with_ordinality="number")
     each = queries.render_derived(name="query")
     return select(each.c.vector, each.c.number, *named).select_from(pointer.join(each, true())).cte(name)
 
 
-def _settings(ef: ColumnElement[Any]) -> ColumnElement[Any]:
+def _set_effort(ef: ColumnElement[Any]) -> ColumnElement[Any]:
     iterative = func.set_config(literal_column("'hnsw.iterative_scan'"), literal_column("'strict_order'"), true())
     return func.concat(iterative, func.set_config(literal_column("'hnsw.ef_search'"), cast(ef, Text()), true()))
 
 
-def _compared(wish: Wish, asked: CTE) -> Select[Any]:
-    layout, distance = wish.layout, _true_distance(wish.layout, asked.c.vector)
-    ordered = select(layout.columns.id, distance.label("distance"), *_carried(wish))
+def _select_nearest(wish: SearchStatement, asked: CTE) -> Select[Any]:
+    layout, distance = wish.layout, compute_true_distance(wish.layout, asked.c.vector)
+    ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(wish))
     # Adding 0 keeps the graph out of it.
-    nearest = ordered.where(live(layout, wish.condition)).order_by(distance + literal_column("0"), layout.columns.id)
-    return _answer(wish, asked, nearest.limit(_number(wish.k)).correlate(asked), exact=True)
+    nearest = ordered.where(is_live(layout, wish.condition)).order_by(distance + literal_column("0"), layout.columns.id)
+    return _join_records(wish, asked, nearest.limit(_make_number(wish.k)).correlate(asked), exact=True)
 
 
-def _walked(wish: Wish, asked: CTE) -> Select[Any]:
+def _select_from_graph(wish: SearchStatement, asked: CTE) -> Select[Any]:
     layout, limit = wish.layout, wish.k
     query: ColumnElement[Any] = asked.c.vector
     if layout.indexed_as != "vector":
         # Found by rounded vectors and ordered by whole ones: a few more, so that rounding pushes none out.
-        query, limit = cast(query, _type(layout, layout.indexed_as)), 2 * wish.k + 10
-    key = _distance(layout, indexed_column(layout), query)
-    distance = _true_distance(layout, asked.c.vector).label("distance")
-    near = select(layout.columns.id, distance, *_carried(wish)).where(live(layout, wish.condition)).order_by(key)
-    return _answer(wish, asked, near.limit(_number(limit)).correlate(asked), exact=False)
+        query, limit = cast(query, make_vector_type(layout, layout.indexed_as)), 2 * wish.k + 10
+    key = compute_distance(layout, cast_for_index(layout), query)
+    distance = compute_true_distance(layout, asked.c.vector).label("distance")
+    near = (
+        select(layout.columns.id, distance, *_list_carried_columns(wish))
+        .where(is_live(layout, wish.condition))
+        .order_by(key)
+    )
+    return _join_records(wish, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)
 
 
-def _carried(wish: Wish) -> list[ColumnElement[Any]]:
-    return needed(wish.layout, wish.include) if wish.k <= _CARRIED else []
+def _list_carried_columns(wish: SearchStatement) -> list[ColumnElement[Any]]:
+    return list_needed_columns(wish.layout, wish.include) if wish.k <= _CARRIED else []
 
 
-def _answer(wish: Wish, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
+def _join_records(wish: SearchStatement, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
     near: Any = nearest.lateral("near")
     stored = wish.layout
     rows = asked.outerjoin(near, true())
-    if {each.name for each in needed(stored, wish.include)} <= set(near.c.keys()):
+    if {each.name for each in list_needed_columns(stored, wish.include)} <= set(near.c.keys()):
         stored = replace(stored, table=near)
     else:
         rows = rows.outerjoin(stored.table, stored.table.c.id == near.c.id)
@@ -284,5 +277,5 @@ def _answer(wish: Wish, asked: CTE, nearest: Select[Any], *, exact: bool) -> Sel
         literal_column("true" if exact else "false").label("exact"),
         near.c.id,
         cast(near.c.distance, Double()).label("distance"),
-        *(value.label(name) for name, value in columns(stored, wish.include).items()),
+        *(value.label(name) for name, value in select_columns(stored, wish.include).items()),
     ).select_from(rows)

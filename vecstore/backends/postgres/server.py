@@ -60,7 +60,7 @@ class Server:
     oids: Oids
 
 
-def facts(connection: psycopg.Connection[Any]) -> Server:
+def read_server(connection: psycopg.Connection[Any]) -> Server:
     """Read what the server is.
 
     Raises

@@ -12,7 +12,7 @@ from ..shared.deadlines import Socket
 _KEY = "vecstore.socket"
 
 
-def socket_of(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
+def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
     """Return a connection's socket, kept where the pool keeps what belongs to the connection."""
     found = info.get(_KEY)
     if not isinstance(found, Socket):

@@ -17,9 +17,9 @@ from vecstore.filters.nodes import Filter
 from vecstore.index import Flat
 from vecstore.schema import Schema
 
-from .filters import LATER, expression, filled, shape
-from .generation_table import Layout, layout
-from .statements import Statement, compiled
+from .filters import PLACEHOLDER, describe_shape, fill_conditions, make_condition
+from .generation_table import Layout, make_layout
+from .statements import Statement, compile_statement
 
 Make = Callable[[Layout, Filter | None], Statement]
 """What compiles a statement for a table, and a filter where there is one."""
@@ -33,7 +33,7 @@ _made: dict[Hashable, Statement] = {}
 _conditions: dict[Hashable, str] = {}
 
 
-def placed(key: Hashable, table: Layout, where: Filter | None, make: Make) -> Statement:
+def place_statement(key: Hashable, table: Layout, where: Filter | None, make: Make) -> Statement:
     """Return a statement for one generation's table.
 
     Parameters
@@ -44,13 +44,13 @@ def placed(key: Hashable, table: Layout, where: Filter | None, make: Make) -> St
     where : Filter or None
     make : callable
     """
-    form = _form(table.schema.with_index(Flat()), str(table.table.schema), table.extension)
-    later = None if where is None else LATER
-    made = kept(_made, (key, form, later), lambda: make(form, later))
+    form = _make_template(table.schema.with_index(Flat()), str(table.table.schema), table.extension)
+    later = None if where is None else PLACEHOLDER
+    made = get_or_make(_made, (key, form, later), lambda: make(form, later))
     text = made.text
     if where is not None:
-        condition = kept(_conditions, (form, shape(where)), lambda: _condition(where, form))
-        text = filled(text, lambda rows: condition.replace(f'"{_ROWS}"', rows))
+        condition = get_or_make(_conditions, (form, describe_shape(where)), lambda: _compile_condition(where, form))
+        text = fill_conditions(text, lambda rows: condition.replace(f'"{_ROWS}"', rows))
     constants = {
         name: value.replace(_ID, table.id) if isinstance(value, str) else value
         for name, value in made.constants.items()
@@ -58,7 +58,7 @@ def placed(key: Hashable, table: Layout, where: Filter | None, make: Make) -> St
     return replace(made, text=text.replace(_ID, table.id), constants=MappingProxyType(constants))
 
 
-def kept(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T]) -> _T:
+def get_or_make(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T]) -> _T:
     """Return what is kept under a key, made where there is nothing; all is forgotten when that is too much."""
     found = memory.get(key)
     if found is None:
@@ -69,10 +69,10 @@ def kept(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T]) -> _
 
 
 @lru_cache(maxsize=256)
-def _form(schema: Schema, namespace: str, extension: str) -> Layout:
-    return layout(Generation(_ID, schema), namespace, extension)
+def _make_template(schema: Schema, namespace: str, extension: str) -> Layout:
+    return make_layout(Generation(_ID, schema), namespace, extension)
 
 
-def _condition(where: Filter, form: Layout) -> str:
+def _compile_condition(where: Filter, form: Layout) -> str:
     rows: Any = form.table.alias(_ROWS)
-    return compiled(expression(where, replace(form, table=rows))).text
+    return compile_statement(make_condition(where, replace(form, table=rows))).text

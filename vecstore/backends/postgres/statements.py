@@ -47,27 +47,27 @@ class Statement:
         object.__setattr__(self, "encoded", self.text.encode())
 
 
-def compiled(statement: ClauseElement, *, writes: bool = False, settings: tuple[str, ...] = ()) -> Statement:
+def compile_statement(statement: ClauseElement, *, writes: bool = False, settings: tuple[str, ...] = ()) -> Statement:
     """Return a statement as psycopg takes it."""
     found = statement.compile(dialect=_DIALECT)
     constants = {name: value for name, value in (found.params or {}).items() if value is not None}
     return Statement(str(found), MappingProxyType(constants), writes, settings)
 
 
-def made(connection: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+def open_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
     """Return a cursor for statements, whose values travel in their binary forms."""
     return connection.cursor(binary=True, row_factory=tuple_row)
 
 
-def answered(
+def run_statement(
     cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
 ) -> Answer:
     """Run one statement and return its rows; a driver's error passes."""
-    execute(cursor, statement, values, prepare=prepare)
-    return fetched(cursor)
+    send_statement(cursor, statement, values, prepare=prepare)
+    return fetch_rows(cursor)
 
 
-def execute(
+def send_statement(
     cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
 ) -> None:
     """Send one statement."""
@@ -75,26 +75,26 @@ def execute(
     cursor.execute(statement.encoded, given, prepare=None if prepare else False)
 
 
-def fetched(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
+def fetch_rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
     """Return the rows of a statement, none where it has none."""
     # cursor.description would tell too, and make an object of each column.
     result = cursor.pgresult
     return cursor.fetchall() if result and result.status == _ROWS else []
 
 
-def copied(connection: psycopg.Connection[Any], target: bytes, parts: Iterable[bytes]) -> None:
+def copy_rows(connection: psycopg.Connection[Any], target: bytes, parts: Iterable[bytes]) -> None:
     """Send rows to a COPY; a driver's error passes."""
     with connection.cursor() as cursor, cursor.copy(target) as copy:
         for part in parts:
             copy.write(part)
 
 
-def parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+def make_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
     """Return a parameter; its value comes with each call."""
     return bindparam(name, type_=type_)
 
 
-def unnested(
+def unnest_arrays(
     name: str, columns: Mapping[str, TypeEngine[Any]], arrays: Mapping[str, ColumnElement[Any]]
 ) -> TableValuedAlias:
     """Return arrays of one length as a table of that name."""

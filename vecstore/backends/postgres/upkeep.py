@@ -15,14 +15,14 @@ from vecstore.index import HNSW, IndexOptions
 
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue
-from .column_types import quoted_table
-from .generation_guard import lock_key
+from .column_types import quote_table
+from .generation_guard import make_lock_key
 from .generation_table import Layout, Layouts
 from .indexes import Builder, list_graphs
 from .pool import Pool
-from .reads import live
+from .reads import is_live
 from .server import Server
-from .statements import Statement, compiled, parameter
+from .statements import Statement, compile_statement, make_parameter
 
 _TRY_LOCK = Statement("SELECT pg_try_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
 _SIZES = Statement(
@@ -61,12 +61,12 @@ class Upkeep(IndexUpkeep):
             return IndexState("ready", count, count)
         if not graphs:
             return IndexState("none", count, 0)
-        building = self._pool.run(_BUILDING, {"table": quoted_table(layout.table)})
+        building = self._pool.run(_BUILDING, {"table": quote_table(layout.table)})
         return IndexState("building" if building else "invalid", count, 0)
 
     def read_stats(self, generation: Generation, count: int) -> Stats:
         """Return figures about so many records."""
-        name = quoted_table(self._layouts.get(generation).table)
+        name = quote_table(self._layouts.get(generation).table)
         rows = self._pool.run(_SIZES, {"table": name})
         total, indexes, dead = rows[0] if rows else (0, 0, 0)
         details = {
@@ -102,7 +102,7 @@ class Upkeep(IndexUpkeep):
         return self._catalogue.read_options(self._pool, generation.id)
 
     def _lock(self, generation: Generation) -> AbstractContextManager[None]:
-        return self.hold_lock(lock_key(generation.id) ^ _BUILDER, BUSY)
+        return self.hold_lock(make_lock_key(generation.id) ^ _BUILDER, BUSY)
 
     def _replace(self, generation: Generation, graph: HNSW | None, on_progress: Progress | None) -> None:
         layout, builder = self._layouts.get(generation), self._builder(generation)
@@ -115,11 +115,13 @@ class Upkeep(IndexUpkeep):
 
 def _compile_count(layout: Layout) -> Statement:
     """Count the records of a table, whatever the role of its generation."""
-    return compiled(select(func.count()).select_from(layout.table).where(live(layout, None)))
+    return compile_statement(select(func.count()).select_from(layout.table).where(is_live(layout, None)))
 
 
 def _compile_bounded_count(layout: Layout) -> Statement:
     some: Select[Any] = (
-        select(literal_column("1").label("one")).where(live(layout, None)).limit(parameter("most", BigInteger()))
+        select(literal_column("1").label("one"))
+        .where(is_live(layout, None))
+        .limit(make_parameter("most", BigInteger()))
     )
-    return compiled(select(func.count()).select_from(some.subquery("some")))
+    return compile_statement(select(func.count()).select_from(some.subquery("some")))

@@ -7,12 +7,12 @@ from sqlalchemy import Text, cast, func, literal_column, select
 from vecstore.backend import Verification
 from vecstore.errors import StoreCorrupt
 
-from .column_types import of_extension, quoted
+from .column_types import name_function, quote_name
 from .generation_table import Layout
 from .indexes import list_graphs
 from .pool import Pool
-from .reads import live
-from .statements import Statement, compiled
+from .reads import is_live
+from .statements import Statement, compile_statement
 
 
 def verify_table(pool: Pool, layout: Layout) -> Verification:
@@ -30,7 +30,7 @@ def verify_table(pool: Pool, layout: Layout) -> Verification:
 def _compile_reading(layout: Layout) -> Statement:
     """Hash every record as text, which reads each of its values, those in TOAST tables too."""
     table = layout.table
-    hashed = func.hashtextextended(cast(literal_column(quoted(table.name)), Text()), literal_column("0"))
-    dims = of_extension(layout.extension)("vector_dims", table.c.embedding)
+    hashed = func.hashtextextended(cast(literal_column(quote_name(table.name)), Text()), literal_column("0"))
+    dims = name_function(layout.extension)("vector_dims", table.c.embedding)
     sound = func.count().filter(dims == literal_column(str(layout.schema.width)), hashed.is_not(None))
-    return compiled(select(func.count(), sound).where(live(layout, None)))
+    return compile_statement(select(func.count(), sound).where(is_live(layout, None)))

@@ -28,23 +28,27 @@ from sqlalchemy.types import TypeEngine
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .change_list import counted, noted
+from .change_list import count_rows, finish_write
 from .column_types import VectorType
-from .generation_table import Layout, column_name
-from .statements import Statement, compiled, parameter, unnested
+from .generation_table import Layout, name_column
+from .statements import Statement, compile_statement, make_parameter, unnest_arrays
 
 ZERO = literal_column("0", BigInteger())
 _ONE = literal_column("1", BigInteger())
 
 
-def write(catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: bool, standby: bool) -> Statement:
+def compile_write(
+    catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: bool, standby: bool
+) -> Statement:
     """Write a batch; answers with how many gates stood open, and how many rows were written.
 
     An insert that meets a stored id divides by zero, which undoes all of it.
     """
-    table, gate = layout.table, generation_guard.writing(catalogue, standby=standby)
-    types = sent_types(layout, fenced=fenced)
-    given = unnested("given", types, {name: array_parameter(f"given_{name}", each) for name, each in types.items()})
+    table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    types = list_sent_types(layout, fenced=fenced)
+    given = unnest_arrays(
+        "given", types, {name: make_array_parameter(f"given_{name}", each) for name, each in types.items()}
+    )
     values: dict[str, ColumnElement[Any]] = {
         "id": given.c.id,
         "version": given.c.version if fenced else ZERO,
@@ -53,7 +57,7 @@ def write(catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: b
         "extra": cast(given.c.extra, JSON()),
     }
     for field in layout.schema.fields:
-        values[column_name(field)] = layout.form(field).into(given.c[column_name(field)])
+        values[name_column(field)] = layout.form(field).into(given.c[name_column(field)])
     # In the order of ids, so that two writers cannot wait for each other.
     rows = select(*values.values()).select_from(gate.join(given, true())).order_by(given.c.id.collate("C"))
     inserting = insert_into(table).from_select(list(values), rows)
@@ -63,39 +67,39 @@ def write(catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: b
         condition = table.c.version <= inserting.excluded.version
     changed = inserting.on_conflict_do_update(index_elements=[table.c.id], set_=replaced, where=condition)
     written = changed.returning(table.c.id).cte("changed")
-    count = counted(written)
+    count = count_rows(written)
     if insert:
-        refused = and_(counted(gate) == _ONE, count < parameter("rows", BigInteger()))
-        count = case((refused, failing(count)), else_=count)
-    return noted(catalogue, gate, written, count)
+        refused = and_(count_rows(gate) == _ONE, count < make_parameter("rows", BigInteger()))
+        count = case((refused, divide_by_zero(count)), else_=count)
+    return finish_write(catalogue, gate, written, count)
 
 
-def sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, TypeEngine[Any]]:
+def list_sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, TypeEngine[Any]]:
     """Return the columns of a batch, and the type of one value of each."""
     types: dict[str, TypeEngine[Any]] = {"id": Text()}
     if fenced:
         types["version"] = BigInteger()
     types |= {"embedding": VectorType(layout.vector_type, layout.extension), "body": Text(), "extra": Text()}
-    return types | {column_name(field): layout.form(field).sent for field in layout.schema.fields}
+    return types | {name_column(field): layout.form(field).sent for field in layout.schema.fields}
 
 
-def array_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+def make_array_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
     """Return a parameter that is an array."""
-    return cast(parameter(name, ARRAY(type_)), ARRAY(type_))
+    return cast(make_parameter(name, ARRAY(type_)), ARRAY(type_))
 
 
-def failing(number: ColumnElement[Any]) -> ColumnElement[Any]:
+def divide_by_zero(number: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a division by zero that the planner cannot see coming."""
     return _ONE // (number - number)
 
 
-def stored(layout: Layout) -> Statement:
+def compile_stored_ids(layout: Layout) -> Statement:
     """Read which of some ids are stored."""
     table = layout.table
-    found = select(table.c.id).where(table.c.id == array_any("ids"), table.c.embedding.is_not(None))
-    return compiled(found.order_by(table.c.id).limit(literal_column("3")))
+    found = select(table.c.id).where(table.c.id == match_any("ids"), table.c.embedding.is_not(None))
+    return compile_statement(found.order_by(table.c.id).limit(literal_column("3")))
 
 
-def array_any(name: str) -> ColumnElement[Any]:
+def match_any(name: str) -> ColumnElement[Any]:
     """Return ``ANY`` of a parameter that is a list of strings."""
-    return array_parameter(name, Text()).any_()
+    return make_array_parameter(name, Text()).any_()

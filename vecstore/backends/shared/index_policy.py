@@ -45,10 +45,11 @@ class IndexUpkeep(ABC):
     def tend(self, generation: Generation) -> bool:
         """Build the graph that the records have become worth; return whether it was built.
 
-        Called after every write, so it asks the server only once enough rows were written since it last asked.
+        Called after every write, so it asks the server only once enough rows were written since it last asked. A
+        caller whose copy of the generation has no graph asks nothing: it cannot remove one by mistake.
         """
         id_ = generation.id
-        if id_ in self._ready or self._rows_left.get(id_, 0) > 0:
+        if not isinstance(generation.schema.index, HNSW) or id_ in self._ready or self._rows_left.get(id_, 0) > 0:
             return False
         rows = self._count_up_to(generation, self._min_rows)
         if rows < self._min_rows:

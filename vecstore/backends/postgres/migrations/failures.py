@@ -55,26 +55,26 @@ _FAILURES: Mapping[str, tuple[type[VecstoreError], str]] = MappingProxyType(
 )
 
 
-def sqlstate(error: DBAPIError) -> str:
+def read_state(error: DBAPIError) -> str:
     """Return PostgreSQL's code for an error, "" where there is none."""
     return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
 
 
 @contextmanager
-def told(namespace: str) -> Iterator[None]:
+def translating(namespace: str) -> Iterator[None]:
     """Raise errors of ours for those of the driver while the context lasts."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
         yield
     except DBAPIError as error:
-        raise _of_server(error, namespace) from error
+        raise _translate(error, namespace) from error
     except SQLAlchemyError as error:
         raise InvalidArgument("The connection cannot be used: it is closed, or its transaction has ended.") from error
 
 
-def _of_server(error: DBAPIError, namespace: str) -> VecstoreError:
-    code, statement = sqlstate(error), error.statement or ""
+def _translate(error: DBAPIError, namespace: str) -> VecstoreError:
+    code, statement = read_state(error), error.statement or ""
     if error.connection_invalidated:
         return BackendUnavailable("The connection was lost. A migration happens whole or not at all: run it again.")
     if code == _REFUSED:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from vecstore.errors import InvalidArgument, MigrationRequired
 from vecstore.schema import check_name
 
-from .failures import UNDEFINED_TABLE, sqlstate, told
-from .revisions import BASE, HEAD, name, position, position_of, revisions, scripts
+from .failures import UNDEFINED_TABLE, read_state, translating
+from .revisions import BASE, HEAD, find_position, list_revisions, load_scripts, locate_revision, name_revision
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
@@ -67,7 +67,7 @@ def upgrade(connection: Connection, revision: str = HEAD, *, namespace: str = DE
         The catalogue is newer than this vecstore.
     InvalidArgument, StorageError
     """
-    target = position(revision)
+    target = find_position(revision)
     _run(connection, target, namespace, down=False)
 
 
@@ -90,7 +90,7 @@ def downgrade(connection: Connection, revision: str, *, namespace: str = DEFAULT
         Something would be lost; the message names the stores. Nothing was changed.
     Unsupported, InvalidArgument, StorageError
     """
-    target = position(revision)
+    target = find_position(revision)
     _run(connection, target, namespace, down=True)
 
 
@@ -103,12 +103,12 @@ def current(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> st
     _check_connection(connection)
     version: ColumnClause[str] = column("version_num")
     versions = select(version).select_from(table(_VERSIONS, schema=namespace))
-    with told(namespace):
+    with translating(namespace):
         try:
-            with _transaction(connection):
+            with _hold_transaction(connection):
                 found = connection.scalar(versions)
         except ProgrammingError as error:
-            if sqlstate(error) != UNDEFINED_TABLE:
+            if read_state(error) != UNDEFINED_TABLE:
                 raise
             found = None
     return found
@@ -126,15 +126,15 @@ def check(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> None
     StorageError
     """
     found = current(connection, namespace=namespace)
-    if position_of(found, namespace) < len(revisions()):
+    if locate_revision(found, namespace) < len(list_revisions()):
         state = "has no catalogue" if found is None else f"has a catalogue of revision {found}, this vecstore needs "
-        state += "" if found is None else revisions()[-1]
-        raise MigrationRequired(f"Namespace {namespace!r} {state}. Run: {_command(connection, namespace)}")
+        state += "" if found is None else list_revisions()[-1]
+        raise MigrationRequired(f"Namespace {namespace!r} {state}. Run: {_make_command(connection, namespace)}")
 
 
 def history() -> tuple[tuple[str, str], ...]:
     """Return all revisions with what each adds, the first one first."""
-    newest_first = list(scripts().walk_revisions())
+    newest_first = list(load_scripts().walk_revisions())
     return tuple((script.revision, str(script.doc)) for script in reversed(newest_first))
 
 
@@ -157,13 +157,13 @@ def sql(*, namespace: str = DEFAULT_NAMESPACE, from_revision: str | None = None,
     from sqlalchemy.dialects import postgresql
 
     _check_namespace(namespace)
-    start, target = position(from_revision or BASE), position(to_revision)
+    start, target = find_position(from_revision or BASE), find_position(to_revision)
     if start == target:
-        raise InvalidArgument(f"From {name(start)} to {name(target)} there is nothing to do.")
+        raise InvalidArgument(f"From {name_revision(start)} to {name_revision(target)} there is nothing to do.")
     written = io.StringIO()
-    context = _context(
+    context = _make_context(
         {"dialect": postgresql.dialect()},  # type: ignore[no-untyped-call]
-        {"as_sql": True, "literal_binds": True, "output_buffer": written, "starting_rev": name(start)},
+        {"as_sql": True, "literal_binds": True, "output_buffer": written, "starting_rev": name_revision(start)},
         namespace,
         target,
         down=target < start,
@@ -187,7 +187,7 @@ def include_object(item: Any, name: str | None, type_: str, reflected: bool, com
 def _run(connection: Connection, target: int, namespace: str, *, down: bool) -> None:
     _check_namespace(namespace)
     _check_connection(connection)
-    with told(namespace):
+    with translating(namespace):
         _check_transactional(connection)
         _run_in_transaction(connection, target, namespace, down=down)
 
@@ -195,12 +195,12 @@ def _run(connection: Connection, target: int, namespace: str, *, down: bool) -> 
 def _run_in_transaction(connection: Connection, target: int, namespace: str, *, down: bool) -> None:
     from sqlalchemy import inspect
 
-    with _transaction(connection):
-        connection.execute(_lock(namespace))
-        present = position_of(current(connection, namespace=namespace), namespace)
+    with _hold_transaction(connection):
+        connection.execute(_select_lock(namespace))
+        present = locate_revision(current(connection, namespace=namespace), namespace)
         if present == target or down != (target < present):
             return
-        context = _context({"connection": connection}, {}, namespace, target, down=down)
+        context = _make_context({"connection": connection}, {}, namespace, target, down=down)
         _apply(context, namespace, target, create=not inspect(connection).has_schema(namespace))
 
 
@@ -212,7 +212,7 @@ def _apply(context: MigrationContext, namespace: str, target: int, *, create: bo
 
     operations = Operations(context)
     if context.as_sql:
-        operations.execute(_lock(namespace))
+        operations.execute(_select_lock(namespace))
     if create:
         # Only where it is missing: PostgreSQL asks for the right to create before it looks.
         operations.execute(CreateSchema(namespace, if_not_exists=True))
@@ -222,14 +222,14 @@ def _apply(context: MigrationContext, namespace: str, target: int, *, create: bo
         operations.execute(DropTable(Table(_VERSIONS, MetaData(), schema=namespace), if_exists=True))
 
 
-def _context(
+def _make_context(
     place: dict[str, Any], options: dict[str, Any], namespace: str, target: int, *, down: bool
 ) -> MigrationContext:
-    steps = scripts()._downgrade_revs if down else scripts()._upgrade_revs
+    steps = load_scripts()._downgrade_revs if down else load_scripts()._upgrade_revs
     # After the line above, which says so when Alembic is not installed.
     from alembic.runtime.migration import MigrationContext
 
-    plan = {"fn": lambda heads, _: steps(name(target), heads)}
+    plan = {"fn": lambda heads, _: steps(name_revision(target), heads)}
     versions = {"version_table": _VERSIONS, "version_table_schema": namespace}
     return MigrationContext.configure(**place, opts=plan | versions | options)
 
@@ -255,13 +255,13 @@ def _check_transactional(connection: Connection) -> None:
 
 
 @contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
+def _hold_transaction(connection: Connection) -> Iterator[None]:
     """Commit at the end, or, inside the caller's transaction, leave that usable whatever happens."""
     with connection.begin_nested() if connection.in_transaction() else connection.begin():
         yield
 
 
-def _lock(namespace: str) -> Select[Any]:
+def _select_lock(namespace: str) -> Select[Any]:
     """Return a query that waits until no other run works on the namespace, and keeps others waiting."""
     from sqlalchemy import BigInteger, func, literal, select
 
@@ -270,7 +270,7 @@ def _lock(namespace: str) -> Select[Any]:
     return select(func.pg_catalog.pg_advisory_xact_lock(literal(key, BigInteger)))
 
 
-def _command(connection: Connection, namespace: str) -> str:
+def _make_command(connection: Connection, namespace: str) -> str:
     """Return what to type, without the password: libpq has places of its own for it."""
     from sqlalchemy import URL
 

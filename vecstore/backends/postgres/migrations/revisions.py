@@ -21,35 +21,35 @@ HEAD = "head"
 
 
 @cache
-def _folder() -> Path:
+def _find_folder() -> Path:
     # Asked of the module: in a work tree the revisions do not lie in the package's own folder.
     return Path(str(import_module("vecstore.migrations").__file__)).parent
 
 
 @cache
-def revisions() -> tuple[str, ...]:
+def list_revisions() -> tuple[str, ...]:
     """Return the ids of all revisions, from the names of their files: Alembic takes long to import."""
-    return tuple(sorted(path.stem.partition("_")[0] for path in (_folder() / "versions").glob("vs*.py")))
+    return tuple(sorted(path.stem.partition("_")[0] for path in (_find_folder() / "versions").glob("vs*.py")))
 
 
 @cache
-def scripts() -> ScriptDirectory:
+def load_scripts() -> ScriptDirectory:
     """Return the revisions as Alembic knows them."""
     try:
         from alembic.script import ScriptDirectory
     except ImportError as error:
         raise MissingExtra("alembic", "postgres") from error
-    return ScriptDirectory(_folder())
+    return ScriptDirectory(_find_folder())
 
 
-def name(position: int) -> str:
+def name_revision(position: int) -> str:
     """Return the revision that is so many steps from nothing."""
-    return revisions()[position - 1] if position else BASE
+    return list_revisions()[position - 1] if position else BASE
 
 
-def position(revision: str) -> int:
+def find_position(revision: str) -> int:
     """Return how many steps from nothing a revision is."""
-    known = (BASE, *revisions())
+    known = (BASE, *list_revisions())
     if revision == HEAD:
         return len(known) - 1
     if revision not in known:
@@ -58,7 +58,7 @@ def position(revision: str) -> int:
     return known.index(revision)
 
 
-def position_of(found: str | None, namespace: str) -> int:
+def locate_revision(found: str | None, namespace: str) -> int:
     """Return how many steps from nothing the catalogue of a namespace is.
 
     Raises
@@ -68,6 +68,6 @@ def position_of(found: str | None, namespace: str) -> int:
     """
     if found is None:
         return 0
-    if found not in revisions():
+    if found not in list_revisions():
         refuse_newer(f"revision {found[:40]!a} of the catalogue in namespace {namespace!r}", "postgres")
-    return position(found)
+    return find_position(found)
