@@ -1,4 +1,4 @@
-"""Ports for servers of the tests' own."""
+"""Ports for servers on the loopback address."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _BELOW_EPHEMERAL = range(15_000, 32_000)
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, from where the system takes none for outgoing connections.
+    """Return a free port below the range of ephemeral ports.
 
-    A server that is down for a moment then finds its port free again.
+    No outgoing connection takes it while its server is down for a moment.
     """
     while True:
         port = secrets.choice(_BELOW_EPHEMERAL)

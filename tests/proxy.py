@@ -18,9 +18,9 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 @dataclass(eq=False)
 class Link:
-    """A client's connection and the one to the server that belongs to it."""
+    """A client's connection, and the connection to the server that belongs to it."""
 
-    writers: dict[Sender, asyncio.StreamWriter]  # by who reads from it: the server gets what the client sends
+    writers: dict[Sender, asyncio.StreamWriter]  # by the sender whose bytes go into it
     lost: bool = False
 
     def end(self, *, reset: bool) -> None:
@@ -37,7 +37,7 @@ class Link:
 
 @dataclass
 class Cut:
-    """What happens once to the connection whose byte it is."""
+    """A fault for the connection that sends the byte after the next ``left`` ones."""
 
     sender: Sender
     left: int
@@ -48,12 +48,12 @@ class Cut:
 class Proxy:
     """Forwards to a server; a context manager.
 
-    All connections share the faults. Each fault holds from the call on, and for later connections too until `heal`.
+    All connections share the faults. A fault lasts until `heal`, for later connections too.
 
     Attributes
     ----------
     forwarded : dict
-        Bytes that were passed on, by who sent them.
+        Bytes that were forwarded, by sender.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -84,11 +84,11 @@ class Proxy:
     def cut_after(
         self, *, client_bytes: int | None = None, server_bytes: int | None = None, fate: Fate = "close"
     ) -> threading.Event:
-        """Pass on so many more bytes from one side, then break the connection; return what is set by then.
+        """Forward this many more bytes from one side, then break one connection; return an event that is set then.
 
-        It happens once. ``close`` is a FIN both ways (an RST to whom bytes came from that were not read), ``reset`` an
-        RST both ways, ``half-close`` a FIN to the receiver while the other direction goes on, ``hole`` silence in both
-        directions on a connection that stays open.
+        ``close`` sends a FIN both ways (an RST to a sender whose bytes were not read), ``reset`` an RST both ways,
+        ``half-close`` sends a FIN to the receiver while the other direction goes on, and ``hole`` forwards nothing more
+        in either direction while the connection stays open.
         """
         sender: Sender = "server" if client_bytes is None else "client"
         left = server_bytes if client_bytes is None else client_bytes
@@ -98,7 +98,7 @@ class Proxy:
         return cut.done
 
     def delay(self, seconds: float, *, chunk: int = _CHUNK) -> None:
-        """Hold each chunk of bytes so long; small chunks make a slow reader."""
+        """Delay each chunk of bytes; small chunks make a slow reader."""
         self._delay, self._chunk = seconds, chunk
 
     def black_hole(self) -> None:
@@ -127,7 +127,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self._links)
 
     async def _run(self) -> None:
@@ -173,7 +173,7 @@ class Proxy:
             sink.write_eof()
 
     async def _pass_on(self, sender: Sender, chunk: bytes, sink: asyncio.StreamWriter, link: Link) -> bool:
-        """Return whether the direction goes on."""
+        """Forward a chunk; return whether this direction goes on."""
         link.lost |= self._hole
         if link.lost:
             return True
@@ -202,7 +202,7 @@ class Proxy:
 
 
 def proxy_of(url: str) -> Proxy:
-    """Return a proxy before a server."""
+    """Return a proxy in front of a server."""
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port

@@ -1,6 +1,6 @@
-"""Keeps a server while a process lives: ``python -m tests.server_owner ROOM PID FOLDER``.
+"""Run a server as long as a process lives: ``python -m tests.server_owner MODULE PID FOLDER``.
 
-Says in one line of JSON where the server is, or why there is none.
+Prints one line of JSON with the URL of the server, or with the reason why there is none.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def say(**answer: str) -> None:
     sys.stdout.close()
 
 
-def main(room: str, anchor: int, folder: Path) -> None:
+def main(module: str, anchor: int, folder: Path) -> None:
     try:
-        with import_module(room).serving(folder) as url:
+        with import_module(module).serving(folder) as url:
             say(url=url)
             wait_for_end(anchor)
     except (NoServer, VecstoreError, OSError) as error:

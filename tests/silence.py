@@ -1,4 +1,4 @@
-"""Calls on a network that goes silent, each of which has to end within its timeout and a second."""
+"""Calls on a network that goes silent. Each must end within its timeout and one second."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WRITES: Mapping[str, Call] = MappingProxyType(
 
 @contextmanager
 def ends_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
-    """Expect one of some errors, which has a word in its message, when the timeout is over."""
+    """Expect one of some errors when the timeout is over, with a word in its message."""
     with Lateness() as lateness:
         with pytest.raises(kinds, match=word):
             yield
@@ -56,7 +56,7 @@ def all_at_once(
     silent: AbstractContextManager[object],
     kind: type[VecstoreError],
 ) -> None:
-    """Make each call on a database of its own while the network is silent, and again when it is not."""
+    """Make each call on its own Database while the network is silent, and again afterwards."""
 
     def fail(call: Call, store: VectorStore) -> None:
         with ends_in_time(kind):
@@ -65,20 +65,20 @@ def all_at_once(
     with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:
         stores = [stack.enter_context(connect()).open("a") for _ in calls]
         for store in stores:
-            store.upsert(batch(1))  # what a call asks for once is known
+            store.upsert(batch(1))  # so that what a call reads only once is known
         with silent:
             list(threads.map(fail, calls.values(), stores))
         for call, store in zip(calls.values(), stores, strict=True):
-            call(store)  # on a new connection: the old one stays silent
+            call(store)  # on a new connection, because the old one stays silent
 
 
 def watching() -> int:
-    """Count the threads that watch over calls."""
+    """Count the threads that enforce timeouts."""
     return sum(thread.name == "vecstore-deadlines" and thread.is_alive() for thread in threading.enumerate())
 
 
 def join_watchers(seconds: float) -> None:
-    """Wait for the ends of those threads, so long for each."""
+    """Wait until those threads end, this long for each."""
     for thread in threading.enumerate():
         if thread.name == "vecstore-deadlines":
             thread.join(seconds)

@@ -1,4 +1,4 @@
-"""A process of Redis that belongs to this one: it is started, stopped, killed, and gone when this one is."""
+"""A Redis process that can be started, stopped and killed, and that ends with this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .programs import programs
 
 PATIENCE = 180
 PAUSE = 0.005
-"""Seconds to wait at most, and between two questions."""
+"""Seconds to wait at most, and between two tries."""
 # The kernel kills a process at the end of the *thread* that started it, so one is kept for that alone. `setpriv` asks
 # for it in place of a `preexec_fn`, which may deadlock a process that has threads.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="redis-starter")
@@ -109,7 +109,7 @@ class Daemon(ABC):
             os.close(handle)
 
     def stop(self) -> None:
-        """End the process as the system would, so that it writes what it has to; return when it is gone."""
+        """Terminate the process, which lets it write its data; return when it is gone."""
         if self._process:
             self._process.terminate()
             self._process.wait(PATIENCE)
@@ -142,7 +142,7 @@ class Daemon(ABC):
         return self._process.pid
 
     def answers(self) -> bool:
-        """Say whether somebody may ask: a server that loads its data may not be asked yet."""
+        """Return whether the server answers, which it does not while it loads its data."""
         with self.client() as client:
             try:
                 return bool(client.ping())

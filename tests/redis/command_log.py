@@ -1,4 +1,4 @@
-"""What a server was told, by its own account."""
+"""The commands that a server received, as MONITOR reports them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS_ONLY = {b"DEL", b"UNLINK"}
 
 @dataclass(frozen=True)
 class Command:
-    """A command's words, of a client or of a script."""
+    """The words of a command of a client or of a script."""
 
     words: tuple[bytes, ...]
 
@@ -53,7 +53,7 @@ class Command:
 
 @dataclass
 class CommandLog:
-    """What the server was told while it was recorded."""
+    """The commands of a recording."""
 
     commands: list[Command] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class CommandLog:
 
 @contextmanager
 def recorded(server: OwnServer) -> Iterator[CommandLog]:
-    """Record what a server is told; the log is filled at the end."""
+    """Record the commands of a server; the log is filled at the end."""
     log = CommandLog()
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link, link.makefile("rb") as lines:
         link.sendall(f"AUTH {server.password}\r\nMONITOR\r\n".encode())

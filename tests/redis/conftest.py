@@ -1,4 +1,4 @@
-"""A namespace for each test on the run's server, and servers of a test's own."""
+"""A namespace for each test on the run's server, and servers for single tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .server import shared_url
 
 @pytest.fixture(scope="session")
 def redis_server() -> str:
-    """The run's server. Without one the tests fail: a skip would hide that nothing was tested."""
+    """The run's server. Without one the tests fail, because a skip would hide that nothing was tested."""
     try:
         url = shared_url()
     except NoServer as error:
@@ -36,13 +36,13 @@ def redis_server() -> str:
 
 @pytest.fixture
 def namespace() -> str:
-    """The beginning of keys that nobody has."""
+    """A namespace without keys."""
     return f"t_{secrets.token_hex(8)}"
 
 
 @pytest.fixture
 def redis_url(redis_server: str, namespace: str) -> Iterator[str]:
-    """A URL for vecstore with a namespace that is the test's alone, and empty."""
+    """A URL with an empty namespace for one test."""
     yield url_with(redis_server, namespace=namespace)
     with redis.Redis.from_url(redis_server) as client:
         wipe(client, namespace)

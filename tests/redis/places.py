@@ -80,11 +80,11 @@ def url_with(server: str, **parameters: object) -> str:
 
 
 def wipe(client: redis.Redis, namespace: str) -> None:
-    """Remove all that lies in a namespace: indexes first, which would have to follow each key."""
+    """Remove everything in a namespace: the indexes first, which would have to follow each key."""
     for name in client.execute_command("FT._LIST"):
         if name.startswith(f"{namespace}:".encode()):
             client.execute_command("FT.DROPINDEX", name)
-    # Nothing in a namespace's name means more than itself to MATCH.
+    # A namespace contains no special character of MATCH.
     keys = list(client.scan_iter(match=f"{namespace}:*", count=_PAGE))
     for first in range(0, len(keys), _PAGE):
         client.unlink(*keys[first : first + _PAGE])
@@ -109,13 +109,13 @@ def raw_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRecord
 
 
 def string_of(token: str) -> str:
-    """Return what a token stands for: itself behind a ``p``, or UTF-8 in hex behind an ``h``."""
+    """Return the string of a token: itself behind a ``p``, or UTF-8 in hex behind an ``h``."""
     kind, rest = token[0], token[1:]
     return rest if kind == "p" else bytes.fromhex(rest).decode()
 
 
 def strings_of(tokens: str) -> tuple[str, ...]:
-    """Return a list, whose first token stands for the list itself."""
+    """Return the strings of a list, whose first token marks it as a list."""
     mark, *rest = tokens.split(",")
     assert mark == "l"
     return tuple(map(string_of, rest))

@@ -1,4 +1,4 @@
-"""A sentinel, which puts a replica in the place of a primary that does not answer."""
+"""A sentinel, which promotes a replica if the primary does not answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers.redis.own_server import OwnServer
 class Sentinel(Daemon):
     """A sentinel that decides alone; a context manager that starts it.
 
-    It learns of replicas when it starts, and then every ten seconds: start them before.
+    It looks for replicas when it starts and then every ten seconds, so start them first.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Sentinel(Daemon):
         return impatient(f"redis://127.0.0.1:{self.port}")
 
     def primary_port(self) -> int | None:
-        """Say where clients are sent to; None while the sentinel doubts that somebody is there."""
+        """Return the port of the primary; None while the sentinel cannot reach it."""
         with self.client() as client:
             state = client.sentinel_masters()[self.service]
         is_doubted = state["is_sdown"] or state["is_odown"] or state["is_disconnected"]

@@ -29,12 +29,12 @@ IMAGE = "redis:8.2.3"
 VARIABLE = "VECSTORE_TEST_REDIS"
 OTHERWISE = f"Most of them also run in Docker, with testcontainers, or on the server whose URL is in {VARIABLE}."
 SETTINGS: Mapping[str, str] = MappingProxyType({"save": '""', "appendonly": "no"})
-"""Nobody's data: what is lost with the process is made again."""
+"""The data need not survive the process."""
 _PORT = 6379
 
 
 def shared_url() -> str:
-    """Return the URL of the run's server, started by whoever asks first.
+    """Return the URL of the run's server, started by the first caller.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def shared_url() -> str:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Run a server of the first kind there is, in a folder that is its own; give its URL.
+    """Run a server of the first kind there is, in a folder that is its own; yield its URL.
 
     Raises
     ------

@@ -100,7 +100,7 @@ def test_a_write_that_the_index_refuses_is_an_error(store: VectorStore, admin: r
     assert store.search([1, 2], 1)[0].id == "new"
 
 
-def test_an_index_that_somebody_dropped(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+def test_an_index_that_was_dropped(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     admin.execute_command("FT.DROPINDEX", index_of(admin, namespace))
     for call in (lambda: store.search([0, 1]), lambda: store.count(F.year == 1), lambda: store.delete(where=ALL)):
         with pytest.raises(IndexNotReady, match=r"reindex\(\) to rebuild it"):

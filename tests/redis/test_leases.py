@@ -67,7 +67,7 @@ def test_a_lease_is_renewed(
 def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
     store: VectorStore, redis_url: str, admin: redis.Redis, namespace: str
 ) -> None:
-    """The server knows that the connection is gone; nobody waits for the lease."""
+    """The server knows that the connection is closed, so the lease can be taken at once."""
     program = (
         "import sys, vecstore\n"
         "from vecstore import registry\n"

@@ -176,14 +176,14 @@ class TestTime:
         assert outcomes == {"late", "whole"}
 
     def test_the_engine_has_more_time_than_a_call(self, own_server: OwnServer) -> None:
-        """Of a count that was cut short it does not say so: so nobody may be there any more to take it for whole."""
+        """It does not report that a count was cut short, so by then nothing may wait for the count any more."""
         with opened(own_server.url, timeout=7) as database:
             guard = database._backend._reads._guard  # type: ignore[attr-defined]
             assert guard.milliseconds > 1_000 * (7 + GRACE)
 
 
 class TestBusy:
-    def test_a_call_waits_while_somebody_s_script_keeps_the_server(self, own_server: OwnServer) -> None:
+    def test_a_call_waits_while_a_foreign_script_blocks_the_server(self, own_server: OwnServer) -> None:
         """The server answers BUSY to whatever comes, a new connection's greeting included."""
         script = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until n[1] - t[1] > 1 return 1"
         with opened(own_server.url) as database, own_server.client() as other, ThreadPoolExecutor(1) as threads:

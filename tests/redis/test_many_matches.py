@@ -111,7 +111,7 @@ def test_what_breaks_off_says_how_far_it_came(store: VectorStore, monkeypatch: p
 def test_an_update_beside_others_loses_none_of_their_changes(
     store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Undeclared metadata are read, merged here and written back, unless somebody was there in between."""
+    """Undeclared metadata is read, merged here and written back, and again if another writer came in between."""
     run, others = GenerationGuard.run, iter(range(3))
 
     def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:

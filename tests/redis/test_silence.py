@@ -75,7 +75,7 @@ class TestEveryCall:
     ) -> None:
         all_at_once(calls, lambda: opened(url, timeout=TIMEOUT), swallowing(proxy), kind)
 
-    def test_ends_in_time_while_the_server_stands_still(
+    def test_ends_in_time_while_the_server_is_stopped(
         self, own_server: OwnServer, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
     ) -> None:
         # What it was sent it does when it goes on: an insert then finds its own records.
@@ -91,7 +91,7 @@ def test_an_answer_of_single_bytes_ends_in_time(
     call: Callable[[VectorStore], object],
     kind: type[VecstoreError],
 ) -> None:
-    """Each byte comes before the timeout of a driver, which begins anew with it."""
+    """Each byte comes before the timeout of a driver, which starts again with each byte."""
     call(store)
     before = proxy.forwarded["client"]
     call(store)
@@ -122,7 +122,7 @@ def test_connecting_ends_in_time_wherever_the_server_falls_silent(own_server: Ow
         list(threads.map(connect, [0, 10, 200, 700, 2_000]))
 
 
-def test_connecting_ends_in_time_where_the_server_stands_still(own_server: OwnServer) -> None:
+def test_connecting_ends_in_time_where_the_server_is_stopped(own_server: OwnServer) -> None:
     for url in (own_server.url, own_server.socket_url):
         with stopped(own_server), ends_in_time(Timeout, BackendUnavailable):
             vecstore.connect(url_with(url, timeout=TIMEOUT))
