@@ -6,7 +6,6 @@ from pathlib import Path
 
 from vecstore import Database
 from vecstore.backends.file.backend import FileBackend
-from vecstore.backends.file.state.tidying import unnamed_indexes, unnamed_segments
 
 
 def garbage(db: Database, directory: Path) -> list[str]:
@@ -34,6 +33,6 @@ def unnamed(db: Database) -> list[Path]:
         volume = backend._generations.of(backend.find(name=name).active)
         with volume.pool.link() as link:
             snapshot = volume.snapshot(link)
-        left += unnamed_segments(volume.paths, snapshot.vectors)
-        left += unnamed_indexes(volume.paths, snapshot.ledger)
+        left += volume.paths.unnamed_segments(snapshot.vectors.segment_uids)
+        left += volume.paths.unnamed_indexes(snapshot.ledger.index_uids)
     return left

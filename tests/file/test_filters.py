@@ -12,8 +12,8 @@ import pytest
 from vecstore import Schema, fields
 from vecstore.backends.file.filters import match_rows
 from vecstore.backends.file.state.columns import View
-from vecstore.backends.file.state.ledger import row_crc
 from vecstore.backends.file.state.rows import RowForm
+from vecstore.backends.file.storage.checksums import row_crc
 from vecstore.errors import StoreCorrupt
 from vecstore.fields import Stored
 from vecstore.filters import ALL, Filter

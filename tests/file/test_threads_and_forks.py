@@ -13,7 +13,7 @@ import pytest
 
 from tests.file.samples import QUERIES, Store, answers, busy_store, contents, generation, opened, rows
 from vecstore.backend import Search
-from vecstore.backends.file.storage import queue
+from vecstore.backends.file.storage import lock
 from vecstore.errors import StoreLocked
 from vecstore.filters.nodes import Compare
 
@@ -74,12 +74,12 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
         for number in range(6):
             threads.append(threading.Thread(target=write, args=(number,)))
             threads[-1].start()
-            while len(queue._queues.waiting[str(volume.paths.lock)]) < number + 2:
+            while len(lock._queues.waiting[str(volume.paths.lock)]) < number + 2:
                 pass
     for thread in threads:
         thread.join()
     assert order == list(range(6))
-    assert not queue._queues.waiting
+    assert not lock._queues.waiting
 
 
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:

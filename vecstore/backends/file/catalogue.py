@@ -14,7 +14,8 @@ from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNot
 from vecstore.schema import Schema, check_name
 
 from ..shared.guards import refuse_newer
-from .state.ledger import Ledger, Total, row_crc
+from .state.ledger import Ledger, Total
+from .storage.checksums import row_crc
 from .storage.layout import checked_id
 
 OWNER = "catalog"

@@ -15,6 +15,7 @@ from vecstore.backend import Change, Entry, Generation
 from vecstore.errors import StorageError, StoreExists, StoreNotFound
 
 from .options import Options
+from .state.generation_files import GenerationFiles
 from .state.open_generation import Volume
 from .storage import os_calls
 from .storage.catalogue_file import Edit
@@ -40,7 +41,7 @@ def create(
     remove_garbage(layout, edit)
     paths = layout.generation(generation.id)
     with translating(paths.root):
-        Volume.create(paths, generation, options)
+        GenerationFiles(paths, generation).create(options)
     if not generation.standby:
         return edit.put(entry)
     active = volume_of(entry.active)

@@ -18,7 +18,6 @@ from ..search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from ..state.ledger import Ledger
 from ..state.open_generation import Volume
 from ..state.snapshot import Snapshot
-from ..state.tidying import unnamed_indexes
 from ..storage import os_calls
 from ..storage.failures import translating
 from ..vectors.vectors import Part, Vectors
@@ -211,7 +210,7 @@ def _tidy(volume: Volume, snapshot: Snapshot) -> None:
     """Remove what builders left who did not come to their commit; the next write looks for what this one leaves."""
     volume.untidy()
     with contextlib.suppress(OSError):
-        for path in unnamed_indexes(volume.paths, snapshot.ledger):
+        for path in volume.paths.unnamed_indexes(snapshot.ledger.index_uids):
             os_calls.unlink(path)
 
 

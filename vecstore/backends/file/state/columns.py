@@ -19,10 +19,11 @@ from vecstore.errors import StoreCorrupt
 from vecstore.schema import Schema
 
 from ..search.filter_cache import FilterCache
+from ..storage.checksums import row_crc
 from ..vectors.append_array import Growing
 from ..vectors.segment import places_of
 from .fields import Column, Mask, column_of
-from .ledger import Total, row_crc
+from .ledger import Total
 from .rows import RowForm
 
 CHUNK = 4_096

@@ -11,22 +11,16 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vecstore.errors import StoreCorrupt
+from vecstore.errors import StorageError, StoreCorrupt, UnknownOutcome, Unsupported
+
+from ..storage.connections import Link, abandon, reading
 
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
-
-
-def row_crc(values: Sequence[Any]) -> int:
-    """Return the checksum of a row of ints, floats, strings and None.
-
-    ``ascii`` writes each of them in one way on every Python, and different rows differently.
-    """
-    return zlib.crc32(ascii(tuple(values)).encode("ascii"))
 
 
 @dataclass(slots=True)
@@ -125,6 +119,11 @@ class Ledger:
         """Everything but the number and the name of the commit."""
         return self.owner, self.next, self.pruned, self.compacted, self.tables, self.index
 
+    @property
+    def index_uids(self) -> list[str]:
+        """The uid of the index file, in a list that is empty where there is none."""
+        return [self.index["uid"]] if self.index else []
+
     def successor(self) -> Ledger:
         """Return the state that the next commit will have, so far without changes."""
         tables = {name: total.copy() for name, total in self.tables.items()}
@@ -135,6 +134,58 @@ class Ledger:
         first = self.next[kind]
         self.next[kind] = first + count
         return first
+
+
+def commit(link: Link, before: Ledger, after: Ledger, reopen: Callable[[], Link]) -> bool:
+    """Commit, or learn from the file itself whether a commit that failed has happened.
+
+    Parameters
+    ----------
+    link : Link
+        A writer in a transaction.
+    before, after : Ledger
+        The state that the transaction began with, and the one that it makes.
+    reopen : callable
+        Opens a fresh connection to the same file.
+
+    Returns
+    -------
+    bool
+        False where the connection is used up, although the commit has happened.
+
+    Raises
+    ------
+    UnknownOutcome
+    sqlite3.Error, MemoryError
+        It has not happened.
+    """
+    try:
+        after.write(link)
+        link.execute("COMMIT")
+    except (sqlite3.Error, MemoryError) as error:
+        token = _token_after_failure(link, after, reopen)
+        if token == after.token:
+            return False
+        if token == before.token:
+            raise
+        raise UnknownOutcome(
+            "A commit failed, and whether it has happened cannot be read. Repeat the write with upsert(), "
+            "or look at the records first."
+        ) from error
+    return True
+
+
+def _token_after_failure(link: Link, after: Ledger, reopen: Callable[[], Link]) -> str | None:
+    abandon(link)
+    try:
+        fresh = reopen()
+        try:
+            with reading(fresh):
+                return Ledger.read(fresh, after.owner, "the database").token
+        finally:
+            fresh.close()
+    except (sqlite3.Error, OSError, StorageError, Unsupported):
+        return None
 
 
 def _crc(body: str) -> int:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from vecstore.errors import StoreCorrupt
 
+from ..storage.checksums import row_crc
 from ..storage.connections import Link
-from .ledger import Ledger, Total, row_crc
+from .ledger import Ledger, Total
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,41 +9,32 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
-from vecstore.backend import Generation
-from vecstore.errors import StorageError, StorageFailed, StoreCorrupt, StoreLocked
+from vecstore.errors import StorageError, StorageFailed, StoreLocked
 
 from ..options import Options
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
-from ..storage.connections import ROWS, Link, abandon, created, open_link, reading
+from ..storage.connections import ROWS, Link, abandon, open_link, reading
 from ..storage.failures import is_lasting, translated
-from ..storage.layout import GenerationLayout
 from ..storage.pool import Pool, data_version, using
-from ..vectors.segment import Shape
-from ..vectors.vectors import Vectors
-from .columns import View, head_rows
-from .commit import commit
-from .ledger import Ledger
+from .generation_files import GenerationFiles
+from .ledger import Ledger, commit
 from .notes import Register
-from .rows import RowForm
-from .snapshot import Snapshot
-from .tidying import unnamed_indexes, unnamed_segments
+from .snapshot import Snapshot, advance_snapshot
 from .transaction import Transaction
 
 
 class Volume:
     """Reads a generation's state, keeps it up to date, and begins and ends transactions; shared by threads."""
 
-    def __init__(self, paths: GenerationLayout, generation: Generation, options: Options) -> None:
-        self.id = generation.id
-        self.schema = generation.schema
-        self.paths = paths
-        self.form = RowForm(generation.schema)
-        self.shape = Shape.of(generation.id, generation.schema)
+    def __init__(self, files: GenerationFiles, options: Options) -> None:
+        self.files = files
+        self.id, self.schema, self.paths = files.id, files.schema, files.paths
+        self.form, self.shape = files.form, files.shape
         self.recent = RecentRows()
-        self.index_cache = IndexCache(paths, generation.id, generation.schema.metric)
-        self.pool = Pool(paths.rows, ROWS, options.timeout)
+        self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
+        self.pool = Pool(files.paths.rows, ROWS, options.timeout)
         self._options = options
         # Held while the state is brought up to date, never while a writer waits for readers.
         self._lock = RLock()
@@ -56,19 +47,6 @@ class Volume:
         self._written: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
         self.committed: Ledger | None = None
         """The state that this process's last commit made."""
-
-    @staticmethod
-    def create(paths: GenerationLayout, generation: Generation, options: Options) -> None:
-        """Make an empty generation, durable in all its parts, that no catalogue names yet."""
-        form = RowForm(generation.schema)
-        # The first name becomes durable with the commit of the catalogue beside it.
-        for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
-            os_calls.make_directory(path)
-        os_calls.sync_directory(paths.root.parent)
-        with using(paths.rows), created(paths.rows, ROWS, options.timeout) as link:
-            form.create(link, generation.id)
-        os_calls.close(os_calls.open_lock(paths.lock))
-        os_calls.sync_directory(paths.root)
 
     def close(self) -> None:
         """Close all connections."""
@@ -129,7 +107,8 @@ class Volume:
             return known
         # Set again when everything has been read: what an interrupt left half advanced is not used.
         self._snapshot = None
-        self._snapshot = self._advanced(known, link, ledger, view=view)
+        written = self._written.pop((known.ledger.token, ledger.token), None) if known else None
+        self._snapshot = advance_snapshot(self.files, known, link, ledger, written, view=view)
         return self._snapshot
 
     def _ledger(self, link: Link) -> Ledger:
@@ -140,25 +119,6 @@ class Volume:
         ledger = Ledger.read(link, self.id, self.paths.rows)
         lock.check_not_older(ledger.seq, mark, self.paths.rows)
         return ledger
-
-    def _advanced(self, known: Snapshot | None, link: Link, ledger: Ledger, *, view: bool) -> Snapshot:
-        is_next = known and (known.ledger.token == ledger.token or ledger.pruned <= known.ledger.seq < ledger.seq)
-        known = known if is_next else None
-        vectors = known.vectors if known else Vectors.empty(self.paths, self.shape)
-        vectors, removed = vectors.advanced(link, ledger)
-        before = known.view if known and known.view and not known.view.is_wasteful else None
-        if before is None and not view and not (known and known.view):
-            return Snapshot(ledger, vectors, None)
-        before = before or View.empty(self.schema)
-        most = ledger.tables["rows"].count
-        added = self._written.pop((known.ledger.token, ledger.token), None) if known and before is known.view else None
-        rows = iter([added]) if added else head_rows(link, self.form, before.last_rid, most, self.paths.rows)
-        after = before.advanced(removed, rows, self.paths.rows)
-        if after.total != ledger.tables["rows"]:
-            raise StoreCorrupt(
-                f"{self.paths.rows}: rows are missing, doubled or damaged. Restore the directory from a backup."
-            )
-        return Snapshot(ledger, vectors, after)
 
     # -- writing
 
@@ -239,7 +199,7 @@ class Volume:
                 ]
             lock.check_not_older(snapshot.ledger.seq, held.mark(), self.paths.rows)
             self._tidy(snapshot)
-            transaction = Transaction(self, link, snapshot, *registers)
+            transaction = Transaction(self.files, link, snapshot, *registers)
             yield transaction
             if transaction.has_changes:
                 usable = commit(link, snapshot.ledger, transaction.ledger, self._open_writer)
@@ -281,9 +241,8 @@ class Volume:
         if self._is_tidy:
             return
         with contextlib.suppress(OSError, StorageError, StoreLocked):
-            unnamed = [
-                *unnamed_segments(self.paths, snapshot.vectors), *unnamed_indexes(self.paths, snapshot.ledger)
-            ]  # fmt: skip
+            unnamed = self.paths.unnamed_segments(snapshot.vectors.segment_uids)
+            unnamed += self.paths.unnamed_indexes(snapshot.ledger.index_uids)
             # What is unnamed may be the work of somebody who has not come to their commit yet.
             with self.kept(patiently=False) if unnamed else contextlib.nullcontext():
                 for path in unnamed:

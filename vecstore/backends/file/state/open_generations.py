@@ -10,6 +10,7 @@ from vecstore.backend import Entry, Generation, Superseded
 from ..options import Options
 from ..storage.catalogue_file import CatalogFile
 from ..storage.layout import Layout
+from .generation_files import GenerationFiles
 from .open_generation import Volume
 
 
@@ -31,7 +32,7 @@ class Volumes:
                 opened = self._open.get(generation.id)
                 if opened is None:
                     paths = self._layout.generation(generation.id)
-                    opened = self._open[generation.id] = Volume(paths, generation, self._options)
+                    opened = self._open[generation.id] = Volume(GenerationFiles(paths, generation), self._options)
         return opened
 
     def find_current(self, generation: Generation) -> Entry:

@@ -18,11 +18,12 @@ from vecstore.errors import StorageError, StoreCorrupt, StoreNotFound
 from vecstore.filters.nodes import Filter
 
 from ..filters import match_rows
+from ..storage.checksums import vector_crc
 from ..storage.connections import Link
 from ..storage.failures import translated
 from .open_generation import Volume
 from .open_generations import Volumes
-from .rows import Values, vector_crc
+from .rows import Values
 from .snapshot import Snapshot
 
 _ALL: Include = frozenset({"text", "metadata", "vector"})

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from numpy.typing import NDArray
-
 from vecstore.errors import StoreCorrupt, Unsupported
 from vecstore.fields import Stored
 from vecstore.schema import Schema
 
+from ..storage.checksums import body_crc, row_crc
 from .ledger import CREATE as CREATE_LEDGER
-from .ledger import Ledger, Total, row_crc
+from .ledger import Ledger, Total
 
 MAX_FIELDS = 1_900
 """SQLite has 2,000 columns."""
 _CHUNK = 256
-_SEED = 0xFFFFFFFF
 
 _TABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -56,23 +53,6 @@ def _tuple(text: str) -> tuple[str, ...]:
 _TO_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _keywords, "bool": int})
 _FROM_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _tuple, "bool": bool})
 """By kind of field; the others are stored as they are."""
-
-
-def body_crc(rid: int, extra: str, text: str | None) -> int:
-    """Return the checksum of what a record carries beside its declared fields."""
-    # No text holds NUL, so that no two records look the same here.
-    body = f"{extra}\0" if text is None else f"{extra}\0\0{text}"
-    return zlib.crc32(body.encode(), rid & _SEED)
-
-
-def hot_crc(rid: int, vector: bytes) -> int:
-    """Return the checksum of a row of ``hot``."""
-    return zlib.crc32(vector, rid & _SEED)
-
-
-def vector_crc(vector: NDArray[Any]) -> int:
-    """Return the checksum of a vector, in the byte order of the files."""
-    return zlib.crc32(vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
 class RowForm:

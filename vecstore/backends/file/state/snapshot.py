@@ -1,17 +1,22 @@
-"""One commit of a generation, as far as it is in memory."""
+"""One commit of a generation as far as it is in memory, and the way from it to a later commit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from vecstore.errors import StoreCorrupt
+
+from ..storage.connections import Link
 from ..vectors.vectors import Vectors
-from .columns import View
+from .columns import View, head_rows
+from .generation_files import GenerationFiles
 from .ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What is in memory of one commit. ``view`` is None until something asks for ids or fields."""
+    """What is in memory of one commit. ``view`` is None until ids or fields are needed."""
 
     ledger: Ledger
     vectors: Vectors
@@ -19,7 +24,63 @@ class Snapshot:
 
     @property
     def columns(self) -> View:
-        """The view of a snapshot that was asked for with one."""
+        """The view of a snapshot that was read with one."""
         if self.view is None:
-            raise TypeError("the snapshot was asked for without a view")
+            raise TypeError("the snapshot was read without a view")
         return self.view
+
+    def is_at(self, ledger: Ledger) -> bool:
+        """Say whether this is the commit of a ledger."""
+        return self.ledger.token == ledger.token
+
+    def can_advance_to(self, ledger: Ledger) -> bool:
+        """Say whether the removals since this commit are all on record still."""
+        return self.is_at(ledger) or ledger.pruned <= self.ledger.seq < ledger.seq
+
+
+def advance_snapshot(
+    files: GenerationFiles,
+    known: Snapshot | None,
+    link: Link,
+    ledger: Ledger,
+    written: list[tuple[Any, ...]] | None,
+    *,
+    view: bool,
+) -> Snapshot:
+    """Return the commit that a connection sees.
+
+    Parameters
+    ----------
+    files : GenerationFiles
+    known : Snapshot or None
+        An earlier commit, which is not changed.
+    link : Link
+        In a transaction.
+    ledger : Ledger
+        That of the commit.
+    written : list of tuple or None
+        The heads of the rows that the commit after `known` added, where this process wrote them.
+    view : bool
+        Whether ids and fields are needed.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    if known and not known.can_advance_to(ledger):
+        known = None
+    vectors = known.vectors if known else Vectors.empty(files.paths, files.shape)
+    vectors, removed = vectors.advanced(link, ledger)
+    known_view = known.view if known else None
+    before = known_view if known_view and not known_view.is_wasteful else None
+    if before is None and not view and not known_view:
+        return Snapshot(ledger, vectors, None)
+    if before is None:
+        before, written = View.empty(files.schema), None
+    table = ledger.tables["rows"]
+    path = files.paths.rows
+    rows = iter([written]) if written else head_rows(link, files.form, before.last_rid, table.count, path)
+    after = before.advanced(removed, rows, path)
+    if after.total != table:
+        raise StoreCorrupt(f"{path}: rows are missing, doubled or damaged. Restore the directory from a backup.")
+    return Snapshot(ledger, vectors, after)

@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
 
+from ..storage.checksums import body_crc, hot_crc, row_crc
 from ..vectors import segment
 from ..vectors.segment import SegmentRow
 from ..vectors.vectors import Vectors
 from .columns import View
-from .ledger import row_crc
 from .notes import Register, RegisterEdit
-from .rows import body_crc, hot_crc
 
 if TYPE_CHECKING:
     from ..storage.connections import Link
-    from .open_generation import Volume
+    from .generation_files import GenerationFiles
     from .snapshot import Snapshot
 
 MAX_HOT = 64
@@ -50,8 +49,10 @@ class Transaction:
         Versions of removed records, and the change list.
     """
 
-    def __init__(self, volume: Volume, link: Link, before: Snapshot, tombstones: Register, changes: Register) -> None:
-        self.volume = volume
+    def __init__(
+        self, files: GenerationFiles, link: Link, before: Snapshot, tombstones: Register, changes: Register
+    ) -> None:
+        self.files = files
         self.link = link
         self.vectors: Vectors = before.vectors
         self.ledger = before.ledger.successor()
@@ -84,7 +85,7 @@ class Transaction:
         tables = self.ledger.tables
         removed = self.link.executemany("DELETE FROM rows WHERE rid = ?", ((rid,) for rid in rids.tolist())).rowcount
         if removed != len(rids):
-            raise StoreCorrupt(f"{self.volume.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
+            raise StoreCorrupt(f"{self.files.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
         tables["rows"].remove(self.view.columns.heads.view(self.view.size)[positions].tolist())
         self.remove_hot(rids)
         first = self.ledger.take("dead", len(rids))
@@ -106,7 +107,7 @@ class Transaction:
             return
         base = self.ledger.take("rid", count)
         crcs: NDArray[np.uint32] = np.empty(count, np.uint32)
-        if count > MAX_HOT or count * self.volume.shape.row_bytes > _MAX_HOT_BYTES:
+        if count > MAX_HOT or count * self.files.shape.row_bytes > _MAX_HOT_BYTES:
             self._add_segment(base, self._checked(vectors, crcs), count)
         else:
             self._add_hot(base, self._checked(vectors, crcs))
@@ -116,14 +117,14 @@ class Transaction:
             self._add_rows(base + added, batch, crcs[added : added + len(batch)].tolist())
             added += len(batch)
         if added != count:
-            raise StoreCorrupt(f"{self.volume.paths.rows}: {count - added} rows are missing. Run verify().")
+            raise StoreCorrupt(f"{self.files.paths.rows}: {count - added} rows are missing. Run verify().")
 
     def _checked(self, vectors: Iterable[NDArray[Any]], crcs: NDArray[np.uint32]) -> Iterator[NDArray[Any]]:
         """Pass vectors on in their stored form, and note the checksum of each."""
-        size = self.volume.shape.row_bytes
+        size = self.files.shape.row_bytes
         done = 0
         for part in vectors:
-            rows = np.ascontiguousarray(part, self.volume.shape.stored)
+            rows = np.ascontiguousarray(part, self.files.shape.stored)
             data = rows.reshape(-1).view(np.uint8).data
             crcs[done : done + len(rows)] = [
                 zlib.crc32(data[start : start + size]) for start in range(0, len(data), size)
@@ -132,8 +133,8 @@ class Transaction:
             yield rows
 
     def _add_segment(self, base: int, vectors: Iterator[NDArray[Any]], count: int) -> None:
-        path = self.volume.paths.segment(uuid.uuid4().hex)
-        self.put_segment(segment.write(path, self.volume.shape, range(base, base + count), vectors))
+        path = self.files.paths.segment(uuid.uuid4().hex)
+        self.put_segment(segment.write(path, self.files.shape, range(base, base + count), vectors))
 
     def put_segment(self, row: SegmentRow) -> None:
         """Name a segment."""
@@ -144,7 +145,7 @@ class Transaction:
     def remove_segment(self, row: SegmentRow) -> None:
         """Name a segment no longer."""
         if self.link.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
-            raise StoreCorrupt(f"{self.volume.paths.rows}: a segment is missing. Run verify().")
+            raise StoreCorrupt(f"{self.files.paths.rows}: a segment is missing. Run verify().")
         self.ledger.tables["segments"].remove((row_crc(astuple(row)),))
 
     def remove_hot(self, rids: NDArray[np.int64]) -> None:
@@ -173,7 +174,7 @@ class Transaction:
         sums = list(map(row_crc, bare))
         heads = [(*head, crc) for head, crc in zip(bare, sums, strict=True)]
         self.link.executemany(
-            self.volume.form.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
+            self.files.form.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
         )
         self.heads += heads
         self.ledger.tables["rows"].add(sums)

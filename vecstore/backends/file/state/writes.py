@@ -115,7 +115,7 @@ def _matrix(rows: Rows, chosen: Sequence[int]) -> Iterator[NDArray[Any]]:
 def _records(transaction: Transaction, rows: Rows, versions: Sequence[int], chosen: Sequence[int]) -> Iterator[Record]:
     if rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
-    values = transaction.volume.form.encoded(rows.fields, len(rows))
+    values = transaction.files.form.encoded(rows.fields, len(rows))
     records = zip(rows.ids, versions, values, rows.extras, rows.texts, strict=True)
     if len(chosen) == len(rows):
         yield from records
@@ -134,14 +134,14 @@ def _kept_vectors(transaction: Transaction, rids: NDArray[np.int64], changes: Up
 
 
 def _updated(transaction: Transaction, rids: Sequence[int], changes: Update) -> Iterator[Record]:
-    volume = transaction.volume
-    overlay = volume.form.overlay(changes.fields)
-    size = volume.form.head_size
+    files = transaction.files
+    overlay = files.form.overlay(changes.fields)
+    size = files.form.head_size
     for start in range(0, len(rids), CHUNK):
         some = rids[start : start + CHUNK]
-        rows = volume.form.fetch(transaction.link, some, volume.paths.rows, whole=True)
+        rows = files.form.fetch(transaction.link, some, files.paths.rows, whole=True)
         if len(rows) != len(some):
-            raise StoreCorrupt(f"{volume.paths.rows}: {len(some) - len(rows)} rows are missing. Run verify().")
+            raise StoreCorrupt(f"{files.paths.rows}: {len(some) - len(rows)} rows are missing. Run verify().")
         for rid in some:
             row = rows[rid]
             values = [overlay.get(place, row[place]) for place in range(5, size - 1)]

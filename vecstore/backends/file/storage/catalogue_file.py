@@ -13,8 +13,7 @@ from vecstore.errors import StorageFailed, StoreCorrupt
 
 from ..catalogue import COLUMNS, OWNER, Catalogue, entries_of, fresh_ledger, table_rows
 from ..options import Options
-from ..state.commit import commit
-from ..state.ledger import CREATE, Ledger, Total
+from ..state.ledger import CREATE, Ledger, Total, commit
 from . import lock, os_calls
 from .connections import CATALOG, Link, abandon, created, integrity, open_link, reading
 from .failures import is_lasting, translated, translating

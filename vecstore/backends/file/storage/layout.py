@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,6 +122,14 @@ class GenerationLayout:
         """Return the path of one index file."""
         return self.indexes / f"{checked_id(uid)}.faiss"
 
+    def unnamed_segments(self, uids: Iterable[str]) -> list[Path]:
+        """Return the files beside these segments; a writer or the holder of ``upkeep.lock`` may be at work on them."""
+        return _others(self.segments, {self.segment(uid) for uid in uids})
+
+    def unnamed_indexes(self, uids: Iterable[str]) -> list[Path]:
+        """Return the files beside these indexes; the holder of ``upkeep.lock`` may be at work on them."""
+        return _others(self.indexes, {self.index(uid) for uid in uids})
+
     def check_directories(self) -> None:
         """Refuse links and missing directories.
 
@@ -131,6 +140,11 @@ class GenerationLayout:
         for path in (self.root.parent, self.root, self.segments):
             if not os_calls.is_directory(path):
                 raise StoreCorrupt(f"{path} is missing or not a directory of its own. Restore it from a backup.")
+
+
+def _others(directory: Path, known: Set[Path]) -> list[Path]:
+    paths = (directory / name for name in os_calls.names(directory))
+    return [path for path in paths if path not in known]
 
 
 def checked_id(value: object) -> str:

@@ -2,6 +2,9 @@
 
 The mark that a writer leaves after a commit proves later that the database beside it is no older copy of
 itself. It is not synced: a lost or torn mark proves nothing and harms nothing.
+
+Threads of one process queue for a lock first: a lock that is polled goes to whichever thread asks at the right
+moment, and one of several busy threads could wait for long. Between processes there is no such order.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ import contextlib
 import os
 import random
 import struct
+import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +25,6 @@ from vecstore.errors import StoreCorrupt, StoreLocked
 
 from . import os_calls
 from .failures import translating
-from .queue import turn
 
 _HOLDER = struct.Struct("<Q")
 _MARK = struct.Struct("<QI")
@@ -68,7 +72,7 @@ def locked(path: Path, timeout: float, purpose: str) -> Iterator[Lock]:
     StoreLocked
     """
     deadline = time.monotonic() + timeout
-    with turn(str(path), deadline) as is_ours:
+    with wait_turn(str(path), deadline) as is_ours:
         if not is_ours:
             raise StoreLocked(_MESSAGE.format(path=path, holder="another thread of this process", purpose=purpose))
         with translating(path):
@@ -105,6 +109,43 @@ def check_not_older(seq: int, mark: int, database: Path) -> None:
             f"{database} is an older copy of itself: it is at commit {seq:,}, commit {mark:,} was acknowledged. "
             "Restore the whole directory from one backup; to go on with what is there, remove the .lock file beside it."
         )
+
+
+class _Queues:
+    def __init__(self) -> None:
+        self.moved = threading.Condition()
+        self.waiting: dict[str, deque[object]] = {}
+
+
+_queues = _Queues()
+
+
+@contextmanager
+def wait_turn(name: str, deadline: float) -> Iterator[bool]:
+    """Wait until every thread that came earlier is done, or until the deadline; say which.
+
+    Parameters
+    ----------
+    name : str
+        What the threads wait for.
+    deadline : float
+        On the clock of `time.monotonic`.
+    """
+    queues, ticket = _queues, object()
+    try:
+        with queues.moved:
+            queue = queues.waiting.setdefault(name, deque())
+            queue.append(ticket)
+            is_ours = queues.moved.wait_for(lambda: queue[0] is ticket, max(0.0, deadline - time.monotonic()))
+        yield is_ours
+    finally:
+        with queues.moved:
+            queue = queues.waiting.get(name, deque())
+            if ticket in queue:
+                queue.remove(ticket)
+            if not queue:
+                queues.waiting.pop(name, None)
+            queues.moved.notify_all()
 
 
 def _acquired(path: Path, deadline: float, purpose: str) -> int:
@@ -152,6 +193,9 @@ def _mark(descriptor: int) -> int:
 
 
 def _forget_in_child() -> None:
+    """Close the parent's locks and forget threads that the fork did not bring along."""
+    global _queues  # its lock may be held by one of them
+    _queues = _Queues()
     for descriptor in list(_held):
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt, StoreLocked
 
-from ..state.ledger import Total, row_crc
+from ..state.ledger import Total
 from ..state.open_generation import Volume
 from ..state.snapshot import Snapshot
 from ..state.transaction import Transaction
 from ..storage import os_calls
+from ..storage.checksums import row_crc
 from ..storage.failures import translating
 from . import segment
 from .compaction_policy import Policy, Run, Sizes, due, everything, may_be_due
@@ -155,7 +156,7 @@ def _exchange(transaction: Transaction, copy: Copy) -> None:
     remaining = [each for each in transaction.vectors.segments if each.row not in old]
     if len(remaining) + len(old) != len(transaction.vectors.segments):
         raise StoreCorrupt(
-            f"{transaction.volume.paths.rows}: somebody compacted it without holding {transaction.volume.paths.upkeep}."
+            f"{transaction.files.paths.rows}: somebody compacted it without holding {transaction.files.paths.upkeep}."
         )
     for row in old:
         transaction.remove_segment(row)
@@ -174,7 +175,7 @@ def _forget_removals(transaction: Transaction, copy: Copy, remaining: list[Segme
     found = Total()
     found.add(map(row_crc, rows))
     if found != ledger.tables["dead"]:
-        raise StoreCorrupt(f"{transaction.volume.paths.rows}: removals are damaged. Restore it from a backup.")
+        raise StoreCorrupt(f"{transaction.files.paths.rows}: removals are damaged. Restore it from a backup.")
     old = [row for row in rows if row[0] < end]
     rids = np.array([rid for _, rid in old], np.int64)
     needed = places_of(copy.rids, len(copy.rids), rids)[1]

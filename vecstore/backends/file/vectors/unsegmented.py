@@ -15,7 +15,7 @@ from vecstore.rows.vectors import compute_norms
 
 from ..state.fields import Mask
 from ..state.ledger import Total
-from ..state.rows import hot_crc
+from ..storage.checksums import hot_crc
 from ..storage.connections import Link
 from .append_array import Growing
 from .segment import SegmentRow, Shape, places_of

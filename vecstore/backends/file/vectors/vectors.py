@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from vecstore.errors import StoreCorrupt
 
 from ..state.fields import Mask
-from ..state.ledger import Ledger, Total, row_crc
+from ..state.ledger import Ledger, Total
+from ..storage.checksums import row_crc
 from ..storage.connections import Link
 from ..storage.layout import GenerationLayout
 from .segment import Segment, SegmentRow, Shape, places_of
@@ -143,6 +144,11 @@ class Vectors:
             norms = hot.norms
             parts.append(Part(hot.matrix, lambda: norms, hot.rids, hot.alive, lambda _start, _end: None))
         return parts
+
+    @property
+    def segment_uids(self) -> list[str]:
+        """The uids of all segments."""
+        return [segment.row.uid for segment in self.segments]
 
     def _look(self, number: int, start: int, end: int) -> None:
         """Check rows of a segment; at its start, a reader of many segments is through with the one before."""

@@ -1,0 +1,36 @@
+"""What never changes about a generation on disk: its paths, and the form of its rows and vectors."""
+
+from __future__ import annotations
+
+from vecstore.backend import Generation
+
+from ..options import Options
+from ..storage import os_calls
+from ..storage.connections import ROWS, created
+from ..storage.layout import GenerationLayout
+from ..storage.pool import using
+from ..vectors.segment import Shape
+from .rows import RowForm
+
+
+class GenerationFiles:
+    """The files of one generation."""
+
+    def __init__(self, paths: GenerationLayout, generation: Generation) -> None:
+        self.id = generation.id
+        self.schema = generation.schema
+        self.paths = paths
+        self.form = RowForm(generation.schema)
+        self.shape = Shape.of(generation.id, generation.schema)
+
+    def create(self, options: Options) -> None:
+        """Make an empty generation, durable in all its parts, before a catalogue names it."""
+        paths = self.paths
+        # The first name becomes durable when the catalogue beside it is committed.
+        for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
+            os_calls.make_directory(path)
+        os_calls.sync_directory(paths.root.parent)
+        with using(paths.rows), created(paths.rows, ROWS, options.timeout) as link:
+            self.form.create(link, self.id)
+        os_calls.close(os_calls.open_lock(paths.lock))
+        os_calls.sync_directory(paths.root)
