@@ -50,7 +50,7 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
 
 def read_plain_query(query: object, schema: Schema) -> NDArray[np.float32] | None:
     """Return a query as a matrix where it is an array that is plainly right; None says that it has to be looked at."""
-    if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.width,):
+    if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.dim,):
         return None
     wide = query.astype(np.float64)
     if schema.dtype != "float32" or not _PLAIN[0] < wide.dot(wide) < _PLAIN[1]:
@@ -72,7 +72,7 @@ def compile_search(
 ) -> Search:
     """Return the search that a backend gets, its filter bound to the schema, one record excluded where asked."""
     floor = None if min_score is None else float(min_score)
-    bound = bind(where, schema)
+    bound = None if where is None else bind(where, schema)
     if without is not None:
         others = ~Compare("id", "eq", without)
         bound = others if bound is None else bound & others

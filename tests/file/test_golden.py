@@ -136,9 +136,9 @@ def set_version(path: Path, version: int) -> None:
 def test_a_newer_database_file_is_refused(golden: Path, expected: dict[str, Any], name: str) -> None:
     for path in golden.rglob(name):
         set_version(path, 2)
-    with pytest.raises(Unsupported, match=r"format 2 .* update"), vecstore.connect(f"file:{golden}") as db:
+    with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
         db.open("articles").count()
-    with pytest.raises(Unsupported, match=r"format 2 .* update"), vecstore.connect(f"file:{golden}") as db:
+    with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
         db.open("articles").upsert(records("articles", range(3), 1))
 
 

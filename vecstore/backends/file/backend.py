@@ -223,7 +223,7 @@ class FileBackend(Backend):
 
     def verify(self, generation: Generation) -> Verification:
         self._check_usable()
-        self._catalog.read().holding(generation)
+        self._generations.find_current(generation)
         return verification(self._layout, self._options, generation)
 
     def close(self) -> None:

@@ -59,19 +59,6 @@ class Catalogue:
         except KeyError:
             raise StoreNotFound("that was dropped", self.names()) from None
 
-    def holding(self, generation: Generation) -> Entry:
-        """Return the entry in which a generation has the role that the caller believes it has.
-
-        Raises
-        ------
-        Superseded
-        """
-        for entry in self.entries.values():
-            expected = entry.standby if generation.standby else entry.active
-            if expected is not None and expected.id == generation.id:
-                return entry
-        raise Superseded
-
     def with_generation(self, generation: Generation) -> Entry:
         """Return the entry of a generation, whatever its role, with this in its place.
 

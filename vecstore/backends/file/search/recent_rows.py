@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..state.rows import Values
+
+if TYPE_CHECKING:
+    from ..state.reads import Reader
 
 _BUDGET = 8 << 20
 _LARGEST = 1 << 16
 """Bytes; a larger row is read each time."""
+_OFTEN = 1_000
+"""More rows than these, read at once, are not kept: they would displace rows that are asked for often."""
 _FRAME = 600
 """About the bytes of a row beside its text and undeclared metadata."""
 
@@ -40,6 +46,16 @@ class RecentRows:
                 self.keep((row,))
             found[rid] = row
         return found
+
+    def read(self, reader: Reader, rids: Sequence[int], *, whole: bool) -> list[Values]:
+        """Return rows in the order of rids; those that are not known are read and, where they are whole, kept."""
+        rows = self.find(rids)
+        if len(rows) < len(rids):
+            missing = reader.read_rows([rid for rid in rids if rid not in rows], whole=whole)
+            rows.update((row[0], row) for row in missing)
+            if whole and len(missing) <= _OFTEN:
+                self.keep(missing)
+        return [rows[rid] for rid in rids]
 
     def keep(self, rows: Iterable[Values]) -> None:
         """Keep whole rows, which end with ``extra`` and ``text``."""

@@ -205,17 +205,18 @@ def _read_hits(context: SearchContext, answers: Sequence[Answer], *, exact: bool
     if reader.snapshot.view and not include:
         bare = _list_ids(reader.snapshot.view, [rids for rids, _ in answers])
         return [Found(some, scores, exact, complete) for some, (_, scores) in zip(bare, answers, strict=True)]
-    whole = bool({"text", "metadata"} & include)
+    recent, whole = reader.opened.recent, bool({"text", "metadata"} & include)
     if len(answers) == 1:
-        rids, scores = answers[0]
-        rows = reader.find_rows(rids.tolist(), whole=whole)
-        return [Found(reader.assemble(rows, rids, include), scores, exact, complete)]
-    every = np.unique(np.concatenate([rids for rids, _ in answers])).tolist()
-    known = dict(zip(every, reader.find_rows(every, whole=whole), strict=True))
-    return [
-        Found(reader.assemble([known[rid] for rid in rids.tolist()], rids, include), scores, exact, complete)
-        for rids, scores in answers
-    ]
+        each = [recent.read(reader, answers[0][0].tolist(), whole=whole)]
+    else:
+        every = np.unique(np.concatenate([rids for rids, _ in answers])).tolist()
+        known = dict(zip(every, recent.read(reader, every, whole=whole), strict=True))
+        each = [[known[rid] for rid in rids.tolist()] for rids, _ in answers]
+    hits = []
+    for rows, (rids, scores) in zip(each, answers, strict=True):
+        vectors = reader.gather_vectors(rows, rids) if "vector" in include else None
+        hits.append(Found(reader.opened.form.assemble(rows, include, vectors), scores, exact, complete))
+    return hits
 
 
 def _list_ids(view: View, rids: Sequence[NDArray[np.int64]]) -> list[Rows]:

@@ -42,11 +42,12 @@ class Volumes:
         ------
         Superseded
         """
-        try:
-            return self._catalog.read().holding(generation)
-        except Superseded:
-            self.close_dropped()
-            raise
+        for entry in self._catalog.read().entries.values():
+            expected = entry.standby if generation.standby else entry.active
+            if expected is not None and expected.id == generation.id:
+                return entry
+        self.close_dropped()
+        raise Superseded
 
     def open_current(self, generation: Generation) -> tuple[Volume, Generation]:
         """Return a generation, opened, and as the catalogue has it now.

@@ -30,8 +30,6 @@ _ALL: Include = frozenset({"text", "metadata", "vector"})
 _ATTEMPTS = 5
 _IDS = 2_000
 """For more hits than these, loading all ids is faster than reading rows."""
-_OFTEN = 1_000
-"""More rows than these, read at once, are not kept: they would displace rows that are asked for often."""
 
 
 class _Vanished(Exception):
@@ -56,35 +54,8 @@ class Reader:
             raise _Vanished
         return [rows[rid] for rid in rids]
 
-    def find_rows(self, rids: Sequence[int], *, whole: bool) -> list[Values]:
-        """Return rows as `read_rows` does, those that were read recently without asking SQLite."""
-        recent = self.opened.recent
-        rows = recent.find(rids)
-        if len(rows) < len(rids):
-            missing = [rid for rid in rids if rid not in rows]
-            read = self.opened.form.fetch(self.link, missing, self.opened.paths.rows, whole=whole)
-            if len(read) < len(missing):
-                raise _Vanished
-            rows.update(read)
-            if whole and len(read) <= _OFTEN:
-                recent.keep(read.values())
-        return [rows[rid] for rid in rids]
-
-    def assemble(self, rows: Sequence[Values], rids: NDArray[np.int64], include: Include) -> Rows:
-        """Return rows as columns, those that are asked for."""
-        form = self.opened.form
-        size = form.head_size
-        metadata = "metadata" in include
-        return Rows(
-            fields=form.decoded(rows) if metadata else None,
-            vectors=self._gather_vectors(rows, rids) if "vector" in include else None,
-            ids=[row[1] for row in rows],
-            texts=[row[size + 1] for row in rows] if "text" in include else None,
-            extras=[row[size] for row in rows] if metadata else None,
-            versions=[row[2] for row in rows],
-        )
-
-    def _gather_vectors(self, rows: Sequence[Values], rids: NDArray[np.int64]) -> NDArray[Any]:
+    def gather_vectors(self, rows: Sequence[Values], rids: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the vectors of rows, checked."""
         vectors = self.snapshot.vectors.gather(rids)
         for row, vector in zip(rows, vectors, strict=True):
             if vector_crc(vector) != row[4]:
@@ -213,4 +184,5 @@ def tombstones(opened: Volume, after: str | None, limit: int) -> dict[str, int]:
 def _read_whole(reader: Reader, positions: NDArray[np.int64]) -> Rows:
     """Return the whole rows at positions of the view."""
     rids = reader.snapshot.columns.rids[positions]
-    return reader.assemble(reader.read_rows(rids.tolist(), whole=True), rids, _ALL)
+    rows = reader.read_rows(rids.tolist(), whole=True)
+    return reader.opened.form.assemble(rows, _ALL, reader.gather_vectors(rows, rids))

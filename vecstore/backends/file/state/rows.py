@@ -15,6 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from numpy.typing import NDArray
+
+from vecstore.backend import Include, Rows
 from vecstore.errors import StoreCorrupt, Unsupported
 from vecstore.fields import Stored
 from vecstore.schema import Schema
@@ -106,12 +109,22 @@ class RowForm:
             if name in fields
         }
 
-    def decoded(self, rows: Sequence[Values]) -> dict[str, list[Stored | None]]:
-        """Return the declared fields of rows, by name, in stored form."""
-        return {
-            name: self._decoded([row[5 + place] for row in rows], self._kinds[place])
-            for place, name in enumerate(self.names)
-        }
+    def assemble(self, rows: Sequence[Values], include: Include, vectors: NDArray[Any] | None) -> Rows:
+        """Return rows as columns, those that are asked for; declared fields in stored form."""
+        size, fields = self.head_size, None
+        if "metadata" in include:
+            fields = {
+                name: self._decoded([row[5 + place] for row in rows], self._kinds[place])
+                for place, name in enumerate(self.names)
+            }
+        return Rows(
+            ids=[row[1] for row in rows],
+            vectors=vectors,
+            texts=[row[size + 1] for row in rows] if "text" in include else None,
+            fields=fields,
+            extras=None if fields is None else [row[size] for row in rows],
+            versions=[row[2] for row in rows],
+        )
 
     def fetch(self, link: sqlite3.Connection, rids: Sequence[int], path: Path, *, whole: bool) -> dict[int, Values]:
         """Return those of the rows that exist, by rid, with ``extra`` and ``text`` where whole ones are asked for.
