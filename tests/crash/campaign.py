@@ -13,8 +13,8 @@ import select
 import signal
 import sys
 import time
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import vecstore
@@ -26,56 +26,19 @@ from .calls import Call, Effect
 from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
 from .leftovers import garbage, unnamed
 from .random_calls import next_call
+from .tally import Tally
 from .writer import MESSAGE, Note, forked
 
 POLICY = Policy(max_segments=4, max_hot_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)
 """Stores are small here; they compact themselves as large ones do."""
+_MOST = 3
+"""A campaign has at most this many times as many trials as were asked for."""
 _LONGEST = 0.03
-_PATIENCE = 0.5
+_PATIENCE = 10
 _UPKEEP = {Note.COMPACTING, Note.INDEXING, Note.NAMING}
 """These messages begin a stage of it."""
 _CHECKED = 10
 """Every so many trials all stores verify themselves."""
-
-
-@dataclass
-class Tally:
-    """What happened.
-
-    Attributes
-    ----------
-    inside, between : Counter
-        Kills by the kind of call that they cut off or came after.
-    nothing, part, whole, unseen : int
-        What was there of a call that was cut off; ``unseen`` where it would have changed nothing.
-    journals, unfinished, unnamed : int
-        Kills that left a journal to roll back, a segment half written, and whole files that no commit names.
-        Then the same of index files.
-    walks : int
-        Searches along a graph, after a kill.
-    compacting, indexing : int
-        Kills inside a compaction, or while an index was built or grown, whether it was asked for or not.
-    acknowledged : Counter
-        Completed calls by kind.
-    """
-
-    trials: int = 0
-    seconds: float = 0.0
-    inside: Counter[str] = field(default_factory=Counter)
-    between: Counter[str] = field(default_factory=Counter)
-    acknowledged: Counter[str] = field(default_factory=Counter)
-    nothing: int = 0
-    part: int = 0
-    whole: int = 0
-    unseen: int = 0
-    journals: int = 0
-    unfinished: int = 0
-    unnamed: int = 0
-    unfinished_indexes: int = 0
-    unnamed_indexes: int = 0
-    walks: int = 0
-    compacting: int = 0
-    indexing: int = 0
 
 
 @dataclass(frozen=True)
@@ -204,7 +167,7 @@ class Trial:
 
 
 def run(directory: str, seed: int, trials: int) -> Tally:
-    """Kill so many writers.
+    """Kill so many writers, and more where these do not reach `GOALS`.
 
     Raises
     ------
@@ -214,14 +177,16 @@ def run(directory: str, seed: int, trials: int) -> Tally:
     compaction.POLICY = POLICY
     tally, durations, began = Tally(), Durations(), time.monotonic()
     state: State = {}
-    for number in range(trials):
+    for number in range(_MOST * trials):
+        if number >= trials and not tally.list_shortfalls(trials):
+            break
         draw = random.Random(f"{seed}/{number}")
         # No waiting: a lock that a killed writer left would be an error of the next one.
         url = f"file:{directory}?lock_timeout=0&{MIN_ROWS}"
         trial = Trial(url, state, f"{seed}/{number}/calls", durations, tally)
         try:
             trial.run(Aim.drawn(draw))
-            state = _checked(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number == trials - 1)
+            state = _checked(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number >= trials - 1)
         except (Wrong, vecstore.VecstoreError) as error:
             cut = trial.cut_off and trial.cut_off[0]
             raise Wrong(f"seed {seed}, trial {number}, in {trial.last}, cut off: {cut}") from error
@@ -289,7 +254,7 @@ def main() -> None:
     directory, seed, trials = sys.argv[1:]
     with force_graph():
         tally = run(directory, int(seed), int(trials))
-    sys.stdout.write(json.dumps(vars(tally)) + "\n")
+    sys.stdout.write(json.dumps({**vars(tally), "shortfalls": tally.list_shortfalls(int(trials))}) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 from tests.sources import ROOT
 
 KINDS = 16
-"""The kinds of call that `draws.next_call` draws."""
+"""The kinds of call that `random_calls.next_call` draws."""
 
 Note = Callable[[str], None]
 
@@ -36,36 +36,28 @@ def campaign(memory: Path, seed: int, trials: int) -> dict[str, Any]:
     return tally
 
 
-def check(tally: dict[str, Any], trials: int, note: Note) -> None:
+def check(tally: dict[str, Any], seed: int, trials: int, note: Note) -> None:
     """A campaign proves something only where kills have cut calls off, of every kind and at any stage."""
     inside = sum(tally["inside"].values())
     note(
-        f"kill -9: {trials} kills in {tally['seconds']:.0f} s, {inside} inside calls, {tally['compacting']} inside "
-        f"compactions, {tally['indexing']} inside builds of an index ({tally['journals']} left a "
-        f"journal, {tally['unfinished']} half a segment, {tally['unnamed']} a whole one without a name, "
-        f"{tally['unfinished_indexes']} half an index, {tally['unnamed_indexes']} a whole one); of the call "
-        f"there was nothing {tally['nothing']} times, all {tally['whole']}, some batches {tally['part']}, no "
+        f"kill -9, seed {seed}: {tally['trials']} kills in {tally['seconds']:.0f} s, {inside} inside calls, "
+        f"{tally['compacting']} inside compactions, {tally['indexing']} inside builds of an index "
+        f"({tally['journals']} left a journal, {tally['unfinished']} half a segment, {tally['unnamed']} a whole one "
+        f"without a name, {tally['unfinished_indexes']} half an index, {tally['unnamed_indexes']} a whole one); of the "
+        f"call there was nothing {tally['nothing']} times, all {tally['whole']}, some batches {tally['part']}, no "
         f"difference {tally['unseen']}; inside: "
         + ", ".join(f"{kind} {count}" for kind, count in sorted(tally["inside"].items())),
     )
-    assert tally["trials"] == trials
-    assert inside >= trials / 2
-    assert tally["nothing"] >= trials / 10
-    assert tally["whole"] >= trials / 100
-    assert tally["journals"] >= trials / 20
-    assert tally["unnamed"] >= trials / 100
-    assert tally["compacting"] >= 0.15 * trials
-    assert tally["indexing"] >= 0.1 * trials
-    assert tally["unnamed_indexes"] >= trials / 100
-    assert tally["walks"] >= trials / 30
+    assert tally["trials"] >= trials
+    assert tally["shortfalls"] == []
     assert len(tally["inside"]) >= KINDS - 4
     assert len(tally["acknowledged"]) >= KINDS - 2
 
 
 def test_kill(memory: Path, seed: int, note: Note) -> None:
-    check(campaign(memory, seed, 300), 300, note)
+    check(campaign(memory, seed, 300), seed, 300, note)
 
 
 @pytest.mark.long
 def test_many_kills(memory: Path, seed: int, note: Note) -> None:
-    check(campaign(memory, seed, 10_000), 10_000, note)
+    check(campaign(memory, seed, 10_000), seed, 10_000, note)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import vecstore
 from vecstore import HNSW, Record, Schema
 from vecstore.store import VectorStore
+from vecstore.testing.chance import lowest_mean
 
 
 def clustered(rng: np.random.Generator, n: int, dim: int) -> NDArray[np.float32]:
@@ -18,13 +19,12 @@ def clustered(rng: np.random.Generator, n: int, dim: int) -> NDArray[np.float32]
     return (centres[rng.integers(0, 50, n)] + 0.6 * rng.standard_normal((n, dim))).astype(np.float32)
 
 
-def recall(store: VectorStore, queries: NDArray[np.float32]) -> float:
+def recalls_of(store: VectorStore, queries: NDArray[np.float32]) -> list[float]:
     truth = store.search_many(queries, 10, exact=True, include=())
     found = [store.search(query, 10, include=()) for query in queries]
     assert not any(hits.exact for hits in found)
     assert all(len(hits) == 10 for hits in found)
-    shared = [len({hit.id for hit in a} & {hit.id for hit in b}) for a, b in zip(truth, found, strict=True)]
-    return float(np.mean(shared)) / 10
+    return [len({hit.id for hit in a} & {hit.id for hit in b}) / 10 for a, b in zip(truth, found, strict=True)]
 
 
 def drift(directory: Path, rng: np.random.Generator, rows: int, dim: int, cycles: int) -> None:
@@ -42,9 +42,11 @@ def drift(directory: Path, rng: np.random.Generator, rows: int, dim: int, cycles
             store.upsert(Record(str(number), vector) for number, vector in zip(moved, vectors, strict=True))
             alive, last = sorted({*chosen[share:].tolist(), *moved}), last + share
             assert store.count() == len(alive)
-            assert recall(store, queries) >= 0.95
+            recalls = recalls_of(store, queries)
+            assert np.mean(recalls) >= lowest_mean(recalls, 0.95)
         store.compact()
-        assert recall(store, queries) >= 0.98
+        recalls = recalls_of(store, queries)
+        assert np.mean(recalls) >= lowest_mean(recalls, 0.98)
         assert store.measure_recall().mean >= 0.98
         assert store.verify().ok
 

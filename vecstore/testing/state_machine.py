@@ -18,6 +18,7 @@ from ..index import HNSW, Flat, IndexOptions
 from ..records import Hits, Record
 from ..schema import Schema
 from ..store import VectorStore
+from .chance import lowest_mean
 from .example_counts import choose_counts
 from .judgement import bits, check_hits, recall
 from .place import Place, Places
@@ -199,7 +200,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "oracle"):
             self.both(lambda db, store: [bits(record) for record in store.scan()])
-            assert len(self.recalls) < ENOUGH or np.mean(self.recalls) >= LEAST_RECALL
+            assert len(self.recalls) < ENOUGH or np.mean(self.recalls) >= lowest_mean(self.recalls, LEAST_RECALL)
             assert self.store.verify().ok
             self.db.drop(self.names[0])
         if self.place.shared:
@@ -229,7 +230,7 @@ class StateMachineTests(Places):
         programs = max(1, counts.programs // 10)
         recalls = run_programs(place, CROWD, programs, counts.steps)
         mean = float(np.mean(recalls)) if recalls else 1.0
-        assert mean >= MEAN_RECALL, f"{len(recalls)} approximate answers"
+        assert mean >= lowest_mean(recalls, MEAN_RECALL), f"{len(recalls)} approximate answers"
         figures = f"over {CROWD} records; {len(recalls)} approximate answers, mean recall {mean:.4f}"
         record_property("summary", f"{describe_run(place, programs, counts.steps)} {figures}")
 
