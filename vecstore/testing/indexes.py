@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from .. import fields
-from ..database import Database
 from ..filters.nodes import F, Filter
-from ..index import HNSW, Flat
+from ..index import HNSW
 from ..metric import Metric
 from ..records import Hits, Record
 from ..schema import Schema
@@ -87,6 +84,11 @@ class IndexTests(Places):
     def store(self, shelf: tuple[Place, VectorStore]) -> VectorStore:
         return shelf[1]
 
+    @pytest.fixture
+    def queries(self, shelf: tuple[Place, VectorStore]) -> NDArray[np.float32]:
+        """Return what is asked of the index; where there is none, every answer is exact and few queries show it."""
+        return clustered(100 if shelf[0].indexed else 10, 3)[0]
+
     def test_a_write_builds_the_index_and_calibrates_it(self, shelf: tuple[Place, VectorStore]) -> None:
         place, store = shelf
         status, options = store.index_status(), HNSW(target_recall=TARGET)
@@ -117,17 +119,20 @@ class IndexTests(Places):
             (100, 1),
         ],
     )
-    def test_recall_at_every_selectivity(self, store: VectorStore, k: int, share: float) -> None:
-        self.check(store, F.share < round(share * COUNT), round(share * COUNT), k)
+    def test_recall_at_every_selectivity(
+        self, store: VectorStore, queries: NDArray[np.float32], k: int, share: float
+    ) -> None:
+        self.check(store, queries, F.share < round(share * COUNT), round(share * COUNT), k)
 
     @pytest.mark.parametrize("clusters", [[3], [1, 2, 30], list(range(20))])
-    def test_recall_where_a_filter_takes_whole_clusters(self, store: VectorStore, clusters: list[int]) -> None:
+    def test_recall_where_a_filter_takes_whole_clusters(
+        self, store: VectorStore, queries: NDArray[np.float32], clusters: list[int]
+    ) -> None:
         where = F.cluster.in_(clusters)
-        self.check(store, where, store.count(where), 10)
-        self.check(store, ~where, store.count(~where), 10)
+        self.check(store, queries, where, store.count(where), 10)
+        self.check(store, queries, ~where, store.count(~where), 10)
 
-    def check(self, store: VectorStore, where: Filter, matching: int, k: int) -> None:
-        queries = clustered(100, 3)[0]
+    def check(self, store: VectorStore, queries: NDArray[np.float32], where: Filter, matching: int, k: int) -> None:
         found = store.search_many(queries, k, where=where, include=["metadata", "vector"])
         truth = store.search_many(queries, k, where=where, exact=True, include=())
         ids = {record.id for record in store.scan(where)}
@@ -152,8 +157,9 @@ class IndexTests(Places):
             assert (np.abs([hit.distance for hit in hits] - distances) <= TOLERANCE[store.schema.dtype] * scale).all()
 
     @pytest.mark.parametrize("ef", [None, 1, 10, 1_000])
-    def test_similar_records_without_the_record_itself(self, store: VectorStore, ef: int | None) -> None:
-        for number in range(0, COUNT, 157):
+    def test_similar_records_without_the_record_itself(self, shelf: tuple[Place, VectorStore], ef: int | None) -> None:
+        place, store = shelf
+        for number in range(0, COUNT, 157 if place.indexed else 1_500):
             id_ = f"r{number:05}"
             for where, matching in ((None, COUNT - 1), (F.share < 30, store.count((F.share < 30) & (F.id != id_)))):
                 hits = store.similar_to(id_, 20, where=where, ef=ef)
@@ -175,130 +181,3 @@ class IndexTests(Places):
             alone = [store.search(query, where=where) for query in queries]
             assert recall_of(together, alone) > 0.95
             assert recall_of(alone, together) > 0.95
-
-
-class ReindexTests(Places):
-    """Indexes that change: other options, other records, other processes."""
-
-    SCHEMA = Schema(DIM, "l2", "float32", HNSW(target_recall=TARGET), FIELDS)
-
-    @pytest.fixture
-    def store(self, db: Database) -> VectorStore:
-        """Return a store of a thousand records with an index."""
-        store = db.create("clusters", self.SCHEMA)
-        store.insert(records_of(1_000))
-        return store
-
-    def test_there_and_back_with_other_options(self, place: Place, db: Database, store: VectorStore) -> None:
-        query = clustered(1, 6)[0][0]
-        truth = [hit.id for hit in store.search(query, exact=True)]
-        store.reindex(Flat())
-        status = store.index_status()
-        assert (status.kind, status.state, status.ef, status.target_recall) == ("flat", "none", None, None)
-        assert place.indexes("clusters") == []
-        assert [hit.id for hit in store.search(query, ef=16)] == truth
-        assert store.search(query, ef=16).exact
-        calls: list[tuple[int, int]] = []
-        options = HNSW(m=6, ef_construction=40, target_recall=0.9)
-        store.reindex(options, on_progress=lambda done, total: calls.append((done, total)))
-        assert calls == sorted(calls)
-        assert all(done <= total == 1_000 for done, total in calls)
-        assert [done for done, _ in calls[-1:]] == [1_000] * place.indexed
-        status = store.index_status()
-        assert (status.kind, status.target_recall) == ("hnsw", 0.9)
-        assert (status.state == "ready", status.ef is not None) == (place.indexed, place.indexed)
-        assert place.indexes("clusters") == [RawIndex(6, 40)] * place.indexed
-        assert store.measure_recall().mean >= 0.9
-        assert db.open("clusters").schema.index == options
-
-    def test_few_among_many_twins_are_found(self, store: VectorStore) -> None:
-        """A thousand records of one vector, as of one boilerplate text, hide nobody."""
-        store.update(where=F.share >= 20, set={"vector": [1.0] * DIM})
-        for _ in range(2):
-            for record in store.scan(F.share < 20):
-                assert record.vector is not None
-                hits = store.search(record.vector, 3)
-                assert record.id in {hit.id for hit in hits}
-            store.reindex()
-
-    def test_calibration_by_hand(self, place: Place, store: VectorStore) -> None:
-        ef = store.calibrate()
-        assert (ef is not None) == place.indexed
-        assert store.index_status().ef == ef
-        store.reindex(Flat())
-        assert store.calibrate() is None
-
-    def test_every_connection_goes_by_the_catalogue(self, place: Place, db: Database) -> None:
-        """A handle from before the index, and one from before it went, neither searches nor tends by what it knew."""
-        if not place.shared:
-            pytest.skip("a second connection sees nothing of this place")
-        query = clustered(1, 6)[0][0]
-        with place.connect() as other:
-            store = db.create("clusters", self.SCHEMA)
-            old = other.open("clusters")
-            store.insert(records_of(1_000))
-            assert old.search(query).exact is not place.indexed
-            assert old.index_status() == store.index_status()
-            assert len(place.indexes("clusters")) == place.indexed
-            store.reindex(Flat())
-            assert old.search(query).exact
-            old.upsert(records_of(50, 7, "new"))
-            assert old.index_status() == store.index_status()
-            assert store.index_status().state == "none"
-            assert place.indexes("clusters") == []
-
-    def test_an_index_lives_through_deletes_and_updates(self, store: VectorStore) -> None:
-        model = {record.id: record for record in records_of(1_000)}
-        draw = np.random.default_rng(8)
-        queries = clustered(40, 9)[0]
-        for turn in range(4):
-            doomed = draw.choice(sorted(model), len(model) // 4, replace=False).tolist()
-            store.delete(ids=doomed)
-            for id_ in doomed:
-                del model[id_]
-            self.change(store, model, draw.choice(sorted(model), 150, replace=False).tolist(), turn)
-            fresh = records_of(200, 20 + turn, f"n{turn}-")
-            store.upsert(fresh)
-            model |= {record.id: record for record in fresh}
-            self.check(store, model, queries)
-        store.reindex()
-        self.check(store, model, queries)
-        store.delete(where=F.share >= 3)
-        few = {id_: record for id_, record in model.items() if record.metadata["share"] < 3}
-        assert {hit.id for hit in store.search(queries[0], 100)} == set(few)
-
-    def change(self, store: VectorStore, model: dict[str, Record], ids: Sequence[str], turn: int) -> None:
-        """Move some records to other places, and change only the text and the metadata of others."""
-        moved = dict(zip(ids[:50], clustered(50, 30 + turn)[0], strict=True))
-        store.upsert(replace(model[id_], vector=vector) for id_, vector in moved.items())
-        model |= {id_: replace(model[id_], vector=vector) for id_, vector in moved.items()}
-        vector = clustered(1, 40 + turn)[0][0]
-        store.update(ids=ids[50:60], set={"vector": vector})
-        store.update(ids=ids[60:], set={"cluster": -turn}, unset=["text"])
-        for id_ in ids[50:60]:
-            model[id_] = replace(model[id_], vector=vector)
-        for id_ in ids[60:]:
-            metadata = {**model[id_].metadata, "cluster": -turn}
-            model[id_] = replace(model[id_], text=None, metadata=metadata)
-
-    def check(self, store: VectorStore, model: dict[str, Record], queries: NDArray[np.float32]) -> None:
-        filters: list[tuple[Any, int]] = [
-            (None, len(model)),
-            *((where, sum(bool(test(record)) for record in model.values())) for where, test in WHERES),
-        ]
-        for where, matching in filters:
-            found = store.search_many(queries, 10, where=where, include=["text", "metadata", "vector"])
-            for hits in found:
-                assert len(hits) == min(10, matching)
-                for hit in hits:
-                    assert Record(hit.id, hit.vector, hit.text, hit.metadata or {}) == model[hit.id]
-            assert recall_of(found, store.search_many(queries, 10, where=where, exact=True)) >= 0.95
-        assert store.count() == len(model)
-
-
-WHERES: list[tuple[Filter, Callable[[Record], bool]]] = [
-    (F.share < 20, lambda record: record.metadata["share"] < 20),
-    (F.share < 300, lambda record: record.metadata["share"] < 300),
-    (F.cluster <= 0, lambda record: record.metadata["cluster"] <= 0),
-    (F.cluster > 4, lambda record: record.metadata["cluster"] > 4),
-]

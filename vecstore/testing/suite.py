@@ -21,6 +21,7 @@ from . import (
     ordering,
     rebuilds,
     refusals,
+    reindexing,
     samples,
     scans,
     scores,
@@ -64,7 +65,7 @@ class StoreSuite:
     TestAnswer = ordering.AnswerTests
     TestCompleteness = ordering.CompletenessTests
     TestIndex = indexes.IndexTests
-    TestReindex = indexes.ReindexTests
+    TestReindex = reindexing.ReindexTests
     TestCompaction = compaction.CompactionTests
     TestSecrecy = secrecy.SecrecyTests
 
