@@ -63,11 +63,6 @@ def search_few(store: VectorStore, number: int) -> object:
     return store.search(QUERIES[number % len(QUERIES)], 10, where=F.share < 5)
 
 
-def search_many(store: VectorStore, number: int) -> object:
-    """Search among 30 % of the records."""
-    return store.search(QUERIES[number % len(QUERIES)], 10, where=F.share < 300)
-
-
 def fetch(store: VectorStore, number: int) -> object:
     """Get one record by its id."""
     return store.get([f"r{number:06}"])
@@ -102,9 +97,7 @@ SEARCHES = (
     Row("search", "connection cache", search, 600),
     Row("get of one record", "connection cache", fetch, 600),
     Row("search, 0.5 % match", "connection cache", search_few, 300),
-    Row("search", "plan memory", search, 1_000),
     Row("search, 0.5 % match", "plan memory", search_few, 300),
-    Row("search, 30 % match", "plan memory", search_many, 40),
 )
 UPSERTS = (
     Row(f"upsert of {BATCH} stored records", "plan memory", replace, 200),
@@ -115,7 +108,7 @@ UPSERTS = (
 class NoMemory(PlanMemory):
     """Remembers nothing."""
 
-    def remember_search(self, search: int, *, filtered: bool, exact: bool) -> None:
+    def remember_matches(self, search: int, *, are_few: bool) -> None:
         """Forget it at once."""
 
     def remember_stored(self, generation: str) -> None:

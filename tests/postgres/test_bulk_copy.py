@@ -44,13 +44,13 @@ def place(postgres_url: str) -> Iterator[PostgresPlace]:
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each batch that might be copied was."""
     seen: list[bool] = []
-    tried = PostgresBackend._copied
+    tried = PostgresBackend._copy_in
 
     def copied(*arguments: Any, **named: Any) -> bool:
         seen.append(tried(*arguments, **named))
         return seen[-1]
 
-    monkeypatch.setattr(PostgresBackend, "_copied", copied)
+    monkeypatch.setattr(PostgresBackend, "_copy_in", copied)
     return seen
 
 
@@ -70,7 +70,7 @@ def full_of(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_what_is_copied_comes_back(place: PostgresPlace, copies: list[bool], dtype: str) -> None:
+def test_what_is_copy_in_comes_back(place: PostgresPlace, copies: list[bool], dtype: str) -> None:
     draw = np.random.default_rng(1).standard_normal((MANY, 3)).astype(dtype)
     given = [
         Record(f"{STRINGS[n % 7]}{n}", draw[n], STRINGS[n % 10] if n % 7 else None, full_of(n)) for n in range(MANY)
@@ -93,7 +93,7 @@ def test_what_is_copied_comes_back(place: PostgresPlace, copies: list[bool], dty
             assert copied.count(where) == written.count(where) > 0
 
 
-def test_an_upsert_of_new_ids_is_copied_and_one_of_stored_ids_is_not(place: PostgresPlace, copies: list[bool]) -> None:
+def test_an_upsert_of_new_ids_is_copy_in_and_one_of_stored_ids_is_not(place: PostgresPlace, copies: list[bool]) -> None:
     with place.connect() as db:
         store = db.create("a", schema())
         assert store.upsert(batch(1, MANY)) == MANY

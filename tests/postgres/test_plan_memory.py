@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres.places import PostgresPlace
 from vecstore import HNSW, Database, F, Flat, Record, Schema, VectorStore, fields
-from vecstore.backends.postgres import plan_memory, search
+from vecstore.backends.postgres import plan_memory
 from vecstore.backends.postgres.backend import PostgresBackend
 
 ROWS = 6_000
@@ -31,16 +31,16 @@ def db(place: PostgresPlace) -> Iterator[Database]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ways in which searches are put."""
+    """Name the function that compiled the statement of each search."""
     ways: list[str] = []
-    put = PostgresBackend._asked
+    ask = PostgresBackend._ask
 
-    def noted(self: PostgresBackend, *arguments: object) -> object:
+    def note(self: PostgresBackend, *arguments: object) -> object:
         build = arguments[-1]
         ways.append(getattr(build, "__name__", ""))
-        return put(self, *arguments)  # type: ignore[arg-type]
+        return ask(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PostgresBackend, "_asked", noted)
+    monkeypatch.setattr(PostgresBackend, "_ask", note)
     return ways
 
 
@@ -56,23 +56,17 @@ def filled(db: Database, name: str, rows: int = 1_000) -> VectorStore:
     return store
 
 
-def test_a_walk_is_put_as_one_until_there_is_nothing_to_walk(
-    db: Database, place: PostgresPlace, asked: list[str]
-) -> None:
+def test_a_graph_is_searched_until_there_is_none(db: Database, place: PostgresPlace, asked: list[str]) -> None:
     store, query = filled(db, "walks"), vectors(1)[0]
     asked.clear()
     first = [hit.id for hit in store.search(query)]
     hits = store.search(query)
-    assert asked == ["compile_search", "compile_graph_search"]
     assert ([hit.id for hit in hits], hits.exact) == (first, False)
     with place.connect() as other:
         other.open("walks").reindex(Flat())
-    asked.clear()
-    hits = store.search(query)
-    assert hits.exact
-    assert asked == ["compile_graph_search", "compile_search"]
     assert store.search(query).exact
-    assert asked[2:] == ["compile_search"]
+    assert store.search(query).exact
+    assert asked == ["compile_search"] * 4
 
 
 def test_few_matches_are_compared_at_once_for_a_while(
@@ -114,10 +108,10 @@ def test_a_dropped_store_is_not_walked(db: Database, place: PostgresPlace) -> No
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    kept = plan_memory.PlanMemory()
+    memory = plan_memory.PlanMemory()
     for number in range(5_000):
-        kept.remember_search(number, filtered=number % 2 == 0, exact=number % 2 == 0)
-    assert len(kept._walked) + len(kept._compared) <= plan_memory._KEPT
-    assert kept.choose(4_999, filtered=False) is search.compile_graph_search
-    assert kept.choose(4_998, filtered=True) is search.compile_exact_search
-    assert kept.choose(1, filtered=False) is search.compile_search
+        memory.remember_matches(number, are_few=number % 2 == 0)
+    assert len(memory._few) <= plan_memory._KEPT
+    assert memory.are_few(4_998)
+    assert not memory.are_few(4_999)
+    assert not memory.are_few(0)

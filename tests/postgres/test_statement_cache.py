@@ -45,7 +45,7 @@ def test_a_second_store_and_other_filters_compile_nothing_of_that(
     with opened(postgres_url, namespace) as db:
         use(db, "first", FILTERS[0])
     for module in COMPILING:
-        monkeypatch.setattr(module, "compiled", refuse)
+        monkeypatch.setattr(module, "compile_statement", refuse)
     with opened(postgres_url, namespace) as db:
         for number, where in enumerate(FILTERS):
             use(db, f"next_{number}", where)

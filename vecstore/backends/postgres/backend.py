@@ -86,9 +86,9 @@ from .verify import verify_table
 
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
 _EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
-_ALL_AT_ONCE = 500
+_MAX_GRAPH_HITS = 500
 """Beyond so many hits a walk would have to look at more candidates than pgvector allows."""
-_TOGETHER = 25
+_PER_STATEMENT = 25
 """Queries in one statement, so that many exact ones do not run into the server's timeout."""
 
 
@@ -104,7 +104,7 @@ class PostgresBackend(Backend):
         self._pool = pool
         self._server = server
         self._runner: Runner = pool
-        self._joined = False
+        self._is_joined = False
         self._tables = make_catalogue_tables(pool.options.namespace)
         self._catalogue = Catalogue(self._tables)
         self._layouts = Layouts(pool.options.namespace, server.extension)
@@ -118,15 +118,15 @@ class PostgresBackend(Backend):
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database by what follows ``postgresql:`` in a URL."""
         ours, libpq = parse_options(options)
-        return cls._at(make_server_url(location, libpq), ours, migrating=migrating)
+        return cls._open_url(make_server_url(location, libpq), ours, migrating=migrating)
 
     @classmethod
-    def _at(cls, url: URL, ours: Options, *, migrating: bool) -> Self:
+    def _open_url(cls, url: URL, ours: Options, *, migrating: bool) -> Self:
         if migrating:
             plain = create_engine(url, poolclass=NullPool, hide_parameters=True)
             with translating(), plain.connect() as connection:
                 migrate.upgrade(connection, namespace=ours.namespace)
-        return cls._opened(make_engine(url, ours), ours, owned=True)
+        return cls._open(make_engine(url, ours), ours, owned=True)
 
     @classmethod
     def adopt(cls, engine: Engine, options: Mapping[str, str], *, migrating: bool = False) -> Self:
@@ -139,10 +139,10 @@ class PostgresBackend(Backend):
         if migrating:
             with translating(), engine.connect() as connection:
                 migrate.upgrade(connection, namespace=ours.namespace)
-        return cls._opened(engine, ours, owned=False)
+        return cls._open(engine, ours, owned=False)
 
     @classmethod
-    def _opened(cls, engine: Engine, options: Options, *, owned: bool) -> Self:
+    def _open(cls, engine: Engine, options: Options, *, owned: bool) -> Self:
         pool = Pool(engine, options, owned=owned)
         try:
             with pool.examined() as connection:
@@ -160,7 +160,7 @@ class PostgresBackend(Backend):
         self._pool.check_usable()
         joined = copy(self)  # with the statements that are compiled already
         joined._runner = CallerTransaction(connection, self._server.oids, self._pool.watch)
-        joined._joined = True
+        joined._is_joined = True
         return joined
 
     # -- catalogue
@@ -172,22 +172,22 @@ class PostgresBackend(Backend):
         return self._catalogue.find(self._runner, name=name, uid=uid)
 
     def create(self, name: str, generation: Generation) -> Entry:
-        with self._changing("creating a store") as transaction:
-            entry = self._created(transaction, name, generation)
+        with self._hold_transaction("creating a store") as transaction:
+            entry = self._add_entry(transaction, name, generation)
             made = self._layouts.get(generation).table
             transaction.run(compile_statement(CreateTable(made), writes=True), {})
             for index in sorted(made.indexes, key=lambda each: str(each.name)):
                 transaction.run(compile_statement(CreateIndex(index), writes=True), {})
         return entry
 
-    def _created(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
+    def _add_entry(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
         if not generation.standby:
             try:
                 self._catalogue.add_store(transaction, uuid.uuid4().hex, name, generation)
             except psycopg.errors.UniqueViolation as error:
                 raise StoreExists(f"There is a store {name!r} already.") from error
             return self._catalogue.find(transaction, name=name)
-        entry = self._exclusive(transaction, self._catalogue.find(transaction, name=name).uid)
+        entry = self._lock_out_writers(transaction, self._catalogue.find(transaction, name=name).uid)
         if entry.standby:
             raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
         self._catalogue.add_generation(transaction, entry.uid, generation)
@@ -195,7 +195,7 @@ class PostgresBackend(Backend):
         return self._catalogue.find(transaction, uid=entry.uid)
 
     def rename(self, uid: str, name: str) -> None:
-        with self._changing("renaming a store") as transaction:
+        with self._hold_transaction("renaming a store") as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
             if entry.name == name:
                 raise StoreExists(f"There is a store {name!r} already.")
@@ -206,15 +206,15 @@ class PostgresBackend(Backend):
                 raise StoreExists(f"There is a store {name!r} already.") from error
 
     def drop(self, uid: str, generation: str | None = None) -> None:
-        with self._changing("dropping a store") as transaction:
+        with self._hold_transaction("dropping a store") as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
             if generation is not None and (entry.standby is None or entry.standby.id != generation):
                 raise StoreNotFound(entry.name)
-            doomed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
+            removed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
             # Tables before the store's row: a write holds its table before it asks for the row.
-            for each in doomed:
+            for each in removed:
                 transaction.run(compile_statement(DropTable(self._layouts.get(each).table), writes=True), {})
-            entry = self._exclusive(transaction, uid)
+            entry = self._lock_out_writers(transaction, uid)
             transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
             if generation is None:
                 self._catalogue.remove_store(transaction, uid)
@@ -229,17 +229,17 @@ class PostgresBackend(Backend):
             raise Superseded
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
-        return self._building(uid)
+        return self._hold_builder(uid)
 
     @contextmanager
-    def _building(self, uid: str) -> Iterator[None]:
+    def _hold_builder(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
         with self._upkeep.hold_lock(make_lock_key(uid), f"Another rebuild of {name!r} is running."):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
-        with self._changing("switching a store") as transaction:
-            entry = self._exclusive(transaction, uid)
+        with self._hold_transaction("switching a store") as transaction:
+            entry = self._lock_out_writers(transaction, uid)
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
             # A statement of its own, whose snapshot is younger than the lock: every write before it is in.
@@ -252,39 +252,39 @@ class PostgresBackend(Backend):
 
     # -- records
 
-    def write(self, generation: Generation, rows_: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
+    def write(self, generation: Generation, batch: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
-        self._check_rounding(generation, table, rows_.vectors)
-        if fence is None and self._copied(generation, table, rows_, insert=insert):
-            self._upkeep.note_written(generation, len(rows_))
-            return len(rows_)
+        self._check_rounding(generation, table, batch.vectors)
+        if fence is None and self._copy_in(generation, table, batch, insert=insert):
+            self._upkeep.note_written(generation, len(batch))
+            return len(batch)
         fenced = fence is not None
-        statement = self._kept(
+        statement = self._get_statement(
             ("write", insert, fenced, standby),
             table,
             lambda form, _: writes.compile_write(self._tables, form, insert=insert, fenced=fenced, standby=standby),
         )
-        values = rows.encode_write(rows_, table, fence)
+        values = rows.encode_write(batch, table, fence)
         while True:
             try:
-                written = self._change(generation, statement, values)
+                written = self._run_write(generation, statement, values)
                 self._upkeep.note_written(generation, written)
                 return written
             except StorageFailed as error:
                 if not insert or read_state(error.__cause__ or error) != REFUSED:
                     raise
-                taken = self._read(generation, self._stored(table), {"ids": values["given_id"]})
+                taken = self._run(generation, self._stored(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
-    def _copied(self, generation: Generation, table: Layout, rows_: Rows, *, insert: bool) -> bool:
+    def _copy_in(self, generation: Generation, table: Layout, batch: Rows, *, insert: bool) -> bool:
         """Copy many new records in; where an id has a record or a tombstone, or changes are noted, do nothing."""
-        if self._joined or generation.standby or len(rows_) < bulk_copy.FEWEST:
+        if self._is_joined or generation.standby or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._plans.may_be_new(generation.id):
             return False
-        values = {"generation": generation.id, **self._gate(generation)}
-        gate, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, rows_, table)
+        values = {"generation": generation.id, **self._make_guard_values(generation)}
+        gate, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
         with _raising_superseded():
             answer = self._pool.copy(gate, values, bulk_copy.make_target(table), parts)
         if answer is None:
@@ -301,7 +301,7 @@ class PostgresBackend(Backend):
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
         where, chosen_values = _split_selection(selection, table)
         lays_extra = bool(update.extra)
-        statement = self._kept(
+        statement = self._get_statement(
             ("update", standby, assigned, lays_extra),
             table,
             lambda form, later: updates.compile_update(
@@ -310,7 +310,7 @@ class PostgresBackend(Backend):
             where,
         )
         try:
-            return self._change(generation, statement, {**values, **chosen_values})
+            return self._run_write(generation, statement, {**values, **chosen_values})
         except StorageFailed as error:
             if read_state(error.__cause__ or error) != REFUSED:
                 raise
@@ -325,39 +325,39 @@ class PostgresBackend(Backend):
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
         if fence is not None and not isinstance(selection, Filter):
-            statement = self._kept(
+            statement = self._get_statement(
                 ("delete fenced", standby),
                 table,
                 lambda form, _: removals.compile_fenced_delete(self._tables, form, standby=standby),
             )
-            return self._change(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
+            return self._run_write(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
         where, values = _split_selection(selection, table)
-        statement = self._kept(
+        statement = self._get_statement(
             ("delete", standby),
             table,
             lambda form, later: removals.compile_delete(self._tables, form, _make_chosen(later, form), standby=standby),
             where,
         )
-        return self._change(generation, statement, values)
+        return self._run_write(generation, statement, values)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         values = {"settled_seq": [each.seq for each in settled], "settled_id": [each.id for each in settled]}
         statement = change_list.compile_settling(self._tables, standby=generation.standby)
-        found = self._pointed(generation, statement, {**values, "limit": limit})
+        found = self._read_pointed(generation, statement, {**values, "limit": limit})
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
-        statement = self._kept(
+        statement = self._get_statement(
             ("fetch", standby), table, lambda form, _: reads.compile_fetch(self._tables, form, standby=standby)
         )
         return rows.decode_rows(
-            self._pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
+            self._read_pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
         )
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
-        statement = self._kept(
+        statement = self._get_statement(
             ("page", standby, after is None),
             table,
             lambda form, later: reads.compile_page(
@@ -366,125 +366,129 @@ class PostgresBackend(Backend):
             where,
         )
         values = {"limit": limit, "after": after, **_list_values(where, table)}
-        return rows.decode_rows(self._pointed(generation, statement, values), table, reads.EVERYTHING, versions=True)
+        return rows.decode_rows(
+            self._read_pointed(generation, statement, values), table, reads.EVERYTHING, versions=True
+        )
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
-        statement = self._kept(
+        statement = self._get_statement(
             ("sample", standby),
             table,
             lambda form, later: reads.compile_sample(self._tables, form, _make_condition(later, form), standby=standby),
             where,
         )
-        answer = self._pointed(generation, statement, {"size": size, **_list_values(where, table)})
+        answer = self._read_pointed(generation, statement, {"size": size, **_list_values(where, table)})
         return rows.decode_rows(answer, table, reads.EVERYTHING, versions=True)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
-        statement = self._kept(
+        statement = self._get_statement(
             ("count", standby),
             table,
             lambda form, later: reads.compile_count(self._tables, form, _make_condition(later, form), standby=standby),
             where,
         )
-        answer = self._read(generation, statement, _list_values(where, table))
+        answer = self._run(generation, statement, _list_values(where, table))
         if not answer:
             raise Superseded
         return int(answer[0][0])
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         found: list[Found] = []
-        for part in split_queries(search, _TOGETHER):
+        for part in split_queries(search, _PER_STATEMENT):
             found += replace_doubtful(self._answer(generation, part), part, partial(self._answer, generation))
         return found
 
     def _answer(self, generation: Generation, search: Search) -> list[Found]:
         table, queries = self._layouts.get(generation), search.queries
-        exact = search.exact or search.k > _ALL_AT_ONCE or not _is_comparable(queries, table)
+        exact = search.exact or search.k > _MAX_GRAPH_HITS or not _is_comparable(queries, table)
         build: searches.Build = searches.compile_exact_search if exact else searches.compile_search
         if exact or len(queries) > 1:
-            answer = self._asked(generation, table, search, queries, build)
-            if not answer:
-                raise Superseded
+            answer = self._ask(generation, table, search, build)
             return _decode_answers(answer, table, search, len(queries))
-        filtered = search.where is not None
+        if search.where is None:
+            return [_decode_answer(self._ask(generation, table, search, build), table, search)]
         number = hash_search(generation.id, generation.ef, search.ef is None, search.where)
-        build = self._plans.choose(number, filtered=filtered)
-        answer = self._asked(generation, table, search, queries, build)
-        if not answer and build is not searches.compile_search:
-            build = searches.compile_search
-            answer = self._asked(generation, table, search, queries, build)
-        if not answer:
-            raise Superseded
-        if build is searches.compile_search:
-            self._plans.remember_search(number, filtered=filtered, exact=answer[0][1])
+        is_few = self._plans.are_few(number)
+        answer = self._ask(generation, table, search, searches.compile_exact_search if is_few else build)
+        if not is_few:
+            self._plans.remember_matches(number, are_few=answer[0][1])
         return [_decode_answer(answer, table, search)]
 
-    def _asked(
-        self, generation: Generation, table: Layout, search: Search, queries: NDArray[np.float32], build: searches.Build
-    ) -> Answer:
+    def _ask(self, generation: Generation, table: Layout, search: Search, build: searches.Build) -> Answer:
+        queries = search.queries
         single, k, where = len(queries) == 1, max(search.k, LOOKED_AT), search.where
         standby, include = generation.standby, search.include
-        statement = self._kept(
+        statement = self._get_statement(
             (build, standby, single, k, include),
             table,
             lambda form, later: build(self._tables, searches.SearchStatement(form, later, include, k, single, standby)),
             where,
         )
-        values = {"ef": search.ef, **_list_values(where, table)}
+        values = {"generation": generation.id, "ef": search.ef, **_list_values(where, table)}
         if single:
             values["query"] = PackedQuery(queries)
         else:
             values["queries"] = PACKED["vector"](queries)
-        return self._read(generation, statement, values)
+        try:
+            answer = self._runner.run(statement, values)
+        except VecstoreError:
+            with _raising_superseded():
+                raise
+        if not answer:
+            raise Superseded
+        return answer
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         table, standby = self._layouts.get(generation), generation.standby
-        statement = self._kept(
+        statement = self._get_statement(
             ("tombstones", standby, after is None),
             table,
             lambda form, _: reads.compile_tombstone_page(self._tables, form, after=after is not None, standby=standby),
         )
-        return dict(self._pointed(generation, statement, {"limit": limit, "after": after}))
+        return dict(self._read_pointed(generation, statement, {"limit": limit, "after": after}))
 
     # -- upkeep
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        self._check_alone("building an index")
-        with self._present(generation):
+        self._check_own_transaction("building an index")
+        with self._hold_role(generation):
             self._upkeep.build(generation, on_progress)
 
     def tend(self, generation: Generation) -> bool:
-        if self._joined:
+        if self._is_joined:
             return False
         with _raising_superseded():
             return self._upkeep.tend(generation)
 
     def compact(self, generation: Generation) -> bool:
-        self._check_alone("compacting")
-        with self._present(generation):
+        self._check_own_transaction("compacting")
+        with self._hold_role(generation):
             return self._upkeep.compact(generation)
 
     def index_state(self, generation: Generation) -> IndexState:
-        with self._present(generation) as count:
+        with self._hold_role(generation) as count:
             return self._upkeep.read_state(generation, count)
 
     def stats(self, generation: Generation) -> Stats:
-        with self._present(generation) as count:
+        with self._hold_role(generation) as count:
             return self._upkeep.read_stats(generation, count)
 
     def verify(self, generation: Generation) -> Verification:
-        with self._present(generation):
+        with self._hold_role(generation):
             found = verify_table(self._pool, self._layouts.get(generation))
         return verify_index(self, generation, found)
 
     def close(self) -> None:
-        if not self._joined:
+        if not self._is_joined:
             self._pool.close()
 
     # -- parts
 
-    def _kept(self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None) -> Statement:
+    def _get_statement(
+        self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None
+    ) -> Statement:
         """Return a statement for a table; the key is all that it depends on beside the table and the filter."""
         whole = (key, table.id, None if where is None else filters.describe_shape(where))
         found = self._statements.get(whole)
@@ -495,48 +499,48 @@ class PostgresBackend(Backend):
         return found
 
     def _stored(self, table: Layout) -> Statement:
-        return self._kept("stored", table, lambda form, _: writes.compile_stored_ids(form))
+        return self._get_statement("stored", table, lambda form, _: writes.compile_stored_ids(form))
 
     @contextmanager
-    def _present(self, generation: Generation) -> Iterator[int]:
+    def _hold_role(self, generation: Generation) -> Iterator[int]:
         """Do something with a generation that has its role; gives its number of records."""
         count = self.count(generation, None)
         with _raising_superseded():
             yield count
 
-    def _read(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
+    def _run(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
         try:
             return self._runner.run(statement, {"generation": generation.id, **values})
         except VecstoreError:
             with _raising_superseded():
                 raise
 
-    def _pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        answer = self._read(generation, statement, values)
+    def _read_pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
+        answer = self._run(generation, statement, values)
         if not answer:
             raise Superseded
         return [row for row in answer if row[0] is not None]
 
-    def _change(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
-        [(opened, count)] = self._read(generation, statement, {**self._gate(generation), **values})
+    def _run_write(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
+        [(opened, count)] = self._run(generation, statement, {**self._make_guard_values(generation), **values})
         if not opened:
             raise Superseded
         return int(count)
 
-    def _gate(self, generation: Generation) -> dict[str, Any]:
+    def _make_guard_values(self, generation: Generation) -> dict[str, Any]:
         wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
         return {"lock": make_lock_key(generation.id), "lock_timeout": wait}
 
     @contextmanager
-    def _changing(self, what: str) -> Iterator[Transaction]:
+    def _hold_transaction(self, what: str) -> Iterator[Transaction]:
         """Hold a transaction that changes the catalogue."""
-        self._check_alone(what)
+        self._check_own_transaction(what)
         wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
         with self._pool.transaction() as transaction:
             transaction.run(_WAIT, {"lock_timeout": wait})
             yield transaction
 
-    def _exclusive(self, transaction: Transaction, uid: str) -> Entry:
+    def _lock_out_writers(self, transaction: Transaction, uid: str) -> Entry:
         """Keep every writer out of a store's active generation and return its entry."""
         active = self._catalogue.find(transaction, uid=uid).active.id
         transaction.run(_EXCLUDE, {"lock": make_lock_key(active)})
@@ -545,8 +549,8 @@ class PostgresBackend(Backend):
             transaction.run(_EXCLUDE, {"lock": make_lock_key(entry.active.id)})
         return entry
 
-    def _check_alone(self, what: str) -> None:
-        if self._joined:
+    def _check_own_transaction(self, what: str) -> None:
+        if self._is_joined:
             raise Unsupported(f"{what} inside a transaction", "postgres", "Use the store itself, not using().")
 
     def _check_rounding(self, generation: Generation, table: Layout, vectors: NDArray[Any] | None) -> None:

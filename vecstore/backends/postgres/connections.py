@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -29,7 +30,7 @@ from .engine import Connecting, discard, get_driver, is_stale, make_poll
 from .failures import is_lost, make_timeout, translating
 from .options import Options
 from .sockets import get_socket
-from .statements import Answer, Statement, open_cursor, run_statement
+from .statements import Answer, Statement, open_cursor
 
 _TAUGHT = "vecstore.oids"
 _SMALL = 100
@@ -51,7 +52,7 @@ class PooledConnection:
         """See `engine.is_stale`."""
         return self.connection.closed or bool(self._poll.poll(0))
 
-    def answered(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
+    def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement, prepared, and return its rows; a driver's error passes.
 
         The cursor is kept while its last answer is small: it knows how the values of the statement travel.
@@ -59,7 +60,10 @@ class PooledConnection:
         cursor, self._cursor = self._cursor, None
         if cursor is None:
             cursor = open_cursor(self.connection)
-        rows = run_statement(cursor, statement, values, prepare=True)
+        cursor.execute(statement.encoded, {**statement.constants, **values})
+        # As `fetch_rows`, without a call: cursor.description would make an object of each column.
+        result = cursor.pgresult
+        rows = cursor.fetchall() if result and result.status == ExecStatus.TUPLES_OK else []
         if len(rows) <= _SMALL:
             self._cursor = cursor
         return rows

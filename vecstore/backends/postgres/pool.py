@@ -99,13 +99,12 @@ class Pool:
         after a deadlock.
         """
         limit = Limit(self.watch)
-        limit.begin()
         for left in reversed(range(_TRIES)):
             committing = statement.writes and self.options.prepare
             try:
                 with Checkout(self._connections, limit) as lent:
                     if self.options.prepare:
-                        return lent.answered(statement, values)
+                        return lent.run(statement, values)
                     with lent.connection.transaction():
                         answer = self._unprepared(lent.connection, statement, values)
                         committing = statement.writes
@@ -127,7 +126,6 @@ class Pool:
             nothing was done.
         """
         limit = Limit(self.watch)
-        limit.begin()
         for left in reversed(range(_TRIES)):
             committing = False
             try:

@@ -90,7 +90,7 @@ class SearchStatement:
     standby: bool
 
     def named(self, name: str) -> SearchStatement:
-        """Return the same wish with the table under a short name: psycopg parses a long statement each time."""
+        """Return the same search with the table under a short name: psycopg parses a long statement each time."""
         table_: Any = self.layout.table.alias(name)
         return replace(self, layout=replace(self.layout, table=table_))
 
@@ -109,55 +109,46 @@ Build = Callable[[CatalogueTables, SearchStatement], Statement]
 """What makes the statement of a search."""
 
 
-def compile_exact_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
+def compile_exact_search(catalogue: CatalogueTables, search: SearchStatement) -> Statement:
     """Compare with every match."""
-    wish = wish.named("r")
-    pointer = generation_guard.select_pointer(catalogue, standby=wish.standby).cte("pointer")
-    return compile_statement(_select_nearest(wish, _select_queries(wish, pointer, "asked")))
+    search = search.named("r")
+    pointer = generation_guard.select_pointer(catalogue, standby=search.standby).cte("pointer")
+    return compile_statement(_select_nearest(search, _select_queries(search, pointer, "asked")))
 
 
-def compile_graph_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
-    """Walk the graph; no row where the catalogue has no effort for it."""
-    wish, pointer = wish.named("r"), _select_effort(catalogue, wish)
-    asked = _select_queries(
-        wish, pointer, "asked", _set_effort(pointer.c.effort), condition=pointer.c.effort.is_not(None)
-    )
-    return compile_statement(_select_from_graph(wish, asked), settings=SETTINGS)
-
-
-def compile_search(catalogue: CatalogueTables, wish: SearchStatement) -> Statement:
+def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> Statement:
     """Walk the graph where the catalogue has an effort for it; elsewhere, and for few matches, compare with all."""
-    named, pointer = wish, _select_effort(catalogue, wish)
-    wish = wish.named("r")
+    named, pointer = search, _select_effort(catalogue, search)
+    search = search.named("r")
     walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
-    compared = _select_nearest(wish, _select_queries(wish, pointer, "compared"))
-    if wish.where is None:
-        walked = _select_from_graph(wish, _select_queries(wish, pointer, "asked", _set_effort(pointer.c.effort)))
+    compared = _select_nearest(search, _select_queries(search, pointer, "compared"))
+    if search.where is None:
+        walked = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
         return compile_statement(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
-    share = _estimate_share(named.layout, wish.where)
+    share = _estimate_share(named.layout, search.where)
     perhaps = and_(walks, _may_be_few(named, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
     )
-    walked = _select_from_graph(wish, _select_queries(wish, pointer, "asked", _set_effort(widened)))
-    if not wish.single:
+    walked = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(widened)))
+    if not search.single:
         counted = (
             select(func.count().label("n"))
-            .select_from(_select_matches(wish, perhaps).subquery("matching"))
+            .select_from(_select_matches(search, perhaps).subquery("matching"))
             .cte("counted")
         )
-        few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _make_number(wish.few))
+        few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _make_number(search.few))
         either = union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few)))
         return compile_statement(either, settings=SETTINGS)
-    gathering = _select_queries(wish, pointer, "gathering")
-    gathered = _select_matches(wish, perhaps, gathering).cte("gathered")
-    few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _make_number(wish.few))
+    gathering = _select_queries(search, pointer, "gathering")
+    gathered = _select_matches(search, perhaps, gathering).cte("gathered")
+    few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _make_number(search.few))
     nearest = (
         select(gathered.c.id, gathered.c.distance)
         .order_by(gathered.c.distance, gathered.c.id)
-        .limit(_make_number(wish.k))
+        .limit(_make_number(search.k))
     )
-    chosen = _join_records(wish, gathering, nearest, exact=True)
+    chosen = _join_records(search, gathering, nearest, exact=True)
     one = union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few)))
     return compile_statement(one, settings=SETTINGS)
 
@@ -166,25 +157,25 @@ def _make_number(value: int) -> ColumnElement[Any]:
     return literal_column(str(int(value)), BigInteger())
 
 
-def _select_effort(catalogue: CatalogueTables, wish: SearchStatement) -> CTE:
+def _select_effort(catalogue: CatalogueTables, search: SearchStatement) -> CTE:
     """Return the pointer with the effort that the caller or the catalogue names; NULL without a graph or an effort."""
     store, generation = catalogue.stores.alias("s"), catalogue.generations.alias("g")
-    role = store.c.standby if wish.standby else store.c.active
+    role = store.c.standby if search.standby else store.c.active
     named = func.coalesce(make_parameter("ef", BigInteger()), generation.c.ef)
     kind = generation.c.schema.op("#>>")(literal_column("'{index,kind}'"))
-    effort = func.least(func.greatest(named, _make_number(2 * wish.k)), _MOST)
+    effort = func.least(func.greatest(named, _make_number(2 * search.k)), _MOST)
     chosen = case((and_(kind == literal_column("'hnsw'"), named.is_not(None)), effort)).label("effort")
     return select(chosen).join(store, role == generation.c.id).where(role == generation_guard.GENERATION).cte("pointer")
 
 
-def _select_matches(wish: SearchStatement, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
+def _select_matches(search: SearchStatement, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
     """Return matches up to one more than are few, where a condition holds; with their distances from a query."""
-    layout, bound = wish.layout, _make_number(wish.few + 1)
+    layout, bound = search.layout, _make_number(search.few + 1)
     if asked is None:
-        return select(_ONE.label("one")).where(is_live(layout, wish.condition), condition).limit(bound)
+        return select(_ONE.label("one")).where(is_live(layout, search.condition), condition).limit(bound)
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     rows = select(layout.columns.id, distance).select_from(layout.table.join(asked, true()))
-    return rows.where(is_live(layout, wish.condition), condition).limit(bound)
+    return rows.where(is_live(layout, search.condition), condition).limit(bound)
 
 
 def _estimate_share(layout: Layout, where: Filter) -> CTE:
@@ -197,35 +188,29 @@ def _estimate_share(layout: Layout, where: Filter) -> CTE:
     return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
 
 
-def _may_be_few(wish: SearchStatement, share: CTE) -> ColumnElement[bool]:
+def _may_be_few(search: SearchStatement, share: CTE) -> ColumnElement[bool]:
     """Say whether matches are worth counting: not surely many, by the share and the statistics of the table."""
     statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
-    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(wish.layout)).scalar_subquery()
+    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(search.layout)).scalar_subquery()
     inverse = select(share.c.inverse).scalar_subquery()
-    return func.coalesce(rows, _make_number(0)) <= _make_number(_SURELY_MANY * wish.few) * inverse
+    return func.coalesce(rows, _make_number(0)) <= _make_number(_SURELY_MANY * search.few) * inverse
 
 
 def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
     return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
 
 
-def _select_queries(
-    wish: SearchStatement,
-    pointer: CTE,
-    name: str,
-    *settings: ColumnElement[Any],
-    condition: ColumnElement[bool] | None = None,
-) -> CTE:
-    """Return the queries with their numbers; none where the pointer is empty or a condition on it fails.
+def _select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
+    """Return the queries with their numbers; none where the pointer is empty.
 
     Settings are made for this statement alone, and before a row of this is there for a search to begin with.
     """
     named = [setting.label(f"setting{number}") for number, setting in enumerate(settings)]
-    vector = VectorType("vector", wish.layout.extension)
-    if wish.single:
+    vector = VectorType("vector", search.layout.extension)
+    if search.single:
         query = cast(make_parameter("query", vector), vector).label("vector")
         alone = select(query, _ONE.label("number"), *named).select_from(pointer)
-        return (alone if condition is None else alone.where(condition)).cte(name)
+        return alone.cte(name)
     queries = func.unnest(make_array_parameter("queries", vector)).table_valued("vector", with_ordinality="number")
     each = queries.render_derived(name="query")
     return select(each.c.vector, each.c.number, *named).select_from(pointer.join(each, true())).cte(name)
@@ -236,39 +221,41 @@ def _set_effort(ef: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.concat(iterative, func.set_config(literal_column("'hnsw.ef_search'"), cast(ef, Text()), true()))
 
 
-def _select_nearest(wish: SearchStatement, asked: CTE) -> Select[Any]:
-    layout, distance = wish.layout, compute_true_distance(wish.layout, asked.c.vector)
-    ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(wish))
+def _select_nearest(search: SearchStatement, asked: CTE) -> Select[Any]:
+    layout, distance = search.layout, compute_true_distance(search.layout, asked.c.vector)
+    ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(search))
     # Adding 0 keeps the graph out of it.
-    nearest = ordered.where(is_live(layout, wish.condition)).order_by(distance + literal_column("0"), layout.columns.id)
-    return _join_records(wish, asked, nearest.limit(_make_number(wish.k)).correlate(asked), exact=True)
+    nearest = ordered.where(is_live(layout, search.condition)).order_by(
+        distance + literal_column("0"), layout.columns.id
+    )
+    return _join_records(search, asked, nearest.limit(_make_number(search.k)).correlate(asked), exact=True)
 
 
-def _select_from_graph(wish: SearchStatement, asked: CTE) -> Select[Any]:
-    layout, limit = wish.layout, wish.k
+def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
+    layout, limit = search.layout, search.k
     query: ColumnElement[Any] = asked.c.vector
     if layout.indexed_as != "vector":
         # Found by rounded vectors and ordered by whole ones: a few more, so that rounding pushes none out.
-        query, limit = cast(query, make_vector_type(layout, layout.indexed_as)), 2 * wish.k + 10
+        query, limit = cast(query, make_vector_type(layout, layout.indexed_as)), 2 * search.k + 10
     key = compute_distance(layout, cast_for_index(layout), query)
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     near = (
-        select(layout.columns.id, distance, *_list_carried_columns(wish))
-        .where(is_live(layout, wish.condition))
+        select(layout.columns.id, distance, *_list_carried_columns(search))
+        .where(is_live(layout, search.condition))
         .order_by(key)
     )
-    return _join_records(wish, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)
+    return _join_records(search, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)
 
 
-def _list_carried_columns(wish: SearchStatement) -> list[ColumnElement[Any]]:
-    return list_needed_columns(wish.layout, wish.include) if wish.k <= _CARRIED else []
+def _list_carried_columns(search: SearchStatement) -> list[ColumnElement[Any]]:
+    return list_needed_columns(search.layout, search.include) if search.k <= _CARRIED else []
 
 
-def _join_records(wish: SearchStatement, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
+def _join_records(search: SearchStatement, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
     near: Any = nearest.lateral("near")
-    stored = wish.layout
+    stored = search.layout
     rows = asked.outerjoin(near, true())
-    if {each.name for each in list_needed_columns(stored, wish.include)} <= set(near.c.keys()):
+    if {each.name for each in list_needed_columns(stored, search.include)} <= set(near.c.keys()):
         stored = replace(stored, table=near)
     else:
         rows = rows.outerjoin(stored.table, stored.table.c.id == near.c.id)
@@ -277,5 +264,5 @@ def _join_records(wish: SearchStatement, asked: CTE, nearest: Select[Any], *, ex
         literal_column("true" if exact else "false").label("exact"),
         near.c.id,
         cast(near.c.distance, Double()).label("distance"),
-        *(value.label(name) for name, value in select_columns(stored, wish.include).items()),
+        *(value.label(name) for name, value in select_columns(stored, search.include).items()),
     ).select_from(rows)

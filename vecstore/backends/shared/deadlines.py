@@ -51,7 +51,7 @@ class Limit:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._guarded: Socket | None = None
-        self.deadline = 0.0
+        self.deadline = time.monotonic() + watch.seconds
         self.passed = False
 
     def __enter__(self) -> Self:

@@ -23,7 +23,7 @@ class EmbeddedBackend(PostgresBackend):
         ours, _ = parse_options(options)
         running = use_server(parse_directory(location))
         try:
-            backend = cls._at(parse_running_url(running.url), ours, migrating=migrating)
+            backend = cls._open_url(parse_running_url(running.url), ours, migrating=migrating)
         except MigrationRequired as error:
             running.close()
             command = f"vecstore migrate upgrade --url postgresql+embedded:{location} --namespace {ours.namespace}"
@@ -36,5 +36,5 @@ class EmbeddedBackend(PostgresBackend):
 
     def close(self) -> None:
         super().close()
-        if self._running and not self._joined:
+        if self._running and not self._is_joined:
             self._running.close()
