@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import machine, postgres_server, redis_server, sources
-from .bars import verdicts
-from .corpus import Corpus, noisy_copies, split
+from .bars import judge
+from .corpus import Corpus, add_noisy_copies, split
 from .published import publish
 from .runner import ROOT, Runner
 from .subjects import GROUPS, LARGE, ON_SERVERS, SUBJECTS
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"only whole runs are published, without --quick, and --only {' or '.join(ON_SERVERS)} alone")
     say("Every figure is of this machine and this hour; only ratios within one run mean something.")
     options.work.mkdir(parents=True, exist_ok=True)
-    run = measured(options)
+    run = measure(options)
     (options.work / "results.json").write_text(json.dumps(run, indent=1), "utf-8")
     print(report(run))
     if options.publish:
@@ -55,36 +55,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare the data, measure the subjects, return all figures."""
-    name, whole = corpus_of(options)
+    name, whole = choose_corpus(options)
     queries = options.queries or (QUICK_QUERIES if options.quick else QUERIES)
     stored, held_out = split(whole, queries, sources.SEED)
     run: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "large": options.large,
         "quick": options.quick,
-        "machine": machine.described(options.work),
+        "machine": machine.describe_machine(options.work),
         "data": {"name": name, "rows": len(stored), "dim": stored.dim, "queries": queries},
     }
     if run["machine"]["load_before"] > _BUSY:
         say(f"WARNING: the machine is busy (load {run['machine']['load_before']:.1f}); figures will be off.")
     if not options.large:
-        run["subjects"], run["agreement"] = results(options, stored, held_out, RECALL)
+        run["subjects"], run["agreement"] = measure_subjects(options, stored, held_out, RECALL)
         return run
-    small, _ = results(options, stored, held_out, LARGE_RECALL)
-    copies = noisy_copies(stored, SCALE, SIGMA, sources.SEED)
+    small, _ = measure_subjects(options, stored, held_out, LARGE_RECALL)
+    copies = add_noisy_copies(stored, SCALE, SIGMA, sources.SEED)
     run["data"] |= {"rows": len(copies), "name": f"{name}, {SCALE - 1} noisy copies beside the original"}
-    run["subjects"], _ = results(options, copies, held_out, LARGE_RECALL)
+    run["subjects"], _ = measure_subjects(options, copies, held_out, LARGE_RECALL)
     for subject, figures in run["subjects"].items():
         figures["one_copy"] = small[subject]
     return run
 
 
-def results(
+def measure_subjects(
     options: argparse.Namespace, stored: Corpus, held_out: Corpus, recall: float
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Measure the chosen subjects with one corpus, in a folder that is gone afterwards."""
+    """Measure the chosen subjects with one corpus, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="run-", dir=options.work.resolve()) as made:
         folder = Path(made)
         say(f"{len(stored):,} rows, {len(held_out):,} queries: exact answers first")
@@ -92,7 +92,7 @@ def results(
         held_out.save(folder / "held-out")
         Truth.of(stored, held_out.vectors).save(folder / "truth.npz")
         upserts, reopens = (QUICK_UPSERTS, QUICK_REOPENS) if options.quick else (UPSERTS, REOPENS)
-        names = chosen(options)
+        names = choose_subjects(options)
         with servers(folder, names) as environment:
             runner = Runner(folder, recall, options.large, upserts, reopens, say, environment)
             return runner.run(names), runner.agreement()
@@ -100,16 +100,16 @@ def results(
 
 @contextmanager
 def servers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Run the servers that subjects need; gives what tells the subjects' processes where they are."""
+    """Run the servers that subjects need; give the environment variables that name them."""
     with ExitStack() as stack:
         yield {
-            _SERVERS[kind].VARIABLE: stack.enter_context(_SERVERS[kind].running(folder / kind))
+            _SERVERS[kind].VARIABLE: stack.enter_context(_SERVERS[kind].run_server(folder / kind))
             for kind, members in ON_SERVERS.items()
             if set(names) & set(members)
         }
 
 
-def chosen(options: argparse.Namespace) -> list[str]:
+def choose_subjects(options: argparse.Namespace) -> list[str]:
     """Return the subjects in the order of the tables."""
     wanted: set[str] = set()
     for word in (options.only or ("large" if options.large else "all")).split(","):
@@ -120,31 +120,31 @@ def chosen(options: argparse.Namespace) -> list[str]:
     return [name for name in SUBJECTS if name in wanted]
 
 
-def corpus_of(options: argparse.Namespace) -> tuple[str, Corpus]:
-    """Return the data to use, and what to call them."""
+def choose_corpus(options: argparse.Namespace) -> tuple[str, Corpus]:
+    """Return the name of the data, and the data."""
     limit = options.rows or (QUICK_ROWS if options.quick else None)
     if options.vectors:
-        return options.vectors.name, sources.from_files(options.vectors, options.texts, limit)
-    if not options.generated and sources.packages_are_here():
-        return "Debian package descriptions, MiniLM", sources.from_files(*sources.PACKAGES, limit)
-    return "Generated clusters", sources.generated(limit or sources.ROWS)
+        return options.vectors.name, sources.read_files(options.vectors, options.texts, limit)
+    if not options.generated and sources.has_packages():
+        return "Debian package descriptions, MiniLM", sources.read_files(*sources.PACKAGES, limit)
+    return "Generated clusters", sources.generate_corpus(limit or sources.ROWS)
 
 
 def complain(run: dict[str, Any]) -> None:
-    """Say loudly what failed and which bars were missed."""
+    """Print what failed and which bars were missed."""
     for name, figures in run["subjects"].items():
         if "error" in figures:
             say(f"FAILED: {name}: {figures['error']}")
     if run["large"]:
         return
-    found = verdicts(run)
+    found = judge(run)
     missed = [verdict.bar.what for verdict in found if verdict.ratio is not None and not verdict.met]
     if missed:
         say(f"{len(missed)} BARS MISSED of {len(found)}: {'; '.join(missed)}")
 
 
 def say(text: str) -> None:
-    """Tell how it goes, apart from the tables."""
+    """Print progress to stderr, apart from the tables."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What vecstore holds itself to, checked against the figures of one run."""
+"""The bars that vecstore has to meet, checked against the figures of one run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Bar:
     ours, peer : str
         Paths into the results: subject, then keys.
     others : tuple of str
-        More of peers, of which the best counts, among those whose recall is `floor` too if there are any.
+        More peers. The best one counts; if some reach `floor` too, the best of those.
     at_most, at_least : float, optional
         One of them. ``at_most`` bounds ours / peer, ``at_least`` peer / ours for times, so that it is a speed.
     recall : str, optional
-        Where our recall stands, which has to be `floor`.
+        Path of our recall, which has to reach `floor`.
     same_ids : bool
         All answers have to be those of ``IndexFlatIP``.
     index : str, optional
-        Where the state of our index stands, which has to be ``"ready"``.
+        Path of the state of our index, which has to be ``"ready"``.
     hits : str, optional
-        Where the number of hits of our shortest answer stands, which has to be all.
+        Path of the number of hits in our shortest answer, which has to be k.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A bar with what was measured; ``ratio`` is None where a figure is missing."""
+    """A bar and its measured ratio; None if a figure is missing."""
 
     bar: Bar
     ratio: float | None
@@ -64,7 +64,7 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """One word, or why not."""
+        """One word, or the reason why the bar is not met."""
         if self.ratio is None:
             return "not measured"
         return "met" if self.met else self.reason or "MISSED"
@@ -201,25 +201,25 @@ REDIS_BARS = (
 _SERVER_BARS: Mapping[str, Sequence[Bar]] = {"postgres": POSTGRES_BARS, "redis": REDIS_BARS}
 
 
-def verdicts(run: Figures) -> list[Verdict]:
-    """Check every bar of what was measured: on each server, and elsewhere."""
+def judge(run: Figures) -> list[Verdict]:
+    """Check every bar for which something was measured."""
     measured = set(run["subjects"])
     bars = [*(BARS if measured & set(GROUPS["all"]) else ())]
     for kind, members in ON_SERVERS.items():
         bars += _SERVER_BARS[kind] if measured & set(members) else ()
-    return [_verdict(bar, run["subjects"], run.get("agreement")) for bar in bars]
+    return [_judge_bar(bar, run["subjects"], run.get("agreement")) for bar in bars]
 
 
-def figure(results: Figures, path: str) -> Any:
-    """Return the figure at a dotted path; None where there is none."""
+def find_figure(results: Figures, path: str) -> Any:
+    """Return the figure at a dotted path, or None."""
     found: Any = results
     for key in path.split("."):
         found = found.get(key) if isinstance(found, Mapping) else None
     return found
 
 
-def _verdict(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
-    ours, peer = figure(results, bar.ours), _best_peer(bar, results)
+def _judge_bar(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
+    ours, peer = find_figure(results, bar.ours), _best_peer(bar, results)
     if not ours or not peer:
         return Verdict(bar, None, met=False)
     if bar.at_most is not None:
@@ -231,24 +231,24 @@ def _verdict(bar: Bar, results: Figures, agreement: Figures | None) -> Verdict:
 
 
 def _best_peer(bar: Bar, results: Figures) -> Any:
-    """Return the smallest figure of those that find enough; of all, where none does."""
-    figures = {path: found for path in (bar.peer, *bar.others) if (found := figure(results, path))}
+    """Return the smallest figure among peers with enough recall, or among all if there is none."""
+    figures = {path: found for path in (bar.peer, *bar.others) if (found := find_figure(results, path))}
     if bar.others:
-        recalls = {path: figure(results, f"{path.rpartition('.')[0]}.recall") for path in figures}
+        recalls = {path: find_figure(results, f"{path.rpartition('.')[0]}.recall") for path in figures}
         enough = {path: found for path, found in figures.items() if recalls[path] is None or recalls[path] >= bar.floor}
         figures = enough or figures
     return min(figures.values(), default=None)
 
 
 def _disqualified(bar: Bar, results: Figures, agreement: Figures | None) -> str:
-    """Say why the ratio does not count, whatever it is."""
-    reached = figure(results, bar.recall) if bar.recall else None
+    """Return why the ratio does not count, or an empty string."""
+    reached = find_figure(results, bar.recall) if bar.recall else None
     if reached is not None and reached < bar.floor:
         return f"MISSED: recall {reached:.3f} < {bar.floor:g}"
     if bar.same_ids and (agreement is None or agreement["same"] < agreement["queries"]):
         return "MISSED: other ids"
-    if bar.hits and (figure(results, bar.hits) or 0) < K:
+    if bar.hits and (find_figure(results, bar.hits) or 0) < K:
         return "MISSED: short answers"
-    if bar.index and figure(results, bar.index) != "ready":
+    if bar.index and find_figure(results, bar.index) != "ready":
         return "MISSED: there is no index"
     return ""

@@ -1,4 +1,4 @@
-"""The two filters, as data that each subject puts into its own language."""
+"""The two filters, as data that each subject translates into its own language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored and what is asked: every subject gets the same Python objects, read from the same files."""
+"""The stored rows and the queries: every subject gets the same Python objects, read from the same files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Row:
-    """One record, as it is given and as it has to come back; libraries without rows know ids only."""
+    """One record, as stored and as it has to be returned; libraries without rows know ids only."""
 
     id: str
     text: str | None = None
@@ -43,7 +43,7 @@ class Corpus:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Where the row of an id stands."""
+        """The place of each id."""
         return {id_: place for place, id_ in enumerate(self.ids)}
 
     def row(self, place: int) -> Row:
@@ -81,12 +81,12 @@ class Corpus:
 
 
 def split(corpus: Corpus, queries: int, seed: int) -> tuple[Corpus, Corpus]:
-    """Return the rows that are stored and, drawn from all of them, those that are held out to ask with."""
+    """Return the rows to store, and randomly drawn rows held out as queries."""
     order = np.random.default_rng(seed).permutation(len(corpus))
     return corpus.take(order[queries:]), corpus.take(order[:queries])
 
 
-def noisy_copies(corpus: Corpus, scale: int, sigma: float, seed: int) -> Corpus:
+def add_noisy_copies(corpus: Corpus, scale: int, sigma: float, seed: int) -> Corpus:
     """Return a corpus `scale` times as large: the rows, and copies of them with noise in each component."""
     generator = np.random.default_rng(seed)
     vectors = np.empty((scale * len(corpus), corpus.dim), np.float32)
@@ -94,12 +94,12 @@ def noisy_copies(corpus: Corpus, scale: int, sigma: float, seed: int) -> Corpus:
     vectors[: len(corpus)] = corpus.vectors
     for copy in range(1, scale):
         noise = generator.standard_normal(corpus.vectors.shape, np.float32)
-        vectors[copy * len(corpus) : (copy + 1) * len(corpus)] = unit(corpus.vectors + np.float32(sigma) * noise)
+        vectors[copy * len(corpus) : (copy + 1) * len(corpus)] = normalize(corpus.vectors + np.float32(sigma) * noise)
         ids += [f"{id_}~{copy}" for id_ in corpus.ids]
     return Corpus(ids, vectors, corpus.texts * scale, corpus.metadata * scale)
 
 
-def unit(vectors: NDArray[Any]) -> Vectors:
+def normalize(vectors: NDArray[Any]) -> Vectors:
     """Return vectors of length 1 in float32, so that cosine and inner product order alike."""
     single = np.asarray(vectors, np.float32)
     lengths: Vectors = np.linalg.norm(single, axis=1, keepdims=True).astype(np.float32)

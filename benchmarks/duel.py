@@ -1,4 +1,4 @@
-"""vecstore on a server and the same by hand in one process, in turns: the speed of a machine drifts within minutes."""
+"""vecstore on a server against hand-written code in one process, in turns, because machines drift within minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .clock import summary, timed
+from .clock import summarize, time_call
 from .condition import CONDITIONS, Condition
 from .corpus import Corpus
 from .session import Asked, Session
@@ -25,12 +25,12 @@ _ENOUGH = 0.99
 _CONDITIONS: Mapping[str, Condition | None] = {"search": None, **{one.name: one for one in CONDITIONS}}
 
 Settings = Mapping[str, Mapping[str, Sequence[Setting]]]
-"""For each kind of search and each side, what it needs for the recall asked for; by hand there can be two ways."""
+"""For each kind of search and each side, the setting that reaches the recall; by hand there can be two."""
 
 
 @dataclass(frozen=True)
 class Duel:
-    """Who is compared; the names are those of subjects.
+    """The names of the subjects that are compared.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Duel:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Who is asked, and at which setting."""
+    """A subject and its setting."""
 
     session: Session
     setting: Setting
@@ -61,8 +61,8 @@ DUELS = (
 )
 
 
-def settings_of(ours: Mapping[str, Any], by_hand: Mapping[str, Any]) -> Settings:
-    """Return the settings for a duel from what both sides needed alone; without a filter, the same for both."""
+def choose_settings(ours: Mapping[str, Any], by_hand: Mapping[str, Any]) -> Settings:
+    """Return the settings for a duel from what each side needed alone; without a filter, both use the same."""
     dearer = max((each["search"]["setting"] for each in (ours, by_hand)), key=lambda setting: int(setting["ef"]))
     found: dict[str, Mapping[str, Sequence[Setting]]] = {"search": {OURS: [dearer], BY_HAND: [dearer]}}
     for condition in CONDITIONS:
@@ -71,8 +71,8 @@ def settings_of(ours: Mapping[str, Any], by_hand: Mapping[str, Any]) -> Settings
     return found
 
 
-def fight(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
-    """Search what both have filled, then load in turns."""
+def run_duel(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
+    """Search both stores in turns, then load in turns."""
     corpus, held_out = Corpus.load(data / "stored"), Corpus.load(data / "held-out")
     truth = Truth.load(data / "truth.npz")
     figures: dict[str, Any] = {}
@@ -80,7 +80,7 @@ def fight(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
 
         @cache
         def session(name: str, number: int) -> Session:
-            return Session(_opened(name, data, corpus.dim, stack), corpus, held_out.vectors, truth)
+            return Session(_open(name, data, corpus.dim, stack), corpus, held_out.vectors, truth)
 
         for kind, wanted in settings.items():
             hands = [
@@ -88,28 +88,28 @@ def fight(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
                 for who in (duel.by_hand, *duel.by_hand_too)
                 for number, setting in enumerate(wanted[BY_HAND])
             ]
-            quickest = _quickest(hands, _CONDITIONS[kind])
+            quickest = _find_quickest(hands, _CONDITIONS[kind])
             figures[kind] = {}
             # In pairs, the one that counts last.
             for name, who in {**duel.ours_too, OURS: duel.ours}.items():
                 pair = {name: Side(session(who, 0), wanted[OURS][0]), BY_HAND: quickest}
-                figures[kind] |= _asked(pair, _CONDITIONS[kind])
+                figures[kind] |= _ask_in_turns(pair, _CONDITIONS[kind])
     # Apart from the searches, because a transaction that is still open would be in the way.
     with ExitStack() as stack:
-        subjects = [_opened(name, data, corpus.dim, stack) for name in (duel.by_hand, duel.ours)]
-        figures["load"] = _loaded({name: way for each in subjects for name, way in each.loads(corpus).items()})
+        subjects = [_open(name, data, corpus.dim, stack) for name in (duel.by_hand, duel.ours)]
+        figures["load"] = _time_loads({name: way for each in subjects for name, way in each.loads(corpus).items()})
     return figures
 
 
-def _opened(name: str, data: Path, dim: int, stack: ExitStack) -> Subject:
+def _open(name: str, data: Path, dim: int, stack: ExitStack) -> Subject:
     subject = subject_class(name)(data, dim)
     subject.open()
     stack.callback(subject.close)
     return subject
 
 
-def _asked(sides: Mapping[str, Side], condition: Condition | None) -> dict[str, Any]:
-    """Ask every query of every side before the next one, in each order equally often.
+def _ask_in_turns(sides: Mapping[str, Side], condition: Condition | None) -> dict[str, Any]:
+    """Send each query to every side before the next query, in each order equally often.
 
     Sides that share a table find its pages warm after one another, and are a third quicker for it: they are compared
     with one another, and not together with a side that has a table to itself.
@@ -122,12 +122,12 @@ def _asked(sides: Mapping[str, Side], condition: Condition | None) -> dict[str, 
     for turn, query in enumerate(queries):
         for name in orders[turn % len(orders)]:
             session = sides[name].session
-            took, answer = timed(partial(session.subject.search, query, K, condition))
+            took, answer = time_call(partial(session.subject.search, query, K, condition))
             asked[name].seconds.append(took)
             asked[name].found.append(session.places(answer))
     return {
         name: {
-            **summary(each.seconds),
+            **summarize(each.seconds),
             "recall": sides[name].session.recall(each, condition),
             "fewest_hits": min(map(len, each.found)),
             "setting": sides[name].setting,
@@ -136,21 +136,21 @@ def _asked(sides: Mapping[str, Side], condition: Condition | None) -> dict[str, 
     }
 
 
-def _quickest(ways: Sequence[Side], condition: Condition | None) -> Side:
-    """Return the quicker of those that find enough: which one that is, single runs are too noisy to tell."""
+def _find_quickest(ways: Sequence[Side], condition: Condition | None) -> Side:
+    """Return the quicker side in a comparison of its own, because single runs are too noisy to tell."""
     if len(ways) == 1:
         return ways[0]
-    found = _asked({str(number): way for number, way in enumerate(ways)}, condition)
+    found = _ask_in_turns({str(number): way for number, way in enumerate(ways)}, condition)
     enough = min(_ENOUGH, max(each["recall"] for each in found.values()))
     times = {name: each["median_ms"] for name, each in found.items() if each["recall"] >= enough}
     return ways[int(min(times, key=times.__getitem__))]
 
 
-def _loaded(ways: Loads) -> dict[str, Any]:
-    """Time each way of loading several times, in turns; what comes first of each makes its table ready."""
+def _time_loads(ways: Loads) -> dict[str, Any]:
+    """Time each way of loading several times, in turns; each first prepares its table."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_LOADS):
         for name, (prepare, load) in ways.items():
             prepare()
-            seconds[name].append(timed(load)[0])
+            seconds[name].append(time_call(load)[0])
     return {name: {"median_s": median(each), "runs": each} for name, each in seconds.items()}

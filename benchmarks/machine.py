@@ -18,21 +18,21 @@ _PACKAGES = (
 _SYNCS = 50
 
 
-def described(folder: Path) -> dict[str, Any]:
-    """Return what the figures depend on; ``folder`` is where the subjects write."""
+def describe_machine(folder: Path) -> dict[str, Any]:
+    """Return what the figures depend on; subjects write to ``folder``."""
     return {
-        "cpu": _found("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
+        "cpu": _find("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
-        "fsync_ms": _fsync_ms(folder),
+        "fsync_ms": _time_fsync(folder),
         "load_before": os.getloadavg()[0],
     }
 
 
-def _found(path: str, pattern: str) -> str | None:
+def _find(path: str, pattern: str) -> str | None:
     try:
         text = Path(path).read_text("utf-8")
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def _found(path: str, pattern: str) -> str | None:
 
 
 def _memory_gib() -> float | None:
-    kib = _found("/proc/meminfo", r"^MemTotal:\s+(\d+) kB$")
+    kib = _find("/proc/meminfo", r"^MemTotal:\s+(\d+) kB$")
     return round(int(kib) / 2**20, 1) if kib else None
 
 
@@ -53,8 +53,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _fsync_ms(folder: Path) -> float:
-    """Return what one append of 4 KiB with fsync takes: the unit of durable writes."""
+def _time_fsync(folder: Path) -> float:
+    """Return the milliseconds of appending 4 KiB with fsync, the unit of durable writes."""
     path, seconds = folder / "sync", []
     with path.open("wb", buffering=0) as file:
         for _ in range(_SYNCS):

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 
-def peak_mib() -> float | None:
-    """Return the most that was resident since the process began (``VmHWM``); None where the system does not say.
+def read_peak_mib() -> float | None:
+    """Return the peak resident memory of the process (``VmHWM``), or None if the system does not report it.
 
     ``getrusage`` is no help: its peak is inherited from the process that started this one.
     """

@@ -1,4 +1,4 @@
-"""What one process does with one subject; each phase returns plain figures."""
+"""The phases that a subject goes through, one process for each; each returns plain figures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .clock import summary, timed
+from .clock import summarize, time_call
 from .condition import CONDITIONS
 from .corpus import Corpus
-from .duel import DUELS, Settings, fight
-from .memory import peak_mib
+from .duel import DUELS, Settings, run_duel
+from .memory import read_peak_mib
 from .session import Session
 from .subject import Setting, Subject
 from .subjects import subject_class
@@ -42,7 +42,7 @@ class Task:
         What to import before the clock runs.
     upserts : int
     duel : mapping
-        The settings of both sides, see `duel.settings_of`.
+        The settings of both sides, see `duel.choose_settings`.
     """
 
     subject: str
@@ -55,7 +55,7 @@ class Task:
     upserts: int = 0
     duel: Settings = field(default_factory=dict)
 
-    def made(self, dim: int) -> Subject:
+    def make_subject(self, dim: int) -> Subject:
         """Import the subject's library and make the subject."""
         return subject_class(self.subject)(Path(self.folder), dim)
 
@@ -72,30 +72,30 @@ def fill(task: Task) -> dict[str, Any]:
     """Load, build, search; then filters and batches. Peak memory is read before those."""
     corpus, held_out = task.corpus("stored"), task.corpus("held-out")
     truth = Truth.load(Path(task.data) / "truth.npz")
-    subject = task.made(corpus.dim)
+    subject = task.make_subject(corpus.dim)
     session = Session(subject, corpus, held_out.vectors, truth)
-    figures: dict[str, Any] = {"subject": _facts(subject), "rows": len(corpus.places), "input_mib": peak_mib()}
-    figures["load_s"], _ = timed(lambda: subject.load(corpus))
-    figures["build_s"], _ = timed(subject.build)
+    figures: dict[str, Any] = {"subject": _facts(subject), "rows": len(corpus.places), "input_mib": read_peak_mib()}
+    figures["load_s"], _ = time_call(lambda: subject.load(corpus))
+    figures["build_s"], _ = time_call(subject.build)
     figures["remarks"] = dict(subject.remarks())
     figures["disk_mib"] = subject.disk_mib()
-    figures["search"] = session.tuned(task.recall)
-    figures["peak_mib"] = peak_mib()
+    figures["search"] = session.measure_at_recall(task.recall)
+    figures["peak_mib"] = read_peak_mib()
     if subject.has_filters:
-        figures["filters"] = {one.name: session.filtered(FILTERED_RECALL, one) for one in CONDITIONS}
+        figures["filters"] = {one.name: session.measure_filter(FILTERED_RECALL, one) for one in CONDITIONS}
     if subject.has_batches:
         figures["batch"] = _batch(session)
         _keep_answers(session, Path(task.folder))
-    # Some keep the setting in their files, where the next phases find it.
+    # Some subjects store the setting in their files, and the next phases read it there.
     subject.tune(figures["search"]["setting"])
     subject.close()
     return figures
 
 
 def reopen(task: Task) -> dict[str, Any]:
-    """Open what another process filled and answer once; report what was imported meanwhile."""
+    """Open a store that another process filled, and answer one query; report what was imported."""
     held_out = task.corpus("held-out")
-    subject = task.made(held_out.dim)
+    subject = task.make_subject(held_out.dim)
     for module in task.modules:
         import_module(module)
     known = set(sys.modules)
@@ -105,7 +105,7 @@ def reopen(task: Task) -> dict[str, Any]:
         subject.tune(task.setting)
         return subject.search(held_out.vectors[0], K, None)
 
-    seconds, answer = timed(first_answer)
+    seconds, answer = time_call(first_answer)
     late = sorted(set(sys.modules) - known)
     hits = len(subject.rows(answer))
     subject.close()
@@ -113,9 +113,9 @@ def reopen(task: Task) -> dict[str, Any]:
 
 
 def upsert(task: Task) -> dict[str, Any]:
-    """Write records one at a time: held-out vectors, every other one in place of a stored record."""
+    """Write records one at a time: held-out vectors, every second one replacing a stored record."""
     corpus, held_out = task.corpus("stored"), task.corpus("held-out")
-    subject = task.made(corpus.dim)
+    subject = task.make_subject(corpus.dim)
     subject.open()
     subject.tune(task.setting)
     seconds = []
@@ -124,7 +124,7 @@ def upsert(task: Task) -> dict[str, Any]:
         if number % 2:
             row = type(row)(corpus.ids[number], row.text, row.metadata)
         vector = held_out.vectors[number]
-        took, _ = timed(lambda row=row, vector=vector: subject.upsert(row, vector))  # type: ignore[misc]
+        took, _ = time_call(lambda row=row, vector=vector: subject.upsert(row, vector))  # type: ignore[misc]
         seconds.append(took)
         if sum(seconds) > 30:
             break
@@ -132,13 +132,13 @@ def upsert(task: Task) -> dict[str, Any]:
     subject.close()
     if answer[0].id != held_out.ids[0]:
         raise ValueError(f"{held_out.ids[0]} was upserted and is not found")
-    return summary(seconds)
+    return summarize(seconds)
 
 
 def duel(task: Task) -> dict[str, Any]:
-    """Compare a subject in one process with the same by hand."""
+    """Compare a subject with hand-written code in one process."""
     [found] = [one for one in DUELS if one.ours == task.subject]
-    return fight(Path(task.data), found, task.duel)
+    return run_duel(Path(task.data), found, task.duel)
 
 
 PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {
@@ -155,7 +155,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
 
 def _batch(session: Session) -> dict[str, Any]:
     subject, queries = session.subject, session.queries
-    seconds = [timed(lambda: subject.search_many(queries, K))[0] for _ in range(_BATCH_RUNS)]
+    seconds = [time_call(lambda: subject.search_many(queries, K))[0] for _ in range(_BATCH_RUNS)]
     median = float(np.median(seconds))
     return {"queries": len(queries), "median_s": median, "per_s": len(queries) / median}
 

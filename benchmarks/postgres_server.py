@@ -1,4 +1,4 @@
-"""The PostgreSQL server of a run: one of its own, or the one that ``VECSTORE_BENCH_POSTGRES`` names."""
+"""The PostgreSQL server of a run: started for it, or the one that ``VECSTORE_BENCH_POSTGRES`` names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 
 VARIABLE = "VECSTORE_BENCH_POSTGRES"
 SETTINGS = {"shared_buffers": "512MB", "maintenance_work_mem": "512MB", "max_parallel_maintenance_workers": "1"}
-"""Beside these, a server of its own has PostgreSQL's defaults, so that writes are durable."""
+"""A started server has PostgreSQL's defaults otherwise, so its writes are durable."""
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Give the URL of a server; one of its own lives in ``folder`` and is stopped afterwards."""
+def run_server(folder: Path) -> Iterator[str]:
+    """Give the URL of a server; one that is started here uses ``folder`` and is stopped afterwards."""
     given = os.environ.get(VARIABLE)
     if given:
         yield given
         return
-    # Its packages are there only where this is measured.
+    # Its packages are installed only if this is measured.
     from vecstore.backends.postgres.embedded.cluster import Cluster
 
     cluster = Cluster(folder, settings=SETTINGS)

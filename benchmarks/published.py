@@ -1,4 +1,4 @@
-"""What stands in the repository: the figures of the last published runs, and the README's part made of them."""
+"""The published figures in the repository, and the README tables made from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PART = re.compile(r"(?<=<!-- bench -->\n).*?(?=<!-- /bench -->)", re.DOTALL)
 
 
 def publish(run: Mapping[str, Any]) -> None:
-    """Replace the last run of the same size, and write the README's part anew."""
+    """Replace the last run of the same size, and rewrite the README tables."""
     text = README.read_text("utf-8")
     if not _PART.search(text):
         raise SystemExit("README.md has no lines <!-- bench --> and <!-- /bench --> to write between.")

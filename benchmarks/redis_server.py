@@ -1,4 +1,4 @@
-"""The Redis server of a run: one of its own, or the one that ``VECSTORE_BENCH_REDIS`` names."""
+"""The Redis server of a run: started for it, or the one that ``VECSTORE_BENCH_REDIS`` names."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 
 VARIABLE = "VECSTORE_BENCH_REDIS"
 SETTINGS = {"save": '""', "appendonly": "no"}
-"""Beside these, a server of its own has Redis's defaults, and those of its search module."""
+"""A started server has the defaults of Redis and its search module otherwise."""
 NAMESPACES = "vecstore_bench_"
-"""What all keys and indexes of the benchmark begin with."""
+"""The prefix of all keys and indexes of the benchmark."""
 _MANY = 1_000
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Give the URL of a server; one of its own lives in ``folder`` and is stopped afterwards."""
+def run_server(folder: Path) -> Iterator[str]:
+    """Give the URL of a server; one that is started here uses ``folder`` and is stopped afterwards."""
     given = os.environ.get(VARIABLE)
     if given:
-        # Its package is there only where this is measured.
+        # Its package is installed only if this is measured.
         import redis
 
         try:
             yield given
         finally:
             with redis.Redis.from_url(given) as client:
-                cleared(client, NAMESPACES)
+                clear_keys(client, NAMESPACES)
         return
     from servers.redis.own_server import OwnServer
 
@@ -36,7 +36,7 @@ def running(folder: Path) -> Iterator[str]:
         yield server.socket_url
 
 
-def cleared(client: Any, prefix: str) -> None:
+def clear_keys(client: Any, prefix: str) -> None:
     """Remove all indexes and keys whose names begin with a prefix."""
     for name in map(bytes.decode, client.execute_command("FT._LIST")):
         if name.startswith(prefix):

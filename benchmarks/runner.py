@@ -1,4 +1,4 @@
-"""One subject after another, each phase in a process of its own, never two at once."""
+"""Measures one subject after another, each phase in its own process, never two at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from .corpus import Corpus
-from .duel import DUELS, Duel, Settings, settings_of
+from .duel import DUELS, Duel, Settings, choose_settings
 from .phases import Task
 from .subject import Setting
 from .subjects import ENVIRONMENTS
-from .truth import same_up_to_ties
+from .truth import count_same_up_to_ties
 
 ROOT = Path(__file__).parents[1]
 _TIMEOUT = 3_600
@@ -51,19 +51,19 @@ class Runner:
 
     def run(self, subjects: Sequence[str]) -> Figures:
         """Measure subjects; one that fails has an ``error`` instead of figures."""
-        results: Figures = {name: self._tried(name, lambda name=name: self._figures(name)) for name in subjects}  # type: ignore[misc]
+        results: Figures = {name: self._try(name, lambda name=name: self._measure(name)) for name in subjects}  # type: ignore[misc]
         for one in DUELS:
             ours, by_hand = (results.get(name, {}) for name in (one.ours, one.by_hand))
             if "subject" in ours and "subject" in by_hand:
-                fought = partial(self._fought, one, settings_of(ours, by_hand))
-                ours |= self._tried(f"{one.ours}, in turns", fought)
+                fought = partial(self._run_duel, one, choose_settings(ours, by_hand))
+                ours |= self._try(f"{one.ours}, in turns", fought)
         for name, figures in results.items():
             if "subject" in figures and figures["subject"]["is_persistent"] and not self.only_search:
-                # Last, because it changes what is stored.
-                figures |= self._upserted(name, figures["search"]["setting"])
+                # Last, because it changes the store.
+                figures |= self._measure_upserts(name, figures["search"]["setting"])
         return results
 
-    def _tried(self, what: str, measure: Callable[[], Figures]) -> Figures:
+    def _try(self, what: str, measure: Callable[[], Figures]) -> Figures:
         began = time.monotonic()
         try:
             figures = measure()
@@ -83,41 +83,43 @@ class Runner:
         return {
             "queries": len(ours),
             "identical": int((ours == raw).all(axis=1).sum()),
-            "same": same_up_to_ties(corpus, held_out.vectors, ours, raw),
+            "same": count_same_up_to_ties(corpus, held_out.vectors, ours, raw),
         }
 
-    def _figures(self, name: str) -> Figures:
+    def _measure(self, name: str) -> Figures:
         task = self._task(name, "fill")
-        figures = self._done(task)
+        figures = self._run_phase(task)
         if not figures["subject"]["is_persistent"]:
             return figures
         figures["disk_mib"] = figures["disk_mib"] or _disk_mib(self._place(name))
         if not self.only_search:
-            figures["reopen"] = self._reopened(replace(task, phase="reopen", setting=figures["search"]["setting"]))
+            figures["reopen"] = self._measure_reopening(
+                replace(task, phase="reopen", setting=figures["search"]["setting"])
+            )
         return figures
 
-    def _upserted(self, name: str, setting: Setting) -> Figures:
+    def _measure_upserts(self, name: str, setting: Setting) -> Figures:
         task = replace(self._task(name, "upsert"), setting=setting, upserts=self.upserts)
-        return self._tried(f"{name}, upserts", lambda: {"upsert": self._done(task)})
+        return self._try(f"{name}, upserts", lambda: {"upsert": self._run_phase(task)})
 
-    def _fought(self, duel: Duel, settings: Settings) -> Figures:
-        return {"duel": self._done(replace(self._task(duel.ours, "duel"), duel=settings))}
+    def _run_duel(self, duel: Duel, settings: Settings) -> Figures:
+        return {"duel": self._run_phase(replace(self._task(duel.ours, "duel"), duel=settings))}
 
     def _task(self, name: str, phase: str) -> Task:
         return Task(name, phase, str(self.folder), str(self._place(name)), self.recall)
 
-    def _reopened(self, task: Task) -> Figures:
-        """Open several times; the first time finds out what there is to import, and does not count."""
-        late = self._done(task)["late_modules"]
+    def _measure_reopening(self, task: Task) -> Figures:
+        """Open several times; the first time only records which modules are imported."""
+        late = self._run_phase(task)["late_modules"]
         seconds: list[float] = []
         while len(seconds) < self.reopens and sum(seconds) < _REOPEN_SECONDS:
-            seconds.append(self._done(replace(task, modules=late))["seconds"])
+            seconds.append(self._run_phase(replace(task, modules=late))["seconds"])
         return {"median_ms": 1e3 * median(seconds), "max_ms": 1e3 * max(seconds), "times": len(seconds)}
 
     def _place(self, name: str) -> Path:
         return self.folder / "subjects" / name
 
-    def _done(self, task: Task) -> Figures:
+    def _run_phase(self, task: Task) -> Figures:
         asked, answer = self.folder / "task.json", self.folder / "answer.json"
         asked.write_text(json.dumps(task.to_dict()), "utf-8")
         answer.unlink(missing_ok=True)

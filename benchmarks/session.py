@@ -1,4 +1,4 @@
-"""Asking one subject: latencies, recall, and the smallest setting that reaches a recall."""
+"""Queries to one subject: latencies, recall, and the smallest setting that reaches a recall."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .clock import summary, timed
+from .clock import summarize, time_call
 from .condition import Condition
 from .corpus import Corpus, Vectors
 from .subject import Setting, Subject
@@ -16,7 +16,7 @@ from .truth import K, Truth
 _TRIAL_QUERIES = 200
 _TRIAL_SECONDS = 4.0
 _SECONDS = 20.0
-"""A subject too slow for all queries in this time answers the first of them; the table says how many."""
+"""A subject that is too slow for all queries in this time answers the first ones; the table shows how many."""
 _PASSES, _FAST_SECONDS = 3, 4.0
 """Fast subjects answer all queries up to three times."""
 
@@ -31,17 +31,18 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A filled subject and those who ask it."""
+    """A filled subject and its queries."""
 
     subject: Subject
     corpus: Corpus
     queries: Vectors
     truth: Truth
 
-    def filtered(self, floor: float, condition: Condition) -> dict[str, Any]:
-        """Measure the quickest way of filtering that reaches a recall; where none does, the best."""
+    def measure_filter(self, floor: float, condition: Condition) -> dict[str, Any]:
+        """Measure the quickest way of filtering that reaches a recall, or the best one if none does."""
         ways = [
-            self.tuned(floor, condition, ladder) for ladder in self.subject.filter_ladders or (self.subject.ladder,)
+            self.measure_at_recall(floor, condition, ladder)
+            for ladder in self.subject.filter_ladders or (self.subject.ladder,)
         ]
         enough = [way for way in ways if way["recall"] >= floor]
         if enough:
@@ -49,30 +50,32 @@ class Session:
             return {**best, "ways": [way["setting"] for way in enough]}
         return max(ways, key=lambda way: float(way["recall"]))
 
-    def tuned(self, floor: float, condition: Condition | None = None, ladder: Sequence[Setting] = ()) -> dict[str, Any]:
-        """Measure at the first rung of the ladder that reaches a recall; where none does, at the best."""
+    def measure_at_recall(
+        self, floor: float, condition: Condition | None = None, ladder: Sequence[Setting] = ()
+    ) -> dict[str, Any]:
+        """Measure at the first rung of the ladder that reaches a recall, or at the best one if none does."""
         trials: list[tuple[float, Setting]] = []
         for setting in ladder or self.subject.ladder:
             self.subject.tune(setting)
             tried = self.recall(self.ask(condition, _TRIAL_QUERIES, _TRIAL_SECONDS), condition)
             trials.append((tried, setting))
             if tried >= floor:
-                measured = self.measured(setting, condition)
+                measured = self.measure(setting, condition)
                 if measured["recall"] >= floor:
                     return measured
         best = max(trials, key=lambda trial: trial[0])[1]
         self.subject.tune(best)
-        return self.measured(best, condition)
+        return self.measure(best, condition)
 
-    def measured(self, setting: Setting, condition: Condition | None = None) -> dict[str, Any]:
-        """Ask all queries, one at a time, and again where that is quickly done."""
+    def measure(self, setting: Setting, condition: Condition | None = None) -> dict[str, Any]:
+        """Ask all queries one at a time, and repeat them if that is quick."""
         first = self.ask(condition, len(self.queries), _SECONDS)
         seconds = list(first.seconds)
         for _ in range(_PASSES - 1):
             if sum(seconds) < _FAST_SECONDS:
                 seconds += self.ask(condition, len(self.queries), _SECONDS).seconds
         return {
-            **summary(seconds),
+            **summarize(seconds),
             "queries": len(first.found),
             "recall": self.recall(first, condition),
             "fewest_hits": min(map(len, first.found)),
@@ -80,11 +83,11 @@ class Session:
         }
 
     def ask(self, condition: Condition | None, limit: int, seconds: float) -> Asked:
-        """Ask up to ``limit`` queries, fewer where the time is over."""
+        """Ask up to ``limit`` queries, fewer if the time runs out."""
         asked = Asked()
         end = time.perf_counter() + seconds
         for query in self.queries[:limit]:
-            took, answer = timed(lambda query=query: self.subject.search(query, K, condition))  # type: ignore[misc]
+            took, answer = time_call(lambda query=query: self.subject.search(query, K, condition))  # type: ignore[misc]
             asked.seconds.append(took)
             asked.found.append(self.places(answer))
             if time.perf_counter() > end:
@@ -92,7 +95,7 @@ class Session:
         return asked
 
     def places(self, answer: Any) -> list[int]:
-        """Return where the rows of an answer stand, having checked that they came back whole.
+        """Return the places of the rows of an answer, after checking that the rows are complete.
 
         Raises
         ------

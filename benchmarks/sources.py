@@ -1,4 +1,4 @@
-"""Where a corpus comes from: the Debian packages beside the repository, files that are given, or a generator."""
+"""Sources of a corpus: the Debian packages beside the repository, given files, or a generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .corpus import Corpus, Vectors, unit
+from .corpus import Corpus, Vectors, normalize
 
 ROWS = 63_666
 DIM = 384
@@ -23,12 +23,12 @@ _CLUSTERS = 600
 _LATENT = 48
 
 
-def packages_are_here() -> bool:
-    """Say whether the real data lie beside the repository."""
+def has_packages() -> bool:
+    """Return whether the real data are beside the repository."""
     return all(path.exists() for path in PACKAGES)
 
 
-def from_files(vectors: Path, rows: Path, limit: int | None = None) -> Corpus:
+def read_files(vectors: Path, rows: Path, limit: int | None = None) -> Corpus:
     """Read a ``.npy`` matrix and, row by row, JSON lines with ``id`` and ``text``.
 
     Rows without ``section`` and ``size`` get drawn ones, so that the filters always have their selectivity.
@@ -40,23 +40,23 @@ def from_files(vectors: Path, rows: Path, limit: int | None = None) -> Corpus:
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(parsed))[:limit])
     kept = [parsed[place] for place in chosen]
     has_fields = all(isinstance(row.get("section"), str) and isinstance(row.get("size"), int) for row in kept)
-    metadata = [{name: row[name] for name in _FIELDS} for row in kept] if has_fields else drawn_metadata(len(kept))
+    metadata = [{name: row[name] for name in _FIELDS} for row in kept] if has_fields else draw_metadata(len(kept))
     return Corpus(
         [str(row.get("id", place)) for place, row in zip(chosen, kept, strict=True)],
-        unit(matrix[chosen]),
+        normalize(matrix[chosen]),
         [_text(row) for row in kept],
         metadata,
     )
 
 
-def generated(rows: int = ROWS, dim: int = DIM) -> Corpus:
+def generate_corpus(rows: int = ROWS, dim: int = DIM) -> Corpus:
     """Draw clustered unit vectors of low inner dimension, with texts and the two fields."""
     ids = [f"row-{number:06d}" for number in range(rows)]
     texts = [f"Row {number} of the generated corpus, with a text as long as usual." for number in range(rows)]
-    return Corpus(ids, drawn_vectors(rows, dim), texts, drawn_metadata(rows))
+    return Corpus(ids, draw_vectors(rows, dim), texts, draw_metadata(rows))
 
 
-def drawn_vectors(rows: int, dim: int) -> Vectors:
+def draw_vectors(rows: int, dim: int) -> Vectors:
     """Draw vectors around cluster centres in a space of few dimensions, turned into one of many."""
     generator = np.random.default_rng(SEED)
     centres = generator.standard_normal((_CLUSTERS, _LATENT), np.float32)
@@ -64,10 +64,10 @@ def drawn_vectors(rows: int, dim: int) -> Vectors:
     latent += np.float32(0.6) * generator.standard_normal(latent.shape, np.float32)
     vectors = latent @ generator.standard_normal((_LATENT, dim), np.float32)
     vectors += np.float32(0.5) * generator.standard_normal(vectors.shape, np.float32)
-    return unit(vectors)
+    return normalize(vectors)
 
 
-def drawn_metadata(rows: int) -> list[dict[str, Any]]:
+def draw_metadata(rows: int) -> list[dict[str, Any]]:
     """Draw the two fields: 1.7 % are games, 4.6 % are larger than 20,000."""
     generator = np.random.default_rng(SEED + 1)
     games, large = generator.random(rows) < 0.0174, generator.random(rows) < 0.0458

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .bars import figure, verdicts
+from .bars import find_figure, judge
 from .condition import CONDITIONS
 from .duel import BY_HAND, DUELS, OURS, Duel
 from .postgres_server import SETTINGS
@@ -46,7 +46,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _timed(path: str) -> Callable[[Figures], str]:
     def cell(subject: Figures) -> str:
-        found = figure(subject, path)
+        found = find_figure(subject, path)
         if not found:
             return NONE
         few = f" [{found['queries']} queries]" if found.get("queries", 1_000) < subject["queries"] else ""
@@ -57,7 +57,7 @@ def _timed(path: str) -> Callable[[Figures], str]:
 
 def _recall(path: str) -> Callable[[Figures], str]:
     def cell(subject: Figures) -> str:
-        found = figure(subject, path)
+        found = find_figure(subject, path)
         return NONE if found is None else f"{found:.3f}"
 
     return cell
@@ -72,12 +72,12 @@ def _filtered(name: str) -> Callable[[Figures], str]:
 
 
 def _plain(path: str) -> Callable[[Figures], str]:
-    return lambda subject: number(figure(subject, path))
+    return lambda subject: number(find_figure(subject, path))
 
 
 def _setting(subject: Figures) -> str:
-    setting = figure(subject, "search.setting") or {}
-    calibrated = figure(subject, "remarks.calibrated_ef")
+    setting = find_figure(subject, "search.setting") or {}
+    calibrated = find_figure(subject, "remarks.calibrated_ef")
     if calibrated and "ef" not in setting:
         setting = {"ef": calibrated, **setting}
     return ", ".join(f"{key} {value}" for key, value in setting.items()) or NONE
@@ -158,7 +158,7 @@ def bars_table(run: Figures) -> str:
     """Return every bar with what was measured."""
     rows = [
         [found.bar.what, found.limit, NONE if found.ratio is None else f"{number(found.ratio)} ×", found.outcome]
-        for found in verdicts(run)
+        for found in judge(run)
     ]
     return table(["ratio within this run", "bar", "measured", ""], rows)
 
@@ -202,7 +202,7 @@ def _legend(run: Figures, measured: set[str]) -> str:
     if measured & set(POSTGRES):
         said.append(_POSTGRES)
     if measured & set(REDIS):
-        versions = {figure(run["subjects"][name], "remarks.server") for name in measured & set(REDIS)}
+        versions = {find_figure(run["subjects"][name], "remarks.server") for name in measured & set(REDIS)}
         said.append(_REDIS.format(server=", ".join(sorted(versions))))
     if measured & {*POSTGRES, *REDIS}:
         said.append(_IN_TURNS)
@@ -224,15 +224,15 @@ def _load(subject: Figures) -> str:
 
 
 def _index(subject: Figures) -> str:
-    seconds = figure(subject, "build_s")
+    seconds = find_figure(subject, "build_s")
     return NONE if seconds is None or seconds < 1e-3 else number(seconds)
 
 
 def _rate(subject: Figures) -> str:
-    seconds = figure(subject, "build_s")
+    seconds = find_figure(subject, "build_s")
     return number(subject["rows"] / seconds) if seconds and seconds >= 1e-3 else NONE
 
 
 def _cost(subject: Figures) -> str:
-    one = figure(subject, "one_copy.search.median_ms")
-    return f"{number(figure(subject, 'search.median_ms') / one)} ×" if one else NONE
+    one = find_figure(subject, "one_copy.search.median_ms")
+    return f"{number(find_figure(subject, 'search.median_ms') / one)} ×" if one else NONE

@@ -74,7 +74,7 @@ class Truth:
         return float(np.mean(shares))
 
 
-def same_up_to_ties(corpus: Corpus, queries: Vectors, one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+def count_same_up_to_ties(corpus: Corpus, queries: Vectors, one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
     """Count the queries for which two answers have the same rows in the same order, equal scores aside."""
     scores = [np.einsum("qkd,qd->qk", corpus.vectors[found], queries, dtype=np.float64) for found in (one, other)]
     return int(((one == other) | (np.abs(scores[0] - scores[1]) <= TIE)).all(axis=1).sum())

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bars import verdicts
+from benchmarks.bars import judge
 from tests.sources import ROOT
 
 
-def measured(work: Path, only: str, rows: int) -> dict[str, Any]:
+def measure(work: Path, only: str, rows: int) -> dict[str, Any]:
     """Run the benchmark with 20 queries; return the figures of each subject."""
     options = ["--generated", "--quick", "--rows", str(rows), "--queries", "20", "--only", only]
     command = [sys.executable, "-m", "benchmarks", *options, "--work", str(work)]
@@ -29,7 +29,7 @@ def measured(work: Path, only: str, rows: int) -> dict[str, Any]:
 
 
 def test_it_measures_a_small_store(tmp_path: Path) -> None:
-    figures = measured(tmp_path, "vecstore", 2_020)["vecstore"]
+    figures = measure(tmp_path, "vecstore", 2_020)["vecstore"]
     assert figures["rows"] == 2_000
     assert figures["search"]["recall"] == 1.0
     assert {one["recall"] for one in figures["filters"].values()} == {1.0}
@@ -40,7 +40,7 @@ def test_it_measures_a_small_store(tmp_path: Path) -> None:
 def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
     # The path of a Unix socket is short, and pytest's own folders are not.
     with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:
-        subjects = measured(Path(folder), "vecstore-postgres,psycopg-by-hand", 1_020)
+        subjects = measure(Path(folder), "vecstore-postgres,psycopg-by-hand", 1_020)
     assert list(subjects) == ["vecstore-postgres", "psycopg-by-hand"]
     for figures in subjects.values():
         assert figures["search"]["recall"] >= 0.985
@@ -54,7 +54,7 @@ def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
 
 def test_it_compares_a_small_store_on_redis_with_commands_by_hand() -> None:
     with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:
-        subjects = measured(Path(folder), "vecstore-redis,redis-by-hand", 1_020)
+        subjects = measure(Path(folder), "vecstore-redis,redis-by-hand", 1_020)
     assert list(subjects) == ["vecstore-redis", "redis-by-hand"]
     for figures in subjects.values():
         assert figures["search"]["recall"] >= 0.985
@@ -75,7 +75,7 @@ def test_of_several_peers_the_best_counts_among_those_that_find_enough() -> None
     run = {"subjects": {"vecstore-redis": {"load_s": 3.0, "search": {"median_ms": 2.0, "recall": 0.99}}}}
     run["subjects"]["redisvl"] = {"load_s": 6.0, "search": {"median_ms": 4.0, "recall": 0.985}}
     run["subjects"]["langchain-redis"] = {"load_s": 2.0, "search": {"median_ms": 1.0, "recall": 0.98}}
-    ratios = {found.bar.what: found.ratio for found in verdicts(run)}
+    ratios = {found.bar.what: found.ratio for found in judge(run)}
     assert ratios["HNSW search / the better of redisvl, langchain-redis"] == 0.5
     assert ratios["load / the better of redisvl, langchain-redis"] == 1.5
     assert ratios["filter of 1.7 % / the better of redisvl, langchain-redis"] is None

@@ -12,7 +12,7 @@ from ..condition import Condition
 from ..corpus import Corpus, Row, Vectors
 from ..subject import EF_CONSTRUCTION, M, Setting
 from .redis_namespace import RedisNamespace
-from .redisvl_index import compiled
+from .redisvl_index import to_expression
 
 _FLAT = {"algorithm": "flat"}
 _BATCH = 1_000
@@ -58,7 +58,7 @@ class LangchainHashes(RedisNamespace):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Any:
         """Search with distances."""
-        return self._store.similarity_search_with_score_by_vector(query.tolist(), k, compiled(condition))
+        return self._store.similarity_search_with_score_by_vector(query.tolist(), k, to_expression(condition))
 
     def rows(self, answer: Any) -> list[Row]:
         """Documents with their distances; the key and the distance are among the metadata."""

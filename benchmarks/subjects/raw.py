@@ -1,4 +1,4 @@
-"""What libraries have in common that know vectors and numbers, but no records."""
+"""Common to libraries that know vectors and numbers but no records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that somebody who knows Redis's search writes for these very records, with redis-py."""
+"""The commands that an expert in Redis's search would write for these records, with redis-py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the subjects on Redis have in common: keys and indexes under a prefix of their own, on one server."""
+"""Common to the subjects on Redis: keys and indexes under their own prefix, on one server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import redis
 
-from ..redis_server import VARIABLE, cleared
+from ..redis_server import VARIABLE, clear_keys
 from ..subject import Subject
 
 _PAUSE = 0.02
@@ -39,7 +39,7 @@ class RedisNamespace(Subject):
     def clear(self) -> None:
         """Remove what an earlier run left, and note how much memory the server needs without this subject."""
         with redis.Redis.from_url(self.url) as client:
-            cleared(client, self.namespace)
+            clear_keys(client, self.namespace)
             self._used_before = client.info("memory")["used_memory"]
 
     def wait(self, index: str, rows: int) -> None:

@@ -57,7 +57,9 @@ class RedisvlIndex(RedisNamespace):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Any:
         """Search with distances."""
-        asked = VectorQuery(query.tobytes(), "vector", _RETURNED, compiled(condition), num_results=k, **self._options)
+        asked = VectorQuery(
+            query.tobytes(), "vector", _RETURNED, to_expression(condition), num_results=k, **self._options
+        )
         return self._index.query(asked)
 
     def rows(self, answer: Any) -> list[Row]:
@@ -87,7 +89,7 @@ class RedisvlIndex(RedisNamespace):
         return SearchIndex.from_dict(schema, redis_url=self.url)
 
 
-def compiled(condition: Condition | None) -> FilterExpression | None:
+def to_expression(condition: Condition | None) -> FilterExpression | None:
     """Return a condition as a filter expression."""
     if condition is None:
         return None

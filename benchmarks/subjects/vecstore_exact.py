@@ -7,10 +7,10 @@ from vecstore import Hits
 from ..condition import Condition
 from ..corpus import Vectors
 from ..subject import AS_IT_IS
-from .vecstore_shelf import VecstoreShelf, compiled
+from .vecstore_directory import VecstoreDirectory, to_filter
 
 
-class VecstoreExact(VecstoreShelf):
+class VecstoreExact(VecstoreDirectory):
     """A flat store, asked for ids and scores as the raw libraries are."""
 
     title = "vecstore, exact"
@@ -21,7 +21,7 @@ class VecstoreExact(VecstoreShelf):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Hits:
         """Compare with every row."""
-        return self._store.search(query, k, where=compiled(condition), exact=True, include=())
+        return self._store.search(query, k, where=to_filter(condition), exact=True, include=())
 
     def search_many(self, queries: Vectors, k: int) -> list[Hits]:
         """Compare all queries with every row."""

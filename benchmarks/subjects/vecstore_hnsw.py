@@ -11,10 +11,10 @@ from vecstore import HNSW, Hits
 from ..condition import Condition
 from ..corpus import Vectors
 from ..subject import BY_EFFORT, EF_CONSTRUCTION, M
-from .vecstore_shelf import VecstoreShelf, compiled
+from .vecstore_directory import VecstoreDirectory, to_filter
 
 
-class VecstoreHnsw(VecstoreShelf):
+class VecstoreHnsw(VecstoreDirectory):
     """An indexed store, tuned like the others; what its own calibration chose stands in the remarks."""
 
     title = "vecstore"
@@ -34,7 +34,7 @@ class VecstoreHnsw(VecstoreShelf):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Hits:
         """Search as by default: texts and metadata come back."""
-        return self._store.search(query, k, where=compiled(condition), ef=self._ef)
+        return self._store.search(query, k, where=to_filter(condition), ef=self._ef)
 
     def remarks(self) -> Mapping[str, Any]:
         """Say whether there is an index, how far it was calibrated, and how much of the build is the graph."""

@@ -1,4 +1,4 @@
-"""vecstore on a server: what is the same on each."""
+"""Common to the subjects of vecstore on a server."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from vecstore import Flat, Schema, VectorStore, fields
 
 from ..corpus import Corpus
 from ..subject import Loads
+from .vecstore_directory import records
 from .vecstore_hnsw import VecstoreHnsw
-from .vecstore_shelf import records
 
 _NAME, _LOADED = "bench", "loaded"
 

@@ -1,4 +1,4 @@
-"""A vecstore directory: what the indexed and the exact subject have in common."""
+"""A vecstore directory: common to the indexed and the exact subject."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..subject import Setting, Subject
 _NAME = "bench"
 
 
-class VecstoreShelf(Subject):
+class VecstoreDirectory(Subject):
     """One store in a directory, loaded without an index."""
 
     package = "vecstore"
@@ -59,7 +59,7 @@ def records(corpus: Corpus) -> Iterator[Record]:
     return map(Record, corpus.ids, corpus.vectors, corpus.texts, corpus.metadata)
 
 
-def compiled(condition: Condition | None) -> Filter | None:
+def to_filter(condition: Condition | None) -> Filter | None:
     """Return a condition as a filter."""
     if condition is None:
         return None
