@@ -124,7 +124,7 @@ class NumberColumn(Column):
         return found & present
 
 
-_KINDS: Mapping[str, Callable[[], Column]] = MappingProxyType(
+FIELDS: Mapping[str, Callable[[], Column]] = MappingProxyType(
     {
         "keyword": KeywordColumn,
         "keywords": KeywordsColumn,
@@ -138,7 +138,7 @@ _KINDS: Mapping[str, Callable[[], Column]] = MappingProxyType(
 
 def column_of(kind: str) -> Column:
     """Return an empty column for a kind of field."""
-    return _KINDS[kind]()
+    return FIELDS[kind]()
 
 
 def _codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:
