@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = parser.parse_args(arguments).rows
     with (
         tempfile.TemporaryDirectory() as folder,
-        postgres_server.running(Path(folder) / "pg") as url,
+        postgres_server.run_server(Path(folder) / "pg") as url,
         vecstore.connect(url, migrate=True) as db,
     ):
         store = db.create("records", Schema(DIM, "cosine", "float32", HNSW(), {"share": fields.Int()}))
