@@ -20,7 +20,7 @@ from pathlib import Path
 import vecstore
 from tests.force_graph import MIN_ROWS, force_graph
 from vecstore.backends.file.vectors import compaction
-from vecstore.backends.file.vectors.compaction_policy import Policy
+from vecstore.backends.file.vectors.compaction_policy import CompactionPolicy
 
 from .calls import Call, Effect
 from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
@@ -29,7 +29,7 @@ from .random_calls import next_call
 from .tally import Tally
 from .writer import MESSAGE, Note, forked
 
-POLICY = Policy(max_segments=4, max_hot_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)
+POLICY = CompactionPolicy(max_segments=4, max_memtable_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)
 """Stores are small here; they compact themselves as large ones do."""
 _MOST = 3
 """A campaign has at most this many times as many trials as were asked for."""

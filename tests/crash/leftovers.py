@@ -30,9 +30,9 @@ def unnamed(db: Database) -> list[Path]:
     backend, left = db._backend, []
     assert isinstance(backend, FileBackend)
     for name in db.names():
-        volume = backend._generations.of(backend.find(name=name).active)
-        with volume.pool.link() as link:
-            snapshot = volume.snapshot(link)
-        left += volume.paths.unnamed_segments(snapshot.vectors.segment_uids)
-        left += volume.paths.unnamed_indexes(snapshot.ledger.index_uids)
+        volume = backend._generations.open(backend.find(name=name).active)
+        with volume.pool.check_out() as link:
+            snapshot = volume.read_snapshot(link)
+        left += volume.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
+        left += volume.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
     return left

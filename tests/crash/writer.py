@@ -18,11 +18,11 @@ from vecstore.backends.file.index import index_file, upkeep
 from vecstore.backends.file.index.index_file import IndexRow
 from vecstore.backends.file.index.upkeep import Check, Need
 from vecstore.backends.file.search.graph import Graph
-from vecstore.backends.file.state.open_generation import Volume
+from vecstore.backends.file.state.open_generation import OpenGeneration
 from vecstore.backends.file.state.snapshot import Snapshot
 from vecstore.backends.file.vectors import compaction
-from vecstore.backends.file.vectors.compaction import Copy
-from vecstore.backends.file.vectors.compaction_policy import Run
+from vecstore.backends.file.vectors.compaction import MergedSegment
+from vecstore.backends.file.vectors.compaction_policy import MergeRange
 from vecstore.index import IndexOptions
 
 from .contents import State, Wrong
@@ -60,22 +60,22 @@ def forked(url: str, state: State, seed: str) -> tuple[int, int]:
 
 def _report_compactions(mouth: int) -> None:
     """Tell also of those that a writer does without being asked to."""
-    copied, exchange = compaction.copied, compaction.exchange
+    merge_segments, exchange = compaction.merge_segments, compaction.exchange
 
-    def begin(volume: Volume, snapshot: Snapshot, run: Run) -> Copy:
+    def begin(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) -> MergedSegment:
         os.write(mouth, MESSAGE.pack(Note.COMPACTING, 0))
-        return copied(volume, snapshot, run)
+        return merge_segments(opened, snapshot, run)
 
-    def end(volume: Volume, copy: Copy, check: Callable[[], object]) -> None:
-        exchange(volume, copy, check)
+    def end(opened: OpenGeneration, merged: MergedSegment, check: Callable[[], object]) -> None:
+        exchange(opened, merged, check)
         os.write(mouth, MESSAGE.pack(Note.COMPACTED, 0))
 
-    compaction.copied, compaction.exchange = begin, end
+    compaction.merge_segments, compaction.exchange = begin, end
 
 
 def _report_indexing(mouth: int) -> None:
     """Tell of each index that is built or grown, within whatever call, and when its file is there."""
-    done, write = upkeep._done, index_file.write
+    done, write = upkeep._satisfy, index_file.write
 
     def written(path: Path, generation: str, graph: Graph) -> IndexRow:
         row = write(path, generation, graph)
@@ -83,7 +83,7 @@ def _report_indexing(mouth: int) -> None:
         return row
 
     def report(
-        volume: Volume,
+        opened: OpenGeneration,
         snapshot: Snapshot,
         options: IndexOptions,
         need: Need,
@@ -93,11 +93,11 @@ def _report_indexing(mouth: int) -> None:
         is_work = need in {Need.BUILDING, Need.GROWING}
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXING, 0))
-        done(volume, snapshot, options, need, check, on_progress)
+        done(opened, snapshot, options, need, check, on_progress)
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXED, 0))
 
-    upkeep._done, index_file.write = report, written
+    upkeep._satisfy, index_file.write = report, written
 
 
 def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoReturn:

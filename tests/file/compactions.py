@@ -7,23 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.file.samples import Store
-from vecstore.backends.file.state.open_generation import Volume
+from vecstore.backends.file.state.open_generation import OpenGeneration
 from vecstore.backends.file.state.snapshot import Snapshot
 from vecstore.backends.file.vectors import compaction
-from vecstore.backends.file.vectors.compaction import copied, exchange
-from vecstore.backends.file.vectors.compaction_policy import Policy, everything
+from vecstore.backends.file.vectors.compaction import exchange, merge_segments
+from vecstore.backends.file.vectors.compaction_policy import CompactionPolicy, select_all
 
-SMALL = Policy(max_segments=3, max_hot_rows=20, max_dead_share=0.2, min_dead=10, max_removals=50)
-NEVER = Policy(10**6, 10**6, 1 << 40, 1.0, 10**6, 10**6)
+SMALL = CompactionPolicy(max_segments=3, max_memtable_rows=20, max_dead_share=0.2, min_dead=10, max_removals=50)
+NEVER = CompactionPolicy(10**6, 10**6, 1 << 40, 1.0, 10**6, 10**6)
 
 
-def volume_of(store: Store) -> Volume:
-    return store.backend._generations.of(store.active)
+def open_generation(store: Store) -> OpenGeneration:
+    return store.backend._generations.open(store.active)
 
 
 def newest(store: Store) -> Snapshot:
-    with volume_of(store).pool.link() as link:
-        return volume_of(store).snapshot(link)
+    with open_generation(store).pool.check_out() as link:
+        return open_generation(store).read_snapshot(link)
 
 
 def segments(store: Store) -> list[Path]:
@@ -37,11 +37,11 @@ def dead(store: Store) -> int:
 @contextmanager
 def compacting(store: Store) -> Iterator[None]:
     """Do a compaction in two steps, and what is in the context between them."""
-    volume = volume_of(store)
-    with volume.kept(patiently=False):
+    opened = open_generation(store)
+    with opened.lock_upkeep(wait=False):
         snapshot = newest(store)
-        run = everything(compaction._sizes(snapshot))
+        run = select_all(compaction._measure(snapshot))
         assert run is not None
-        copy = copied(volume, snapshot, run)
+        copy = merge_segments(opened, snapshot, run)
         yield
-        exchange(volume, copy, lambda: None)
+        exchange(opened, copy, lambda: None)

@@ -49,9 +49,9 @@ def state_of(place: Path) -> State:
 
 
 def index_of(backend: FileBackend, where: Generation) -> str:
-    volume = backend._generations.of(where)
-    with volume.pool.link() as link:
-        index = volume.snapshot(link).ledger.index
+    current = backend._generations.open(where)
+    with current.pool.check_out() as link:
+        index = current.read_snapshot(link).ledger.index
     # Whether removed rows are in it depends on whether it could be grown, or had to be built anew.
     return f"rows up to {index['last']}" if index else ""
 
@@ -197,7 +197,7 @@ def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
         except (VecstoreError, KeyboardInterrupt, MemoryError) as error:
             outcome = type(error).__name__
     if operation == "compact" or operation in BEFORE.keys() - {"first create"}:
-        with backend._generations.of(backend.find(name="docs").active).kept(patiently=False):
+        with backend._generations.open(backend.find(name="docs").active).lock_upkeep(wait=False):
             pass
     again = goes_on(backend, operation)
     backend.close()

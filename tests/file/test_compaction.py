@@ -113,7 +113,10 @@ def test_readers_before_during_and_after(tmp_path: Path) -> None:
     old = newest(store)
     held = opened(tmp_path, timeout="0.1")
     reader = opened(tmp_path)
-    with held._generations.of(store.active).pool.link() as link, held._generations.of(store.active).pinned(link):
+    with (
+        held._generations.open(store.active).pool.check_out() as link,
+        held._generations.open(store.active).pin_snapshot(link),
+    ):
         impatient = opened(tmp_path, timeout="0.05")
         with pytest.raises(Timeout):
             impatient.compact(store.active)
@@ -174,7 +177,7 @@ def test_how_much_a_reader_reads_anew(tmp_path: Path, monkeypatch: pytest.Monkey
     store.delete(range(10))
     store.backend.compact(store.active)
     begun: list[GenerationLayout] = []
-    real = Vectors.empty
+    real = Vectors.make_empty
 
     def empty(paths: GenerationLayout, shape: Shape) -> Vectors:
         begun.append(paths)

@@ -8,25 +8,25 @@ from collections.abc import Sequence
 
 import pytest
 
-from vecstore.backends.file.vectors.compaction_policy import Policy, Run, Sizes, due, everything
+from vecstore.backends.file.vectors.compaction_policy import CompactionPolicy, MergeRange, Sizes, select_all, select_due
 
-POLICY = Policy()
+POLICY = CompactionPolicy()
 NOTHING: Sequence[int] = ()
 
 
 def sizes(
     rows: Sequence[int] = NOTHING,
     live: Sequence[int] | None = None,
-    hot: Sequence[int] | None = None,
+    memtable: Sequence[int] | None = None,
     row_bytes: int = 1_536,
     removals: int = 0,
 ) -> Sizes:
-    return Sizes(rows, live or rows, hot or [0] * (len(rows) + 1), row_bytes, removals)
+    return Sizes(rows, live or rows, memtable or [0] * (len(rows) + 1), row_bytes, removals)
 
 
 def test_an_empty_store_and_a_small_one() -> None:
-    assert due(POLICY, sizes()) is None
-    assert due(POLICY, sizes([100_000, 70], hot=[64, 0, 4_000])) is None
+    assert select_due(POLICY, sizes()) is None
+    assert select_due(POLICY, sizes([100_000, 70], memtable=[64, 0, 4_000])) is None
 
 
 @pytest.mark.parametrize(
@@ -34,29 +34,29 @@ def test_an_empty_store_and_a_small_one() -> None:
     [
         # Too many segments: the smallest neighbours, and who is not larger than they are together.
         (sizes([1_000] * 16), None),
-        (sizes([1_000] * 17), Run.between(0, 17)),
-        (sizes([100_000, *[70] * 16]), Run.between(1, 17)),
-        (sizes([*[70] * 16, 100_000]), Run.between(0, 16)),
-        (sizes([2**20 >> number for number in range(17)]), Run.between(15, 17)),
-        (sizes([9**8, *[3**number for number in range(16, 0, -1)]]), Run.between(15, 17)),
+        (sizes([1_000] * 17), MergeRange.cover(0, 17)),
+        (sizes([100_000, *[70] * 16]), MergeRange.cover(1, 17)),
+        (sizes([*[70] * 16, 100_000]), MergeRange.cover(0, 16)),
+        (sizes([2**20 >> number for number in range(17)]), MergeRange.cover(15, 17)),
+        (sizes([9**8, *[3**number for number in range(16, 0, -1)]]), MergeRange.cover(15, 17)),
         # Hot rows: those of the fullest gap.
-        (sizes([100_000], hot=[0, 4_097]), Run.between(1, 1)),
-        (sizes([100_000], hot=[4_000, 97]), Run.between(0, 0)),
-        (sizes([4_000], hot=[90, 4_097]), Run.between(0, 1)),
-        (sizes(hot=[4_097]), Run.between(0, 0)),
-        (sizes(hot=[2_000], row_bytes=64_000), Run.between(0, 0)),
+        (sizes([100_000], memtable=[0, 4_097]), MergeRange.cover(1, 1)),
+        (sizes([100_000], memtable=[4_000, 97]), MergeRange.cover(0, 0)),
+        (sizes([4_000], memtable=[90, 4_097]), MergeRange.cover(0, 1)),
+        (sizes(memtable=[4_097]), MergeRange.cover(0, 0)),
+        (sizes(memtable=[2_000], row_bytes=64_000), MergeRange.cover(0, 0)),
         # Dead rows: everything.
         (sizes([5_000, 70], [4_001, 70]), None),
-        (sizes([4_000, 970, 30], [3_000, 969, 30], hot=[0, 0, 0, 3]), Run.between(0, 3)),
+        (sizes([4_000, 970, 30], [3_000, 969, 30], memtable=[0, 0, 0, 3]), MergeRange.cover(0, 3)),
         (sizes([100_000], [80_000]), None),
-        (sizes([100_000], [79_999]), Run.between(0, 1)),
+        (sizes([100_000], [79_999]), MergeRange.cover(0, 1)),
         # Removals alone: nothing is copied.
-        (sizes(hot=[10], removals=16_384), None),
-        (sizes(hot=[10], removals=16_385), Run()),
+        (sizes(memtable=[10], removals=16_384), None),
+        (sizes(memtable=[10], removals=16_385), MergeRange()),
     ],
 )
-def test_what_is_due(found: Sizes, expected: Run | None) -> None:
-    assert due(POLICY, found) == expected
+def test_what_is_due(found: Sizes, expected: MergeRange | None) -> None:
+    assert select_due(POLICY, found) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_what_is_due(found: Sizes, expected: Run | None) -> None:
         (sizes([100], [99]), True),
         (sizes([100], [100], [0, 1]), True),
         (sizes([100, 100]), True),
-        (sizes(hot=[1]), True),
+        (sizes(memtable=[1]), True),
     ],
 )
 def test_what_there_is_to_gain(found: Sizes, *, gains: bool) -> None:
-    assert everything(found) == (Run.between(0, len(found.rows)) if gains else None)
+    assert select_all(found) == (MergeRange.cover(0, len(found.rows)) if gains else None)
 
 
 @pytest.mark.parametrize("batch", [1, 30, 70, 5_000])
@@ -80,7 +80,7 @@ def test_rows_are_copied_about_as_often_as_the_store_doubles(batch: int) -> None
     draw = random.Random(batch)
     for choices in ([batch], [1, batch, batch, 10 * batch]):
         rows: list[int] = []
-        hot = [0]
+        memtable = [0]
         total = copied = 0
         goal = min(1_000_000, 20_000 * batch)
         while total < goal:
@@ -88,14 +88,14 @@ def test_rows_are_copied_about_as_often_as_the_store_doubles(batch: int) -> None
             total += count
             if count > 64:
                 rows.append(count)
-                hot.append(0)
+                memtable.append(0)
             else:
-                hot[-1] += count
-            while run := due(POLICY, sizes(rows, hot=hot)):
-                moved = sizes(rows, hot=hot).of_run(run)
+                memtable[-1] += count
+            while run := select_due(POLICY, sizes(rows, memtable=memtable)):
+                moved = sizes(rows, memtable=memtable).count_rows(run)
                 copied += moved
                 rows[run.segments.start : run.segments.stop] = [moved]
-                hot[run.gaps.start : run.gaps.stop] = [0, 0]
+                memtable[run.gaps.start : run.gaps.stop] = [0, 0]
         assert len(rows) <= POLICY.max_segments
-        assert sum(hot) <= POLICY.max_hot_rows
+        assert sum(memtable) <= POLICY.max_memtable_rows
         assert copied / total <= math.log2(max(2, total / max(batch, 64)))

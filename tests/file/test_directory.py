@@ -236,7 +236,7 @@ def test_a_store_that_is_dropped_elsewhere(tmp_path: Path) -> None:
     ):
         with pytest.raises(Superseded):
             operation()
-    assert os_calls.names(tmp_path / "g") == []
+    assert os_calls.list_names(tmp_path / "g") == []
 
 
 def test_a_damaged_store_can_be_dropped(tmp_path: Path) -> None:

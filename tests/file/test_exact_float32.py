@@ -76,7 +76,7 @@ MAKES: list[Make] = [plain, huge, tiny, all_scales, near_duplicates, spiky, ties
 
 def check(metric: Metric, parts: Sequence[Part], queries: Matrix, k: int) -> None:
     """Compare with sorting every row by its score in float64, ids deciding ties."""
-    rids = np.concatenate([each.rids_at(np.flatnonzero(each.alive)) for each in parts])
+    rids = np.concatenate([each.get_rids(np.flatnonzero(each.alive)) for each in parts])
     vectors = np.concatenate([np.asarray(each.vectors, np.float64)[each.alive] for each in parts])
     names = named(rids)
     for query, (found, values) in zip(queries, find_nearest(metric, parts, queries, k, named), strict=True):

@@ -18,7 +18,7 @@ from tests.file.failpoint_trials import OPERATIONS
 from tests.file.failpoints import Watch, watching
 from tests.file.samples import Store, busy_store, contents, model_of, opened, rows
 from vecstore.backends.file.state.ledger import Ledger
-from vecstore.backends.file.storage.connections import Link
+from vecstore.backends.file.storage.connections import SqliteConnection
 from vecstore.errors import StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
 
 
@@ -115,7 +115,7 @@ class Unlucky:
         self._error = error
         self._happens = happens
 
-    def __call__(self, link: Link, statement: str) -> sqlite3.Cursor:
+    def __call__(self, link: SqliteConnection, statement: str) -> sqlite3.Cursor:
         if self._happens:
             sqlite3.Connection.execute(link, statement)
         raise self._error
@@ -124,12 +124,12 @@ class Unlucky:
 def failing_commits(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, happens: bool) -> None:
     unlucky = Unlucky(error, happens=happens)
 
-    def execute(link: Link, statement: str, *parameters: Any) -> sqlite3.Cursor:
+    def execute(link: SqliteConnection, statement: str, *parameters: Any) -> sqlite3.Cursor:
         if statement == "COMMIT":
             return unlucky(link, statement)
         return sqlite3.Connection.execute(link, statement, *parameters)
 
-    monkeypatch.setattr(Link, "execute", execute, raising=False)
+    monkeypatch.setattr(SqliteConnection, "execute", execute, raising=False)
 
 
 def sqlite_error(code: int) -> sqlite3.OperationalError:
@@ -221,7 +221,8 @@ def test_a_commit_of_which_nothing_can_be_known(tmp_path: Path, monkeypatch: pyt
         failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
         # The state before must be known already: only the look after the commit fails.
         patch.setattr(
-            "vecstore.backends.file.state.open_generation.Volume._ledger", lambda volume, _link: volume._snapshot.ledger
+            "vecstore.backends.file.state.open_generation.OpenGeneration._read_ledger",
+            lambda opened, _: opened._snapshot.ledger,
         )
         known = store.backend._catalog.read()
         patch.setattr(store.backend._catalog, "read", lambda: known)
@@ -240,7 +241,7 @@ def test_what_has_not_been_committed_is_not_seen(tmp_path: Path, monkeypatch: py
         raise RuntimeError("a fault in our own code")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vecstore.backends.file.state.transaction.Transaction.note", broken)
+        patch.setattr("vecstore.backends.file.state.transaction.WriteTransaction.note_changes", broken)
         with pytest.raises(RuntimeError):
             store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
     store.check()

@@ -12,8 +12,8 @@ import pytest
 from vecstore import Schema, fields
 from vecstore.backends.file.filters import match_rows
 from vecstore.backends.file.state.columns import View
-from vecstore.backends.file.state.rows import RowForm
-from vecstore.backends.file.storage.checksums import row_crc
+from vecstore.backends.file.state.rows import RowFormat
+from vecstore.backends.file.storage.checksums import checksum_row
 from vecstore.errors import StoreCorrupt
 from vecstore.fields import Stored
 from vecstore.filters import ALL, Filter
@@ -69,14 +69,14 @@ def random_filter(draw: random.Random, depth: int = 4) -> Filter:
 
 
 def heads(rows: list[Row], first_rid: int) -> list[tuple[Any, ...]]:
-    form = RowForm(SCHEMA)
+    form = RowFormat(SCHEMA)
     columns = {name: [values[name] for _, values in rows] for name in SCHEMA.fields}
-    encoded = form.encoded(columns, len(rows))
+    encoded = form.encode_fields(columns, len(rows))
     plain = [
         (first_rid + place, id_, 0, 0, 0, *values)
         for place, ((id_, _), values) in enumerate(zip(rows, encoded, strict=True))
     ]
-    return [(*row, row_crc(row)) for row in plain]
+    return [(*row, checksum_row(row)) for row in plain]
 
 
 def view_of(draw: random.Random) -> tuple[View, list[Row]]:
@@ -84,9 +84,9 @@ def view_of(draw: random.Random) -> tuple[View, list[Row]]:
     path = Path("rows.db")
     rows = [random_row(draw, number) for number in range(60)]
     first, changed, rest = rows[:40], [random_row(draw, number) for number in range(10)], rows[40:]
-    view = View.empty(SCHEMA).advanced(np.empty(0, np.int64), iter([heads(first, 1)]), path)
+    view = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(first, 1)]), path)
     removed = np.arange(1, 15)
-    view = view.advanced(removed, iter([heads(changed, 41), heads(rest, 51)]), path)
+    view = view.advance(removed, iter([heads(changed, 41), heads(rest, 51)]), path)
     return view, [*changed, *first[14:], *rest]
 
 
@@ -97,7 +97,7 @@ def test_agrees_with_the_definition(seed: int) -> None:
         for _ in range(60):
             condition = random_filter(draw)
             expected = {id_ for id_, values in rows if matches(condition, id_, values)}
-            got = view.ids(np.flatnonzero(match_rows(condition, view)))
+            got = view.get_ids(np.flatnonzero(match_rows(condition, view)))
             assert len(got) == len(set(got))
             assert set(got) == expected, condition
 
@@ -105,40 +105,40 @@ def test_agrees_with_the_definition(seed: int) -> None:
 @pytest.mark.parametrize("condition", [None, ALL, Not(Or(()))])
 def test_everything(condition: Filter | None, seed: int) -> None:
     view, rows = view_of(random.Random(seed))
-    assert sorted(view.ids(np.flatnonzero(match_rows(condition, view)))) == sorted(id_ for id_, _ in rows)
+    assert sorted(view.get_ids(np.flatnonzero(match_rows(condition, view)))) == sorted(id_ for id_, _ in rows)
 
 
 def test_an_older_view_stays_what_it_was(seed: int) -> None:
     draw = random.Random(seed)
     rows = [random_row(draw, number) for number in range(30)]
     path = Path("rows.db")
-    old = View.empty(SCHEMA).advanced(np.empty(0, np.int64), iter([heads(rows[:20], 1)]), path)
+    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(rows[:20], 1)]), path)
     conditions = [random_filter(draw) for _ in range(50)]
     before = [match_rows(condition, old).tolist() for condition in conditions]
     again = [random_row(draw, number) for number in range(5)]
-    old.advanced(np.arange(1, 11), iter([heads([*rows[20:], *again], 21)]), path)
+    old.advance(np.arange(1, 11), iter([heads([*rows[20:], *again], 21)]), path)
     assert [match_rows(condition, old).tolist() for condition in conditions] == before
-    assert old.ids(old.positions(["id3", "id15"])) == ["id3", "id15"]
-    assert old.positions(["id25"]).tolist() == [-1]
+    assert old.get_ids(old.find_positions(["id3", "id15"])) == ["id3", "id15"]
+    assert old.find_positions(["id25"]).tolist() == [-1]
 
 
 def test_a_removed_id_is_nowhere(seed: int) -> None:
     draw = random.Random(seed)
     rows = [random_row(draw, number) for number in range(20)]
     path = Path("rows.db")
-    old = View.empty(SCHEMA).advanced(np.empty(0, np.int64), iter([heads(rows, 1)]), path)
-    new = old.advanced(np.array([4, 7]), iter([heads([rows[6]], 21)]), path)
-    assert new.positions(["id3", "id6", "id5"]).tolist() == [-1, 20, 5]
-    assert old.positions(["id3", "id6"]).tolist() == [3, 6]
+    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(rows, 1)]), path)
+    new = old.advance(np.array([4, 7]), iter([heads([rows[6]], 21)]), path)
+    assert new.find_positions(["id3", "id6", "id5"]).tolist() == [-1, 20, 5]
+    assert old.find_positions(["id3", "id6"]).tolist() == [3, 6]
 
 
 def test_an_id_in_two_rows_is_refused(seed: int) -> None:
     draw = random.Random(seed)
     rows = [random_row(draw, number) for number in range(3)]
     path, nothing = Path("rows.db"), np.empty(0, np.int64)
-    once = View.empty(SCHEMA).advanced(nothing, iter([heads(rows, 1)]), path)
+    once = View.make_empty(SCHEMA).advance(nothing, iter([heads(rows, 1)]), path)
     for parts in ([heads(rows[:1], 4)], [heads(rows[:1], 4), heads(rows[:1], 5)]):
         with pytest.raises(StoreCorrupt, match="two rows"):
-            once.advanced(nothing, iter(parts), path)
+            once.advance(nothing, iter(parts), path)
     with pytest.raises(StoreCorrupt, match="two rows"):
-        View.empty(SCHEMA).advanced(nothing, iter([heads([rows[0], rows[0]], 1)]), path)
+        View.make_empty(SCHEMA).advance(nothing, iter([heads([rows[0], rows[0]], 1)]), path)

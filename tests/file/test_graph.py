@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vecstore.backends.file.index import index_file
-from vecstore.backends.file.index.coverage import Coverage, stored_rows
-from vecstore.backends.file.index.duplicates import Distinct
+from vecstore.backends.file.index.coverage import Coverage, read_stored_rows
+from vecstore.backends.file.index.duplicates import DistinctCodes
 from vecstore.backends.file.index.index_file import IndexRow
 from vecstore.backends.file.metrics import METRICS
 from vecstore.backends.file.search.faiss_threads import single_threaded
@@ -33,7 +33,7 @@ OPTIONS = HNSW(m=8, ef_construction=40)
 def made(parts: Sequence[Part], metric: Metric = Metric.L2, last: int | None = None) -> Graph:
     dim = parts[0].vectors.shape[1]
     end = max(each.last for each in parts) if last is None else last
-    return build_graph(metric, dim, OPTIONS, lambda: stored_rows(parts), end, lambda _done: None)
+    return build_graph(metric, dim, OPTIONS, lambda: read_stored_rows(parts), end, lambda _done: None)
 
 
 def run(vectors: Matrix, first: int) -> Iterator[Run]:
@@ -95,7 +95,7 @@ def test_stored_rows_come_in_the_order_of_rids(rng: np.random.Generator) -> None
     between = Part(vectors[20:], lambda: norms[20:], np.array([3, 5, 12, 13, 14, 15, 16, 40, 41, 42]),
                    np.arange(10) != 2, lambda _start, _end: None)  # fmt: skip
     parts = [part(vectors[:2], 1), part(vectors[2:4], 6), part(vectors[4:20], 20, np.arange(16) % 2 == 0), between]
-    rows = list(stored_rows(parts))
+    rows = list(read_stored_rows(parts))
     rids = np.concatenate([each.rids for each in rows]).tolist()
     assert rids == sorted(rids)
     assert len(rids) == 2 + 2 + 8 + 9
@@ -109,18 +109,18 @@ def test_a_graph_covers_what_it_holds_and_is_still_stored(rng: np.random.Generat
     first, second = part(vectors[:200], 1), part(vectors[200:300], 201)
     found = made([first, second])
     later = part(vectors[300:], 301)
-    before = Coverage.of(found, [first, second])
+    before = Coverage.compute(found, [first, second])
     assert before.count == 300
     assert list(before.tail) == []
     removed = replace(first, alive=np.arange(200) >= 50)
-    after = Coverage.of(found, [removed, second, later], before)
+    after = Coverage.compute(found, [removed, second, later], before)
     assert after.count == 250
     assert after.stored.tolist() == [place >= 50 for place in range(300)]
     assert [each.first for each in after.tail] == [301]
     merged = Part(
         vectors[50:], lambda: compute_norms(vectors[50:]), np.arange(51, 401), np.ones(350, np.bool_), later.touch
     )
-    together = Coverage.of(found, [merged], after)
+    together = Coverage.compute(found, [merged], after)
     assert together.count == 250
     assert together.stored.tolist() == after.stored.tolist()
     assert [each.first for each in together.tail] == [301]
@@ -147,7 +147,7 @@ def test_copies_of_one_vector_hide_nothing(metric: Metric, rng: np.random.Genera
 
 
 def test_distinct_codes_of_one_hash_stay_apart(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Distinct, "_hashed", lambda self, coded: np.full(len(coded), 7, np.uint64))
+    monkeypatch.setattr(DistinctCodes, "_hashed", lambda self, coded: np.full(len(coded), 7, np.uint64))
     vectors = plain(rng, 40, 8)
     vectors[20:25] = vectors[0]
     found = extend_graph(made([part(vectors[:30], 1)]), lambda: run(vectors[30:], 31), 40, lambda _done: None)

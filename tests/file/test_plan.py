@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vecstore.backends.file.index.index_file import IndexRow
-from vecstore.backends.file.index.upkeep import Need, needed
+from vecstore.backends.file.index.upkeep import Need, assess_need
 from vecstore.backends.file.search.plan import Plan, Strategy, choose_plan, count_rescored
 from vecstore.index import HNSW, Flat, IndexOptions
 
@@ -81,10 +81,10 @@ BUILT = IndexRow("0" * 32, 1, 1, n=20_000, last=20_000, m=16, ef_construction=20
     ],
 )
 def test_what_an_index_needs(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, need: Need) -> None:
-    assert needed(options, index, rows, tail, 10_000) is need
+    assert assess_need(options, index, rows, tail, 10_000) is need
 
 
 def test_a_small_least_lets_small_indexes_grow() -> None:
     small = replace(BUILT, n=100, last=100)
-    assert needed(HNSW(), small, 131, 31, 32) is Need.NOTHING
-    assert needed(HNSW(), small, 132, 32, 32) is Need.GROWING
+    assert assess_need(HNSW(), small, 131, 31, 32) is Need.NOTHING
+    assert assess_need(HNSW(), small, 132, 32, 32) is Need.GROWING

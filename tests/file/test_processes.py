@@ -147,8 +147,8 @@ def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Pat
 def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     other = opened(tmp_path, lock_timeout="0.2")
-    volume = store.backend._generations.of(store.active)
-    with volume.held():
+    current = store.backend._generations.open(store.active)
+    with current.lock_writer():
         with Lateness() as lateness:
             with pytest.raises(StoreLocked, match="is writing"):
                 other.write(store.active, rows([1], 1), insert=False)
@@ -163,7 +163,7 @@ import sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._generations.of(backend.find(name="docs").active).held():
+with backend._generations.open(backend.find(name="docs").active).held():
     print("held", flush=True)
     time.sleep(60)
 """

@@ -62,19 +62,19 @@ def test_threads_write_and_read(memory_path: Path) -> None:
 
 def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="30")
-    volume = store.backend._generations.of(store.active)
+    current = store.backend._generations.open(store.active)
     order: list[int] = []
     threads = []
 
     def write(number: int) -> None:
-        with volume.held():
+        with current.lock_writer():
             order.append(number)
 
-    with volume.held():
+    with current.lock_writer():
         for number in range(6):
             threads.append(threading.Thread(target=write, args=(number,)))
             threads[-1].start()
-            while len(lock._queues.waiting[str(volume.paths.lock)]) < number + 2:
+            while len(lock._queues.waiting[str(current.paths.lock)]) < number + 2:
                 pass
     for thread in threads:
         thread.join()
@@ -85,7 +85,7 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="0.1")
     other = opened(tmp_path, lock_timeout="0.1")
-    with store.backend._generations.of(store.active).held():
+    with store.backend._generations.open(store.active).lock_writer():
         for backend in (other, store.backend):
             with pytest.raises(StoreLocked, match="another thread of this process"):
                 backend.write(store.active, rows([1], 1), insert=False)
@@ -174,11 +174,11 @@ connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])
 backend = opened(place)
 active = backend.find(name="docs").active
-volume = backend._generations.of(active)
+volume = backend._generations.open(active)
 inside, leave = threading.Event(), threading.Event()
 
 def write():
-    with volume.transaction(lambda: False) as transaction:
+    with volume.begin_transaction(lambda: False) as transaction:
         writes.write(transaction, rows(range(1000), 9), None, insert=False)
         inside.set()
         leave.wait()
@@ -219,7 +219,7 @@ import os, sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._generations.of(backend.find(name="docs").active).held():
+with backend._generations.open(backend.find(name="docs").active).held():
     if not os.fork():
         time.sleep(30)
         os._exit(0)

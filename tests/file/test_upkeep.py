@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.file.compactions import NEVER, SMALL, compacting, dead, newest, segments, volume_of
+from tests.file.compactions import NEVER, SMALL, compacting, dead, newest, open_generation, segments
 from tests.file.failpoints import Watch, watching
 from tests.file.samples import Store, busy_store, generation, opened, rows
 from vecstore import Flat, Schema
 from vecstore.backend import Rows, Superseded
 from vecstore.backends.file.vectors import compaction
 from vecstore.backends.file.vectors.compaction import tend
-from vecstore.backends.file.vectors.compaction_policy import due, may_be_due
+from vecstore.backends.file.vectors.compaction_policy import may_be_due, select_due
 from vecstore.errors import StorageFailed, StoreCorrupt, StoreLocked
 
 # -- automatic
@@ -36,11 +36,11 @@ def test_small_thresholds(tmp_path: Path) -> None:
         store.upsert(range(start, start + count), step)
         if step % 4 == 0:
             store.delete([int(id_[3:]) for id_ in sorted(store.model)[:10]])
-        while tend(volume_of(store), lambda: None, SMALL):
+        while tend(open_generation(store), lambda: None, SMALL):
             done += 1
-        sizes = compaction._sizes(newest(store))
+        sizes = compaction._measure(newest(store))
         assert len(sizes.rows) <= SMALL.max_segments
-        assert sum(sizes.hot) <= SMALL.max_hot_rows
+        assert sum(sizes.memtable) <= SMALL.max_memtable_rows
         assert sizes.dead < SMALL.min_dead or sizes.dead <= SMALL.max_dead_share * sum(sizes.rows)
         assert sizes.removals <= SMALL.max_removals
         assert len(segments(store)) == len(sizes.rows)
@@ -52,7 +52,7 @@ def test_removals_of_hot_rows_alone_are_forgotten(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     for step in range(40):
         store.upsert(range(10), step)
-        tend(volume_of(store), lambda: None, SMALL)
+        tend(open_generation(store), lambda: None, SMALL)
     assert dead(store) <= 2 * SMALL.max_removals + 20
     assert segments(store) == []
     store.check()
@@ -61,18 +61,18 @@ def test_removals_of_hot_rows_alone_are_forgotten(tmp_path: Path) -> None:
 def test_somebody_else_is_at_it(tmp_path: Path) -> None:
     store = busy_store(tmp_path)
     other = opened(tmp_path, lock_timeout="0.05")
-    with volume_of(store).kept(patiently=False):
-        assert not tend(other._generations.of(store.active), lambda: None, SMALL)
+    with open_generation(store).lock_upkeep(wait=False):
+        assert not tend(other._generations.open(store.active), lambda: None, SMALL)
         with pytest.raises(StoreLocked, match=r"upkeep\.lock"):
             other.compact(store.active)
     seq = newest(store).ledger.seq
     before = segments(store)
-    with volume_of(store).held():
-        assert not tend(other._generations.of(store.active), lambda: None, SMALL)
+    with open_generation(store).lock_writer():
+        assert not tend(other._generations.open(store.active), lambda: None, SMALL)
     # What was copied in vain is gone.
     assert (newest(store).ledger.seq, segments(store)) == (seq, before)
-    assert tend(other._generations.of(store.active), lambda: None, SMALL)
-    assert not tend(other._generations.of(store.active), lambda: None, NEVER)
+    assert tend(other._generations.open(store.active), lambda: None, SMALL)
+    assert not tend(other._generations.open(store.active), lambda: None, NEVER)
     store.check()
 
 
@@ -80,15 +80,15 @@ def test_counts_of_the_ledger_never_hide_what_is_due(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     for step in range(40):
         store.upsert(range(step, step + (80 if step % 3 else 9)), step)
-        committed = volume_of(store).committed
+        committed = open_generation(store).committed
         assert committed is not None
         for least in range(0, 200, 7):
             for policy in (
                 replace(NEVER, min_dead=least, max_dead_share=least / 200),
                 replace(NEVER, max_removals=least),
             ):
-                possible = may_be_due(policy, committed, volume_of(store).shape.row_bytes)
-                assert possible or due(policy, compaction._sizes(newest(store))) is None
+                possible = may_be_due(policy, committed, open_generation(store).shape.row_bytes)
+                assert possible or select_due(policy, compaction._measure(newest(store))) is None
 
 
 def test_a_dropped_store_is_not_compacted(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_dropped_store_is_not_compacted(tmp_path: Path) -> None:
 
     seq, before = newest(store).ledger.seq, segments(store)
     with pytest.raises(Superseded):
-        compaction.compact(volume_of(store), check)
+        compaction.compact(open_generation(store), check)
     assert (newest(store).ledger.seq, segments(store)) == (seq, before)
     other = opened(tmp_path)
     other.drop(other.find(name="docs").uid)
@@ -214,9 +214,9 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     backend.close()
     monkeypatch.setattr(compaction, "_BLOCK_BYTES", 1 << 18)
     backend = opened(tmp_path)
-    volume = backend._generations.of(active)
-    with volume.pool.link() as link:
-        volume.snapshot(link)
+    current = backend._generations.open(active)
+    with current.pool.check_out() as link:
+        current.read_snapshot(link)
     tracemalloc.start()
     try:
         backend.compact(active)

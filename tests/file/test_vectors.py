@@ -23,7 +23,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def stored(vectors: Vectors) -> np.ndarray:
-    return np.concatenate([part.stored_rids() for part in vectors.parts])
+    return np.concatenate([part.get_stored_rids() for part in vectors.parts])
 
 
 def test_few_and_many_are_the_same_vectors(store: Store) -> None:
@@ -41,7 +41,7 @@ def test_pages_that_were_let_go_are_there_again(store: Store) -> None:
         for part in vectors.parts:
             part.touch(0, len(part.vectors))
             places = np.flatnonzero(part.alive)
-            assert part.vectors[places].tobytes() == vectors.gather(part.rids_at(places)).tobytes()
+            assert part.vectors[places].tobytes() == vectors.gather(part.get_rids(places)).tobytes()
     for segment in vectors.segments:
         segment.release()
         assert segment.check() == []

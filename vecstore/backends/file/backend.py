@@ -36,16 +36,16 @@ from .index import upkeep
 from .options import Options, directory, parse
 from .search.search import find_nearest
 from .state import reads, writes
-from .state.open_generation import Volume
-from .state.open_generations import Volumes
+from .state.open_generation import OpenGeneration
+from .state.open_generations import OpenGenerations
 from .state.reads import Reading
-from .state.transaction import Transaction
+from .state.transaction import WriteTransaction
 from .storage import lock
-from .storage.catalogue_file import CatalogFile
-from .storage.failures import translating
-from .storage.layout import Layout
+from .storage.catalogue_file import CatalogueFile
+from .storage.failures import translate_errors
+from .storage.layout import DirectoryLayout
 from .vectors import compaction
-from .verify import stats, verification
+from .verify import collect_stats, verify_generation
 
 
 class FileBackend(Backend):
@@ -53,12 +53,12 @@ class FileBackend(Backend):
 
     capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000)
 
-    def __init__(self, layout: Layout, options: Options) -> None:
+    def __init__(self, layout: DirectoryLayout, options: Options) -> None:
         self.capabilities = replace(self.capabilities, read_only=options.read_only)
         self._layout = layout
         self._options = options
-        self._catalog = CatalogFile(layout, options)
-        self._generations = Volumes(layout, options, self._catalog)
+        self._catalog = CatalogueFile(layout, options)
+        self._generations = OpenGenerations(layout, options, self._catalog)
         self._process = os.getpid()
         self._is_open = True
 
@@ -70,7 +70,7 @@ class FileBackend(Backend):
         ------
         InvalidUrl, StoreCorrupt, Unsupported
         """
-        backend = cls(Layout(directory(location)), parse(options))
+        backend = cls(DirectoryLayout(directory(location)), parse(options))
         try:
             backend._catalog.read()
         except BaseException:
@@ -82,42 +82,42 @@ class FileBackend(Backend):
 
     def names(self) -> list[str]:
         self._check_usable()
-        return self._catalog.read().names()
+        return self._catalog.read().list_names()
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
         self._check_usable()
         catalogue = self._catalog.read()
-        return catalogue.named(name) if name is not None else catalogue.of(uid or "")
+        return catalogue.find_by_name(name) if name is not None else catalogue.find_by_uid(uid or "")
 
     def create(self, name: str, generation: Generation) -> Entry:
         self._check_writable()
         if generation.standby:
-            self._catalog.read().named(name)
-        with self._catalog.editing() as edit:
-            return create(self._layout, self._options, edit, name, generation, self._generations.of)
+            self._catalog.read().find_by_name(name)
+        with self._catalog.edit() as edit:
+            return create(self._layout, self._options, edit, name, generation, self._generations.open)
 
     def rename(self, uid: str, name: str) -> None:
         self._check_writable()
-        self._catalog.read().of(uid)
-        with self._catalog.editing() as edit:
-            entry = edit.before.of(uid)
+        self._catalog.read().find_by_uid(uid)
+        with self._catalog.edit() as edit:
+            entry = edit.before.find_by_uid(uid)
             edit.before.check_free(name)
             edit.put(replace(entry, name=name))
 
     def drop(self, uid: str, generation: str | None = None) -> None:
         self._check_writable()
-        self._catalog.read().of(uid)
-        with self._catalog.editing() as edit:
-            drop(self._layout, edit, edit.before.of(uid), generation, self._generations.of)
+        self._catalog.read().find_by_uid(uid)
+        with self._catalog.edit() as edit:
+            drop(self._layout, edit, edit.before.find_by_uid(uid), generation, self._generations.open)
         # The drop has happened, whatever cannot be read now.
         with contextlib.suppress(StorageError):
             self._generations.close_dropped()
 
     def amend(self, generation: Generation) -> None:
         self._check_writable()
-        self._catalog.read().with_generation(generation)
-        with self._catalog.editing() as edit:
-            edit.put(edit.before.with_generation(generation))
+        self._catalog.read().replace_generation(generation)
+        with self._catalog.edit() as edit:
+            edit.put(edit.before.replace_generation(generation))
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._building(uid)
@@ -126,14 +126,14 @@ class FileBackend(Backend):
     def _building(self, uid: str) -> Iterator[None]:
         self._check_writable()
         entry = self.find(uid=uid)
-        with lock.locked(self._layout.builder_lock(uid), 0, f"is rebuilding store {entry.name!r}"):
+        with lock.hold_lock(self._layout.locate_builder_lock(uid), 0, f"is rebuilding store {entry.name!r}"):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
         self._check_writable()
-        self._catalog.read().of(uid)
-        with self._catalog.editing() as edit:
-            return switch(edit, edit.before.of(uid), standby, drain, self._generations.of)
+        self._catalog.read().find_by_uid(uid)
+        with self._catalog.edit() as edit:
+            return switch(edit, edit.before.find_by_uid(uid), standby, drain, self._generations.open)
 
     # -- records
 
@@ -193,38 +193,38 @@ class FileBackend(Backend):
     # -- upkeep
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        with self._keeping(generation) as (volume, check):
-            upkeep.build(volume, generation.schema.index, self._options.index_min_rows, check, on_progress)
+        with self._keeping(generation) as (opened, check):
+            upkeep.build(opened, generation.schema.index, self._options.index_min_rows, check, on_progress)
 
     def compact(self, generation: Generation) -> bool:
         _, current = self._generations.open_current(generation)
-        with self._keeping(generation) as (volume, check):
-            compaction.compact(volume, check)
-            return upkeep.refresh(volume, current.schema.index, self._options.index_min_rows, check)
+        with self._keeping(generation) as (opened, check):
+            compaction.compact(opened, check)
+            return upkeep.refresh(opened, current.schema.index, self._options.index_min_rows, check)
 
     def tend(self, generation: Generation) -> bool:
         _, current = self._generations.open_current(generation)
-        with self._keeping(generation) as (volume, check):
-            compaction.tend(volume, check)
-            return upkeep.tend(volume, current.schema.index, self._options.index_min_rows, check)
+        with self._keeping(generation) as (opened, check):
+            compaction.tend(opened, check)
+            return upkeep.tend(opened, current.schema.index, self._options.index_min_rows, check)
 
     def backup(self, target: str) -> None:
         self._check_writable()
-        with self._catalog.editing() as edit:
-            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._generations.of)
+        with self._catalog.edit() as edit:
+            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._generations.open)
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._looking(generation) as (opened, current):
-            return upkeep.state(opened, current.schema.index)
+            return upkeep.read_state(opened, current.schema.index)
 
     def stats(self, generation: Generation) -> Stats:
         with self._looking(generation) as (opened, _):
-            return stats(opened)
+            return collect_stats(opened)
 
     def verify(self, generation: Generation) -> Verification:
         self._check_usable()
         self._generations.find_current(generation)
-        return verification(self._layout, self._options, generation)
+        return verify_generation(self._layout, self._options, generation)
 
     def close(self) -> None:
         self._is_open = False
@@ -251,15 +251,15 @@ class FileBackend(Backend):
         return Reading(*self._generations.open_current(generation), self._generations)
 
     @contextmanager
-    def _looking(self, generation: Generation) -> Iterator[tuple[Volume, Generation]]:
+    def _looking(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Generation]]:
         """Give an open generation, and the generation as the catalogue has it now."""
         self._check_usable()
         opened, current = self._generations.open_current(generation)
-        with self._unless_superseded(generation), translating(opened.paths.root):
+        with self._unless_superseded(generation), translate_errors(opened.paths.root):
             yield opened, current
 
     @contextmanager
-    def _writing(self, generation: Generation) -> Iterator[Transaction]:
+    def _writing(self, generation: Generation) -> Iterator[WriteTransaction]:
         self._check_writable()
 
         def takes_notes() -> bool:
@@ -269,18 +269,18 @@ class FileBackend(Backend):
         takes_notes()
         with (
             self._unless_superseded(generation),
-            self._generations.of(generation).transaction(takes_notes) as transaction,
+            self._generations.open(generation).begin_transaction(takes_notes) as transaction,
         ):
             yield transaction
 
     @contextmanager
-    def _keeping(self, generation: Generation) -> Iterator[tuple[Volume, Callable[[], object]]]:
+    def _keeping(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Callable[[], object]]]:
         """Give a volume for upkeep, and what is to be called under the writer's lock."""
         self._check_writable()
         check = partial(self._generations.find_current, generation)
         check()
         with self._unless_superseded(generation):
-            yield self._generations.of(generation), check
+            yield self._generations.open(generation), check
 
     @contextmanager
     def _unless_superseded(self, generation: Generation) -> Iterator[None]:

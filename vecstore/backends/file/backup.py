@@ -16,18 +16,18 @@ from vecstore.errors import StoreCorrupt
 
 from .options import Options
 from .state.ledger import Ledger
-from .state.open_generation import Volume
+from .state.open_generation import OpenGeneration
 from .storage import os_calls
-from .storage.catalogue_file import Edit
-from .storage.connections import CATALOG, ROWS, copied, open_link
-from .storage.failures import translating
-from .storage.layout import GenerationLayout, Layout
-from .verify import verification
+from .storage.catalogue_file import CatalogueEdit
+from .storage.connections import CATALOG, ROWS, copy_database, open_connection
+from .storage.failures import translate_errors
+from .storage.layout import DirectoryLayout, GenerationLayout
+from .verify import verify_generation
 
-VolumeOf = Callable[[Generation], Volume]
+Opener = Callable[[Generation], OpenGeneration]
 
 
-def backup(source: Path, target: Path, edit: Edit, options: Options, volume_of: VolumeOf) -> None:
+def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, open_generation: Opener) -> None:
     """Copy everything into a directory that does not exist or is empty, and check the copy; see `Backend.backup`.
 
     Parameters
@@ -45,47 +45,47 @@ def backup(source: Path, target: Path, edit: Edit, options: Options, volume_of: 
     ------
     StoreLocked, StorageFailed, StoreCorrupt, Timeout
     """
-    layout = Layout(target)
-    with translating(target):
+    layout = DirectoryLayout(target)
+    with translate_errors(target):
         os_calls.make_root(target)
         os_calls.make_directory(layout.generations)
         for entry in edit.before.entries.values():
             for generation in (entry.active, entry.standby):
                 if generation:
-                    _copy_generation(volume_of(generation), layout.generation(generation.id), options)
+                    _copy_generation(open_generation(generation), layout.locate_generation(generation.id), options)
         unnamed = layout.catalog.with_name(layout.catalog.name + ".tmp")
-        link = open_link(source, CATALOG, options.timeout)
+        connection = open_connection(source, CATALOG, options.timeout)
         try:
-            copied(link, unnamed, CATALOG, options.timeout)
+            copy_database(connection, unnamed, CATALOG, options.timeout)
         finally:
-            link.close()
+            connection.close()
         os_calls.rename(unnamed, layout.catalog)
     _check(layout, edit, options)
 
 
-def _copy_generation(volume: Volume, paths: GenerationLayout, options: Options) -> None:
+def _copy_generation(opened: OpenGeneration, paths: GenerationLayout, options: Options) -> None:
     for path in (paths.root, paths.segments, paths.indexes):
         os_calls.make_directory(path)
     # Who keeps a volume is the only one to remove files that it names.
-    with volume.kept(patiently=True), translating(volume.paths.root):
-        with volume.pool.link() as link:
-            copied(link, paths.rows, ROWS, options.timeout)
-        link = open_link(paths.rows, ROWS, options.timeout)
+    with opened.lock_upkeep(wait=True), translate_errors(opened.paths.root):
+        with opened.pool.check_out() as connection:
+            copy_database(connection, paths.rows, ROWS, options.timeout)
+        connection = open_connection(paths.rows, ROWS, options.timeout)
         try:
-            ledger = Ledger.read(link, volume.id, paths.rows)
-            segments = [row[0] for row in link.execute("SELECT uid FROM segments")]
+            ledger = Ledger.read(connection, opened.id, paths.rows)
+            segments = [row[0] for row in connection.execute("SELECT uid FROM segments")]
         finally:
-            link.close()
+            connection.close()
         for uid in segments:
-            os_calls.write_new_file(paths.segment(uid), os_calls.read_chunks(volume.paths.segment(uid)))
+            os_calls.write_new_file(paths.locate_segment(uid), os_calls.read_chunks(opened.paths.locate_segment(uid)))
         if ledger.index:
             # It can be built again; one that cannot be copied must not keep the rest from being.
             with contextlib.suppress(FileNotFoundError):
                 uid = ledger.index["uid"]
-                os_calls.write_new_file(paths.index(uid), os_calls.read_chunks(volume.paths.index(uid)))
+                os_calls.write_new_file(paths.locate_index(uid), os_calls.read_chunks(opened.paths.locate_index(uid)))
 
 
-def _check(layout: Layout, edit: Edit, options: Options) -> None:
+def _check(layout: DirectoryLayout, edit: CatalogueEdit, options: Options) -> None:
     """Read every byte of the copy.
 
     Raises
@@ -93,8 +93,8 @@ def _check(layout: Layout, edit: Edit, options: Options) -> None:
     StoreCorrupt
         It is no copy of a sound directory; it is left for whoever wants to look at it, without a catalogue.
     """
-    for generation in edit.before.generations().values():
-        found = verification(layout, options, generation, index=False)
+    for generation in edit.before.list_generations().values():
+        found = verify_generation(layout, options, generation, index=False)
         if not found.ok:
             os_calls.unlink(layout.catalog)
             raise StoreCorrupt(f"{layout.root}: the copy is damaged, as its source may be. {found.problems[0]}")

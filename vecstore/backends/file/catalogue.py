@@ -15,8 +15,8 @@ from vecstore.schema import Schema, check_name
 
 from ..shared.guards import refuse_newer
 from .state.ledger import Ledger, Total
-from .storage.checksums import row_crc
-from .storage.layout import checked_id
+from .storage.checksums import checksum_row
+from .storage.layout import check_id
 
 OWNER = "catalog"
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -35,7 +35,7 @@ class Catalogue:
     ledger: Ledger
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
-    def named(self, name: str) -> Entry:
+    def find_by_name(self, name: str) -> Entry:
         """Return the entry of a name.
 
         Raises
@@ -45,9 +45,9 @@ class Catalogue:
         for entry in self.entries.values():
             if entry.name == name:
                 return entry
-        raise StoreNotFound(name, self.names())
+        raise StoreNotFound(name, self.list_names())
 
-    def of(self, uid: str) -> Entry:
+    def find_by_uid(self, uid: str) -> Entry:
         """Return the entry of a uid.
 
         Raises
@@ -57,9 +57,9 @@ class Catalogue:
         try:
             return self.entries[uid]
         except KeyError:
-            raise StoreNotFound("that was dropped", self.names()) from None
+            raise StoreNotFound("that was dropped", self.list_names()) from None
 
-    def with_generation(self, generation: Generation) -> Entry:
+    def replace_generation(self, generation: Generation) -> Entry:
         """Return the entry of a generation, whatever its role, with this in its place.
 
         Raises
@@ -76,7 +76,7 @@ class Catalogue:
                     return replace(entry, **changes)
         raise Superseded
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of all stores, sorted."""
         return sorted(entry.name for entry in self.entries.values())
 
@@ -87,21 +87,21 @@ class Catalogue:
         ------
         StoreExists
         """
-        if name in self.names():
+        if name in self.list_names():
             raise StoreExists(f"There is a store {name!r} already.")
 
-    def generations(self) -> dict[str, Generation]:
+    def list_generations(self) -> dict[str, Generation]:
         """Return every generation by its id."""
         roles = (role for entry in self.entries.values() for role in (entry.active, entry.building, entry.previous))
         return {role.id: role for role in roles if role is not None}
 
 
-def fresh_ledger() -> Ledger:
+def make_empty_ledger() -> Ledger:
     """Return the ledger of an empty catalogue."""
     return Ledger(OWNER, tables={name: Total() for name in COLUMNS})
 
 
-def table_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
+def make_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of both tables."""
     stores = [
         (entry.uid, entry.name, entry.active.id, *(each and each.id for each in (entry.building, entry.previous)))
@@ -114,13 +114,13 @@ def table_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
             None if each.identity is None else json.dumps(dict(each.identity)),
             each.ef,
         )
-        for each in state.generations().values()
+        for each in state.list_generations().values()
     ]
     tables: dict[str, list[tuple[Any, ...]]] = {"stores": [*stores], "generations": [*generations]}
-    return {name: [(*row, row_crc(row)) for row in table] for name, table in tables.items()}
+    return {name: [(*row, checksum_row(row)) for row in table] for name, table in tables.items()}
 
 
-def entries_of(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: Path) -> dict[str, Entry]:
+def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: Path) -> dict[str, Entry]:
     """Return the entries that the rows of both tables stand for.
 
     Raises
@@ -129,17 +129,17 @@ def entries_of(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: 
     """
     for name, table in rows.items():
         for row in table:
-            if row_crc(row[:-1]) != row[-1]:
+            if checksum_row(row[:-1]) != row[-1]:
                 raise StoreCorrupt(f"{path}: a row of {name} is damaged. Restore it from a backup.")
         found = Total()
         found.add(row[-1] for row in table)
         if found != ledger.tables[name]:
             raise StoreCorrupt(f"{path}: rows of {name} are missing or doubled. Restore it from a backup.")
     try:
-        generations = {row[0]: _generation(row) for row in rows["generations"]}
+        generations = {row[0]: _parse_generation(row) for row in rows["generations"]}
         entries = {}
         for uid, name, active, building, previous, _ in rows["stores"]:
-            entries[checked_id(uid)] = Entry(
+            entries[check_id(uid)] = Entry(
                 uid,
                 check_name(name, "Store"),
                 replace(generations[active], standby=False),
@@ -152,10 +152,10 @@ def entries_of(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: 
     return entries
 
 
-def _generation(row: tuple[Any, ...]) -> Generation:
+def _parse_generation(row: tuple[Any, ...]) -> Generation:
     generation_id, schema, identity, ef, _ = row
     return Generation(
-        checked_id(generation_id),
+        check_id(generation_id),
         Schema.from_dict(json.loads(schema)),
         None if identity is None else json.loads(identity),
         ef,

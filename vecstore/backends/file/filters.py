@@ -48,6 +48,6 @@ def _match_ids(op: str, value: Any, view: View) -> Mask:
     if op == "exists":
         return np.ones(view.size, np.bool_)
     found = np.zeros(view.size, np.bool_)
-    positions = view.positions(value if op == "in" else (value,))
+    positions = view.find_positions(value if op == "in" else (value,))
     found[positions[positions >= 0]] = True
     return found

@@ -16,22 +16,27 @@ from vecstore.errors import StorageError, StoreExists, StoreNotFound
 
 from .options import Options
 from .state.generation_files import GenerationFiles
-from .state.open_generation import Volume
+from .state.open_generation import OpenGeneration
 from .storage import os_calls
-from .storage.catalogue_file import Edit
-from .storage.failures import translating
-from .storage.layout import GenerationLayout, Layout
-from .storage.lock import Lock, last_mark
+from .storage.catalogue_file import CatalogueEdit
+from .storage.failures import translate_errors
+from .storage.layout import DirectoryLayout, GenerationLayout
+from .storage.lock import HeldLock, read_last_mark
 
-VolumeOf = Callable[[Generation], Volume]
+Opener = Callable[[Generation], OpenGeneration]
 
 
 def create(
-    layout: Layout, options: Options, edit: Edit, name: str, generation: Generation, volume_of: VolumeOf
+    layout: DirectoryLayout,
+    options: Options,
+    edit: CatalogueEdit,
+    name: str,
+    generation: Generation,
+    open_generation: Opener,
 ) -> Entry:
     """Make a generation and name it; see `Backend.create`."""
     if generation.standby:
-        entry = edit.before.named(name)
+        entry = edit.before.find_by_name(name)
         if entry.standby is not None:
             raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
         entry = replace(entry, building=generation)
@@ -39,34 +44,36 @@ def create(
         edit.before.check_free(name)
         entry = Entry(uuid.uuid4().hex, name, generation)
     remove_garbage(layout, edit)
-    paths = layout.generation(generation.id)
-    with translating(paths.root):
+    paths = layout.locate_generation(generation.id)
+    with translate_errors(paths.root):
         GenerationFiles(paths, generation).create(options)
     if not generation.standby:
         return edit.put(entry)
-    active = volume_of(entry.active)
-    with active.held() as held:
+    active = open_generation(entry.active)
+    with active.lock_writer() as held:
         # Notes that an earlier standby left behind are of no use to this one.
         _clear_notes(active, held)
         # Every write that commits after this has seen the standby, and notes what it changes.
         return edit.put(entry)
 
 
-def drop(layout: Layout, edit: Edit, entry: Entry, generation: str | None, volume_of: VolumeOf) -> None:
+def drop(
+    layout: DirectoryLayout, edit: CatalogueEdit, entry: Entry, generation: str | None, open_generation: Opener
+) -> None:
     """Forget a store or its standby, then remove the files; see `Backend.drop`."""
     standby = entry.standby
     if generation is None:
-        doomed = [entry.active, *([standby] if standby else [])]
+        removed = [entry.active, *([standby] if standby else [])]
     elif standby is None or standby.id != generation:
         raise StoreNotFound(entry.name)
     else:
-        doomed = [standby]
+        removed = [standby]
     with contextlib.ExitStack() as stack:
-        for volume in map(volume_of, doomed):
+        for opened in map(open_generation, removed):
             # A write that has begun is acknowledged before its files go.
-            if os_calls.is_directory(volume.paths.root):
-                stack.enter_context(volume.held())
-                os_calls.create_mark(volume.paths.dropped)
+            if os_calls.is_directory(opened.paths.root):
+                stack.enter_context(opened.lock_writer())
+                os_calls.create_mark(opened.paths.dropped)
         if generation is None:
             edit.remove(entry.uid)
         else:
@@ -74,25 +81,25 @@ def drop(layout: Layout, edit: Edit, entry: Entry, generation: str | None, volum
     # The drop has happened. What cannot be removed now, the next create or drop removes.
     if generation is not None:
         with contextlib.suppress(OSError, StorageError):
-            active = volume_of(entry.active)
-            with active.held() as held:
+            active = open_generation(entry.active)
+            with active.lock_writer() as held:
                 _clear_notes(active, held)
     remove_garbage(layout, edit)
 
 
 def switch(
-    edit: Edit, entry: Entry, standby: str, drain: Callable[[Sequence[Change]], None], volume_of: VolumeOf
+    edit: CatalogueEdit, entry: Entry, standby: str, drain: Callable[[Sequence[Change]], None], open_generation: Opener
 ) -> Entry:
     """Flip the pointer while no write to the active generation can commit; see `Backend.switch`."""
     if entry.standby is None or entry.standby.id != standby:
         raise StoreNotFound(entry.name)
-    old, new = volume_of(entry.active), volume_of(entry.standby)
+    old, new = open_generation(entry.active), open_generation(entry.standby)
     switched = Entry(
         entry.uid, entry.name, replace(entry.standby, standby=False), previous=replace(entry.active, standby=True)
     )
-    with old.held() as held_old:
-        drain(_noted(old))
-        with new.held() as held_new:
+    with old.lock_writer() as held_old:
+        drain(_read_changes(old))
+        with new.lock_writer() as held_new:
             _clear_notes(new, held_new)
             edit.put(switched)
         # The switch has happened. Notes of a standby mean nothing, and go before it becomes active again.
@@ -101,27 +108,27 @@ def switch(
     return switched
 
 
-def _noted(volume: Volume) -> list[Change]:
-    with translating(volume.paths.rows), volume.pool.link() as link:
-        return [Change(note.seq, note.id) for note in volume.register(link, "changes").notes.values()]
+def _read_changes(opened: OpenGeneration) -> list[Change]:
+    with translate_errors(opened.paths.rows), opened.pool.check_out() as connection:
+        return [Change(note.seq, note.id) for note in opened.read_notes(connection, "changes").by_id.values()]
 
 
-def _clear_notes(volume: Volume, held: Lock) -> None:
-    with volume.begun(held) as transaction:
+def _clear_notes(opened: OpenGeneration, held: HeldLock) -> None:
+    with opened.begin_locked(held) as transaction:
         transaction.changes.clear()
 
 
-def remove_garbage(layout: Layout, edit: Edit) -> None:
+def remove_garbage(layout: DirectoryLayout, edit: CatalogueEdit) -> None:
     """Remove generations that were dropped or never named by the catalogue, whose lock is held, and unused locks.
 
     Other generations that it does not name stay: they may belong to a newer catalogue than the one that somebody
     restored. What cannot be removed now is tried again by the next one.
     """
-    named = edit.before.generations()
+    named = edit.before.list_generations()
     with contextlib.suppress(OSError):
-        for name in os_calls.names(layout.generations):
+        for name in os_calls.list_names(layout.generations):
             paths = GenerationLayout(layout.generations / name)
-            if name not in named and (os_calls.identity(paths.dropped) or not last_mark(paths.lock)):
+            if name not in named and (os_calls.read_identity(paths.dropped) or not read_last_mark(paths.lock)):
                 os_calls.remove_tree(paths.root, last=paths.dropped.name)
-        for uid in layout.builders() - edit.before.entries.keys():
-            os_calls.unlink(layout.builder_lock(uid))
+        for uid in layout.list_builders() - edit.before.entries.keys():
+            os_calls.unlink(layout.locate_builder_lock(uid))

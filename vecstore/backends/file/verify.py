@@ -12,22 +12,22 @@ from vecstore.backend import Generation, Stats, Verification
 from vecstore.errors import StorageError
 
 from .index import index_file
-from .index.coverage import Coverage, stored_rows
-from .index.duplicates import codes_of
+from .index.coverage import Coverage, read_stored_rows
+from .index.duplicates import view_codes
 from .index.index_file import IndexRow
 from .options import Options
 from .search.faiss_threads import in_own_thread
 from .search.graph import Graph
 from .state.generation_files import GenerationFiles
-from .state.open_generation import Volume
+from .state.open_generation import OpenGeneration
 from .state.snapshot import Snapshot
 from .storage import os_calls
-from .storage.catalogue_file import CatalogFile
-from .storage.checksums import vector_crc
-from .storage.connections import FORMAT, Link, integrity
-from .storage.failures import translating
-from .storage.layout import Layout
-from .vectors.segment import places_of
+from .storage.catalogue_file import CatalogueFile
+from .storage.checksums import checksum_vector
+from .storage.connections import FORMAT, SqliteConnection, check_integrity
+from .storage.failures import translate_errors
+from .storage.layout import DirectoryLayout
+from .vectors.segment import find_places
 
 _CHUNK = 1_024
 _HINT = "Build it again with reindex()."
@@ -37,16 +37,16 @@ _LEAST = 0.5
 """So often a walk with that effort comes to the very nearest row in any graph worth its name, on any data."""
 
 
-def stats(volume: Volume) -> Stats:
+def collect_stats(opened: OpenGeneration) -> Stats:
     """Return figures; see `Backend.stats`."""
-    with volume.pool.link() as link:
-        snapshot = volume.snapshot(link)
+    with opened.pool.check_out() as connection:
+        snapshot = opened.read_snapshot(connection)
     ledger, tables = snapshot.ledger, snapshot.ledger.tables
     size = sum(segment.row.n for segment in snapshot.vectors.segments)
     live = sum(int(np.count_nonzero(alive)) for alive in snapshot.vectors.alive)
     return Stats(
         records=tables["rows"].count,
-        bytes=os_calls.size_of(volume.paths.root),
+        bytes=os_calls.measure_size(opened.paths.root),
         details={
             "segments": tables["segments"].count,
             "hot rows": tables["hot"].count,
@@ -60,110 +60,112 @@ def stats(volume: Volume) -> Stats:
     )
 
 
-def verification(layout: Layout, options: Options, generation: Generation, *, index: bool = True) -> Verification:
+def verify_generation(
+    layout: DirectoryLayout, options: Options, generation: Generation, *, index: bool = True
+) -> Verification:
     """Check everything anew, with nothing that was checked before in memory; see `Backend.verify`.
 
     ``index`` says whether the index is looked at too, without which nothing would be lost.
     """
-    volume = Volume(GenerationFiles(layout.generation(generation.id), generation), options)
-    check = _Check(volume)
+    opened = OpenGeneration(GenerationFiles(layout.locate_generation(generation.id), generation), options)
+    check = _Check(opened)
     try:
-        for problem in check.problems(layout, options, index=index):
+        for problem in check.find_problems(layout, options, index=index):
             check.found.append(problem)
     except StorageError as error:
         # Nothing beyond the damage could be looked at.
         check.found.append(str(error))
     finally:
-        volume.close()
+        opened.close()
     return Verification(0 if check.found else check.records, tuple(check.found))
 
 
 @dataclass(slots=True)
 class _Check:
-    volume: Volume
+    opened: OpenGeneration
     records: int
     found: list[str]
 
-    def __init__(self, volume: Volume) -> None:
-        self.volume, self.records, self.found = volume, 0, []
+    def __init__(self, opened: OpenGeneration) -> None:
+        self.opened, self.records, self.found = opened, 0, []
 
-    def problems(self, layout: Layout, options: Options, *, index: bool) -> Iterator[str]:
+    def find_problems(self, layout: DirectoryLayout, options: Options, *, index: bool) -> Iterator[str]:
         """Yield what is damaged."""
-        catalog = CatalogFile(layout, options)
+        catalog = CatalogueFile(layout, options)
         try:
             catalog.read()
-            yield from catalog.integrity()
+            yield from catalog.check_integrity()
         finally:
             catalog.close()
-        volume = self.volume
-        with translating(volume.paths.root), volume.pool.link() as link:
-            yield from integrity(link, volume.paths.rows)
-            snapshot = volume.snapshot(link, view=True)
+        opened = self.opened
+        with translate_errors(opened.paths.root), opened.pool.check_out() as connection:
+            yield from check_integrity(connection, opened.paths.rows)
+            snapshot = opened.read_snapshot(connection, view=True)
             for table in ("tombstones", "changes"):
-                volume.register(link, table)
+                opened.read_notes(connection, table)
             for segment in snapshot.vectors.segments:
                 yield from segment.check()
-            yield from self._records(link, snapshot)
+            yield from self._check_records(connection, snapshot)
             if index:
-                yield from index_problems(volume, snapshot)
+                yield from find_index_problems(opened, snapshot)
 
-    def _records(self, link: Link, snapshot: Snapshot) -> Iterator[str]:
+    def _check_records(self, connection: SqliteConnection, snapshot: Snapshot) -> Iterator[str]:
         """Compare every stored row and its vector with their checksums."""
         view = snapshot.columns
         rids = view.rids[view.alive]
         for start in range(0, len(rids), _CHUNK):
             some = rids[start : start + _CHUNK]
-            rows = self.volume.form.fetch(link, some.tolist(), self.volume.paths.rows, whole=True)
+            rows = self.opened.row_format.fetch(connection, some.tolist(), self.opened.paths.rows, whole=True)
             # A row that a write removed meanwhile is no record any more.
             some = some[np.isin(some, list(rows))]
             for rid, vector in zip(some.tolist(), snapshot.vectors.gather(some), strict=True):
-                if vector_crc(vector) == rows[rid][4]:
+                if checksum_vector(vector) == rows[rid][4]:
                     self.records += 1
                 else:
-                    yield f"{self.volume.paths.root}: the vector of row {rid} is not what was written."
+                    yield f"{self.opened.paths.root}: the vector of row {rid} is not what was written."
 
 
-def index_problems(volume: Volume, snapshot: Snapshot) -> Iterator[str]:
+def find_index_problems(opened: OpenGeneration, snapshot: Snapshot) -> Iterator[str]:
     """Yield what is wrong with the index of a state; searches are right all the same, or do without it."""
     if snapshot.ledger.index is None:
         return
     row = IndexRow(**snapshot.ledger.index)
-    path = volume.paths.index(row.uid)
+    path = opened.paths.locate_index(row.uid)
     try:
-        with translating(path):
-            graph = index_file.read(path, volume.id, row, volume.schema.metric)
+        with translate_errors(path):
+            graph = index_file.read(path, opened.id, row, opened.schema.metric)
     except StorageError as error:
-        with volume.pool.link() as link:
-            is_replaced = volume.snapshot(link).ledger.index != snapshot.ledger.index
+        with opened.pool.check_out() as connection:
+            is_replaced = opened.read_snapshot(connection).ledger.index != snapshot.ledger.index
         if not is_replaced:
             yield str(error)
         return
     parts = snapshot.vectors.parts
-    coverage = Coverage.of(graph, parts)
+    coverage = Coverage.compute(graph, parts)
     expected = sum(int(np.count_nonzero(part.alive)) for part in parts) - sum(
         int(np.count_nonzero(part.alive)) for part in coverage.tail
     )
     if coverage.count != expected:
         yield f"{path} lacks {expected - coverage.count:,} rows. {_HINT}"
-    if strange := in_own_thread(partial(_strange, graph, snapshot)):
+    if strange := in_own_thread(partial(_count_strange, graph, snapshot)):
         yield f"{path} has other vectors than are stored, for {strange:,} rows. {_HINT}"
-    if len(graph) and (recall := in_own_thread(partial(_recall, graph))) < _LEAST:
+    if len(graph) and (recall := in_own_thread(partial(_measure_recall, graph))) < _LEAST:
         yield f"{path} finds what is nearest in {recall:.0%} of all trials. {_HINT}"
 
 
-def _strange(graph: Graph, snapshot: Snapshot) -> int:
+def _count_strange(graph: Graph, snapshot: Snapshot) -> int:
     """Return how many stored rows have other codes than their vectors should have."""
     coding, scanner = graph.codes.coding, graph.codes.scanner
-    coded, count = codes_of(scanner), 0
-    for run in stored_rows(snapshot.vectors.parts):
-        places, inside = places_of(graph.rids, len(graph), run.rids)
+    coded, count = view_codes(scanner), 0
+    for run in read_stored_rows(snapshot.vectors.parts):
+        places, inside = find_places(graph.rids, len(graph), run.rids)
         if inside.any():
             formed = coding.form(run.vectors[inside], run.norms[inside])
             count += int((scanner.sa_encode(formed) != coded[graph.nodes[places[inside]]]).any(axis=1).sum())
     return count
 
 
-def _recall(graph: Graph) -> float:
+def _measure_recall(graph: Graph) -> float:
     """Return how often a walk finds what a scan finds, with some of the codes as queries."""
     import faiss
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..search.graph import Graph, Run
 from ..state.columns import Columns
 from ..state.fields import Mask
-from ..vectors.segment import places_of
+from ..vectors.segment import find_places
 from ..vectors.vectors import Part
 
 _BLOCK = 4_096
@@ -42,38 +42,40 @@ class Coverage:
     _places: list[tuple[Columns, NDArray[np.int64]]]
 
     @classmethod
-    def of(cls, graph: Graph, parts: Sequence[Part], before: Coverage | None = None) -> Coverage:
+    def compute(cls, graph: Graph, parts: Sequence[Part], before: Coverage | None = None) -> Coverage:
         """Return what a graph covers of all rows.
 
         ``before``, its coverage at an earlier commit, spares looking again at parts that have not changed.
         """
         known = before._pieces if before and before.graph is graph else {}
-        pieces = {part.first: _piece(graph, part, known.get(part.first)) for part in parts if part.first <= graph.last}
+        pieces = {
+            part.first: _compute_piece(graph, part, known.get(part.first)) for part in parts if part.first <= graph.last
+        }
         stored = np.zeros(len(graph), np.bool_)
         for _, start, piece in pieces.values():
             stored[start : start + len(piece)] |= piece
-        tail = [beyond for part in parts if (beyond := part.after(graph.last)) is not None]
+        tail = [beyond for part in parts if (beyond := part.slice_after(graph.last)) is not None]
         places = before._places if before and before.graph is graph else []
         return cls(graph, stored, int(np.count_nonzero(stored)), tail, pieces, places)
 
-    def matching(self, keep: Mask, columns: Columns) -> Mask:
+    def select_matching(self, keep: Mask, columns: Columns) -> Mask:
         """Return which rows of the graph are among the matching rows of a view."""
         if not self._places or self._places[0][0] is not columns:
-            self._places[:] = [(columns, _places(self.graph.rids, columns.rids.view(len(keep))))]
+            self._places[:] = [(columns, _find_graph_places(self.graph.rids, columns.rids.view(len(keep))))]
         places = self._places[0][1]
         return np.append(keep, np.False_)[places]
 
 
-def _places(rids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+def _find_graph_places(rids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where rids stand among those of a view, -1 for rows that were removed before it was loaded."""
-    places, inside = places_of(known, len(known), rids)
+    places, inside = find_places(known, len(known), rids)
     return np.where(inside, places, -1)
 
 
-def _piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
+def _compute_piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
     if known and known[0] is part.alive:
         return known
-    rids = part.rids_at(np.flatnonzero(part.alive))
+    rids = part.get_rids(np.flatnonzero(part.alive))
     start, end = np.searchsorted(graph.rids, (part.first, part.last + 1)).tolist()
     piece = np.zeros(end - start, np.bool_)
     places = np.searchsorted(graph.rids[start:end], rids)
@@ -82,23 +84,25 @@ def _piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
     return part.alive, start, piece
 
 
-def stored_rows(parts: Sequence[Part]) -> Iterator[Run]:
+def read_stored_rows(parts: Sequence[Part]) -> Iterator[Run]:
     """Yield all stored rows of parts, in the order of their rids.
 
     Parts whose rids lie between those of others come in one piece with them.
     """
     places = [np.flatnonzero(part.alive) for part in parts]
-    rids = [part.rids_at(some) for part, some in zip(parts, places, strict=True)]
+    rids = [part.get_rids(some) for part, some in zip(parts, places, strict=True)]
     every = np.concatenate([np.empty(0, np.int64), *rids])
     owners = np.repeat(np.arange(len(parts)), [len(some) for some in rids])
     within = np.concatenate([np.empty(0, np.int64), *places])
     order = np.argsort(every, kind="stable")
     for start in range(0, len(order), _BLOCK):
         some = order[start : start + _BLOCK]
-        yield _run(parts, every[some], owners[some], within[some])
+        yield _read_run(parts, every[some], owners[some], within[some])
 
 
-def _run(parts: Sequence[Part], rids: NDArray[np.int64], owners: NDArray[np.int64], within: NDArray[np.int64]) -> Run:
+def _read_run(
+    parts: Sequence[Part], rids: NDArray[np.int64], owners: NDArray[np.int64], within: NDArray[np.int64]
+) -> Run:
     vectors = np.empty((len(rids), parts[0].vectors.shape[1]), parts[0].vectors.dtype)
     norms = np.empty(len(rids))
     for owner in np.unique(owners).tolist():

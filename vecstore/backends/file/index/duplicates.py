@@ -20,7 +20,7 @@ _PIECE = 256
 _CHUNK = 8_192
 
 
-def codes_of(scanner: Any) -> Coded:
+def view_codes(scanner: Any) -> Coded:
     """Return the codes of a FAISS index, shape (n, width), without a copy; they must not outlive it."""
     import faiss
 
@@ -31,7 +31,7 @@ def codes_of(scanner: Any) -> Coded:
     return coded
 
 
-class Distinct:
+class DistinctCodes:
     """The codes of a graph, by hash; equal hashes of different codes are told apart by looking."""
 
     def __init__(self, scanner: Any) -> None:
@@ -39,32 +39,32 @@ class Distinct:
         # float16 codes: two bytes each, as many random odd numbers.
         draw = np.random.default_rng(_SEED)
         self._factors: NDArray[np.uint64] = draw.integers(0, 2**63, int(scanner.code_size) // 2, np.uint64) * 2 + 1
-        coded = codes_of(scanner)
-        pieces = [self._hashed(coded[start : start + _CHUNK]) for start in range(0, len(coded), _CHUNK)]
+        coded = view_codes(scanner)
+        pieces = [self._hash(coded[start : start + _CHUNK]) for start in range(0, len(coded), _CHUNK)]
         hashes = np.concatenate([np.empty(0, np.uint64), *pieces])
         order = np.argsort(hashes, kind="stable")
         self._hashes, self._nodes = hashes[order], order.astype(np.int32)
 
-    def placed(self, coded: Coded) -> tuple[Nodes, NDArray[np.intp]]:
+    def assign_nodes(self, coded: Coded) -> tuple[Nodes, NDArray[np.intp]]:
         """Return the node of each row, and which rows begin new nodes; the caller adds these, in that order.
 
         Parameters
         ----------
         coded : ndarray of uint8, shape (n, width)
         """
-        hashes = self._hashed(coded)
+        hashes = self._hash(coded)
         _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         # Of rows with one hash, the first stands for those that are equal to it; any others stand for themselves.
         stands = firsts[inverse]
         stands = np.where((coded == coded[stands]).all(axis=1), stands, np.arange(len(coded)))
-        nodes = self._known(hashes, coded)
+        nodes = self._find_nodes(hashes, coded)
         begins = np.flatnonzero((stands == np.arange(len(coded))) & (nodes < 0))
         nodes[begins] = int(self._scanner.ntotal) + np.arange(len(begins))
         nodes = np.where(nodes < 0, nodes[stands], nodes)
-        self._note(hashes[begins], nodes[begins])
+        self._remember(hashes[begins], nodes[begins])
         return nodes, begins
 
-    def _known(self, hashes: NDArray[np.uint64], coded: Coded) -> Nodes:
+    def _find_nodes(self, hashes: NDArray[np.uint64], coded: Coded) -> Nodes:
         """Return the nodes that have the codes of rows already, -1 where there is none."""
         places = np.searchsorted(self._hashes, hashes)
         inside = places < len(self._hashes)
@@ -72,17 +72,17 @@ class Distinct:
         nodes = np.full(len(hashes), -1, np.int32)
         rows = np.flatnonzero(inside)
         found = self._nodes[places[rows]]
-        same = (codes_of(self._scanner)[found] == coded[rows]).all(axis=1)
+        same = (view_codes(self._scanner)[found] == coded[rows]).all(axis=1)
         nodes[rows[same]] = found[same]
         return nodes
 
-    def _note(self, hashes: NDArray[np.uint64], nodes: Nodes) -> None:
+    def _remember(self, hashes: NDArray[np.uint64], nodes: Nodes) -> None:
         order = np.argsort(hashes, kind="stable")
         places = np.searchsorted(self._hashes, hashes[order])
         self._hashes = np.insert(self._hashes, places, hashes[order])
         self._nodes = np.insert(self._nodes, places, nodes[order])
 
-    def _hashed(self, coded: Coded) -> NDArray[np.uint64]:
+    def _hash(self, coded: Coded) -> NDArray[np.uint64]:
         words = np.ascontiguousarray(coded).view(np.uint16)
         hashes: NDArray[np.uint64] = np.empty(len(words), np.uint64)
         for start in range(0, len(words), _PIECE):

@@ -64,17 +64,17 @@ def write(path: Path, generation: str, graph: Graph) -> IndexRow:
     import faiss
 
     sums = BlockCrcs()
-    with os_calls.writing_new_file(path) as put:
+    with os_calls.stream_new_file(path) as put:
 
         def out(data: bytes | memoryview) -> None:
             sums.add(data)
             put(data)
 
-        out(_head(generation, graph))
+        out(_make_head(generation, graph))
         out(np.ascontiguousarray(graph.rids, "<i8").view(np.uint8).data)
-        out(np.ascontiguousarray(graph.nodes, "<i4").view(np.uint8).tobytes().ljust(_nodes_size(len(graph)), b"\0"))
+        out(np.ascontiguousarray(graph.nodes, "<i4").view(np.uint8).tobytes().ljust(_measure_nodes(len(graph)), b"\0"))
         before = sums.size
-        _stream(lambda writer: faiss.write_index(graph.index, writer), out)
+        _stream_index(lambda writer: faiss.write_index(graph.index, writer), out)
         table = struct.pack(f"<{len(sums.values)}I", *sums.values)
         size, crc = sums.size + len(table) + _FOOTER.size, zlib.crc32(table)
         put(table + _FOOTER.pack(size, sums.size - before, crc, _END))
@@ -100,19 +100,19 @@ def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing:
     try:
         data = np.frombuffer(os_calls.map_file(path, row.size), np.uint8)
     except StoreCorrupt as error:
-        raise _damaged(path) from error
+        raise _make_error(path) from error
     size, length, crc, end = _FOOTER.unpack(data[-_FOOTER.size :].tobytes())
     body = data[: -_FOOTER.size - 4 * -(-(row.size - _FOOTER.size) // (BLOCK + 4))]
     table = data[len(body) : -_FOOTER.size]
     if (size, crc, end) != (row.size, row.crc, _END) or zlib.crc32(table.data) != crc or not _is_intact(body, table):
-        raise _damaged(path)
+        raise _make_error(path)
     try:
-        return _graph(body, length, generation, row, metric, growing=growing)
+        return _parse_graph(body, length, generation, row, metric, growing=growing)
     except _NO_INDEX as error:
         raise StoreCorrupt(f"{path} holds no index of this store. Build it again with reindex().") from error
 
 
-def _head(generation: str, graph: Graph) -> bytes:
+def _make_head(generation: str, graph: Graph) -> bytes:
     coding = graph.codes.coding
     description = {
         "format": _FORMAT,
@@ -130,7 +130,7 @@ def _head(generation: str, graph: Graph) -> bytes:
     return (_LENGTH.pack(len(text)) + text).ljust(-(-(_LENGTH.size + len(text)) // _ALIGNED) * _ALIGNED)
 
 
-def _stream(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> None:
+def _stream_index(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> None:
     """Let FAISS write through a function; what that raises is raised here, not within FAISS."""
     import faiss
 
@@ -149,7 +149,7 @@ def _stream(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> No
         raise failures[0]
 
 
-def _copying(data: NDArray[np.uint8]) -> Any:
+def _open_copying_reader(data: NDArray[np.uint8]) -> Any:
     """Return what FAISS reads from when the index is to have memory of its own."""
     import faiss
 
@@ -164,7 +164,7 @@ def _copying(data: NDArray[np.uint8]) -> Any:
     return faiss.BufferedIOReader(faiss.PyCallbackIOReader(take, BLOCK), BLOCK)
 
 
-def _own_links(index: Any) -> NDArray[np.int32]:
+def _copy_links(index: Any) -> NDArray[np.int32]:
     """Let a graph that looks into a file have its links in memory, which is returned and must outlive it.
 
     A code that changes in the file after the check gives a wrong distance; a link would lead FAISS anywhere.
@@ -177,21 +177,21 @@ def _own_links(index: Any) -> NDArray[np.int32]:
     return links
 
 
-def _damaged(path: Path) -> StoreCorrupt:
+def _make_error(path: Path) -> StoreCorrupt:
     return StoreCorrupt(f"{path} is not what was written. Build the index again with reindex().")
 
 
 def _is_intact(body: NDArray[np.uint8], table: NDArray[np.uint8]) -> bool:
     expected = struct.unpack(f"<{len(table) // 4}I", table.tobytes())
     shares = [range(hand, len(expected), count_cores()) for hand in range(count_cores())]
-    return all(in_parallel([partial(_are_good, body, expected, share) for share in shares]))
+    return all(in_parallel([partial(_are_intact, body, expected, share) for share in shares]))
 
 
-def _are_good(body: NDArray[np.uint8], expected: Sequence[int], places: range) -> bool:
+def _are_intact(body: NDArray[np.uint8], expected: Sequence[int], places: range) -> bool:
     return all(zlib.crc32(body[place * BLOCK : (place + 1) * BLOCK].data) == expected[place] for place in places)
 
 
-def _graph(
+def _parse_graph(
     body: NDArray[np.uint8], length: int, generation: str, row: IndexRow, metric: Metric, *, growing: bool
 ) -> Graph:
     import faiss
@@ -207,12 +207,12 @@ def _graph(
     rids = body[start : start + 8 * row.n].view("<i8").astype(np.int64, copy=False)
     start += 8 * row.n
     nodes = body[start : start + 4 * row.n].view("<i4").astype(np.int32, copy=False)
-    rest = body[start + _nodes_size(row.n) :]
+    rest = body[start + _measure_nodes(row.n) :]
     if len(rest) != length:
         raise ValueError("another length")
-    reader = _copying(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
+    reader = _open_copying_reader(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
     index = faiss.read_index(reader)
-    links = None if growing else _own_links(index)
+    links = None if growing else _copy_links(index)
     count = int(index.ntotal)
     if index.d != described["dim"] or (len(nodes) and (int(nodes.min()), int(nodes.max())) != (0, count - 1)):
         raise ValueError("another graph")
@@ -221,5 +221,5 @@ def _graph(
     return assemble_graph(index, codes, rids, nodes, row.last, row.m, row.ef_construction, (rest, links))
 
 
-def _nodes_size(n: int) -> int:
+def _measure_nodes(n: int) -> int:
     return -(-4 * n // 8) * 8

@@ -16,13 +16,13 @@ from vecstore.index import HNSW, IndexOptions
 
 from ..search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from ..state.ledger import Ledger
-from ..state.open_generation import Volume
+from ..state.open_generation import OpenGeneration
 from ..state.snapshot import Snapshot
 from ..storage import os_calls
-from ..storage.failures import translating
+from ..storage.failures import translate_errors
 from ..vectors.vectors import Part, Vectors
 from . import index_file
-from .coverage import stored_rows
+from .coverage import read_stored_rows
 from .index_file import IndexRow
 
 _MIN_TAIL = 1_024
@@ -44,7 +44,7 @@ class Need(Enum):
     GROWING = "many rows are not in it yet"
 
 
-def needed(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, least: int) -> Need:
+def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, least: int) -> Need:
     """Say what an index needs.
 
     Parameters
@@ -74,98 +74,100 @@ def needed(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, 
     return Need.NOTHING
 
 
-def may_need(options: IndexOptions, ledger: Ledger, least: int) -> bool:
+def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
     """Say, from the ledger alone, whether an index can need anything."""
     row = IndexRow(**ledger.index) if ledger.index else None
     rows = ledger.tables["rows"].count
     fresh = ledger.next["rid"] - 1 - row.last if row else 0
     # Of the rows that came after the index, all may be stored, or none.
-    return any(needed(options, row, rows, tail, least) is not Need.NOTHING for tail in {min(fresh, rows), 0})
+    return any(assess_need(options, row, rows, tail, least) is not Need.NOTHING for tail in {min(fresh, rows), 0})
 
 
-def tend(volume: Volume, options: IndexOptions, least: int, check: Check) -> bool:
+def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
     """Give the index what it needs, unless another process is at it; say whether its recall has to be measured anew."""
-    known = volume.committed
+    known = opened.committed
     # What others committed since is theirs to tend.
-    if known and not may_need(options, known, least) and not _is_lost(volume, known):
+    if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
         return False
-    if _need(volume, _snapshot(volume), options, least) is Need.NOTHING:
+    if _find_need(opened, _read_newest(opened), options, least) is Need.NOTHING:
         return False
-    with contextlib.suppress(StoreLocked), volume.kept(patiently=False):
-        snapshot = _snapshot(volume)
+    with contextlib.suppress(StoreLocked), opened.lock_upkeep(wait=False):
+        snapshot = _read_newest(opened)
         before = snapshot.ledger.index
-        need = _need(volume, snapshot, options, least)
+        need = _find_need(opened, snapshot, options, least)
         if need is Need.NOTHING:
             return False
-        _done(volume, snapshot, options, need, check, None)
+        _satisfy(opened, snapshot, options, need, check, None)
         # A graph that grew by less than half is about as good with the effort that it had.
-        return need is Need.BUILDING or (before is not None and _has_doubled(before["n"], _snapshot(volume)))
+        return need is Need.BUILDING or (before is not None and _has_doubled(before["n"], _read_newest(opened)))
     return False
 
 
-def build(volume: Volume, options: IndexOptions, least: int, check: Check, on_progress: Progress | None) -> None:
+def build(
+    opened: OpenGeneration, options: IndexOptions, least: int, check: Check, on_progress: Progress | None
+) -> None:
     """Build the index anew, or remove it; see `Backend.build_index`."""
-    with volume.kept(patiently=True):
-        snapshot = _snapshot(volume)
+    with opened.lock_upkeep(wait=True):
+        snapshot = _read_newest(opened)
         rows = snapshot.ledger.tables["rows"].count
         wanted = isinstance(options, HNSW) and rows >= least
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
-        _done(volume, snapshot, options, need, check, on_progress)
+        _satisfy(opened, snapshot, options, need, check, on_progress)
 
 
-def refresh(volume: Volume, options: IndexOptions, least: int, check: Check) -> bool:
+def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
     """Build an index anew that has removed rows; say whether it was."""
-    snapshot = _snapshot(volume)
+    snapshot = _read_newest(opened)
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
         return False
     row = IndexRow(**snapshot.ledger.index)
-    if row.n == snapshot.ledger.tables["rows"].count - _beyond(snapshot.vectors, row.last):
+    if row.n == snapshot.ledger.tables["rows"].count - _count_after(snapshot.vectors, row.last):
         return False
-    build(volume, options, least, check, None)
+    build(opened, options, least, check, None)
     return True
 
 
-def state(volume: Volume, options: IndexOptions) -> IndexState:
+def read_state(opened: OpenGeneration, options: IndexOptions) -> IndexState:
     """Say how far the index is; see `Backend.index_state`."""
-    snapshot = _snapshot(volume)
+    snapshot = _read_newest(opened)
     rows, index = snapshot.ledger.tables["rows"].count, snapshot.ledger.index
     if index is None or not isinstance(options, HNSW):
         return IndexState("none", rows, 0)
     row = IndexRow(**index)
-    if volume.index_cache.find_graph(row) is None:
+    if opened.index_cache.find_graph(row) is None:
         return IndexState("invalid", rows, 0)
-    return IndexState("ready", rows, rows - _beyond(snapshot.vectors, row.last))
+    return IndexState("ready", rows, rows - _count_after(snapshot.vectors, row.last))
 
 
-def _snapshot(volume: Volume) -> Snapshot:
-    with translating(volume.paths.root), volume.pool.link() as link:
-        return volume.snapshot(link)
+def _read_newest(opened: OpenGeneration) -> Snapshot:
+    with translate_errors(opened.paths.root), opened.pool.check_out() as connection:
+        return opened.read_snapshot(connection)
 
 
-def _need(volume: Volume, snapshot: Snapshot, options: IndexOptions, least: int) -> Need:
+def _find_need(opened: OpenGeneration, snapshot: Snapshot, options: IndexOptions, least: int) -> Need:
     index = snapshot.ledger.index
-    row = IndexRow(**index) if index and not _is_lost(volume, snapshot.ledger) else None
-    tail = _beyond(snapshot.vectors, row.last) if row else 0
-    return needed(options, row, snapshot.ledger.tables["rows"].count, tail, least)
+    row = IndexRow(**index) if index and not _is_lost(opened, snapshot.ledger) else None
+    tail = _count_after(snapshot.vectors, row.last) if row else 0
+    return assess_need(options, row, snapshot.ledger.tables["rows"].count, tail, least)
 
 
-def _is_lost(volume: Volume, ledger: Ledger) -> bool:
+def _is_lost(opened: OpenGeneration, ledger: Ledger) -> bool:
     """Say whether the index that the ledger names is missing, or known to be damaged."""
     if ledger.index is None:
         return False
     row = IndexRow(**ledger.index)
-    path = volume.paths.index(row.uid)
-    with translating(path):
-        return os_calls.identity(path) is None or volume.index_cache.is_unreadable(row)
+    path = opened.paths.locate_index(row.uid)
+    with translate_errors(path):
+        return os_calls.read_identity(path) is None or opened.index_cache.is_unreadable(row)
 
 
-def _beyond(vectors: Vectors, rid: int) -> int:
+def _count_after(vectors: Vectors, rid: int) -> int:
     """Return how many stored rows have a higher rid."""
-    return sum(int(np.count_nonzero(part.alive)) for part in _tail(vectors, rid))
+    return sum(int(np.count_nonzero(part.alive)) for part in _list_tail(vectors, rid))
 
 
-def _tail(vectors: Vectors, rid: int) -> list[Part]:
-    return [part for each in vectors.parts if (part := each.after(rid)) is not None]
+def _list_tail(vectors: Vectors, rid: int) -> list[Part]:
+    return [part for each in vectors.parts if (part := each.slice_after(rid)) is not None]
 
 
 def _has_doubled(before: int, snapshot: Snapshot) -> bool:
@@ -173,48 +175,53 @@ def _has_doubled(before: int, snapshot: Snapshot) -> bool:
     return index is not None and index["n"].bit_length() > before.bit_length()
 
 
-def _done(
-    volume: Volume, snapshot: Snapshot, options: IndexOptions, need: Need, check: Check, on_progress: Progress | None
+def _satisfy(
+    opened: OpenGeneration,
+    snapshot: Snapshot,
+    options: IndexOptions,
+    need: Need,
+    check: Check,
+    on_progress: Progress | None,
 ) -> None:
     """Do what the index needs; the lock for upkeep is held."""
     if need is Need.NOTHING:
         return
-    _tidy(volume, snapshot)
+    _remove_unnamed_files(opened, snapshot)
     if need is Need.REMOVAL or not isinstance(options, HNSW):
-        _commit(volume, None, check)
+        _commit(opened, None, check)
         return
-    grown = _grown(volume, snapshot) if need is Need.GROWING else None
-    graph = grown or _built(volume, snapshot, options, on_progress)
+    grown = _extend_graph(opened, snapshot) if need is Need.GROWING else None
+    graph = grown or _build_graph(opened, snapshot, options, on_progress)
     uid = uuid.uuid4().hex
-    with translating(volume.paths.indexes):
+    with translate_errors(opened.paths.indexes):
         # Copies of a directory may lack what was empty.
-        os_calls.make_directory(volume.paths.indexes)
-        row = index_file.write(volume.paths.index(uid), volume.id, graph)
-    _commit(volume, row, check)
-    volume.index_cache.keep_graph(uid, graph)
+        os_calls.make_directory(opened.paths.indexes)
+        row = index_file.write(opened.paths.locate_index(uid), opened.id, graph)
+    _commit(opened, row, check)
+    opened.index_cache.keep_graph(uid, graph)
 
 
-def _commit(volume: Volume, row: IndexRow | None, check: Check) -> None:
+def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
     """Name another index file, or none, and remove the one that was named."""
-    with volume.held() as held:
+    with opened.lock_writer() as held:
         check()
-        with volume.begun(held, whole=False) as transaction:
+        with opened.begin_locked(held, whole=False) as transaction:
             old = transaction.ledger.index
             transaction.ledger.index = asdict(row) if row else None
     if old:
         with contextlib.suppress(OSError):
-            os_calls.unlink(volume.paths.index(old["uid"]))
+            os_calls.unlink(opened.paths.locate_index(old["uid"]))
 
 
-def _tidy(volume: Volume, snapshot: Snapshot) -> None:
+def _remove_unnamed_files(opened: OpenGeneration, snapshot: Snapshot) -> None:
     """Remove what builders left who did not come to their commit; the next write looks for what this one leaves."""
-    volume.untidy()
+    opened.mark_untidy()
     with contextlib.suppress(OSError):
-        for path in volume.paths.unnamed_indexes(snapshot.ledger.index_uids):
+        for path in opened.paths.list_unnamed_indexes(snapshot.ledger.index_uids):
             os_calls.unlink(path)
 
 
-def _built(volume: Volume, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:
+def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:
     total = snapshot.ledger.tables["rows"].count
 
     def report(done: int) -> None:
@@ -222,27 +229,31 @@ def _built(volume: Volume, snapshot: Snapshot, options: HNSW, on_progress: Progr
             on_progress(done, total)
 
     def runs() -> Iterator[Run]:
-        return stored_rows(snapshot.vectors.parts)
+        return read_stored_rows(snapshot.vectors.parts)
 
-    schema = volume.schema
-    return build_graph(schema.metric, schema.width, options, runs, _last(snapshot), report, total)
+    schema = opened.schema
+    return build_graph(schema.metric, schema.width, options, runs, _get_last_rid(snapshot), report, total)
 
 
-def _grown(volume: Volume, snapshot: Snapshot) -> Graph | None:
+def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
     """Return the graph with the rows that it lacked, None where it has to be built anew."""
     row = IndexRow(**(snapshot.ledger.index or {}))
 
     def runs() -> Iterator[Run]:
-        return stored_rows(_tail(snapshot.vectors, row.last))
+        return read_stored_rows(_list_tail(snapshot.vectors, row.last))
 
     try:
-        with translating(volume.paths.indexes):
-            graph = index_file.read(volume.paths.index(row.uid), volume.id, row, volume.schema.metric, growing=True)
-        return extend_graph(graph, runs, _last(snapshot), lambda _done: None, _beyond(snapshot.vectors, row.last))
+        with translate_errors(opened.paths.indexes):
+            graph = index_file.read(
+                opened.paths.locate_index(row.uid), opened.id, row, opened.schema.metric, growing=True
+            )
+        return extend_graph(
+            graph, runs, _get_last_rid(snapshot), lambda _: None, _count_after(snapshot.vectors, row.last)
+        )
     except (StorageError, TooLarge):
         return None
 
 
-def _last(snapshot: Snapshot) -> int:
+def _get_last_rid(snapshot: Snapshot) -> int:
     """Return the highest rid that was ever given."""
     return snapshot.ledger.next["rid"] - 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vecstore.metric import Metric
 
-from ..index.duplicates import codes_of
+from ..index.duplicates import view_codes
 from ..metrics import METRICS, Doubles, RoundingError, Singles
 
 _EXPONENT = 8
@@ -120,7 +120,7 @@ class Codes:
     def copy_some(self, places: NDArray[np.int64]) -> Codes:
         """Return copies of the codes at some places."""
         scanner = self.coding.make_scanner()
-        scanner.add_sa_codes(codes_of(self.scanner)[places])
+        scanner.add_sa_codes(view_codes(self.scanner)[places])
         return Codes(self.coding, scanner, self.error)
 
     @classmethod

@@ -124,7 +124,7 @@ def _cut_blocks(parts: Sequence[Part], form: MetricForm) -> Iterator[_ProductBlo
         off = float(np.abs(norms - 1).max()) if form.is_normalised else 0.0
         if part.alive.all() and part.vectors.dtype == np.float32 and off <= _NEARLY:
             part.touch(0, len(norms))
-            yield _ProductBlock(part.vectors, part.rids_at(np.arange(len(norms))), float(norms.max()), off)
+            yield _ProductBlock(part.vectors, part.get_rids(np.arange(len(norms))), float(norms.max()), off)
         else:
             yield from _copy_blocks(part, norms, form)
 
@@ -141,4 +141,4 @@ def _copy_blocks(part: Part, norms: Doubles, form: MetricForm) -> Iterator[_Prod
         if form.is_normalised:
             rows = (rows / norms[places, None]).astype(np.float32)
             reach = 1.0
-        yield _ProductBlock(rows, part.rids_at(places), reach)
+        yield _ProductBlock(rows, part.get_rids(places), reach)

@@ -67,7 +67,7 @@ class FilterMatches:
         """Return which rows of a graph match; ``columns`` are those of the view."""
         known = self._graph_rows
         if known is None or known[0] is not coverage:
-            known = self._graph_rows = coverage, coverage.matching(self.keep, columns)
+            known = self._graph_rows = coverage, coverage.select_matching(self.keep, columns)
             self.size += len(known[1])
         return known[1]
 

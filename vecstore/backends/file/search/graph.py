@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vecstore.index import HNSW
 from vecstore.metric import Metric
 
-from ..index.duplicates import Distinct, Nodes
+from ..index.duplicates import DistinctCodes, Nodes
 from ..metrics import METRICS, Doubles, RoundingError, Singles
 from ..state.fields import Mask
 from .codes import Codes, Coding, find_largest
@@ -204,7 +204,7 @@ def extend_graph(graph: Graph, runs: Runs, last: int, report: Report, count: int
     # norms cannot be reached: recall@10 of static word vectors ended at 0.96 under l2.
     graph.index.keep_max_size_level0 = not coding.is_normalised
     _reserve(graph, count)
-    distinct = Distinct(scanner)
+    distinct = DistinctCodes(scanner)
     done = len(graph)
     # FAISS keeps memory per thread: one thread for all runs, which ends with them.
     with ThreadPoolExecutor(1, "vecstore") as pool:
@@ -230,7 +230,7 @@ def _reserve(graph: Graph, count: int) -> None:
         vector.resize(size)
 
 
-def _add_run(graph: Graph, distinct: Distinct, run: Run) -> tuple[Nodes, RoundingError]:
+def _add_run(graph: Graph, distinct: DistinctCodes, run: Run) -> tuple[Nodes, RoundingError]:
     """Add the rows whose codes are new; return the nodes of all rows, and what encoding lost."""
     coding, scanner, error = graph.codes.coding, graph.codes.scanner, RoundingError()
     formed: Singles = np.empty(run.vectors.shape, np.float32)
@@ -238,7 +238,7 @@ def _add_run(graph: Graph, distinct: Distinct, run: Run) -> tuple[Nodes, Roundin
         some = slice(start, start + _CHUNK)
         formed[some] = coding.form(run.vectors[some], run.norms[some])
         error |= coding.measure_error(scanner, formed[some])
-    placed, begins = distinct.placed(scanner.sa_encode(formed))
+    placed, begins = distinct.assign_nodes(scanner.sa_encode(formed))
     graph.index.add(formed if len(begins) == len(formed) else formed[begins])
     return placed, error
 

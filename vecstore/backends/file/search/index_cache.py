@@ -20,7 +20,7 @@ from ..index.coverage import Coverage
 from ..index.index_file import IndexRow
 from ..state.columns import View
 from ..state.fields import Mask
-from ..storage.failures import translating
+from ..storage.failures import translate_errors
 from ..storage.layout import GenerationLayout
 from ..vectors.vectors import Part, Vectors
 from .codes import Codes
@@ -76,9 +76,9 @@ class IndexCache:
         return self._graph == (row.uid, None)
 
     def _load_graph(self, row: IndexRow) -> Graph | None:
-        path = self._paths.index(row.uid)
+        path = self._paths.locate_index(row.uid)
         try:
-            with translating(path):
+            with translate_errors(path):
                 return index_file.read(path, self._generation, row, self._metric)
         except StorageError:
             return None
@@ -93,7 +93,7 @@ class IndexCache:
         covered, known = self._coverage
         if covered is vectors and known and known.graph is graph:
             return known
-        made = Coverage.of(graph, vectors.parts, known)
+        made = Coverage.compute(graph, vectors.parts, known)
         self._coverage = vectors, made
         return made
 
@@ -117,7 +117,7 @@ class IndexCache:
         rids = None if view is None or keep is None else view.rids[keep]
         for part in vectors.parts if coverage is None else coverage.tail:
             known = self._codes.get(part.segment)
-            counted: Part | None = part if rids is None else part.restricted(rids)
+            counted: Part | None = part if rids is None else part.restrict(rids)
             if known is None or known.codes is None:
                 uncoded.append(part)
             elif counted is not None:
@@ -126,7 +126,7 @@ class IndexCache:
         if coverage is not None:
             counts: Mask | None = None if coverage.count == len(coverage.graph) else coverage.stored
             if view is not None and keep is not None:
-                counts = coverage.matching(keep, view.columns)
+                counts = coverage.select_matching(keep, view.columns)
             nodes = None if counts is None else coverage.graph.nodes_among(counts)
             coded.append(CodedRows(coverage.graph.codes, nodes, partial(_find_graph_rids, coverage.graph, counts)))
         return coded, uncoded
@@ -150,7 +150,7 @@ class IndexCache:
 
 
 def _find_segment_rids(part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    return part.rids_at(places), np.arange(len(places))
+    return part.get_rids(places), np.arange(len(places))
 
 
 def _find_graph_rids(

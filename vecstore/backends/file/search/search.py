@@ -56,7 +56,7 @@ class SearchContext:
         snapshot = self.reader.snapshot
         if self.matches is not None:
             return snapshot.columns.rids[self.matches.keep]
-        return np.concatenate([np.empty(0, np.int64), *(part.stored_rids() for part in snapshot.vectors.parts)])
+        return np.concatenate([np.empty(0, np.int64), *(part.get_stored_rids() for part in snapshot.vectors.parts)])
 
     def ids_of(self, rids: NDArray[np.int64]) -> list[str]:
         """Return the ids of rows."""
@@ -67,7 +67,7 @@ class SearchContext:
         if self.matches is None:
             return parts
         rids = self.rids()
-        return [some for part in parts if (some := part.restricted(rids)) is not None]
+        return [some for part in parts if (some := part.restrict(rids)) is not None]
 
 
 def find_nearest(reader: Reader, search: Search, generation: Generation) -> list[Found]:
@@ -215,13 +215,13 @@ def _read_hits(context: SearchContext, answers: Sequence[Answer], *, exact: bool
     hits = []
     for rows, (rids, scores) in zip(each, answers, strict=True):
         vectors = reader.gather_vectors(rows, rids) if "vector" in include else None
-        hits.append(Found(reader.opened.form.assemble(rows, include, vectors), scores, exact, complete))
+        hits.append(Found(reader.opened.row_format.assemble(rows, include, vectors), scores, exact, complete))
     return hits
 
 
 def _list_ids(view: View, rids: Sequence[NDArray[np.int64]]) -> list[Rows]:
     """Return rows of which nothing but their ids is wanted, those of each query."""
     places = np.searchsorted(view.rids, np.concatenate(rids))
-    ids, versions = view.ids(places), view.versions[places].tolist()
+    ids, versions = view.get_ids(places), view.versions[places].tolist()
     ends = list(accumulate(map(len, rids), initial=0))
     return [Rows(ids[start:end], None, None, None, None, versions[start:end]) for start, end in pairwise(ends)]

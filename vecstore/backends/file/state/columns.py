@@ -19,12 +19,12 @@ from vecstore.errors import StoreCorrupt
 from vecstore.schema import Schema
 
 from ..search.filter_cache import FilterCache
-from ..storage.checksums import row_crc
-from ..vectors.append_array import Growing
-from ..vectors.segment import places_of
+from ..storage.checksums import checksum_row
+from ..vectors.append_array import AppendArray
+from ..vectors.segment import find_places
 from .fields import Column, Mask, column_of
 from .ledger import Total
-from .rows import RowForm
+from .rows import RowFormat
 
 CHUNK = 4_096
 TWICE = "{}: an id stands in two rows. Restore the directory from a backup."
@@ -35,23 +35,23 @@ class Columns:
 
     def __init__(self, schema: Schema) -> None:
         self.ids: list[str] = []
-        self.rids = Growing(np.int64)
-        self.versions = Growing(np.int64)
-        self.heads = Growing(np.int64)
+        self.rids = AppendArray(np.int64)
+        self.versions = AppendArray(np.int64)
+        self.heads = AppendArray(np.int64)
         self.fields: dict[str, Column] = {name: column_of(schema.fields[name].kind) for name in sorted(schema.fields)}
         # The newest row of an id, and for each row the one before it: a view looks for its own among them.
         self._latest: dict[str, int] = {}
-        self._before = Growing(np.int64)
+        self._before = AppendArray(np.int64)
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
 
-    def position(self, id_: str, alive: Mask) -> int:
+    def find_position(self, id_: str, alive: Mask) -> int:
         """Return where the row of an id stands, -1 where there is none in that view."""
         place = self._latest.get(id_, -1)
         while place >= 0 and (place >= len(alive) or not alive[place]):
             place = int(self._before.view(place + 1)[place])
         return place
 
-    def order(self, size: int) -> NDArray[np.int64]:
+    def order_by_id(self, size: int) -> NDArray[np.int64]:
         """Return the places of at least the first ``size`` rows in the order of their ids."""
         order = self._order
         if len(order) < size:
@@ -103,7 +103,7 @@ class View:
     filter_cache: FilterCache = field(default_factory=FilterCache)
 
     @classmethod
-    def empty(cls, schema: Schema) -> View:
+    def make_empty(cls, schema: Schema) -> View:
         """Return a view without rows."""
         return cls(Columns(schema), np.zeros(0, np.bool_), Total())
 
@@ -132,17 +132,17 @@ class View:
         """Whether most rows in memory were removed, so that it is better to load them anew."""
         return self.size > 65_536 + 2 * self.total.count
 
-    def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
+    def find_positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Return where the rows of ids stand, -1 for those that are not stored."""
-        find = self.columns.position
+        find = self.columns.find_position
         return np.array([find(id_, self.alive) for id_ in ids], np.int64)
 
-    def ids(self, positions: NDArray[np.int64]) -> list[str]:
+    def get_ids(self, positions: NDArray[np.int64]) -> list[str]:
         """Return the ids of some rows."""
         ids = self.columns.ids
         return [ids[place] for place in positions.tolist()]
 
-    def advanced(self, removed: NDArray[np.int64], added: Iterator[list[tuple[Any, ...]]], path: Path) -> View:
+    def advance(self, removed: NDArray[np.int64], added: Iterator[list[tuple[Any, ...]]], path: Path) -> View:
         """Return the view after further commits; this one stays what it is.
 
         Raises
@@ -151,9 +151,9 @@ class View:
         """
         total = self.total.copy()
         alive = self.alive.copy()
-        doomed = self._places(removed)
-        total.remove(self.columns.heads.view(self.size)[doomed].tolist())
-        alive[doomed] = False
+        removed_places = self._find_places(removed)
+        total.remove(self.columns.heads.view(self.size)[removed_places].tolist())
+        alive[removed_places] = False
         start = self.size
         for rows in added:
             self.columns.append(start, rows, path)
@@ -176,14 +176,16 @@ class View:
         if self.alive[earlier].any():
             raise StoreCorrupt(TWICE.format(path))
 
-    def _places(self, rids: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _find_places(self, rids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where rids stand; those that the view does not know, or not any more, are passed over."""
-        places, inside = places_of(self.rids, self.size, rids)
+        places, inside = find_places(self.rids, self.size, rids)
         found: NDArray[np.int64] = places[inside]
         return found[self.alive[found]]
 
 
-def head_rows(link: Any, form: RowForm, after: int, most: int, path: Path) -> Iterator[list[tuple[Any, ...]]]:
+def read_heads(
+    connection: Any, row_format: RowFormat, after: int, most: int, path: Path
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the heads of rows beyond a rid, checked, in parts.
 
     Raises
@@ -191,10 +193,10 @@ def head_rows(link: Any, form: RowForm, after: int, most: int, path: Path) -> It
     StoreCorrupt
         One is damaged, or there are more than ``most``.
     """
-    cursor = link.execute(form.select_heads, (after,))
+    cursor = connection.execute(row_format.select_heads, (after,))
     while rows := cursor.fetchmany(CHUNK):
         for row in rows:
-            if row_crc(row[:-1]) != row[-1]:
+            if checksum_row(row[:-1]) != row[-1]:
                 raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
         most -= len(rows)
         if most < 0:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..vectors.append_array import Growing
+from ..vectors.append_array import AppendArray
 
 Mask = NDArray[np.bool_]
 
@@ -44,7 +44,7 @@ class KeywordColumn(Column):
     """Strings as numbers of a dictionary."""
 
     def __init__(self) -> None:
-        self._codes = Growing(np.int32)
+        self._codes = AppendArray(np.int32)
         self._dictionary: dict[str, int] = {}
 
     def write(self, start: int, values: Sequence[Any]) -> None:
@@ -65,10 +65,10 @@ class KeywordsColumn(Column):
     """Lists of strings: every item's number of a dictionary, beside the row that it belongs to."""
 
     def __init__(self) -> None:
-        self._present = Growing(np.bool_)
-        self._ends = Growing(np.int64)
-        self._codes = Growing(np.int32)
-        self._owners = Growing(np.int64)
+        self._present = AppendArray(np.bool_)
+        self._ends = AppendArray(np.int64)
+        self._codes = AppendArray(np.int32)
+        self._owners = AppendArray(np.int64)
         self._dictionary: dict[str, int] = {}
 
     def write(self, start: int, values: Sequence[Any]) -> None:
@@ -107,8 +107,8 @@ class NumberColumn(Column):
     """Ints, floats, bools."""
 
     def __init__(self, dtype: DTypeLike) -> None:
-        self._values = Growing(dtype)
-        self._present = Growing(np.bool_)
+        self._values = AppendArray(dtype)
+        self._present = AppendArray(np.bool_)
         self._dtype = dtype
 
     def write(self, start: int, values: Sequence[Any]) -> None:

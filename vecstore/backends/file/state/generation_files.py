@@ -6,11 +6,11 @@ from vecstore.backend import Generation
 
 from ..options import Options
 from ..storage import os_calls
-from ..storage.connections import ROWS, created
+from ..storage.connections import ROWS, create_database
 from ..storage.layout import GenerationLayout
-from ..storage.pool import using
+from ..storage.pool import ForkGuard
 from ..vectors.segment import Shape
-from .rows import RowForm
+from .rows import RowFormat
 
 
 class GenerationFiles:
@@ -20,8 +20,8 @@ class GenerationFiles:
         self.id = generation.id
         self.schema = generation.schema
         self.paths = paths
-        self.form = RowForm(generation.schema)
-        self.shape = Shape.of(generation.id, generation.schema)
+        self.row_format = RowFormat(generation.schema)
+        self.shape = Shape.from_schema(generation.id, generation.schema)
 
     def create(self, options: Options) -> None:
         """Make an empty generation, durable in all its parts, before a catalogue names it."""
@@ -30,7 +30,7 @@ class GenerationFiles:
         for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
             os_calls.make_directory(path)
         os_calls.sync_directory(paths.root.parent)
-        with using(paths.rows), created(paths.rows, ROWS, options.timeout) as link:
-            self.form.create(link, self.id)
+        with ForkGuard(paths.rows), create_database(paths.rows, ROWS, options.timeout) as connection:
+            self.row_format.create_tables(connection, self.id)
         os_calls.close(os_calls.open_lock(paths.lock))
         os_calls.sync_directory(paths.root)

@@ -17,7 +17,7 @@ from typing import Any
 
 from vecstore.errors import StorageError, StoreCorrupt, UnknownOutcome, Unsupported
 
-from ..storage.connections import Link, abandon, reading
+from ..storage.connections import SqliteConnection, abandon, begin_reading
 
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -80,14 +80,14 @@ class Ledger:
     index: dict[str, Any] | None = None
 
     @classmethod
-    def read(cls, link: sqlite3.Connection, owner: str, path: object) -> Ledger:
+    def read(cls, connection: sqlite3.Connection, owner: str, path: object) -> Ledger:
         """Return the state that a connection sees.
 
         Raises
         ------
         StoreCorrupt
         """
-        rows = link.execute("SELECT body, crc FROM ledger").fetchmany(2)
+        rows = connection.execute("SELECT body, crc FROM ledger").fetchmany(2)
         if len(rows) != 1 or not isinstance(rows[0][0], str) or _crc(rows[0][0]) != rows[0][1]:
             raise StoreCorrupt(f"{path}: the ledger is damaged. Restore the directory from a backup.")
         data = json.loads(rows[0][0])
@@ -97,7 +97,7 @@ class Ledger:
         seq, dead = data["compacted"]
         return cls(owner, data["seq"], data["token"], data["next"], data["pruned"], (seq, dead), tables, data["index"])
 
-    def write(self, link: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection) -> None:
         """Put the state into the transaction that is open."""
         tables = {name: [total.count, total.digest] for name, total in self.tables.items()}
         body = json.dumps(
@@ -112,7 +112,7 @@ class Ledger:
                 "index": self.index,
             }
         )
-        link.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)", (body, _crc(body)))
+        connection.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)", (body, _crc(body)))
 
     @property
     def contents(self) -> tuple[Any, ...]:
@@ -124,7 +124,7 @@ class Ledger:
         """The uid of the index file, in a list that is empty where there is none."""
         return [self.index["uid"]] if self.index else []
 
-    def successor(self) -> Ledger:
+    def start_next(self) -> Ledger:
         """Return the state that the next commit will have, so far without changes."""
         tables = {name: total.copy() for name, total in self.tables.items()}
         return replace(self, seq=self.seq + 1, token=os.urandom(16).hex(), next=dict(self.next), tables=tables)
@@ -136,7 +136,7 @@ class Ledger:
         return first
 
 
-def commit(link: Link, before: Ledger, after: Ledger, reopen: Callable[[], Link]) -> bool:
+def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: Callable[[], SqliteConnection]) -> bool:
     """Commit, or learn from the file itself whether a commit that failed has happened.
 
     Parameters
@@ -160,10 +160,10 @@ def commit(link: Link, before: Ledger, after: Ledger, reopen: Callable[[], Link]
         It has not happened.
     """
     try:
-        after.write(link)
-        link.execute("COMMIT")
+        after.write(connection)
+        connection.execute("COMMIT")
     except (sqlite3.Error, MemoryError) as error:
-        token = _token_after_failure(link, after, reopen)
+        token = _read_token_after_failure(connection, after, reopen)
         if token == after.token:
             return False
         if token == before.token:
@@ -175,12 +175,14 @@ def commit(link: Link, before: Ledger, after: Ledger, reopen: Callable[[], Link]
     return True
 
 
-def _token_after_failure(link: Link, after: Ledger, reopen: Callable[[], Link]) -> str | None:
-    abandon(link)
+def _read_token_after_failure(
+    connection: SqliteConnection, after: Ledger, reopen: Callable[[], SqliteConnection]
+) -> str | None:
+    abandon(connection)
     try:
         fresh = reopen()
         try:
-            with reading(fresh):
+            with begin_reading(fresh):
                 return Ledger.read(fresh, after.owner, "the database").token
         finally:
             fresh.close()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from vecstore.errors import StoreCorrupt
 
-from ..storage.checksums import row_crc
-from ..storage.connections import Link
+from ..storage.checksums import checksum_row
+from ..storage.connections import SqliteConnection
 from .ledger import Ledger, Total
 
 
@@ -29,37 +29,37 @@ class Note:
     @property
     def crc(self) -> int:
         """Its checksum."""
-        return row_crc((self.seq, self.id, self.version))
+        return checksum_row((self.seq, self.id, self.version))
 
 
 @dataclass(frozen=True, eq=False)
-class Register:
+class Notes:
     """The notes of one table at one commit.
 
     Attributes
     ----------
     table : str
         ``"tombstones"`` or ``"changes"``.
-    notes : mapping of str to Note
-        By id, in the order of their numbers.
+    by_id : mapping of str to Note
+        In the order of their numbers.
     """
 
     table: str
-    notes: Mapping[str, Note]
+    by_id: Mapping[str, Note]
     total: Total
     last: int = 0
 
     @classmethod
-    def empty(cls, table: str) -> Register:
+    def make_empty(cls, table: str) -> Notes:
         """Return a register without notes."""
         return cls(table, {}, Total())
 
     @cached_property
     def ids(self) -> list[str]:
         """The ids in order."""
-        return sorted(self.notes)
+        return sorted(self.by_id)
 
-    def advanced(self, link: Link, ledger: Ledger, path: Path) -> Register:
+    def advance(self, connection: SqliteConnection, ledger: Ledger, path: Path) -> Notes:
         """Return the state that ``link`` sees.
 
         Raises
@@ -70,19 +70,19 @@ class Register:
         if self.total == wanted:
             return self
         # Another process may have removed notes, which shows only in the total: then all are read.
-        for known, last in ((self.notes, self.last), ({}, 0)):
-            found = self._read(link, known, last)
+        for known, last in ((self.by_id, self.last), ({}, 0)):
+            found = self._read(connection, known, last)
             if found.total == wanted:
                 return found
         raise StoreCorrupt(
             f"{path}: rows of {self.table} are missing, doubled or damaged. Restore the directory from a backup."
         )
 
-    def _read(self, link: Link, known: Mapping[str, Note], last: int) -> Register:
+    def _read(self, connection: SqliteConnection, known: Mapping[str, Note], last: int) -> Notes:
         notes = dict(known)
         statement = f"SELECT seq, id, version FROM {self.table} WHERE seq > ? ORDER BY seq"  # noqa: S608 - ours
         total = self.total.copy() if known else Total()
-        for row in link.execute(statement, (last,)):
+        for row in connection.execute(statement, (last,)):
             note = Note(*row)
             old = notes.pop(note.id, None)
             if old:
@@ -90,17 +90,17 @@ class Register:
             notes[note.id] = note
             total.add((note.crc,))
             last = note.seq
-        return Register(self.table, notes, total, last)
+        return Notes(self.table, notes, total, last)
 
 
-class RegisterEdit:
+class NotesEdit:
     """Changes of a register within one transaction."""
 
-    def __init__(self, link: Link, ledger: Ledger, before: Register) -> None:
-        self._link = link
+    def __init__(self, connection: SqliteConnection, ledger: Ledger, before: Notes) -> None:
+        self._link = connection
         self._ledger = ledger
         self._table = before.table
-        self.notes = before.notes
+        self.by_id = before.by_id
         """The notes before the transaction."""
 
     def put(self, versions: Mapping[str, int]) -> None:
@@ -116,7 +116,7 @@ class RegisterEdit:
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove the notes of ids; return how many there were."""
-        old = [note for id_ in ids if (note := self.notes.get(id_))]
+        old = [note for id_ in ids if (note := self.by_id.get(id_))]
         statement = f"DELETE FROM {self._table} WHERE seq = ?"  # noqa: S608 - ours
         self._link.executemany(statement, [(note.seq,) for note in old])
         self._ledger.tables[self._table].remove(note.crc for note in old)

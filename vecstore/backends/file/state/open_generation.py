@@ -15,32 +15,32 @@ from ..options import Options
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
-from ..storage.connections import ROWS, Link, abandon, open_link, reading
-from ..storage.failures import is_lasting, translated
-from ..storage.pool import Pool, data_version, using
+from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
+from ..storage.failures import is_lasting, translate_error
+from ..storage.pool import ForkGuard, SqlitePool, read_data_version
 from .generation_files import GenerationFiles
 from .ledger import Ledger, commit
-from .notes import Register
+from .notes import Notes
 from .snapshot import Snapshot, advance_snapshot
-from .transaction import Transaction
+from .transaction import WriteTransaction
 
 
-class Volume:
+class OpenGeneration:
     """Reads a generation's state, keeps it up to date, and begins and ends transactions; shared by threads."""
 
     def __init__(self, files: GenerationFiles, options: Options) -> None:
         self.files = files
         self.id, self.schema, self.paths = files.id, files.schema, files.paths
-        self.form, self.shape = files.form, files.shape
+        self.row_format, self.shape = files.row_format, files.shape
         self.recent = RecentRows()
         self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
-        self.pool = Pool(files.paths.rows, ROWS, options.timeout)
+        self.pool = SqlitePool(files.paths.rows, ROWS, options.timeout)
         self._options = options
         # Held while the state is brought up to date, never while a writer waits for readers.
         self._lock = RLock()
         self._snapshot: Snapshot | None = None
-        self._registers: dict[str, Register] = {}
-        self._writer: Link | None = None
+        self._notes: dict[str, Notes] = {}
+        self._writer: SqliteConnection | None = None
         self._is_tidy = False
         self._failure: str | None = None
         # The heads of the rows that the last commit added, by the states before and after: no need to read them.
@@ -57,7 +57,7 @@ class Volume:
 
     # -- reading
 
-    def snapshot(self, link: Link, *, view: bool = False) -> Snapshot:
+    def read_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Snapshot:
         """Return the newest state, with ids and fields where they are asked for.
 
         Raises
@@ -65,65 +65,65 @@ class Volume:
         StoreCorrupt
         """
         known = self._snapshot
-        version = data_version(link)
-        if known and link.stamp == (version, known.ledger.token) and (known.view or not view):
+        version = read_data_version(connection)
+        if known and connection.stamp == (version, known.ledger.token) and (known.view or not view):
             return known
         # Within the lock, a transaction begins after all those whose state is known already.
-        with self._lock, reading(link):
-            snapshot = self._read(link, view=view)
-        link.stamp = (version, snapshot.ledger.token)
+        with self._lock, begin_reading(connection):
+            snapshot = self._read_newest(connection, view=view)
+        connection.stamp = (version, snapshot.ledger.token)
         return snapshot
 
     @contextmanager
-    def pinned(self, link: Link, *, view: bool = False) -> Iterator[Snapshot]:
+    def pin_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Iterator[Snapshot]:
         """Keep the newest state from changing while the context lasts; writers wait."""
         with contextlib.ExitStack() as stack:
             with self._lock:
-                stack.enter_context(reading(link))
-                snapshot = self._read(link, view=view)
+                stack.enter_context(begin_reading(connection))
+                snapshot = self._read_newest(connection, view=view)
             yield snapshot
 
-    def register(self, link: Link, table: str) -> Register:
+    def read_notes(self, connection: SqliteConnection, table: str) -> Notes:
         """Return the newest tombstones or changes.
 
         Raises
         ------
         StoreCorrupt
         """
-        with self._lock, reading(link):
-            return self._register(link, table, self._ledger(link))
+        with self._lock, begin_reading(connection):
+            return self._advance_notes(connection, table, self._read_ledger(connection))
 
-    def _register(self, link: Link, table: str, ledger: Ledger) -> Register:
-        known = self._registers.get(table) or Register.empty(table)
-        found = known.advanced(link, ledger, self.paths.rows)
-        self._registers[table] = found
+    def _advance_notes(self, connection: SqliteConnection, table: str, ledger: Ledger) -> Notes:
+        known = self._notes.get(table) or Notes.make_empty(table)
+        found = known.advance(connection, ledger, self.paths.rows)
+        self._notes[table] = found
         return found
 
-    def _read(self, link: Link, *, view: bool) -> Snapshot:
+    def _read_newest(self, connection: SqliteConnection, *, view: bool) -> Snapshot:
         """Bring the state up to what a connection sees within its transaction; the lock is held."""
         known = self._snapshot
-        ledger = self._ledger(link)
+        ledger = self._read_ledger(connection)
         if known and known.ledger.token == ledger.token and (known.view or not view):
             return known
         # Set again when everything has been read: what an interrupt left half advanced is not used.
         self._snapshot = None
         written = self._written.pop((known.ledger.token, ledger.token), None) if known else None
-        self._snapshot = advance_snapshot(self.files, known, link, ledger, written, view=view)
+        self._snapshot = advance_snapshot(self.files, known, connection, ledger, written, view=view)
         return self._snapshot
 
-    def _ledger(self, link: Link) -> Ledger:
+    def _read_ledger(self, connection: SqliteConnection) -> Ledger:
         known = self._snapshot
         if known is None:
             self.paths.check_directories()
-        mark = known.ledger.seq if known else lock.last_mark(self.paths.lock)
-        ledger = Ledger.read(link, self.id, self.paths.rows)
+        mark = known.ledger.seq if known else lock.read_last_mark(self.paths.lock)
+        ledger = Ledger.read(connection, self.id, self.paths.rows)
         lock.check_not_older(ledger.seq, mark, self.paths.rows)
         return ledger
 
     # -- writing
 
     @contextmanager
-    def transaction(self, check: Callable[[], bool]) -> Iterator[Transaction]:
+    def begin_transaction(self, check: Callable[[], bool]) -> Iterator[WriteTransaction]:
         """Write while the context lasts; what the transaction changed is committed at its end.
 
         Parameters
@@ -135,34 +135,34 @@ class Volume:
         ------
         StoreLocked, StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
         """
-        with self.held() as held:
+        with self.lock_writer() as held:
             notes = check()
-            with self.begun(held) as transaction:
+            with self.begin_locked(held) as transaction:
                 transaction.takes_notes = notes
                 yield transaction
 
-    def held(self) -> AbstractContextManager[lock.Lock]:
+    def lock_writer(self) -> AbstractContextManager[lock.HeldLock]:
         """Be the only writer while the context lasts.
 
         Raises
         ------
         StoreLocked
         """
-        return lock.locked(self.paths.lock, self._options.lock_timeout, "is writing to it")
+        return lock.hold_lock(self.paths.lock, self._options.lock_timeout, "is writing to it")
 
-    def kept(self, *, patiently: bool) -> AbstractContextManager[lock.Lock]:
+    def lock_upkeep(self, *, wait: bool) -> AbstractContextManager[lock.HeldLock]:
         """Be the only one to compact, to index or to copy while the context lasts, waiting for others or not.
 
         Raises
         ------
         StoreLocked
         """
-        timeout = self._options.lock_timeout if patiently else 0.0
-        return lock.locked(self.paths.upkeep, timeout, "compacts it, builds its index or copies it")
+        timeout = self._options.lock_timeout if wait else 0.0
+        return lock.hold_lock(self.paths.upkeep, timeout, "compacts it, builds its index or copies it")
 
     @contextmanager
-    def begun(self, held: lock.Lock, *, whole: bool = True) -> Iterator[Transaction]:
-        """Begin a transaction under the lock, and commit it at the end; see `transaction`.
+    def begin_locked(self, held: lock.HeldLock, *, whole: bool = True) -> Iterator[WriteTransaction]:
+        """Begin a transaction under the lock, and commit it at the end; see `begin_transaction`.
 
         Parameters
         ----------
@@ -171,8 +171,8 @@ class Volume:
             Without it, the transaction knows vectors alone, and can neither add nor remove records.
         """
         self.check_usable()
-        with using(self.paths.rows):
-            yield from self._transaction(held, whole=whole)
+        with ForkGuard(self.paths.rows):
+            yield from self._run_transaction(held, whole=whole)
 
     def check_usable(self) -> None:
         """Refuse to write after a write that failed in a way that leaves doubt.
@@ -184,48 +184,48 @@ class Volume:
         if self._failure:
             raise StorageFailed(self._failure)
 
-    def _transaction(self, held: lock.Lock, *, whole: bool) -> Iterator[Transaction]:
-        link, self._writer = self._writer, None
+    def _run_transaction(self, held: lock.HeldLock, *, whole: bool) -> Iterator[WriteTransaction]:
+        connection, self._writer = self._writer, None
         usable = False
         try:
-            link = link or self._open_writer()
-            link.execute("BEGIN IMMEDIATE")
+            connection = connection or self._open_writer()
+            connection.execute("BEGIN IMMEDIATE")
             # All of it now: once SQLite has begun to write to the file, readers wait, perhaps with the lock held.
             with self._lock:
-                snapshot = self._read(link, view=whole)
+                snapshot = self._read_newest(connection, view=whole)
                 registers = [
-                    self._register(link, table, snapshot.ledger) if whole else Register.empty(table)
+                    self._advance_notes(connection, table, snapshot.ledger) if whole else Notes.make_empty(table)
                     for table in ("tombstones", "changes")
                 ]
-            lock.check_not_older(snapshot.ledger.seq, held.mark(), self.paths.rows)
-            self._tidy(snapshot)
-            transaction = Transaction(self.files, link, snapshot, *registers)
+            lock.check_not_older(snapshot.ledger.seq, held.read_mark(), self.paths.rows)
+            self._remove_unnamed_files(snapshot)
+            transaction = WriteTransaction(self.files, connection, snapshot, *registers)
             yield transaction
             if transaction.has_changes:
-                usable = commit(link, snapshot.ledger, transaction.ledger, self._open_writer)
+                usable = commit(connection, snapshot.ledger, transaction.ledger, self._open_writer)
                 self._written = {(snapshot.ledger.token, transaction.ledger.token): transaction.heads}
                 self.committed = transaction.ledger
                 held.set_mark(transaction.ledger.seq)
             else:
-                link.execute("ROLLBACK")
+                connection.execute("ROLLBACK")
                 usable = True
         except (sqlite3.Error, OSError) as error:
-            raise self.failed(error) from error
+            raise self.record_failure(error) from error
         finally:
             if usable:
-                self._writer = link
-            elif link is not None:
+                self._writer = connection
+            elif connection is not None:
                 # A segment may lie there that no commit names.
-                self.untidy()
-                abandon(link)
+                self.mark_untidy()
+                abandon(connection)
 
-    def untidy(self) -> None:
+    def mark_untidy(self) -> None:
         """Note that files may lie there that no commit names; the next write looks."""
         self._is_tidy = False
 
-    def failed(self, error: sqlite3.Error | OSError) -> Exception:
+    def record_failure(self, error: sqlite3.Error | OSError) -> Exception:
         """Return the error of ours for one that a write met, and refuse further writes where it leaves doubt."""
-        found = translated(error, str(self.paths.root))
+        found = translate_error(error, str(self.paths.root))
         if is_lasting(error):
             self._failure = (
                 f"An earlier write to {self.paths.root} failed ({error}), so that the disk may not hold what it seems "
@@ -233,18 +233,18 @@ class Volume:
             )
         return found
 
-    def _open_writer(self) -> Link:
-        return open_link(self.paths.rows, ROWS, self._options.timeout, writer=True)
+    def _open_writer(self) -> SqliteConnection:
+        return open_connection(self.paths.rows, ROWS, self._options.timeout, writer=True)
 
-    def _tidy(self, snapshot: Snapshot) -> None:
+    def _remove_unnamed_files(self, snapshot: Snapshot) -> None:
         """Remove files that writers and builders left who did not come to their commit."""
         if self._is_tidy:
             return
         with contextlib.suppress(OSError, StorageError, StoreLocked):
-            unnamed = self.paths.unnamed_segments(snapshot.vectors.segment_uids)
-            unnamed += self.paths.unnamed_indexes(snapshot.ledger.index_uids)
+            unnamed = self.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
+            unnamed += self.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
             # What is unnamed may be the work of somebody who has not come to their commit yet.
-            with self.kept(patiently=False) if unnamed else contextlib.nullcontext():
+            with self.lock_upkeep(wait=False) if unnamed else contextlib.nullcontext():
                 for path in unnamed:
                     os_calls.unlink(path)
             self._is_tidy = True

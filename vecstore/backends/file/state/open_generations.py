@@ -8,31 +8,33 @@ from threading import Lock
 from vecstore.backend import Entry, Generation, Superseded
 
 from ..options import Options
-from ..storage.catalogue_file import CatalogFile
-from ..storage.layout import Layout
+from ..storage.catalogue_file import CatalogueFile
+from ..storage.layout import DirectoryLayout
 from .generation_files import GenerationFiles
-from .open_generation import Volume
+from .open_generation import OpenGeneration
 
 
-class Volumes:
+class OpenGenerations:
     """Generations by id, opened when first used; shared by threads."""
 
-    def __init__(self, layout: Layout, options: Options, catalog: CatalogFile) -> None:
+    def __init__(self, layout: DirectoryLayout, options: Options, catalog: CatalogueFile) -> None:
         self._layout = layout
         self._options = options
         self._catalog = catalog
-        self._open: dict[str, Volume] = {}
+        self._open: dict[str, OpenGeneration] = {}
         self._lock = Lock()
 
-    def of(self, generation: Generation) -> Volume:
+    def open(self, generation: Generation) -> OpenGeneration:
         """Return a generation, opened."""
         opened = self._open.get(generation.id)
         if opened is None:
             with self._lock:
                 opened = self._open.get(generation.id)
                 if opened is None:
-                    paths = self._layout.generation(generation.id)
-                    opened = self._open[generation.id] = Volume(GenerationFiles(paths, generation), self._options)
+                    paths = self._layout.locate_generation(generation.id)
+                    opened = self._open[generation.id] = OpenGeneration(
+                        GenerationFiles(paths, generation), self._options
+                    )
         return opened
 
     def find_current(self, generation: Generation) -> Entry:
@@ -49,7 +51,7 @@ class Volumes:
         self.close_dropped()
         raise Superseded
 
-    def open_current(self, generation: Generation) -> tuple[Volume, Generation]:
+    def open_current(self, generation: Generation) -> tuple[OpenGeneration, Generation]:
         """Return a generation, opened, and as the catalogue has it now.
 
         Raises
@@ -58,11 +60,11 @@ class Volumes:
         """
         entry = self.find_current(generation)
         current = entry.standby if generation.standby and entry.standby else entry.active
-        return self._open.get(generation.id) or self.of(generation), current
+        return self._open.get(generation.id) or self.open(generation), current
 
     def close_dropped(self) -> None:
         """Close the generations that the catalogue does not name."""
-        self._close_all_but(self._catalog.read().generations())
+        self._close_all_but(self._catalog.read().list_generations())
 
     def close(self) -> None:
         """Close all of them."""

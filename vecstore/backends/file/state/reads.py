@@ -18,11 +18,11 @@ from vecstore.errors import StorageError, StoreCorrupt, StoreNotFound
 from vecstore.filters.nodes import Filter
 
 from ..filters import match_rows
-from ..storage.checksums import vector_crc
-from ..storage.connections import Link
-from ..storage.failures import translated
-from .open_generation import Volume
-from .open_generations import Volumes
+from ..storage.checksums import checksum_vector
+from ..storage.connections import SqliteConnection
+from ..storage.failures import translate_error
+from .open_generation import OpenGeneration
+from .open_generations import OpenGenerations
 from .rows import Values
 from .snapshot import Snapshot
 
@@ -43,13 +43,13 @@ class Reader:
     A row never changes: one that is still there is that of the snapshot, whatever was committed since.
     """
 
-    opened: Volume
-    link: Link
+    opened: OpenGeneration
+    connection: SqliteConnection
     snapshot: Snapshot
 
     def read_rows(self, rids: Sequence[int], *, whole: bool) -> list[Values]:
         """Return rows in the order of rids."""
-        rows = self.opened.form.fetch(self.link, rids, self.opened.paths.rows, whole=whole)
+        rows = self.opened.row_format.fetch(self.connection, rids, self.opened.paths.rows, whole=whole)
         if len(rows) < len(rids):
             raise _Vanished
         return [rows[rid] for rid in rids]
@@ -58,7 +58,7 @@ class Reader:
         """Return the vectors of rows, checked."""
         vectors = self.snapshot.vectors.gather(rids)
         for row, vector in zip(rows, vectors, strict=True):
-            if vector_crc(vector) != row[4]:
+            if checksum_vector(vector) != row[4]:
                 raise StoreCorrupt(
                     f"{self.opened.paths.root}: the vector of row {row[0]} is damaged. "
                     "Restore the directory from a backup."
@@ -87,9 +87,9 @@ class Reading:
         As the catalogue has it now.
     """
 
-    opened: Volume
+    opened: OpenGeneration
     generation: Generation
-    _generations: Volumes
+    _generations: OpenGenerations
     _attempts: int = 0
 
     @contextmanager
@@ -106,19 +106,19 @@ class Reading:
         self._attempts += 1
         try:
             try:
-                with opened.pool.link() as link:
+                with opened.pool.check_out() as connection:
                     if self._attempts <= _ATTEMPTS:
-                        yield Reader(opened, link, opened.snapshot(link, view=view))
+                        yield Reader(opened, connection, opened.read_snapshot(connection, view=view))
                     else:
-                        with opened.pinned(link, view=view) as snapshot:
-                            yield Reader(opened, link, snapshot)
+                        with opened.pin_snapshot(connection, view=view) as snapshot:
+                            yield Reader(opened, connection, snapshot)
             except _Vanished as error:
                 if self._attempts > _ATTEMPTS:
                     raise StoreCorrupt(
                         f"{opened.paths.rows}: stored rows are missing. Restore the directory from a backup."
                     ) from error
             except (sqlite3.Error, OSError) as error:
-                raise translated(error, str(opened.paths.root)) from error
+                raise translate_error(error, str(opened.paths.root)) from error
         except (StorageError, StoreNotFound):
             self._generations.find_current(self.generation)
             raise
@@ -132,14 +132,14 @@ def needs_view(search: Search) -> bool:
 def fetch(reader: Reader, ids: Sequence[str]) -> Rows:
     """Return the records of ids; see `Backend.fetch`."""
     view = reader.snapshot.columns
-    positions = view.positions(dict.fromkeys(ids))
+    positions = view.find_positions(dict.fromkeys(ids))
     return _read_whole(reader, positions[positions >= 0])
 
 
 def page(reader: Reader, where: Filter | None, after: str | None, limit: int) -> Rows:
     """Return the next matching records in the order of ids; see `Backend.page`."""
     view = reader.snapshot.columns
-    order = view.columns.order(view.size)
+    order = view.columns.order_by_id(view.size)
     start = 0 if after is None else bisect_right(order, after, key=view.columns.ids.__getitem__)
     rest = order[start:]
     if len(order) > view.size:
@@ -150,7 +150,7 @@ def page(reader: Reader, where: Filter | None, after: str | None, limit: int) ->
 def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
     """Return matching records spread evenly over the order of ids; see `Backend.sample`."""
     view = reader.snapshot.columns
-    order = view.columns.order(view.size)
+    order = view.columns.order_by_id(view.size)
     if len(order) > view.size:
         order = order[order < view.size]
     matching = order[match_rows(where, view)[order]]
@@ -166,23 +166,23 @@ def count(reader: Reader, where: Filter | None) -> int:
     return int(np.count_nonzero(match_rows(where, reader.snapshot.columns)))
 
 
-def changes(opened: Volume, limit: int) -> list[Change]:
+def changes(opened: OpenGeneration, limit: int) -> list[Change]:
     """Return the oldest noted changes; see `Backend.changes`."""
-    with opened.pool.link() as link:
-        notes = opened.register(link, "changes").notes.values()
+    with opened.pool.check_out() as connection:
+        notes = opened.read_notes(connection, "changes").by_id.values()
     return [Change(note.seq, note.id) for note in islice(notes, limit)]
 
 
-def tombstones(opened: Volume, after: str | None, limit: int) -> dict[str, int]:
+def tombstones(opened: OpenGeneration, after: str | None, limit: int) -> dict[str, int]:
     """Return versions of removed records in the order of ids; see `Backend.tombstones`."""
-    with opened.pool.link() as link:
-        register = opened.register(link, "tombstones")
+    with opened.pool.check_out() as connection:
+        register = opened.read_notes(connection, "tombstones")
     start = 0 if after is None else bisect_right(register.ids, after)
-    return {id_: register.notes[id_].version for id_ in register.ids[start : start + limit]}
+    return {id_: register.by_id[id_].version for id_ in register.ids[start : start + limit]}
 
 
 def _read_whole(reader: Reader, positions: NDArray[np.int64]) -> Rows:
     """Return the whole rows at positions of the view."""
     rids = reader.snapshot.columns.rids[positions]
     rows = reader.read_rows(rids.tolist(), whole=True)
-    return reader.opened.form.assemble(rows, _ALL, reader.gather_vectors(rows, rids))
+    return reader.opened.row_format.assemble(rows, _ALL, reader.gather_vectors(rows, rids))

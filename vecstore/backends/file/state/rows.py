@@ -22,7 +22,7 @@ from vecstore.errors import StoreCorrupt, Unsupported
 from vecstore.fields import Stored
 from vecstore.schema import Schema
 
-from ..storage.checksums import body_crc, row_crc
+from ..storage.checksums import checksum_body, checksum_row
 from .ledger import CREATE as CREATE_LEDGER
 from .ledger import Ledger, Total
 
@@ -45,20 +45,20 @@ _COUNTERS = ("rid", "dead", "tombstones", "changes")
 Values = tuple[Any, ...]
 
 
-def _keywords(stored: Stored) -> str:
+def _encode_keywords(stored: Stored) -> str:
     return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
 
 
-def _tuple(text: str) -> tuple[str, ...]:
+def _decode_keywords(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-_TO_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _keywords, "bool": int})
-_FROM_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _tuple, "bool": bool})
+_TO_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _encode_keywords, "bool": int})
+_FROM_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _decode_keywords, "bool": bool})
 """By kind of field; the others are stored as they are."""
 
 
-class RowForm:
+class RowFormat:
     """The form that the rows of one generation have.
 
     A row is ``(rid, id, version, body_crc, vector_crc, f0, …, head_crc, extra, text)``; its head ends
@@ -80,28 +80,28 @@ class RowForm:
         self._select_some = f"SELECT {head} FROM rows WHERE rid IN "  # noqa: S608
         self._select_whole = f"SELECT {head}, extra, text FROM rows WHERE rid IN "  # noqa: S608
 
-    def create(self, link: sqlite3.Connection, owner: str) -> None:
+    def create_tables(self, connection: sqlite3.Connection, owner: str) -> None:
         """Make all tables in the transaction that is open, and the ledger of an empty generation."""
         fields = "".join(f", {column}" for column in self._columns)
-        link.execute(
+        connection.execute(
             "CREATE TABLE rows(rid INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
             f"body_crc INTEGER NOT NULL, vector_crc INTEGER NOT NULL{fields}, head_crc INTEGER NOT NULL, "
             "extra TEXT NOT NULL, text TEXT)"
         )
         for statement in (CREATE_LEDGER, *_TABLES.values()):
-            link.execute(statement)
+            connection.execute(statement)
         tables = {name: Total() for name in ("rows", *_TABLES)}
-        Ledger(owner, next=dict.fromkeys(_COUNTERS, 1), tables=tables).write(link)
+        Ledger(owner, next=dict.fromkeys(_COUNTERS, 1), tables=tables).write(connection)
 
-    def encoded(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
+    def encode_fields(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
         """Return the values of ``f0``, ``f1``, … of each of ``count`` records."""
         columns = [
-            self._encoded(fields.get(name) or [None] * count, kind)
+            self._encode(fields.get(name) or [None] * count, kind)
             for name, kind in zip(self.names, self._kinds, strict=True)
         ]
         return zip(*columns, strict=True) if columns else repeat((), count)
 
-    def overlay(self, fields: Mapping[str, Stored | None]) -> dict[int, Any]:
+    def encode_update(self, fields: Mapping[str, Stored | None]) -> dict[int, Any]:
         """Return the places and values in a row that an update of fields sets."""
         return {
             5 + place: _to_sql(fields[name], self._kinds[place])
@@ -114,7 +114,7 @@ class RowForm:
         size, fields = self.head_size, None
         if "metadata" in include:
             fields = {
-                name: self._decoded([row[5 + place] for row in rows], self._kinds[place])
+                name: self._decode([row[5 + place] for row in rows], self._kinds[place])
                 for place, name in enumerate(self.names)
             }
         return Rows(
@@ -126,7 +126,9 @@ class RowForm:
             versions=[row[2] for row in rows],
         )
 
-    def fetch(self, link: sqlite3.Connection, rids: Sequence[int], path: Path, *, whole: bool) -> dict[int, Values]:
+    def fetch(
+        self, connection: sqlite3.Connection, rids: Sequence[int], path: Path, *, whole: bool
+    ) -> dict[int, Values]:
         """Return those of the rows that exist, by rid, with ``extra`` and ``text`` where whole ones are asked for.
 
         Raises
@@ -140,26 +142,28 @@ class RowForm:
             # Few different statements, so that SQLite need not compile each one: sizes are powers of two.
             some += [some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))
             marks = ", ".join("?" * len(some))
-            for row in link.execute(f"{statement}({marks})", some).fetchall():
+            for row in connection.execute(f"{statement}({marks})", some).fetchall():
                 self._check(row, path, whole=whole)
                 found[row[0]] = row
         return found
 
     def _check(self, row: Values, path: Path, *, whole: bool) -> None:
         size = self.head_size
-        good = row_crc(row[: size - 1]) == row[size - 1]
+        good = checksum_row(row[: size - 1]) == row[size - 1]
         if good and whole:
             extra, text = row[size], row[size + 1]
-            good = isinstance(extra, str) and isinstance(text, str | None) and body_crc(row[0], extra, text) == row[3]
+            good = (
+                isinstance(extra, str) and isinstance(text, str | None) and checksum_body(row[0], extra, text) == row[3]
+            )
         if not good:
             raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
 
-    def _encoded(self, column: Sequence[Stored | None], kind: str) -> Sequence[Any]:
+    def _encode(self, column: Sequence[Stored | None], kind: str) -> Sequence[Any]:
         if kind not in _TO_SQL:
             return column
         return [_to_sql(value, kind) for value in column]
 
-    def _decoded(self, column: list[Any], kind: str) -> list[Stored | None]:
+    def _decode(self, column: list[Any], kind: str) -> list[Stored | None]:
         convert = _FROM_SQL.get(kind)
         return column if convert is None else [None if value is None else convert(value) for value in column]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from vecstore.errors import StoreCorrupt
 
-from ..storage.connections import Link
+from ..storage.connections import SqliteConnection
 from ..vectors.vectors import Vectors
-from .columns import View, head_rows
+from .columns import View, read_heads
 from .generation_files import GenerationFiles
 from .ledger import Ledger
 
@@ -29,19 +29,19 @@ class Snapshot:
             raise TypeError("the snapshot was read without a view")
         return self.view
 
-    def is_at(self, ledger: Ledger) -> bool:
+    def is_file_at(self, ledger: Ledger) -> bool:
         """Say whether this is the commit of a ledger."""
         return self.ledger.token == ledger.token
 
     def can_advance_to(self, ledger: Ledger) -> bool:
         """Say whether the removals since this commit are all on record still."""
-        return self.is_at(ledger) or ledger.pruned <= self.ledger.seq < ledger.seq
+        return self.is_file_at(ledger) or ledger.pruned <= self.ledger.seq < ledger.seq
 
 
 def advance_snapshot(
     files: GenerationFiles,
     known: Snapshot | None,
-    link: Link,
+    connection: SqliteConnection,
     ledger: Ledger,
     written: list[tuple[Any, ...]] | None,
     *,
@@ -69,18 +69,18 @@ def advance_snapshot(
     """
     if known and not known.can_advance_to(ledger):
         known = None
-    vectors = known.vectors if known else Vectors.empty(files.paths, files.shape)
-    vectors, removed = vectors.advanced(link, ledger)
+    vectors = known.vectors if known else Vectors.make_empty(files.paths, files.shape)
+    vectors, removed = vectors.advance(connection, ledger)
     known_view = known.view if known else None
     before = known_view if known_view and not known_view.is_wasteful else None
     if before is None and not view and not known_view:
         return Snapshot(ledger, vectors, None)
     if before is None:
-        before, written = View.empty(files.schema), None
+        before, written = View.make_empty(files.schema), None
     table = ledger.tables["rows"]
     path = files.paths.rows
-    rows = iter([written]) if written else head_rows(link, files.form, before.last_rid, table.count, path)
-    after = before.advanced(removed, rows, path)
+    rows = iter([written]) if written else read_heads(connection, files.row_format, before.last_rid, table.count, path)
+    after = before.advance(removed, rows, path)
     if after.total != table:
         raise StoreCorrupt(f"{path}: rows are missing, doubled or damaged. Restore the directory from a backup.")
     return Snapshot(ledger, vectors, after)

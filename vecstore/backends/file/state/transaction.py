@@ -14,27 +14,27 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
 
-from ..storage.checksums import body_crc, hot_crc, row_crc
+from ..storage.checksums import checksum_body, checksum_memtable_row, checksum_row
 from ..vectors import segment
 from ..vectors.segment import SegmentRow
 from ..vectors.vectors import Vectors
 from .columns import View
-from .notes import Register, RegisterEdit
+from .notes import Notes, NotesEdit
 
 if TYPE_CHECKING:
-    from ..storage.connections import Link
+    from ..storage.connections import SqliteConnection
     from .generation_files import GenerationFiles
     from .snapshot import Snapshot
 
-MAX_HOT = 64
-_MAX_HOT_BYTES = 1 << 20
+MAX_MEMTABLE_ROWS = 64
+_MAX_MEMTABLE_BYTES = 1 << 20
 CHUNK = 1_024
 
 Record = tuple[str, int, Sequence[Any], str, str | None]
-"""Id, version, values of the declared fields as `RowForm` stores them, extra, text."""
+"""Id, version, values of the declared fields as `RowFormat` stores them, extra, text."""
 
 
-class Transaction:
+class WriteTransaction:
     """What one write call does, between BEGIN and COMMIT.
 
     Attributes
@@ -50,17 +50,17 @@ class Transaction:
     """
 
     def __init__(
-        self, files: GenerationFiles, link: Link, before: Snapshot, tombstones: Register, changes: Register
+        self, files: GenerationFiles, connection: SqliteConnection, before: Snapshot, tombstones: Notes, changes: Notes
     ) -> None:
         self.files = files
-        self.link = link
+        self.connection = connection
         self.vectors: Vectors = before.vectors
-        self.ledger = before.ledger.successor()
+        self.ledger = before.ledger.start_next()
         self.takes_notes = False
         self.heads: list[tuple[Any, ...]] = []
         self._before = before
-        self.tombstones = RegisterEdit(link, self.ledger, tombstones)
-        self.changes = RegisterEdit(link, self.ledger, changes)
+        self.tombstones = NotesEdit(connection, self.ledger, tombstones)
+        self.changes = NotesEdit(connection, self.ledger, changes)
 
     @property
     def view(self) -> View:
@@ -72,7 +72,7 @@ class Transaction:
         """Whether there is anything to commit."""
         return self._before.ledger.contents != self.ledger.contents
 
-    def note(self, ids: Iterable[str]) -> None:
+    def note_changes(self, ids: Iterable[str]) -> None:
         """Put ids into the change list where one is kept."""
         if self.takes_notes:
             self.changes.put(dict.fromkeys(ids, 0))
@@ -83,15 +83,17 @@ class Transaction:
         if not len(rids):
             return
         tables = self.ledger.tables
-        removed = self.link.executemany("DELETE FROM rows WHERE rid = ?", ((rid,) for rid in rids.tolist())).rowcount
+        removed = self.connection.executemany(
+            "DELETE FROM rows WHERE rid = ?", ((rid,) for rid in rids.tolist())
+        ).rowcount
         if removed != len(rids):
             raise StoreCorrupt(f"{self.files.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
         tables["rows"].remove(self.view.columns.heads.view(self.view.size)[positions].tolist())
-        self.remove_hot(rids)
+        self.remove_from_memtable(rids)
         first = self.ledger.take("dead", len(rids))
         dead = [(first + number, rid) for number, rid in enumerate(rids.tolist())]
-        self.link.executemany("INSERT INTO dead VALUES (?, ?)", dead)
-        tables["dead"].add(map(row_crc, dead))
+        self.connection.executemany("INSERT INTO dead VALUES (?, ?)", dead)
+        tables["dead"].add(map(checksum_row, dead))
 
     def insert(self, count: int, vectors: Iterable[NDArray[Any]], records: Iterable[Record]) -> None:
         """Add ``count`` rows under new rids.
@@ -107,10 +109,10 @@ class Transaction:
             return
         base = self.ledger.take("rid", count)
         crcs: NDArray[np.uint32] = np.empty(count, np.uint32)
-        if count > MAX_HOT or count * self.files.shape.row_bytes > _MAX_HOT_BYTES:
-            self._add_segment(base, self._checked(vectors, crcs), count)
+        if count > MAX_MEMTABLE_ROWS or count * self.files.shape.row_bytes > _MAX_MEMTABLE_BYTES:
+            self._add_segment(base, self._checksum_vectors(vectors, crcs), count)
         else:
-            self._add_hot(base, self._checked(vectors, crcs))
+            self._add_to_memtable(base, self._checksum_vectors(vectors, crcs))
         added = 0
         every = iter(records)
         while batch := list(islice(every, CHUNK)):
@@ -119,7 +121,7 @@ class Transaction:
         if added != count:
             raise StoreCorrupt(f"{self.files.paths.rows}: {count - added} rows are missing. Run verify().")
 
-    def _checked(self, vectors: Iterable[NDArray[Any]], crcs: NDArray[np.uint32]) -> Iterator[NDArray[Any]]:
+    def _checksum_vectors(self, vectors: Iterable[NDArray[Any]], crcs: NDArray[np.uint32]) -> Iterator[NDArray[Any]]:
         """Pass vectors on in their stored form, and note the checksum of each."""
         size = self.files.shape.row_bytes
         done = 0
@@ -133,48 +135,48 @@ class Transaction:
             yield rows
 
     def _add_segment(self, base: int, vectors: Iterator[NDArray[Any]], count: int) -> None:
-        path = self.files.paths.segment(uuid.uuid4().hex)
+        path = self.files.paths.locate_segment(uuid.uuid4().hex)
         self.put_segment(segment.write(path, self.files.shape, range(base, base + count), vectors))
 
     def put_segment(self, row: SegmentRow) -> None:
         """Name a segment."""
         values = astuple(row)
-        self.link.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
-        self.ledger.tables["segments"].add((row_crc(values),))
+        self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
+        self.ledger.tables["segments"].add((checksum_row(values),))
 
     def remove_segment(self, row: SegmentRow) -> None:
         """Name a segment no longer."""
-        if self.link.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
+        if self.connection.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
             raise StoreCorrupt(f"{self.files.paths.rows}: a segment is missing. Run verify().")
-        self.ledger.tables["segments"].remove((row_crc(astuple(row)),))
+        self.ledger.tables["segments"].remove((checksum_row(astuple(row)),))
 
-    def remove_hot(self, rids: NDArray[np.int64]) -> None:
+    def remove_from_memtable(self, rids: NDArray[np.int64]) -> None:
         """Remove those vectors of rows that are hot."""
-        hot, crcs = self.vectors.hot_among(rids)
-        if not hot:
+        rows, crcs = self.vectors.find_in_memtable(rids)
+        if not rows:
             return
-        self.link.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in hot))
+        self.connection.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in rows))
         self.ledger.tables["hot"].remove(crcs)
 
-    def _add_hot(self, base: int, vectors: Iterator[NDArray[Any]]) -> None:
+    def _add_to_memtable(self, base: int, vectors: Iterator[NDArray[Any]]) -> None:
         data = [row.tobytes() for part in vectors for row in part]
         rows = [(base + number, vector) for number, vector in enumerate(data)]
-        self.link.executemany("INSERT INTO hot VALUES (?, ?)", rows)
-        self.ledger.tables["hot"].add(hot_crc(*row) for row in rows)
+        self.connection.executemany("INSERT INTO hot VALUES (?, ?)", rows)
+        self.ledger.tables["hot"].add(checksum_memtable_row(*row) for row in rows)
 
     def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int]) -> None:
         """Add rows whose vectors have these checksums, the first under the rid ``base``."""
         ids, versions, values, extras, texts = zip(*records, strict=True)
         rids = range(base, base + len(records))
-        bodies = map(body_crc, rids, extras, texts)
+        bodies = map(checksum_body, rids, extras, texts)
         bare = [
             (rid, id_, version, body, crc, *fields)
             for rid, id_, version, body, crc, fields in zip(rids, ids, versions, bodies, crcs, values, strict=True)
         ]
-        sums = list(map(row_crc, bare))
+        sums = list(map(checksum_row, bare))
         heads = [(*head, crc) for head, crc in zip(bare, sums, strict=True)]
-        self.link.executemany(
-            self.files.form.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
+        self.connection.executemany(
+            self.files.row_format.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
         )
         self.heads += heads
         self.ledger.tables["rows"].add(sums)

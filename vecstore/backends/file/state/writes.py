@@ -15,88 +15,88 @@ from vecstore.rows import metadata
 
 from ..filters import match_rows
 from .columns import View
-from .transaction import CHUNK, Record, Transaction
+from .transaction import CHUNK, Record, WriteTransaction
 
 
-def selected(selection: Selection, view: View) -> NDArray[np.int64]:
+def select_positions(selection: Selection, view: View) -> NDArray[np.int64]:
     """Return where the selected rows stand, each once."""
     if isinstance(selection, Filter):
         return np.flatnonzero(match_rows(selection, view))
-    positions = view.positions(selection)
+    positions = view.find_positions(selection)
     return np.unique(positions[positions >= 0])
 
 
-def write(transaction: Transaction, rows: Rows, fence: Sequence[int] | None, *, insert: bool) -> int:
+def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None, *, insert: bool) -> int:
     """Write a batch; see `Backend.write`."""
     view = transaction.view
-    positions = view.positions(rows.ids)
+    positions = view.find_positions(rows.ids)
     stored = positions >= 0
     if insert and stored.any():
         raise RecordExists([rows.ids[place] for place in np.flatnonzero(stored)[:3]])
-    versions = _versions(transaction, rows.ids, positions)
+    versions = _find_versions(transaction, rows.ids, positions)
     chosen = range(len(rows))
     if fence is not None:
         chosen = [place for place in chosen if versions[place] <= fence[place]]  # type: ignore[assignment]
         versions = [int(version) for version in fence]
     ids = [rows.ids[place] for place in chosen]
-    if transaction.tombstones.notes:
+    if transaction.tombstones.by_id:
         transaction.tombstones.remove(ids)
-    doomed = positions[chosen] if len(chosen) else positions[:0]
-    transaction.remove(doomed[doomed >= 0])
-    transaction.insert(len(ids), _matrix(rows, chosen), _records(transaction, rows, versions, chosen))
-    transaction.note(ids)
+    removed = positions[chosen] if len(chosen) else positions[:0]
+    transaction.remove(removed[removed >= 0])
+    transaction.insert(len(ids), _split_vectors(rows, chosen), _encode_records(transaction, rows, versions, chosen))
+    transaction.note_changes(ids)
     return len(ids)
 
 
-def update(transaction: Transaction, selection: Selection, changes: Update) -> int:
+def update(transaction: WriteTransaction, selection: Selection, changes: Update) -> int:
     """Lay changes over rows; see `Backend.update`."""
-    positions = selected(selection, transaction.view)
+    positions = select_positions(selection, transaction.view)
     rids = transaction.view.rids[positions]
     transaction.insert(
-        len(rids), _kept_vectors(transaction, rids, changes), _updated(transaction, rids.tolist(), changes)
+        len(rids), _read_vectors(transaction, rids, changes), _update_records(transaction, rids.tolist(), changes)
     )
     transaction.remove(positions)
-    transaction.note(transaction.view.ids(positions))
+    transaction.note_changes(transaction.view.get_ids(positions))
     return len(positions)
 
 
-def delete(transaction: Transaction, selection: Selection, fence: Sequence[int] | None) -> int:
+def delete(transaction: WriteTransaction, selection: Selection, fence: Sequence[int] | None) -> int:
     """Remove rows; see `Backend.delete`."""
     view = transaction.view
     graves: dict[str, int] = {}
     if fence is None or isinstance(selection, Filter):
-        positions = selected(selection, view)
+        positions = select_positions(selection, view)
     else:
         limits = dict(zip(selection, map(int, fence), strict=True))
         ids = list(limits)
-        found = view.positions(ids)
-        versions = _versions(transaction, ids, found)
+        found = view.find_positions(ids)
+        versions = _find_versions(transaction, ids, found)
         passed = [place for place, id_ in enumerate(ids) if versions[place] <= limits[id_]]
         graves = {ids[place]: limit for place in passed if (limit := limits[ids[place]])}
         positions = found[passed] if passed else found[:0]
         positions = positions[positions >= 0]
-    doomed = view.ids(positions)
-    for id_, version in zip(doomed, view.versions[positions].tolist(), strict=True):
+    removed = view.get_ids(positions)
+    for id_, version in zip(removed, view.versions[positions].tolist(), strict=True):
         if version and id_ not in graves:
             graves[id_] = version
     transaction.remove(positions)
     transaction.tombstones.put(graves)
-    transaction.note(doomed)
-    return len(doomed)
+    transaction.note_changes(removed)
+    return len(removed)
 
 
-def settle(transaction: Transaction, settled: Sequence[Change]) -> None:
+def settle(transaction: WriteTransaction, settled: Sequence[Change]) -> None:
     """Forget changes, unless their records changed again."""
-    notes = transaction.changes.notes
+    notes = transaction.changes.by_id
     same = [change.id for change in settled if (note := notes.get(change.id)) and note.seq == change.seq]
     transaction.changes.remove(dict.fromkeys(same))
 
 
-def _versions(transaction: Transaction, ids: Sequence[str], positions: NDArray[np.int64]) -> list[int]:
+def _find_versions(transaction: WriteTransaction, ids: Sequence[str], positions: NDArray[np.int64]) -> list[int]:
     """Return the version of each record or its tombstone, 0 where there is neither."""
     versions = np.where(positions >= 0, transaction.view.versions[positions] if transaction.view.size else 0, 0)
     found: list[int] = versions.tolist()
-    tombs = transaction.tombstones.notes
+    tombs = transaction.tombstones.by_id
     if tombs:
         for place, id_ in enumerate(ids):
             if positions[place] < 0 and (tomb := tombs.get(id_)):
@@ -104,7 +104,7 @@ def _versions(transaction: Transaction, ids: Sequence[str], positions: NDArray[n
     return found
 
 
-def _matrix(rows: Rows, chosen: Sequence[int]) -> Iterator[NDArray[Any]]:
+def _split_vectors(rows: Rows, chosen: Sequence[int]) -> Iterator[NDArray[Any]]:
     if rows.vectors is None:
         raise TypeError("a write needs every column")
     for start in range(0, len(chosen), CHUNK):
@@ -112,10 +112,12 @@ def _matrix(rows: Rows, chosen: Sequence[int]) -> Iterator[NDArray[Any]]:
         yield rows.vectors[some.start : some.stop] if isinstance(some, range) else rows.vectors[some]
 
 
-def _records(transaction: Transaction, rows: Rows, versions: Sequence[int], chosen: Sequence[int]) -> Iterator[Record]:
+def _encode_records(
+    transaction: WriteTransaction, rows: Rows, versions: Sequence[int], chosen: Sequence[int]
+) -> Iterator[Record]:
     if rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
-    values = transaction.files.form.encoded(rows.fields, len(rows))
+    values = transaction.files.row_format.encode_fields(rows.fields, len(rows))
     records = zip(rows.ids, versions, values, rows.extras, rows.texts, strict=True)
     if len(chosen) == len(rows):
         yield from records
@@ -124,7 +126,7 @@ def _records(transaction: Transaction, rows: Rows, versions: Sequence[int], chos
     yield from (record for place, record in enumerate(records) if place in wanted)
 
 
-def _kept_vectors(transaction: Transaction, rids: NDArray[np.int64], changes: Update) -> Iterator[NDArray[Any]]:
+def _read_vectors(transaction: WriteTransaction, rids: NDArray[np.int64], changes: Update) -> Iterator[NDArray[Any]]:
     for start in range(0, len(rids), CHUNK):
         some = rids[start : start + CHUNK]
         if changes.vector is None:
@@ -133,13 +135,13 @@ def _kept_vectors(transaction: Transaction, rids: NDArray[np.int64], changes: Up
             yield np.broadcast_to(changes.vector, (len(some), len(changes.vector)))
 
 
-def _updated(transaction: Transaction, rids: Sequence[int], changes: Update) -> Iterator[Record]:
+def _update_records(transaction: WriteTransaction, rids: Sequence[int], changes: Update) -> Iterator[Record]:
     files = transaction.files
-    overlay = files.form.overlay(changes.fields)
-    size = files.form.head_size
+    overlay = files.row_format.encode_update(changes.fields)
+    size = files.row_format.head_size
     for start in range(0, len(rids), CHUNK):
         some = rids[start : start + CHUNK]
-        rows = files.form.fetch(transaction.link, some, files.paths.rows, whole=True)
+        rows = files.row_format.fetch(transaction.connection, some, files.paths.rows, whole=True)
         if len(rows) != len(some):
             raise StoreCorrupt(f"{files.paths.rows}: {len(some) - len(rows)} rows are missing. Run verify().")
         for rid in some:

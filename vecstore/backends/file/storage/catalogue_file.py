@@ -11,26 +11,34 @@ from threading import Lock
 from vecstore.backend import Entry
 from vecstore.errors import StorageFailed, StoreCorrupt
 
-from ..catalogue import COLUMNS, OWNER, Catalogue, entries_of, fresh_ledger, table_rows
+from ..catalogue import COLUMNS, OWNER, Catalogue, make_empty_ledger, make_rows, parse_entries
 from ..options import Options
 from ..state.ledger import CREATE, Ledger, Total, commit
 from . import lock, os_calls
-from .connections import CATALOG, Link, abandon, created, integrity, open_link, reading
-from .failures import is_lasting, translated, translating
-from .layout import Layout
-from .pool import Pool, data_version, using
+from .connections import (
+    CATALOG,
+    SqliteConnection,
+    abandon,
+    begin_reading,
+    check_integrity,
+    create_database,
+    open_connection,
+)
+from .failures import is_lasting, translate_error, translate_errors
+from .layout import DirectoryLayout
+from .pool import ForkGuard, SqlitePool, read_data_version
 
 _PURPOSE = "changes the catalogue"
 
 
-class CatalogFile:
+class CatalogueFile:
     """The catalogue in ``catalog.db``, read by any thread, changed under ``catalog.lock``."""
 
-    def __init__(self, layout: Layout, options: Options) -> None:
+    def __init__(self, layout: DirectoryLayout, options: Options) -> None:
         self._layout = layout
         self._options = options
         self._path = layout.catalog
-        self._pool = Pool(layout.catalog, CATALOG, options.timeout)
+        self._pool = SqlitePool(layout.catalog, CATALOG, options.timeout)
         self._origin: tuple[int, int] | None = None
         self._newest: Catalogue | None = None
         self._failed = False
@@ -45,24 +53,24 @@ class CatalogFile:
         """
         # No context manager here: every call of the backend reads the catalogue.
         try:
-            origin = os_calls.identity(self._path)
+            origin = os_calls.read_identity(self._path)
             if origin is None:
                 self._start_over(None)
                 self._layout.check_unused()
-                return Catalogue(fresh_ledger())
+                return Catalogue(make_empty_ledger())
             if origin != self._origin:
                 self._start_over(origin)
-            with self._pool.link() as link:
-                version = data_version(link)
-                if link.stamp is None or link.stamp[0] != version:
-                    link.stamp = (version, self._load(link))
-                state: Catalogue = link.stamp[1]
+            with self._pool.check_out() as connection:
+                version = read_data_version(connection)
+                if connection.stamp is None or connection.stamp[0] != version:
+                    connection.stamp = (version, self._load(connection))
+                state: Catalogue = connection.stamp[1]
                 return state
         except (sqlite3.Error, OSError) as error:
-            raise translated(error, str(self._path)) from error
+            raise translate_error(error, str(self._path)) from error
 
     @contextmanager
-    def editing(self) -> Iterator[Edit]:
+    def edit(self) -> Iterator[CatalogueEdit]:
         """Be the only one to change the catalogue while the context lasts; it is made where there is none.
 
         Raises
@@ -71,26 +79,26 @@ class CatalogFile:
         """
         if self._failed:
             raise StorageFailed(f"An earlier write to {self._layout.catalog} failed. Call vecstore.connect() again.")
-        with translating(self._layout.root):
+        with translate_errors(self._layout.root):
             os_calls.make_root(self._layout.root)
-        with lock.locked(self._layout.catalog_lock, self._options.lock_timeout, _PURPOSE) as held:
+        with lock.hold_lock(self._layout.catalog_lock, self._options.lock_timeout, _PURPOSE) as held:
             try:
-                with translating(self._layout.catalog):
-                    if os_calls.identity(self._layout.catalog) is None:
+                with translate_errors(self._layout.catalog):
+                    if os_calls.read_identity(self._layout.catalog) is None:
                         self._layout.check_unused()
                         self._create()
                 state = self.read()
-                lock.check_not_older(state.ledger.seq, held.mark(), self._layout.catalog)
-                with translating(self._layout.root):
-                    yield Edit(self._layout.catalog, state, held, self._options)
+                lock.check_not_older(state.ledger.seq, held.read_mark(), self._layout.catalog)
+                with translate_errors(self._layout.root):
+                    yield CatalogueEdit(self._layout.catalog, state, held, self._options)
             except StorageFailed as error:
                 self._failed = isinstance(error.__cause__, sqlite3.Error | OSError) and is_lasting(error.__cause__)
                 raise
 
-    def integrity(self) -> list[str]:
+    def check_integrity(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file."""
-        with translating(self._layout.catalog), self._pool.link() as link:
-            return integrity(link, self._layout.catalog)
+        with translate_errors(self._layout.catalog), self._pool.check_out() as connection:
+            return check_integrity(connection, self._layout.catalog)
 
     def close(self) -> None:
         """Close all connections."""
@@ -101,42 +109,42 @@ class CatalogFile:
         with self._lock:
             if origin != self._origin:
                 self._pool.close()
-                self._pool = Pool(self._layout.catalog, CATALOG, self._options.timeout)
+                self._pool = SqlitePool(self._layout.catalog, CATALOG, self._options.timeout)
                 self._origin, self._newest = origin, None
 
-    def _load(self, link: Link) -> Catalogue:
+    def _load(self, connection: SqliteConnection) -> Catalogue:
         # Within the lock, a transaction begins after all those whose state is known already.
-        with self._lock, reading(link):
+        with self._lock, begin_reading(connection):
             newest = self._newest
-            mark = newest.ledger.seq if newest else lock.last_mark(self._layout.catalog_lock)
-            ledger = Ledger.read(link, OWNER, self._layout.catalog)
+            mark = newest.ledger.seq if newest else lock.read_last_mark(self._layout.catalog_lock)
+            ledger = Ledger.read(connection, OWNER, self._layout.catalog)
             lock.check_not_older(ledger.seq, mark, self._layout.catalog)
             if newest and newest.ledger.token == ledger.token:
                 return newest
             rows = {
-                name: link.execute(f"SELECT * FROM {name}").fetchmany(ledger.tables[name].count + 1)  # noqa: S608
+                name: connection.execute(f"SELECT * FROM {name}").fetchmany(ledger.tables[name].count + 1)  # noqa: S608
                 for name in COLUMNS
             }
-            self._newest = Catalogue(ledger, entries_of(rows, ledger, self._layout.catalog))
+            self._newest = Catalogue(ledger, parse_entries(rows, ledger, self._layout.catalog))
             return self._newest
 
     def _create(self) -> None:
         path = self._layout.catalog
         unfinished = path.with_name(path.name + ".tmp")
         os_calls.unlink(unfinished)
-        with using(path), created(unfinished, CATALOG, self._options.timeout) as link:
-            link.execute(CREATE)
+        with ForkGuard(path), create_database(unfinished, CATALOG, self._options.timeout) as connection:
+            connection.execute(CREATE)
             for name, columns in COLUMNS.items():
-                link.execute(f"CREATE TABLE {name}({', '.join(columns)})")
-            fresh_ledger().write(link)
+                connection.execute(f"CREATE TABLE {name}({', '.join(columns)})")
+            make_empty_ledger().write(connection)
         # Durable with the first commit, whose journal lies in the same directory.
         os_calls.rename(unfinished, path)
 
 
-class Edit:
+class CatalogueEdit:
     """A change of the catalogue, under its lock."""
 
-    def __init__(self, path: Path, before: Catalogue, held: lock.Lock, options: Options) -> None:
+    def __init__(self, path: Path, before: Catalogue, held: lock.HeldLock, options: Options) -> None:
         self.before = before
         self._path = path
         self._held = held
@@ -153,25 +161,25 @@ class Edit:
 
     def _commit(self, entries: Mapping[str, Entry]) -> None:
         before = self.before.ledger
-        after = before.successor()
-        with translating(self._path), using(self._path):
-            link = self._open()
+        after = before.start_next()
+        with translate_errors(self._path), ForkGuard(self._path):
+            connection = self._open()
             try:
-                link.execute("BEGIN IMMEDIATE")
-                if Ledger.read(link, OWNER, self._path).token != before.token:
+                connection.execute("BEGIN IMMEDIATE")
+                if Ledger.read(connection, OWNER, self._path).token != before.token:
                     raise StoreCorrupt(f"{self._path} was changed by someone who does not hold its lock.")
-                rows = table_rows(Catalogue(after, entries))
+                rows = make_rows(Catalogue(after, entries))
                 for name, table in rows.items():
                     marks = ", ".join("?" * len(COLUMNS[name]))
-                    link.execute(f"DELETE FROM {name}")  # noqa: S608 - a name of ours
-                    link.executemany(f"INSERT INTO {name} VALUES ({marks})", table)  # noqa: S608
+                    connection.execute(f"DELETE FROM {name}")  # noqa: S608 - a name of ours
+                    connection.executemany(f"INSERT INTO {name} VALUES ({marks})", table)  # noqa: S608
                     after.tables[name] = Total()
                     after.tables[name].add(row[-1] for row in table)
-                commit(link, before, after, self._open)
+                commit(connection, before, after, self._open)
             finally:
-                abandon(link)
+                abandon(connection)
         self._held.set_mark(after.seq)
         self.before = Catalogue(after, entries)
 
-    def _open(self) -> Link:
-        return open_link(self._path, CATALOG, self._options.timeout, writer=True)
+    def _open(self) -> SqliteConnection:
+        return open_connection(self._path, CATALOG, self._options.timeout, writer=True)

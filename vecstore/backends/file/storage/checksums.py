@@ -12,7 +12,7 @@ BLOCK = 1 << 20
 _SEED = 0xFFFFFFFF
 
 
-def row_crc(values: Sequence[Any]) -> int:
+def checksum_row(values: Sequence[Any]) -> int:
     """Return the checksum of a row of ints, floats, strings and None.
 
     ``ascii`` writes each of them in one way on every Python, and different rows differently.
@@ -20,19 +20,19 @@ def row_crc(values: Sequence[Any]) -> int:
     return zlib.crc32(ascii(tuple(values)).encode("ascii"))
 
 
-def body_crc(rid: int, extra: str, text: str | None) -> int:
+def checksum_body(rid: int, extra: str, text: str | None) -> int:
     """Return the checksum of what a record carries beside its declared fields."""
     # No text holds NUL, so that no two records look the same here.
     body = f"{extra}\0" if text is None else f"{extra}\0\0{text}"
     return zlib.crc32(body.encode(), rid & _SEED)
 
 
-def hot_crc(rid: int, vector: bytes) -> int:
+def checksum_memtable_row(rid: int, vector: bytes) -> int:
     """Return the checksum of a row of ``hot``."""
     return zlib.crc32(vector, rid & _SEED)
 
 
-def vector_crc(vector: NDArray[Any]) -> int:
+def checksum_vector(vector: NDArray[Any]) -> int:
     """Return the checksum of a vector, in the byte order of the files."""
     return zlib.crc32(vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes())
 

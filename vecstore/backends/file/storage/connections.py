@@ -29,7 +29,7 @@ _READER = ("query_only = ON",)
 _WRITER = ("synchronous = EXTRA", "cache_size = -65536")
 
 
-class Link(sqlite3.Connection):
+class SqliteConnection(sqlite3.Connection):
     """A connection, and the state that its user saw last through it."""
 
     stamp: tuple[int, Any] | None = None
@@ -37,21 +37,21 @@ class Link(sqlite3.Connection):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DatabaseKind:
     """One of the two kinds of database file."""
 
     application_id: int
     what: str
 
 
-CATALOG = Kind(0x76736361, "catalogue")
-ROWS = Kind(0x76737277, "row file")
+CATALOG = DatabaseKind(0x76736361, "catalogue")
+ROWS = DatabaseKind(0x76737277, "row file")
 
 
-_links: WeakSet[Link] = WeakSet()
+_connections: WeakSet[SqliteConnection] = WeakSet()
 
 
-def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -> Link:
+def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: bool = False) -> SqliteConnection:
     """Open a database file that exists.
 
     A reader too opens for writing where it may, or it could not roll back what a killed writer left; SQLite
@@ -61,109 +61,109 @@ def open_link(path: Path, kind: Kind, timeout: float, *, writer: bool = False) -
     ------
     StoreCorrupt, Unsupported
     """
-    if os_calls.identity(path) is None:
+    if os_calls.read_identity(path) is None:
         raise StoreCorrupt(f"{path} is missing. Restore it from a backup.")
-    os_calls.identity(path.with_name(path.name + "-journal"))
-    link = _connect(path, timeout)
+    os_calls.read_identity(path.with_name(path.name + "-journal"))
+    connection = _connect(path, timeout)
     try:
         for pragma in (*_PRAGMAS, *(_WRITER if writer else _READER)):
-            link.execute(f"PRAGMA {pragma}")
-        application, version = (int(link.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
+            connection.execute(f"PRAGMA {pragma}")
+        application, version = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
         if application != kind.application_id:
             raise StoreCorrupt(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
         if version > FORMAT:
             refuse_newer(f"format {version} of {path}", "file")
         if version != FORMAT:
             raise Unsupported(f"format {version} of {path}", "file")
-        if writer and link.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
+        if writer and connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StoreCorrupt(f"{path} is not in rollback mode: its header is damaged.")
     except BaseException:
-        link.close()
+        connection.close()
         raise
-    return link
+    return connection
 
 
 _HEADER = ("application_id", "user_version")
 
 
 @contextmanager
-def created(path: Path, kind: Kind, timeout: float) -> Iterator[Link]:
+def create_database(path: Path, kind: DatabaseKind, timeout: float) -> Iterator[SqliteConnection]:
     """Create a database file; what the context puts into it is committed at its end.
 
     Without a journal: nobody looks for the file before it is whole.
     """
     os_calls.create_empty_file(path)
-    link = _connect(path, timeout)
+    connection = _connect(path, timeout)
     try:
         for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
-            link.execute(f"PRAGMA {pragma}")
-        link.execute("BEGIN IMMEDIATE")
-        link.execute(f"PRAGMA application_id = {kind.application_id}")
-        link.execute(f"PRAGMA user_version = {FORMAT}")
-        yield link
-        link.execute("COMMIT")
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA application_id = {kind.application_id}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        yield connection
+        connection.execute("COMMIT")
     finally:
-        abandon(link)
+        abandon(connection)
 
 
-def copied(link: Link, path: Path, kind: Kind, timeout: float) -> None:
+def copy_database(connection: SqliteConnection, path: Path, kind: DatabaseKind, timeout: float) -> None:
     """Copy a database, as it is at one commit, into a new file, durably but for its name."""
     os_calls.create_empty_file(path)
     copy = _connect(path, timeout)
     try:
         for pragma in (*_PRAGMAS, *_WRITER, "journal_mode = MEMORY"):
             copy.execute(f"PRAGMA {pragma}")
-        link.backup(copy)
+        connection.backup(copy)
     finally:
         copy.close()
-    open_link(path, kind, timeout).close()
+    open_connection(path, kind, timeout).close()
 
 
-def abandon(link: Link) -> None:
+def abandon(connection: SqliteConnection) -> None:
     """Roll back what is open and close the connection, whatever state it is in."""
     with contextlib.suppress(sqlite3.Error):
-        rollback(link)
+        rollback(connection)
     with contextlib.suppress(sqlite3.Error):
-        link.close()
+        connection.close()
 
 
-def _connect(path: Path, timeout: float) -> Link:
-    link = sqlite3.connect(
+def _connect(path: Path, timeout: float) -> SqliteConnection:
+    connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode=rw",
         timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
-        factory=Link,
+        factory=SqliteConnection,
         uri=True,
     )
-    _links.add(link)
-    link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
-    return link
+    _connections.add(connection)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
+    return connection
 
 
 @contextmanager
-def reading(link: Link) -> Iterator[None]:
+def begin_reading(connection: SqliteConnection) -> Iterator[None]:
     """Read one state of the database while the context lasts."""
-    if link.in_transaction:
+    if connection.in_transaction:
         yield
         return
-    link.execute("BEGIN")
+    connection.execute("BEGIN")
     try:
         yield
     finally:
-        rollback(link)
+        rollback(connection)
 
 
-def rollback(link: Link) -> None:
+def rollback(connection: SqliteConnection) -> None:
     """End a transaction where one is open."""
-    if link.in_transaction:
-        link.execute("ROLLBACK")
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
-def integrity(link: Link, path: Path) -> list[str]:
+def check_integrity(connection: SqliteConnection, path: Path) -> list[str]:
     """Return what SQLite itself finds wrong with a file."""
-    with reading(link):
-        answers = [str(row[0]) for row in link.execute("PRAGMA integrity_check(10)")]
+    with begin_reading(connection):
+        answers = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
     return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
 
 
@@ -173,8 +173,8 @@ def _leak_in_child() -> None:
     Closing would roll back, in the parent's files, what the parent was writing: "do not even call
     sqlite3_close() from a child process" (sqlite.org/howtocorrupt.html, 2.6).
     """
-    for link in list(_links):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(link))
+    for connection in list(_connections):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 os.register_at_fork(after_in_child=_leak_in_child)

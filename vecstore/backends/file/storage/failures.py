@@ -32,7 +32,7 @@ _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 _PASSING = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def translated(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
+def translate_error(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
     """Return the error of ours that stands for a driver's.
 
     Parameters
@@ -42,10 +42,10 @@ def translated(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
         The file, as a message names it.
     """
     if isinstance(error, OSError):
-        return _of_system(error, what)
+        return _translate_os_error(error, what)
     if isinstance(error, sqlite3.ProgrammingError):
         return BackendUnavailable(f"{what} was closed while it was in use. Call vecstore.connect() again.")
-    kind, text = _SQLITE.get(_code(error), (StoreCorrupt, "is damaged. Restore it from a backup"))
+    kind, text = _SQLITE.get(_get_code(error), (StoreCorrupt, "is damaged. Restore it from a backup"))
     return kind(f"{what} {text} ({error}).")
 
 
@@ -57,11 +57,11 @@ def is_lasting(error: sqlite3.Error | OSError) -> bool:
     """
     if isinstance(error, OSError):
         return error.errno not in _PASSING
-    return _code(error) == sqlite3.SQLITE_IOERR
+    return _get_code(error) == sqlite3.SQLITE_IOERR
 
 
 @contextmanager
-def translating(path: Path | str) -> Iterator[None]:
+def translate_errors(path: Path | str) -> Iterator[None]:
     """Raise errors of SQLite and the operating system as ours.
 
     Raises
@@ -71,15 +71,15 @@ def translating(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise translated(error, str(path)) from error
+        raise translate_error(error, str(path)) from error
 
 
-def _code(error: sqlite3.Error) -> int:
+def _get_code(error: sqlite3.Error) -> int:
     """Return the primary result code; 0 where the module itself complains, about text that is no UTF-8."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def _of_system(error: OSError, what: str) -> VecstoreError:
+def _translate_os_error(error: OSError, what: str) -> VecstoreError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _FULL:
         return StorageFailed(f"{what} could not be written: {reason}. Free some space, then try again.")

@@ -18,7 +18,7 @@ _BEFORE_FIRST_COMMIT = frozenset({"catalog.lock", "catalog.db.tmp", "g"})
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DirectoryLayout:
     """Paths in a database's directory."""
 
     root: Path
@@ -38,17 +38,17 @@ class Layout:
         """The directory of all generations."""
         return self.root / "g"
 
-    def builder_lock(self, uid: str) -> Path:
+    def locate_builder_lock(self, uid: str) -> Path:
         """Held by the process that rebuilds a store."""
-        return self.root / f"builder-{checked_id(uid)}.lock"
+        return self.root / f"builder-{check_id(uid)}.lock"
 
-    def builders(self) -> set[str]:
+    def list_builders(self) -> set[str]:
         """Return the uids for which there is a builder's lock."""
-        return {found[1] for name in os_calls.names(self.root) if (found := _BUILDER_LOCK.fullmatch(name))}
+        return {found[1] for name in os_calls.list_names(self.root) if (found := _BUILDER_LOCK.fullmatch(name))}
 
-    def generation(self, generation_id: str) -> GenerationLayout:
+    def locate_generation(self, generation_id: str) -> GenerationLayout:
         """Return the paths of one generation."""
-        return GenerationLayout(self.generations / checked_id(generation_id))
+        return GenerationLayout(self.generations / check_id(generation_id))
 
     def check_unused(self) -> None:
         """Accept a directory without a catalogue: there is none, it is empty, or its first `create` was cut off.
@@ -64,8 +64,8 @@ class Layout:
             return
         if not self.root.is_dir():
             raise InvalidUrl(f"{self.root} is not a directory. A file: URL names a directory.")
-        found = os_calls.names(self.root)
-        if lock.last_mark(self.catalog_lock) or any(name.startswith("builder-") for name in found):
+        found = os_calls.list_names(self.root)
+        if lock.read_last_mark(self.catalog_lock) or any(name.startswith("builder-") for name in found):
             raise StoreCorrupt(f"{self.catalog} is missing. Restore it from a backup.")
         foreign = [name for name in found if name not in _BEFORE_FIRST_COMMIT]
         if not foreign and "g" in found and "catalog.lock" not in found:
@@ -114,21 +114,21 @@ class GenerationLayout:
         """The directory of derived files."""
         return self.root / "idx"
 
-    def segment(self, uid: str) -> Path:
+    def locate_segment(self, uid: str) -> Path:
         """Return the path of one segment."""
-        return self.segments / f"{checked_id(uid)}.vec"
+        return self.segments / f"{check_id(uid)}.vec"
 
-    def index(self, uid: str) -> Path:
+    def locate_index(self, uid: str) -> Path:
         """Return the path of one index file."""
-        return self.indexes / f"{checked_id(uid)}.faiss"
+        return self.indexes / f"{check_id(uid)}.faiss"
 
-    def unnamed_segments(self, uids: Iterable[str]) -> list[Path]:
+    def list_unnamed_segments(self, uids: Iterable[str]) -> list[Path]:
         """Return the files beside these segments; a writer or the holder of ``upkeep.lock`` may be at work on them."""
-        return _others(self.segments, {self.segment(uid) for uid in uids})
+        return _others(self.segments, {self.locate_segment(uid) for uid in uids})
 
-    def unnamed_indexes(self, uids: Iterable[str]) -> list[Path]:
+    def list_unnamed_indexes(self, uids: Iterable[str]) -> list[Path]:
         """Return the files beside these indexes; the holder of ``upkeep.lock`` may be at work on them."""
-        return _others(self.indexes, {self.index(uid) for uid in uids})
+        return _others(self.indexes, {self.locate_index(uid) for uid in uids})
 
     def check_directories(self) -> None:
         """Refuse links and missing directories.
@@ -143,11 +143,11 @@ class GenerationLayout:
 
 
 def _others(directory: Path, known: Set[Path]) -> list[Path]:
-    paths = (directory / name for name in os_calls.names(directory))
+    paths = (directory / name for name in os_calls.list_names(directory))
     return [path for path in paths if path not in known]
 
 
-def checked_id(value: object) -> str:
+def check_id(value: object) -> str:
     """Return an id of ours, which becomes part of a path.
 
     Raises

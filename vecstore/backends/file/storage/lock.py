@@ -24,7 +24,7 @@ from pathlib import Path
 from vecstore.errors import StoreCorrupt, StoreLocked
 
 from . import os_calls
-from .failures import translating
+from .failures import translate_errors
 
 _HOLDER = struct.Struct("<Q")
 _MARK = struct.Struct("<QI")
@@ -35,17 +35,17 @@ _held: set[int] = set()
 """Descriptors of this process's locks. A forked child closes its copies, or they would outlive the parent."""
 
 
-class Lock:
+class HeldLock:
     """A held lock."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
         self._path = path
 
-    def mark(self) -> int:
+    def read_mark(self) -> int:
         """Return the last commit that was marked, 0 where none can be read."""
-        with translating(self._path):
-            return _mark(self._descriptor)
+        with translate_errors(self._path):
+            return _read_mark(self._descriptor)
 
     def set_mark(self, seq: int) -> None:
         """Note a commit that is durable."""
@@ -55,7 +55,7 @@ class Lock:
 
 
 @contextmanager
-def locked(path: Path, timeout: float, purpose: str) -> Iterator[Lock]:
+def hold_lock(path: Path, timeout: float, purpose: str) -> Iterator[HeldLock]:
     """Hold a lock while the context lasts.
 
     Parameters
@@ -75,24 +75,24 @@ def locked(path: Path, timeout: float, purpose: str) -> Iterator[Lock]:
     with wait_turn(str(path), deadline) as is_ours:
         if not is_ours:
             raise StoreLocked(_MESSAGE.format(path=path, holder="another thread of this process", purpose=purpose))
-        with translating(path):
-            descriptor = _acquired(path, deadline, purpose)
+        with translate_errors(path):
+            descriptor = _acquire(path, deadline, purpose)
         try:
             with contextlib.suppress(OSError):
                 os_calls.write_at(descriptor, _HOLDER.pack(os.getpid()), 0)
-            yield Lock(descriptor, path)
+            yield HeldLock(descriptor, path)
         finally:
             _release(descriptor)
 
 
-def last_mark(path: Path) -> int:
+def read_last_mark(path: Path) -> int:
     """Return the last marked commit without taking the lock, 0 where none can be read."""
     try:
         descriptor = os_calls.open_for_reading(path)
     except FileNotFoundError:
         return 0
     try:
-        return _mark(descriptor)
+        return _read_mark(descriptor)
     finally:
         os_calls.close(descriptor)
 
@@ -148,7 +148,7 @@ def wait_turn(name: str, deadline: float) -> Iterator[bool]:
             queues.moved.notify_all()
 
 
-def _acquired(path: Path, deadline: float, purpose: str) -> int:
+def _acquire(path: Path, deadline: float, purpose: str) -> int:
     pause = 0.0005
     while True:
         descriptor = os_calls.open_lock(path)
@@ -156,10 +156,10 @@ def _acquired(path: Path, deadline: float, purpose: str) -> int:
         try:
             while not os_calls.try_lock(descriptor):
                 if time.monotonic() >= deadline:
-                    raise StoreLocked(_MESSAGE.format(path=path, holder=_holder(descriptor), purpose=purpose))
+                    raise StoreLocked(_MESSAGE.format(path=path, holder=_read_holder(descriptor), purpose=purpose))
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - waiting writers take turns
                 pause = min(pause * 1.5, 0.01)
-            if os_calls.is_at(descriptor, path):
+            if os_calls.is_file_at(descriptor, path):
                 return descriptor
         except BaseException:
             _release(descriptor)
@@ -179,12 +179,12 @@ def _release(descriptor: int) -> None:
             os_calls.close(descriptor)
 
 
-def _holder(descriptor: int) -> str:
+def _read_holder(descriptor: int) -> str:
     data = os_calls.read_at(descriptor, _HOLDER.size, 0)
     return f"process {_HOLDER.unpack(data)[0]}" if len(data) == _HOLDER.size else "another process"
 
 
-def _mark(descriptor: int) -> int:
+def _read_mark(descriptor: int) -> int:
     data = os_calls.read_at(descriptor, _MARK.size, _MARK_AT)
     if len(data) < _MARK.size:
         return 0

@@ -31,14 +31,14 @@ def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
         Its size.
     """
     size = 0
-    with writing_new_file(path) as put:
+    with stream_new_file(path) as put:
         for chunk in chunks:
             size += put(chunk)
     return size
 
 
 @contextlib.contextmanager
-def writing_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]:
+def stream_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]:
     """Give a function that writes to a new file, which appears when the context ends; see `write_new_file`."""
     unfinished = path.with_name(path.name + ".tmp")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
@@ -107,7 +107,7 @@ def unlink(path: Path) -> None:
 
 def remove_tree(path: Path, last: str = "") -> None:
     """Remove a directory with all that is in it, following no links, the file called ``last`` at the end."""
-    for name in sorted(names(path), key=lambda name: name == last):
+    for name in sorted(list_names(path), key=lambda name: name == last):
         child = path / name
         if is_directory(child):
             remove_tree(child)
@@ -117,7 +117,7 @@ def remove_tree(path: Path, last: str = "") -> None:
         os.rmdir(path)
 
 
-def names(path: Path) -> list[str]:
+def list_names(path: Path) -> list[str]:
     """Return the names in a directory, sorted; none where there is no directory."""
     try:
         return sorted(os.listdir(path))
@@ -125,14 +125,14 @@ def names(path: Path) -> list[str]:
         return []
 
 
-def size_of(path: Path) -> int:
+def measure_size(path: Path) -> int:
     """Return the bytes that the files below a path take."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
         return 0
     if stat.S_ISDIR(status.st_mode):
-        return sum(size_of(path / name) for name in names(path))
+        return sum(measure_size(path / name) for name in list_names(path))
     return status.st_size
 
 
@@ -144,7 +144,7 @@ def is_directory(path: Path) -> bool:
         return False
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def read_identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a regular file from one that took its place later; None where there is none.
 
     Raises
@@ -216,10 +216,10 @@ def unlock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def is_at(descriptor: int, path: Path) -> bool:
+def is_file_at(descriptor: int, path: Path) -> bool:
     """Say whether a descriptor is still the file of that name."""
     status = os.fstat(descriptor)
-    return identity(path) == (status.st_dev, status.st_ino)
+    return read_identity(path) == (status.st_dev, status.st_ino)
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

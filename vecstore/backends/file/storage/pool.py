@@ -18,7 +18,7 @@ from threading import Lock
 
 from vecstore.errors import StoreCorrupt, Unsupported
 
-from .connections import Kind, Link, open_link
+from .connections import DatabaseKind, SqliteConnection, open_connection
 
 _IDLE = 8
 
@@ -43,7 +43,7 @@ _own = _Own()
 _unsafe: frozenset[str] = frozenset()
 
 
-class using:
+class ForkGuard:
     """Keep forks away from a database file while the context lasts.
 
     Raises
@@ -83,56 +83,56 @@ class using:
                 gate.moved.notify_all()
 
 
-class Pool:
+class SqlitePool:
     """Connections for reading one file; any thread may check one out."""
 
-    def __init__(self, path: Path, kind: Kind, timeout: float) -> None:
+    def __init__(self, path: Path, kind: DatabaseKind, timeout: float) -> None:
         self.path = path
         self._kind = kind
         self._timeout = timeout
-        self._idle: list[Link] = []
+        self._idle: list[SqliteConnection] = []
         self._lock = Lock()
         self._open = True
 
     @contextmanager
-    def link(self) -> Iterator[Link]:
+    def check_out(self) -> Iterator[SqliteConnection]:
         """Check out a connection while the context lasts."""
-        with using(self.path):
-            link = self._check_out()
+        with ForkGuard(self.path):
+            connection = self._check_out()
             try:
-                yield link
+                yield connection
             except (sqlite3.Error, StoreCorrupt):
-                link.close()
+                connection.close()
                 raise
             except BaseException:
-                self._check_in(link)
+                self._check_in(connection)
                 raise
-            self._check_in(link)
+            self._check_in(connection)
 
     def close(self) -> None:
         """Close every connection; one that is in use is closed when it comes back."""
         with self._lock:
             idle, self._idle, self._open = self._idle, [], False
-        for link in idle:
-            link.close()
+        for connection in idle:
+            connection.close()
 
-    def _check_out(self) -> Link:
+    def _check_out(self) -> SqliteConnection:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return open_link(self.path, self._kind, self._timeout)
+        return open_connection(self.path, self._kind, self._timeout)
 
-    def _check_in(self, link: Link) -> None:
+    def _check_in(self, connection: SqliteConnection) -> None:
         with self._lock:
-            if self._open and len(self._idle) < _IDLE and not link.in_transaction:
-                self._idle.append(link)
+            if self._open and len(self._idle) < _IDLE and not connection.in_transaction:
+                self._idle.append(connection)
                 return
-        link.close()
+        connection.close()
 
 
-def data_version(link: Link) -> int:
+def read_data_version(connection: SqliteConnection) -> int:
     """Return a number that changes with every commit of another connection."""
-    return int(link.execute("PRAGMA data_version").fetchone()[0])
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _close() -> None:

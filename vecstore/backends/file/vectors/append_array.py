@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
-class Growing:
+class AppendArray:
     """An array with room at its end.
 
     A reader keeps a view of the first rows; writing begins where the newest view ends, so that a write

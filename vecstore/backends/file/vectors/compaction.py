@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 from vecstore.errors import StoreCorrupt, StoreLocked
 
 from ..state.ledger import Total
-from ..state.open_generation import Volume
+from ..state.open_generation import OpenGeneration
 from ..state.snapshot import Snapshot
-from ..state.transaction import Transaction
+from ..state.transaction import WriteTransaction
 from ..storage import os_calls
-from ..storage.checksums import row_crc
-from ..storage.failures import translating
+from ..storage.checksums import checksum_row
+from ..storage.failures import translate_errors
 from . import segment
-from .compaction_policy import Policy, Run, Sizes, due, everything, may_be_due
-from .segment import Segment, SegmentRow, places_of
+from .compaction_policy import CompactionPolicy, MergeRange, Sizes, may_be_due, select_all, select_due
+from .segment import Segment, SegmentRow, find_places
 from .vectors import Vectors
 
-POLICY = Policy()
+POLICY = CompactionPolicy()
 _BLOCK_BYTES = 4 << 20
 """Of vectors that one step copies."""
 _NO_RIDS = np.empty(0, np.int64)
@@ -43,21 +43,21 @@ Check = Callable[[], object]
 """Called under the writer's lock; raises what makes a write impossible."""
 
 
-def compact(volume: Volume, check: Check) -> None:
+def compact(opened: OpenGeneration, check: Check) -> None:
     """Put the vectors of all stored rows into one segment.
 
     Raises
     ------
     StoreLocked, StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
     """
-    with volume.kept(patiently=True):
-        snapshot = _newest(volume)
-        run = everything(_sizes(snapshot))
+    with opened.lock_upkeep(wait=True):
+        snapshot = _read_newest(opened)
+        run = select_all(_measure(snapshot))
         if run is not None:
-            exchange(volume, copied(volume, snapshot, run), check)
+            exchange(opened, merge_segments(opened, snapshot, run), check)
 
 
-def tend(volume: Volume, check: Check, policy: Policy | None = None) -> bool:
+def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None = None) -> bool:
     """Compact where the policy says so and nobody else is at it; say whether something was done.
 
     Raises
@@ -65,27 +65,27 @@ def tend(volume: Volume, check: Check, policy: Policy | None = None) -> bool:
     StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
     """
     policy = policy or POLICY
-    known = volume.committed
+    known = opened.committed
     # What others committed since is theirs to tend.
-    if known and not may_be_due(policy, known, volume.shape.row_bytes):
+    if known and not may_be_due(policy, known, opened.shape.row_bytes):
         return False
-    if due(policy, _sizes(_newest(volume))) is None:
+    if select_due(policy, _measure(_read_newest(opened))) is None:
         return False
     try:
-        with volume.kept(patiently=False):
+        with opened.lock_upkeep(wait=False):
             # Somebody else may have been faster.
-            snapshot = _newest(volume)
-            run = due(policy, _sizes(snapshot))
+            snapshot = _read_newest(opened)
+            run = select_due(policy, _measure(snapshot))
             if run is None:
                 return False
-            exchange(volume, copied(volume, snapshot, run), check)
+            exchange(opened, merge_segments(opened, snapshot, run), check)
     except StoreLocked:
         return False
     return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Copy:
+class MergedSegment:
     """A segment that no commit names yet.
 
     Attributes
@@ -105,28 +105,28 @@ class Copy:
     made: SegmentRow | None
 
 
-def copied(volume: Volume, snapshot: Snapshot, run: Run) -> Copy:
+def merge_segments(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) -> MergedSegment:
     """Write the new segment; who calls keeps others from compacting.
 
     Raises
     ------
     StorageFailed, StoreCorrupt
     """
-    volume.check_usable()
+    opened.check_usable()
     vectors = snapshot.vectors
-    volume.untidy()
-    rids = np.concatenate([_NO_RIDS, *_rids(vectors, run)])
+    opened.mark_untidy()
+    rids = np.concatenate([_NO_RIDS, *_list_rids(vectors, run)])
     made = None
     if len(rids):
-        path = volume.paths.segment(uuid.uuid4().hex)
+        path = opened.paths.locate_segment(uuid.uuid4().hex)
         try:
-            made = segment.write(path, volume.shape, rids, _chunks(vectors, run))
+            made = segment.write(path, opened.shape, rids, _read_chunks(vectors, run))
         except OSError as error:
-            raise volume.failed(error) from error
-    return Copy(snapshot, [vectors.segments[number] for number in run.segments], rids, made)
+            raise opened.record_failure(error) from error
+    return MergedSegment(snapshot, [vectors.segments[number] for number in run.segments], rids, made)
 
 
-def exchange(volume: Volume, copy: Copy, check: Check) -> None:
+def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> None:
     """Let the new segment take the place of what it was made from, and remove the old files.
 
     Raises
@@ -135,24 +135,24 @@ def exchange(volume: Volume, copy: Copy, check: Check) -> None:
     """
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(volume.held())
+            held = stack.enter_context(opened.lock_writer())
             check()
         except BaseException:
             # No commit can name it any more.
-            if copy.made:
+            if merged.made:
                 with contextlib.suppress(OSError):
-                    os_calls.unlink(volume.paths.segment(copy.made.uid))
+                    os_calls.unlink(opened.paths.locate_segment(merged.made.uid))
             raise
-        with volume.begun(held, whole=False) as transaction:
-            _exchange(transaction, copy)
+        with opened.begin_locked(held, whole=False) as transaction:
+            _exchange(transaction, merged)
     # Who reads from them has them mapped. What cannot be removed now, the next write removes.
     with contextlib.suppress(OSError):
-        for old in copy.replaced:
+        for old in merged.replaced:
             os_calls.unlink(old.path)
 
 
-def _exchange(transaction: Transaction, copy: Copy) -> None:
-    old = {each.row for each in copy.replaced}
+def _exchange(transaction: WriteTransaction, merged: MergedSegment) -> None:
+    old = {each.row for each in merged.replaced}
     remaining = [each for each in transaction.vectors.segments if each.row not in old]
     if len(remaining) + len(old) != len(transaction.vectors.segments):
         raise StoreCorrupt(
@@ -160,72 +160,72 @@ def _exchange(transaction: Transaction, copy: Copy) -> None:
         )
     for row in old:
         transaction.remove_segment(row)
-    if copy.made:
-        transaction.put_segment(copy.made)
-    transaction.remove_hot(copy.rids)
-    _forget_removals(transaction, copy, remaining)
+    if merged.made:
+        transaction.put_segment(merged.made)
+    transaction.remove_from_memtable(merged.rids)
+    _forget_removals(transaction, merged, remaining)
 
 
-def _forget_removals(transaction: Transaction, copy: Copy, remaining: list[Segment]) -> None:
+def _forget_removals(transaction: WriteTransaction, merged: MergedSegment, remaining: list[Segment]) -> None:
     """Delete removals that were on record before the last compaction began and that no segment needs any more."""
-    ledger, link = transaction.ledger, transaction.link
+    ledger, connection = transaction.ledger, transaction.connection
     seq, end = ledger.compacted
-    ledger.compacted = (copy.before.ledger.seq, copy.before.ledger.next["dead"])
-    rows = link.execute("SELECT seq, rid FROM dead").fetchall()
+    ledger.compacted = (merged.before.ledger.seq, merged.before.ledger.next["dead"])
+    rows = connection.execute("SELECT seq, rid FROM dead").fetchall()
     found = Total()
-    found.add(map(row_crc, rows))
+    found.add(map(checksum_row, rows))
     if found != ledger.tables["dead"]:
         raise StoreCorrupt(f"{transaction.files.paths.rows}: removals are damaged. Restore it from a backup.")
     old = [row for row in rows if row[0] < end]
     rids = np.array([rid for _, rid in old], np.int64)
-    needed = places_of(copy.rids, len(copy.rids), rids)[1]
+    assess_need = find_places(merged.rids, len(merged.rids), rids)[1]
     for each in remaining:
-        needed |= places_of(each.rids, each.row.n, rids)[1]
-    doomed = [old[place] for place in np.flatnonzero(~needed).tolist()]
-    if doomed:
-        link.executemany("DELETE FROM dead WHERE seq = ?", ((number,) for number, _ in doomed))
-        ledger.tables["dead"].remove(map(row_crc, doomed))
+        assess_need |= find_places(each.rids, each.row.n, rids)[1]
+    forgotten = [old[place] for place in np.flatnonzero(~assess_need).tolist()]
+    if forgotten:
+        connection.executemany("DELETE FROM dead WHERE seq = ?", ((number,) for number, _ in forgotten))
+        ledger.tables["dead"].remove(map(checksum_row, forgotten))
         ledger.pruned = seq
 
 
-def _newest(volume: Volume) -> Snapshot:
-    with translating(volume.paths.root), volume.pool.link() as link:
-        return volume.snapshot(link)
+def _read_newest(opened: OpenGeneration) -> Snapshot:
+    with translate_errors(opened.paths.root), opened.pool.check_out() as connection:
+        return opened.read_snapshot(connection)
 
 
-def _sizes(snapshot: Snapshot) -> Sizes:
-    return Sizes.of(snapshot.vectors, snapshot.ledger)
+def _measure(snapshot: Snapshot) -> Sizes:
+    return Sizes.measure(snapshot.vectors, snapshot.ledger)
 
 
-def _gap(vectors: Vectors, number: int) -> NDArray[np.int64]:
+def _find_gap(vectors: Vectors, number: int) -> NDArray[np.int64]:
     """Return where the hot rows before a segment stand."""
     rows = [each.row for each in vectors.segments]
     first = rows[number - 1].last + 1 if number else 0
     end = rows[number].base if number < len(rows) else np.iinfo(np.int64).max
-    return vectors.hot.between(first, int(end))
+    return vectors.memtable.find_between(first, int(end))
 
 
-def _rids(vectors: Vectors, run: Run) -> Iterator[Rids]:
+def _list_rids(vectors: Vectors, run: MergeRange) -> Iterator[Rids]:
     """Yield the rids of the stored rows of a run, rising."""
     for number in run.gaps:
-        yield vectors.hot.rids[_gap(vectors, number)]
+        yield vectors.memtable.rids[_find_gap(vectors, number)]
         if number in run.segments:
             rids = vectors.segments[number].rids
             places = np.flatnonzero(vectors.alive[number])
             yield rids + places if isinstance(rids, int) else rids[places]
 
 
-def _chunks(vectors: Vectors, run: Run) -> Iterator[NDArray[Any]]:
+def _read_chunks(vectors: Vectors, run: MergeRange) -> Iterator[NDArray[Any]]:
     """Yield the vectors of the stored rows of a run, each compared with its checksum once more."""
     step = max(1, _BLOCK_BYTES // vectors.shape.row_bytes)
     for number in run.gaps:
-        places = _gap(vectors, number)
+        places = _find_gap(vectors, number)
         for start in range(0, len(places), step):
-            yield vectors.hot.proven(places[start : start + step])
+            yield vectors.memtable.read_verified(places[start : start + step])
         if number in run.segments:
             source, alive = vectors.segments[number], vectors.alive[number]
             for start in range(0, len(alive), step):
                 some = alive[start : start + step]
                 if some.any():
-                    chunk = source.proven(start, min(start + step, len(alive)))
+                    chunk = source.read_verified(start, min(start + step, len(alive)))
                     yield chunk if some.all() else chunk[some]

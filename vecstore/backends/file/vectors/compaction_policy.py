@@ -17,7 +17,7 @@ from .vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CompactionPolicy:
     """When to merge without being asked to.
 
     Attributes
@@ -32,15 +32,15 @@ class Policy:
     """
 
     max_segments: int = 16
-    max_hot_rows: int = 4_096
-    max_hot_bytes: int = 64 << 20
+    max_memtable_rows: int = 4_096
+    max_memtable_bytes: int = 64 << 20
     max_dead_share: float = 0.2
     min_dead: int = 1_000
     max_removals: int = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MergeRange:
     """What is merged into one segment.
 
     Attributes
@@ -55,7 +55,7 @@ class Run:
     gaps: range = range(0)
 
     @classmethod
-    def between(cls, first: int, end: int) -> Run:
+    def cover(cls, first: int, end: int) -> MergeRange:
         """Return segments ``first`` to ``end``, exclusive, with the hot rows around them."""
         return cls(range(first, end), range(first, end + 1))
 
@@ -68,7 +68,7 @@ class Sizes:
     ----------
     rows, live : sequence of int
         Of each segment, and how many of them are stored.
-    hot : sequence of int
+    memtable : sequence of int
         Before each segment, and after the last.
     row_bytes : int
         The bytes of a vector.
@@ -78,21 +78,21 @@ class Sizes:
 
     rows: Sequence[int]
     live: Sequence[int]
-    hot: Sequence[int]
+    memtable: Sequence[int]
     row_bytes: int
     removals: int
 
     @classmethod
-    def of(cls, vectors: Vectors, ledger: Ledger) -> Sizes:
+    def measure(cls, vectors: Vectors, ledger: Ledger) -> Sizes:
         """Return the sizes of a state."""
-        hot = vectors.hot.rids[vectors.hot.alive]
-        gaps = np.searchsorted([segment.row.base for segment in vectors.segments], hot)
+        memtable = vectors.memtable.rids[vectors.memtable.alive]
+        gaps = np.searchsorted([segment.row.base for segment in vectors.segments], memtable)
         return cls(
             [segment.row.n for segment in vectors.segments],
             [int(np.count_nonzero(alive)) for alive in vectors.alive],
             np.bincount(gaps, minlength=len(vectors.segments) + 1).tolist(),
             vectors.shape.row_bytes,
-            removals(ledger),
+            count_removals(ledger),
         )
 
     @property
@@ -100,63 +100,63 @@ class Sizes:
         """How many rows in segments were removed."""
         return sum(self.rows) - sum(self.live)
 
-    def of_run(self, run: Run) -> int:
+    def count_rows(self, run: MergeRange) -> int:
         """Return how many rows a run copies."""
-        return sum(self.live[number] for number in run.segments) + sum(self.hot[number] for number in run.gaps)
+        return sum(self.live[number] for number in run.segments) + sum(self.memtable[number] for number in run.gaps)
 
 
-def everything(sizes: Sizes) -> Run | None:
+def select_all(sizes: Sizes) -> MergeRange | None:
     """Return the run of all rows, None where they lie in one segment, without dead ones, already."""
-    if sizes.dead or len(sizes.rows) > 1 or sum(sizes.hot):
-        return Run.between(0, len(sizes.rows))
+    if sizes.dead or len(sizes.rows) > 1 or sum(sizes.memtable):
+        return MergeRange.cover(0, len(sizes.rows))
     return None
 
 
-def may_be_due(policy: Policy, ledger: Ledger, row_bytes: int) -> bool:
-    """Say whether `due` may return something, from what the ledger counts."""
-    segments, hot, rows, dead = (ledger.tables[name].count for name in ("segments", "hot", "rows", "dead"))
+def may_be_due(policy: CompactionPolicy, ledger: Ledger, row_bytes: int) -> bool:
+    """Say whether `select_due` may return something, from what the ledger counts."""
+    segments, memtable, rows, dead = (ledger.tables[name].count for name in ("segments", "hot", "rows", "dead"))
     return (
         segments > policy.max_segments
-        or hot > policy.max_hot_rows
-        or hot * row_bytes > policy.max_hot_bytes
-        or removals(ledger) > policy.max_removals
-        or (dead >= policy.min_dead and dead > policy.max_dead_share * (rows - hot + dead))
+        or memtable > policy.max_memtable_rows
+        or memtable * row_bytes > policy.max_memtable_bytes
+        or count_removals(ledger) > policy.max_removals
+        or (dead >= policy.min_dead and dead > policy.max_dead_share * (rows - memtable + dead))
     )
 
 
-def removals(ledger: Ledger) -> int:
+def count_removals(ledger: Ledger) -> int:
     """Return how many there were since the last compaction."""
     return ledger.next["dead"] - max(ledger.compacted[1], 1)
 
 
-def due(policy: Policy, sizes: Sizes) -> Run | None:
+def select_due(policy: CompactionPolicy, sizes: Sizes) -> MergeRange | None:
     """Return what is to be merged now, None where nothing is.
 
     A run without segments and gaps stands for the removals alone, of which some can be forgotten.
     """
-    dead, hot = sizes.dead, sum(sizes.hot)
+    dead, memtable = sizes.dead, sum(sizes.memtable)
     if dead >= policy.min_dead and dead > policy.max_dead_share * sum(sizes.rows):
-        return everything(sizes)
+        return select_all(sizes)
     if len(sizes.rows) > max(policy.max_segments, 1):
-        pairs = [Run.between(number, number + 2) for number in range(len(sizes.rows) - 1)]
-        return _grown(sizes, min(reversed(pairs), key=sizes.of_run))
-    if hot > policy.max_hot_rows or hot * sizes.row_bytes > policy.max_hot_bytes:
-        gaps = [Run.between(number, number) for number in range(len(sizes.hot))]
-        return _grown(sizes, max(reversed(gaps), key=sizes.of_run))
-    return Run() if sizes.removals > policy.max_removals else None
+        pairs = [MergeRange.cover(number, number + 2) for number in range(len(sizes.rows) - 1)]
+        return _widen(sizes, min(reversed(pairs), key=sizes.count_rows))
+    if memtable > policy.max_memtable_rows or memtable * sizes.row_bytes > policy.max_memtable_bytes:
+        gaps = [MergeRange.cover(number, number) for number in range(len(sizes.memtable))]
+        return _widen(sizes, max(reversed(gaps), key=sizes.count_rows))
+    return MergeRange() if sizes.removals > policy.max_removals else None
 
 
-def _grown(sizes: Sizes, run: Run) -> Run:
+def _widen(sizes: Sizes, run: MergeRange) -> MergeRange:
     """Take neighbours in, the smaller one first, while they are not larger than the run."""
     first, end = run.segments.start, run.segments.stop
     while True:
         wider = []
         if first > 0:
-            wider.append(Run.between(first - 1, end))
+            wider.append(MergeRange.cover(first - 1, end))
         if end < len(sizes.rows):
-            wider.append(Run.between(first, end + 1))
-        best = min(wider, key=sizes.of_run, default=None)
-        if best is None or sizes.of_run(best) > 2 * sizes.of_run(run):
+            wider.append(MergeRange.cover(first, end + 1))
+        best = min(wider, key=sizes.count_rows, default=None)
+        if best is None or sizes.count_rows(best) > 2 * sizes.count_rows(run):
             return run
         run = best
         first, end = run.segments.start, run.segments.stop

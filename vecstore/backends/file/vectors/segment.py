@@ -72,7 +72,7 @@ class Shape:
     dtype: str
 
     @classmethod
-    def of(cls, generation: str, schema: Schema) -> Shape:
+    def from_schema(cls, generation: str, schema: Schema) -> Shape:
         """Return the shape of a generation's segments."""
         return cls(generation, schema.width, schema.dtype)
 
@@ -86,7 +86,7 @@ class Shape:
         """The bytes of a vector."""
         return self.dim * self.stored.itemsize
 
-    def header(self, row: SegmentRow) -> bytes:
+    def make_header(self, row: SegmentRow) -> bytes:
         """Return the header of a segment."""
         fields = _HEADER.pack(
             _MAGIC, _FORMAT, _DTYPES[self.dtype], self.dim, BLOCK, row.n, row.base, row.last,
@@ -126,7 +126,7 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
     """
     row = SegmentRow(int(rids[0]), int(rids[-1]), len(rids), path.stem, 0, 0)
     n, extents = row.n, _Extents(shape, row)
-    header, crcs, check = shape.header(row), BlockCrcs(), 0
+    header, crcs, check = shape.make_header(row), BlockCrcs(), 0
 
     def body() -> Iterator[bytes | memoryview]:
         nonlocal check
@@ -154,7 +154,7 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
     return replace(row, size=size, crc=check)
 
 
-def places_of(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
+def find_places(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
     """Return where rids stand among ``size`` known ones, and which of them do at all.
 
     Parameters
@@ -201,14 +201,14 @@ class Segment:
         weakref.finalize(self, _close, self._descriptor)
         _check_format(path, self._map[:_HEADER_SIZE])
         if row.size != extents.size:
-            raise self._damaged("its size")
+            raise self._make_error("its size")
         table = self._map[extents.table : extents.table + 4 * extents.blocks]
         header, footer = self._map[:_HEADER_SIZE], self._map[-_FOOTER.size :]
-        if header != shape.header(row):
-            raise self._damaged("its header")
+        if header != shape.make_header(row):
+            raise self._make_error("its header")
         check = zlib.crc32(table, zlib.crc32(header))
         if check != row.crc or footer != _FOOTER.pack(row.size, check, _END):
-            raise self._damaged("its table of checksums")
+            raise self._make_error("its table of checksums")
         self._crcs = struct.unpack(f"<{extents.blocks}I", table)
         self._unseen = set(range(extents.blocks))
         self._lock = Lock()
@@ -232,7 +232,7 @@ class Segment:
             self._check_bytes(self._extents.rids - _HEADER_SIZE, self._extents.table - _HEADER_SIZE)
         return self._rids
 
-    def place(self, rid: int) -> int | None:
+    def find_place(self, rid: int) -> int | None:
         """Return where a rid stands, None where it does not."""
         if self._is_dense:
             return rid - self.row.base if rid <= self.row.last else None
@@ -240,7 +240,7 @@ class Segment:
         place = int(np.searchsorted(rids, rid))
         return place if place < self.row.n and rids[place] == rid else None  # type: ignore[index]
 
-    def vector(self, place: int) -> NDArray[Any]:
+    def get_vector(self, place: int) -> NDArray[Any]:
         """Return one vector, checked."""
         self.touch(place, place + 1)
         return self.vectors[place]  # type: ignore[no-any-return]
@@ -250,7 +250,7 @@ class Segment:
         self.touch(place, place + 1)
         data = os_calls.read_at(self._descriptor, self._row_bytes, _HEADER_SIZE + place * self._row_bytes)
         if len(data) != self._row_bytes:
-            raise self._damaged("its size")
+            raise self._make_error("its size")
         return np.frombuffer(data, self.vectors.dtype)
 
     def release(self) -> None:
@@ -269,17 +269,17 @@ class Segment:
                 self.touch(place, place + 1)
         return self.vectors[places]
 
-    def proven(self, start: int, end: int) -> NDArray[Any]:
+    def read_verified(self, start: int, end: int) -> NDArray[Any]:
         """Return some vectors after a new look at their checksums, to be copied to where these no longer count."""
         for block in range(start * self._row_bytes // BLOCK, -(-end * self._row_bytes // BLOCK)):
             if not self._is_good(block):
-                raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
+                raise self._make_error(f"block {block + 1} of {len(self._crcs)}")
         return self.vectors[start:end]
 
     def check(self) -> list[str]:
         """Check every block, also those that were checked before; return what is damaged."""
         return [
-            str(self._damaged(f"block {block + 1} of {len(self._crcs)}"))
+            str(self._make_error(f"block {block + 1} of {len(self._crcs)}"))
             for block in range(len(self._crcs))
             if not self._is_good(block)
         ]
@@ -288,7 +288,7 @@ class Segment:
         with self._lock:
             for block in self._unseen.intersection(range(start // BLOCK, -(-end // BLOCK))):
                 if not self._is_good(block):
-                    raise self._damaged(f"block {block + 1} of {len(self._crcs)}")
+                    raise self._make_error(f"block {block + 1} of {len(self._crcs)}")
                 self._unseen.discard(block)
 
     def _is_good(self, block: int) -> bool:
@@ -296,5 +296,5 @@ class Segment:
         with memoryview(self._map) as whole:
             return zlib.crc32(whole[start : min(start + BLOCK, self._extents.table)]) == int(self._crcs[block])
 
-    def _damaged(self, what: str) -> StoreCorrupt:
+    def _make_error(self, what: str) -> StoreCorrupt:
         return StoreCorrupt(f"{self.path}: {what} is not what was written. Restore the directory from a backup.")

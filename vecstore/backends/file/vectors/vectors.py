@@ -18,11 +18,11 @@ from vecstore.errors import StoreCorrupt
 
 from ..state.fields import Mask
 from ..state.ledger import Ledger, Total
-from ..storage.checksums import row_crc
-from ..storage.connections import Link
+from ..storage.checksums import checksum_row
+from ..storage.connections import SqliteConnection
 from ..storage.layout import GenerationLayout
-from .segment import Segment, SegmentRow, Shape, places_of
-from .unsegmented import Hot
+from .memtable import Memtable
+from .segment import Segment, SegmentRow, Shape, find_places
 
 _NO_RIDS = np.empty(0, np.int64)
 _FEW = 64
@@ -67,11 +67,11 @@ class Part:
         """The highest rid."""
         return self.rids + len(self.vectors) - 1 if isinstance(self.rids, int) else int(self.rids[-1])
 
-    def stored_rids(self) -> NDArray[np.int64]:
+    def get_stored_rids(self) -> NDArray[np.int64]:
         """Return the rids of all stored rows."""
-        return self.rids_at(np.flatnonzero(self.alive))
+        return self.get_rids(np.flatnonzero(self.alive))
 
-    def after(self, rid: int) -> Part | None:
+    def slice_after(self, rid: int) -> Part | None:
         """Return the rows beyond a rid, None where there are none."""
         if self.last <= rid:
             return None
@@ -86,22 +86,22 @@ class Part:
             lambda first, end: self.touch(start + first, start + end),
         )  # fmt: skip
 
-    def restricted(self, rids: NDArray[np.int64]) -> Part | None:
+    def restrict(self, rids: NDArray[np.int64]) -> Part | None:
         """Return the part with only some rows stored, None where it has none of them."""
-        places, inside = self.places_of(rids)
+        places, inside = self.find_places(rids)
         if not inside.any():
             return None
         alive = np.zeros(len(self.vectors), np.bool_)
         alive[places[inside]] = True
         return replace(self, alive=alive & self.alive)
 
-    def rids_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def get_rids(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rids of some rows."""
         return self.rids + places if isinstance(self.rids, int) else self.rids[places]
 
-    def places_of(self, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Mask]:
+    def find_places(self, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Mask]:
         """Return where rids stand, and which of them do at all."""
-        return places_of(self.rids, len(self.vectors), rids)
+        return find_places(self.rids, len(self.vectors), rids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,16 +121,16 @@ class Vectors:
     shape: Shape
     segments: tuple[Segment, ...]
     alive: tuple[Mask, ...]
-    hot: Hot
+    memtable: Memtable
     _totals: dict[str, Total]
     _last_dead: int = 0
     _compacted: tuple[int, int] = (0, 0)
 
     @classmethod
-    def empty(cls, paths: GenerationLayout, shape: Shape) -> Vectors:
+    def make_empty(cls, paths: GenerationLayout, shape: Shape) -> Vectors:
         """Return a state without rows."""
         totals = {name: Total() for name in ("segments", "hot", "dead")}
-        return cls(paths, shape, (), (), Hot.empty(shape), totals)
+        return cls(paths, shape, (), (), Memtable.make_empty(shape), totals)
 
     @property
     def parts(self) -> list[Part]:
@@ -139,10 +139,10 @@ class Vectors:
             Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number), segment.row.uid)
             for number, (segment, alive) in enumerate(zip(self.segments, self.alive, strict=True))
         ]
-        hot = self.hot
-        if hot.size:
-            norms = hot.norms
-            parts.append(Part(hot.matrix, lambda: norms, hot.rids, hot.alive, lambda _start, _end: None))
+        memtable = self.memtable
+        if memtable.size:
+            norms = memtable.norms
+            parts.append(Part(memtable.matrix, lambda: norms, memtable.rids, memtable.alive, lambda _start, _end: None))
         return parts
 
     @property
@@ -164,12 +164,12 @@ class Vectors:
     @property
     def live(self) -> int:
         """How many vectors belong to stored rows."""
-        return sum(int(np.count_nonzero(alive)) for alive in (*self.alive, self.hot.alive))
+        return sum(int(np.count_nonzero(alive)) for alive in (*self.alive, self.memtable.alive))
 
-    def hot_among(self, rids: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    def find_in_memtable(self, rids: NDArray[np.int64]) -> tuple[list[int], list[int]]:
         """Return those of the rids whose vectors are hot, and the checksums of these."""
-        chosen = self.hot.living(rids)
-        return self.hot.rids[chosen].tolist(), self.hot.crcs[chosen].tolist()
+        chosen = self.memtable.find_living(rids)
+        return self.memtable.rids[chosen].tolist(), self.memtable.crcs[chosen].tolist()
 
     def gather(self, rids: NDArray[np.int64]) -> NDArray[Any]:
         """Return copies of the vectors of stored rows, in the order of ``rids``.
@@ -186,13 +186,13 @@ class Vectors:
         missing = np.ones(len(rids), np.bool_)
         for number in np.unique(covering[covering >= 0]).tolist():
             segment = self.segments[number]
-            places, inside = places_of(segment.rids, segment.row.n, rids)
+            places, inside = find_places(segment.rids, segment.row.n, rids)
             inside &= covering == number
             result[inside] = segment.gather(places[inside])
             missing &= ~inside
-        places, inside = places_of(self.hot.rids, self.hot.size, rids)
+        places, inside = find_places(self.memtable.rids, self.memtable.size, rids)
         inside &= missing
-        result[inside] = self.hot.matrix[places[inside]]
+        result[inside] = self.memtable.matrix[places[inside]]
         missing &= ~inside
         if missing.any():
             raise StoreCorrupt(f"{self.paths.root}: {int(missing.sum())} stored rows have no vector.")
@@ -202,18 +202,18 @@ class Vectors:
         """Put some vectors into ``result`` one by one, which takes less time than sorting out where each lies."""
         segments = self.segments
         bases = [segment.row.base for segment in segments]
-        look = Segment.read if self.is_large else Segment.vector
+        look = Segment.read if self.is_large else Segment.get_vector
         for row, rid in enumerate(rids):
             number = bisect_right(bases, rid) - 1
-            if number >= 0 and (place := segments[number].place(rid)) is not None:
+            if number >= 0 and (place := segments[number].find_place(rid)) is not None:
                 result[row] = look(segments[number], place)
                 continue
-            places, inside = places_of(self.hot.rids, self.hot.size, np.array([rid]))
+            places, inside = find_places(self.memtable.rids, self.memtable.size, np.array([rid]))
             if not inside[0]:
                 raise StoreCorrupt(f"{self.paths.root}: stored rows have no vector.")
-            result[row] = self.hot.matrix[places[0]]
+            result[row] = self.memtable.matrix[places[0]]
 
-    def advanced(self, link: Link, ledger: Ledger) -> tuple[Vectors, NDArray[np.int64]]:
+    def advance(self, connection: SqliteConnection, ledger: Ledger) -> tuple[Vectors, NDArray[np.int64]]:
         """Return the state that ``link`` sees, and the rids that were removed since this one, rising.
 
         There may be more of them, which were removed earlier.
@@ -222,51 +222,53 @@ class Vectors:
         ------
         StoreCorrupt
         """
-        removed, dead, last_dead = self._read_dead(link, ledger)
-        segments, alive = self._read_segments(link, ledger)
-        alive = [_without(mask, segment, removed) for segment, mask in zip(segments, alive, strict=True)]
+        removed, dead, last_dead = self._read_dead(connection, ledger)
+        segments, alive = self._read_segments(connection, ledger)
+        alive = [_remove_rows(mask, segment, removed) for segment, mask in zip(segments, alive, strict=True)]
         covering = [] if segments is self.segments else [segment.row for segment in segments]
-        hot, hot_total = self.hot.advanced(
-            link, self._totals["hot"], ledger.tables["hot"], removed, covering, self.paths.rows
+        memtable, memtable_total = self.memtable.advance(
+            connection, self._totals["hot"], ledger.tables["hot"], removed, covering, self.paths.rows
         )
-        totals = {"segments": ledger.tables["segments"], "dead": dead, "hot": hot_total}
+        totals = {"segments": ledger.tables["segments"], "dead": dead, "hot": memtable_total}
         for name, total in totals.items():
             if total != ledger.tables[name]:
                 raise StoreCorrupt(
                     f"{self.paths.rows}: rows of {name} are missing, doubled or damaged. "
                     "Restore the directory from a backup."
                 )
-        new = Vectors(self.paths, self.shape, tuple(segments), tuple(alive), hot, totals, last_dead, ledger.compacted)
+        new = Vectors(
+            self.paths, self.shape, tuple(segments), tuple(alive), memtable, totals, last_dead, ledger.compacted
+        )
         if new.live != ledger.tables["rows"].count:
             raise StoreCorrupt(f"{self.paths.rows}: {ledger.tables['rows'].count} rows have {new.live} vectors.")
         return new, removed
 
-    def _read_dead(self, link: Link, ledger: Ledger) -> tuple[NDArray[np.int64], Total, int]:
+    def _read_dead(self, connection: SqliteConnection, ledger: Ledger) -> tuple[NDArray[np.int64], Total, int]:
         total, last = self._totals["dead"].copy(), self._last_dead
         if self._compacted != ledger.compacted:
             # Some are forgotten, and a new segment holds rows whose removal is known here already.
             total, last = Total(), 0
         if total == ledger.tables["dead"]:
             return _NO_RIDS, total, last
-        rows = link.execute("SELECT seq, rid FROM dead WHERE seq > ? ORDER BY seq", (last,)).fetchall()
-        total.add(map(row_crc, rows))
+        rows = connection.execute("SELECT seq, rid FROM dead WHERE seq > ? ORDER BY seq", (last,)).fetchall()
+        total.add(map(checksum_row, rows))
         if not rows or total != ledger.tables["dead"]:
             return _NO_RIDS, total, last
         return np.sort(np.array([row[1] for row in rows], np.int64)), total, rows[-1][0]
 
-    def _read_segments(self, link: Link, ledger: Ledger) -> tuple[Sequence[Segment], list[Mask]]:
+    def _read_segments(self, connection: SqliteConnection, ledger: Ledger) -> tuple[Sequence[Segment], list[Mask]]:
         if self._totals["segments"] == ledger.tables["segments"]:
             return self.segments, list(self.alive)
-        rows = link.execute("SELECT base, last, n, uid, size, crc FROM segments ORDER BY base").fetchall()
+        rows = connection.execute("SELECT base, last, n, uid, size, crc FROM segments ORDER BY base").fetchall()
         total = Total()
-        total.add(map(row_crc, rows))
+        total.add(map(checksum_row, rows))
         if total != ledger.tables["segments"]:
             raise StoreCorrupt(f"{self.paths.rows}: the list of segments is damaged. Restore it from a backup.")
         known = {segment.row: (segment, mask) for segment, mask in zip(self.segments, self.alive, strict=True)}
         segments, alive = [], []
         for row in (SegmentRow(*row) for row in rows):
             segment, mask = known.get(row) or (
-                Segment(self.paths.segment(row.uid), self.shape, row),
+                Segment(self.paths.locate_segment(row.uid), self.shape, row),
                 np.ones(row.n, np.bool_),
             )
             segments.append(segment)
@@ -274,15 +276,15 @@ class Vectors:
         return segments, alive
 
 
-def _without(alive: Mask, segment: Segment, removed: NDArray[np.int64]) -> Mask:
+def _remove_rows(alive: Mask, segment: Segment, removed: NDArray[np.int64]) -> Mask:
     """Return a mask of a segment without the removed rows; the same one where none of them is in it."""
     if not len(removed) or removed[-1] < segment.row.base or removed[0] > segment.row.last:
         return alive
     first, end = np.searchsorted(removed, (segment.row.base, segment.row.last + 1))
-    places, inside = places_of(segment.rids, segment.row.n, removed[first:end])
-    doomed = places[inside]
-    if not alive[doomed].any():
+    places, inside = find_places(segment.rids, segment.row.n, removed[first:end])
+    removed_places = places[inside]
+    if not alive[removed_places].any():
         return alive
     mask = alive.copy()
-    mask[doomed] = False
+    mask[removed_places] = False
     return mask

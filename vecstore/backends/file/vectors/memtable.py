@@ -15,17 +15,17 @@ from vecstore.rows.vectors import compute_norms
 
 from ..state.fields import Mask
 from ..state.ledger import Total
-from ..storage.checksums import hot_crc
-from ..storage.connections import Link
-from .append_array import Growing
-from .segment import SegmentRow, Shape, places_of
+from ..storage.checksums import checksum_memtable_row
+from ..storage.connections import SqliteConnection
+from .append_array import AppendArray
+from .segment import SegmentRow, Shape, find_places
 
 Rids = NDArray[np.int64]
 _NOWHERE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hot:
+class Memtable:
     """The hot vectors of one commit.
 
     Attributes
@@ -36,15 +36,20 @@ class Hot:
 
     shape: Shape
     alive: Mask
-    _rids: Growing
-    _matrix: Growing
-    _norms: Growing
-    _crcs: Growing
+    _rids: AppendArray
+    _matrix: AppendArray
+    _norms: AppendArray
+    _crcs: AppendArray
 
     @classmethod
-    def empty(cls, shape: Shape) -> Hot:
+    def make_empty(cls, shape: Shape) -> Memtable:
         """Return a state without rows."""
-        arrays = (Growing(np.int64), Growing(shape.stored, shape.dim), Growing(np.float64), Growing(np.int64))
+        arrays = (
+            AppendArray(np.int64),
+            AppendArray(shape.stored, shape.dim),
+            AppendArray(np.float64),
+            AppendArray(np.int64),
+        )
         return cls(shape, np.zeros(0, np.bool_), *arrays)
 
     @property
@@ -69,22 +74,22 @@ class Hot:
 
     @property
     def crcs(self) -> NDArray[np.int64]:
-        """The checksums of all, as `hot_crc` makes them."""
+        """The checksums of all, as `checksum_memtable_row` makes them."""
         return self._crcs.view(self.size)
 
-    def living(self, rids: Rids) -> NDArray[np.int64]:
+    def find_living(self, rids: Rids) -> NDArray[np.int64]:
         """Return where those of the rids stand that are hot."""
-        places, inside = places_of(self.rids, self.size, rids)
+        places, inside = find_places(self.rids, self.size, rids)
         chosen: NDArray[np.int64] = places[inside]
         return chosen[self.alive[chosen]]
 
-    def between(self, first: int, end: int) -> NDArray[np.int64]:
+    def find_between(self, first: int, end: int) -> NDArray[np.int64]:
         """Return where the hot rows of a range of rids stand."""
         start, stop = np.searchsorted(self.rids, (first, end)).tolist()
         found: NDArray[np.int64] = start + np.flatnonzero(self.alive[start:stop])
         return found
 
-    def proven(self, places: NDArray[np.int64]) -> NDArray[Any]:
+    def read_verified(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
 
         Raises
@@ -93,13 +98,19 @@ class Hot:
         """
         vectors = self.matrix[places]
         for rid, vector, crc in zip(self.rids[places].tolist(), vectors, self.crcs[places].tolist(), strict=True):
-            if hot_crc(rid, vector.tobytes()) != crc:
+            if checksum_memtable_row(rid, vector.tobytes()) != crc:
                 raise StoreCorrupt(f"The vector of row {rid} changed in memory. Restart the process.")
         return vectors
 
-    def advanced(
-        self, link: Link, known: Total, wanted: Total, removed: Rids, segments: Sequence[SegmentRow], path: Path
-    ) -> tuple[Hot, Total]:
+    def advance(
+        self,
+        connection: SqliteConnection,
+        known: Total,
+        wanted: Total,
+        removed: Rids,
+        segments: Sequence[SegmentRow],
+        path: Path,
+    ) -> tuple[Memtable, Total]:
         """Return the state that a connection sees, and its total.
 
         Parameters
@@ -118,35 +129,35 @@ class Hot:
         ------
         StoreCorrupt
         """
-        doomed = self._doomed(removed, segments)
-        if known == wanted and not len(doomed):
+        removed_places = self._find_removed(removed, segments)
+        if known == wanted and not len(removed_places):
             return self, known
-        hot, total, alive = self, known.copy(), self.alive.copy()
-        alive[doomed] = False
-        total.remove(self.crcs[doomed].tolist())
+        memtable, total, alive = self, known.copy(), self.alive.copy()
+        alive[removed_places] = False
+        total.remove(self.crcs[removed_places].tolist())
         if len(alive) > 4_096 + 2 * int(np.count_nonzero(alive)):
             # Most in memory were removed or moved: it is better to begin anew.
-            hot, total = Hot.empty(self.shape), Total()
-            alive = hot.alive
-        last = int(hot.rids[-1]) if hot.size else 0
-        rows = link.execute("SELECT rid, vector FROM hot WHERE rid > ? ORDER BY rid", (last,)).fetchall()
+            memtable, total = Memtable.make_empty(self.shape), Total()
+            alive = memtable.alive
+        last = int(memtable.rids[-1]) if memtable.size else 0
+        rows = connection.execute("SELECT rid, vector FROM hot WHERE rid > ? ORDER BY rid", (last,)).fetchall()
         if rows:
-            total.add(hot._append(rows, path))
+            total.add(memtable._append(rows, path))
             alive = np.concatenate((alive, np.ones(len(rows), np.bool_)))
-        return Hot(hot.shape, alive, hot._rids, hot._matrix, hot._norms, hot._crcs), total
+        return Memtable(memtable.shape, alive, memtable._rids, memtable._matrix, memtable._norms, memtable._crcs), total
 
-    def _doomed(self, removed: Rids, segments: Sequence[SegmentRow]) -> NDArray[np.int64]:
+    def _find_removed(self, removed: Rids, segments: Sequence[SegmentRow]) -> NDArray[np.int64]:
         """Return where the rows stand that were removed, or moved into segments."""
         if not len(removed) and not segments:
             return _NOWHERE
-        found = [self.living(removed), *(self.between(row.base, row.last + 1) for row in segments)]
+        found = [self.find_living(removed), *(self.find_between(row.base, row.last + 1) for row in segments)]
         return np.unique(np.concatenate(found))
 
     def _append(self, rows: Sequence[tuple[int, bytes]], path: Path) -> list[int]:
         """Put rows after those of this state; return their checksums."""
         if any(not isinstance(vector, bytes) or len(vector) != self.shape.row_bytes for _, vector in rows):
             raise StoreCorrupt(f"{path}: a hot vector is damaged. Restore it from a backup.")
-        crcs = [hot_crc(rid, vector) for rid, vector in rows]
+        crcs = [checksum_memtable_row(rid, vector) for rid, vector in rows]
         matrix = np.frombuffer(b"".join(vector for _, vector in rows), self.shape.stored)
         matrix = matrix.reshape(len(rows), self.shape.dim)
         self._rids.write(self.size, [rid for rid, _ in rows])
