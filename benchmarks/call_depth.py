@@ -108,7 +108,7 @@ def open_url(backend: str, folder: Path) -> Iterator[str]:
     elif backend == "file":
         yield f"file://{folder}/files?index_min_rows=32"
     else:
-        with (postgres_server if backend == "postgres" else redis_server).running(folder) as url:
+        with (postgres_server if backend == "postgres" else redis_server).run_server(folder) as url:
             yield f"{url}{'&' if '?' in url else '?'}index_min_rows=32"
 
 

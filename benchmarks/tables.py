@@ -44,7 +44,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _timed(path: str) -> Callable[[Figures], str]:
+def _show_time(path: str) -> Callable[[Figures], str]:
     def cell(subject: Figures) -> str:
         found = find_figure(subject, path)
         if not found:
@@ -63,9 +63,9 @@ def _recall(path: str) -> Callable[[Figures], str]:
     return cell
 
 
-def _filtered(name: str) -> Callable[[Figures], str]:
+def _show_filter(name: str) -> Callable[[Figures], str]:
     def cell(subject: Figures) -> str:
-        shown = _timed(f"filters.{name}")(subject)
+        shown = _show_time(f"filters.{name}")(subject)
         return shown if shown == NONE else f"{shown}, {_recall(f'filters.{name}.recall')(subject)}"
 
     return cell
@@ -88,14 +88,14 @@ Columns = Mapping[str, Callable[[Figures], str]]
 _DISK = "disk, MiB"
 MAIN: Columns = {
     "": lambda subject: subject["subject"]["title"],
-    "search, ms": _timed("search"),
+    "search, ms": _show_time("search"),
     "recall@10": _recall("search.recall"),
     "at": _setting,
-    "1.7 % filter, ms, recall": _filtered("games"),
-    "4.6 % filter, ms, recall": _filtered("large"),
+    "1.7 % filter, ms, recall": _show_filter("games"),
+    "4.6 % filter, ms, recall": _show_filter("large"),
     "load, s": lambda subject: _load(subject),
     "index, s": lambda subject: _index(subject),
-    "upsert, ms": _timed("upsert"),
+    "upsert, ms": _show_time("upsert"),
     "durable": lambda subject: subject["subject"]["durable"],
     "reopen + answer, ms": _plain("reopen.median_ms"),
     "peak, MiB": _plain("peak_mib"),
@@ -107,13 +107,13 @@ IN_MEMORY: Columns = {
 }
 EXACT: Columns = {
     "ids and scores only": lambda subject: subject["subject"]["title"],
-    "one query, ms": _timed("search"),
+    "one query, ms": _show_time("search"),
     "all at once, s": _plain("batch.median_s"),
     "queries/s": _plain("batch.per_s"),
 }
 LARGE: Columns = {
     "": lambda subject: subject["subject"]["title"],
-    "search, ms": _timed("search"),
+    "search, ms": _show_time("search"),
     "recall@10": _recall("search.recall"),
     "at": _setting,
     "cost against one copy": lambda subject: _cost(subject),
