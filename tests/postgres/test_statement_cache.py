@@ -8,11 +8,11 @@ import pytest
 
 from tests.batches import batch, schema, vector_of
 from vecstore import Database, F, Filter, Record, Schema, fields
-from vecstore.backends.postgres import bulk_copy, catalogue, change_list, reads, search, updates, writes
+from vecstore.backends.postgres import bulk_copy, catalogue, change_list, reads, search, writes
 
 from .stores import lay, opened
 
-COMPILING = (catalogue, change_list, bulk_copy, reads, search, updates, writes)
+COMPILING = (catalogue, change_list, bulk_copy, reads, search, writes)
 FILTERS = [F.tag == 1, F.tag.between(1, 2) & ~F.word.in_(["w1", "w2"]), F.tag.in_([]) | F.id.exists()]
 
 

@@ -57,10 +57,8 @@ from . import (
     change_list,
     filters,
     reads,
-    removals,
     rows,
     statement_cache,
-    updates,
     writes,
 )
 from . import (
@@ -304,7 +302,7 @@ class PostgresBackend(Backend):
         statement = self._get_statement(
             ("update", standby, assigned, lays_extra),
             table,
-            lambda form, later: updates.compile_update(
+            lambda form, later: writes.compile_update(
                 self._tables, form, _make_chosen(later, form), assigned, lays_extra=lays_extra, standby=standby
             ),
             where,
@@ -315,7 +313,7 @@ class PostgresBackend(Backend):
             if read_state(error.__cause__ or error) != REFUSED:
                 raise
             grown = self._runner.run(
-                updates.compile_outgrown(table, _make_chosen(where, table)), {**values, **chosen_values}
+                writes.compile_outgrown(table, _make_chosen(where, table)), {**values, **chosen_values}
             )
             owner = f"Record {grown[0][0]!a}" if grown else "A record"
             raise InvalidMetadata(
@@ -328,14 +326,14 @@ class PostgresBackend(Backend):
             statement = self._get_statement(
                 ("delete fenced", standby),
                 table,
-                lambda form, _: removals.compile_fenced_delete(self._tables, form, standby=standby),
+                lambda form, _: writes.compile_fenced_delete(self._tables, form, standby=standby),
             )
             return self._run_write(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
         where, values = _split_selection(selection, table)
         statement = self._get_statement(
             ("delete", standby),
             table,
-            lambda form, later: removals.compile_delete(self._tables, form, _make_chosen(later, form), standby=standby),
+            lambda form, later: writes.compile_delete(self._tables, form, _make_chosen(later, form), standby=standby),
             where,
         )
         return self._run_write(generation, statement, values)

@@ -6,10 +6,9 @@ The layouts are those of each type's ``recv`` function in PostgreSQL and pgvecto
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, repeat
-from types import MappingProxyType
 from typing import Any
 
 from vecstore.backend import Rows
@@ -17,11 +16,9 @@ from vecstore.backend import Rows
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
 from .column_types import pack_elements, quote_table
+from .fields import FIELDS, Pack, pack_texts
 from .generation_table import Layout, name_column
 from .statements import Statement, compile_statement
-
-Pack = Callable[[Sequence[Any]], list[bytes]]
-"""Makes of values what travels, the length of each before it."""
 
 FEWEST = 100
 """Below so many records, the transaction around a COPY costs more than it saves."""
@@ -29,17 +26,8 @@ _PART = 500
 """Records that are packed at once."""
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
 _COUNT = struct.Struct(">h")
-_LENGTH = struct.Struct(">i")
 _INTEGER = struct.Struct(">iq")
-_DOUBLE = struct.Struct(">id")
-_TRUE, _FALSE = b"\0\0\0\1\1", b"\0\0\0\1\0"
-_LIST = struct.Struct(">iiiii")
-_NO_LIST = struct.pack(">iiii", 12, 0, 0, 25)
-_TEXT_OID = 25
-_SINCE_2000 = 946_684_800_000_000
-"""Microseconds from 1970 to where PostgreSQL begins to count."""
 
 
 @lru_cache(maxsize=64)
@@ -66,11 +54,11 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
     first = _COUNT.pack(5 + len(schema.fields)) + _INTEGER.pack(8, 0)
     ordered = sorted(range(len(rows)), key=rows.ids.__getitem__)
     columns: list[tuple[Pack, Sequence[Any]]] = [
-        (_pack_texts, rows.ids),
-        (_pack_texts, rows.texts),
-        (_pack_texts, rows.extras),
+        (pack_texts, rows.ids),
+        (pack_texts, rows.texts),
+        (pack_texts, rows.extras),
     ]
-    columns += [(_PACK[field.kind], rows.fields[name]) for name, field in schema.fields.items()]
+    columns += [(FIELDS[field.kind].pack, rows.fields[name]) for name, field in schema.fields.items()]
     yield _BEGIN
     for start in range(0, len(ordered), _PART):
         part = ordered[start : start + _PART]
@@ -83,47 +71,3 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
 def _split(data: bytes, count: int) -> list[memoryview]:
     view, size = memoryview(data), len(data) // count
     return [view[start : start + size] for start in range(0, len(data), size)]
-
-
-def _pack_texts(values: Sequence[str | None]) -> list[bytes]:
-    return [_NULL if value is None else _LENGTH.pack(len(data := value.encode())) + data for value in values]
-
-
-def _pack_lists(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _pack_list(value) for value in values]
-
-
-def _pack_list(value: Sequence[str]) -> bytes:
-    if not value:
-        return _NO_LIST
-    items = b"".join(_pack_texts(value))
-    return _LENGTH.pack(_LIST.size + len(items)) + _LIST.pack(1, 0, _TEXT_OID, len(value), 1) + items
-
-
-def _pack_integers(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _INTEGER.pack(8, value) for value in values]
-
-
-def _pack_dates(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _INTEGER.pack(8, value - _SINCE_2000) for value in values]
-
-
-def _pack_doubles(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _DOUBLE.pack(8, value) for value in values]
-
-
-def _pack_truths(values: Sequence[Any]) -> list[bytes]:
-    return [_NULL if value is None else _TRUE if value else _FALSE for value in values]
-
-
-_PACK: Mapping[str, Pack] = MappingProxyType(
-    {
-        "keyword": _pack_texts,
-        "keywords": _pack_lists,
-        "int": _pack_integers,
-        "float": _pack_doubles,
-        "bool": _pack_truths,
-        "datetime": _pack_dates,
-    }
-)
-"""For values of each kind of field in stored form."""

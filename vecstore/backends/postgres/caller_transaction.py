@@ -24,9 +24,8 @@ from ..shared.deadlines import Limit, Watch
 from ..shared.guards import check_process
 from .column_types import Oids
 from .connections import teach_types
-from .engine import get_driver
+from .engine import get_driver, get_socket
 from .failures import is_lost, translate, translating
-from .sockets import get_socket
 from .statements import Answer, Statement, fetch_rows, open_cursor, send_statement
 
 _GUARD = b"SAVEPOINT vecstore_call"

@@ -26,10 +26,9 @@ from vecstore.errors import BackendUnavailable, VecstoreError
 from ..shared.deadlines import Limit, Socket, Watch
 from ..shared.guards import check_usable
 from .column_types import Oids, register_types
-from .engine import Connecting, discard, get_driver, is_stale, make_poll
+from .engine import Connecting, discard, get_driver, get_socket, is_stale, make_poll
 from .failures import is_lost, make_timeout, translating
 from .options import Options
-from .sockets import get_socket
 from .statements import Answer, Statement, open_cursor
 
 _TAUGHT = "vecstore.oids"

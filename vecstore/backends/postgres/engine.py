@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -15,10 +15,10 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from vecstore.errors import Unsupported
 
-from ..shared.deadlines import Limit
+from ..shared.deadlines import Limit, Socket
 from .options import Options
-from .sockets import forget_socket, get_socket
 
+_KEY = "vecstore.socket"
 _SHORTEST = 2
 """Seconds to connect in, of which psycopg takes two at least."""
 
@@ -110,3 +110,16 @@ def discard(fairy: PoolProxiedConnection) -> None:
     if fairy.dbapi_connection is not None:
         forget_socket(fairy.info)
         fairy.invalidate()
+
+
+def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
+    """Return a connection's socket, kept where the pool keeps what belongs to the connection."""
+    found = info.get(_KEY)
+    if not isinstance(found, Socket):
+        found = info[_KEY] = Socket(connection.fileno())
+    return found
+
+
+def forget_socket(info: MutableMapping[Any, Any]) -> None:
+    """Let go of the socket of a connection that is thrown away, or the server would not see it closed."""
+    info.pop(_KEY, None)

@@ -11,7 +11,8 @@ from vecstore.backend import Include, Rows, Update
 from vecstore.fields import Stored
 
 from .column_types import PACKED, unpack_matrix
-from .generation_table import FieldType, Layout, name_column
+from .fields import FieldType
+from .generation_table import Layout, name_column
 
 Answer = Sequence[tuple[Any, ...]]
 Decode = Callable[[Any], Stored] | None
