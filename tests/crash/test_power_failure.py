@@ -46,7 +46,7 @@ def check(run: Run, survivors: Survivors, seed: int, drawn: int, share: float, n
     looked_at = chosen(outages(run, with_drawn(seed, drawn)), seed, share)
     problems = [problem for outage in looked_at if (problem := survivors.problem(outage))]
     distinct = survivors.distinct - before
-    note(f"power failure: {distinct} distinct states of the disk, {len(problems)} bad ones")
+    note(f"power failure, seed {seed}: {distinct} distinct states of the disk, {len(problems)} bad ones")
     assert not problems, f"VECSTORE_SEED={seed}: {len(problems)} bad states\n" + "\n".join(problems[:10])
     return distinct
 
@@ -65,7 +65,8 @@ def test_the_model_follows_the_run(request: pytest.FixtureRequest, name: str) ->
 
 
 def test_power_failures(life: Run, survivors: Survivors, seed: int, note: Note) -> None:
-    assert check(life, survivors, seed, 1, 0.11, note) >= 500
+    # About 410 of 5,900 states, with a standard deviation of 20.
+    assert check(life, survivors, seed, 1, 0.07, note) >= 300
 
 
 def test_power_failures_of_a_recovery(recovery: Run, twice_survivors: Survivors, seed: int, note: Note) -> None:

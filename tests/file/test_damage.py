@@ -61,8 +61,9 @@ def test_damage_to_an_index_is_noticed_and_repaired(memory_path: Path, seed: int
 
 
 @pytest.mark.long
-def test_damage_to_an_index_at_length(memory_path: Path, seed: int) -> None:
+def test_damage_to_an_index_at_length(memory_path: Path, seed: int, note: Callable[[str], None]) -> None:
     run_on_indexes(memory_path, seed, 300)
+    note(f"damage, seed {seed}: 300 times to an index, noticed and repaired")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,8 +73,9 @@ def test_damage_is_noticed_or_harmless(memory_path: Path, kind: str, seed: int) 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_at_length(memory_path: Path, kind: str, seed: int) -> None:
+def test_damage_at_length(memory_path: Path, kind: str, seed: int, note: Callable[[str], None]) -> None:
     run(memory_path, kind, seed, 300)
+    note(f"damage, seed {seed}: 300 times to a {kind} file, noticed or harmless")
 
 
 LOOKS: dict[str, Callable[[FileBackend, Generation], object]] = {

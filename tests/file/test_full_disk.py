@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,12 @@ def test_file_limit(memory_path: Path, seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="mounting needs unshare -rm, which this machine does not allow")
-def test_disk_at_length(tmp_path: Path, seed: int) -> None:
+def test_disk_at_length(tmp_path: Path, seed: int, note: Callable[[str], None]) -> None:
     on_disk(tmp_path, seed, 200)
+    note(f"full disks, seed {seed}: 200")
 
 
 @pytest.mark.long
-def test_file_limit_at_length(memory_path: Path, seed: int) -> None:
+def test_file_limit_at_length(memory_path: Path, seed: int, note: Callable[[str], None]) -> None:
     at_limit(memory_path, seed, 200)
+    note(f"files at the limit of their size, seed {seed}: 200")

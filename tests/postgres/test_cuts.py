@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -38,8 +39,12 @@ def test_calls_survive_cuts(postgres_url: str, namespace: str, mode: str) -> Non
 @pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(3))
-def test_calls_survive_many_cuts(postgres_url: str, namespace: str, mode: str, seed: int) -> None:
+def test_calls_survive_many_cuts(
+    postgres_url: str, namespace: str, mode: str, seed: int, note: Callable[[str], None]
+) -> None:
     run = campaign(postgres_url, namespace, mode, trials=100, seed=seed)
+    said = f"{run.cuts} cuts, {run.unknown} unknown outcomes"
+    note(f"cut connections to PostgreSQL (prepare={mode}), seed {seed}: {said}")
     assert run.cuts >= 50
     assert run.unknown >= (mode == "on")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -56,8 +56,11 @@ def test_a_killed_server_keeps_what_was_acknowledged(own_server: OwnServer) -> N
 
 
 @pytest.mark.long
-def test_a_server_killed_many_times_keeps_what_was_acknowledged(own_server: OwnServer) -> None:
+def test_a_server_killed_many_times_keeps_what_was_acknowledged(
+    own_server: OwnServer, note: Callable[[str], None]
+) -> None:
     kill_rounds(own_server, rounds=50, seed=17)
+    note("kill -9 and immediate stops of PostgreSQL: 50")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -124,8 +124,11 @@ def test_a_killed_server_keeps_what_was_acknowledged(durable_server: OwnServer, 
 
 
 @pytest.mark.long
-def test_a_server_killed_many_times_keeps_what_was_acknowledged(durable_server: OwnServer, seed: int) -> None:
+def test_a_server_killed_many_times_keeps_what_was_acknowledged(
+    durable_server: OwnServer, seed: int, note: Callable[[str], None]
+) -> None:
     kill_rounds(durable_server, rounds=25, seed=seed, paused=True)
+    note(f"kill -9 of Redis, seed {seed}: 25 kills")
 
 
 @pytest.mark.long
