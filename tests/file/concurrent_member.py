@@ -65,13 +65,13 @@ def read(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> No
     active = backend.find(name="docs").active
     newest: dict[int, int] = {}
     while not stopped.is_set():
-        walks = 0
+        graph_searches = 0
         for writer in range(4):
             look(backend, writer, newest)
-            walks += look_nearby(backend, active)
+            graph_searches += look_nearby(backend, active)
         for writer, size in whole_batches(contents(backend, active, limit=10_000)).items():
             assert size == len(batch_of(writer))
-        print("walked" if walks else "looked", flush=True)  # noqa: T201
+        print("searched" if graph_searches else "looked", flush=True)  # noqa: T201
 
 
 def compact(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:

@@ -80,12 +80,12 @@ def ask_all(pristine: Pristine, work: Path, *, harmed: bool, tends: bool) -> dic
     active, model = pristine.active, dict(pristine.model)
     with closing(opened(work, index_min_rows="32", lock_timeout="1")) as backend, force_graph():
         wrong = differing(backend, active)
-        walked = not any(one.exact for one in backend.search(active, SEARCHES[-1]))
+        is_by_graph = not any(one.exact for one in backend.search(active, SEARCHES[-1]))
         state = backend.index_state(active).state
         problems = backend.verify(active).problems
         named = [path.name for path in indexes(pristine.place, active)]
-        if harmed != (state == "invalid") or walked == harmed:
-            wrong.append(f"the index is {state}, walked: {walked}")
+        if harmed != (state == "invalid") or is_by_graph == harmed:
+            wrong.append(f"the index is {state}, searched along the graph: {is_by_graph}")
         if bool(problems) != harmed or not all(named[0] in problem for problem in problems):
             wrong.append(f"verify(): {problems}")
         batch = rows(range(900, 903), 20)

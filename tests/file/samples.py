@@ -194,7 +194,7 @@ def found(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
 
 _WHOLE = Search(QUERIES, 7, include=frozenset({"text", "metadata", "vector"}), ef=1_000)
 SEARCHES = (_WHOLE, replace(_WHOLE, where=Compare("lang", "eq", "en")), Search(QUERIES[:1], 20, ef=1_000))
-"""With so much effort that a walk along a graph comes to every row."""
+"""With an effort at which a graph search finds every row."""
 
 
 def differing(backend: FileBackend, where: Generation) -> list[str]:

@@ -155,7 +155,7 @@ def test_a_newer_segment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         store = busy_store(tmp_path)
         store.backend.close()
     for look in LOOKS:
-        with pytest.raises(Unsupported, match=r"format 2 .*\.vec.* update"), closing(opened(tmp_path)) as fresh:
+        with pytest.raises(Unsupported, match=r"format 2 .*\.vec.* Upgrade: "), closing(opened(tmp_path)) as fresh:
             look(fresh, store.active)
 
 

@@ -121,7 +121,7 @@ def test_readers_see_whole_commits_while_indexes_come_and_go(memory_path: Path) 
     for number in (5, 7, 9):
         store.backend.write(store.active, stamped(number, 1), insert=False)
     writers = [Member(memory_path, "write", number) for number in range(2)]
-    readers = [Member(memory_path, "read", counts="walked") for _ in range(2)]
+    readers = [Member(memory_path, "read", counts="searched") for _ in range(2)]
     indexer, compactor = Member(memory_path, "index"), Member(memory_path, "compact")
     work_together({**dict.fromkeys(writers, 15), **dict.fromkeys(readers, 3), indexer: 5, compactor: 5})
     check_batches(store, {number: int(writer.words()[-1]) for number, writer in enumerate(writers)})

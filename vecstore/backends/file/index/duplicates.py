@@ -1,7 +1,7 @@
 """Equal codes found by a hash, so that they share one place in a graph.
 
 Rows at distance zero fill each other's lists of neighbours: a few dozen copies of one vector are an island
-that no walk leaves, and keep others from being found. As one node they are harmless.
+that no search leaves, and keep others from being found. As one node they are harmless.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _MIN_TAIL = 1_024
 _TAIL = 16
 """An index grows when one row in so many is not in it yet, and there are enough of them."""
 _REMOVED = 3
-"""It is built anew when one row in so many was removed since: they lengthen every walk."""
+"""It is built again when one row in so many was removed since: they lengthen every graph search."""
 
 Check = Callable[[], object]
 """Called under the writer's lock; raises what makes the write impossible."""

@@ -94,7 +94,7 @@ class View:
     alive : ndarray of bool
         Which of the first rows are stored; its length says how many rows the view knows.
     total : Total
-    choices : Choices
+    filter_cache : FilterCache
     """
 
     columns: Columns
