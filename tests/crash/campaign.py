@@ -41,49 +41,6 @@ _CHECKED = 10
 """Every so many trials all stores verify themselves."""
 
 
-<<<<<<< HEAD
-=======
-@dataclass
-class Tally:
-    """What happened.
-
-    Attributes
-    ----------
-    inside, between : Counter
-        Kills by the kind of call that they cut off or came after.
-    nothing, part, whole, unseen : int
-        What was there of a call that was cut off; ``unseen`` where it would have changed nothing.
-    journals, unfinished, unnamed : int
-        Kills that left a journal to roll back, a segment half written, and whole files that no commit names.
-        Then the same of index files.
-    graph_searches : int
-        Searches along a graph, after a kill.
-    compacting, indexing : int
-        Kills inside a compaction, or while an index was built or grown, whether it was asked for or not.
-    acknowledged : Counter
-        Completed calls by kind.
-    """
-
-    trials: int = 0
-    seconds: float = 0.0
-    inside: Counter[str] = field(default_factory=Counter)
-    between: Counter[str] = field(default_factory=Counter)
-    acknowledged: Counter[str] = field(default_factory=Counter)
-    nothing: int = 0
-    part: int = 0
-    whole: int = 0
-    unseen: int = 0
-    journals: int = 0
-    unfinished: int = 0
-    unnamed: int = 0
-    unfinished_indexes: int = 0
-    unnamed_indexes: int = 0
-    graph_searches: int = 0
-    compacting: int = 0
-    indexing: int = 0
-
-
->>>>>>> c80dd62 (benchmarks: what each cache of the file backend saves; a walk is called graph search)
 @dataclass(frozen=True)
 class Aim:
     """When to kill: some time after the start, or at a fraction of the usual time of a call or of some upkeep.
@@ -263,7 +220,7 @@ def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *,
         tally.unnamed += ".vec" in suffixes
         tally.unnamed_indexes += ".faiss" in suffixes
         if whole:
-            tally.graph_searches += check_searches(db, found, draw)
+            tally.walks += check_searches(db, found, draw)
             check_bytes(db)
     if trial.cut_off is None:
         tally.between[trial.last] += 1

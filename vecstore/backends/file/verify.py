@@ -34,7 +34,7 @@ _HINT = "Build it again with reindex()."
 _SAMPLE = 50
 _EF = 256
 _LEAST = 0.5
-"""So often a walk with that effort comes to the very nearest row in any graph worth its name, on any data."""
+"""A healthy graph finds the true nearest row at least this often with that effort, on any data."""
 
 
 def collect_stats(opened: OpenGeneration) -> Stats:
@@ -166,7 +166,7 @@ def _count_strange(graph: Graph, snapshot: Snapshot) -> int:
 
 
 def _measure_recall(graph: Graph) -> float:
-    """Return how often a walk finds what a scan finds, with some of the codes as queries."""
+    """Return how often a graph search finds what a scan finds, with some of the codes as queries."""
     import faiss
 
     places = np.unique(np.linspace(0, len(graph.codes) - 1, _SAMPLE).astype(np.int64))
