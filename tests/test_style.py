@@ -15,6 +15,8 @@ FILE_LINES = 300
 FUNCTION_LINES = 60
 STORE_METHODS = 22
 NAMELESS = {"common", "helper", "helpers", "misc", "util", "utils"}
+SAME_ROLE = {"Catalogue", "FieldType", "Options", "Server", "Upkeep"}
+"""Class names that backends share because the classes do the same job; every other name has one meaning."""
 UNSAFE_MODULES = {"dill", "joblib", "marshal", "pickle", "shelve"}
 
 SHIPPED = list(sources("vecstore"))
@@ -105,6 +107,27 @@ def test_public_functions_name_their_parameters(source: Source) -> None:
 def test_banned_constructs(source: Source) -> None:
     found = [f"{what}, line {getattr(node, 'lineno', '?')}" for node in ast.walk(source.tree) if (what := unsafe(node))]
     assert found == []
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    places: dict[str, list[str]] = {}
+    for source in SHIPPED:
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(source.name)
+    doubled = {key: names for key, names in places.items() if len(names) > 1 and not is_one_role(key, names)}
+    assert doubled == {}
+
+
+def is_one_role(key: str, names: list[str]) -> bool:
+    """Say whether a class name is one of those that each backend may use once."""
+    folders = [each.split("/")[2] for each in names if each.startswith("vecstore/backends/")]
+    return key in SAME_ROLE and len(set(folders)) == len(names)
+
+
+def test_the_shared_class_names_are_shared() -> None:
+    defined = [node.name for source in SHIPPED for node in source.tree.body if isinstance(node, ast.ClassDef)]
+    assert {key for key in SAME_ROLE if defined.count(key) < 2} == set()
 
 
 def test_vector_store_stays_small() -> None:

@@ -30,7 +30,7 @@ def names(plan: Any) -> set[str]:
     return found.union(*map(names, plan.get("Plans", [])))
 
 
-class Shelf:
+class PlannedStore:
     """A store with an index, and the plans of its statements."""
 
     def __init__(self, place: PostgresPlace, store: VectorStore, backend: PostgresBackend) -> None:
@@ -60,7 +60,7 @@ class Shelf:
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind)))
-def shelf(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Shelf]:
+def planned(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[PlannedStore]:
     metric, dtype, dim = request.param
     place = PostgresPlace(postgres_url, min_rows=ROWS)
     draw = np.random.default_rng(dim).standard_normal((ROWS, dim)).astype(np.float32)
@@ -71,20 +71,20 @@ def shelf(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Shelf]:
         assert store.index_status().ef is not None
         backend = db._backend
         assert isinstance(backend, PostgresBackend)
-        yield Shelf(place, store, backend)
+        yield PlannedStore(place, store, backend)
     place.close()
 
 
-def test_a_search_walks_the_graph(shelf: Shelf) -> None:
-    assert "_h_" in shelf.used()
+def test_a_search_walks_the_graph(planned: PlannedStore) -> None:
+    assert "_h_" in planned.used()
 
 
-def test_an_exact_search_does_not(shelf: Shelf) -> None:
-    assert "_h_" not in shelf.used(exact=True)
+def test_an_exact_search_does_not(planned: PlannedStore) -> None:
+    assert "_h_" not in planned.used(exact=True)
 
 
-def test_many_matches_are_found_by_the_graph_and_few_by_the_index_of_the_field(shelf: Shelf) -> None:
-    assert "_h_" in shelf.used(where=F.number >= 1_000)
-    few = shelf.used(where=F.number >= ROWS - 100)
+def test_many_matches_are_found_by_the_graph_and_few_by_the_index_of_the_field(planned: PlannedStore) -> None:
+    assert "_h_" in planned.used(where=F.number >= 1_000)
+    few = planned.used(where=F.number >= ROWS - 100)
     assert "_h_" not in few
     assert any(name.endswith("_f0") for name in few)

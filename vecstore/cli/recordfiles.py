@@ -16,7 +16,7 @@ from ..errors import MissingExtra
 from ..fields import Bool, DateTime, Field, Float, Int, Keywords
 from ..records import Record
 from .exits import Failure, os_reason
-from .sources import Columns, Item, Skipped
+from .sources import ColumnNames, Item, Skipped
 
 MAX_LINE_BYTES = 64 << 20
 _PARQUET_ROWS = 1_000
@@ -36,14 +36,14 @@ class RecordFile:
     path : Path or None
         None reads JSON lines from stdin.
     kind : {"jsonl", "csv", "parquet"}
-    columns : Columns
+    columns : ColumnNames
     fields : mapping of str to Field
         Declared fields, into whose types text is converted.
     """
 
     path: Path | None
     kind: str
-    columns: Columns = field(default_factory=Columns)
+    columns: ColumnNames = field(default_factory=ColumnNames)
     fields: Mapping[str, Field] = field(default_factory=dict)
 
     @property

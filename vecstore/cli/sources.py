@@ -71,7 +71,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnNames:
     """Which columns of a file of records are which parts of a record; all others are metadata."""
 
     id: str = "id"

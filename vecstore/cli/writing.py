@@ -36,7 +36,7 @@ from .options import (
 from .passages import DEFAULT_SIZE, MAX_SIZE, MIN_SIZE
 from .places import Target, Wish, parse_fields, parse_index
 from .recordfiles import RecordFile
-from .sources import DOCUMENT_FIELDS, Columns, Skipped, Source, kind_of
+from .sources import DOCUMENT_FIELDS, ColumnNames, Skipped, Source, kind_of
 
 _EXAMPLES = 3
 
@@ -107,7 +107,9 @@ def add(
         wish = Wish(wanted, dim, metric, dtype, parse_index(index, None, None, None))
         named = getattr(context.get_parameter_source("embedder"), "name", "") == "COMMANDLINE"
         target = Target(database, name, wish, embedder, says_model=named)
-        reader = Reader(Columns(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder)
+        reader = PathReader(
+            ColumnNames(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder
+        )
         intake = Intake(target, batch_size, skip_bad=skip_bad)
         try:
             with output.meter("Adding", quiet=json) as meter:
@@ -150,10 +152,10 @@ def delete(
 
 
 @dataclass(frozen=True)
-class Reader:
+class PathReader:
     """How the paths of `add` are read."""
 
-    columns: Columns
+    columns: ColumnNames
     fields: Mapping[str, Field]
     patterns: Sequence[str]
     passage_size: int

@@ -14,8 +14,8 @@ from ..index import HNSW
 from .backend_level import Below, named, new_generation, noted, put, stored
 
 
-class Stop(Exception):
-    """An error of the drain's own."""
+class BuilderFailed(Exception):
+    """An error inside a builder's context."""
 
 
 class ChangesTests(Below):
@@ -173,7 +173,7 @@ class StandbyTests(Below):
                 pass
             with backend.builder(other.uid):
                 pass
-        with pytest.raises(Stop), backend.builder(entry.uid):
-            raise Stop
+        with pytest.raises(BuilderFailed), backend.builder(entry.uid):
+            raise BuilderFailed
         with backend.builder(entry.uid):
             pass

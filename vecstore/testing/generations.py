@@ -19,7 +19,7 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Place
-from .sample_records import SCHEMA, Shelf, book, books, by_id, contents
+from .sample_records import SCHEMA, FilledStore, book, books, by_id, contents
 
 
 def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
@@ -28,7 +28,7 @@ def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
     return replace(SCHEMA, fields={name: each for name, each in declared.items() if each})
 
 
-class RebuildTests(Shelf):
+class RebuildTests(FilledStore):
     """`Database.rebuild` with another schema."""
 
     def test_the_same_again(self, db: Database, store: VectorStore) -> None:
@@ -167,7 +167,7 @@ class RebuildTests(Shelf):
         assert db.rebuild("docs", schema=replace(SCHEMA, dim=None)).records == 10
 
 
-class RollbackTests(Shelf):
+class RollbackTests(FilledStore):
     """`Database.rollback`."""
 
     @pytest.mark.parametrize(

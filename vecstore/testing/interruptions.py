@@ -20,7 +20,7 @@ from .sample_records import SCHEMA, books, by_id, contents
 from .toy_embedder import ToyEmbedder
 
 
-class Stop(Exception):
+class Interrupted(Exception):
     """What interrupts a rebuild."""
 
 
@@ -39,9 +39,9 @@ class InterruptedRebuildTests(SmallPages):
         """Rebuild no further than the first page."""
 
         def stop(done: int, total: int) -> None:
-            raise Stop
+            raise Interrupted
 
-        with pytest.raises(Stop):
+        with pytest.raises(Interrupted):
             db.rebuild("texts", embedder=embedder, on_progress=stop)
 
     def test_nothing_is_embedded_twice(self, db: Database, store: VectorStore) -> None:

@@ -77,7 +77,7 @@ def contents(store: VectorStore) -> dict[str, Record]:
     return by_id(found)
 
 
-class Shelf(Places):
+class FilledStore(Places):
     """A store with ten books."""
 
     @pytest.fixture

@@ -24,7 +24,7 @@ IDS_IN_ORDER = sorted(
 )  # fmt: skip
 
 
-class Shelf(Places):
+class SharedStore(Places):
     """A store with ten books, read only."""
 
     @pytest.fixture(scope="class")
@@ -36,7 +36,7 @@ class Shelf(Places):
         return store
 
 
-class GetTests(Shelf):
+class GetTests(SharedStore):
     """`VectorStore.get`."""
 
     def test_in_the_order_of_the_ids_none_for_absent_repeated_as_asked(self, store: VectorStore) -> None:
@@ -65,7 +65,7 @@ class GetTests(Shelf):
         assert store.get([*ids, "book-00001", *ids, "book-00002"])[PAGE + 1 :: PAGE + 2] == [book(1), book(2)]
 
 
-class CountTests(Shelf):
+class CountTests(SharedStore):
     """`VectorStore.count`."""
 
     def test_all_and_some(self, store: VectorStore) -> None:
@@ -83,7 +83,7 @@ class CountTests(Shelf):
         assert (empty.count(), empty.count(ALL), empty.count(F.lang != "en")) == (0, 0, 0)
 
 
-class ScanTests(Shelf):
+class ScanTests(SharedStore):
     """`VectorStore.scan` of a store at rest."""
 
     @pytest.mark.parametrize("size", [1, 2, 3, 9, 10, 11, 1_000])

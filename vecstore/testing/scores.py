@@ -98,7 +98,7 @@ class Question:
         assert found - may == set()
 
 
-class Shelf:
+class ScoredStore:
     """A filled store, what is in it, and questions of every kind: stored vectors, tiny, huge, of other types."""
 
     def __init__(self, store: VectorStore, vectors: Mapping[str, NDArray[Any]]) -> None:
@@ -138,39 +138,39 @@ class ScoreTests(Places):
         ids="-".join,
     )
     @classmethod
-    def shelf(cls, request: pytest.FixtureRequest, library: Database) -> Shelf:
+    def scored(cls, request: pytest.FixtureRequest, library: Database) -> ScoredStore:
         metric, dtype, index = request.param
         vectors = some_vectors(metric, dtype)
         schema = Schema(dim=DIM, metric=metric, dtype=dtype, index=INDEXES[index])
         store = library.create(f"{metric}_{dtype}_{index}", schema)
         store.insert(Record(id_, vector) for id_, vector in vectors.items())
         store.reindex()
-        return Shelf(store, vectors)
+        return ScoredStore(store, vectors)
 
-    def test_every_score(self, shelf: Shelf) -> None:
-        for question in shelf.questions:
-            hits = shelf.store.search(question.vector, len(shelf.vectors))
-            assert sorted(hit.id for hit in hits) == sorted(shelf.vectors)
+    def test_every_score(self, scored: ScoredStore) -> None:
+        for question in scored.questions:
+            hits = scored.store.search(question.vector, len(scored.vectors))
+            assert sorted(hit.id for hit in hits) == sorted(scored.vectors)
             question.check(hits)
 
-    def test_the_nearest(self, shelf: Shelf) -> None:
-        for question in shelf.questions:
+    def test_the_nearest(self, scored: ScoredStore) -> None:
+        for question in scored.questions:
             for k in (1, 10, 50):
-                hits = shelf.store.search(question.vector, k, exact=True)
+                hits = scored.store.search(question.vector, k, exact=True)
                 assert hits.exact
                 question.check(hits)
                 question.check_nearest(hits, k)
 
-    def test_the_nearest_of_many_queries(self, shelf: Shelf) -> None:
-        asked = [np.asarray(question.vector, np.float64) for question in shelf.questions]
-        for question, hits in zip(shelf.questions, shelf.store.search_many(asked, 10, exact=True), strict=True):
+    def test_the_nearest_of_many_queries(self, scored: ScoredStore) -> None:
+        asked = [np.asarray(question.vector, np.float64) for question in scored.questions]
+        for question, hits in zip(scored.questions, scored.store.search_many(asked, 10, exact=True), strict=True):
             question.check(hits)
             question.check_nearest(hits, 10)
 
-    def test_however_it_was_found_a_hit_has_its_score(self, shelf: Shelf) -> None:
+    def test_however_it_was_found_a_hit_has_its_score(self, scored: ScoredStore) -> None:
         three = {"id": {"$in": ["ordinary-003", "near-001", "wide-004"]}}
-        for question in shelf.questions[::2]:
-            vector, store = question.vector, shelf.store
+        for question in scored.questions[::2]:
+            vector, store = question.vector, scored.store
             for hits in (
                 store.search(vector, 10),
                 store.search(vector, 10, ef=16),
@@ -179,17 +179,17 @@ class ScoreTests(Places):
                 assert len(hits) in {3, 10}
                 question.check(hits)
 
-    def test_what_a_vector_is_to_itself(self, shelf: Shelf) -> None:
+    def test_what_a_vector_is_to_itself(self, scored: ScoredStore) -> None:
         for id_ in ("ordinary-003", "near-000", "axis-001", "wide-010"):
-            vector = shelf.vectors[id_].astype(np.float64)
-            itself = shelf.store.search(vector, 1, where={"id": id_})[0]
-            expected = {"cosine": 1.0, "ip": float(vector @ vector), "l2": 0.0}[shelf.metric]
-            assert abs(itself.score - expected) <= shelf.question(vector).tolerance[id_]
+            vector = scored.vectors[id_].astype(np.float64)
+            itself = scored.store.search(vector, 1, where={"id": id_})[0]
+            expected = {"cosine": 1.0, "ip": float(vector @ vector), "l2": 0.0}[scored.metric]
+            assert abs(itself.score - expected) <= scored.question(vector).tolerance[id_]
 
-    def test_asking_by_id_is_asking_with_the_stored_vector(self, shelf: Shelf) -> None:
+    def test_asking_by_id_is_asking_with_the_stored_vector(self, scored: ScoredStore) -> None:
         for id_ in ("ordinary-003", "near-000", "wide-010"):
-            question = shelf.question(shelf.vectors[id_])
-            question.check(shelf.store.similar_to(id_, 20, exact=True))
+            question = scored.question(scored.vectors[id_])
+            question.check(scored.store.similar_to(id_, 20, exact=True))
 
 
 class ExactScoreTests(Places):

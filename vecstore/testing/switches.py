@@ -35,8 +35,8 @@ DATA_METHODS: dict[str, Callable[[Backend, Generation], object]] = {
 }
 
 
-class Stop(Exception):
-    """An error of the drain's own."""
+class DrainFailed(Exception):
+    """What a drain raises."""
 
 
 def copy_everything(backend: Backend, source: Generation, target: Generation) -> Callable[[Sequence[Change]], None]:
@@ -104,10 +104,10 @@ class SwitchTests(Below):
         put(backend, building.active, [("b", 2)])
 
         def fail(changes: Sequence[Change]) -> None:
-            raise Stop
+            raise DrainFailed
 
         assert building.building is not None
-        with pytest.raises(Stop):
+        with pytest.raises(DrainFailed):
             backend.switch(building.uid, building.building.id, fail)
         assert backend.find(name="docs") == building
         assert noted(backend, building.active) == ["b"]

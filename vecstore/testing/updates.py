@@ -25,7 +25,7 @@ from ..records import Record
 from ..rows.metadata import MAX_BYTES
 from ..schema import Schema
 from ..store import VectorStore
-from .sample_records import Shelf, book, books, by_id, contents
+from .sample_records import FilledStore, book, books, by_id, contents
 from .toy_embedder import ToyEmbedder
 
 BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
@@ -53,7 +53,7 @@ def changed(number: int, values: Mapping[str, Any]) -> Record:
     return book(number, metadata=values)
 
 
-class UpdateTests(Shelf):
+class UpdateTests(FilledStore):
     """`VectorStore.update`."""
 
     def test_set_changes_keys_and_leaves_the_rest(self, store: VectorStore) -> None:
@@ -199,7 +199,7 @@ class UpdateTests(Shelf):
         assert contents(store) == before
 
 
-class DeleteTests(Shelf):
+class DeleteTests(FilledStore):
     """`VectorStore.delete`."""
 
     def test_by_ids(self, store: VectorStore) -> None:

@@ -14,7 +14,7 @@ from .generation_guard import ATTEMPTS, GenerationGuard, make_unsteady_index
 from .rows import ID, decode_rows, list_attributes
 from .scripts import COUNT, FETCH, FETCH_MATCHING, PAGE, SAMPLE, TOMBSTONES, Script
 from .search import make_count_command, make_search_commands, read_answers
-from .selection import Matches, Part, to_range_start
+from .selection import Matches, StepRecords, to_range_start
 
 _IDS_PER_QUERY = 1_000
 
@@ -45,7 +45,7 @@ class Reads:
         # and an empty page means that none are left.
         program = compile_program(where, generation.schema.fields)
         for ids in self._matches.page(generation, where, after, limit):
-            words = Part((), program, ids).encode(self._guard.milliseconds)
+            words = StepRecords((), program, ids).encode(self._guard.milliseconds)
             rows = self._read_rows(generation, FETCH_MATCHING, words)
             if len(rows):
                 return rows

@@ -20,7 +20,7 @@ FIRST_SCAN, LONGEST_SCAN = 1_000, 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StepRecords:
     """Records of one step: the matches of queries, some ids, or those of them that match a program."""
 
     queries: Sequence[str] = ()
@@ -46,7 +46,7 @@ class Matches:
         queries = compile_filter(where, generation.schema.fields)
         if queries is None:
             return None
-        words = Part(queries).encode(self._guard.milliseconds)
+        words = StepRecords(queries).encode(self._guard.milliseconds)
         answer = self._guard.run(generation, SELECT, words, indexed=True)
         return None if answer[0] == b"many" else sorted(id_.decode() for id_ in answer[1:])
 

@@ -17,7 +17,7 @@ from .generation_guard import GenerationGuard
 from .rows import ID, encode_update, encode_write
 from .scripts import CHANGES, DELETE, EXTRAS, UPDATE, WRITE, Script
 from .search import make_count_command, read_count
-from .selection import FIRST_SCAN, MAX_STEP, Matches, Part
+from .selection import FIRST_SCAN, MAX_STEP, Matches, StepRecords
 from .upkeep import Upkeep
 from .verify import Verifier
 
@@ -104,24 +104,24 @@ class Writes:
         """Change the selected records in one step, or if a filter has many matches, in several steps."""
         fields = generation.schema.fields
         if not isinstance(selection, Filter):
-            return self._run_step(generation, Part(ids=list(dict.fromkeys(selection))), step) or 0
+            return self._run_step(generation, StepRecords(ids=list(dict.fromkeys(selection))), step) or 0
         queries = compile_filter(selection, fields)
         if queries is not None:
-            changed = self._run_step(generation, Part(queries), step)
+            changed = self._run_step(generation, StepRecords(queries), step)
             if changed is not None:
                 return changed
         total, program = 0, compile_program(selection, fields)
         try:
             for ids in self._matches.scan(generation, selection, None, FIRST_SCAN, longest=MAX_STEP):
                 if ids:
-                    total += self._run_step(generation, Part((), program, ids), step) or 0
+                    total += self._run_step(generation, StepRecords((), program, ids), step) or 0
         except VecstoreError as error:
             if total:
                 raise PartialWrite(total, error) from error
             raise
         return total
 
-    def _run_step(self, generation: Generation, part: Part, step: _Step) -> int | None:
+    def _run_step(self, generation: Generation, part: StepRecords, step: _Step) -> int | None:
         """Change the records of a part; return None if there are more than one step may change."""
         for _ in range(_RETRIES):
             extras = [] if step.extra is None else self._merge_extras(generation, part, step.extra)
@@ -135,7 +135,7 @@ class Writes:
                 return int(answer[1])
         raise StoreLocked("Other writers kept changing the same records. Try again.")
 
-    def _merge_extras(self, generation: Generation, part: Part, changes: Mapping[str, Any]) -> list[Any]:
+    def _merge_extras(self, generation: Generation, part: StepRecords, changes: Mapping[str, Any]) -> list[Any]:
         """Return the ids of a part, their present undeclared metadata, and the new one."""
         answer = self._run(generation, EXTRAS, part)
         if answer[0] == b"many":  # the update will return the same
@@ -145,7 +145,7 @@ class Writes:
             words += [id_, extra, metadata.merge(extra.decode(), changes, id_.decode())]
         return words
 
-    def _run(self, generation: Generation, script: Script, part: Part, *more: Any) -> list[Any]:
+    def _run(self, generation: Generation, script: Script, part: StepRecords, *more: Any) -> list[Any]:
         words = [*part.encode(self._guard.milliseconds), *more]
         return self._guard.run(generation, script, words, indexed=bool(part.queries))
 
