@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,29 @@ def test_installed_package_works(installed: Installed) -> None:
 
 def test_installed_command_works(installed: Installed) -> None:
     assert "search" in installed.run("vecstore", "--help")
+
+
+def test_the_versions_of_the_command_the_module_and_the_metadata_agree(installed: Installed) -> None:
+    version = installed.run("python", "-c", "import importlib.metadata as m; print(m.version('vecstore-db'))").strip()
+    assert installed.run("vecstore", "--version").strip() == f"vecstore {version}"
+    assert installed.run("python", "-c", "import vecstore; print(vecstore.__version__)").strip() == version
+
+
+def test_no_text_advises_the_package_of_someone_else() -> None:
+    """On the public index ``vecstore`` is another project's; ours is ``vecstore-db``."""
+    advice = re.compile(r"pip3? install[^\n]*?[ '\"]vecstore(?![-\w./])|(?<![-\w.])vecstore\[[a-z]")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = []
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file():
+            continue
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:  # golden files
+            continue
+        found += [f"{name}: {match[0]}" for match in advice.finditer(text)]
+    assert found == []
 
 
 def test_installed_migrations_work_from_any_directory(

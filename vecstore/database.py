@@ -20,21 +20,24 @@ from .store import VectorStore
 
 if TYPE_CHECKING:
     from redis import Redis
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
     from .embedders.base import Embedder
 
 
-def connect(url: str | Engine | Redis, *, namespace: str | None = None, migrate: bool = False) -> Database:
+def connect(
+    url: str | os.PathLike[str] | URL | Engine | Redis, *, namespace: str | None = None, migrate: bool = False
+) -> Database:
     """Open a place that holds stores.
 
     Parameters
     ----------
-    url : str, sqlalchemy.Engine or redis.Redis
-        ``file:./directory``, ``postgresql://user@host/database``, ``redis://host:6379/0`` or ``memory:``, with
-        parameters such as ``?timeout=10&lock_timeout=2&mode=ro``. A directory that does not exist is made by the
-        first `Database.create`. An application's own engine, with the driver psycopg, or its own client, with
-        ``protocol=3``, stays the application's.
+    url : str, path, sqlalchemy.URL, sqlalchemy.Engine or redis.Redis
+        ``file:./directory``, ``file:///absolute/directory``, ``postgresql://user@host/database``,
+        ``redis://host:6379/0`` or ``memory:``, with parameters such as ``?timeout=10&lock_timeout=2&mode=ro``.
+        A `pathlib.Path` means ``file:``, and so does a `str` that begins with a slash, a dot or a tilde. A directory
+        that does not exist is made by the first `Database.create`. An application's own engine, with the driver
+        psycopg, or its own client, with ``protocol=3``, stays the application's.
     namespace : str, optional
         PostgreSQL's schema for the catalogue and the stores, or the beginning of all keys in Redis; ``vecstore`` by
         default.

@@ -1,19 +1,20 @@
-"""Which backend serves which URL. Backends are named by strings and imported on first use."""
+"""The backend of each URL scheme. Backends are named by strings and imported on first use."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl
 
 from .backend import Backend
 from .errors import InvalidUrl, MissingExtra, Unsupported, close_matches
+from .urls import Url, describe_scheme, parse_url
 
 ENTRY_POINTS = "vecstore.backends"
-"""Entry-point group in which a third party names a scheme and its ``module:Class``."""
+"""Entry-point group in which third parties register a scheme and its ``module:Class``."""
 
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
@@ -37,79 +38,107 @@ def schemes() -> dict[str, str]:
 _EXTRAS: Mapping[str, str] = MappingProxyType(
     {**dict.fromkeys(("alembic", "psycopg", "sqlalchemy"), "postgres"), "redis": "redis"}
 )
-"""Packages that built-in backends need, with the extra that has them."""
-_DRIVERS: Mapping[str, str] = MappingProxyType({"redis": "redis", "sqlalchemy": "postgresql"})
-"""Packages whose connections are taken in place of a URL, with the scheme that knows what to do with them."""
+"""Packages that built-in backends need, with the extra that installs them."""
+_OBJECTS: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("redis", "Redis"): "redis",
+        ("redis", "RedisCluster"): "redis",  # refused there
+        ("sqlalchemy", "Engine"): "postgresql",
+    }
+)
+"""Packages and classes of the connections that are taken in place of a URL, with the scheme that serves each."""
+
+_GIVE_ENGINE = "Give connect() its Engine, and to write inside its transaction use store.using({})."
+_GIVE_URL = (
+    "Give connect() a URL such as postgresql://user@host/database, or an Engine made by sqlalchemy.create_engine()."
+)
+_REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("sqlalchemy", "AsyncEngine"): _GIVE_URL,
+        ("sqlalchemy", "AsyncConnection"): _GIVE_URL,
+        ("sqlalchemy", "AsyncSession"): _GIVE_URL,
+        ("sqlalchemy", "async_sessionmaker"): _GIVE_URL,
+        ("sqlalchemy", "async_scoped_session"): _GIVE_URL,
+        ("sqlalchemy", "Connection"): _GIVE_ENGINE.format("connection"),
+        ("sqlalchemy", "Session"): _GIVE_ENGINE.format("session"),
+        ("sqlalchemy", "sessionmaker"): _GIVE_ENGINE.format("session"),
+        ("sqlalchemy", "scoped_session"): _GIVE_ENGINE.format("session"),
+        ("psycopg", "Connection"): _GIVE_URL,
+        ("psycopg", "AsyncConnection"): _GIVE_URL,
+        ("psycopg_pool", "ConnectionPool"): _GIVE_URL,
+        ("psycopg_pool", "AsyncConnectionPool"): _GIVE_URL,
+    }
+)
+"""Objects that applications try instead, with what to give."""
 
 
 def connect(place: object, *, namespace: str | None = None, migrate: bool = False) -> Backend:
-    """Return a connected backend for a URL or for the application's own connection.
+    """Return a connected backend for a URL, a path or the application's own connection.
 
-    A backend class has ``connect(location, options)``: what follows the scheme's colon, without the
-    query, and the query's parameters, ``namespace`` among them. One with migrations has the keyword
-    ``migrating`` too, and one that takes a driver's object has ``adopt(object, options)``.
+    A backend class has ``connect(location, options)``: the text between the scheme's colon and the query, and the
+    query's parameters, including ``namespace``. A class with migrations also has the keyword ``migrating``, and one
+    that takes a driver's object has ``adopt(object, options)``.
 
     Raises
     ------
     InvalidUrl, Unsupported
     """
+    if _has_class(place, {("sqlalchemy", "URL")}):
+        place = place.render_as_string(hide_password=False)  # type: ignore[attr-defined]
     location, options = place, dict[str, str]()
-    if isinstance(place, str):
-        backend, location, options = _parsed(place)
-        opened, scheme = backend.connect, place.partition(":")[0]
+    if isinstance(place, str | os.PathLike):
+        url = parse_url(place)
+        scheme, location, options = url.scheme, url.location, url.parameters
+        backend = _find_backend(url)
+        opened = backend.connect
     else:
-        packages = (kind.__module__.partition(".")[0] for kind in type(place).__mro__)
-        scheme = next((_DRIVERS[package] for package in packages if package in _DRIVERS), "")
-        if not scheme:
-            kind = type(place).__name__
-            raise InvalidUrl(
-                f"A database is a URL such as 'file:./kb', a SQLAlchemy Engine or a redis.Redis, not {kind}."
-            )
-        backend = _class(_BUILT_IN[scheme])
+        scheme = _find_scheme(place)
+        backend = _import_class(_BUILT_IN[scheme])
         opened = backend.adopt
     if namespace is not None:
         if not backend.capabilities.namespaces:
-            raise Unsupported("namespaces", scheme, "Give each namespace a place of its own.")
+            raise Unsupported("namespaces", scheme, "Use a separate place for each namespace.")
         if options.setdefault("namespace", namespace) != namespace:
             raise InvalidUrl("The URL and the argument name different namespaces. Leave one of them out.")
     if migrate:
         if not backend.capabilities.migrations:
-            raise Unsupported("migrations", scheme, "It needs none: leave migrate out.")
+            raise Unsupported("migrations", scheme, "It needs none; leave migrate out.")
         return opened(location, options, migrating=True)  # type: ignore[no-any-return]
     return opened(location, options)  # type: ignore[no-any-return]
 
 
-def _parsed(url: str) -> tuple[Any, str, dict[str, str]]:
-    scheme, colon, rest = url.partition(":")
-    # Entry points of all installed packages are read only for a scheme that is not ours.
-    known = _BUILT_IN if scheme in _BUILT_IN else schemes()
-    if not colon or scheme not in known:
-        shown = ascii(scheme[:40]) if colon else "without a scheme"
-        hint = close_matches(scheme, known) if colon else " For a directory write 'file:./directory'."
-        raise InvalidUrl(f"Unknown database URL {shown}.{hint}")
-    location, _, query = rest.partition("?")
-    return _class(known[scheme]), location, parameters(query)
+def _find_backend(url: Url) -> Any:
+    # Reading the entry points of all installed packages is slow, so it is done only for a scheme that is not built in.
+    known = _BUILT_IN if url.scheme in _BUILT_IN else schemes()
+    if url.scheme not in known:
+        raise InvalidUrl(f"Unknown database URL{describe_scheme(url)}.{close_matches(url.scheme, known)}")
+    return _import_class(known[url.scheme])
 
 
-def parameters(query: str) -> dict[str, str]:
-    """Return a URL's parameters by name.
+def _find_scheme(place: object) -> str:
+    kind = type(place)
+    if any(each.__module__.startswith("redis.asyncio") for each in kind.__mro__):
+        raise InvalidUrl(
+            "connect() takes no redis.asyncio client. Give it a redis.Redis or a URL such as redis://host."
+        )
+    scheme = next((found for key, found in _OBJECTS.items() if _has_class(place, {key})), None)
+    if scheme is None:
+        advice = next((text for key, text in _REFUSED.items() if _has_class(place, {key})), None)
+        if advice is not None:
+            raise InvalidUrl(f"connect() takes no {kind.__name__}. {advice}")
+        raise InvalidUrl(
+            "A database is a URL such as 'file:./kb', a path, a SQLAlchemy Engine or a redis.Redis, "
+            f"not {kind.__name__}."
+        )
+    return scheme
 
-    Raises
-    ------
-    InvalidUrl
-    """
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:  # its message quotes the parameters, a password among them
-        raise InvalidUrl("The URL's parameters must look like ?name=value&name=value.") from None
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidUrl(f"The URL gives the parameter {name[:40]!a} more than once.")
-    return dict(pairs)
+
+def _has_class(place: object, keys: Collection[tuple[str, str]]) -> bool:
+    """Say whether a class of an object is one of these, without importing the packages."""
+    return any((each.__module__.partition(".")[0], each.__name__) in keys for each in type(place).__mro__)
 
 
-def _class(target: str) -> Any:
+def _import_class(target: str) -> Any:
     module, _, name = target.partition(":")
     try:
         return getattr(importlib.import_module(module), name)

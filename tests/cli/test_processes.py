@@ -51,7 +51,7 @@ def on_terminal(arguments: Sequence[object], typed: bytes = b"", **environment: 
 
 def test_the_way_of_a_newcomer(process: Run, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text("# Install\n\nRun pip install vecstore.\n")
+    (tmp_path / "docs" / "a.md").write_text("# Install\n\nRun pip install vecstore-db.\n")
     (tmp_path / "docs" / "b.txt").write_text("The weather will be sunny tomorrow.\n")
     added = process("add", "file:./kb", "notes", "docs/")
     assert (added.code, added.err) == (0, "")

@@ -1,4 +1,4 @@
-"""``postgresql+embedded:///directory``: who starts the server, who stops it, and what is refused."""
+"""``postgresql+embedded:./directory``: who starts the server, who stops it, and what is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from tests.sources import ROOT
 from vecstore import BackendUnavailable, InvalidUrl, MissingExtra, StorageFailed
 from vecstore.backends.postgres.embedded.cluster import Cluster
-from vecstore.backends.postgres.embedded.server import parse_directory, use_server
+from vecstore.backends.postgres.embedded.server import use_server
 
 USER = """
 import sys
@@ -65,25 +65,6 @@ def using(directory: Path) -> Iterator[subprocess.Popen[str]]:
 
 def answers(directory: Path) -> bool:
     return Cluster(directory).answers()
-
-
-@pytest.mark.parametrize(
-    "location, path",
-    [
-        ("///pg", "pg"),
-        ("///./a/../pg", "pg"),
-        ("////srv/pg", "/srv/pg"),
-        ("///a%20%3F", "a ?"),
-    ],
-)
-def test_what_follows_three_slashes_is_a_path(location: str, path: str) -> None:
-    assert parse_directory(location) == Path.cwd() / path
-
-
-@pytest.mark.parametrize("location", ["", "pg", "/pg", "//host/pg", "///", "///a%00b"])
-def test_a_location_without_a_path_is_refused(location: str) -> None:
-    with pytest.raises(InvalidUrl, match="postgresql\\+embedded:///directory"):
-        parse_directory(location)
 
 
 def test_it_starts_and_stops(made: Path) -> None:

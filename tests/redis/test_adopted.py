@@ -64,7 +64,7 @@ def test_a_client_that_cannot_tell_partial_answers(redis_server: str) -> None:
 
 def test_clients_of_other_kinds(redis_server: str) -> None:
     other = redis.asyncio.Redis.from_url(redis_server)
-    with pytest.raises(Unsupported, match=r"redis\.asyncio.*redis\.Redis"):
+    with pytest.raises(InvalidUrl, match=r"redis\.asyncio.*redis\.Redis"):
         vecstore.connect(other)  # type: ignore[arg-type]
     with pytest.raises(InvalidUrl, match=r"redis\.Redis, not int"):
         vecstore.connect(7)  # type: ignore[arg-type]

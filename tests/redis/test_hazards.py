@@ -282,7 +282,7 @@ class TestServers:
     "url, said",
     [
         ("redis:localhost", "redis://user:password@host:6379/0"),
-        ("unix:", "unix:///path/to/redis.sock"),
+        ("unix:", "unix:///absolute/path"),
         ("redis://h?tiemout=3", "timeout"),
         ("redis://h?wait_aof=yes", "on or off"),
         ("redis://h?pool_size=1", "4 to 1000"),

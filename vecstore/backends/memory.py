@@ -42,7 +42,6 @@ from ..errors import (
     StoreLocked,
     StoreNotFound,
     Unsupported,
-    close_matches,
 )
 from ..fields import Stored
 from ..filters.nodes import Filter, matches
@@ -117,8 +116,8 @@ class MemoryBackend(Backend):
         """Open a new, empty database; ``memory:`` takes a location and parameters for no purpose but a message."""
         if location:
             raise InvalidUrl("Each connect('memory:') is a new, empty database; it takes no name or path.")
-        for name in options:
-            raise InvalidUrl(f"memory: has no parameter {name!r}.{close_matches(name, [])}")
+        if options:
+            raise InvalidUrl("memory: takes no parameters.")
         return cls()
 
     # -- catalogue

@@ -12,7 +12,7 @@ import typer
 from .. import migrate
 from ..backends.postgres.migrations.revisions import BASE, HEAD, list_revisions
 from ..errors import BackendUnavailable, InvalidUrl, MissingExtra
-from ..registry import parameters
+from ..urls import describe_scheme, parse_url, read_path
 from . import output
 from .options import Json
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HELP = """
 Create or change the catalogue in PostgreSQL.
 
-URL is postgresql://user@host/database, or postgresql+embedded:///directory.
-The password may stand in it, in PGPASSWORD or in ~/.pgpass.
+URL is postgresql://user@host/database, or postgresql+embedded:./directory.
+The password can be given in it, in PGPASSWORD or in ~/.pgpass.
 """
 
 _CONNECT_TIMEOUT = 10
@@ -167,21 +167,21 @@ def _connection(url: str, namespace: str | None) -> Iterator[tuple[Connection, s
 @contextmanager
 def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
     """Return where the server is, started for this command where it is an embedded one."""
-    scheme, _, rest = url.partition(":")
-    address, _, query = rest.partition("?")
-    if scheme not in {"postgresql", "postgresql+psycopg", "postgresql+embedded"}:
-        raise InvalidUrl(f"--url begins with {scheme[:40]!a}; migrations are for postgresql://… only.")
+    parsed = parse_url(url)
+    if parsed.scheme not in {"postgresql", "postgresql+embedded"}:
+        shown = describe_scheme(parsed) or " of another backend"
+        raise InvalidUrl(f"--url has the scheme{shown}. Migrations are for postgresql:// only.")
     try:
         from ..backends.postgres import options as location
         from ..backends.postgres.embedded import server
     except ImportError as error:
         raise MissingExtra("sqlalchemy or psycopg", "postgres") from error
-    options, libpq = location.parse_options(parameters(query))
+    options, libpq = location.parse_options(parsed.parameters)
     found = namespace or options.namespace
-    if scheme != "postgresql+embedded":
-        yield location.make_server_url(address, libpq), found
+    if parsed.scheme != "postgresql+embedded":
+        yield location.make_server_url(parsed.location, libpq), found
         return
-    running = server.use_server(server.parse_directory(address))
+    running = server.use_server(read_path(parsed.location, "postgresql+embedded"))
     try:
         yield location.parse_running_url(running.url), found
     finally:

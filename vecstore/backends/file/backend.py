@@ -28,12 +28,13 @@ from vecstore.backend import (
 )
 from vecstore.errors import StorageError, StoreNotFound
 from vecstore.filters.nodes import Filter
+from vecstore.urls import read_path
 
 from ..shared.guards import check_usable
 from .backup import backup
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
-from .options import Options, directory, parse
+from .options import Options, parse_options
 from .search.search import find_nearest
 from .state import reads, writes
 from .state.open_generation import OpenGeneration
@@ -70,7 +71,7 @@ class FileBackend(Backend):
         ------
         InvalidUrl, StoreCorrupt, Unsupported
         """
-        backend = cls(DirectoryLayout(directory(location)), parse(options))
+        backend = cls(DirectoryLayout(read_path(location, "file")), parse_options(options))
         try:
             backend._catalog.read()
         except BaseException:

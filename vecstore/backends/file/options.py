@@ -1,15 +1,10 @@
-"""What a ``file:`` URL says: the directory, and parameters by name."""
+"""The parameters of a ``file:`` URL."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import unquote
-
-from vecstore.errors import InvalidUrl
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split
 
@@ -21,13 +16,13 @@ class Options:
     Attributes
     ----------
     timeout : float
-        Seconds that SQLite waits for another process's commit or read.
+        Seconds that SQLite waits for another process to commit or read.
     lock_timeout : float
-        Seconds that a writer waits for another one.
+        Seconds that a writer waits for another writer.
     read_only : bool
         ``mode=ro``.
     index_min_rows : int
-        Fewer records get no index: exact search is as fast.
+        A store with fewer records gets no index, because exact search is as fast.
     """
 
     timeout: float = 30.0
@@ -46,7 +41,7 @@ _PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 
 
-def parse(parameters: Mapping[str, str]) -> Options:
+def parse_options(parameters: Mapping[str, str]) -> Options:
     """Return the options that a URL's parameters give.
 
     Raises
@@ -55,23 +50,3 @@ def parse(parameters: Mapping[str, str]) -> Options:
     """
     values, _ = split(parameters, _PARAMETERS, (), "file")
     return Options(**values)
-
-
-def directory(location: str) -> Path:
-    """Return the absolute path that the part of a URL after ``file:`` names.
-
-    Raises
-    ------
-    InvalidUrl
-    """
-    path = location
-    if location.startswith("//"):
-        host, slash, rest = location[2:].partition("/")
-        if host not in {"", "localhost"} or not slash:
-            raise InvalidUrl("A file: URL names no host. Write file:./directory or file:///absolute/directory.")
-        path = "/" + rest
-    path = unquote(path)
-    if not path or "\0" in path:
-        raise InvalidUrl("A file: URL names a directory: file:./directory or file:///absolute/directory.")
-    # A later change of the working directory must not move the database.
-    return Path(os.path.abspath(path))

@@ -1,4 +1,4 @@
-"""What a ``postgresql:`` URL says: where the server is, and vecstore's own parameters by name."""
+"""The parts of a ``postgresql:`` URL: the server's address and vecstore's own parameters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from sqlalchemy.exc import ArgumentError
 
 from vecstore.errors import InvalidUrl
 from vecstore.schema import check_name
+from vecstore.urls import check_authority
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole, word
+
+_EXPECTED = "A PostgreSQL URL looks like postgresql://user@host:5432/database."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +29,21 @@ class Options:
     namespace : str
         The PostgreSQL schema that holds the catalogue and the stores.
     timeout : float
-        Seconds that one statement, a new connection or the wait for one of the pool may take.
+        Seconds that one statement, a new connection or the wait for a pooled one may take.
     lock_timeout : float
         Seconds that a write waits for another writer or a switch.
     read_only : bool
         ``mode=ro``.
     index_min_rows : int
-        Fewer records get no index: exact search is as fast.
+        A store with fewer records gets no index, because exact search is as fast.
     prepare : bool
-        ``prepare=off`` is for PgBouncer in transaction mode: nothing is kept in a session then.
+        ``prepare=off`` keeps nothing in a session, for PgBouncer in transaction mode.
     pool_size : int
         Connections at most.
     build_memory : int
         Megabytes for building an index, ``maintenance_work_mem``; 0 leaves the server's setting.
     build_workers : int or None
-        Processes that help to build an index; None leaves the server's setting.
+        Parallel workers that help to build an index; None leaves the server's setting.
     """
 
     namespace: str = "vecstore"
@@ -90,19 +93,20 @@ def parse_options(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str
 
 
 def make_server_url(location: str, libpq: Mapping[str, str]) -> URL:
-    """Return where the server is, for SQLAlchemy.
+    """Return the server's URL for SQLAlchemy.
 
     Raises
     ------
     InvalidUrl
     """
+    check_authority(location, _EXPECTED)
     try:
         url = make_url(f"postgresql+psycopg:{location}")
         return url.set(query=dict(libpq))
-    except (ArgumentError, ValueError):  # whose messages quote the URL, a password among it
-        raise InvalidUrl("A PostgreSQL URL looks like postgresql://user@host:5432/database.") from None
+    except (ArgumentError, ValueError):  # their messages quote the URL with its password
+        raise InvalidUrl(_EXPECTED) from None
 
 
 def parse_running_url(url: str) -> URL:
-    """Return where a server is that was started here, from the URL that it goes by."""
+    """Return SQLAlchemy's URL of an embedded server from the one for libpq."""
     return make_url(url).set(drivername="postgresql+psycopg")

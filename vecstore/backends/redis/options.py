@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from vecstore.errors import InvalidUrl
 from vecstore.schema import check_name
+from vecstore.urls import check_authority, read_path
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole
 
@@ -81,9 +83,24 @@ def make_server_url(scheme: str, location: str, theirs: Mapping[str, str]) -> st
     ------
     InvalidUrl
     """
-    if not location.startswith("//") or len(location) == len("//"):
-        known = {"unix": "unix:///path/to/redis.sock"}.get(scheme, f"{scheme}://user:password@host:6379/0")
-        raise InvalidUrl(f"A Redis URL looks like {known}.")
+    if scheme == "unix":
+        location = _make_socket_location(location)
+    else:
+        check_authority(location, f"A Redis URL looks like {scheme}://user:password@host:6379/0.")
+        location = location.replace("#", "%23")  # redis-py would take the rest for a fragment
     if "db" in theirs and not theirs["db"].isdecimal():
         raise InvalidUrl("The URL's parameter db must be a whole number.")
     return f"{scheme}:{location}" + (f"?{urlencode(theirs)}" if theirs else "")
+
+
+def _make_socket_location(location: str) -> str:
+    authority, slash, path = location.removeprefix("//").partition("/")
+    user = ""
+    if location.startswith("//") and "@" in location and authority:
+        if not (slash and authority.endswith("@")) or "@" in path:
+            raise InvalidUrl(
+                "A unix: URL with a password looks like unix://user:password@/path/to/redis.sock, with @ : / # ? % in "
+                "the password percent-encoded."
+            )
+        user, location = authority.replace("#", "%23"), f"//{slash}{path}"
+    return f"//{user}{quote(os.fsencode(read_path(location, 'unix')))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from vecstore.errors import InvalidUrl, close_matches
@@ -78,12 +79,13 @@ def split(
             parameter = ours[name]
             try:
                 values[parameter.attribute] = parameter.convert(text)
-            except (ValueError, KeyError) as error:
-                raise InvalidUrl(
-                    f"The URL's parameter {name} must be {parameter.expected}, not {text[:40]!a}."
-                ) from error
+            except (ValueError, KeyError):  # the message would quote the value, which may be part of a password
+                raise InvalidUrl(f"The URL's parameter {name} must be {parameter.expected}.") from None
         elif name in theirs:
             passed[name] = text
         else:
-            raise InvalidUrl(f"{scheme}: has no parameter {name[:40]!a}.{close_matches(name, {*ours, *theirs})}")
+            known = {*ours, *theirs}
+            # Any other name may be part of a password that has a question mark in it.
+            shown = f"no parameter {name[:40]!a}" if get_close_matches(name, known) else "no such parameter"
+            raise InvalidUrl(f"{scheme}: has {shown}.{close_matches(name, known)}")
     return values, passed

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Self
+from urllib.parse import quote
 
 from vecstore.errors import MigrationRequired
+from vecstore.urls import read_path
 
 from ..backend import PostgresBackend
 from ..options import parse_options, parse_running_url
-from .server import RunningServer, parse_directory, use_server
+from .server import RunningServer, use_server
 
 
 class EmbeddedBackend(PostgresBackend):
@@ -21,12 +24,14 @@ class EmbeddedBackend(PostgresBackend):
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Start the server unless it runs, and open its database."""
         ours, _ = parse_options(options)
-        running = use_server(parse_directory(location))
+        directory = read_path(location, "postgresql+embedded")
+        running = use_server(directory)
         try:
             backend = cls._open_url(parse_running_url(running.url), ours, migrating=migrating)
         except MigrationRequired as error:
             running.close()
-            command = f"vecstore migrate upgrade --url postgresql+embedded:{location} --namespace {ours.namespace}"
+            url = shlex.quote(f"postgresql+embedded://{quote(str(directory))}")
+            command = f"vecstore migrate upgrade --url {url} --namespace {ours.namespace}"
             raise MigrationRequired(f"The database has no catalogue, or an older one. Run: {command}") from error
         except BaseException:
             running.close()

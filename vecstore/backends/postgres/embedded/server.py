@@ -1,4 +1,4 @@
-"""``postgresql+embedded:///directory``: a PostgreSQL server that runs while some process uses its directory."""
+"""``postgresql+embedded:./directory``: a PostgreSQL server that runs while some process uses its directory."""
 
 from __future__ import annotations
 
@@ -8,28 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import unquote
 
-from vecstore.errors import InvalidUrl, StorageError, StorageFailed
+from vecstore.errors import StorageError, StorageFailed
 
 from .cluster import Cluster
-
-
-def parse_directory(location: str) -> Path:
-    """Return the absolute path that the part of a URL after ``postgresql+embedded:`` names.
-
-    Raises
-    ------
-    InvalidUrl
-    """
-    path = unquote(location.removeprefix("///"))
-    if not location.startswith("///") or not path or "\0" in path:
-        raise InvalidUrl(
-            "An embedded PostgreSQL has a directory and no host: postgresql+embedded:///directory, "
-            "postgresql+embedded:////absolute/directory."
-        )
-    # A later change of the working directory must not move the database.
-    return Path(os.path.abspath(path))
 
 
 def use_server(directory: str | os.PathLike[str]) -> RunningServer:
