@@ -67,7 +67,7 @@ def parse_url(place: str | os.PathLike[str]) -> Url:
     dialect, plus, _ = scheme.partition("+")
     if plus and dialect in {"postgres", "postgresql"} and scheme not in {*_ALIASES, "postgresql+embedded"}:
         shown = f" in place of {scheme}://" if _WORD.fullmatch(scheme) and "@" not in scheme else ""
-        raise InvalidUrl(f"vecstore connects to PostgreSQL through psycopg. Write postgresql://{shown}.")
+        raise InvalidUrl(f"vecstore brings its own PostgreSQL driver. Write postgresql://{shown}.")
     location, mark, query = rest.partition("?")
     if mark and "@" in query and re.fullmatch(r"//[^/@]*:[^/@]*", location):
         raise InvalidUrl(f"The URL has a @ after a question mark and none before it. {_ENCODE}")
