@@ -183,7 +183,7 @@ def test_how_much_a_reader_reads_anew(tmp_path: Path, monkeypatch: pytest.Monkey
         begun.append(paths)
         return real(paths, shape)
 
-    monkeypatch.setattr(Vectors, "empty", empty)
+    monkeypatch.setattr(Vectors, "make_empty", empty)
     reader = opened(tmp_path)
     assert contents(reader, store.active) == store.model
     assert len(begun) == 1

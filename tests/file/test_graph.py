@@ -147,7 +147,7 @@ def test_copies_of_one_vector_hide_nothing(metric: Metric, rng: np.random.Genera
 
 
 def test_distinct_codes_of_one_hash_stay_apart(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DistinctCodes, "_hashed", lambda self, coded: np.full(len(coded), 7, np.uint64))
+    monkeypatch.setattr(DistinctCodes, "_hash", lambda self, coded: np.full(len(coded), 7, np.uint64))
     vectors = plain(rng, 40, 8)
     vectors[20:25] = vectors[0]
     found = extend_graph(made([part(vectors[:30], 1)]), lambda: run(vectors[30:], 31), 40, lambda _done: None)

@@ -22,7 +22,7 @@ from ..search.filter_cache import FilterCache
 from ..storage.checksums import checksum_row
 from ..vectors.append_array import AppendArray
 from ..vectors.segment import find_places
-from .fields import Column, Mask, column_of
+from .fields import FIELDS, Column, Mask
 from .ledger import Total
 from .rows import RowFormat
 
@@ -38,7 +38,9 @@ class Columns:
         self.rids = AppendArray(np.int64)
         self.versions = AppendArray(np.int64)
         self.heads = AppendArray(np.int64)
-        self.fields: dict[str, Column] = {name: column_of(schema.fields[name].kind) for name in sorted(schema.fields)}
+        self.fields: dict[str, Column] = {
+            name: FIELDS[field.kind].make_column() for name, field in sorted(schema.fields.items())
+        }
         # The newest row of an id, and for each row the one before it: a view looks for its own among them.
         self._latest: dict[str, int] = {}
         self._before = AppendArray(np.int64)

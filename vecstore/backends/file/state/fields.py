@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from vecstore.fields import Stored
 
 from ..vectors.append_array import AppendArray
 
@@ -58,7 +62,7 @@ class KeywordColumn(Column):
             return np.not_equal(codes, _MISSING)
         if op == "eq":
             return np.equal(codes, self._dictionary.get(value, _UNKNOWN))
-        return np.isin(codes, _codes(self._dictionary, value))
+        return np.isin(codes, _look_up_codes(self._dictionary, value))
 
 
 class KeywordsColumn(Column):
@@ -85,7 +89,7 @@ class KeywordsColumn(Column):
     def test(self, op: str, value: Any, size: int) -> Mask:
         if op == "exists":
             return self._present.view(size).copy()
-        wanted = np.unique(_codes(self._dictionary, value))
+        wanted = np.unique(_look_up_codes(self._dictionary, value))
         mask = np.zeros(size, np.bool_)
         if not size or not len(value) or (op == "contains_all" and len(wanted) < len(set(value))):
             return mask
@@ -124,23 +128,44 @@ class NumberColumn(Column):
         return found & present
 
 
-FIELDS: Mapping[str, Callable[[], Column]] = MappingProxyType(
+def _encode_keywords(stored: Stored) -> str:
+    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
+
+
+def _decode_keywords(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldForm:
+    """How one kind of field is stored and compared.
+
+    Attributes
+    ----------
+    make_column : callable
+        Returns an empty column.
+    encode, decode : callable or None
+        From a stored value to the value in ``rows.db``, and back; None where they are the same.
+    """
+
+    make_column: Callable[[], Column]
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+
+
+FIELDS: Mapping[str, FieldForm] = MappingProxyType(
     {
-        "keyword": KeywordColumn,
-        "keywords": KeywordsColumn,
-        "int": lambda: NumberColumn(np.int64),
-        "float": lambda: NumberColumn(np.float64),
-        "bool": lambda: NumberColumn(np.int8),
-        "datetime": lambda: NumberColumn(np.int64),
+        "keyword": FieldForm(KeywordColumn),
+        "keywords": FieldForm(KeywordsColumn, _encode_keywords, _decode_keywords),
+        "int": FieldForm(partial(NumberColumn, np.int64)),
+        "float": FieldForm(partial(NumberColumn, np.float64)),
+        "bool": FieldForm(partial(NumberColumn, np.int8), int, bool),
+        "datetime": FieldForm(partial(NumberColumn, np.int64)),
     }
 )
+"""By `Field.kind`."""
 
 
-def column_of(kind: str) -> Column:
-    """Return an empty column for a kind of field."""
-    return FIELDS[kind]()
-
-
-def _codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:
+def _look_up_codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:
     """Return the numbers of those values that occur."""
     return np.array([code for value in values if (code := dictionary.get(value)) is not None], np.int32)

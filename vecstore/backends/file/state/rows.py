@@ -7,9 +7,8 @@ becomes part of a statement. There are no secondary indexes: nothing would prove
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from vecstore.fields import Stored
 from vecstore.schema import Schema
 
 from ..storage.checksums import checksum_body, checksum_row
+from .fields import FIELDS, FieldForm
 from .ledger import CREATE as CREATE_LEDGER
 from .ledger import Ledger, Total
 
@@ -45,19 +45,6 @@ _COUNTERS = ("rid", "dead", "tombstones", "changes")
 Values = tuple[Any, ...]
 
 
-def _encode_keywords(stored: Stored) -> str:
-    return json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
-
-
-def _decode_keywords(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
-
-
-_TO_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _encode_keywords, "bool": int})
-_FROM_SQL: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"keywords": _decode_keywords, "bool": bool})
-"""By kind of field; the others are stored as they are."""
-
-
 class RowFormat:
     """The form that the rows of one generation have.
 
@@ -69,7 +56,7 @@ class RowFormat:
         self.names = sorted(schema.fields)
         if len(self.names) > MAX_FIELDS:
             raise Unsupported(f"{len(self.names):,} fields", "file", f"At most {MAX_FIELDS:,}.")
-        self._kinds = [schema.fields[name].kind for name in self.names]
+        self._forms = [FIELDS[schema.fields[name].kind] for name in self.names]
         self._columns = [f"f{number}" for number in range(len(self.names))]
         head = ", ".join(["rid", "id", "version", "body_crc", "vector_crc", *self._columns, "head_crc"])
         self.head_size = 6 + len(self._columns)
@@ -96,15 +83,15 @@ class RowFormat:
     def encode_fields(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
         """Return the values of ``f0``, ``f1``, … of each of ``count`` records."""
         columns = [
-            self._encode(fields.get(name) or [None] * count, kind)
-            for name, kind in zip(self.names, self._kinds, strict=True)
+            _encode_column(fields.get(name) or [None] * count, form)
+            for name, form in zip(self.names, self._forms, strict=True)
         ]
         return zip(*columns, strict=True) if columns else repeat((), count)
 
     def encode_update(self, fields: Mapping[str, Stored | None]) -> dict[int, Any]:
         """Return the places and values in a row that an update of fields sets."""
         return {
-            5 + place: _to_sql(fields[name], self._kinds[place])
+            5 + place: _encode_value(fields[name], self._forms[place])
             for place, name in enumerate(self.names)
             if name in fields
         }
@@ -114,7 +101,7 @@ class RowFormat:
         size, fields = self.head_size, None
         if "metadata" in include:
             fields = {
-                name: self._decode([row[5 + place] for row in rows], self._kinds[place])
+                name: _decode_column([row[5 + place] for row in rows], self._forms[place])
                 for place, name in enumerate(self.names)
             }
         return Rows(
@@ -158,15 +145,15 @@ class RowFormat:
         if not good:
             raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
 
-    def _encode(self, column: Sequence[Stored | None], kind: str) -> Sequence[Any]:
-        if kind not in _TO_SQL:
-            return column
-        return [_to_sql(value, kind) for value in column]
 
-    def _decode(self, column: list[Any], kind: str) -> list[Stored | None]:
-        convert = _FROM_SQL.get(kind)
-        return column if convert is None else [None if value is None else convert(value) for value in column]
+def _encode_value(value: Stored | None, form: FieldForm) -> Any:
+    return value if value is None or form.encode is None else form.encode(value)
 
 
-def _to_sql(value: Stored | None, kind: str) -> Any:
-    return value if value is None or kind not in _TO_SQL else _TO_SQL[kind](value)
+def _encode_column(column: Sequence[Stored | None], form: FieldForm) -> Sequence[Any]:
+    return column if form.encode is None else [_encode_value(value, form) for value in column]
+
+
+def _decode_column(column: list[Any], form: FieldForm) -> list[Stored | None]:
+    decode = form.decode
+    return column if decode is None else [None if value is None else decode(value) for value in column]
