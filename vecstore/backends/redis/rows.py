@@ -163,7 +163,10 @@ def decode_rows(answer: Sequence[Any], schema: Schema) -> Rows:
 
 def decode_shown(ids: list[str], hashes: Sequence[Mapping[bytes, bytes]], include: Include, schema: Schema) -> Rows:
     """Return rows with the parts in ``include``, from the attributes of each hit."""
-    columns = {name: [each.get(name.encode()) for each in hashes] for name in list_shown_attributes(schema, include)}
+    columns: dict[str, list[bytes | None]] = {}
+    for name in list_shown_attributes(schema, include):
+        key = name.encode()
+        columns[name] = [each.get(key) for each in hashes]
     has_metadata = "metadata" in include
     return Rows(
         ids,

@@ -110,11 +110,11 @@ def _read_found(
         results = {each[b"id"]: each for reply in replies for each in reply[b"results"]}.values()
     ids = [each[b"id"].split(b":", PREFIX_PARTS)[-1].decode() for each in results]
     hashes = [each[b"extra_attributes"] for each in results]
-    rows = decode_shown(ids, hashes, search.include, schema)
     if schema.dtype == "float16":
         # The engine rounds the query to float16 too. The stored vectors give exact scores.
         vectors = decode_vectors([each[b"vector"] for each in hashes], schema, ids)
-        return Found(rows, metric.score_rows(schema.metric, vectors, vector), exact=command.exact)
-    distances = np.array([float(each[b"d"]) for each in hashes], np.float32)
-    scores = METRICS[schema.metric].score(distances.astype(np.float64), command.factor)
-    return Found(rows, scores, exact=command.exact)
+        scores = metric.score_rows(schema.metric, vectors, vector)
+    else:
+        distances = np.array([float(each[b"d"]) for each in hashes], np.float32)
+        scores = METRICS[schema.metric].score(distances.astype(np.float64), command.factor)
+    return Found(decode_shown(ids, hashes, search.include, schema), scores, exact=command.exact)
