@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import vecstore
 from tests.cli.conftest import Run
+from vecstore.embedders import WordLlamaEmbedder
 
 
 @pytest.fixture
@@ -224,3 +226,47 @@ def test_documents_go_into_a_store_with_other_fields(run: Run, url: str, docs: P
     (docs / "guide.md").unlink()
     (docs / "sub" / "more.md").write_text("more")
     assert run("add", url, "notes", docs, "--embedder", "wordllama", "--json").json["removed"] == 2
+
+
+FRONT_MATTER = "---\ntitle: Tea\ntags: [hot, drinks]\ndate: 2024-05-01\nlayout: post\n---\n# How\n\nBoil water.\n"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_front_matter_becomes_metadata(run: Run, url: str, docs: Path, line_end: str) -> None:
+    (docs / "tea.md").write_bytes(FRONT_MATTER.replace("\n", line_end).encode())
+    report = run("add", url, "notes", docs, "--json").json
+    assert report["notes"] == ["docs: keys of front matter that are not stored: layout (1 file)."]
+    with vecstore.connect(url) as database:
+        (record,) = database.open("notes").get(["docs/tea.md#1"])
+    assert record is not None
+    assert record.text == "# How\n\nBoil water."
+    wanted = {"title": "Tea", "tags": ["hot", "drinks"], "date": datetime(2024, 5, 1, tzinfo=UTC), "line": 7}
+    assert {key: record.metadata[key] for key in wanted} == wanted
+
+
+def test_front_matter_in_a_store_that_declares_no_fields(run: Run, url: str, docs: Path) -> None:
+    with vecstore.connect(url) as database:
+        database.create("notes", vecstore.Schema(), embedder=WordLlamaEmbedder())
+    (docs / "tea.md").write_text(FRONT_MATTER)
+    run("add", url, "notes", docs, "--embedder", "wordllama")
+    with vecstore.connect(url) as database:
+        (record,) = database.open("notes").get(["docs/tea.md#1"])
+    assert record is not None
+    assert (record.metadata["date"], record.metadata["title"]) == ("2024-05-01", "Tea")
+
+
+@pytest.mark.parametrize(
+    "name,text",
+    [
+        ("minutes.md", "---\n\n# March\n\nThe blue door.\n\n---\n\n# April\n\nThe red door.\n"),
+        ("minutes.txt", FRONT_MATTER),
+        ("minutes.rst", FRONT_MATTER),
+    ],
+)
+def test_text_that_is_no_front_matter_is_kept(run: Run, url: str, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / name).write_text(text)
+    run("add", url, "notes", tmp_path / "n")
+    with vecstore.connect(url) as database:
+        stored = "".join(record.text or "" for record in database.open("notes").scan())
+    assert "".join(stored.split()) == "".join(text.split())

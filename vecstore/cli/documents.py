@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
+from ..fields import Field
 from ..records import MAX_ID_BYTES, Record
+from .blocks import Markup
+from .front_matter import metadata_of, read_front_matter
 from .passages import passages
-from .sources import TEXT_ENDINGS, Item, Skipped
+from .sources import MARKDOWN_ENDINGS, TEXT_ENDINGS, Item, Skipped
 
 MAX_FILE_BYTES = 64 << 20
 _SNIFFED = 8192
@@ -41,10 +46,13 @@ class Documents:
     passage_size: int = 1_000
     counts: dict[str, int] = field(default_factory=dict)
     """Passages of each file read so far, by its ``source``."""
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    """Declared fields of the store."""
 
     def __post_init__(self) -> None:
         self._files: list[tuple[Path, str, int]] = []
         self._skipped: list[Skipped] = []
+        self._left_out: Counter[str] = Counter()
         if self.path.is_dir():
             self._walk()
         else:
@@ -71,13 +79,31 @@ class Documents:
                 yield text
                 continue
             self.counts[source] = 0
-            for number, passage in enumerate(passages(text, self.passage_size), 1):
+            is_markdown = path.suffix.lower() in MARKDOWN_ENDINGS
+            about = self._read_front_matter(text) if is_markdown else {}
+            markup: Markup = "rst" if path.suffix.lower() == ".rst" else "markdown"
+            for number, passage in enumerate(
+                passages(text, self.passage_size, markup=markup, front_matter=is_markdown), 1
+            ):
                 self.counts[source] = number
-                values = {"folder": self.folder, "source": source, "heading": passage.heading or None}
+                values = {**about, "folder": self.folder, "source": source, "heading": passage.heading or None}
                 record = Record(f"{source}#{number}", text=passage.text, metadata={**values, "line": passage.line})
                 yield Item(record, f"{source}, line {passage.line}", position, passage=True)
             if not self.counts[source]:
                 yield Skipped(source, "empty")
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read and is not stored."""
+        if not self._left_out:
+            return []
+        keys = (f"{key} ({count:,} {'file' if count == 1 else 'files'})" for key, count in self._left_out.most_common())
+        return [f"{self.folder}: keys of front matter that are not stored: {', '.join(keys)}."]
+
+    def _read_front_matter(self, text: str) -> dict[str, Any]:
+        metadata, left_out = metadata_of(read_front_matter(text).values, self.fields)
+        self._left_out.update(left_out)
+        return metadata
 
     def _walk(self) -> None:
         def unreadable(error: OSError) -> None:
@@ -143,7 +169,7 @@ class Documents:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             return Skipped(source, f"not UTF-8 (line {line})")
-        return Skipped(source, "binary") if "\0" in text else text
+        return Skipped(source, "binary") if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _reason_by_source(source: str) -> str | None:

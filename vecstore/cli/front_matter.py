@@ -1,13 +1,18 @@
-"""The YAML front matter of a Markdown document: what it is, and what it says."""
+"""The YAML front matter of a Markdown document: what it is, and what becomes metadata."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from ..fields import DateTime, Field, Keyword, Keywords
+
 _MAX_SIZE = 64 << 10
+_MAX_TITLE = 250  # characters; a Keyword holds 1,024 bytes
+_MAX_TAGS = 1_000
 _BEGIN = re.compile(r"---[ \t]*\n(?=[^\s#:-][^\n:]*:(?:[ \t]|\n))")
 _END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE)
 
@@ -55,3 +60,44 @@ def _read_mapping(source: str) -> dict[str, Any] | None:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return None
     return values
+
+
+def metadata_of(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
+    """Return the metadata that front matter gives, and the keys that are left out.
+
+    Title, tags and date become metadata, where the store does not declare these names for something else. A date
+    without a time zone is taken as UTC; in a store that does not declare ``date``, it stays text.
+    """
+    metadata: dict[str, Any] = {}
+    for key, (kind, read) in _KEYS.items():
+        declared = fields.get(key)
+        if key not in values or not (declared is None or isinstance(declared, kind)):
+            continue
+        value = _read_text(values[key]) if key == "date" and declared is None else read(values[key])
+        if value:
+            metadata[key] = value
+    return metadata, [key for key in values if key not in metadata]
+
+
+def _read_text(value: Any) -> str | None:
+    return value[:_MAX_TITLE] if isinstance(value, str) else None
+
+
+def _read_tags(value: Any) -> list[str]:
+    tags = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    return [tag.strip()[:_MAX_TITLE] for tag in tags if isinstance(tag, str) and tag.strip()][:_MAX_TAGS]
+
+
+def _read_date(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+_KEYS: Mapping[str, tuple[type[Field], Callable[[Any], Any]]] = {
+    "title": (Keyword, _read_text),
+    "tags": (Keywords, _read_tags),
+    "date": (DateTime, _read_date),
+}

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..fields import Field, Keyword
+from ..fields import DateTime, Field, Keyword, Keywords
 from ..fields import Int as IntField
 from ..records import Record
 
-TEXT_ENDINGS = frozenset({".txt", ".text", ".md", ".markdown", ".mdx", ".rst"})
+MARKDOWN_ENDINGS = frozenset({".md", ".markdown", ".mdx"})
+TEXT_ENDINGS = MARKDOWN_ENDINGS | {".txt", ".text", ".rst"}
 RECORD_ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
@@ -21,6 +22,9 @@ DOCUMENT_FIELDS: dict[str, Field] = {
     "source": Keyword(),
     "heading": Keyword(),
     "line": IntField(),
+    "title": Keyword(),
+    "tags": Keywords(),
+    "date": DateTime(),
 }
 """Declared fields of a store that is created for documents."""
 

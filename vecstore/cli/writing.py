@@ -189,7 +189,7 @@ class PathReader:
         found = Path(path)
         resolved = found.resolve()
         folder = self.folder or (resolved.name if found.is_dir() else resolved.parent.name) or "root"
-        return Documents(found, folder, self.patterns, self.passage_size)
+        return Documents(found, folder, self.patterns, self.passage_size, fields=self.fields)
 
 
 def take_all(intake: Intake, sources: Sequence[Source], meter: output.Meter, *, certain: bool) -> None:
@@ -202,6 +202,7 @@ def take_all(intake: Intake, sources: Sequence[Source], meter: output.Meter, *, 
         done += size or 0
     for source in sources:
         if isinstance(source, Documents):
+            intake.report.notes += source.notes
             intake.remove_gone(source, certain=certain)
 
 
