@@ -46,7 +46,7 @@ class Unsent(Exception):
 
 
 class UncheckedIndex(Exception):
-    """On this run of the server, nobody has checked that the index is complete. Nothing was sent."""
+    """On this run of the server, the index has not been checked for completeness yet. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)

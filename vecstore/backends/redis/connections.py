@@ -1,4 +1,4 @@
-"""Where a client's connections come from: a pool of its own, or the application's."""
+"""The connections of a client: its own pool, or the application's."""
 
 from __future__ import annotations
 

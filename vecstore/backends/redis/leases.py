@@ -25,7 +25,7 @@ _PAUSE = 0.01
 
 
 class Leases:
-    """Takes leases, each on a connection of its own."""
+    """Takes leases, each on a separate connection."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

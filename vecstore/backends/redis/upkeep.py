@@ -55,7 +55,7 @@ class Upkeep(IndexUpkeep):
         self._counts: dict[str, int] = {}
 
     def note_count(self, generation: Generation, count: int) -> None:
-        """Take note of how many records there are after a write, which saves `tend` most round trips."""
+        """Note the number of records after a write, which saves `tend` most round trips."""
         id_ = generation.id
         grown, self._counts[id_] = count - self._counts.get(id_, 0), count
         if count < self._min_rows:
