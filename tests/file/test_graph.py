@@ -51,7 +51,7 @@ def near_nodes(graph: Graph, query: Matrix, k: int, ef: int) -> np.ndarray:
 
 
 def near(found: Graph, query: Matrix, k: int = 10) -> list[int]:
-    rids: list[int] = found.rids[found.rows_of(near_nodes(found, query, k, 100))].tolist()
+    rids: list[int] = found.rids[found.find_rows(near_nodes(found, query, k, 100))].tolist()
     return rids
 
 
@@ -143,7 +143,7 @@ def test_copies_of_one_vector_hide_nothing(metric: Metric, rng: np.random.Genera
     assert len(near(found, vectors[50], 1)) in {1, 900}
     counts = np.zeros(1_000, np.bool_)
     counts[[3, 600]] = True
-    assert np.flatnonzero(found.nodes_among(counts)).tolist() == [3, 50]
+    assert np.flatnonzero(found.mark_nodes(counts)).tolist() == [3, 50]
 
 
 def test_distinct_codes_of_one_hash_stay_apart(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

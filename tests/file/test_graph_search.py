@@ -17,7 +17,7 @@ EFFORT, K = 60, 5
 
 def all_found(graph: Graph, query: Matrix, counts: np.ndarray | None) -> np.ndarray:
     """Return the places of all rows that a search of the graph finds, nearest first."""
-    places = graph.rows_of(near_nodes(graph, query, EFFORT, EFFORT))
+    places = graph.find_rows(near_nodes(graph, query, EFFORT, EFFORT))
     return places if counts is None else places[counts[places]]
 
 

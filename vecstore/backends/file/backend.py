@@ -110,7 +110,7 @@ class FileBackend(Backend):
         self._catalog.read().find_by_uid(uid)
         with self._catalog.edit() as edit:
             drop(self._layout, edit, edit.before.find_by_uid(uid), generation, self._generations.open)
-        # The drop has happened, whatever cannot be read now.
+        # The drop has happened, even where the catalogue cannot be read now.
         with contextlib.suppress(StorageError):
             self._generations.close_dropped()
 
@@ -154,41 +154,41 @@ class FileBackend(Backend):
         if settled:
             with self._writing(generation) as transaction:
                 writes.settle(transaction, settled)
-        with self._looking(generation) as (opened, _):
+        with self._open_current(generation) as (opened, _):
             return reads.changes(opened, limit)
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        reading = self._reading(generation)
+        reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=True) as reader:
                 return reads.fetch(reader, ids)
 
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        reading = self._reading(generation)
+        reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=True) as reader:
                 return reads.page(reader, where, after, limit)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        reading = self._reading(generation)
+        reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=True) as reader:
                 return reads.sample(reader, where, size)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        reading = self._reading(generation)
+        reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=where is not None) as reader:
                 return reads.count(reader, where)
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
-        reading = self._reading(generation)
+        reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=reads.needs_view(search)) as reader:
                 return find_nearest(reader, search, reading.generation)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        with self._looking(generation) as (opened, _):
+        with self._open_current(generation) as (opened, _):
             return reads.tombstones(opened, after, limit)
 
     # -- upkeep
@@ -215,11 +215,11 @@ class FileBackend(Backend):
             backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._generations.open)
 
     def index_state(self, generation: Generation) -> IndexState:
-        with self._looking(generation) as (opened, current):
+        with self._open_current(generation) as (opened, current):
             return upkeep.read_state(opened, current.schema.index)
 
     def stats(self, generation: Generation) -> Stats:
-        with self._looking(generation) as (opened, _):
+        with self._open_current(generation) as (opened, _):
             return collect_stats(opened)
 
     def verify(self, generation: Generation) -> Verification:
@@ -234,7 +234,7 @@ class FileBackend(Backend):
             self._generations.close()
 
     def __del__(self) -> None:
-        # Newer Pythons warn of connections that nobody closed.
+        # Newer Pythons warn of connections that are not closed.
         if hasattr(self, "_is_open"):
             self.close()
 
@@ -247,12 +247,12 @@ class FileBackend(Backend):
         self._check_usable()
         self.capabilities.check_writable()
 
-    def _reading(self, generation: Generation) -> Reading:
+    def _begin_reading(self, generation: Generation) -> Reading:
         self._check_usable()
         return Reading(*self._generations.open_current(generation), self._generations)
 
     @contextmanager
-    def _looking(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Generation]]:
+    def _open_current(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Generation]]:
         """Give an open generation, and the generation as the catalogue has it now."""
         self._check_usable()
         opened, current = self._generations.open_current(generation)
@@ -276,7 +276,7 @@ class FileBackend(Backend):
 
     @contextmanager
     def _keeping(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Callable[[], object]]]:
-        """Give a volume for upkeep, and what is to be called under the writer's lock."""
+        """Give an open generation for upkeep, and the check to call under the writer's lock."""
         self._check_writable()
         check = partial(self._generations.find_current, generation)
         check()
@@ -285,7 +285,7 @@ class FileBackend(Backend):
 
     @contextmanager
     def _unless_superseded(self, generation: Generation) -> Iterator[None]:
-        """Say `Superseded` where files are missing because the generation was dropped meanwhile."""
+        """Raise `Superseded` where files are missing because the generation was dropped meanwhile."""
         try:
             yield
         except (StorageError, StoreNotFound):

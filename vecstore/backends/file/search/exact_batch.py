@@ -103,7 +103,7 @@ def find_nearest(
     top.offer(owners, rids, score_pairs(rids, owners))
     # A row that is not among the candidates may have any score up to the ceiling; -inf says that there are none.
     proven = ((ceilings < top.floors) | (ceilings == -np.inf)).tolist()
-    return [answer if is_proven else None for answer, is_proven in zip(top.answers(), proven, strict=True)]
+    return [answer if is_proven else None for answer, is_proven in zip(top.list_answers(), proven, strict=True)]
 
 
 def _multiply_blocks(form: MetricForm, parts: Sequence[Part], queries: Singles, k: int) -> _FaissTopK:

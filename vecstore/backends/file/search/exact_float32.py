@@ -57,7 +57,7 @@ def find_nearest(metric: Metric, parts: Sequence[Part], queries: Singles, k: int
         for part in parts:
             for block in _cut_blocks(part, len(group)):
                 _scan_block(METRICS[metric], block, group, top)
-        answers += top.answers()
+        answers += top.list_answers()
     return answers
 
 

@@ -20,7 +20,7 @@ class _Workers:
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
 
-    def pool(self) -> ThreadPoolExecutor:
+    def open_pool(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(count_cores(), "vecstore")
         return self._pool
@@ -65,7 +65,7 @@ def in_own_thread(work: Callable[[], T]) -> T:
 
 def in_parallel(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """Do short tasks side by side, the first one in the calling thread."""
-    others = [_workers.pool().submit(task) for task in tasks[1:]]
+    others = [_workers.open_pool().submit(task) for task in tasks[1:]]
     first = tasks[0]()
     return [first, *(other.result() for other in others)]
 

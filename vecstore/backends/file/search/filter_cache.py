@@ -63,7 +63,7 @@ class FilterMatches:
         self._graph_rows: tuple[Coverage, Mask] | None = None
         self._scan_input: ScanInput | None = None
 
-    def graph_rows(self, coverage: Coverage, columns: Columns) -> Mask:
+    def find_graph_rows(self, coverage: Coverage, columns: Columns) -> Mask:
         """Return which rows of a graph match; ``columns`` are those of the view."""
         known = self._graph_rows
         if known is None or known[0] is not coverage:
@@ -71,7 +71,7 @@ class FilterMatches:
             self.size += len(known[1])
         return known[1]
 
-    def scan_input(self, coverage: Coverage | None) -> ScanInput | None:
+    def find_scan_input(self, coverage: Coverage | None) -> ScanInput | None:
         """Return what `keep_scan_input` kept for a coverage; the second call narrows it where that is worth it."""
         known = self._scan_input
         if known is None or known.coverage is not coverage:

@@ -83,16 +83,16 @@ class Graph:
     m: int
     ef_construction: int
     memory: Any = None
-    _shared: Shared | None = None
+    _shared: _SharedNodes | None = None
 
     def __len__(self) -> int:
         return len(self.rids)
 
-    def rows_of(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def find_rows(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the places of the rows of nodes, in the order of the nodes."""
-        return nodes if self._shared is None else self._shared.rows_of(nodes)
+        return nodes if self._shared is None else self._shared.find_rows(nodes)
 
-    def nodes_among(self, counts: Mask) -> Mask:
+    def mark_nodes(self, counts: Mask) -> Mask:
         """Return which nodes have a row that counts."""
         if self._shared is None:
             return counts
@@ -102,21 +102,21 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shared:
+class _SharedNodes:
     """The rows of each node, where some nodes have several."""
 
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, nodes: Nodes, count: int) -> Shared | None:
+    def of(cls, nodes: Nodes, count: int) -> _SharedNodes | None:
         """Return the rows of ``count`` nodes; None where each has the one row of the same number."""
         if len(nodes) == count:
             return None
         order = np.argsort(nodes, kind="stable")
         return cls(order, np.searchsorted(nodes[order], np.arange(count + 1)))
 
-    def rows_of(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def find_rows(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of some nodes."""
         return np.concatenate(
             [self.rows[:0], *(self.rows[self.starts[node] : self.starts[node + 1]] for node in nodes.tolist())]
@@ -143,7 +143,7 @@ def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | N
     nodes, distances = found[0], distances[0]
     few = plan.rescored
     if graph._shared is not None:
-        places = graph.rows_of(nodes[nodes >= 0])
+        places = graph.find_rows(nodes[nodes >= 0])
         places = places if counts is None else places[counts[places]]
         return places[:few], len(places)
     kept = nodes >= 0
@@ -254,4 +254,4 @@ def assemble_graph(
     memory: Any = None,
 ) -> Graph:
     """Return a graph of these parts; see `Graph`."""
-    return Graph(index, codes, rids, nodes, last, m, ef_construction, memory, Shared.of(nodes, len(codes)))
+    return Graph(index, codes, rids, nodes, last, m, ef_construction, memory, _SharedNodes.of(nodes, len(codes)))

@@ -127,7 +127,7 @@ class IndexCache:
             counts: Mask | None = None if coverage.count == len(coverage.graph) else coverage.stored
             if view is not None and keep is not None:
                 counts = coverage.select_matching(keep, view.columns)
-            nodes = None if counts is None else coverage.graph.nodes_among(counts)
+            nodes = None if counts is None else coverage.graph.mark_nodes(counts)
             coded.append(CodedRows(coverage.graph.codes, nodes, partial(_find_graph_rids, coverage.graph, counts)))
         return coded, uncoded
 
@@ -156,7 +156,7 @@ def _find_segment_rids(part: Part, places: NDArray[np.int64]) -> tuple[NDArray[n
 def _find_graph_rids(
     graph: Graph, counts: Mask | None, nodes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    rows = graph.rows_of(nodes)
+    rows = graph.find_rows(nodes)
     if counts is not None:
         rows = rows[counts[rows]]
     order = np.argsort(nodes)

@@ -1,4 +1,4 @@
-"""`Backend.search`: a strategy is chosen, candidates are found, and every hit is scored in float64."""
+"""`Backend.search`: choose a strategy, find candidates, score every hit in float64."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class SearchContext:
     matches: FilterMatches | None
     coverage: Coverage | None
 
-    def rids(self) -> NDArray[np.int64]:
+    def list_rids(self) -> NDArray[np.int64]:
         """Return the rids of all matching rows."""
         snapshot = self.reader.snapshot
         if self.matches is not None:
             return snapshot.columns.rids[self.matches.keep]
         return np.concatenate([np.empty(0, np.int64), *(part.get_stored_rids() for part in snapshot.vectors.parts)])
 
-    def ids_of(self, rids: NDArray[np.int64]) -> list[str]:
+    def read_ids(self, rids: NDArray[np.int64]) -> list[str]:
         """Return the ids of rows."""
         return [row[1] for row in self.reader.read_rows(rids.tolist(), whole=False)]
 
@@ -66,7 +66,7 @@ class SearchContext:
         """Return parts with only the matching rows alive."""
         if self.matches is None:
             return parts
-        rids = self.rids()
+        rids = self.list_rids()
         return [some for part in parts if (some := part.restrict(rids)) is not None]
 
 
@@ -97,7 +97,7 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
     elif plan.strategy is Strategy.CODES:
         answers = _answer_by_codes(context, scorer, queries)
     elif plan.strategy is Strategy.DIRECT:
-        rids = context.rids()
+        rids = context.list_rids()
         answers = [_keep_best(rids, scorer.score(query, rids), search.k) for query in queries]
     else:
         answers = _answer_in_float32(context, queries, snapshot.vectors.parts)
@@ -118,7 +118,7 @@ def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage,
     # Which rows of the graph may be hits, None where all may.
     counts, least = None, coverage.count
     if matches is not None:
-        counts = matches.graph_rows(coverage, context.reader.snapshot.columns.columns)
+        counts = matches.find_graph_rows(coverage, context.reader.snapshot.columns.columns)
         least = int(np.count_nonzero(counts))
     elif coverage.count < len(graph.rids):
         counts = coverage.stored
@@ -157,7 +157,9 @@ def _answer_by_codes(context: SearchContext, scorer: Scorer, queries: Singles) -
         if rows.coded:
             uncoded = (np.empty(0, np.int64), np.empty(0))
             if rows.uncoded:
-                uncoded = exact_float32.find_nearest(context.metric, rows.uncoded, query[None, :], k, context.ids_of)[0]
+                uncoded = exact_float32.find_nearest(context.metric, rows.uncoded, query[None, :], k, context.read_ids)[
+                    0
+                ]
             found = exact_codes.find_nearest(rows.coded, query, k, partial(scorer.score, query), uncoded)
         if found is None:
             found = _answer_in_float32(context, query[None, :], context.reader.snapshot.vectors.parts)[0]
@@ -168,13 +170,13 @@ def _answer_by_codes(context: SearchContext, scorer: Scorer, queries: Singles) -
 def _answer_in_float32(context: SearchContext, queries: Singles, parts: Sequence[Part]) -> list[Answer]:
     """Answer queries by float32 arithmetic over the matching rows of parts."""
     looked_at = context.restrict(parts)
-    return exact_float32.find_nearest(context.metric, looked_at, queries, context.search.k, context.ids_of)
+    return exact_float32.find_nearest(context.metric, looked_at, queries, context.search.k, context.read_ids)
 
 
 def _collect_rows(context: SearchContext) -> ScanInput:
     """Return the matching rows, as codes where there are codes."""
     matches, coverage, snapshot = context.matches, context.coverage, context.reader.snapshot
-    if matches is not None and (known := matches.scan_input(coverage)) is not None:
+    if matches is not None and (known := matches.find_scan_input(coverage)) is not None:
         return known
     cache, keep = context.reader.opened.index_cache, None if matches is None else matches.keep
     coded, uncoded = cache.collect_codes(snapshot.vectors, coverage, snapshot.view, keep)

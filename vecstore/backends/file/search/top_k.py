@@ -54,7 +54,7 @@ class TopK:
         if len(self._rids) > len(self.floors) * self.k + _TIES:
             self._break_ties()
 
-    def answers(self) -> list[Answer]:
+    def list_answers(self) -> list[Answer]:
         """Return rids and scores for each query, at most ``k`` where ties are broken."""
         self._break_ties()
         starts = np.searchsorted(self._owners, np.arange(len(self.floors) + 1))
