@@ -1,8 +1,8 @@
 """A consistent copy of a live directory.
 
-The catalogue stays as it is meanwhile, and no file that a generation names is removed; records are written
-as ever. Each generation is copied as it was at one commit, the active one of a store before its standby, so
-that no noted change is missing from both. The catalogue comes last: a copy that was broken off is none.
+Meanwhile the catalogue does not change and no file that a generation names is removed; records can be written.
+Each generation is copied as of one commit, the active one of a store before its standby, so no noted change is
+missing from both. The catalogue is copied last: without it, an interrupted copy is not a database.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, op
         The catalogue.
     target : Path
     edit : Edit
-        Keeps others from changing the catalogue.
+        Holds the lock of the catalogue.
     options : Options
     volume_of : callable
         Returns the volume of a generation.
@@ -66,7 +66,7 @@ def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, op
 def _copy_generation(opened: OpenGeneration, paths: GenerationLayout, options: Options) -> None:
     for path in (paths.root, paths.segments, paths.indexes):
         os_calls.make_directory(path)
-    # Who keeps a volume is the only one to remove files that it names.
+    # Only the holder of this lock removes files that the generation names.
     with opened.lock_upkeep(wait=True), translate_errors(opened.paths.root):
         with opened.pool.check_out() as connection:
             copy_database(connection, paths.rows, ROWS, options.timeout)
@@ -79,7 +79,7 @@ def _copy_generation(opened: OpenGeneration, paths: GenerationLayout, options: O
         for uid in segments:
             os_calls.write_new_file(paths.locate_segment(uid), os_calls.read_chunks(opened.paths.locate_segment(uid)))
         if ledger.index:
-            # It can be built again; one that cannot be copied must not keep the rest from being.
+            # An index can be rebuilt; a missing one must not stop the backup.
             with contextlib.suppress(FileNotFoundError):
                 uid = ledger.index["uid"]
                 os_calls.write_new_file(paths.locate_index(uid), os_calls.read_chunks(opened.paths.locate_index(uid)))
@@ -91,10 +91,10 @@ def _check(layout: DirectoryLayout, edit: CatalogueEdit, options: Options) -> No
     Raises
     ------
     StoreCorrupt
-        It is no copy of a sound directory; it is left for whoever wants to look at it, without a catalogue.
+        The copy is damaged. It is kept for inspection, without its catalogue.
     """
     for generation in edit.before.list_generations().values():
         found = verify_generation(layout, options, generation, index=False)
         if not found.ok:
             os_calls.unlink(layout.catalog)
-            raise StoreCorrupt(f"{layout.root}: the copy is damaged, as its source may be. {found.problems[0]}")
+            raise StoreCorrupt(f"{layout.root}: the copy is damaged, and its source may be too. {found.problems[0]}")

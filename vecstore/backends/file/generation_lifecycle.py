@@ -1,7 +1,7 @@
-"""What `create`, `drop` and `switch` do, in an order that a killed process cannot leave half done.
+"""`create`, `drop` and `switch`, in an order that a killed process cannot leave half done.
 
-The catalogue's commit is the moment of each. Before it, a new generation lies complete on the disk and no
-one knows it; after it, an old one is garbage, which the next `create` or `drop` removes.
+Each takes effect when the catalogue is committed. Before that, a new generation is complete on disk but unknown;
+after it, an old one is garbage, which the next `create` or `drop` removes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def create(
     if generation.standby:
         entry = edit.before.find_by_name(name)
         if entry.standby is not None:
-            raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
+            raise StoreExists(f"Store {name!r} already has a standby generation.")
         entry = replace(entry, building=generation)
     else:
         edit.before.check_free(name)
@@ -51,9 +51,9 @@ def create(
         return edit.put(entry)
     active = open_generation(entry.active)
     with active.lock_writer() as held:
-        # Notes that an earlier standby left behind are of no use to this one.
+        # Changes noted for an earlier standby do not apply to this one.
         _clear_notes(active, held)
-        # Every write that commits after this has seen the standby, and notes what it changes.
+        # Every write that commits from now on sees the standby and notes its changes.
         return edit.put(entry)
 
 
@@ -70,7 +70,7 @@ def drop(
         removed = [standby]
     with contextlib.ExitStack() as stack:
         for opened in map(open_generation, removed):
-            # A write that has begun is acknowledged before its files go.
+            # A write that has begun is acknowledged before its files are removed.
             if os_calls.is_directory(opened.paths.root):
                 stack.enter_context(opened.lock_writer())
                 os_calls.create_mark(opened.paths.dropped)
@@ -78,7 +78,7 @@ def drop(
             edit.remove(entry.uid)
         else:
             edit.put(replace(entry, building=None, previous=None))
-    # The drop has happened. What cannot be removed now, the next create or drop removes.
+    # The drop has happened. Files that cannot be removed now are removed by the next create or drop.
     if generation is not None:
         with contextlib.suppress(OSError, StorageError):
             active = open_generation(entry.active)
@@ -102,7 +102,7 @@ def switch(
         with new.lock_writer() as held_new:
             _clear_notes(new, held_new)
             edit.put(switched)
-        # The switch has happened. Notes of a standby mean nothing, and go before it becomes active again.
+        # The switch has happened. A standby needs no change list; clear it before this one can become active again.
         with contextlib.suppress(StorageError):
             _clear_notes(old, held_old)
     return switched
@@ -121,8 +121,8 @@ def _clear_notes(opened: OpenGeneration, held: HeldLock) -> None:
 def remove_garbage(layout: DirectoryLayout, edit: CatalogueEdit) -> None:
     """Remove generations that were dropped or never named by the catalogue, whose lock is held, and unused locks.
 
-    Other generations that it does not name stay: they may belong to a newer catalogue than the one that somebody
-    restored. What cannot be removed now is tried again by the next one.
+    Other unnamed generations stay: they may belong to a newer catalogue than the one that was restored from a
+    backup. Files that cannot be removed now are tried again next time.
     """
     named = edit.before.list_generations()
     with contextlib.suppress(OSError):

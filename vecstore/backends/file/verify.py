@@ -30,7 +30,7 @@ from .storage.layout import DirectoryLayout
 from .vectors.segment import find_places
 
 _CHUNK = 1_024
-_HINT = "Build it again with reindex()."
+_HINT = "Rebuild it with reindex()."
 _SAMPLE = 50
 _EF = 256
 _LEAST = 0.5
@@ -63,9 +63,9 @@ def collect_stats(opened: OpenGeneration) -> Stats:
 def verify_generation(
     layout: DirectoryLayout, options: Options, generation: Generation, *, index: bool = True
 ) -> Verification:
-    """Check everything anew, with nothing that was checked before in memory; see `Backend.verify`.
+    """Check everything again, with an empty cache; see `Backend.verify`.
 
-    ``index`` says whether the index is looked at too, without which nothing would be lost.
+    ``index`` says whether the index is checked too; it can be rebuilt from the vectors.
     """
     opened = OpenGeneration(GenerationFiles(layout.locate_generation(generation.id), generation), options)
     check = _Check(opened)
@@ -73,7 +73,7 @@ def verify_generation(
         for problem in check.find_problems(layout, options, index=index):
             check.found.append(problem)
     except StorageError as error:
-        # Nothing beyond the damage could be looked at.
+        # What follows the damage could not be checked.
         check.found.append(str(error))
     finally:
         opened.close()
@@ -116,7 +116,7 @@ class _Check:
         for start in range(0, len(rids), _CHUNK):
             some = rids[start : start + _CHUNK]
             rows = self.opened.row_format.fetch(connection, some.tolist(), self.opened.paths.rows, whole=True)
-            # A row that a write removed meanwhile is no record any more.
+            # A concurrent write may have removed rows.
             some = some[np.isin(some, list(rows))]
             for rid, vector in zip(some.tolist(), snapshot.vectors.gather(some), strict=True):
                 if checksum_vector(vector) == rows[rid][4]:
@@ -126,7 +126,7 @@ class _Check:
 
 
 def find_index_problems(opened: OpenGeneration, snapshot: Snapshot) -> Iterator[str]:
-    """Yield what is wrong with the index of a state; searches are right all the same, or do without it."""
+    """Yield the problems of a snapshot's index; searches are correct despite them, or scan instead."""
     if snapshot.ledger.index is None:
         return
     row = IndexRow(**snapshot.ledger.index)
@@ -148,9 +148,9 @@ def find_index_problems(opened: OpenGeneration, snapshot: Snapshot) -> Iterator[
     if coverage.count != expected:
         yield f"{path} lacks {expected - coverage.count:,} rows. {_HINT}"
     if strange := in_own_thread(partial(_count_strange, graph, snapshot)):
-        yield f"{path} has other vectors than are stored, for {strange:,} rows. {_HINT}"
+        yield f"{path} holds wrong vectors for {strange:,} rows. {_HINT}"
     if len(graph) and (recall := in_own_thread(partial(_measure_recall, graph))) < _LEAST:
-        yield f"{path} finds what is nearest in {recall:.0%} of all trials. {_HINT}"
+        yield f"{path} finds the nearest row in only {recall:.0%} of trials. {_HINT}"
 
 
 def _count_strange(graph: Graph, snapshot: Snapshot) -> int:

@@ -1,4 +1,4 @@
-"""When a generation's index is built, grown or given up, and how it comes to be the one that the ledger names."""
+"""When a generation's index is built, extended or removed, and how the ledger comes to name it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .index_file import IndexRow
 
 _MIN_TAIL = 1_024
 _TAIL = 16
-"""An index grows when one row in so many is not in it yet, and there are enough of them."""
+"""An index is extended when at least one row in this many is missing from it, and at least `_MIN_TAIL` are."""
 _REMOVED = 3
 """It is built again when one row in so many was removed since: they lengthen every graph search."""
 
@@ -86,7 +86,7 @@ def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
 def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
     """Give the index what it needs, unless another process is at it; say whether its recall has to be measured anew."""
     known = opened.committed
-    # What others committed since is theirs to tend.
+    # Processes that committed since then tend their own changes.
     if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
         return False
     if _find_need(opened, _read_newest(opened), options, least) is Need.NOTHING:
@@ -98,7 +98,7 @@ def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check
         if need is Need.NOTHING:
             return False
         _satisfy(opened, snapshot, options, need, check, None)
-        # A graph that grew by less than half is about as good with the effort that it had.
+        # A graph that has not doubled is about as good with its present effort.
         return need is Need.BUILDING or (before is not None and _has_doubled(before["n"], _read_newest(opened)))
     return False
 
@@ -106,7 +106,7 @@ def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check
 def build(
     opened: OpenGeneration, options: IndexOptions, least: int, check: Check, on_progress: Progress | None
 ) -> None:
-    """Build the index anew, or remove it; see `Backend.build_index`."""
+    """Rebuild the index, or remove it; see `Backend.build_index`."""
     with opened.lock_upkeep(wait=True):
         snapshot = _read_newest(opened)
         rows = snapshot.ledger.tables["rows"].count
@@ -116,7 +116,7 @@ def build(
 
 
 def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
-    """Build an index anew that has removed rows; say whether it was."""
+    """Rebuild an index that has removed rows; say whether it was rebuilt."""
     snapshot = _read_newest(opened)
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
         return False
@@ -194,7 +194,7 @@ def _satisfy(
     graph = grown or _build_graph(opened, snapshot, options, on_progress)
     uid = uuid.uuid4().hex
     with translate_errors(opened.paths.indexes):
-        # Copies of a directory may lack what was empty.
+        # A copied directory may lack empty folders.
         os_calls.make_directory(opened.paths.indexes)
         row = index_file.write(opened.paths.locate_index(uid), opened.id, graph)
     _commit(opened, row, check)

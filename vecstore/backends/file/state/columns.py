@@ -27,7 +27,7 @@ from .ledger import Total
 from .rows import RowFormat
 
 CHUNK = 4_096
-TWICE = "{}: an id stands in two rows. Restore the directory from a backup."
+TWICE = "{}: one id is in two rows. Restore the directory from a backup."
 
 
 class Columns:
@@ -47,7 +47,7 @@ class Columns:
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
 
     def find_position(self, id_: str, alive: Mask) -> int:
-        """Return where the row of an id stands, -1 where there is none in that view."""
+        """Return the place of an id's row, -1 if the view has none."""
         place = self._latest.get(id_, -1)
         while place >= 0 and (place >= len(alive) or not alive[place]):
             place = int(self._before.view(place + 1)[place])
@@ -131,7 +131,7 @@ class View:
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether most rows in memory were removed, so that it is better to load them anew."""
+        """Whether most rows in memory were removed, so reloading is cheaper."""
         return self.size > 65_536 + 2 * self.total.count
 
     def find_positions(self, ids: Iterable[str]) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """The one row of a database file that proves the others.
 
-SQLite does not check what it reads. So every row of ours has a checksum of its own, and the ledger keeps,
-for each table, how many rows there are and the sum of their checksums: a row that is missing, doubled or
-changed is noticed by whoever read the whole table. The ledger has a checksum itself.
+SQLite does not check what it reads. So every row has its own checksum, and the ledger keeps the number of rows of
+each table and the sum of their checksums: reading the whole table reveals a row that is missing, doubled or
+changed. The ledger itself has a checksum.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Total:
         self.digest = (self.digest - sum(values)) % _MODULUS
 
     def copy(self) -> Total:
-        """Return a total of its own."""
+        """Return an independent copy."""
         return Total(self.count, self.digest)
 
 
@@ -60,9 +60,9 @@ class Ledger:
     token : str
         Random name of the commit.
     next : dict
-        The next number of each kind; none is given twice.
+        The next number of each kind; no number is used twice.
     pruned : int
-        The last commit whose removals may be forgotten: who knows an older state reads everything anew.
+        The last commit whose removals may be forgotten: a reader with an older state reads everything again.
     compacted : tuple of int
         The commit that the last compaction began with, and the next number of ``dead`` then.
     tables : dict of str to Total
@@ -137,7 +137,7 @@ class Ledger:
 
 
 def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: Callable[[], SqliteConnection]) -> bool:
-    """Commit, or learn from the file itself whether a commit that failed has happened.
+    """Commit; after an error, read from the file whether the commit happened.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: 
     Returns
     -------
     bool
-        False where the connection is used up, although the commit has happened.
+        False if the commit happened but the connection can no longer be used.
 
     Raises
     ------
@@ -169,8 +169,8 @@ def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: 
         if token == before.token:
             raise
         raise UnknownOutcome(
-            "A commit failed, and whether it has happened cannot be read. Repeat the write with upsert(), "
-            "or look at the records first."
+            "A commit failed, and whether it took effect could not be determined. Repeat the write with upsert(), "
+            "or read the records first."
         ) from error
     return True
 

@@ -36,14 +36,14 @@ class OpenGeneration:
         self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
         self.pool = SqlitePool(files.paths.rows, ROWS, options.timeout)
         self._options = options
-        # Held while the state is brought up to date, never while a writer waits for readers.
+        # Held while the state is brought up to date, but never while a writer waits for readers.
         self._lock = RLock()
         self._snapshot: Snapshot | None = None
         self._notes: dict[str, Notes] = {}
         self._writer: SqliteConnection | None = None
         self._is_tidy = False
         self._failure: str | None = None
-        # The heads of the rows that the last commit added, by the states before and after: no need to read them.
+        # The heads of the rows that the last commit added, by the states before and after, so they need not be read.
         self._written: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
         self.committed: Ledger | None = None
         """The state that this process's last commit made."""
@@ -68,7 +68,7 @@ class OpenGeneration:
         version = read_data_version(connection)
         if known and connection.stamp == (version, known.ledger.token) and (known.view or not view):
             return known
-        # Within the lock, a transaction begins after all those whose state is known already.
+        # Under the lock, the transaction begins after every commit that is known already.
         with self._lock, begin_reading(connection):
             snapshot = self._read_newest(connection, view=view)
         connection.stamp = (version, snapshot.ledger.token)
@@ -105,7 +105,7 @@ class OpenGeneration:
         ledger = self._read_ledger(connection)
         if known and known.ledger.token == ledger.token and (known.view or not view):
             return known
-        # Set again when everything has been read: what an interrupt left half advanced is not used.
+        # Set only after everything has been read, so an interrupted update is not used.
         self._snapshot = None
         written = self._written.pop((known.ledger.token, ledger.token), None) if known else None
         self._snapshot = advance_snapshot(self.files, known, connection, ledger, written, view=view)
@@ -151,7 +151,7 @@ class OpenGeneration:
         return lock.hold_lock(self.paths.lock, self._options.lock_timeout, "is writing to it")
 
     def lock_upkeep(self, *, wait: bool) -> AbstractContextManager[lock.HeldLock]:
-        """Be the only one to compact, to index or to copy while the context lasts, waiting for others or not.
+        """Hold the lock for compaction, index builds and copies; ``wait`` says whether to wait for another holder.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class OpenGeneration:
         try:
             connection = connection or self._open_writer()
             connection.execute("BEGIN IMMEDIATE")
-            # All of it now: once SQLite has begun to write to the file, readers wait, perhaps with the lock held.
+            # Read everything now: once SQLite starts to write to the file, readers wait, possibly holding the lock.
             with self._lock:
                 snapshot = self._read_newest(connection, view=whole)
                 registers = [
@@ -215,12 +215,12 @@ class OpenGeneration:
             if usable:
                 self._writer = connection
             elif connection is not None:
-                # A segment may lie there that no commit names.
+                # A segment may be left that no commit names.
                 self.mark_untidy()
                 abandon(connection)
 
     def mark_untidy(self) -> None:
-        """Note that files may lie there that no commit names; the next write looks."""
+        """Note that files may be left that no commit names; the next write looks for them."""
         self._is_tidy = False
 
     def record_failure(self, error: sqlite3.Error | OSError) -> Exception:
@@ -228,8 +228,8 @@ class OpenGeneration:
         found = translate_error(error, str(self.paths.root))
         if is_lasting(error):
             self._failure = (
-                f"An earlier write to {self.paths.root} failed ({error}), so that the disk may not hold what it seems "
-                "to. What was acknowledged is intact. Call vecstore.connect() again to go on."
+                f"An earlier write to {self.paths.root} failed ({error}), so the disk may not hold what it "
+                "appears to hold. Acknowledged writes are intact. Call vecstore.connect() again to continue."
             )
         return found
 
@@ -237,13 +237,13 @@ class OpenGeneration:
         return open_connection(self.paths.rows, ROWS, self._options.timeout, writer=True)
 
     def _remove_unnamed_files(self, snapshot: Snapshot) -> None:
-        """Remove files that writers and builders left who did not come to their commit."""
+        """Remove files of writers and builders that did not reach their commit."""
         if self._is_tidy:
             return
         with contextlib.suppress(OSError, StorageError, StoreLocked):
             unnamed = self.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
             unnamed += self.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
-            # What is unnamed may be the work of somebody who has not come to their commit yet.
+            # An unnamed file may belong to a process that has not committed yet.
             with self.lock_upkeep(wait=False) if unnamed else contextlib.nullcontext():
                 for path in unnamed:
                     os_calls.unlink(path)

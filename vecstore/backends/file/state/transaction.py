@@ -35,7 +35,7 @@ Record = tuple[str, int, Sequence[Any], str, str | None]
 
 
 class WriteTransaction:
-    """What one write call does, between BEGIN and COMMIT.
+    """One write call, between BEGIN and COMMIT.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class WriteTransaction:
         return self._before.ledger.contents != self.ledger.contents
 
     def note_changes(self, ids: Iterable[str]) -> None:
-        """Put ids into the change list where one is kept."""
+        """Add ids to the change list if one is kept."""
         if self.takes_notes:
             self.changes.put(dict.fromkeys(ids, 0))
 
@@ -139,19 +139,19 @@ class WriteTransaction:
         self.put_segment(segment.write(path, self.files.shape, range(base, base + count), vectors))
 
     def put_segment(self, row: SegmentRow) -> None:
-        """Name a segment."""
+        """Record a segment."""
         values = astuple(row)
         self.connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
         self.ledger.tables["segments"].add((checksum_row(values),))
 
     def remove_segment(self, row: SegmentRow) -> None:
-        """Name a segment no longer."""
+        """Remove the record of a segment."""
         if self.connection.execute("DELETE FROM segments WHERE base = ?", (row.base,)).rowcount != 1:
             raise StoreCorrupt(f"{self.files.paths.rows}: a segment is missing. Run verify().")
         self.ledger.tables["segments"].remove((checksum_row(astuple(row)),))
 
     def remove_from_memtable(self, rids: NDArray[np.int64]) -> None:
-        """Remove those vectors of rows that are hot."""
+        """Remove the vectors of rows that are in the memtable."""
         rows, crcs = self.vectors.find_in_memtable(rids)
         if not rows:
             return

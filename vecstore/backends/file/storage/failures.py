@@ -1,4 +1,4 @@
-"""What SQLite's and the operating system's errors are called here; the only place that translates them."""
+"""Translation of SQLite's and the operating system's errors; the only place that does it."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ def _translate_os_error(error: OSError, what: str) -> VecstoreError:
     if error.errno in _FULL:
         return StorageFailed(f"{what} could not be written: {reason}. Free some space, then try again.")
     if error.errno in _MISSING:
-        return StoreCorrupt(f"{what} is missing or is not a file of its own: {reason}. Restore it from a backup.")
+        return StoreCorrupt(f"{what} is missing or is not a regular file: {reason}. Restore it from a backup.")
     return StorageFailed(f"{what} could not be read or written: {reason}.")

@@ -1,4 +1,4 @@
-"""Where things lie in a database's directory, and whether a directory is one."""
+"""The paths in a database's directory, and the check whether a directory is a database."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DirectoryLayout:
         Raises
         ------
         InvalidUrl
-            Something else lies there.
+            The directory holds other files.
         StoreCorrupt
             There was a catalogue.
         """
@@ -74,7 +74,7 @@ class DirectoryLayout:
             shown = ", ".join(ascii(name) for name in foreign[:5])
             more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
             raise InvalidUrl(
-                f"{self.root} is no database of vecstore: it holds {shown}{more}. Name a new or an empty directory."
+                f"{self.root} is not a vecstore database: it holds {shown}{more}. Name a new or an empty directory."
             )
 
 
@@ -96,7 +96,7 @@ class GenerationLayout:
 
     @property
     def upkeep(self) -> Path:
-        """Held by whoever compacts, builds an index or copies: no file that they read or write is removed meanwhile."""
+        """Held by a process that compacts, builds an index or copies, so that its files are not removed meanwhile."""
         return self.root / "upkeep.lock"
 
     @property
@@ -139,7 +139,7 @@ class GenerationLayout:
         """
         for path in (self.root.parent, self.root, self.segments):
             if not os_calls.is_directory(path):
-                raise StoreCorrupt(f"{path} is missing or not a directory of its own. Restore it from a backup.")
+                raise StoreCorrupt(f"{path} is missing or is not a directory. Restore it from a backup.")
 
 
 def _others(directory: Path, known: Set[Path]) -> list[Path]:
@@ -156,4 +156,4 @@ def check_id(value: object) -> str:
     """
     if isinstance(value, str) and _ID.fullmatch(value):
         return value
-    raise StoreCorrupt("The catalogue names something that is no id of vecstore. Restore it from a backup.")
+    raise StoreCorrupt("The catalogue holds an invalid id. Restore it from a backup.")

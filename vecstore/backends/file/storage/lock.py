@@ -1,7 +1,7 @@
 """Locks between processes: ``flock`` on files that also say who holds them, and which commit was the last.
 
-The mark that a writer leaves after a commit proves later that the database beside it is no older copy of
-itself. It is not synced: a lost or torn mark proves nothing and harms nothing.
+A writer marks each commit in the lock file. The mark shows later whether the database beside it is an older copy
+of itself. It is not synced: a lost or torn mark proves nothing and does no harm.
 
 Threads of one process queue for a lock first: a lock that is polled goes to whichever thread asks at the right
 moment, and one of several busy threads could wait for long. Between processes there is no such order.
@@ -32,7 +32,7 @@ _MARK_AT = 16
 _MESSAGE = "{path} is locked: {holder} {purpose}. Try again later."
 
 _held: set[int] = set()
-"""Descriptors of this process's locks. A forked child closes its copies, or they would outlive the parent."""
+"""Descriptors of this process's locks. A forked child closes its copies, which would outlive the parent's lock."""
 
 
 class HeldLock:
@@ -61,7 +61,7 @@ def hold_lock(path: Path, timeout: float, purpose: str) -> Iterator[HeldLock]:
     Parameters
     ----------
     path : Path
-        The lock's file, made where there is none.
+        The lock file; created if missing.
     timeout : float
         Seconds to wait.
     purpose : str
@@ -98,7 +98,7 @@ def read_last_mark(path: Path) -> int:
 
 
 def check_not_older(seq: int, mark: int, database: Path) -> None:
-    """Refuse a database that lacks commits which were acknowledged.
+    """Refuse a database that lacks acknowledged commits.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def check_not_older(seq: int, mark: int, database: Path) -> None:
     """
     if seq < mark:
         raise StoreCorrupt(
-            f"{database} is an older copy of itself: it is at commit {seq:,}, commit {mark:,} was acknowledged. "
-            "Restore the whole directory from one backup; to go on with what is there, remove the .lock file beside it."
+            f"{database} is an older copy of itself: it is at commit {seq:,}, but commit {mark:,} was acknowledged. "
+            "Restore the whole directory from one backup; to continue with this copy, remove the .lock file beside it."
         )
 
 
@@ -164,12 +164,12 @@ def _acquire(path: Path, deadline: float, purpose: str) -> int:
         except BaseException:
             _release(descriptor)
             raise
-        # Removed while we waited: whoever comes next would lock another file.
+        # The file was removed while we waited: the next process would lock a new one.
         _release(descriptor)
 
 
 def _release(descriptor: int) -> None:
-    # What was written is written, whatever becomes of the lock; the kernel frees it with the descriptor.
+    # The write has happened whatever becomes of the lock; closing the descriptor frees it.
     try:
         with contextlib.suppress(OSError):
             os_calls.unlock(descriptor)

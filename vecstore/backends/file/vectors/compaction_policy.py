@@ -1,8 +1,8 @@
-"""When vectors are merged, and which: from sizes alone.
+"""Which vectors are merged, and when, decided from sizes alone.
 
-Segments lie in the order of their rids, and hot rows before, between and after them. What is merged is a run of
-neighbours, because the ranges of segments must not overlap. A run takes a neighbour in only where that is not larger
-than the run itself, so that a row is copied about as often as the store doubles.
+Segments are in the order of their rids, with memtable rows before, between and after them. Only neighbours are
+merged, because the ranges of segments must not overlap. A merge takes in a neighbour only if that is not larger
+than the merge itself, so that a row is copied about as often as the store doubles.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CompactionPolicy:
         Of the rows in segments, where at least `min_dead` are dead.
     min_dead : int
     max_removals : int
-        So many removals since the last compaction are reason enough to forget those before it.
+        With more removals since the last compaction, those before it are forgotten.
     """
 
     max_segments: int = 16
@@ -48,7 +48,7 @@ class MergeRange:
     segments : range
         Numbers of segments.
     gaps : range
-        The hot rows before the segments of these numbers; the last gap has the number of segments.
+        The memtable rows before the segments of these numbers; the last gap has the number of segments.
     """
 
     segments: range = range(0)
@@ -56,7 +56,7 @@ class MergeRange:
 
     @classmethod
     def cover(cls, first: int, end: int) -> MergeRange:
-        """Return segments ``first`` to ``end``, exclusive, with the hot rows around them."""
+        """Return segments ``first`` to ``end``, exclusive, with the memtable rows around them."""
         return cls(range(first, end), range(first, end + 1))
 
 

@@ -1,4 +1,4 @@
-"""Vectors of rows outside of segments, in memory, appended as they come."""
+"""Vectors of rows that are in no segment yet, in memory, in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NOWHERE = np.empty(0, np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memtable:
-    """The hot vectors of one commit.
+    """The memtable of one commit.
 
     Attributes
     ----------
     alive : ndarray of bool
-        Which of the first vectors are still hot; its length says how many there are.
+        Which of the vectors are still in the memtable; its length says how many there are.
     """
 
     shape: Shape
@@ -121,7 +121,7 @@ class Memtable:
         removed : ndarray of int64
             Rising.
         segments : sequence of SegmentRow
-            Those that may cover rows that are still hot here.
+            Those that may hold rows that are still in this memtable.
         path : Path
             Of the database, for messages.
 

@@ -1,6 +1,6 @@
 """All vectors of a generation: segments, and the rows that no segment covers yet.
 
-A rid alone says where its vector lies: in the segment whose range it is in, or among the hot rows.
+A rid alone says where its vector is: in the segment whose range it is in, or in the memtable.
 """
 
 from __future__ import annotations
