@@ -90,7 +90,7 @@ class _Check:
         self.opened, self.records, self.found = opened, 0, []
 
     def find_problems(self, layout: DirectoryLayout, options: Options, *, index: bool) -> Iterator[str]:
-        """Yield what is damaged."""
+        """Yield the damage found."""
         catalog = CatalogueFile(layout, options)
         try:
             catalog.read()

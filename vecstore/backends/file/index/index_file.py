@@ -10,7 +10,7 @@
     footer   24 bytes: file size, length of the graph, CRC of the table, magic
 
 The commit names the file by uid, size and the CRC in its footer. The description names the generation, the
-rows and how they were coded. An index that is missing, damaged or another one's is no index.
+rows and how they were coded. An index that is missing, damaged or belongs to another store is not used.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing:
     row : IndexRow
     metric : Metric
     growing : bool
-        Whether rows will be added to it, in memory of its own; otherwise FAISS looks into the mapped file.
+        Whether rows will be added, in private memory; otherwise FAISS reads from the mapped file.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _stream_index(write_to: Callable[[Any], None], out: Callable[[bytes], None])
 
 
 def _open_copying_reader(data: NDArray[np.uint8]) -> Any:
-    """Return what FAISS reads from when the index is to have memory of its own."""
+    """Return a reader with which FAISS copies the index into private memory."""
     import faiss
 
     done = 0

@@ -29,7 +29,7 @@ _MIN_TAIL = 1_024
 _TAIL = 16
 """An index is extended when at least one row in this many is missing from it, and at least `_MIN_TAIL` are."""
 _REMOVED = 3
-"""It is built again when one row in so many was removed since: they lengthen every graph search."""
+"""It is rebuilt when more than one row in this many was removed since: they lengthen every graph search."""
 
 Check = Callable[[], object]
 """Called under the writer's lock; raises what makes the write impossible."""
@@ -84,7 +84,7 @@ def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
 
 
 def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
-    """Give the index what it needs, unless another process is at it; say whether its recall has to be measured anew."""
+    """Do what the index needs, unless another process does; say whether its recall must be measured again."""
     known = opened.committed
     # Processes that committed since then tend their own changes.
     if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
@@ -236,7 +236,7 @@ def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_p
 
 
 def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
-    """Return the graph with the rows that it lacked, None where it has to be built anew."""
+    """Return the graph with the rows that it lacked, None if it must be rebuilt."""
     row = IndexRow(**(snapshot.ledger.index or {}))
 
     def runs() -> Iterator[Run]:

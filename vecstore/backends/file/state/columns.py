@@ -1,8 +1,8 @@
-"""Ids, versions and declared fields of every record, in memory, proven complete against the ledger.
+"""Ids, versions and declared fields of every record, in memory, checked against the ledger.
 
-They are loaded by one scan and then follow the commits: rows under new rids are appended, removed ones are
-marked. What a reader holds is a `View`, one state that later commits do not change. So an id that is not
-here is not stored; no index of SQLite is asked, which damage could make forget it.
+One scan loads them; after that they follow the commits: new rows are appended, removed ones are marked. A reader
+holds a `View`, one state that later commits do not change. An id that is not here is not stored. SQLite's indexes
+are not used, because damage could hide a row in them.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class View:
         return view
 
     def check_unique(self, start: int, path: Path) -> None:
-        """Refuse an id that stands in two rows, one of them at ``start`` or after.
+        """Refuse an id that is in two rows, one of them at ``start`` or after.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Notes about ids, one for each: tombstones and the change list.
 
-Writers hold them in memory, proven against the ledger, for the same reason as `Columns`. A note is replaced
-by a newer one under a new number, so that a reader who is behind finds what is new, and what that replaces.
+Writers keep them in memory, checked against the ledger, for the same reason as `Columns`. A newer note replaces an
+older one under a new number, so a reader that is behind finds the new notes and those that they replace.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class NotesEdit:
         """The notes before the transaction."""
 
     def put(self, versions: Mapping[str, int]) -> None:
-        """Note ids anew."""
+        """Add notes, in the place of earlier ones for the same ids."""
         if not versions:
             return
         self.remove(versions)

@@ -1,8 +1,8 @@
 """How a record is written into ``rows.db``: tables, columns, checksums.
 
 A row is never changed: every change of a record removes its row and adds another one under a new ``rid``.
-Declared fields stand in columns ``f0``, ``f1``, … in the order of their names, so that no name of a user
-becomes part of a statement. There are no secondary indexes: nothing would prove what they leave out.
+Declared fields are in columns ``f0``, ``f1``, … in the order of their names, so that no name of a user
+becomes part of a statement. There are no secondary indexes: nothing would show what they lack.
 """
 
 from __future__ import annotations

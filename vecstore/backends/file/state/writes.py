@@ -1,4 +1,4 @@
-"""What `write`, `update` and `delete` do to the rows."""
+"""`write`, `update` and `delete` on the rows of a generation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .transaction import CHUNK, Record, WriteTransaction
 
 
 def select_positions(selection: Selection, view: View) -> NDArray[np.int64]:
-    """Return where the selected rows stand, each once."""
+    """Return the places of the selected rows, each once."""
     if isinstance(selection, Filter):
         return np.flatnonzero(match_rows(selection, view))
     positions = view.find_positions(selection)
@@ -49,7 +49,7 @@ def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None
 
 
 def update(transaction: WriteTransaction, selection: Selection, changes: Update) -> int:
-    """Lay changes over rows; see `Backend.update`."""
+    """Apply changes to rows; see `Backend.update`."""
     positions = select_positions(selection, transaction.view)
     rids = transaction.view.rids[positions]
     transaction.insert(

@@ -71,7 +71,7 @@ class CatalogueFile:
 
     @contextmanager
     def edit(self) -> Iterator[CatalogueEdit]:
-        """Be the only one to change the catalogue while the context lasts; it is made where there is none.
+        """Hold the lock of the catalogue while the context lasts; create the file if it is missing.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class CatalogueFile:
         self._pool.close()
 
     def _start_over(self, origin: tuple[int, int] | None) -> None:
-        """Forget what was read from a file that another one has replaced."""
+        """Forget what was read from a file that was replaced."""
         with self._lock:
             if origin != self._origin:
                 self._pool.close()
@@ -113,7 +113,7 @@ class CatalogueFile:
                 self._origin, self._newest = origin, None
 
     def _load(self, connection: SqliteConnection) -> Catalogue:
-        # Within the lock, a transaction begins after all those whose state is known already.
+        # Under the lock, the transaction begins after every commit that is known already.
         with self._lock, begin_reading(connection):
             newest = self._newest
             mark = newest.ledger.seq if newest else lock.read_last_mark(self._layout.catalog_lock)
@@ -137,7 +137,7 @@ class CatalogueFile:
             for name, columns in COLUMNS.items():
                 connection.execute(f"CREATE TABLE {name}({', '.join(columns)})")
             make_empty_ledger().write(connection)
-        # Durable with the first commit, whose journal lies in the same directory.
+        # Durable with the first commit, whose journal is in the same directory.
         os_calls.rename(unfinished, path)
 
 
@@ -167,7 +167,7 @@ class CatalogueEdit:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 if Ledger.read(connection, OWNER, self._path).token != before.token:
-                    raise StoreCorrupt(f"{self._path} was changed by someone who does not hold its lock.")
+                    raise StoreCorrupt(f"{self._path} was changed by a process that does not hold its lock.")
                 rows = make_rows(Catalogue(after, entries))
                 for name, table in rows.items():
                     marks = ", ".join("?" * len(COLUMNS[name]))

@@ -33,7 +33,7 @@ _PASSING = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errn
 
 
 def translate_error(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
-    """Return the error of ours that stands for a driver's.
+    """Return the vecstore error for a driver's error.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def translate_error(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
 
 
 def is_lasting(error: sqlite3.Error | OSError) -> bool:
-    """Say whether a failed write leaves doubt about what the disk holds, so that only a new start is safe.
+    """Say whether a failed write leaves doubt about what the disk holds, so that only reconnecting is safe.
 
     After a failed fsync the kernel calls the lost pages clean, and a second fsync succeeds without them
     (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).

@@ -101,7 +101,7 @@ class GenerationLayout:
 
     @property
     def dropped(self) -> Path:
-        """Made before the catalogue forgets a generation: what is not marked so is never garbage."""
+        """Created before the catalogue forgets a generation: only marked generations are ever removed as garbage."""
         return self.root / "dropped"
 
     @property

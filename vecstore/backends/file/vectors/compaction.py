@@ -1,11 +1,11 @@
-"""Compaction: the vectors of stored rows move from several segments, and from the database, into one new segment.
+"""Compaction: vectors of stored rows move from several segments and the memtable into one new segment.
 
-Rows stay as they are, rids included; readers who hold the old segments go on reading them. The copying happens beside
-other writers, from one state; only the exchange of the names is a write like any other. Rows that are removed
-meanwhile are copied too, and are dead in the new segment from the start: their removals are on record.
+Rows and rids do not change, and readers that hold the old segments go on reading them. Copying runs beside other
+writers, from one snapshot; only the exchange of the segments is a write. Rows that are removed meanwhile are copied
+too, and are dead in the new segment from the start because their removals are on record.
 
-Removals are forgotten one compaction later than they could be, so that a reader who was away for one need not read
-everything anew.
+Removals are forgotten one compaction later than they could be, so that a reader which missed one compaction need not
+read everything again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .vectors import Vectors
 
 POLICY = CompactionPolicy()
 _BLOCK_BYTES = 4 << 20
-"""Of vectors that one step copies."""
+"""Bytes of vectors that one step copies."""
 _NO_RIDS = np.empty(0, np.int64)
 
 Rids = NDArray[np.int64]
@@ -58,7 +58,7 @@ def compact(opened: OpenGeneration, check: Check) -> None:
 
 
 def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None = None) -> bool:
-    """Compact where the policy says so and nobody else is at it; say whether something was done.
+    """Compact if the policy says so and no other process does; say whether anything was done.
 
     Raises
     ------
@@ -66,14 +66,14 @@ def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None =
     """
     policy = policy or POLICY
     known = opened.committed
-    # What others committed since is theirs to tend.
+    # Processes that committed since then tend their own changes.
     if known and not may_be_due(policy, known, opened.shape.row_bytes):
         return False
     if select_due(policy, _measure(_read_newest(opened))) is None:
         return False
     try:
         with opened.lock_upkeep(wait=False):
-            # Somebody else may have been faster.
+            # Another process may have been faster.
             snapshot = _read_newest(opened)
             run = select_due(policy, _measure(snapshot))
             if run is None:
@@ -106,7 +106,7 @@ class MergedSegment:
 
 
 def merge_segments(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) -> MergedSegment:
-    """Write the new segment; who calls keeps others from compacting.
+    """Write the new segment; the caller holds the lock for upkeep.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def merge_segments(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) 
 
 
 def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> None:
-    """Let the new segment take the place of what it was made from, and remove the old files.
+    """Replace the merged segments by the new one, and remove the old files.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> Non
             raise
         with opened.begin_locked(held, whole=False) as transaction:
             _exchange(transaction, merged)
-    # Who reads from them has them mapped. What cannot be removed now, the next write removes.
+    # Readers have them mapped. Files that cannot be removed now are removed by the next write.
     with contextlib.suppress(OSError):
         for old in merged.replaced:
             os_calls.unlink(old.path)
@@ -156,7 +156,7 @@ def _exchange(transaction: WriteTransaction, merged: MergedSegment) -> None:
     remaining = [each for each in transaction.vectors.segments if each.row not in old]
     if len(remaining) + len(old) != len(transaction.vectors.segments):
         raise StoreCorrupt(
-            f"{transaction.files.paths.rows}: somebody compacted it without holding {transaction.files.paths.upkeep}."
+            f"{transaction.files.paths.rows}: it was compacted without holding {transaction.files.paths.upkeep}."
         )
     for row in old:
         transaction.remove_segment(row)

@@ -130,9 +130,9 @@ def count_removals(ledger: Ledger) -> int:
 
 
 def select_due(policy: CompactionPolicy, sizes: Sizes) -> MergeRange | None:
-    """Return what is to be merged now, None where nothing is.
+    """Return the range to merge now, None if there is none.
 
-    A run without segments and gaps stands for the removals alone, of which some can be forgotten.
+    A range without segments and gaps means that only old removals are to be forgotten.
     """
     dead, memtable = sizes.dead, sum(sizes.memtable)
     if dead >= policy.min_dead and dead > policy.max_dead_share * sum(sizes.rows):

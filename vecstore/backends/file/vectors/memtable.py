@@ -136,7 +136,7 @@ class Memtable:
         alive[removed_places] = False
         total.remove(self.crcs[removed_places].tolist())
         if len(alive) > 4_096 + 2 * int(np.count_nonzero(alive)):
-            # Most in memory were removed or moved: it is better to begin anew.
+            # Most rows in memory were removed or moved: reloading is cheaper.
             memtable, total = Memtable.make_empty(self.shape), Total()
             alive = memtable.alive
         last = int(memtable.rids[-1]) if memtable.size else 0

@@ -155,7 +155,7 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
 
 
 def find_places(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
-    """Return where rids stand among ``size`` known ones, and which of them do at all.
+    """Return the places of rids among ``size`` known ones, and which of the rids are known.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ class Segment:
         return self._rids
 
     def find_place(self, rid: int) -> int | None:
-        """Return where a rid stands, None where it does not."""
+        """Return the place of a rid, None if the segment does not have it."""
         if self._is_dense:
             return rid - self.row.base if rid <= self.row.last else None
         rids = self.rids
@@ -254,7 +254,7 @@ class Segment:
         return np.frombuffer(data, self.vectors.dtype)
 
     def release(self) -> None:
-        """Let go of the pages that were looked at; they are there again when somebody looks."""
+        """Release the mapped pages; the next read maps them again."""
         self._map.madvise(mmap.MADV_DONTNEED)
 
     def touch(self, start: int, end: int) -> None:
@@ -277,7 +277,7 @@ class Segment:
         return self.vectors[start:end]
 
     def check(self) -> list[str]:
-        """Check every block, also those that were checked before; return what is damaged."""
+        """Check every block again; return the damaged ones."""
         return [
             str(self._make_error(f"block {block + 1} of {len(self._crcs)}"))
             for block in range(len(self._crcs))

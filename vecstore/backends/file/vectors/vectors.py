@@ -27,9 +27,9 @@ from .segment import Segment, SegmentRow, Shape, find_places
 _NO_RIDS = np.empty(0, np.int64)
 _FEW = 64
 _SOME = 400
-"""So many vectors are read one by one where that saves memory; of more, several threads gather at once."""
+"""Up to this many vectors are read one by one where that saves memory; more are gathered by several threads."""
 _MAPPED = 32 << 20
-"""So many bytes of vectors may stay in memory for having been looked at; of more, single ones are read."""
+"""Up to this many bytes of vectors are read through the map and stay in memory; beyond, single ones are read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +199,7 @@ class Vectors:
         return result
 
     def _gather_few(self, rids: Sequence[int], result: NDArray[Any]) -> None:
-        """Put some vectors into ``result`` one by one, which takes less time than sorting out where each lies."""
+        """Put some vectors into ``result`` one by one, which is faster than grouping a few by segment."""
         segments = self.segments
         bases = [segment.row.base for segment in segments]
         look = Segment.read if self.is_large else Segment.get_vector
