@@ -114,7 +114,7 @@ class OwnServer:
         return self._cluster.answers()
 
     def log_text(self) -> str:
-        return self._cluster.log.read_text(encoding="utf-8", errors="replace")
+        return (self._cluster.directory / "log").read_text(encoding="utf-8", errors="replace")
 
     def remove(self) -> None:
         """Stop the server and remove its folder."""

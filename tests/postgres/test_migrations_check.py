@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -11,7 +12,8 @@ from sqlalchemy import Connection, create_engine
 
 from tests.postgres import catalogues
 from tests.postgres.catalogues import REVISIONS
-from vecstore import MigrationRequired, Unsupported, migrate
+from vecstore import BackendUnavailable, MigrationRequired, Unsupported, migrate
+from vecstore.backends.postgres.migrations import revisions
 
 
 @pytest.fixture
@@ -63,3 +65,10 @@ def test_a_check_is_one_query(connection: Connection, namespace: str, caplog: py
         echoing.dispose()
     assert [line for line in caplog.messages if "SELECT" in line and namespace in line and len(line) > 20]
     assert sum("SELECT" in line for line in caplog.messages) == 1
+
+
+def test_a_checkout_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    revisions._find_folder.cache_clear()
+    monkeypatch.setitem(sys.modules, "vecstore.migrations", None)
+    with pytest.raises(BackendUnavailable, match=r"pip install -e '\.\[postgres\]'"):
+        revisions._find_folder()

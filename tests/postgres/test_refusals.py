@@ -133,7 +133,7 @@ class TestConnecting:
                 backend = database._backend
                 assert isinstance(backend, PostgresBackend)
                 layout = backend._layouts.get(backend.find(name="a").active)
-                with Builder(backend._pool, backend._server, layout)._lasting() as connection:
+                with Builder(backend._pool, backend._server, layout)._hold_connection() as connection:
                     assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("0",)
 
 

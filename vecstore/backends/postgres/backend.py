@@ -1,6 +1,6 @@
-"""`PostgresBackend`: the contract in statements, each compiled once for a table and a shape."""
+"""`PostgresBackend`: the contract as SQL statements, each compiled once for a table and a filter's shape."""
 
-# Longer than 300 lines because one class fulfils one contract.
+# Longer than 300 lines because one class implements the whole contract.
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ from .verify import verify_table
 _WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
 _EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
 _MAX_GRAPH_HITS = 500
-"""Beyond so many hits a walk would have to look at more candidates than pgvector allows."""
+"""Beyond this many hits a graph search would need more candidates than pgvector allows."""
 _PER_STATEMENT = 25
-"""Queries in one statement, so that many exact ones do not run into the server's timeout."""
+"""Queries in one statement; many exact ones in a single statement might exceed the server's timeout."""
 
 
 class PostgresBackend(Backend):
@@ -143,14 +143,14 @@ class PostgresBackend(Backend):
     def _open(cls, engine: Engine, options: Options, *, owned: bool) -> Self:
         pool = Pool(engine, options, owned=owned)
         try:
-            with pool.examined() as connection:
+            with pool.examine() as connection:
                 migrate.check(connection, namespace=options.namespace)
                 server = read_server(get_driver(connection.connection))
         except BaseException:
             pool.close()
             raise
         warn_of_faults(server)
-        pool.learn(server.oids)
+        pool.use_types(server.oids)
         return cls(pool, server)
 
     def using(self, connection: object) -> Self:
@@ -183,7 +183,7 @@ class PostgresBackend(Backend):
             try:
                 self._catalogue.add_store(transaction, uuid.uuid4().hex, name, generation)
             except psycopg.errors.UniqueViolation as error:
-                raise StoreExists(f"There is a store {name!r} already.") from error
+                raise StoreExists(f"Store {name!r} exists already.") from error
             return self._catalogue.find(transaction, name=name)
         entry = self._lock_out_writers(transaction, self._catalogue.find(transaction, name=name).uid)
         if entry.standby:
@@ -196,12 +196,12 @@ class PostgresBackend(Backend):
         with self._hold_transaction("renaming a store") as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
             if entry.name == name:
-                raise StoreExists(f"There is a store {name!r} already.")
+                raise StoreExists(f"Store {name!r} exists already.")
             try:
                 if not self._catalogue.rename(transaction, uid, name):
                     raise StoreNotFound(entry.name)
             except psycopg.errors.UniqueViolation as error:
-                raise StoreExists(f"There is a store {name!r} already.") from error
+                raise StoreExists(f"Store {name!r} exists already.") from error
 
     def drop(self, uid: str, generation: str | None = None) -> None:
         with self._hold_transaction("dropping a store") as transaction:
@@ -209,7 +209,7 @@ class PostgresBackend(Backend):
             if generation is not None and (entry.standby is None or entry.standby.id != generation):
                 raise StoreNotFound(entry.name)
             removed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
-            # Tables before the store's row: a write holds its table before it asks for the row.
+            # Tables before the store's row, in the order in which a write locks them.
             for each in removed:
                 transaction.run(compile_statement(DropTable(self._layouts.get(each).table), writes=True), {})
             entry = self._lock_out_writers(transaction, uid)
@@ -240,7 +240,7 @@ class PostgresBackend(Backend):
             entry = self._lock_out_writers(transaction, uid)
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
-            # A statement of its own, whose snapshot is younger than the lock: every write before it is in.
+            # A separate statement, whose snapshot is newer than the lock and so includes every earlier write.
             noted = transaction.run(change_list.compile_all_changes(self._tables), {"generation": entry.active.id})
             drain([Change(seq, id_) for seq, id_ in noted])
             for each in (entry.active.id, standby):
@@ -276,7 +276,7 @@ class PostgresBackend(Backend):
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
     def _copy_in(self, generation: Generation, table: Layout, batch: Rows, *, insert: bool) -> bool:
-        """Copy many new records in; where an id has a record or a tombstone, or changes are noted, do nothing."""
+        """Copy many new records in; do nothing if an id has a record or a tombstone, or if changes are noted."""
         if self._is_joined or generation.standby or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._plans.may_be_new(generation.id):
@@ -298,12 +298,12 @@ class PostgresBackend(Backend):
         values = rows.encode_update(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
         where, chosen_values = _split_selection(selection, table)
-        lays_extra = bool(update.extra)
+        merges_extra = bool(update.extra)
         statement = self._get_statement(
-            ("update", standby, assigned, lays_extra),
+            ("update", standby, assigned, merges_extra),
             table,
             lambda form, later: writes.compile_update(
-                self._tables, form, _make_chosen(later, form), assigned, lays_extra=lays_extra, standby=standby
+                self._tables, form, _make_chosen(later, form), assigned, merges_extra=merges_extra, standby=standby
             ),
             where,
         )
@@ -487,7 +487,7 @@ class PostgresBackend(Backend):
     def _get_statement(
         self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None
     ) -> Statement:
-        """Return a statement for a table; the key is all that it depends on beside the table and the filter."""
+        """Return a statement for a table. The key holds everything else that it depends on, except the filter."""
         whole = (key, table.id, None if where is None else filters.describe_shape(where))
         found = self._statements.get(whole)
         if found is None:
@@ -501,7 +501,7 @@ class PostgresBackend(Backend):
 
     @contextmanager
     def _hold_role(self, generation: Generation) -> Iterator[int]:
-        """Do something with a generation that has its role; gives its number of records."""
+        """Check that a generation has its role, and give its number of records."""
         count = self.count(generation, None)
         with _raising_superseded():
             yield count
@@ -552,7 +552,7 @@ class PostgresBackend(Backend):
             raise Unsupported(f"{what} inside a transaction", "postgres", "Use the store itself, not using().")
 
     def _check_rounding(self, generation: Generation, table: Layout, vectors: NDArray[Any] | None) -> None:
-        """Refuse what a graph over rounded vectors would lose."""
+        """Refuse vectors that a graph over rounded ones would lose."""
         if vectors is None or table.indexed_as == table.vector_type:
             return
         if isinstance(generation.schema.index, HNSW) and not _is_comparable(vectors, table):
@@ -562,7 +562,7 @@ class PostgresBackend(Backend):
 
 @contextmanager
 def _raising_superseded() -> Iterator[None]:
-    """Say of a table that is gone that its generation is."""
+    """Raise `Superseded` where a missing table shows that the generation was dropped."""
     try:
         yield
     except VecstoreError as error:

@@ -21,9 +21,9 @@ from .generation_table import Layout, name_column
 from .statements import Statement, compile_statement
 
 FEWEST = 100
-"""Below so many records, the transaction around a COPY costs more than it saves."""
+"""Below this many records, the transaction around a COPY costs more than it saves."""
 _PART = 500
-"""Records that are packed at once."""
+"""Records per part."""
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _COUNT = struct.Struct(">h")
@@ -32,13 +32,13 @@ _INTEGER = struct.Struct(">iq")
 
 @lru_cache(maxsize=64)
 def compile_opening(catalogue: CatalogueTables) -> Statement:
-    """Pass the gate of a write; answers with whether changes are noted, or nothing."""
+    """Run the guard of a write; the answer is whether changes are noted, or nothing."""
     return compile_statement(generation_guard.guard_active_write(catalogue), settings=generation_guard.SETTINGS)
 
 
 @lru_cache(maxsize=256)
 def make_target(layout: Layout) -> bytes:
-    """Return the statement that `rows` are for."""
+    """Return the COPY statement that `pack_rows` is for."""
     names = ("version", "id", "embedding", "body", "extra", *map(name_column, layout.schema.fields))
     return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
 
@@ -46,7 +46,7 @@ def make_target(layout: Layout) -> bytes:
 def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
     """Pack records of version 0, a part while the server reads the one before.
 
-    They come in the order of ids, so that two writers cannot wait for each other.
+    They come in the order of ids, which keeps two writers from waiting for each other.
     """
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")

@@ -1,8 +1,8 @@
 """Statements inside the caller's open transaction.
 
-Each runs under a SAVEPOINT, so that one that fails leaves the transaction usable, and what it sets is set back. All
-that is sent at once, as a pipeline: a search is one round trip here too. A rollback to the SAVEPOINT would set
-everything back by itself, and psycopg would forget the statements that it has prepared.
+Each runs under a SAVEPOINT, which keeps the transaction usable after a failure, and its settings are restored
+afterwards. All of it is sent as one pipeline, so a search is one round trip here too. A rollback to the SAVEPOINT would
+restore the settings as well, but psycopg would then forget its prepared statements.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _USUAL: Mapping[str, str] = MappingProxyType(
 
 
 class CallerTransaction:
-    """The caller's transaction, which is neither committed nor rolled back here.
+    """Runs statements in the caller's transaction, and neither commits nor rolls it back.
 
     Parameters
     ----------
     caller : sqlalchemy.Connection or sqlalchemy.orm.Session
     oids : Oids
     watch : Watch
-        Gives a connection up whose server says nothing.
+        Gives up a connection whose server does not answer.
     """
 
     def __init__(self, caller: object, oids: Oids, watch: Watch) -> None:
@@ -55,7 +55,7 @@ class CallerTransaction:
         self._oids = oids
         self._watch = watch
         self._process = os.getpid()
-        self._were: dict[str, str | None] = dict(_USUAL)
+        self._known: dict[str, str | None] = dict(_USUAL)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement under a SAVEPOINT."""
@@ -65,7 +65,7 @@ class CallerTransaction:
                 connection, driver = self._connection()
                 limit.guard(get_socket(driver, connection.info))
             try:
-                return self._guarded(driver, statement, values)
+                return self._run_guarded(driver, statement, values)
             except psycopg.Error as error:
                 if is_lost(error):
                     connection.invalidate(error)  # the caller's transaction is lost as well, and SQLAlchemy says so
@@ -85,10 +85,10 @@ class CallerTransaction:
         teach_types(driver, connection.info, self._oids)
         return connection, driver
 
-    def _guarded(self, driver: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]) -> Answer:
-        """Run a statement and set back what it sets to what that was the last time, and rightly where it was not."""
+    def _run_guarded(self, driver: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]) -> Answer:
+        """Run a statement and restore the settings that it changes: to the last known values, or else once more."""
         settings, prepare = statement.settings, driver.prepare_threshold is not None
-        guess = {name: self._were[name] for name in settings}
+        guess = {name: self._known[name] for name in settings}
         cursors = [open_cursor(driver) for _ in range(5)]
         guarding, reading, cursor, setting, releasing = cursors
 
@@ -104,9 +104,9 @@ class CallerTransaction:
         _send_pipeline(driver, send)
         if settings:
             [found] = reading.fetchall()
-            were = dict(zip(settings, found, strict=True))
-            if were != guess:
-                self._were |= were
+            present = dict(zip(settings, found, strict=True))
+            if present != guess:
+                self._known |= present
                 driver.execute(_compile_setting(settings), list(found))
         return fetch_rows(cursor)
 

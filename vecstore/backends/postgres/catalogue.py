@@ -1,4 +1,4 @@
-"""Names, generations and roles, in the tables that the migrations own."""
+"""Names, generations and roles, in the tables that the migrations create."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _cast_parameter(name: str, type_: TypeEngine[Any] | None = None) -> ColumnEl
 
 
 class Catalogue:
-    """Reads and writes the catalogue on whatever runs statements; a transaction is the caller's to hold."""
+    """Reads and writes the catalogue with a runner; holding a transaction is up to the caller."""
 
     def __init__(self, tables: CatalogueTables) -> None:
         self.tables = tables
@@ -69,11 +69,11 @@ class Catalogue:
         return load_generation(*rows[0], standby=False).schema.index
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
-        """Describe a generation anew; return whether there is one."""
+        """Replace the description of a generation; return whether it exists."""
         return bool(runner.run(self._statements["amend"], _encode_generation(generation)))
 
     def rename(self, runner: Runner, uid: str, name: str) -> bool:
-        """Give a store another name; return whether there is one."""
+        """Give a store another name; return whether it exists."""
         return bool(runner.run(self._statements["rename"], {"uid": uid, "name": name}))
 
     def lock(self, runner: Runner, uid: str) -> Entry:

@@ -31,7 +31,7 @@ class CatalogueTables:
     stores : Table
         A store's name, and the ids of its generations.
     generations : Table
-        What each generation is. Its records lie in a table of their own, which no migration touches.
+        What each generation is. Its records are in a separate table, which no migration touches.
     changes : Table
         Ids of changed records that a standby generation has yet to follow, at most once each.
     numbers : Sequence
@@ -46,7 +46,7 @@ class CatalogueTables:
 
 @lru_cache(maxsize=64)
 def make_catalogue_tables(namespace: str) -> CatalogueTables:
-    """Return the catalogue's tables in a namespace, which is a PostgreSQL schema; one object, to keep statements by."""
+    """Return the catalogue's tables in a namespace: always the same object, by which statements are cached."""
     metadata = MetaData(schema=namespace)
     numbers = Sequence("vecstore_change_seq", metadata=metadata, schema=namespace)
     return CatalogueTables(

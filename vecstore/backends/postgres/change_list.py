@@ -1,4 +1,4 @@
-"""The end of every write, which notes what changed while a standby follows, and reading the notes."""
+"""The change list: the end of every write, which notes changed ids while a standby follows, and reading the notes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def count_rows(part: CTE) -> ColumnElement[Any]:
 
 
 def finish_write(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
-    """Return a whole write: it notes the ids of ``changed``, and answers with how many gates stood open first.
+    """Return a whole write: it notes the ids of ``changed``, and answers first how many guards passed.
 
-    Notes are written in the order of ids, so that two writers cannot wait for each other.
+    Notes are written in the order of ids, which keeps two writers from waiting for each other.
     """
     change = catalogue.changes
     ids = select(generation_guard.GENERATION.label("generation"), changed.c.id).select_from(
@@ -43,7 +43,7 @@ def finish_write(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: 
 def compile_settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
     """Forget settled changes and read the next ones.
 
-    A note that a writer holds at this moment is passed over: it is about to change.
+    A note that a writer has locked is skipped: it is about to change.
     """
     change = catalogue.changes
     arrays = {

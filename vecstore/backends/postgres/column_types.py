@@ -1,6 +1,6 @@
 """pgvector's types as columns, and vectors in PostgreSQL's binary form.
 
-pgvector may live in any schema, so its types, functions and operators are always named with it.
+pgvector may be installed in any schema, so its types, functions and operators are always qualified.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _PREPARER = PGDialect_psycopg().identifier_preparer  # type: ignore[no-untyped-c
 
 
 def quote_name(name: str) -> str:
-    """Return a name as SQL has it."""
+    """Return a name, quoted where SQL needs it."""
     return _PREPARER.quote(name)
 
 
 def quote_table(table: Table) -> str:
-    """Return a table's name, with its schema, as SQL has it."""
+    """Return a table's qualified name, quoted where SQL needs it."""
     return _PREPARER.format_table(table)
 
 
@@ -62,7 +62,7 @@ def _spell_type(type_: VectorType, compiler: object, **_: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Oids:
-    """The numbers by which one database knows pgvector's types, those of arrays among them."""
+    """The OIDs of pgvector's types and their arrays in one database."""
 
     vector: int
     vector_array: int
@@ -72,7 +72,7 @@ class Oids:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """Vectors as one parameter, an array of pgvector's type; a class for each type, by which psycopg tells them apart.
+    """Vectors as one parameter, an array of pgvector's type. psycopg chooses the dumper by the subclass.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ PACKED: Mapping[str, type[Packed]] = MappingProxyType({"vector": PackedVector, "
 
 
 def register_types(connection: psycopg.Connection[Any], oids: Oids) -> None:
-    """Teach a connection to send `Packed`; the classes are ours, so nothing changes for others on it."""
+    """Register dumpers for `Packed` on a connection; the classes are ours, so other users of it are not affected."""
     for name, kind in PACKED.items():
         connection.adapters.register_dumper(
             kind, _make_dumper(name, getattr(oids, name), getattr(oids, f"{name}_array"))
@@ -125,7 +125,7 @@ def _make_query_dumper(element: int) -> type[Dumper]:
         oid = element
 
         def dump(self, obj: Packed) -> bytes:
-            # As `pack_array` lays an element out, without what only many are worth.
+            # The layout of an element in `pack_array`, without a structured array, which pays off only for many.
             return _VECTOR_HEADER.pack(obj.matrix.shape[1], 0) + obj.matrix.astype(_WIRE["vector"]).tobytes()
 
     return QueryDumper
@@ -167,6 +167,6 @@ def name_function(extension: str) -> Callable[..., Any]:
 def name_operator(
     extension: str, symbol: str
 ) -> Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]:
-    """Return one of the extension's operators, which works whatever the search_path."""
+    """Return one of the extension's operators, which works with any search_path."""
     spelled = f"OPERATOR({quote_name(extension)}.{symbol})"
     return lambda left, right: left.op(spelled)(right)

@@ -1,4 +1,4 @@
-"""Connections as SQLAlchemy's pool keeps them: how they are made, whether they are alive, and their end."""
+"""Connections in SQLAlchemy's pool: making them, their sockets, checking that they are alive, and discarding them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .options import Options
 
 _KEY = "vecstore.socket"
 _SHORTEST = 2
-"""Seconds to connect in, of which psycopg takes two at least."""
+"""The shortest connect timeout in seconds; psycopg rounds smaller ones up to two."""
 
 
 class Connecting(threading.local):
-    """Connects for one thread, in the time that its call has left."""
+    """Connects for one thread, within the time that its call has left."""
 
     limit: Limit | None = None
 
@@ -39,7 +39,7 @@ class Connecting(threading.local):
     def connect(
         self, dialect: Dialect, record: ConnectionPoolEntry, arguments: tuple[Any, ...], parameters: dict[str, Any]
     ) -> DBAPIConnection | None:
-        """Take SQLAlchemy's place, whose first statements on a connection would have no limit."""
+        """Connect in place of SQLAlchemy, whose first statements on a connection would have no time limit."""
         if self.limit is None:
             return None
         seconds = min(float(parameters["connect_timeout"]), self.limit.remaining)
@@ -79,7 +79,7 @@ def make_engine(url: URL, options: Options) -> Engine:
 
 
 def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
-    """Return psycopg's connection from one that a pool lends.
+    """Return psycopg's connection behind SQLAlchemy's proxy.
 
     Raises
     ------
@@ -94,26 +94,26 @@ def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
 
 
 def is_stale(connection: psycopg.Connection[Any]) -> bool:
-    """Say whether the server has something to say on an idle connection, which is its end in nearly all cases."""
+    """Say whether an idle connection is closed or has unread data, which nearly always announces its end."""
     return connection.closed or bool(make_poll(connection).poll(0))
 
 
 def make_poll(connection: psycopg.Connection[Any]) -> select.poll:
-    """Return what tells whether there is something to read on a live connection."""
+    """Return a poll object that reports unread data on a live connection."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return poll
 
 
 def discard(fairy: PoolProxiedConnection) -> None:
-    """Throw a connection away; do nothing where that was done."""
+    """Discard a connection; do nothing if it was discarded before."""
     if fairy.dbapi_connection is not None:
         forget_socket(fairy.info)
         fairy.invalidate()
 
 
 def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
-    """Return a connection's socket, kept where the pool keeps what belongs to the connection."""
+    """Return a connection's socket, which is kept in the connection's ``info``."""
     found = info.get(_KEY)
     if not isinstance(found, Socket):
         found = info[_KEY] = Socket(connection.fileno())
@@ -121,5 +121,5 @@ def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, An
 
 
 def forget_socket(info: MutableMapping[Any, Any]) -> None:
-    """Let go of the socket of a connection that is thrown away, or the server would not see it closed."""
+    """Release the socket of a discarded connection; otherwise the server would not see it closed."""
     info.pop(_KEY, None)

@@ -1,4 +1,4 @@
-"""What a driver's error means to a user: one table from SQLSTATE to vecstore's errors."""
+"""Translates a driver's errors: one table from SQLSTATE to vecstore's errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPEATABLE = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: nothing was done, and the same statement may succeed."""
 GONE = "42P01"
 REFUSED = "22012"
-"""Division by zero, by which a statement of ours undoes itself."""
+"""Division by zero, by which one of our statements undoes itself."""
 
 _GRANTS = "The database role may not do this. Ask for the rights, or connect with mode=ro to read only."
 _LOCKED = "Another transaction held a lock for longer than lock_timeout. Try again."
@@ -43,19 +43,21 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
             "writing", "postgres", "The server or the role is read-only. Connect to the primary."
         ),
         "25P02": lambda: BackendUnavailable(
-            "The caller's transaction has failed already. Roll it back and begin anew."
+            "The caller's transaction has failed already. Roll it back and start a new one."
         ),
         "42501": lambda: StorageFailed(_GRANTS),
         "40001": lambda: StoreLocked(_CONFLICT),
         "40P01": lambda: StoreLocked(_CONFLICT),
-        "53100": lambda: StorageFailed("The server's disk is full; nothing was written. Make room and try again."),
+        "53100": lambda: StorageFailed(
+            "The server's disk is full; nothing was written. Free some space and try again."
+        ),
         "53200": lambda: StorageFailed("The server ran out of memory; nothing was written. Use smaller batches."),
         "53300": lambda: BackendUnavailable(
             "The server takes no more connections. Try again, or raise max_connections."
         ),
         "55P03": lambda: StoreLocked(_LOCKED),
         "57014": lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
-        "3D000": lambda: BackendUnavailable("The server has no such database. Create it, or mend the URL."),
+        "3D000": lambda: BackendUnavailable("The server has no such database. Create it, or correct the URL."),
         "54000": lambda: StorageFailed("The statement is beyond a limit of the server. Use a smaller batch or filter."),
         "58030": lambda: StorageFailed("The server could not read or write its files. See its log."),
     }
@@ -63,7 +65,7 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
 _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
     {
         "08": lambda: BackendUnavailable(_LOST),
-        "28": lambda: BackendUnavailable("The server refused the user or the password. Mend the URL."),
+        "28": lambda: BackendUnavailable("The server refused the user or the password. Correct the URL."),
         "57": lambda: BackendUnavailable("The server ended the connection. Try again."),
         "XX": lambda: StoreCorrupt("The server found damaged data. See its log, and restore from a backup."),
     }
@@ -71,19 +73,19 @@ _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
 
 
 def read_state(error: BaseException) -> str:
-    """Return the SQLSTATE of a driver's error, empty where it has none."""
+    """Return the SQLSTATE of a driver's error, or an empty string."""
     return (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
 
 
 def is_lost(error: BaseException) -> bool:
-    """Say whether the connection is gone, and with it the answer."""
+    """Say whether the connection was lost, and the answer with it."""
     state = read_state(error)
     ended = state[:2] == "08" or state in {"57P01", "57P02", "57P05"}
     return ended or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
 
 
 def make_timeout() -> Timeout:
-    """Return the error of a call whose time is over."""
+    """Return the error of a call that exceeded its timeout."""
     return Timeout("The server did not answer within the timeout. Try again, or raise ?timeout=.")
 
 
@@ -95,16 +97,16 @@ def translate(
     Parameters
     ----------
     committing : bool
-        Whether what was sent commits on its own, so that a lost answer leaves open what became of it.
+        Whether what was sent commits on its own, which makes its outcome unknown if the answer is lost.
     connecting : bool
-        Whether there may not have been a connection yet.
+        Whether the connection may not have been established yet.
     limit : Limit, optional
-        The call's, which ends a connection whose time is over.
+        The call's time limit.
     """
     if committing and is_lost(error):
         return UnknownOutcome(
             "The connection was lost while a write was under way: it may or may not have been committed. "
-            "Repeat the call; upsert and delete do no harm when they are repeated."
+            "Repeat the call; upsert and delete may safely be repeated."
         )
     if isinstance(error, psycopg.errors.ConnectionTimeout) or (limit and limit.passed and is_lost(error)):
         return make_timeout()
@@ -121,7 +123,7 @@ def translate(
 
 @contextmanager
 def translating(*, limit: Limit | None = None) -> Iterator[None]:
-    """Raise vecstore's error in place of a driver's, which stays in ``__cause__``."""
+    """Raise vecstore's error instead of a driver's, which becomes its ``__cause__``."""
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:

@@ -1,7 +1,7 @@
-"""A bound filter as SQL: an expression that depends on the filter's shape alone, and its values apart.
+"""A bound filter as SQL: an expression that depends only on the filter's shape, and its values separately.
 
-Every predicate is NULL on a missing value, which counts as false, and ``Not`` is ``IS NOT TRUE``: so the
-three-valued logic of SQL gives the two-valued one of `vecstore.filters.nodes`.
+Every predicate is NULL on a missing value, which counts as false, and ``Not`` is ``IS NOT TRUE``. That turns the
+three-valued logic of SQL into the two-valued one of `vecstore.filters.nodes`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PLACE = re.compile("<condition on ([^<>]+)>")
 
 
 class Placeholder(Filter):
-    """A filter that is not known yet: its `make_condition` is a mark for `fill_conditions`."""
+    """A filter that is not known yet; `make_condition` makes a mark of it, which `fill_conditions` replaces."""
 
 
 PLACEHOLDER = Placeholder()
@@ -56,9 +56,9 @@ def fill_conditions(text: str, condition: Callable[[str], str]) -> str:
 
 
 def describe_shape(condition: Filter) -> Shape:
-    """Return what of a filter its SQL depends on: everything but the values.
+    """Return what the SQL of a filter depends on: everything but the values.
 
-    An empty list is part of it, because nothing matches one.
+    Whether a list is empty is part of it, because nothing matches an empty one.
     """
     match condition:
         case Compare(field, op, value):
@@ -73,7 +73,7 @@ def describe_shape(condition: Filter) -> Shape:
 
 
 def list_values(condition: Filter, layout: Layout) -> dict[str, Any]:
-    """Return the values of a filter by the names that `make_condition` gave their places."""
+    """Return the values of a filter by the parameter names that `make_condition` gave them."""
     return {_name_parameter(number): value for number, value in enumerate(_walk_values(condition, layout))}
 
 
@@ -93,7 +93,7 @@ def _walk_values(condition: Filter, layout: Layout) -> Iterator[Any]:
         case Compare(_, "exists", _) | Compare(_, _, ()):
             return
         case Compare(field, _, value):
-            compared = layout.form(field).compared
+            compared = layout.get_type(field).compared
             yield [compared(each) for each in value] if isinstance(value, tuple) else compared(value)
         case And(items) | Or(items):
             for item in items:
@@ -116,7 +116,7 @@ def _make_condition(condition: Filter, layout: Layout, numbers: Iterator[int]) -
 
 
 def _make_predicate(field: str, op: str, value: Any, layout: Layout, numbers: Iterator[int]) -> Condition:
-    column, form = layout.field(field), layout.form(field)
+    column, form = layout.get_column(field), layout.get_type(field)
     if op == "exists":
         return column.is_not(None)
     if value == ():

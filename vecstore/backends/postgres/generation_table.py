@@ -1,7 +1,7 @@
-"""One generation as a table: its columns, its indexes, and how each value travels.
+"""One generation as a table: its columns and indexes.
 
-A row without an embedding is a tombstone: it keeps the version of a removed id. Declared fields are typed
-columns, so that an application's own SQL can use them.
+A row without an embedding is a tombstone, which keeps the version of a removed id. Declared fields are typed columns,
+which an application's own SQL can use.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_HALFVEC_INDEX = 4_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """A generation's table and what is known of it. One object for each, so that statements are kept by it.
+    """A generation's table and its properties. There is one object per generation, by which statements are cached.
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ class Layout:
     vector_type: str
     indexed_as: str
 
-    def alone(self) -> Layout:
-        """Return the same layout with a table of its own."""
+    def copy(self) -> Layout:
+        """Return the same layout with a separate Table object."""
         return make_layout(Generation(self.id, self.schema), str(self.table.schema), self.extension)
 
     @property
@@ -64,22 +64,22 @@ class Layout:
         """The table's columns by name."""
         return self.table.c
 
-    def field(self, name: str) -> ColumnElement[Any]:
+    def get_column(self, name: str) -> ColumnElement[Any]:
         """Return the column of a declared field, or of the id."""
         return self.table.c["id" if name == "id" else name_column(name)]
 
-    def form(self, name: str) -> FieldType:
+    def get_type(self, name: str) -> FieldType:
         """Return how a declared field, or the id, is stored."""
         return ID if name == "id" else FIELDS[self.schema.fields[name].kind]
 
 
 def name_column(field: str) -> str:
-    """Return the column of a declared field; no name of a field is a name of another column."""
+    """Return the column of a declared field; the prefix keeps it apart from other columns."""
     return f"f_{field}"
 
 
 def make_layout(generation: Generation, namespace: str, extension: str) -> Layout:
-    """Return how a generation lies in PostgreSQL."""
+    """Return the layout of a generation's table."""
     schema, name = generation.schema, f"vecstore_g_{generation.id}"
     kinds = [(field, FIELDS[each.kind]) for field, each in schema.fields.items()]
     table = Table(

@@ -1,7 +1,7 @@
-"""HNSW indexes: what there is, building one while the store is used, and taking one away.
+"""HNSW indexes: listing them, building one while the store is in use, and removing one.
 
-Whether an index is usable stands in ``pg_index`` alone: a build that was cut off leaves one behind that no search
-uses and that ``IF NOT EXISTS`` takes for a whole one.
+Only ``pg_index`` says whether an index is usable. An interrupted build leaves an invalid index behind, which no search
+uses but ``IF NOT EXISTS`` takes for a complete one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .server import SAFE_PARALLEL_BUILDS, Server, ServerWarning
 from .statements import Statement, compile_statement
 
 POLL = 0.2
-"""Seconds between two looks at how far a build is."""
+"""Seconds between two reads of a build's progress."""
 
 _LISTED = Statement(
     "SELECT name.relname, indisvalid AND indisready FROM pg_index "
@@ -76,10 +76,10 @@ class Builder:
         self._layout = layout
 
     def build(self, options: HNSW, total: int, on_progress: Progress | None) -> None:
-        """Build a new index beside what there is, then take that away; searches and writers go on meanwhile."""
+        """Build a new index beside the present ones, then remove those; searches and writers go on meanwhile."""
         before = list_graphs(self._pool, self._layout)
         index = self._index(f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}", options)
-        with self._lasting() as connection, ThreadPoolExecutor(1) as thread:
+        with self._hold_connection() as connection, ThreadPoolExecutor(1) as thread:
             connection.add_notice_handler(_warn_of_memory)
             running = thread.submit(_run, connection, compile_statement(CreateIndex(index)))
             try:
@@ -95,17 +95,17 @@ class Builder:
             on_progress(total, total)
 
     def remove(self, indexes: Sequence[TableIndex]) -> None:
-        """Take indexes away while searches go on."""
+        """Remove indexes while searches go on."""
         for each in indexes:
-            with self._lasting() as connection:
+            with self._hold_connection() as connection:
                 _run(connection, compile_statement(DropIndex(self._index(each.name, HNSW()), if_exists=True)))
 
     def vacuum(self) -> None:
-        """Give back the room of removed rows, in the table and in the graph."""
+        """Free the space of removed rows, in the table and in the graph."""
         self._maintain("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
 
     def _maintain(self, command: Literal["ANALYZE", "VACUUM (ANALYZE, INDEX_CLEANUP ON)"]) -> None:
-        with self._lasting() as connection:
+        with self._hold_connection() as connection:
             _run(connection, Statement(f"{command} {quote_table(self._layout.table)}", MappingProxyType({})))
 
     def _follow(self, running: Future[None], total: int, on_progress: Progress | None) -> None:
@@ -121,21 +121,21 @@ class Builder:
             shown = done
 
     def _index(self, name: str, options: HNSW) -> Index:
-        # On a copy of the table: an Index stays with the one that it is made of.
-        alone = self._layout.alone()
-        opclass = f"{alone.indexed_as}_{METRICS[alone.schema.metric].opclass}"
+        # On a copy of the table, because SQLAlchemy adds an Index to its table for good.
+        copy = self._layout.copy()
+        opclass = f"{copy.indexed_as}_{METRICS[copy.schema.metric].opclass}"
         return Index(
             name,
-            cast_for_index(alone).label("embedding"),
+            cast_for_index(copy).label("embedding"),
             postgresql_using="hnsw",
-            postgresql_ops={"embedding": f"{quote_name(alone.extension)}.{opclass}"},
+            postgresql_ops={"embedding": f"{quote_name(copy.extension)}.{opclass}"},
             postgresql_with={"m": options.m, "ef_construction": options.ef_construction},
             postgresql_concurrently=True,
         )
 
     @contextmanager
-    def _lasting(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection for what takes long; behind PgBouncer it keeps the server's settings."""
+    def _hold_connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """Check out a connection for long work; behind PgBouncer it keeps the server's settings."""
         options = self._pool.options
         settings = {"statement_timeout": "0", "lock_timeout": "0"}
         if options.build_memory:
@@ -148,19 +148,19 @@ class Builder:
             settings = {}
         try:
             with self._pool.connection() as connection:
-                before = {name: _set(connection, name, value) for name, value in settings.items()}
+                before = {name: _change_setting(connection, name, value) for name, value in settings.items()}
                 try:
                     yield connection
                 finally:
                     if not connection.closed:
                         for name, value in before.items():
-                            _set(connection, name, value)
+                            _change_setting(connection, name, value)
         except psycopg.Error as error:
             raise translate(error) from error
 
 
-def _set(connection: psycopg.Connection[Any], name: str, value: str) -> str:
-    """Set something for the session and return what it was."""
+def _change_setting(connection: psycopg.Connection[Any], name: str, value: str) -> str:
+    """Change a setting of the session and return its previous value."""
     row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
     connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     return str(row[0]) if row else ""
@@ -173,7 +173,7 @@ def _run(connection: psycopg.Connection[Any], statement: Statement) -> None:
 def _warn_of_memory(notice: psycopg.errors.Diagnostic) -> None:
     if "maintenance_work_mem" in (notice.message_primary or ""):
         warnings.warn(
-            "The graph does not fit into the server's maintenance_work_mem, so that building it takes much longer. "
+            "The graph does not fit into the server's maintenance_work_mem, so building it takes much longer. "
             "Connect with ?build_memory=<megabytes>.",
             ServerWarning,
             stacklevel=2,

@@ -1,6 +1,6 @@
-"""Statements on connections of a pool, each a transaction of its own.
+"""Runs statements on pooled connections, each as one transaction.
 
-SQLAlchemy keeps the pool; the statements, compiled once, go to psycopg directly.
+SQLAlchemy owns the pool; the statements, compiled once, go to psycopg directly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .statements import Answer, Statement, copy_rows, open_cursor, run_statement
 
 _TRIES = 4
 _WORTH_TRYING = 1.0
-"""Seconds left below which a lost statement is not repeated: connecting may take two."""
+"""A lost statement is not repeated with fewer seconds left, because connecting may take two."""
 _RESTING = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30; "
     "SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3"
@@ -30,7 +30,7 @@ _RESTING = (
 
 
 class Runner(Protocol):
-    """What runs statements: a connection inside a transaction, or a pool."""
+    """Runs statements: an open transaction, or a pool."""
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement and return its rows."""
@@ -44,7 +44,7 @@ class Transaction:
     connection : psycopg.Connection
     prepare : bool
     limit : Limit, optional
-        Entered for each statement, where nothing else limits them.
+        Entered for each statement, unless something else limits them.
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class Transaction:
             return run_statement(open_cursor(self._connection), statement, values, prepare=self._prepare)
 
     def rest(self) -> None:
-        """Hold the transaction open for long: without a snapshot, for which others would wait, and for a live client.
+        """Prepare to stay open for long: release the snapshot, which holds back vacuum, and detect a vanished client.
 
-        An answer that came through parameters keeps its snapshot until the next statement. A machine that
-        vanished is given up after a minute.
+        A statement with parameters keeps its snapshot until the next statement. The server gives up on a client
+        machine that has vanished after a minute.
         """
         with self._limit:
             self._connection.execute(_RESTING)
@@ -93,20 +93,19 @@ class Pool:
         self._connections = ConnectionCache(engine, options, self.watch, owned=owned)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        """Run one statement in a transaction of its own.
+        """Run one statement as one transaction.
 
-        What was not sent to be committed is repeated where the connection turns out to be lost, and any statement
-        after a deadlock.
+        It is repeated after a deadlock, and, unless it may have been committed, after a lost connection.
         """
         limit = Limit(self.watch)
         for left in reversed(range(_TRIES)):
             committing = statement.writes and self.options.prepare
             try:
-                with Checkout(self._connections, limit) as lent:
+                with Checkout(self._connections, limit) as pooled:
                     if self.options.prepare:
-                        return lent.run(statement, values)
-                    with lent.connection.transaction():
-                        answer = self._unprepared(lent.connection, statement, values)
+                        return pooled.run(statement, values)
+                    with pooled.connection.transaction():
+                        answer = self._unprepared(pooled.connection, statement, values)
                         committing = statement.writes
                     return answer
             except psycopg.Error as error:
@@ -117,24 +116,24 @@ class Pool:
     def copy(
         self, gate: Statement, values: Mapping[str, Any], target: bytes, parts: Callable[[], Iterable[bytes]]
     ) -> Answer | None:
-        """Run a statement and, where it answers with false alone, copy rows in; both in one transaction.
+        """Run a statement and, if its answer is a single false, copy rows in, all in one transaction.
 
         Returns
         -------
         list of tuple or None
-            The statement's answer; None where a key is there already. Then, or after another answer than false,
-            nothing was done.
+            The statement's answer; None if a key exists already. In that case, or after any answer other than
+            false, nothing was written.
         """
         limit = Limit(self.watch)
         for left in reversed(range(_TRIES)):
             committing = False
             try:
-                with Checkout(self._connections, limit) as lent, lent.connection.transaction():
+                with Checkout(self._connections, limit) as pooled, pooled.connection.transaction():
                     if not self.options.prepare:
-                        self._limit_statements(lent.connection)
-                    answer = run_statement(open_cursor(lent.connection), gate, values, prepare=self.options.prepare)
+                        self._limit_statements(pooled.connection)
+                    answer = run_statement(open_cursor(pooled.connection), gate, values, prepare=self.options.prepare)
                     if answer == [(False,)]:
-                        copy_rows(lent.connection, target, parts())
+                        copy_rows(pooled.connection, target, parts())
                         committing = True
                 return answer
             except psycopg.errors.UniqueViolation:
@@ -151,16 +150,16 @@ class Pool:
         return run_statement(open_cursor(connection), statement, values, prepare=False)
 
     def _limit_statements(self, connection: psycopg.Connection[Any]) -> None:
-        # Behind PgBouncer, what is set for a session would stay with other clients.
+        # Behind PgBouncer, a setting of the session would apply to other clients too.
         limit = str(int(self.options.timeout * 1000))
         connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,), prepare=False)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Hold one transaction over several statements, each with its own time; errors are translated."""
+        """Hold one transaction over several statements, each with the full timeout; errors are translated."""
         committing = False
-        with Limit(self.watch) as limit, Checkout(self._connections, limit) as lent:
-            connection = lent.connection
+        with Limit(self.watch) as limit, Checkout(self._connections, limit) as pooled:
+            connection = pooled.connection
             try:
                 with connection.transaction():
                     connection.execute("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", prepare=False)
@@ -173,16 +172,16 @@ class Pool:
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection that commits each statement, for what takes long; a driver's error passes."""
-        with Limit(self.watch) as limit, Checkout(self._connections, limit) as lent, limit.suspended():
-            yield lent.connection
+        """Check out a connection that commits each statement, for long work; a driver's error passes."""
+        with Limit(self.watch) as limit, Checkout(self._connections, limit) as pooled, limit.suspended():
+            yield pooled.connection
 
-    def examined(self) -> AbstractContextManager[Connection]:
-        """Lend a connection of SQLAlchemy for a first look, which is over within the timeout; errors are translated."""
-        return self._connections.examined()
+    def examine(self) -> AbstractContextManager[Connection]:
+        """Check out a SQLAlchemy connection for the checks at connect, within the timeout; errors are translated."""
+        return self._connections.examine()
 
-    def learn(self, oids: Oids) -> None:
-        """Have connections send pgvector's types from now on."""
+    def use_types(self, oids: Oids) -> None:
+        """Register pgvector's types on connections from now on."""
         self._connections.oids = oids
 
     def check_usable(self) -> None:

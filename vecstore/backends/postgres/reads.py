@@ -1,4 +1,4 @@
-"""Statements that read records. Each reads the store's pointer too: no row means that the generation is gone."""
+"""Statements that read records. Each reads the store's pointer too: no row means that the generation was superseded."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ EVERYTHING: Include = frozenset({"text", "metadata", "vector"})
 
 
 def select_columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
-    """Return what is read of a record beside its id, by name: ``body``, ``extra`` and the fields, ``vector``."""
+    """Return what is read of a record besides its id, by name: ``body``, ``extra`` and the fields, ``vector``."""
     table, found = layout.table, dict[str, ColumnElement[Any]]()
     if "text" in include:
         found["body"] = table.c.body
     if "metadata" in include:
         found["extra"] = cast(table.c.extra, Text())
         for field in layout.schema.fields:
-            found[f"f_{field}"] = layout.form(field).out_of(layout.field(field))
+            found[f"f_{field}"] = layout.get_type(field).out_of(layout.get_column(field))
     if "vector" in include:
         found["vector"] = name_function(layout.extension)(f"{layout.vector_type}_send", table.c.embedding)
     return found
@@ -119,6 +119,6 @@ def _select_records(layout: Layout) -> Select[Any]:
 
 
 def _join_pointer(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:
-    """Return rows beside the pointer: one row of nulls where the generation is right and has no such record."""
+    """Return rows joined to the pointer: one row of nulls if the generation has its role but no such record."""
     pointer = generation_guard.select_pointer(catalogue, standby=standby).subquery("pointer")
     return compile_statement(select(*found.c).select_from(pointer.outerjoin(found, true())))

@@ -32,7 +32,7 @@ def encode_write(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dic
     if fence is not None:
         values["given_version"] = list(fence)
     for name in layout.schema.fields:
-        values[f"given_{name_column(name)}"] = _encode_values(rows.fields[name], layout.form(name))
+        values[f"given_{name_column(name)}"] = _encode_values(rows.fields[name], layout.get_type(name))
     return values
 
 
@@ -40,7 +40,7 @@ def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
     """Return the parameters of an update: ``set_<column>`` for each column, ``laid`` and ``removed`` for the rest."""
     values: dict[str, Any] = {}
     for name, value in update.fields.items():
-        [values[f"set_{name_column(name)}"]] = _encode_values([value], layout.form(name))
+        [values[f"set_{name_column(name)}"]] = _encode_values([value], layout.get_type(name))
     if update.sets_text:
         values["set_body"] = update.text
     if update.vector is not None:
@@ -85,7 +85,7 @@ def _encode_values(values: Sequence[Stored | None], form: FieldType) -> list[Any
 
 @lru_cache(maxsize=256)
 def _list_decoders(layout: Layout) -> Sequence[tuple[str, Decode]]:
-    return [(name, layout.form(name).decode) for name in layout.schema.fields]
+    return [(name, layout.get_type(name).decode) for name in layout.schema.fields]
 
 
 def _decode_values(values: Sequence[Any], decode: Decode) -> Sequence[Stored | None]:

@@ -1,11 +1,11 @@
 """Search in one statement, whatever the selectivity of its filter.
 
-Unless a sample of pages says that matches are many, the statement gathers them, up to a bound. Where they are few, the
-nearest of them are the answer; where they are many, the graph is walked and goes on until enough of what it
-finds matches. PostgreSQL runs only the branch that is taken.
+Unless a sample of pages shows that matches are many, the statement collects them, up to a bound. If they are few, it
+answers with the nearest of them; if they are many, it searches the graph, which continues until enough of its
+candidates match. PostgreSQL runs only the branch that is taken.
 
-How many hits are wanted stands in the text: with a parameter the planner would think of a tenth of the table, and plan
-each search anew.
+The number of hits is part of the text: for a parameter the planner would assume a tenth of the table, and plan each
+search again.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from .statements import Statement, compile_statement, make_parameter
 from .writes import make_array_parameter
 
 FEW = 5_000
-"""Up to so many matches are compared one by one; a walk for as good an answer among more of them is quicker."""
+"""Up to this many matches are compared one by one; among more, an equally good graph search is faster."""
 MAX_EF = 1_000
 SETTINGS = ("hnsw.iterative_scan", "hnsw.ef_search")
-"""What a walk sets."""
+"""Settings that a graph search changes."""
 
 _SURELY_MANY = 4
-"""Times as many matches as that, by the sample's estimate, are not even counted."""
+"""Matches are not counted if the sample estimates more than this many times `FEW`."""
 _CARRIED = 100
-"""Up to so many hits, the sort that finds them carries their columns along; beyond, it would not fit into memory."""
+"""Up to this many hits, the sort carries their columns along; with more it would not fit into memory."""
 _ONE = literal_column("1", BigInteger())
 _MOST = literal_column(str(MAX_EF), BigInteger())
 _SOME: ColumnElement[Any] = literal_column("1.0")
@@ -68,7 +68,7 @@ _SAMPLE: ColumnElement[Any] = literal_column("524288.0")
 
 @dataclass(frozen=True, slots=True)
 class SearchStatement:
-    """What is searched for.
+    """A search, as far as the text of its statement depends on it.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class SearchStatement:
     single: bool
     standby: bool
 
-    def named(self, name: str) -> SearchStatement:
+    def rename_table(self, name: str) -> SearchStatement:
         """Return the same search with the table under a short name: psycopg parses a long statement each time."""
         table_: Any = self.layout.table.alias(name)
         return replace(self, layout=replace(self.layout, table=table_))
@@ -101,25 +101,25 @@ class SearchStatement:
 
     @property
     def few(self) -> int:
-        """How many matches are compared one by one."""
+        """The number of matches up to which they are compared one by one."""
         return max(FEW, 10 * self.k)
 
 
 Build = Callable[[CatalogueTables, SearchStatement], Statement]
-"""What makes the statement of a search."""
+"""Compiles the statement of a search."""
 
 
 def compile_exact_search(catalogue: CatalogueTables, search: SearchStatement) -> Statement:
-    """Compare with every match."""
-    search = search.named("r")
+    """Compare the query with every match."""
+    search = search.rename_table("r")
     pointer = generation_guard.select_pointer(catalogue, standby=search.standby).cte("pointer")
     return compile_statement(_select_nearest(search, _select_queries(search, pointer, "asked")))
 
 
 def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> Statement:
-    """Walk the graph where the catalogue has an effort for it; elsewhere, and for few matches, compare with all."""
+    """Search the graph if the catalogue has an effort for it; otherwise, or for few matches, compare with all."""
     named, pointer = search, _select_effort(catalogue, search)
-    search = search.named("r")
+    search = search.rename_table("r")
     walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
     compared = _select_nearest(search, _select_queries(search, pointer, "compared"))
     if search.where is None:
@@ -189,7 +189,7 @@ def _estimate_share(layout: Layout, where: Filter) -> CTE:
 
 
 def _may_be_few(search: SearchStatement, share: CTE) -> ColumnElement[bool]:
-    """Say whether matches are worth counting: not surely many, by the share and the statistics of the table."""
+    """Say whether matches may be few, by their share and the statistics of the table."""
     statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
     rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(search.layout)).scalar_subquery()
     inverse = select(share.c.inverse).scalar_subquery()
@@ -203,7 +203,7 @@ def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
 def _select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
     """Return the queries with their numbers; none where the pointer is empty.
 
-    Settings are made for this statement alone, and before a row of this is there for a search to begin with.
+    Settings last for this statement alone; they are in force before the search reads the first row of this.
     """
     named = [setting.label(f"setting{number}") for number, setting in enumerate(settings)]
     vector = VectorType("vector", search.layout.extension)
@@ -224,7 +224,7 @@ def _set_effort(ef: ColumnElement[Any]) -> ColumnElement[Any]:
 def _select_nearest(search: SearchStatement, asked: CTE) -> Select[Any]:
     layout, distance = search.layout, compute_true_distance(search.layout, asked.c.vector)
     ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(search))
-    # Adding 0 keeps the graph out of it.
+    # Adding 0 keeps the planner from using the graph.
     nearest = ordered.where(is_live(layout, search.condition)).order_by(
         distance + literal_column("0"), layout.columns.id
     )
@@ -235,7 +235,7 @@ def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
     layout, limit = search.layout, search.k
     query: ColumnElement[Any] = asked.c.vector
     if layout.indexed_as != "vector":
-        # Found by rounded vectors and ordered by whole ones: a few more, so that rounding pushes none out.
+        # Found by rounded vectors and ordered by exact ones: a few more candidates make up for the rounding.
         query, limit = cast(query, make_vector_type(layout, layout.indexed_as)), 2 * search.k + 10
     key = compute_distance(layout, cast_for_index(layout), query)
     distance = compute_true_distance(layout, asked.c.vector).label("distance")

@@ -1,4 +1,4 @@
-"""What the server is: read once, when a Database is opened."""
+"""Facts about the server, read once when a Database is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .column_types import Oids
 OLDEST = 140_000
 """The first version whose EXTRACT is exact."""
 SOUND_INDEXES = (0, 8, 4)
-"""Before it, VACUUM may leave an HNSW index wrong (pgvector pull request 988)."""
+"""Before it, VACUUM may corrupt an HNSW index (pgvector pull request 988)."""
 SAFE_PARALLEL_BUILDS = (0, 8, 2)
 """Before it, a parallel build may read other relations' memory (CVE-2026-3172)."""
 ITERATIVE_SCANS = (0, 8, 0)
@@ -34,7 +34,7 @@ LEFT JOIN pg_type halfvec ON halfvec.typname = 'halfvec' AND halfvec.typnamespac
 
 
 class ServerWarning(UserWarning):
-    """The server works, with a known fault."""
+    """The server works, but has a known fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Server:
         PostgreSQL's, such as 180004.
     pgvector : tuple of int
     extension : str
-        The schema that pgvector lives in.
+        The schema that pgvector is installed in.
     read_only : bool
         A standby server, or a role whose transactions are read-only.
     oids : Oids
@@ -61,7 +61,7 @@ class Server:
 
 
 def read_server(connection: psycopg.Connection[Any]) -> Server:
-    """Read what the server is.
+    """Read the facts about a server.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def read_server(connection: psycopg.Connection[Any]) -> Server:
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(_FACTS).fetchone()
     if row is None:
-        raise BackendUnavailable("The server did not say what it is. Try again.")
+        raise BackendUnavailable("The server did not report its version. Try again.")
     version, extension_version, extension, recovering, reading, *oids = row
     if version < OLDEST:
         raise BackendUnavailable(f"PostgreSQL {version // 10_000} is too old: vecstore needs 14 or newer.")
@@ -89,11 +89,11 @@ def read_server(connection: psycopg.Connection[Any]) -> Server:
 
 
 def warn_of_faults(server: Server) -> None:
-    """Warn where this version of pgvector is known to go wrong."""
+    """Warn of a pgvector version with a known fault."""
     if server.pgvector < SOUND_INDEXES:
         shown = ".".join(map(str, server.pgvector))
         warnings.warn(
-            f"pgvector {shown} may leave an HNSW index wrong when it is vacuumed. Update it to 0.8.4 or newer, "
+            f"pgvector {shown} may corrupt an HNSW index when it is vacuumed. Update it to 0.8.4 or newer, "
             "then call reindex() on each store.",
             ServerWarning,
             stacklevel=2,

@@ -1,7 +1,7 @@
-"""Statements compiled once for all tables of one form.
+"""Statements compiled once for all tables with the same columns.
 
-SQLAlchemy takes milliseconds for a statement. So it compiles for a table that does not exist, with a mark where a
-filter's condition stands; the condition, compiled alone, and a generation's own id are put into the text.
+SQLAlchemy needs milliseconds to compile a statement. So each is compiled for a template table, with a placeholder for
+the filter's condition; the condition, compiled separately, and the id of a generation are then put into the text.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .generation_table import Layout, make_layout
 from .statements import Statement, compile_statement
 
 Make = Callable[[Layout, Filter | None], Statement]
-"""What compiles a statement for a table, and a filter where there is one."""
+"""Compiles a statement for a table and, where there is one, a filter."""
 
-# Upper case, which no name of a field, a namespace or a store has.
+# Upper case, which no name of a field, namespace or store contains.
 _ID = "ID_OF_THIS_FORM"
 _ROWS = "ROWS_OF_THIS_FORM"
 _KEPT = 1_000
@@ -39,7 +39,7 @@ def place_statement(key: Hashable, table: Layout, where: Filter | None, make: Ma
     Parameters
     ----------
     key : hashable
-        What ``make`` goes by beside the table and the filter.
+        What ``make`` depends on besides the table and the filter.
     table : Layout
     where : Filter or None
     make : callable
@@ -59,7 +59,7 @@ def place_statement(key: Hashable, table: Layout, where: Filter | None, make: Ma
 
 
 def get_or_make(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T]) -> _T:
-    """Return what is kept under a key, made where there is nothing; all is forgotten when that is too much."""
+    """Return the cached value of a key, made if there is none; a full cache is emptied."""
     found = memory.get(key)
     if found is None:
         if len(memory) >= _KEPT:

@@ -26,15 +26,15 @@ class Statement:
     Attributes
     ----------
     text : str
-        With places such as ``%(k)s``.
+        With placeholders such as ``%(k)s``.
     constants : mapping
         Parameters that do not change from call to call.
     writes : bool
-        Whether a lost connection leaves open what became of it.
+        Whether its outcome is unknown after a lost connection.
     settings : tuple of str
-        What it sets for the rest of a transaction.
+        Settings that it changes for the rest of a transaction.
     encoded : bytes
-        The text, one object for all calls, by which psycopg finds again what it knows of it.
+        The text, always the same object, by which psycopg finds what it has cached of the query.
     """
 
     text: str
@@ -55,7 +55,7 @@ def compile_statement(statement: ClauseElement, *, writes: bool = False, setting
 
 
 def open_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Return a cursor for statements, whose values travel in their binary forms."""
+    """Return a cursor that sends and receives values in binary."""
     return connection.cursor(binary=True, row_factory=tuple_row)
 
 
@@ -76,8 +76,8 @@ def send_statement(
 
 
 def fetch_rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
-    """Return the rows of a statement, none where it has none."""
-    # cursor.description would tell too, and make an object of each column.
+    """Return the rows of a statement, none if it returns none."""
+    # cursor.description would tell as well, but makes an object of each column.
     result = cursor.pgresult
     return cursor.fetchall() if result and result.status == _ROWS else []
 

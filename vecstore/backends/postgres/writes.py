@@ -57,9 +57,9 @@ _FENCES: dict[str, TypeEngine[Any]] = {"id": Text(), "version": BigInteger()}
 def compile_write(
     catalogue: CatalogueTables, layout: Layout, *, insert: bool, fenced: bool, standby: bool
 ) -> Statement:
-    """Write a batch; answers with how many gates stood open, and how many rows were written.
+    """Write a batch; the answer is the number of guards that passed, and of rows written.
 
-    An insert that meets a stored id divides by zero, which undoes all of it.
+    An insert that meets a stored id divides by zero, which undoes everything.
     """
     table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     types = list_sent_types(layout, fenced=fenced)
@@ -74,8 +74,7 @@ def compile_write(
         "extra": cast(given.c.extra, JSON()),
     }
     for field in layout.schema.fields:
-        values[name_column(field)] = layout.form(field).into(given.c[name_column(field)])
-    # In the order of ids, so that two writers cannot wait for each other.
+        values[name_column(field)] = layout.get_type(field).into(given.c[name_column(field)])
     rows = select(*values.values()).select_from(gate.join(given, true())).order_by(given.c.id.collate("C"))
     inserting = insert_into(table).from_select(list(values), rows)
     replaced = {name: inserting.excluded[name] for name in values if name != "id" and (fenced or name != "version")}
@@ -97,7 +96,7 @@ def list_sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, Typ
     if fenced:
         types["version"] = BigInteger()
     types |= {"embedding": VectorType(layout.vector_type, layout.extension), "body": Text(), "extra": Text()}
-    return types | {name_column(field): layout.form(field).sent for field in layout.schema.fields}
+    return types | {name_column(field): layout.get_type(field).sent for field in layout.schema.fields}
 
 
 def make_array_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
@@ -106,12 +105,12 @@ def make_array_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any
 
 
 def divide_by_zero(number: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a division by zero that the planner cannot see coming."""
+    """Return a division by zero that the planner cannot foresee."""
     return _ONE // (number - number)
 
 
 def compile_stored_ids(layout: Layout) -> Statement:
-    """Read which of some ids are stored."""
+    """Read up to three of some ids that are stored."""
     table = layout.table
     found = select(table.c.id).where(table.c.id == match_any("ids"), table.c.embedding.is_not(None))
     return compile_statement(found.order_by(table.c.id).limit(literal_column("3")))
@@ -128,20 +127,20 @@ def compile_update(
     chosen: Condition,
     assigned: frozenset[str],
     *,
-    lays_extra: bool,
+    merges_extra: bool,
     standby: bool,
 ) -> Statement:
-    """Change columns of the chosen records; answers with how many gates stood open, and how many records there were.
+    """Change columns of the chosen records; the answer is the number of guards that passed, and of records there were.
 
-    An undeclared rest that grows beyond its limit divides by zero, which undoes all of it.
+    Undeclared metadata that grows beyond its limit divides by zero, which undoes everything.
 
     Parameters
     ----------
     assigned : frozenset of str
         Columns that take the parameter ``set_<column>``.
-    lays_extra : bool
-        Whether the members of the JSON object ``laid`` are laid over the undeclared rest, once the keys of
-        ``removed`` are out of it.
+    merges_extra : bool
+        Whether the undeclared metadata loses the keys of ``removed`` and takes the members of the JSON object
+        ``laid``.
     """
     table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     types, values = list_sent_types(layout), dict[str, Any]()
@@ -150,13 +149,12 @@ def compile_update(
             values[name] = select(func.unnest(make_array_parameter("set_embedding", types[name]))).scalar_subquery()
             continue
         sent = cast(make_parameter(f"set_{name}", types[name]), types[name])
-        values[name] = layout.form(name.removeprefix("f_")).into(sent) if name.startswith("f_") else sent
+        values[name] = layout.get_type(name.removeprefix("f_")).into(sent) if name.startswith("f_") else sent
     opened = select(gate.c.noting).exists()
-    read = [merge_extra(layout).label("merged")] if lays_extra else []
+    read = [merge_extra(layout).label("merged")] if merges_extra else []
     locked = select(table.c.id, *read).where(table.c.embedding.is_not(None), chosen, opened).order_by(table.c.id)
-    # Locked in the order of ids first, so that two writers cannot wait for each other.
     chosen_rows = locked.with_for_update(of=table).cte("chosen")
-    if lays_extra:
+    if merges_extra:
         values["extra"] = cast(_limit_size(chosen_rows.c.merged), JSON())
     if not values:
         values["version"] = table.c.version
@@ -166,7 +164,7 @@ def compile_update(
 
 
 def compile_outgrown(layout: Layout, chosen: Condition) -> Statement:
-    """Read the id of a chosen record whose undeclared rest grows beyond its limit."""
+    """Read the id of a chosen record whose undeclared metadata would grow beyond its limit."""
     table = layout.table
     grown = func.octet_length(merge_extra(layout)) > literal_column(str(MAX_BYTES))
     return compile_statement(
@@ -175,9 +173,9 @@ def compile_outgrown(layout: Layout, chosen: Condition) -> Statement:
 
 
 def merge_extra(layout: Layout) -> ColumnElement[Any]:
-    """Return the undeclared rest with members taken out, replaced in their places and added, as JSON text.
+    """Return the undeclared metadata with members removed, replaced in their places and added, as JSON text.
 
-    Values stay as they are spelled.
+    Numbers and strings keep their spelling.
     """
     extra, laid = layout.table.c.extra, cast(make_parameter("laid", Text()), JSON())
     old, new = _expand_members(extra, "old"), _expand_members(laid, "new")
@@ -209,15 +207,17 @@ def _limit_size(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition, *, standby: bool) -> Statement:
-    """Remove the chosen records; answers with how many gates stood open, and how many records there were."""
+    """Remove the chosen records; the answer is the number of guards that passed, and of records there were."""
     table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     opened = select(gate.c.noting).exists()
-    doomed = select(table.c.id, table.c.version).where(table.c.embedding.is_not(None), chosen, opened)
-    rows = doomed.order_by(table.c.id).with_for_update(of=table).cte("doomed")
+    removed = select(table.c.id, table.c.version).where(table.c.embedding.is_not(None), chosen, opened)
+    rows = removed.order_by(table.c.id).with_for_update(of=table).cte("removed")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.version == ZERO).returning(table.c.id).cte("gone")
-    burying = update(table).values(_make_tombstone_values(layout)).where(table.c.id == rows.c.id, rows.c.version > ZERO)
-    buried = burying.returning(table.c.id).cte("buried")
-    changed = union_all(select(gone.c.id), select(buried.c.id)).cte("changed")
+    emptying = (
+        update(table).values(_make_tombstone_values(layout)).where(table.c.id == rows.c.id, rows.c.version > ZERO)
+    )
+    tombstones = emptying.returning(table.c.id).cte("tombstones")
+    changed = union_all(select(gone.c.id), select(tombstones.c.id)).cte("changed")
     return finish_write(catalogue, gate, changed, count_rows(changed))
 
 
@@ -240,8 +240,8 @@ def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby
         set_={"version": marking.excluded.version, **_make_tombstone_values(layout)},
         where=table.c.version <= marking.excluded.version,
     )
-    buried = marked.returning(table.c.id).cte("buried")
-    left = union_all(select(gone.c.id), select(buried.c.id)).subquery("left")
+    tombstones = marked.returning(table.c.id).cte("tombstones")
+    left = union_all(select(gone.c.id), select(tombstones.c.id)).subquery("left")
     changed = select(rows.c.id).join(left, left.c.id == rows.c.id).where(rows.c.was).cte("changed")
     return finish_write(catalogue, gate, changed, count_rows(changed))
 

@@ -1,1 +1,1 @@
-"""A PostgreSQL server of one's own: ``postgresql+embedded:``."""
+"""``postgresql+embedded:``, a PostgreSQL server that vecstore starts and stops."""

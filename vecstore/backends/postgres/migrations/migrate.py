@@ -1,11 +1,11 @@
-"""The PostgreSQL catalogue under migrations: ``vecstore migrate``, and the same from Python.
+"""Migrations of the PostgreSQL catalogue: ``vecstore migrate``, and the same from Python.
 
 >>> from vecstore import migrate
 >>> [revision for revision, _ in migrate.history()]
 ['vs0001', 'vs0002']
 
-The catalogue (stores, generations, change list) lies in one PostgreSQL schema, the namespace, beside tables of the
-application or alone. Each run is one transaction, and runs on one namespace follow each other.
+The catalogue (stores, generations, change list) is in one PostgreSQL schema, the namespace, alone or beside tables
+of the application. Each run is one transaction, and runs on the same namespace wait for each other.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _VERSIONS = "vecstore_alembic_version"
 
 
 def upgrade(connection: Connection, revision: str = HEAD, *, namespace: str = DEFAULT_NAMESPACE) -> None:
-    """Bring the catalogue up to a revision; do nothing where it is there already.
+    """Upgrade the catalogue to a revision; do nothing if it has it already.
 
-    Creates the namespace and the extension ``vector`` where they are missing.
+    Creates the namespace and the extension ``vector`` if they are missing.
 
     Parameters
     ----------
     connection : sqlalchemy.Connection
-        Of PostgreSQL. Where it is in a transaction, the work joins that and commits with it; otherwise it is
+        Of PostgreSQL. If it is in a transaction, the migration joins it and commits with it; otherwise it is
         committed here.
     revision : str
         ``"head"`` or one of `history`.
@@ -72,7 +72,7 @@ def upgrade(connection: Connection, revision: str = HEAD, *, namespace: str = DE
 
 
 def downgrade(connection: Connection, revision: str, *, namespace: str = DEFAULT_NAMESPACE) -> None:
-    """Take the catalogue back to an earlier revision; do nothing where it is there already.
+    """Downgrade the catalogue to an earlier revision; do nothing if it has it already.
 
     Never drops the extension, the namespace or a table with records.
 
@@ -87,7 +87,7 @@ def downgrade(connection: Connection, revision: str, *, namespace: str = DEFAULT
     Raises
     ------
     StoreExists
-        Something would be lost; the message names the stores. Nothing was changed.
+        Data would be lost; the message names the stores. Nothing was changed.
     Unsupported, InvalidArgument, StorageError
     """
     target = find_position(revision)
@@ -95,7 +95,7 @@ def downgrade(connection: Connection, revision: str, *, namespace: str = DEFAULT
 
 
 def current(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> str | None:
-    """Return the catalogue's revision, None where there is no catalogue."""
+    """Return the catalogue's revision, None if there is no catalogue."""
     from sqlalchemy import column, select, table
     from sqlalchemy.exc import ProgrammingError
 
@@ -115,7 +115,7 @@ def current(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> st
 
 
 def check(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> None:
-    """Make sure, by one query, that the catalogue is the one that this vecstore works with.
+    """Check, with one query, that the catalogue has the revision that this vecstore needs.
 
     Raises
     ------
@@ -133,19 +133,19 @@ def check(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> None
 
 
 def history() -> tuple[tuple[str, str], ...]:
-    """Return all revisions with what each adds, the first one first."""
+    """Return all revisions with what each adds, oldest first."""
     newest_first = list(load_scripts().walk_revisions())
     return tuple((script.revision, str(script.doc)) for script in reversed(newest_first))
 
 
 def sql(*, namespace: str = DEFAULT_NAMESPACE, from_revision: str | None = None, to_revision: str = HEAD) -> str:
-    """Return the SQL of an upgrade or a downgrade, for somebody else to run.
+    """Return the SQL of an upgrade or a downgrade, to be run by an administrator.
 
     Parameters
     ----------
     namespace : str
     from_revision : str, optional
-        What the catalogue is at; None where there is none.
+        The revision that the catalogue has; None if there is no catalogue.
     to_revision : str
         ``"head"``, ``"base"`` or one of `history`; earlier than ``from_revision`` for a downgrade.
 
@@ -174,11 +174,11 @@ def sql(*, namespace: str = DEFAULT_NAMESPACE, from_revision: str | None = None,
 
 
 def include_object(item: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:  # noqa: FBT001 - Alembic's signature
-    """Say whether an application's autogenerate may look at an object: not at ours.
+    """Say whether an application's autogenerate should consider an object: not one of ours.
 
     For ``context.configure(include_object=…)`` in the application's ``env.py``. Everything that belongs to a table
-    whose name begins with ``vecstore_`` is ours, in any schema. With ``import pgvector.sqlalchemy`` there, SQLAlchemy
-    does not warn that it does not know the type ``vector``.
+    whose name begins with ``vecstore_`` is ours, in any schema. ``import pgvector.sqlalchemy`` in ``env.py`` keeps
+    SQLAlchemy from warning that it does not know the type ``vector``.
     """
     table = name if type_ == "table" else getattr(getattr(item, "table", None), "name", None)
     return not str(table).startswith(_PREFIX)
@@ -205,7 +205,7 @@ def _run_in_transaction(connection: Connection, target: int, namespace: str, *, 
 
 
 def _apply(context: MigrationContext, namespace: str, target: int, *, create: bool) -> None:
-    """Run the planned steps; they get what they work on as arguments, because ``alembic.op`` is one per process."""
+    """Run the planned steps. They get their operations as an argument, because ``alembic.op`` is one per process."""
     from alembic.operations import Operations
     from sqlalchemy import MetaData, Table
     from sqlalchemy.schema import CreateSchema, DropTable
@@ -214,11 +214,11 @@ def _apply(context: MigrationContext, namespace: str, target: int, *, create: bo
     if context.as_sql:
         operations.execute(_select_lock(namespace))
     if create:
-        # Only where it is missing: PostgreSQL asks for the right to create before it looks.
+        # Only if it is missing: PostgreSQL checks the right to create it first.
         operations.execute(CreateSchema(namespace, if_not_exists=True))
     context.run_migrations(op=operations, namespace=namespace)
     if target == 0:
-        # Alembic leaves it, or, written as SQL, drops it too in some releases.
+        # Alembic leaves it; some releases drop it when they write SQL.
         operations.execute(DropTable(Table(_VERSIONS, MetaData(), schema=namespace), if_exists=True))
 
 
@@ -226,7 +226,7 @@ def _make_context(
     place: dict[str, Any], options: dict[str, Any], namespace: str, target: int, *, down: bool
 ) -> MigrationContext:
     steps = load_scripts()._downgrade_revs if down else load_scripts()._upgrade_revs
-    # After the line above, which says so when Alembic is not installed.
+    # After the line above, which raises MissingExtra if Alembic is not installed.
     from alembic.runtime.migration import MigrationContext
 
     plan = {"fn": lambda heads, _: steps(name_revision(target), heads)}
@@ -237,7 +237,7 @@ def _make_context(
 def _check_namespace(namespace: str) -> None:
     check_name(namespace, "namespace")
     if namespace.startswith("pg_") or namespace == "information_schema":
-        raise InvalidArgument(f"namespace {namespace!r}: PostgreSQL keeps this name for itself.")
+        raise InvalidArgument(f"namespace {namespace!r}: PostgreSQL reserves this name.")
 
 
 def _check_connection(connection: object) -> None:
@@ -246,7 +246,7 @@ def _check_connection(connection: object) -> None:
     if not isinstance(connection, Connection):
         raise InvalidArgument(f"A connection is a sqlalchemy.Connection, not {type(connection).__name__}.")
     if connection.dialect.name != "postgresql":
-        raise InvalidArgument(f"The catalogue lies in PostgreSQL; this connection is one of {connection.dialect.name}.")
+        raise InvalidArgument(f"The catalogue needs PostgreSQL; this connection is for {connection.dialect.name}.")
 
 
 def _check_transactional(connection: Connection) -> None:
@@ -256,13 +256,13 @@ def _check_transactional(connection: Connection) -> None:
 
 @contextmanager
 def _hold_transaction(connection: Connection) -> Iterator[None]:
-    """Commit at the end, or, inside the caller's transaction, leave that usable whatever happens."""
+    """Commit at the end, or, inside the caller's transaction, keep that usable after a failure."""
     with connection.begin_nested() if connection.in_transaction() else connection.begin():
         yield
 
 
 def _select_lock(namespace: str) -> Select[Any]:
-    """Return a query that waits until no other run works on the namespace, and keeps others waiting."""
+    """Return a query that waits for other runs on the namespace, and makes later ones wait."""
     from sqlalchemy import BigInteger, func, literal, select
 
     digest = hashlib.sha256(f"vecstore migrate {namespace}".encode()).digest()
@@ -271,7 +271,7 @@ def _select_lock(namespace: str) -> Select[Any]:
 
 
 def _make_command(connection: Connection, namespace: str) -> str:
-    """Return what to type, without the password: libpq has places of its own for it."""
+    """Return the command to run, without the password, which libpq takes from elsewhere."""
     from sqlalchemy import URL
 
     url = connection.engine.url

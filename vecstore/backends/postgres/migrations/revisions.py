@@ -1,4 +1,4 @@
-"""The revisions of the PostgreSQL catalogue that this vecstore has, in their order."""
+"""The revisions of the PostgreSQL catalogue that this vecstore knows, in order."""
 
 from __future__ import annotations
 
@@ -8,33 +8,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecstore.backends.shared.guards import refuse_newer
-from vecstore.errors import InvalidArgument, MissingExtra, close_matches
+from vecstore.errors import BackendUnavailable, InvalidArgument, MissingExtra, close_matches
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 BASE = "base"
-"""What Alembic calls a database without any revision."""
+"""Alembic's name of a database without any revision."""
 
 HEAD = "head"
-"""What it calls the newest one."""
+"""Alembic's name of the newest revision."""
 
 
 @cache
 def _find_folder() -> Path:
-    # Asked of the module: in a work tree the revisions do not lie in the package's own folder.
-    return Path(str(import_module("vecstore.migrations").__file__)).parent
+    # From the module, because in a checkout the revisions are not in the package's own folder.
+    try:
+        module = import_module("vecstore.migrations")
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            "The migrations of vecstore are not installed with it, as in a checkout that was only added to the path. "
+            "In the checkout run: pip install -e '.[postgres]'"
+        ) from error
+    return Path(str(module.__file__)).parent
 
 
 @cache
 def list_revisions() -> tuple[str, ...]:
-    """Return the ids of all revisions, from the names of their files: Alembic takes long to import."""
+    """Return the ids of all revisions, from their file names, because importing Alembic is slow."""
     return tuple(sorted(path.stem.partition("_")[0] for path in (_find_folder() / "versions").glob("vs*.py")))
 
 
 @cache
 def load_scripts() -> ScriptDirectory:
-    """Return the revisions as Alembic knows them."""
+    """Return the revisions as Alembic's script directory."""
     try:
         from alembic.script import ScriptDirectory
     except ImportError as error:
@@ -43,12 +50,12 @@ def load_scripts() -> ScriptDirectory:
 
 
 def name_revision(position: int) -> str:
-    """Return the revision that is so many steps from nothing."""
+    """Return the revision that is this many steps from none."""
     return list_revisions()[position - 1] if position else BASE
 
 
 def find_position(revision: str) -> int:
-    """Return how many steps from nothing a revision is."""
+    """Return how many steps from none a revision is."""
     known = (BASE, *list_revisions())
     if revision == HEAD:
         return len(known) - 1
@@ -59,7 +66,7 @@ def find_position(revision: str) -> int:
 
 
 def locate_revision(found: str | None, namespace: str) -> int:
-    """Return how many steps from nothing the catalogue of a namespace is.
+    """Return how many steps from none the catalogue of a namespace is.
 
     Raises
     ------
