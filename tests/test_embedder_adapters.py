@@ -75,7 +75,7 @@ class TestWordLlama:
 
     @pytest.mark.parametrize("normalize", [True, False])
     def test_a_text_without_tokens_is_refused(self, *, normalize: bool) -> None:
-        with pytest.raises(InvalidVector, match=r"zeros of documents\[1\]"):
+        with pytest.raises(InvalidVector, match=r"zeros for documents\[1\]"):
             WordLlamaEmbedder(normalize=normalize).embed_documents(["fine", ""])
 
     def test_unnormalized_norms_carry_information(self) -> None:
@@ -131,7 +131,7 @@ class TestSentenceTransformers:
 
     def test_a_prompt_is_part_of_the_identity(self) -> None:
         prompted = SentenceTransformersEmbedder(minilm(), prompts={"query": "query: "})
-        with pytest.raises(EmbedderMismatch, match="another setting of prompts"):
+        with pytest.raises(EmbedderMismatch, match="different settings: prompts"):
             SentenceTransformersEmbedder(minilm()).identity.check(prompted, Metric.COSINE)
 
     @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ class TestSentenceTransformers:
             ({"prompts": {"querry": "x"}}, "Did you mean 'query'"),
             ({"prompts": {"query": 3}}, "is int, not str"),
             ({"prompts": {"query": "a"}, "prompt_names": {"query": "b"}}, "both as text and by name"),
-            ({"device": "cpu"}, "pass neither"),
-            ({"revision": "main"}, "pass neither"),
+            ({"device": "cpu"}, "Pass neither"),
+            ({"revision": "main"}, "Pass neither"),
             ({"on_long": "chunk"}, "on_long"),
         ],
     )
@@ -255,7 +255,7 @@ class TestLoad:
             ("os:system", "There is no embedder 'os'"),
             ("wordllama:", "no model after the colon"),
             ("wordllama:100", "number of dimensions"),
-            ("sentence-transformers", "Which model"),
+            ("sentence-transformers", "The model is missing"),
         ],
     )
     def test_unknown_names_are_refused(self, spec: str, match: str) -> None:

@@ -83,7 +83,7 @@ def test_another_config_and_other_vectors_are_refused(stored: Identity, metric: 
 
 def test_the_same_name_with_other_settings_says_which() -> None:
     embedder = FunctionEmbedder(letters, dim=16, name="letters", normalize=True)
-    with pytest.raises(EmbedderMismatch, match="under another setting of normalized"):
+    with pytest.raises(EmbedderMismatch, match="with different settings: normalized"):
         Identity.of(function()).check(embedder, Metric.IP)
 
 

@@ -152,7 +152,7 @@ def test_what_is_no_list_of_str_is_refused(embedder: Embedder, texts: Any) -> No
 
 
 def test_a_lone_surrogate_is_refused_by_position(embedder: Embedder) -> None:
-    with pytest.raises(InvalidMetadata, match=r"^queries\[1\] has a lone surrogate at 6"):
+    with pytest.raises(InvalidMetadata, match=r"^queries\[1\] has a lone surrogate at position 6"):
         embedder.embed_queries(["fine", "secret\ud800"])
 
 
@@ -199,9 +199,9 @@ def test_unusable_answers_are_refused(answer: ArrayLike, error: type[InvalidVect
 
 def test_errors_name_the_position_or_what_the_caller_calls_it() -> None:
     recorder = Recorder([[1, 0], [0, 0], [1, 1]], dim=2)
-    with pytest.raises(InvalidVector, match=r"zeros of documents\[2\]"):
+    with pytest.raises(InvalidVector, match=r"zeros for documents\[2\]"):
         recorder.embed_documents(["a", "ccc", "bb"])
-    with pytest.raises(InvalidVector, match="zeros of record 'z'"):
+    with pytest.raises(InvalidVector, match="zeros for record 'z'"):
         recorder.embed_documents(["a", "ccc", "bb"], label=lambda position: f"record {'xyz'[position]!r}")
 
 

@@ -1,17 +1,16 @@
-"""The contract that a backend fulfils, and the data that crosses it.
+"""The contract of a backend, and the data that crosses it.
 
-The facade above (`VectorStore`, `Database`) validates, embeds, batches, orders and retries; a backend
-stores and finds. Everything that arrives here is valid: ids and texts are storable, vectors have the
-schema's shape and dtype, filters are bound (see `vecstore.filters.nodes`), field values are in stored form
-(see `vecstore.fields`).
+The facade (`VectorStore`, `Database`) validates, embeds, batches, sorts and retries. A backend stores and
+finds. Its arguments are always valid: ids and texts are storable, vectors have the schema's shape and dtype,
+filters are bound (see `vecstore.filters.nodes`), and field values are in stored form (see `vecstore.fields`).
 
-A data method works on a `Generation`, one physical store. The facade holds the generation that it
-believes to be active; a backend answers `Superseded` where that is no longer so, and the facade looks
-again. One call is one atomic step; only an engine that would stand still for it may commit a selection
-by filter in parts of whole records, and says `PartialWrite` when it breaks off between them.
+A data method works on a `Generation`, one physical store. The facade passes the generation that it believes
+to be active. A backend raises `Superseded` if it no longer is, and the facade looks it up again. A call is
+atomic. Only an engine that would block during a large update or delete by filter may commit it in parts of
+whole records; it raises `PartialWrite` if it stops between two parts.
 """
 
-# Longer than 300 lines because one contract is read in one go, and most of it is documentation.
+# Longer than 300 lines because the contract is read in one go, and most of it is documentation.
 
 from __future__ import annotations
 
@@ -32,18 +31,18 @@ from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
 Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are in all."""
+"""Called with the number done and the total."""
 Selection = Sequence[str] | Filter
-"""Records by id (absent ids are passed over), or by a bound filter."""
+"""Records selected by id (missing ids are ignored) or by a bound filter."""
 
 
 class Superseded(Exception):
-    """The generation is gone, or its role is not what ``standby`` says; nothing was read or written."""
+    """The generation is gone, or its role is not what ``standby`` says. Nothing was read or written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend can do; determined once at connect, asked before an operation's I/O."""
+    """What a backend can do, determined once at connect and checked before an operation's I/O."""
 
     backend: str
     max_dim: int
@@ -52,19 +51,19 @@ class Capabilities:
     metrics: tuple[str, ...] = ("cosine", "ip", "l2")
     indexes: tuple[str, ...] = ("flat", "hnsw")
     durable: bool = True
-    """What a write call acknowledged survives the end of the process."""
+    """Acknowledged writes survive the end of the process."""
     shared: bool = True
-    """Several processes may use the place at once."""
+    """Several processes may use the database at once."""
     transactions: bool = False
     """`VectorStore.using` can join the caller's transaction."""
     read_only: bool = False
     namespaces: bool = False
-    """One place keeps several databases apart by a name."""
+    """One server or directory can contain several databases, distinguished by name."""
     migrations: bool = False
-    """The catalogue is under migrations."""
+    """Migrations upgrade the catalogue."""
 
     def check_writable(self) -> None:
-        """Refuse to write through a Database that only reads.
+        """Refuse to write through a read-only Database.
 
         Raises
         ------
@@ -109,8 +108,8 @@ class Capabilities:
 class Generation:
     """One physical store, never renamed.
 
-    A caller's copy may be older than the catalogue in what `Backend.amend` changes: the index options,
-    ``identity`` and ``ef``. A backend goes by the catalogue's.
+    `Backend.amend` changes the index options, ``identity`` and ``ef``, so a caller's copy of these may be
+    outdated. A backend uses those in the catalogue.
 
     Attributes
     ----------
@@ -118,13 +117,13 @@ class Generation:
         32 hexadecimal digits.
     schema : Schema
     identity : mapping or None
-        Plain JSON data about the embedder that filled it; a backend keeps it and looks at none of it.
+        JSON data about the embedder that filled it. A backend stores it without interpreting it.
     ef : int or None
-        The calibrated search effort. None: not calibrated, or no effort reaches the target; a search
-        without an ``ef`` of its own is exact then.
+        The calibrated search effort. None if it is not calibrated or no effort reaches the target; a search
+        without ``ef`` is exact then.
     standby : bool
-        False where the caller believes the generation to be the active one of its store, True for a
-        generation that is being built or was replaced and is kept.
+        False if the caller believes that the generation is the active one of its store. True for a generation
+        that is being built, or that was replaced and is kept.
     """
 
     id: str
@@ -138,9 +137,9 @@ class Generation:
 class Entry:
     """A store in the catalogue.
 
-    ``building`` is the generation under construction, ``previous`` the one that a switch replaced and
-    that is kept; at most one of them is set. While either is, every write also notes its ids in the
-    active generation's change list, in the same commit.
+    ``building`` is the generation under construction; ``previous`` is a kept generation that a switch
+    replaced. At most one of them is set. While one is, every write also notes its ids in the active
+    generation's change list, in the same commit.
     """
 
     uid: str
@@ -151,13 +150,13 @@ class Entry:
 
     @property
     def standby(self) -> Generation | None:
-        """The generation beside the active one, whichever it is."""
+        """The generation beside the active one: ``building`` or ``previous``."""
         return self.building or self.previous
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Records by column. Columns that were not asked for are None.
+    """Records by column. Columns that were not requested are None.
 
     Attributes
     ----------
@@ -165,11 +164,11 @@ class Rows:
     vectors : ndarray, shape (n, dim), in the schema's dtype
     texts : list of str or None
     fields : mapping of str to list
-        Every declared field, in stored form; None where missing.
+        Every declared field, in stored form; None for missing values.
     extras : list of str
-        Undeclared metadata, one JSON object on one line each, ``{}`` when there is none.
+        Undeclared metadata, one single-line JSON object per record, ``{}`` if there is none.
     versions : list of int
-        Given by `Backend.fetch` and `Backend.page`; a write takes fences instead.
+        Returned by `Backend.fetch` and `Backend.page`; a write takes fences instead.
     """
 
     ids: Sequence[str]
@@ -185,16 +184,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """What `Backend.update` lays over a record. None removes a field, an extra key or the text.
+    """The changes that `Backend.update` applies. None removes a field, an extra key or the text.
 
-    `vecstore.rows.metadata.merge` lays ``extra`` over a record's.
+    `vecstore.rows.metadata.merge` applies ``extra`` to a record's undeclared metadata.
 
     Attributes
     ----------
     fields : mapping of str to stored form
     extra : mapping of str to JSON text
     vector : ndarray, shape (dim,), optional
-        None leaves the vector as it is.
+        None leaves the vector unchanged.
     sets_text : bool
         Whether ``text`` replaces the record's.
     text : str, optional
@@ -218,14 +217,14 @@ class Search:
         1 to 10,001, one more than a user may ask for.
     where : Filter or None
     min_score : float or None
-        Inclusive; a backend may use it to stop early, the facade applies it in any case.
+        Inclusive. A backend may use it to stop early; the facade applies it in any case.
     ef : int or None
-        Candidates that a graph looks at; None is the generation's calibrated value, and an exact search
-        where it has none.
+        Number of candidates of a graph search. None means the generation's calibrated value, or an exact
+        search if it has none.
     exact : bool
         No approximation.
     include : frozenset
-        Which columns the found rows carry.
+        The columns of the found rows.
     """
 
     queries: NDArray[np.float32]
@@ -239,16 +238,16 @@ class Search:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The answer to one query: at least the ``k`` nearest where that many match, in any order.
+    """The answer to one query, in any order: at least the ``k`` nearest records if that many match.
 
     Attributes
     ----------
     rows : Rows
     scores : ndarray, shape (n,), float64
-        Larger is nearer; the formulas are `vecstore.metric`'s.
+        Larger is nearer. `vecstore.metric` defines them.
     exact : bool
     complete : bool
-        False where there may be more matches than were found, fewer than ``k``.
+        False if fewer than ``k`` were found although more may match.
     """
 
     rows: Rows
@@ -259,7 +258,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An id in a change list, with the sequence number of the note; a later note may replace an earlier one."""
+    """An id in a change list, with the sequence number of its note. A later note may replace an earlier one."""
 
     seq: int
     id: str
@@ -267,16 +266,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """How far the index of a generation is.
+    """The state of a generation's index.
 
     Attributes
     ----------
     state : {"none", "building", "ready", "invalid"}
-        ``"none"``: there is none, every search is exact.
+        ``"none"`` means that there is no index and every search is exact.
     rows : int
         Records in the store.
     indexed : int
-        Records that the index covers; the others are searched beside it.
+        Records that the index covers. The others are searched exactly.
     """
 
     state: Literal["none", "building", "ready", "invalid"]
@@ -286,14 +285,14 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`.
 
     Attributes
     ----------
     records : int
-        Records whose every byte was checked.
+        Number of records whose bytes were all checked.
     problems : tuple of str
-        What is damaged, empty when nothing is.
+        One text for each damaged thing; empty if nothing is damaged.
     """
 
     records: int
@@ -313,9 +312,9 @@ class Stats:
     ----------
     records : int
     bytes : int
-        On disk, or in memory where nothing is on disk.
+        Bytes on disk, or in memory if nothing is on disk.
     details : mapping
-        What is peculiar to the backend, for people to read.
+        Backend-specific figures for people to read.
     """
 
     records: int
@@ -326,10 +325,10 @@ class Stats:
 class Backend(ABC):
     """The driver contract.
 
-    Errors are those of `vecstore.errors`; a driver's own never escape. Beside the errors named at a
-    method, each may raise a `StorageError`, `UnknownOutcome` or `ForkedStore`, and each data method
+    A backend raises only errors of `vecstore.errors`, never those of its driver. Besides the errors named at
+    a method, each may raise a `StorageError`, `UnknownOutcome` or `ForkedStore`, and each data method
     `Superseded`. A write that meets a switch or another writer waits up to ``lock_timeout``, then raises
-    `StoreLocked`. Writes to a standby generation take no notes and pass during a switch.
+    `StoreLocked`. Writes to a standby generation note no changes and are allowed during a switch.
     """
 
     capabilities: Capabilities
@@ -342,7 +341,7 @@ class Backend(ABC):
 
     @abstractmethod
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
-        """Return the entry of a store by its name, or by its uid, which outlives a renaming.
+        """Return the entry of a store by its name, or by its uid, which a rename does not change.
 
         Raises
         ------
@@ -351,14 +350,14 @@ class Backend(ABC):
 
     @abstractmethod
     def create(self, name: str, generation: Generation) -> Entry:
-        """Create a physical store, and point the name at it or, for a standby one, attach it as ``building``.
+        """Create a physical store. A standby generation is attached as ``building``; another one gets the name.
 
         Raises
         ------
         StoreExists
-            The name is taken; or, for a standby generation, the store has a standby already.
+            The name is taken; or, for a standby generation, the store already has a standby.
         StoreNotFound
-            There is no store to build for.
+            The store of the standby generation does not exist.
         """
 
     @abstractmethod
@@ -381,13 +380,13 @@ class Backend(ABC):
 
     @abstractmethod
     def amend(self, generation: Generation) -> None:
-        """Store a generation's index options, identity and ``ef``, whatever its role; nothing else may differ."""
+        """Store a generation's index options, identity and ``ef``, in any role. Nothing else may differ."""
 
     @abstractmethod
     def builder(self, uid: str) -> AbstractContextManager[None]:
-        """Be the only builder of a store while the context lasts.
+        """Be the only builder of a store inside the context.
 
-        A killed process holds nothing any more, a vanished machine nothing beyond a lease.
+        A killed process holds no lock; a vanished machine holds it only until its lease ends.
 
         Raises
         ------
@@ -396,20 +395,20 @@ class Backend(ABC):
 
     @abstractmethod
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
-        """Make the standby generation of that id the active one, and the active one ``previous``.
+        """Make the standby generation with this id active, and the active one ``previous``.
 
-        No write to the active generation commits from the moment of the call to its end. The changes
-        still noted are handed to ``drain``, once and be it an empty list, which copies those records into
-        the standby; it may read both generations and write to the standby. Then the pointer flips, and
-        both change lists are empty. When ``drain`` raises, the pointer and the changes are as before. The
-        caller settles changes down to few beforehand.
+        No write to the active generation commits during the call. ``drain`` is called exactly once with the
+        changes still noted, even if there are none, and copies these records into the standby. It may read
+        both generations and write to the standby. Then the pointer flips, and both change lists are empty. If
+        ``drain`` raises, the pointer and the changes are unchanged. The caller settles all but a few changes
+        beforehand.
 
         Raises
         ------
         StoreLocked
             Another switch is under way.
         StoreNotFound
-            There is no such store, or its standby is not that generation.
+            The store does not exist, or its standby is another generation.
         """
 
     # -- records
@@ -424,12 +423,12 @@ class Backend(ABC):
         rows : Rows
             All columns given.
         insert : bool
-            True refuses ids that are stored; False replaces those records whole.
+            True refuses stored ids; False replaces those records as a whole.
         fence : sequence of int, 0 to 2⁵³, optional
-            One for each row; not together with ``insert``. A row is written only where the stored version,
-            or that of a tombstone, is at most its fence; its version then is the fence. Without fences a
-            row keeps the version that the id or its tombstone has, 0 when there is neither. A
-            written row ends its tombstone; a row that its fence holds back is not noted.
+            One for each row; not together with ``insert``. A row is written only if the version of the stored
+            record or tombstone is at most its fence, and the fence becomes its version. Without fences a row
+            keeps the version of its record or tombstone, or gets 0 if there is neither. A written row removes
+            its tombstone. A row that its fence refuses is not noted.
 
         Returns
         -------
@@ -439,48 +438,48 @@ class Backend(ABC):
         Raises
         ------
         RecordExists
-            With ``insert``; nothing was written.
+            With ``insert``. Nothing was written.
         """
 
     @abstractmethod
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
-        """Lay changes over the selected records, versions kept; return how many there were."""
+        """Apply changes to the selected records, keep their versions, and return how many there were."""
 
     @abstractmethod
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
-        """Remove the selected records; return how many there were.
+        """Delete the selected records, and return how many there were.
 
-        The version of an id never falls: a removed record with a version above 0 leaves a tombstone of
-        that version, so that no fence that was refused before passes after. A tombstone of version 0 is none.
+        The version of an id never decreases: a deleted record with a version above 0 leaves a tombstone of
+        that version, so that a fence refused before is refused after. There are no tombstones of version 0.
 
-        With fences, one for each id of a selection by ids, a record is removed only where its version is
-        at most its fence, and a tombstone with the fence as its version is left where no newer one stands,
-        whether or not there was a record.
+        With fences, one for each id of a selection by ids, a record is deleted only if its version is at most
+        its fence. The fence becomes the version of a tombstone unless there is a newer one, whether or not
+        there was a record.
         """
 
     @abstractmethod
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         """Forget the settled changes, then return up to ``limit`` noted ones, oldest first.
 
-        A record that changed again after its note was returned has a new note, with a new sequence
-        number; settling the old one does not remove it. An empty answer does not prove that nothing is
-        noted: only `switch` sees the end.
+        A record that changed again after its note was returned has a new note with a new sequence number, and
+        settling the old note does not remove it. An empty answer does not prove that nothing is noted; only
+        `switch` sees all changes.
         """
 
     @abstractmethod
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        """Return the records of those ids that exist, all columns, in any order."""
+        """Return the existing records of these ids with all columns, in any order."""
 
     @abstractmethod
     def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        """Return the first ``limit`` matching records with an id beyond ``after``, ordered by id, all columns."""
+        """Return the first ``limit`` matching records with an id above ``after``, ordered by id, with all columns."""
 
     @abstractmethod
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        """Return up to ``size`` matching records, spread evenly over the order of their ids, all columns.
+        """Return up to ``size`` matching records with all columns, spread evenly over the order of their ids.
 
-        Of n matches those at the places ⌊i·n/size⌋ for i = 0 … size − 1, in that order; all of them where
-        n ≤ ``size``, which is at least 1. Every backend draws the same records.
+        Of n matches these are the ones at positions ⌊i·n/size⌋ for i = 0 … size − 1, in that order, or all of
+        them if n ≤ ``size``, which is at least 1. Every backend returns the same records.
         """
 
     @abstractmethod
@@ -493,28 +492,28 @@ class Backend(ABC):
 
     @abstractmethod
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        """Return the versions of the first ``limit`` tombstones with an id beyond ``after``, in the order of ids."""
+        """Return the versions of the first ``limit`` tombstones with an id above ``after``, in the order of ids."""
 
     # -- upkeep
 
     @abstractmethod
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        """Build the index of the schema over all records, or remove it for ``Flat``; searches go on meanwhile.
+        """Build the schema's index over all records, or remove it for ``Flat``, while searches continue.
 
-        The generation may be the active one or a standby. Its ``ef`` stays as it is: whoever builds
-        calibrates anew.
+        The generation may be the active one or a standby. Its ``ef`` is unchanged; the caller calibrates
+        afterwards.
 
         Raises
         ------
         StoreLocked
-            Somebody else builds or compacts.
+            Another process is building or compacting.
         """
 
     def tend(self, generation: Generation) -> bool:
-        """Do the upkeep that is due; the facade calls this at the end of each write call that changed something.
+        """Do the upkeep that is due. The facade calls this at the end of each write call that changed something.
 
-        Build or extend the index that the schema asks for, give back the room of removed records. Cheap
-        where nothing is due; searches and other writers go on meanwhile. The generation may be a standby.
+        Build or extend the schema's index and reclaim the space of removed records. This is cheap if nothing
+        is due. Searches and other writers continue in the meantime. The generation may be a standby.
 
         Returns
         -------
@@ -524,12 +523,12 @@ class Backend(ABC):
         Raises
         ------
         StoreLocked
-            Somebody else is at it.
+            Another process is doing the upkeep.
         """
         return False
 
     def compact(self, generation: Generation) -> bool:
-        """Give back the room of removed records now, in the index too; searches and other writers go on meanwhile.
+        """Reclaim the space of removed records now, also in the index, while searches and writers continue.
 
         Returns
         -------
@@ -539,23 +538,23 @@ class Backend(ABC):
         Raises
         ------
         StoreLocked
-            Somebody else builds or compacts.
+            Another process is building or compacting.
         """
         return False
 
     def backup(self, target: str) -> None:
-        """Copy the whole database while it is used, each store as it is at one moment, into a new or empty directory.
+        """Copy the whole database while it is in use into a new or empty directory, each store at one moment.
 
         Raises
         ------
         Unsupported
         """
-        hint = "Use a tool of the engine's own, such as pg_dump for PostgreSQL."
+        hint = "Use the engine's own tool, such as pg_dump for PostgreSQL."
         raise Unsupported("backup", self.capabilities.backend, hint)
 
     @abstractmethod
     def index_state(self, generation: Generation) -> IndexState:
-        """Say how far the index is."""
+        """Return the state of the index."""
 
     @abstractmethod
     def stats(self, generation: Generation) -> Stats:
@@ -563,11 +562,11 @@ class Backend(ABC):
 
     @abstractmethod
     def verify(self, generation: Generation) -> Verification:
-        """Check every stored byte, as far as the engine keeps checksums; damage is reported, not raised."""
+        """Check every stored byte for which the engine has a checksum. Damage is reported, not raised."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release connections, files and locks; a second call does nothing."""
+        """Release connections, files and locks. A second call does nothing."""
 
     def using(self, connection: object) -> Backend:
         """Return a backend that works inside the caller's open transaction.

@@ -1,4 +1,4 @@
-"""`connect` and `Database`: a place that holds named stores."""
+"""`connect` and `Database`, a place that contains named stores."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 def connect(
     url: str | os.PathLike[str] | URL | Engine | Redis, *, namespace: str | None = None, migrate: bool = False
 ) -> Database:
-    """Open a place that holds stores.
+    """Open a place that contains stores.
 
     Parameters
     ----------
     url : str, path, sqlalchemy.URL, sqlalchemy.Engine or redis.Redis
         ``file:./directory``, ``file:///absolute/directory``, ``postgresql://user@host/database``,
         ``redis://host:6379/0`` or ``memory:``, with parameters such as ``?timeout=10&lock_timeout=2&mode=ro``.
-        A `pathlib.Path` means ``file:``, and so does a `str` that begins with a slash, a dot or a tilde. A directory
-        that does not exist is made by the first `Database.create`. An application's own engine, with the driver
-        psycopg, or its own client, with ``protocol=3``, stays the application's.
+        A `pathlib.Path` means ``file:``, and so does a `str` that begins with a slash, a dot or a tilde. The first
+        `Database.create` makes a missing directory. An application can pass its own engine (driver psycopg) or
+        client (``protocol=3``) and remains its owner.
     namespace : str, optional
-        PostgreSQL's schema for the catalogue and the stores, or the beginning of all keys in Redis; ``vecstore`` by
+        The PostgreSQL schema of the catalogue and the stores, or the prefix of all keys in Redis; ``vecstore`` by
         default.
     migrate : bool
-        Where the catalogue is under migrations: bring it up to date first.
+        Upgrade the catalogue first, if the backend has migrations.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def connect(
 
 
 class Database:
-    """A place that holds named stores; `connect` makes it. Threads may share it; a context manager."""
+    """A place that contains named stores, and a context manager. `connect` returns it. Threads may share it."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -88,11 +88,11 @@ class Database:
         name : str
             1 to 48 of a-z, 0-9 and _, starting with a letter.
         schema : Schema
-            Its ``dim`` may be left out where an embedder is given.
+            Its ``dim`` is optional if an embedder is given.
         embedder : Embedder, optional
-            Turns texts into vectors. Its identity is stored, so that a wrong one is refused later.
+            Turns texts into vectors. Its identity is stored, and a different embedder is refused later.
         if_exists : {"error", "open"}
-            ``"open"`` opens a store that exists with the same dim, metric, dtype and fields.
+            ``"open"`` opens an existing store with the same dim, metric, dtype and fields.
 
         Raises
         ------
@@ -125,8 +125,8 @@ class Database:
         ----------
         name : str
         embedder : Embedder or tuple of Embedder, optional
-            Checked at its first use. ``(old, new)`` keeps a process running while a rebuild changes the
-            model: the one that fits the active generation is used.
+            Checked when it is first used. Give ``(old, new)`` to a process that runs while a rebuild changes
+            the model: the one that fits the active generation is used.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Database:
         return self._backend.names()
 
     def drop(self, name: str) -> None:
-        """Remove a store and all that is in it.
+        """Remove a store and all its records.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class Database:
         self._backend.drop(self._backend.find(name=check_name(name, "Store")).uid)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a store another name; `VectorStore` objects of it go on working.
+        """Rename a store. Its open `VectorStore` objects continue to work.
 
         Raises
         ------
@@ -170,24 +170,25 @@ class Database:
         on_progress: Progress | None = None,
         records_per_second: float | None = None,
     ) -> Rebuilt:
-        """Give a store another schema or another embedder while it is read and written.
+        """Change a store's schema or embedder while it is read and written.
 
-        A new generation is filled beside the active one, catches up with what was written meanwhile, gets
-        its index, is compared record by record, and takes its place in one step. An interrupted rebuild goes
-        on when it is called again with the same arguments.
+        A new generation is filled beside the active one, catches up with concurrent writes, is indexed,
+        compared record by record, and becomes active in one atomic step. To continue an interrupted rebuild,
+        call it again with the same arguments.
 
         Parameters
         ----------
         name : str
         schema : Schema, optional
-            By default the present one. A field no longer declared stays as undeclared metadata; a newly
-            declared one takes its values from there.
+            The default is the current schema. The values of a field that is no longer declared become
+            undeclared metadata; a newly declared field takes its values from there.
         embedder : Embedder, optional
-            Makes all vectors anew from the texts, unless it is the model that the store has.
+            Embeds all texts again, unless it is the model that filled the store.
         keep_previous : bool
-            Keep what was replaced, and follow it with all writes, for `rollback`; `drop_previous` ends that.
+            Keep the replaced generation and record all writes for it, so that `rollback` is possible until
+            `drop_previous` is called.
         on_progress : callable, optional
-            Called with how many records are copied and how many there are.
+            Called with the number of copied records and the total.
         records_per_second : float, optional
             Copy no faster than this.
 
@@ -203,22 +204,22 @@ class Database:
         return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
-        """Go back to what the last `rebuild` replaced, with all that was written since.
+        """Go back to the generation that the last `rebuild` replaced, including all later writes.
 
         Parameters
         ----------
         name : str
         embedder : Embedder, optional
-            The one of the previous generation, for texts that were written since.
+            The embedder of the previous generation, for texts that were written since.
         """
         self.capabilities.check_writable()
         given = StoreEmbedder(embedder)
         return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)
 
     def drop_previous(self, name: str) -> bool:
-        """Give up what the last `rebuild` replaced; return whether there was anything.
+        """Drop the generation that the last `rebuild` replaced, and return whether there was one.
 
-        Until then it takes its place on disk, every write is noted for it, and `rollback` can go back to it.
+        Until then it takes space, every write is noted for it, and `rollback` can go back to it.
 
         Raises
         ------
@@ -233,24 +234,24 @@ class Database:
         return previous is not None
 
     def backup(self, target: str | os.PathLike[str]) -> None:
-        """Copy all stores, each as it is at one moment, while they are read and written.
+        """Copy all stores while they are read and written; each copy is a snapshot of one moment.
 
         Parameters
         ----------
         target : str or path
-            A directory that does not exist or is empty. What it holds afterwards is a database like this one.
+            A directory that does not exist or is empty. It becomes a database like this one.
 
         Raises
         ------
         Unsupported
-            The backend has nothing to copy in this way, its own tools may have; or, as writers have to be held
-            up for a moment, the Database was opened read-only.
+            The backend has tools of its own for backups; or the Database was opened read-only, because a
+            backup has to block writers for a moment.
         InvalidArgument
         """
         self._backend.backup(_check_empty_directory(target))
 
     def close(self) -> None:
-        """Release connections, files and locks; a second call does nothing."""
+        """Release connections, files and locks. A second call does nothing."""
         self._backend.close()
 
     def _open_existing(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
@@ -260,7 +261,7 @@ class Database:
         differences = stored.differences(wanted)
         if differences:
             raise SchemaMismatch(
-                f"Store {name!r} exists with another schema: {'; '.join(differences)}. "
+                f"Store {name!r} exists with a different schema: {'; '.join(differences)}. "
                 "Open it as it is with open(), or change it with rebuild()."
             )
         return VectorStore(self._backend, entry, given)
@@ -282,17 +283,19 @@ def _check_empty_directory(target: object) -> str:
 
 def _check_single(embedder: Embedder | None) -> Embedder | None:
     if isinstance(embedder, tuple):
-        raise InvalidArgument("A new generation has one embedder. Several, as (old, new), are for open().")
+        raise InvalidArgument("A new generation has one embedder. Only open() takes several, as (old, new).")
     return embedder
 
 
 def _fill_dim(schema: Schema, embedder: Embedder | None) -> Schema:
     if embedder is None:
         if schema.dim is None:
-            raise InvalidArgument("The schema has no dim. Give Schema(dim=…), or an embedder that knows it.")
+            raise InvalidArgument("The schema has no dim. Give Schema(dim=…) or an embedder.")
         return schema
     if schema.dim is None:
         return schema.with_dim(embedder.dim)
     if schema.dim != embedder.dim:
-        raise DimensionMismatch(f"The schema has dim={schema.dim}, the embedder makes {embedder.dim}. Leave dim out.")
+        raise DimensionMismatch(
+            f"The schema has dim={schema.dim}, but the embedder makes {embedder.dim} dimensions. Leave dim out."
+        )
     return schema

@@ -1,4 +1,4 @@
-"""The embedder of a store: which one fits a generation, checked before its first use."""
+"""The embedder of a store: the one that fits a generation, checked before its first use."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ EmbedQueries = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class StoreEmbedder:
-    """The embedders that a store was opened with, at most one of which fits the active generation.
+    """The embedders that a store was opened with. At most one of them fits the active generation.
 
-    Two are given while a rebuild changes the model: ``(old, new)``; the process then goes on across the
-    switch.
+    Two are given while a rebuild changes the model, as ``(old, new)``, so that the process continues to work
+    after the switch.
     """
 
     def __init__(self, given: Any = None) -> None:
@@ -42,7 +42,7 @@ class StoreEmbedder:
         return bool(self._given)
 
     def choose_for_documents(self, generation: Generation, store: str) -> EmbedTexts | None:
-        """Return what embeds documents, or None without an embedder.
+        """Return the function that embeds documents, or None without an embedder.
 
         Raises
         ------
@@ -51,11 +51,11 @@ class StoreEmbedder:
         return self._find_fitting(generation, store).embed_documents if self._given else None
 
     def identify(self, generation: Generation, store: str) -> Identity:
-        """Return the identity of the embedder that fits."""
+        """Return the identity of the embedder that fits the generation."""
         return self._find_fitting(generation, store).identity
 
     def choose_for_queries(self, generation: Generation, store: str) -> EmbedQueries:
-        """Return what embeds queries.
+        """Return the function that embeds queries.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class StoreEmbedder:
         """
         if not self._given:
             raise EmbedderRequired(
-                "The query is a text, and the store has no embedder. Open the store with embedder=…, or give a vector."
+                "The query is a text, but the store has no embedder. Open the store with embedder=…, or give a vector."
             )
         return self._find_fitting(generation, store).embed_queries
 
@@ -90,7 +90,7 @@ def _check(embedder: Embedder, generation: Generation, store: str) -> None:
     schema = generation.schema
     if embedder.dim != schema.width:
         raise EmbedderMismatch(
-            f"The embedder makes {embedder.dim} dimensions, store {store!r} has {schema.width}. Open it with the "
+            f"The embedder makes {embedder.dim} dimensions, but store {store!r} has {schema.width}. Open it with the "
             f"embedder that filled it, or embed its texts again: db.rebuild({store!r}, embedder=…)."
         )
     if generation.identity is not None:

@@ -3,7 +3,7 @@
 ::
 
     VecstoreError                     .retryable: the same call may succeed later
-    ├── InvalidArgument (ValueError)  a call that can never work as written
+    ├── InvalidArgument (ValueError)  the call can never work as written
     │   ├── InvalidUrl
     │   ├── InvalidId
     │   ├── InvalidVector
@@ -15,16 +15,16 @@
     │   └── EmbedderRequired
     ├── MissingExtra (ImportError)    an optional dependency is not installed
     ├── Unsupported (NotImplementedError)
-    ├── SchemaMismatch                the store exists, with another schema
-    ├── EmbedderMismatch              the embedder is not the one the store was filled with
+    ├── SchemaMismatch                the store exists with a different schema
+    ├── EmbedderMismatch              the embedder is not the one that filled the store
     ├── StoreNotFound (LookupError)
     │   └── StoreMoved                the store now lives in another Database
     ├── StoreExists
     ├── RecordNotFound (LookupError)
     ├── RecordExists
-    ├── PartialWrite                  some batches of one call are written, the rest is not
+    ├── PartialWrite                  some batches of a call are written, the others are not
     ├── UnknownOutcome                the connection was lost while a commit was in flight
-    ├── ForkedStore                   opened before fork(), used after it
+    ├── ForkedStore                   opened before fork() and used after it
     └── StorageError                  the place that holds the data
         ├── BackendUnavailable        retryable
         │   ├── ExtensionMissing
@@ -33,13 +33,13 @@
         ├── StoreLocked               retryable
         ├── IndexNotReady             retryable
         ├── StorageFailed             an I/O error: full disk, failed fsync
-        └── StoreCorrupt              bytes that are not what was written
+        └── StoreCorrupt              stored bytes differ from what was written
 
 Messages carry names, ids and counts, never vectors, texts or passwords. A driver's own
 exception stays in ``__cause__``.
 """
 
-# Longer than 300 lines because the whole tree stands in one place.
+# Longer than 300 lines because the whole error tree is in one place.
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ __all__ = [
 
 
 def close_matches(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest known words, or the list of all of them."""
-    names = sorted(f"{name}" for name in known)  # the word that an enumeration stands for
+    """Return ``" Did you mean 'x'?"`` with the nearest known words, or a list of all of them."""
+    names = sorted(f"{name}" for name in known)  # a StrEnum member as its plain word
     near = get_close_matches(word, names, n=3, cutoff=0.6)
     if near:
         return f" Did you mean {' or '.join(map(repr, near))}?"
@@ -106,12 +106,12 @@ class VecstoreError(Exception):
     retryable: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy by message and attributes: an error has to reach the parent of a worker process."""
+        """Pickle the message and the attributes, so that a worker process can send the error to its parent."""
         return _restore, (type(self), self.args, dict(self.__dict__))
 
 
 class InvalidArgument(VecstoreError, ValueError):
-    """An argument that no backend accepts; nothing was read or written."""
+    """An argument that no backend accepts. Nothing was read or written."""
 
 
 class InvalidUrl(InvalidArgument):
@@ -131,11 +131,11 @@ class DimensionMismatch(InvalidVector):
 
 
 class InvalidMetadata(InvalidArgument):
-    """A text or a metadata value that does not fit the schema or cannot be kept unchanged."""
+    """A text or a metadata value that does not fit the schema or cannot be stored unchanged."""
 
 
 class InvalidFilter(InvalidArgument):
-    """A filter with a wrong operator, a value of the wrong type, or beyond the limits."""
+    """A filter with a wrong operator or a value of the wrong type, or one that exceeds the limits."""
 
 
 class UnknownField(InvalidFilter, LookupError):
@@ -143,11 +143,11 @@ class UnknownField(InvalidFilter, LookupError):
 
 
 class DuplicateId(InvalidArgument):
-    """The same id twice in one batch."""
+    """The same id appears twice in one batch."""
 
 
 class EmbedderRequired(InvalidArgument):
-    """A text was given where only an embedder could turn it into a vector, and the store has none."""
+    """A text has to be embedded, but the store has no embedder."""
 
 
 class MissingExtra(VecstoreError, ImportError):
@@ -156,7 +156,7 @@ class MissingExtra(VecstoreError, ImportError):
     Parameters
     ----------
     package : str
-        What could not be imported.
+        The package that could not be imported.
     extra : str
         The extra of vecstore that installs it.
     """
@@ -168,12 +168,12 @@ class MissingExtra(VecstoreError, ImportError):
 
 
 class Unsupported(VecstoreError, NotImplementedError):
-    """A feature that this backend does not have; refused before any I/O.
+    """A feature that this backend does not have. The call is refused before any I/O.
 
     Parameters
     ----------
     feature : str
-        What was asked for.
+        The requested feature.
     backend : str
         The backend that lacks it.
     hint : str, optional
@@ -187,15 +187,15 @@ class Unsupported(VecstoreError, NotImplementedError):
 
 
 class SchemaMismatch(VecstoreError):
-    """A store of that name exists with a schema other than the one given."""
+    """A store of that name exists with a different schema."""
 
 
 class EmbedderMismatch(VecstoreError):
-    """The embedder does not make the vectors that the store was filled with."""
+    """The embedder makes different vectors from those in the store."""
 
 
 class StoreNotFound(VecstoreError, LookupError):
-    """No store of that name."""
+    """There is no store of that name."""
 
     def __init__(self, name: str, known: Sequence[str] = ()) -> None:
         super().__init__(f"There is no store {name!r} here.{close_matches(name, known)}")
@@ -203,29 +203,29 @@ class StoreNotFound(VecstoreError, LookupError):
 
 
 class StoreMoved(StoreNotFound):
-    """The store was moved to another Database, which the message names."""
+    """The store was moved to another Database. The message names it."""
 
     def __init__(self, name: str, target: str) -> None:
-        VecstoreError.__init__(self, f"Store {name!r} has moved to {target}. Connect there.")
+        VecstoreError.__init__(self, f"Store {name!r} has moved to {target}. Connect to that Database.")
         self.name = name
         self.target = target
 
 
 class StoreExists(VecstoreError):
-    """A store of that name exists already."""
+    """A store of that name already exists."""
 
 
 class RecordNotFound(VecstoreError, LookupError):
-    """No record with that id."""
+    """There is no record with that id."""
 
 
 class RecordExists(VecstoreError):
-    """An insert of an id that is already stored.
+    """An inserted id is already stored.
 
     Parameters
     ----------
     ids : sequence of str
-        The ids found, at least one of them; a backend may stop at the first.
+        The stored ids, at least one of them; a backend may stop at the first.
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
@@ -235,27 +235,27 @@ class RecordExists(VecstoreError):
 
 
 class PartialWrite(VecstoreError):
-    """A long write that stopped part-way: whole batches are in, the rest is not.
+    """A write stopped part-way: the earlier batches are written, the others are not.
 
     Parameters
     ----------
     committed : int
-        How many records of the call are written. The cause is in ``__cause__``.
+        Records of the call that are written. The cause is in ``__cause__``.
     reason : BaseException
         What stopped the call.
     """
 
     def __init__(self, committed: int, reason: BaseException) -> None:
         super().__init__(
-            f"{committed} records are written, the batch after them is not: {reason} "
-            "Mend the cause, then repeat the call with upsert() or go on from there."
+            f"{committed} records are written, but the batch after them is not: {reason} "
+            "Fix the cause, then repeat the call with upsert() or continue after the written records."
         )
         self.committed = committed
         self.retryable = isinstance(reason, VecstoreError) and reason.retryable
 
 
 class UnknownOutcome(VecstoreError):
-    """The connection was lost while a commit was in flight: it may or may not have happened."""
+    """The connection was lost while a commit was in flight. The commit may or may not have happened."""
 
 
 class ForkedStore(VecstoreError):
@@ -266,48 +266,48 @@ class ForkedStore(VecstoreError):
 
 
 class StorageError(VecstoreError):
-    """Something about the place that holds the data."""
+    """A problem with the place that holds the data."""
 
 
 class BackendUnavailable(StorageError):
-    """The place cannot be reached or refuses to serve."""
+    """The place that holds the data cannot be reached or refuses requests."""
 
     retryable = True
 
 
 class ExtensionMissing(BackendUnavailable):
-    """The server lacks an extension or a module that the backend needs."""
+    """The server lacks an extension or module that the backend needs."""
 
     retryable = False
 
 
 class MigrationRequired(BackendUnavailable):
-    """The PostgreSQL catalogue is missing or older than this vecstore; the message has the command to run."""
+    """The PostgreSQL catalogue is missing or too old for this vecstore. The message gives the command to run."""
 
     retryable = False
 
 
 class Timeout(StorageError, TimeoutError):
-    """The operation did not end within ``timeout`` seconds."""
+    """The operation did not finish within ``timeout`` seconds."""
 
     retryable = True
 
 
 class StoreLocked(StorageError):
-    """Another writer kept the store locked for longer than ``lock_timeout`` seconds."""
+    """Another process held the store's lock for longer than ``lock_timeout`` seconds."""
 
     retryable = True
 
 
 class IndexNotReady(StorageError):
-    """The engine is still building an index that the answer needs."""
+    """The engine is still building an index that the search needs."""
 
     retryable = True
 
 
 class StorageFailed(StorageError):
-    """The operating system refused a read or a write; what was acknowledged before is intact."""
+    """The operating system failed a read or a write. Everything acknowledged before is intact."""
 
 
 class StoreCorrupt(StorageError):
-    """Stored bytes are not what was written. Nothing was changed."""
+    """Stored bytes differ from what was written. Nothing was changed."""

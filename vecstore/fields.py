@@ -1,7 +1,7 @@
-"""Declared metadata fields: what each kind accepts, how it is stored, which operators filter on it.
+"""Declared metadata fields: the values that each kind accepts, their stored form, and the filter operators.
 
-A field turns a user's value into its *stored form*, one of ``str``, ``tuple[str, ...]``, ``int``,
-``float`` and ``bool``, and back. Backends see stored forms only: a date is an ``int`` of microseconds.
+A field converts a user's value to its *stored form*, one of ``str``, ``tuple[str, ...]``, ``int``, ``float``
+and ``bool``, and back. Backends see only stored forms: a date is an ``int`` of microseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .rows.strings import find_fault, to_plain
 Stored = str | tuple[str, ...] | int | float | bool
 
 MAX_INT = 2**53
-"""Beyond this a double, which some engines filter with, no longer tells integers apart."""
+"""Some engines filter with doubles, which cannot represent every integer beyond this."""
 MAX_KEYWORD_BYTES = 1024
 MAX_KEYWORDS = 1000
 
@@ -32,9 +32,9 @@ _ORDER = frozenset({"eq", "in", "lt", "lte", "gt", "gte"})
 
 
 def unwrap(value: Any) -> Any:
-    """Return a numpy number, bool or str as the Python value it stands for; anything else unchanged.
+    """Return a numpy number, bool or str as the equal Python value, and anything else unchanged.
 
-    Dates and durations of numpy stay what they are: ``item()`` would make numbers of them, without their unit.
+    NumPy dates and durations are unchanged: ``item()`` would turn them into numbers without a unit.
     """
     if not isinstance(value, np.generic) or value.dtype.kind not in "biufU":
         return value
@@ -43,22 +43,22 @@ def unwrap(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Field(ABC):
-    """A declared field. ``encode`` raises ``ValueError`` with a reason that holds no value."""
+    """A declared field. ``encode`` raises ``ValueError`` with a reason that does not quote the value."""
 
     kind: ClassVar[str]
     operators: ClassVar[frozenset[str]]
-    """Operators of the filter nodes, besides ``exists``."""
+    """The filter operators that the field supports besides ``exists``."""
 
     @abstractmethod
     def encode(self, value: Any) -> Stored:
         """Return the stored form of a metadata value."""
 
     def operand(self, value: Any) -> Stored:
-        """Return the stored form of a value that a filter compares with."""
+        """Return the stored form of the operand of a filter."""
         return self.encode(value)
 
     def decode(self, stored: Stored) -> Any:
-        """Return the user's value of a stored form."""
+        """Return the user's value for a stored form."""
         return stored
 
 
@@ -112,7 +112,7 @@ class Int(Field):
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be an int, not {type(value).__name__}")
         if not -MAX_INT <= value <= MAX_INT:
-            raise ValueError("is beyond 2**53, where engines stop telling integers apart; keep it as a Keyword")
+            raise ValueError("is beyond 2**53, where engines cannot tell integers apart; store it as a Keyword")
         return int(value)
 
 
@@ -133,7 +133,7 @@ class Float(Field):
             raise ValueError("is too large for a double") from error
         if not math.isfinite(number):
             raise ValueError("must be finite")
-        return number + 0.0  # SQLite stores -0.0 as 0.0; so does everyone
+        return number + 0.0  # SQLite stores -0.0 as 0.0, so every backend does
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +164,16 @@ class DateTime(Field):
             raise ValueError("must have a time zone, for example tzinfo=datetime.UTC")
         micros = (value - _EPOCH) // _MICROSECOND
         if not -MAX_INT <= micros <= MAX_INT:
-            raise ValueError("lies more than 2**53 microseconds from 1970")
+            raise ValueError("is more than 2**53 microseconds away from 1970")
         return micros
 
     def operand(self, value: Any) -> int:
-        """Return microseconds; ISO 8601 text, as the dict form of a filter holds it, is read too."""
+        """Return microseconds. ISO 8601 text is accepted too, because the dict form of a filter contains it."""
         if isinstance(value, str):
             try:
                 value = datetime.fromisoformat(value)
-            except ValueError:  # whose message quotes the value
-                raise ValueError("must be a datetime, or its ISO 8601 text") from None
+            except ValueError:  # its message quotes the value
+                raise ValueError("must be a datetime or ISO 8601 text") from None
         return self.encode(value)
 
     def decode(self, stored: Stored) -> datetime:
@@ -186,5 +186,5 @@ _KINDS: Mapping[str, type[Field]] = {cls.kind: cls for cls in (Keyword, Keywords
 
 
 def make_field(kind: str) -> Field:
-    """Return the field of a kind's name; ``KeyError`` when there is none."""
+    """Return the field of a kind, such as ``"keyword"``; raise ``KeyError`` for an unknown one."""
     return _KINDS[kind]()

@@ -28,9 +28,9 @@ class HNSW:
     Parameters
     ----------
     m : int, 2 to 100
-        Neighbours of a node and layer.
+        Neighbours of a node on each layer.
     ef_construction : int, ``2 * m`` to 1000, at least 4
-        Candidates looked at while a node is inserted.
+        Number of candidates while a node is inserted.
     target_recall : float, above 0 and up to 1
         The recall@10 that a search with ``ef=None`` is calibrated to.
     """
@@ -60,9 +60,9 @@ def to_dict(options: IndexOptions) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> IndexOptions:
-    """Build index options from what `to_dict` gave; unknown kinds and options are refused."""
+    """Build index options from the output of `to_dict`; unknown kinds and options are refused."""
     if not isinstance(data, Mapping):
-        raise InvalidArgument(f"Index options are a mapping, not {type(data).__name__}.")
+        raise InvalidArgument(f"Index options must be a mapping, not {type(data).__name__}.")
     options = dict(data)
     name = options.pop("kind", None)
     if not isinstance(name, str) or name not in _KINDS:
@@ -70,4 +70,4 @@ def from_dict(data: Mapping[str, Any]) -> IndexOptions:
     try:
         return _KINDS[name](**options)
     except TypeError as error:
-        raise InvalidArgument(f"Index {name!r} has no such options: {', '.join(sorted(options))}.") from error
+        raise InvalidArgument(f"Index {name!r} has unknown options: {', '.join(sorted(options))}.") from error

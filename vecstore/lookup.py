@@ -1,4 +1,4 @@
-"""Entries of the catalogue looked up again, because other processes change them."""
+"""Look up catalogue entries again, because other processes change them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from .errors import StoreMoved, StoreNotFound
 
 
 def find_again(backend: Backend, entry: Entry) -> Entry:
-    """Return the present entry of a store that was looked up before.
+    """Return the current entry of a store that was looked up before.
 
     Raises
     ------
     StoreNotFound
-        It was dropped; a store of the same name would be another one.
+        It was dropped. A new store of the same name is a different one.
     """
     try:
         return backend.find(uid=entry.uid)
@@ -23,13 +23,13 @@ def find_again(backend: Backend, entry: Entry) -> Entry:
 
 
 def find_generation(backend: Backend, entry: Entry, generation: Generation) -> Generation:
-    """Return a generation as the catalogue has it now.
+    """Return the catalogue's current copy of a generation.
 
     Raises
     ------
     StoreNotFound
     Superseded
-        It is gone, or has another role.
+        It is gone or has another role.
     """
     present = find_again(backend, entry)
     found = present.standby if generation.standby else present.active

@@ -1,4 +1,4 @@
-"""What a distance and a score mean. Every backend is checked against this page."""
+"""The definitions of distance and score. Every backend is tested against them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Float64Array = NDArray[np.float64]
 
 
 class Metric(StrEnum):
-    """How near two vectors are. A larger score and a smaller distance are nearer, always.
+    """How near two vectors are. A larger score and a smaller distance always mean nearer.
 
     ======== ============== ============
     metric   distance       score
@@ -30,7 +30,7 @@ class Metric(StrEnum):
     L2 = "l2"
 
     def distance(self, score: float) -> float:
-        """Return the distance that belongs to a score."""
+        """Return the distance for a score."""
         return (1.0 if self is Metric.COSINE else 0.0) - score
 
 
@@ -47,7 +47,7 @@ def _score_inner_product(vectors: Float64Array, query: Float64Array) -> Float64A
 
 def _score_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
     distances: Float64Array = np.linalg.norm(vectors - query, axis=1)
-    return 0.0 - distances  # not -distances: no score is -0.0
+    return 0.0 - distances  # not -distances, so that no score is -0.0
 
 
 _SCORES: Mapping[Metric, Callable[[Float64Array, Float64Array], Float64Array]] = MappingProxyType(
@@ -62,7 +62,7 @@ def score_rows(metric: Metric, vectors: NDArray[Any], query: NDArray[Any]) -> ND
     ----------
     metric : Metric
     vectors : ndarray, shape (n, dim)
-        Any float dtype, values as stored.
+        The stored values, in any float dtype.
     query : ndarray, shape (dim,)
 
     Returns

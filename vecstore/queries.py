@@ -1,4 +1,4 @@
-"""One search, from the user's arguments to a backend's `Search`, and from its `Found` to `Hits`."""
+"""The two ends of a search: a user's arguments become a backend's `Search`, and its `Found` becomes `Hits`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_EF = 1_000
 DEFAULT_INCLUDE = ("text", "metadata")
 
 _PLAIN = (1e-20, 1e20)
-"""Squares of norms that are within the limits by far."""
+"""Squared norms in this range are far within the limits."""
 
 _COLUMNS = frozenset(get_args(get_args(Include)[0]))
 
 
 def check_arguments(k: int, min_score: float | None, ef: int | None, include: Collection[str]) -> Include:
-    """Check what does not depend on the schema; return the columns asked for.
+    """Check the arguments that do not depend on the schema, and return the requested columns.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
         raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
     for column in include:
         if column not in _COLUMNS:
-            raise InvalidArgument(f"include has no {column!r}.{close_matches(str(column), _COLUMNS)}")
+            raise InvalidArgument(f"include does not know {column!r}.{close_matches(str(column), _COLUMNS)}")
     return cast("Include", frozenset(include))
 
 
 def read_plain_query(query: object, schema: Schema) -> NDArray[np.float32] | None:
-    """Return a query as a matrix where it is an array that is plainly right; None says that it has to be looked at."""
+    """Return a query as a matrix if it is obviously a valid array, or None if it needs all checks."""
     if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.dim,):
         return None
     wide = query.astype(np.float64)
@@ -70,7 +70,7 @@ def compile_search(
     include: Include,
     without: str | None = None,
 ) -> Search:
-    """Return the search that a backend gets, its filter bound to the schema, one record excluded where asked."""
+    """Return the search for a backend: the filter is bound to the schema, and the record ``without`` is excluded."""
     floor = None if min_score is None else float(min_score)
     bound = None if where is None else bind(where, schema)
     if without is not None:
@@ -80,7 +80,7 @@ def compile_search(
 
 
 def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
-    """Order what a backend found by (score descending, id ascending) and cut it to ``k`` and ``min_score``."""
+    """Sort a backend's rows by (score descending, id ascending) and cut them to ``k`` and ``min_score``."""
     ids, scores = found.rows.ids, found.scores.tolist()
     order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
     if search.min_score is not None:
@@ -92,7 +92,7 @@ def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
 def _build_hits(
     rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema
 ) -> list[Hit]:
-    # A distance is what a score lacks to it.
+    # distance(score) is distance(0) - score for every metric.
     ids, perfect = rows.ids, schema.metric.distance(0.0)
     if not include:
         return [Hit(ids[row], scores[row], perfect - scores[row]) for row in order]
@@ -110,7 +110,7 @@ def _is_finite(value: object) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an int beyond a double
+    except OverflowError:  # an int too large for a double
         return False
 
 

@@ -22,12 +22,12 @@ class Record:
     Parameters
     ----------
     id : str
-        1 to 512 bytes of UTF-8, compared byte by byte, never rewritten.
+        1 to 512 bytes of UTF-8, compared byte by byte and never normalised.
     vector : array_like, shape (dim,), optional
-        Left out, the store's embedder makes it from ``text``.
+        If it is missing, the store's embedder makes it from ``text``.
     text : str, optional
     metadata : mapping, optional
-        Declared fields, which filters can use, and any further JSON values, which come back unchanged.
+        Declared fields, which filters can use, and other JSON values, which are returned unchanged.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Record:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Neither text nor vector nor values: representations end in logs."""
+        """Show neither text nor vector nor values, because representations end up in logs."""
         has = [name for name in ("vector", "text", "metadata") if getattr(self, name) is not None]
         return f"<Record {self.id!a} with {', '.join(has)}>"
 
@@ -71,7 +71,7 @@ class Hit:
     distance : float
         Smaller is nearer: 1 − cos, −a·b or the Euclidean distance.
     text, metadata, vector
-        None where ``include`` did not ask for them.
+        None unless ``include`` asked for them.
     """
 
     id: str
@@ -82,20 +82,20 @@ class Hit:
     vector: NDArray[Any] | None = None
 
     def __repr__(self) -> str:
-        """Neither text nor vector nor values: representations end in logs."""
+        """Show neither text nor vector nor values, because representations end up in logs."""
         return f"<Hit {self.id!a} score={self.score:.4f} distance={self.distance:.4f}>"
 
 
 class Hits(Sequence[Hit]):
-    """The answer of one search, nearest first; ties in the order of ids.
+    """The hits of one search, nearest first; ties are in the order of ids.
 
     Parameters
     ----------
     hits : iterable of Hit
     exact : bool
-        True when no nearer record can exist.
+        True if no nearer record can exist.
     complete : bool
-        False when there may be more matching records than the answer shows.
+        False if there may be more matching records than these.
     """
 
     __slots__ = ("_hits", "complete", "exact")
@@ -122,7 +122,7 @@ class Hits(Sequence[Hit]):
 
 
 def check_id(value: object) -> str:
-    """Return the id when it is a valid one.
+    """Return the id if it is valid.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def check_id(value: object) -> str:
 
 
 def check_ids(ids: object) -> list[str]:
-    """Return ids as a list of valid ones; a bare ``str`` is refused, for it would be read letter by letter.
+    """Return ids as a list of valid ones. A bare ``str`` is refused, because it would be read letter by letter.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a store is: dimension, metric, dtype, index and declared fields."""
+"""The schema of a store: dimension, metric, dtype, index and declared fields."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 
 
 def check_name(name: object, what: str) -> str:
-    """Return a name of a store or a field when it is a valid one.
+    """Return the name of a store or a field if it is valid.
 
     Raises
     ------
@@ -31,23 +31,23 @@ def check_name(name: object, what: str) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     shown = ascii(name[:60]) if isinstance(name, str) else type(name).__name__
-    raise InvalidArgument(f"{what} {shown}: a name is 1 to 48 of a-z, 0-9 and _, and starts with a letter.")
+    raise InvalidArgument(f"{what} {shown}: a name has 1 to 48 characters of a-z, 0-9 and _, and starts with a letter.")
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a store is. Frozen; `Database.rebuild` changes a store's schema, `VectorStore.reindex` its index.
+    """The schema of a store. Frozen: `Database.rebuild` changes a store's schema, `VectorStore.reindex` its index.
 
     Parameters
     ----------
     dim : int, 1 to 16,000, optional
-        Length of every vector. May be left out where an embedder is given.
+        Length of every vector. Optional if an embedder is given.
     metric : {"cosine", "ip", "l2"}
     dtype : {"float32", "float16"}
         How vectors are stored.
     index : Flat or HNSW
     fields : mapping of str to Field
-        Typed metadata that filters can use.
+        Typed metadata fields that filters can use.
     """
 
     dim: int | None = None
@@ -56,7 +56,7 @@ class Schema:
     index: IndexOptions = field(default_factory=HNSW)
     fields: Mapping[str, Field] = field(default_factory=dict)
 
-    if TYPE_CHECKING:  # a metric is given by its name, too; what is kept is a Metric
+    if TYPE_CHECKING:  # a metric may be given by name; the attribute is a Metric
 
         def __init__(
             self,
@@ -78,7 +78,7 @@ class Schema:
         if not isinstance(self.index, Flat | HNSW):
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
         object.__setattr__(self, "metric", Metric(self.metric))
-        object.__setattr__(self, "dtype", str(self.dtype))  # numpy's own dtype objects equal their names
+        object.__setattr__(self, "dtype", str(self.dtype))  # a numpy dtype equals its name
         object.__setattr__(self, "fields", MappingProxyType(_check_fields(self.fields)))
 
     def __hash__(self) -> int:
@@ -86,13 +86,13 @@ class Schema:
 
     @property
     def width(self) -> int:
-        """The dimension of a store that exists; there it is always known."""
+        """The dimension, which is always known for an existing store."""
         if self.dim is None:
-            raise InvalidArgument("The schema has no dim. Give dim=…, or an embedder that knows it.")
+            raise InvalidArgument("The schema has no dim. Give dim=… or an embedder.")
         return self.dim
 
     def differences(self, other: Schema) -> list[str]:
-        """Name what differs from another schema, the index apart, which is no part of what is stored."""
+        """List the differences from another schema, except for the index, which does not change the records."""
         found = [
             f"{name} is {mine}, not {theirs}"
             for name, mine, theirs in (
@@ -110,7 +110,7 @@ class Schema:
         return found
 
     def with_dim(self, dim: int) -> Schema:
-        """Return the same schema with its dimension filled in."""
+        """Return the same schema with this dimension."""
         return replace(self, dim=dim)
 
     def with_index(self, index: IndexOptions) -> Schema:
@@ -129,7 +129,7 @@ class Schema:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
-        """Build a schema from what `to_dict` gave; everything is checked again.
+        """Build a schema from the output of `to_dict`; everything is checked again.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Schema:
             fields = {name: make_field(kind) for name, kind in data["fields"].items()}
             return cls(data["dim"], data["metric"], data["dtype"], index_options.from_dict(data["index"]), fields)
         except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidArgument(f"Not the data of a schema: {error}.") from error
+            raise InvalidArgument(f"This is not the data of a schema: {error}.") from error
 
 
 def _check_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
@@ -148,7 +148,7 @@ def _check_fields(fields: Mapping[str, Field]) -> dict[str, Field]:
     for name, declared in fields.items():
         check_name(name, "Field")
         if name in RESERVED:
-            raise InvalidArgument(f"A field may not be called {name!r}: that is a part of every record.")
+            raise InvalidArgument(f"A field cannot be called {name!r}, which is a part of every record.")
         if not isinstance(declared, Field):
             raise InvalidArgument(f"Field {name!r} must be an instance such as fields.Keyword(), not {declared!r}.")
     return dict(fields)

@@ -69,7 +69,7 @@ def test_nothing_found_is_no_error(run: Run, articles: str) -> None:
     [
         (["hello", "--like", "a"], "one of them"),
         ([], "one of them"),
-        (["--vector", "[1, 0]"], "2 dimensions, the store has 3"),
+        (["--vector", "[1, 0]"], "2 dimensions, but the store has 3"),
         (["--vector", "1"], "--vector is not a list of numbers"),
         (["--vector", '["1"]'], "--vector is not a list of numbers"),
         (["--vector", "[NaN, 0, 0]"], "--vector is not JSON: NaN"),
@@ -80,7 +80,7 @@ def test_nothing_found_is_no_error(run: Run, articles: str) -> None:
         (["--vector", "[1, 0, 0]", "--min-score", "nan"], "min_score must be a finite number"),
         (["--vector", "[1, 0, 0]", "--where", "lang=en"], "--where is not JSON"),
         (["--vector", "[1, 0, 0]", "--where", "[]"], "--where is not a JSON object"),
-        (["--vector", "[1, 0, 0]", "--where", "{}"], "would match everything"),
+        (["--vector", "[1, 0, 0]", "--where", "{}"], "would match every record"),
         (["--vector", "[1, 0, 0]", "--where", '{"lang": "en", "lang": "de"}'], "a key stands there twice"),
         (["--vector", "[1, 0, 0]", "--where", '{"langg": "en"}'], "Did you mean 'lang'?"),
         (["--vector", "[1, 0, 0]", "--where", '{"extra": 1}'], "no field 'extra'"),

@@ -29,7 +29,7 @@ BAD_LINES = {
     b'{"id": "x", "vector": [1, "2", 0]}': "'vector' is not a list of numbers",
     b'{"id": "x", "vector": "abc"}': "vector is not JSON (Expecting value at column 1)",
     b'\xff{"id": "x"}': "not UTF-8",
-    b'{"id": "x", "vector": [1, 0]}': "the vector has 2 dimensions, the store has 3",
+    b'{"id": "x", "vector": [1, 0]}': "the vector has 2 dimensions, but the store has 3",
     b'{"id": "", "vector": [1, 0, 0]}': "The id is empty",
     b'{"id": "x\\u0000", "vector": [1, 0, 0]}': "contains a NUL character",
     b'{"id": "x\\ud800", "vector": [1, 0, 0]}': "lone surrogate",

@@ -75,11 +75,11 @@ def test_a_change_can_make_metadata_too_large() -> None:
     [
         (float("nan"), "NaN"),
         ({"in": [np.float32("inf")]}, "infinity"),
-        (b"x", "holds a bytes"),
+        (b"x", "contains a bytes"),
         ([{1: 2}], "has a key that must be a str"),
         ({"in": {"a\0": 1}}, "NUL"),
         (["\ud800"], "surrogate"),
-        (np.datetime64("2024-01-01", "ns"), "holds a datetime64"),
+        (np.datetime64("2024-01-01", "ns"), "contains a datetime64"),
     ],
 )
 def test_the_reason_is_said(value: Any, reason: str) -> None:

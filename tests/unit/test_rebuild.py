@@ -166,7 +166,7 @@ def test_the_embedder_decides_the_dim() -> None:
         wanted = plan_generation(GIVEN, schema, TOY)
         assert wanted.schema == replace(GIVEN.schema, dim=6)
         assert wanted.identity == Identity.of(TOY).to_json()
-    with pytest.raises(InvalidArgument, match="dim=5, the embedder makes 6"):
+    with pytest.raises(InvalidArgument, match="dim=5, but the embedder makes 6"):
         plan_generation(GIVEN, replace(GIVEN.schema, dim=5), TOY)
     with pytest.raises(InvalidArgument, match="4 dimensions, not 5"):
         plan_generation(GIVEN, replace(GIVEN.schema, dim=5), None)

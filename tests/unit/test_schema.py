@@ -108,5 +108,5 @@ def test_names() -> None:
     for name in ("a", "a1_", "a" * 48):
         assert check_name(name, "Field") == name
     for wrong in ("", "A", "1a", "_a", "a" * 49, "a\n", "é", "a-b", None, 1, b"a"):
-        with pytest.raises(InvalidArgument, match=r"^Field .*a name is 1 to 48"):
+        with pytest.raises(InvalidArgument, match=r"^Field .*a name has 1 to 48"):
             check_name(wrong, "Field")

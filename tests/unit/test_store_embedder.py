@@ -60,7 +60,7 @@ def test_of_several_that_do_not_fit_the_first_is_explained() -> None:
 def test_another_dim_is_told_without_asking_the_model() -> None:
     silent = FunctionEmbedder(lambda texts: pytest.fail("the model was asked"), dim=5, name="silent")
     for filled_with in (OLD, None):
-        with pytest.raises(EmbedderMismatch, match="5 dimensions, store 'docs' has 4"):
+        with pytest.raises(EmbedderMismatch, match="5 dimensions, but store 'docs' has 4"):
             StoreEmbedder(silent).choose_for_queries(generation(filled_with), "docs")
 
 

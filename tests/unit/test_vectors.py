@@ -40,7 +40,7 @@ def test_the_culprit_is_named() -> None:
             as_matrix([[1.0, 1.0], bad, [2.0, 2.0]], Schema(dim=2), names)
     with pytest.raises(InvalidVector, match="The query: "):
         as_queries([[0.0, 0.0]], Schema(dim=2))
-    with pytest.raises(DimensionMismatch, match="Query 1: the vector has 3 dimensions, the store has 2"):
+    with pytest.raises(DimensionMismatch, match="Query 1: the vector has 3 dimensions, but the store has 2"):
         as_queries([[1.0, 1.0], [1.0, 1.0, 1.0]], Schema(dim=2))
 
 

@@ -1,9 +1,9 @@
-"""The oracle: every sentence of the contract in plain Python and numpy, obviously right.
+"""The oracle: every sentence of the contract in plain Python and numpy, simple enough to be obviously right.
 
-Applications use it in their own unit tests; every other backend is compared with it.
+Applications use it in their unit tests, and every other backend is compared with it.
 """
 
-# Longer than 300 lines because the oracle is one class that fulfils one contract.
+# Longer than 300 lines because one class implements the whole contract.
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class _Table:
 
 
 class MemoryBackend(Backend):
-    """Records in dicts, one lock around everything; each connection is a new, empty database."""
+    """Keeps records in dicts with one lock around everything. Each connection is a new, empty database."""
 
     capabilities = Capabilities(backend="memory", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False)
 
@@ -113,7 +113,7 @@ class MemoryBackend(Backend):
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str]) -> MemoryBackend:
-        """Open a new, empty database; ``memory:`` takes a location and parameters for no purpose but a message."""
+        """Open a new, empty database. A location or parameters are refused with an error."""
         if location:
             raise InvalidUrl("Each connect('memory:') is a new, empty database; it takes no name or path.")
         if options:
@@ -141,11 +141,11 @@ class MemoryBackend(Backend):
             if generation.standby:
                 entry = self.find(name=name)
                 if entry.standby:
-                    raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
+                    raise StoreExists(f"Store {name!r} already has a generation beside the active one.")
                 entry = replace(entry, building=generation)
             else:
                 if name in self.names():
-                    raise StoreExists(f"There is a store {name!r} already.")
+                    raise StoreExists(f"There is already a store {name!r}.")
                 entry = Entry(uuid.uuid4().hex, name, generation)
             self._entries[entry.uid] = entry
             self._tables[generation.id] = _Table(generation)
@@ -155,7 +155,7 @@ class MemoryBackend(Backend):
         with self._lock:
             entry = self.find(uid=uid)
             if name in self.names():
-                raise StoreExists(f"There is a store {name!r} already.")
+                raise StoreExists(f"There is already a store {name!r}.")
             self._entries[uid] = replace(entry, name=name)
 
     def drop(self, uid: str, generation: str | None = None) -> None:
@@ -252,19 +252,19 @@ class MemoryBackend(Backend):
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
         with self._lock:
             table = self._table(generation)
-            doomed = table.select(selection)
+            removed = table.select(selection)
             if fence is not None and not isinstance(selection, Filter):
                 limits = dict(zip(selection, fence, strict=True))
-                doomed = [id_ for id_ in doomed if table.version(id_) <= limits[id_]]
+                removed = [id_ for id_ in removed if table.version(id_) <= limits[id_]]
                 for id_, limit in limits.items():
                     if 0 < limit >= table.version(id_):
                         table.tombstones[id_] = limit
-            for id_ in doomed:
+            for id_ in removed:
                 version = table.rows.pop(id_).version
                 if version:
                     table.tombstones[id_] = max(version, table.tombstones.get(id_, 0))
-            self._note(table, doomed)
-            return len(doomed)
+            self._note(table, removed)
+            return len(removed)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         with self._lock:
@@ -312,19 +312,19 @@ class MemoryBackend(Backend):
     # -- upkeep
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        """Do nothing: every search here is exact."""
+        """Do nothing, because every search is exact."""
         self._table(generation)
 
     def index_state(self, generation: Generation) -> IndexState:
         return IndexState("none", rows=self.count(generation, None), indexed=0)
 
     def compact(self, generation: Generation) -> bool:
-        """Do nothing: what is removed takes no room."""
+        """Do nothing, because removed records take no space."""
         self._table(generation)
         return False
 
     def backup(self, target: str) -> None:
-        hint = "Nothing of it is on disk: what is to last belongs into a Database on files."
+        hint = "Use a file: database for records that have to last."
         raise Unsupported("backup", self.capabilities.backend, hint)
 
     def stats(self, generation: Generation) -> Stats:
@@ -376,7 +376,7 @@ def _row(rows: Rows, number: int, version: int) -> _Row:
 
 def _nearest(table: _Table, rows: Rows, query: NDArray[np.float32], search: Search) -> Found:
     if rows.vectors is None:
-        raise TypeError("columns() gives every column")
+        raise TypeError("columns() returns every column")
     found = score_rows(table.generation.schema.metric, rows.vectors, query)
-    best = np.argsort(-found, kind="stable")[: search.k]  # rows stand in the order of ids: ties keep it
+    best = np.argsort(-found, kind="stable")[: search.k]  # rows are in the order of ids, and ties keep it
     return Found(table.columns([rows.ids[number] for number in best]), found[best], exact=True)

@@ -1,1 +1,1 @@
-"""The search effort with which an index reaches its target recall, and how recall is measured."""
+"""The search effort with which an index reaches its target recall, and the measurement of recall."""

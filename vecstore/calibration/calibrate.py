@@ -1,7 +1,7 @@
-"""Calibration: the smallest search effort with which an index reaches its target recall.
+"""Calibration: find the smallest search effort with which an index reaches its target recall.
 
-The figure that leads to a recall differs from data to data, so it is measured on the data: up a ladder of
-efforts, for stored vectors as queries, against exact search.
+The effort that a recall needs depends on the data. It is therefore measured on the data: stored vectors are
+the queries, a ladder of efforts is tried upwards, and the answers are compared with exact search.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _UNFINISHED = frozenset({"building", "invalid"})
 
 
 class Ask(Protocol):
-    """Answers some of the queries: with an effort, or exactly; see `vecstore.calibration.probes.Probes.ask`."""
+    """Answers some of the queries, with an effort or exactly; see `vecstore.calibration.probes.Probes.ask`."""
 
     def __call__(self, part: slice, /, *, ef: int | None = None, exact: bool = False) -> list[Answer]:
-        """Return one answer for each query of that part."""
+        """Return one answer for each query of the part."""
 
 
 def calibrate(backend: Backend, entry: Entry, generation: Generation) -> Generation:
-    """Measure which search effort reaches the target recall, store it, and return the generation as it is then.
+    """Find the search effort that reaches the target recall, store it, and return the amended generation.
 
-    An index that is not finished has no effort to measure and keeps what it has.
+    An unfinished index cannot be measured and keeps its effort.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def calibrate(backend: Backend, entry: Entry, generation: Generation) -> Generat
     if isinstance(index, HNSW) and state == "ready":
         probes = Probes.draw(backend, measured, QUERIES, K).deduplicate().rotate()
         ef = find_smallest_ef(probes.ask, list(probes.cut_parts()), index.target_recall)
-    # Again, or a change of identity that was made meanwhile would be undone.
+    # Look it up again: amend() would undo a concurrent change of identity.
     present = find_generation(backend, entry, generation)
     if present.ef == ef or present.schema.index != index:
         return present
@@ -63,10 +63,10 @@ def calibrate(backend: Backend, entry: Entry, generation: Generation) -> Generat
 def find_smallest_ef(
     ask: Ask, parts: Sequence[slice], target: float, clock: Callable[[], float] = time.monotonic
 ) -> int | None:
-    """Return the smallest effort of the ladder that reaches a mean recall; None where none does.
+    """Return the smallest effort of the ladder that reaches a mean recall, or None.
 
-    The true answers take at most half of the time and the ladder the rest, so that on a slow store fewer
-    queries are asked. A sample is not the whole: the mean has to be its standard error above the target,
+    Exact answers take at most half of the time and the ladder takes the rest; on a slow store fewer queries are
+    asked. Because the queries are only a sample, the mean has to exceed the target by its standard error,
     unless no effort gets that far.
 
     Parameters
@@ -113,10 +113,10 @@ def _measure_recalls(
     end: float,
 ) -> list[float]:
     recalls: list[float] = []
-    for part, true in zip(parts, truth, strict=False):  # not every part has its truth
+    for part, true in zip(parts, truth, strict=False):  # time may have run out before every exact answer
         if clock() >= end:
             break
-        # An exact answer says nothing about the index: it was not asked.
+        # An exact answer did not use the index and says nothing about it.
         recalls += [
             compute_recall(found, each) for found, each in zip(ask(part, ef=ef), true, strict=True) if not found.exact
         ]

@@ -1,4 +1,4 @@
-"""Stored vectors as queries: what a store's searches are measured with."""
+"""Probes: stored vectors used as queries to measure a store's searches."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..rows.vectors import compute_norms
 from .recall import Answer, compute_recall
 
 CHUNK = 25
-"""Queries in one call of the backend: enough to share the reading, few enough to stop in between."""
+"""Queries per call of the backend: enough to share the reading, few enough to stop in between."""
 ROTATIONS: Mapping[Metric, float] = MappingProxyType({Metric.COSINE: 1 / 3, Metric.IP: 2 / 5, Metric.L2: 4 / 11})
-"""The other one's part in the direction of a query that leans: less is too easy, more needlessly hard."""
+"""The share of the other vector in a rotated query's direction. Less is too easy, more is too hard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probes:
-    """Records that are asked for their nearest neighbours, each without itself.
+    """Records whose nearest neighbours are searched, each without itself.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Probes:
     vectors : ndarray, shape (n, dim), float32
     k : int
     where : Filter or None
-        Bound; the searches are made under it.
+        A bound filter for the searches.
     """
 
     backend: Backend
@@ -45,23 +45,23 @@ class Probes:
 
     @classmethod
     def draw(cls, backend: Backend, generation: Generation, size: int, k: int, where: Filter | None = None) -> Probes:
-        """Take matching records, spread evenly over the order of their ids."""
+        """Sample matching records, spread evenly over the order of their ids."""
         return cls.from_rows(backend, generation, backend.sample(generation, where, size), k, where)
 
     @classmethod
     def from_rows(
         cls, backend: Backend, generation: Generation, rows: Rows, k: int, where: Filter | None = None
     ) -> Probes:
-        """Take the records of these rows."""
+        """Use these rows as queries."""
         if rows.vectors is None:
             raise TypeError("a sample has every column")
         return cls(backend, generation, rows.ids, rows.vectors.astype(np.float32), k, where)
 
     def deduplicate(self) -> Probes:
-        """Return these queries, each vector once.
+        """Return these queries with each vector only once.
 
-        Among many records with one vector nearly every query is that one, which any of them answers
-        rightly, while the few others may be lost to a graph altogether.
+        If many records share one vector, nearly every query is that vector, and any of these records is a
+        correct answer. That hides a graph that loses the few other records.
         """
         firsts: dict[bytes, int] = {}
         for number, vector in enumerate(self.vectors):
@@ -70,28 +70,28 @@ class Probes:
         return replace(self, ids=[self.ids[number] for number in chosen], vectors=self.vectors[chosen])
 
     def rotate(self) -> Probes:
-        """Return these queries, each turned part of the way towards another one, its length kept.
+        """Return these queries, each rotated part of the way towards another one at the same length.
 
-        In a graph, the node of a stored vector leads straight to its neighbours: where stored vectors had a
-        recall of 0.98, held-out ones of the same texts had 0.88. Queries that lean as `ROTATIONS` says have about
-        the recall of held-out ones. A mix of two vectors is shorter than they are and so, under l2, nearer to
-        the bulk of the others, where a graph misses less: hence the length is kept.
+        In a graph, the node of a stored vector leads straight to its neighbours: stored vectors had a recall of
+        0.98 where held-out vectors of the same texts had 0.88. Queries rotated by `ROTATIONS` have about the
+        recall of held-out ones. A mix of two vectors is shorter than both and therefore, under l2, nearer to
+        the bulk of the records, where a graph misses less. So the length is restored.
         """
-        lean = ROTATIONS[self.generation.schema.metric]
+        share = ROTATIONS[self.generation.schema.metric]
         wide = self.vectors.astype(np.float64)
         lengths = compute_norms(wide)[:, None]
         units = wide / np.where(lengths > 0, lengths, 1)
-        mixed = (1 - lean) * units + lean * np.roll(units, len(units) // 2, axis=0)
+        mixed = (1 - share) * units + share * np.roll(units, len(units) // 2, axis=0)
         scales = compute_norms(mixed)[:, None]
-        turned = mixed / np.where(scales > 0, scales, 1) * lengths
-        return replace(self, vectors=turned.astype(np.float32))
+        rotated = mixed / np.where(scales > 0, scales, 1) * lengths
+        return replace(self, vectors=rotated.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def ask(self, part: slice, *, ef: int | None = None, exact: bool = False) -> list[Answer]:
-        """Return the answers to some of the queries, ``k`` hits each, themselves left out."""
-        # One more than wanted and the own id dropped: a filter against it would make another search of it.
+        """Return the answers to some of the queries: ``k`` hits each, without the query's own record."""
+        # Ask for one more and drop the own id: a filter on the id would make it a different kind of search.
         search = Search(self.vectors[part], self.k + 1, self.where, ef=ef, exact=exact)
         found = self.backend.search(self.generation, search)
         return [self._drop_own(id_, each) for id_, each in zip(self.ids[part], found, strict=True)]
@@ -101,7 +101,7 @@ class Probes:
         return [answer for part in self.cut_parts() for answer in self.ask(part, exact=True)]
 
     def measure_recalls(self) -> list[float]:
-        """Return the recall of each query, searched as a user does who names no effort."""
+        """Return the recall of each query at the default effort."""
         return [
             compute_recall(found, truth)
             for part in self.cut_parts()

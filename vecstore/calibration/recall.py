@@ -1,4 +1,4 @@
-"""Recall@k: what an approximate search finds of what an exact one finds."""
+"""Recall@k: the share of the exact hits that an approximate search finds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Recall:
     mean, p5, minimum : float
         From 0 to 1; ``p5`` is the 5th percentile.
     queries : int
-        How many queries were asked; 0 for an empty store, whose recall is 1.
+        Number of queries; 0 for an empty store, whose recall is 1.
     k : int
     """
 
@@ -33,7 +33,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What one search found, nearest first.
+    """The hits of one search, nearest first.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class Answer:
 
 
 def compute_recall(found: Answer, truth: Answer) -> float:
-    """Return the share of the true hits that were found; a hit as near as the last true one counts as true.
+    """Return the share of the true hits that were found; a hit that ties with the last true one counts as true.
 
-    That near is relative to the score and to nothing else: among tiny vectors all inner products are tiny.
+    The tolerance is relative to the score only, because tiny vectors have tiny inner products.
     """
     if not len(truth.ids):
         return 1.0

@@ -1,4 +1,4 @@
-"""What turns texts into vectors: one file per library, each imported when it is first named."""
+"""Embedders turn texts into vectors. Each library has one module, imported when it is first named."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def __dir__() -> list[str]:
 
 
 def load(spec: str) -> Embedder:
-    """Return the embedder that a user named, as on the command line.
+    """Return the embedder with a name, as given on the command line.
 
     Parameters
     ----------
     spec : str
         ``NAME[:MODEL]``, such as ``"wordllama"`` or ``"sentence-transformers:all-MiniLM-L6-v2"``.
-        It has to come from the person or the program that opens the store, never from stored data.
+        It must come from the person or program that opens the store, never from stored data.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def load(spec: str) -> Embedder:
     Raises
     ------
     InvalidArgument
-        An unknown name, or a model that the library does not have.
+        The name is unknown, or the library does not have the model.
     MissingExtra
         The library behind the name is not installed.
     """

@@ -1,4 +1,4 @@
-"""What every embedder does the same way, whichever model is behind it."""
+"""The base class of all embedders: batching, validation and normalisation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLURALS: Mapping[Role, str] = MappingProxyType({"document": "documents", "query
 
 
 class TruncatedText(UserWarning):
-    """A model did not see the end of a text that is longer than it can read."""
+    """A text is longer than the model reads, and its end was ignored."""
 
 
 def check_whole(name: str, value: object, low: int = 1) -> int:
@@ -37,29 +37,28 @@ def check_whole(name: str, value: object, low: int = 1) -> int:
 class Embedder(ABC):
     """Turns documents and queries into vectors.
 
-    An adapter writes `_encode`, and `_details` where its model has options that change vectors.
-    Batching, order, normalisation and every check are done here, once. Instances may be shared by
-    threads.
+    An adapter implements `_encode`, and `_details` if its model has options that change vectors. This class
+    does the batching, ordering, normalisation and all checks. Threads may share an instance.
 
     Parameters
     ----------
     kind : str
-        The library or service that makes the vectors.
+        Name of the library or service.
     model : str
-        What it calls the model.
+        Its name for the model.
     dim : int, optional
-        Length of a vector as `_encode` gives it; found out by encoding one word when left out.
+        Length of a vector that `_encode` returns. By default one word is encoded to find out.
     normalize : bool
         Scale every vector to length 1, after any truncation.
     truncate_dim : int, optional
         Keep only that many leading components (for models trained with Matryoshka loss).
     batch_size : int
-        Texts per call of `_encode`, at most.
+        At most this many texts per call of `_encode`.
     on_long : {"truncate", "error"}
-        What to do with a text longer than the model reads, where the adapter can count: warn once
-        with `TruncatedText`, or refuse.
+        Whether a text that is longer than the model reads is truncated with one `TruncatedText` warning, or
+        refused. Works if the adapter can count tokens.
     allow_zero : bool
-        Let vectors of length 0 pass (never under ``normalize``).
+        Accept vectors of length 0 (not together with ``normalize``).
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Embedder(ABC):
         if on_long not in ("truncate", "error"):
             raise InvalidArgument(f"on_long must be 'truncate' or 'error', not {on_long!r}.")
         if normalize and allow_zero:
-            raise InvalidArgument("A vector of length 0 cannot be normalised: allow_zero needs normalize=False.")
+            raise InvalidArgument("A vector of length 0 cannot be normalised, so allow_zero requires normalize=False.")
         self._kind = kind
         self._model = model
         self._native_dim = None if dim is None else check_whole("dim", dim)
@@ -88,23 +87,23 @@ class Embedder(ABC):
         self._allow_zero = allow_zero
         self._identity: Identity | None = None
         self._warned = False
-        # Re-entrant: asking for the identity may ask for the dimension, and both may load the model.
+        # Re-entrant, because the identity needs the dimension, and both may load the model.
         self._lock = threading.RLock()
 
     @abstractmethod
     def _encode(self, texts: list[str], role: Role) -> ArrayLike:
-        """Return one row per text; at least one text and at most ``batch_size`` are given."""
+        """Return one row per text. There are at least one and at most ``batch_size`` texts."""
 
     def _details(self) -> Mapping[str, Any]:
-        """Return what else decides the vectors, as JSON data: revision, prompts, limits; no secrets."""
+        """Return other settings that change vectors, as JSON data: revision, prompts, limits, but no secrets."""
         return {}
 
     def _max_tokens(self) -> int | None:
-        """Return how many tokens of a text the model reads, or None where that is not known."""
+        """Return how many tokens of a text the model reads, or None if unknown."""
         return None
 
     def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
-        """Return the tokens of each text; called only where `_max_tokens` gives a number."""
+        """Return the number of tokens of each text. Called only if `_max_tokens` returns a number."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -112,18 +111,18 @@ class Embedder(ABC):
 
     @property
     def name(self) -> str:
-        """``kind:model``, as messages call this embedder."""
+        """``kind:model``, the name of this embedder in messages."""
         return f"{self._kind}:{self._model}"
 
     @property
     def dim(self) -> int:
-        """Length of the vectors; may load the model."""
+        """Length of the vectors. May load the model."""
         native = self._find_native_dim()
         return native if self._truncate_dim is None else self._truncate_dim
 
     @property
     def config(self) -> dict[str, Any]:
-        """Which model makes the vectors, as JSON data: nothing about devices, batches or keys. May load the model."""
+        """The model and its settings as JSON data, without devices, batches or keys. May load the model."""
         return {
             "kind": self._kind,
             "model": self._model,
@@ -135,7 +134,7 @@ class Embedder(ABC):
 
     @property
     def identity(self) -> Identity:
-        """The config and the canaries, made once; loads the model."""
+        """The config and the canaries, measured once. Loads the model."""
         with self._lock:
             if self._identity is None:
                 self._identity = Identity.measure(self)
@@ -148,32 +147,32 @@ class Embedder(ABC):
         label: Callable[[int], str] | None = None,
         on_progress: Progress | None = None,
     ) -> Float32Array:
-        """Embed texts that are to be found.
+        """Embed the texts of documents.
 
         Parameters
         ----------
         texts : iterable of str
         label : callable, optional
-            What an error message calls the text at a position, such as ``lambda i: f"record {ids[i]!r}"``.
+            Returns what an error message calls the text at a position: ``lambda i: f"record {ids[i]!r}"``.
         on_progress : callable, optional
             Called as ``on_progress(done, total)`` after each batch.
 
         Returns
         -------
         ndarray, shape (n, dim), float32
-            In the order of ``texts``.
+            Rows are in the order of ``texts``.
 
         Raises
         ------
         InvalidArgument, InvalidMetadata
-            Something that is no text, or a text longer than the model reads under ``on_long="error"``.
+            A value is not a text, or a text is longer than the model reads and ``on_long`` is ``"error"``.
         InvalidVector
-            The model made a vector with NaN, infinity or length 0, or rows of another shape.
+            The model returned NaN, infinity, a vector of length 0, or an array of the wrong shape.
         """
         return self._embed(texts, "document", label, on_progress)
 
     def embed_queries(self, texts: Iterable[str]) -> Float32Array:
-        """Embed texts that search; like `embed_documents`, in the model's other role."""
+        """Embed the texts of queries; like `embed_documents`, in the query role of the model."""
         return self._embed(texts, "query", None, None)
 
     def _embed(
@@ -187,7 +186,7 @@ class Embedder(ABC):
 
         texts = _check_texts(texts, label)
         vectors = np.empty((len(texts), self.dim), np.float32)
-        # Texts of one length waste no padding, which is what a batch of a transformer costs.
+        # Texts of similar length need little padding, and a transformer computes the padding too.
         order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
         for start in range(0, len(order), self._batch_size):
             positions = order[start : start + self._batch_size]
@@ -205,14 +204,14 @@ class Embedder(ABC):
                 self._native_dim = self._encode_rows(["dimension"], "document").shape[1]
             if self._truncate_dim is not None and self._truncate_dim > self._native_dim:
                 raise InvalidArgument(
-                    f"truncate_dim={self._truncate_dim} is more than {self.name!r} has: {self._native_dim}."
+                    f"truncate_dim={self._truncate_dim} exceeds the {self._native_dim} dimensions of {self.name!r}."
                 )
             return self._native_dim
 
     def _encode_rows(self, texts: list[str], role: Role) -> Float32Array:
         raw = self._encode(texts, role)
         try:
-            with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused by position
+            with np.errstate(over="ignore"):  # overflow becomes infinity and is refused later with its position
                 rows = np.asarray(raw, np.float32)
         except (TypeError, ValueError) as error:
             raise InvalidVector(f"{self.name!r} did not return numbers in the shape (n, dim).") from error
@@ -228,14 +227,14 @@ class Embedder(ABC):
         broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if broken.size:
             worst = label(min(positions[row] for row in broken))
-            raise InvalidVector(f"{self.name!r} made a vector with NaN or infinity of {worst}.")
+            raise InvalidVector(f"{self.name!r} returned a vector with NaN or infinity for {worst}.")
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         empty = np.flatnonzero(norms == 0)
         if empty.size and not self._allow_zero:
             worst = label(min(positions[row] for row in empty))
             raise InvalidVector(
-                f"{self.name!r} made a vector of zeros of {worst}: the model knows nothing in that text. "
-                "Leave it out, or give it a vector of your own."
+                f"{self.name!r} returned a vector of zeros for {worst}: the text contains no token that the model "
+                "knows. Leave it out, or give a vector with it."
             )
         return np.asarray(rows / norms[:, np.newaxis], np.float32) if self._normalize else rows
 
@@ -253,7 +252,7 @@ class Embedder(ABC):
         with self._lock:
             warned, self._warned = self._warned, True
         if not warned:
-            advice = "Its end is not embedded, nor is that of other such texts. Split them, or pass on_long='error'."
+            advice = "The end of such texts is not embedded. Split them, or pass on_long='error'."
             warnings.warn(f"{message} {advice}", TruncatedText, stacklevel=4)
 
 
@@ -267,6 +266,6 @@ def _check_texts(texts: Iterable[str], label: Callable[[int], str]) -> list[str]
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            # From None: the codec's own error carries the text.
-            raise InvalidMetadata(f"{label(position)} has a lone surrogate at {error.start}.") from None
+            # From None, because the codec's own error contains the text.
+            raise InvalidMetadata(f"{label(position)} has a lone surrogate at position {error.start}.") from None
     return texts

@@ -1,4 +1,4 @@
-"""Any callable as an embedder: a model of one's own, a service, a stand-in for tests."""
+"""Any callable as an embedder: your own model, a service, or a stand-in for tests."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class FunctionEmbedder(Embedder):
     dim : int
         Length of its vectors.
     name : str
-        What a store remembers it by. Change it whenever the function makes other vectors; put no
-        secret into it.
+        Name of the model, stored with its vectors. Change it whenever the function makes different vectors.
+        It must not contain a secret.
     query_fn : callable, optional
-        The same for queries, where they are encoded differently.
+        The same for queries, if they are encoded differently.
     normalize : bool
         Scale every vector to length 1.
     batch_size : int
-        Texts per call, at most.
+        At most this many texts per call.
     allow_zero : bool
-        Let vectors of length 0 pass, which ``ip`` and ``l2`` can work with.
+        Accept vectors of length 0, which ``ip`` and ``l2`` allow.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class FunctionEmbedder(Embedder):
         allow_zero: bool = False,
     ) -> None:
         if not isinstance(name, str) or not name:
-            raise InvalidArgument("name must say which model the function stands for.")
+            raise InvalidArgument("name must be a non-empty str that names the model behind the function.")
         super().__init__(
             kind="function", model=name, dim=dim, normalize=normalize, batch_size=batch_size, allow_zero=allow_zero
         )

@@ -1,10 +1,10 @@
-"""How a store recognises the embedder that it was filled with.
+"""The identity of an embedder, by which a store recognises the one that filled it.
 
-A name alone is too weak (a server may swap the model behind it) and too strict (the same model may
-come through another library). So a store keeps the embedder's config and its *canaries*: the
-vectors that it makes of a few fixed texts, in both roles. They are compared by angle and, where the
-metric looks at lengths, by norm; bits differ with the batch size and the machine. What is stored is
-compared and shown, and never used to find or load anything.
+A name alone is too weak, because a server may replace the model behind it, and too strict, because another
+library may run the same model. So a store keeps the embedder's config and its *canaries*: the vectors of a
+few fixed texts in both roles. Canaries are compared by angle and, for metrics that depend on lengths, by
+norm, because single bits differ with the batch size and the machine. Stored identities are compared and
+shown, and never used to find or load anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..metric import Metric
 _LOG = logging.getLogger("vecstore")
 
 CANARY_SET = 1
-"""Number of the texts below: stored with what was made of them, raised if they ever change."""
+"""Version of the texts below. It is stored with their vectors and incremented if the texts change."""
 
 CANARY_TEXTS: tuple[str, ...] = (
     "water",
@@ -37,7 +37,7 @@ CANARY_TEXTS: tuple[str, ...] = (
     "How do I reset a forgotten password?",
     "Grüße aus Köln, привет из Москвы, 東京より愛をこめて",
 )
-"""Short, so that no model truncates them; unlike each other; in several scripts and registers."""
+"""Short enough for every model, unlike each other, and in several scripts and registers."""
 
 MIN_COSINE = 0.999
 MAX_NORM_DIFFERENCE = 0.01
@@ -47,22 +47,22 @@ _COMPARES_NORMS: Mapping[Metric, bool] = MappingProxyType({Metric.COSINE: False,
 
 
 class CanarySource(Protocol):
-    """What an identity is made of."""
+    """The part of an embedder from which an identity is measured."""
 
     @property
     def config(self) -> Mapping[str, Any]:
         """JSON data with at least ``kind``, ``model`` and ``dim``."""
 
     def embed_documents(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Embed texts that are to be found."""
+        """Embed the texts of documents."""
 
     def embed_queries(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Embed texts that search."""
+        """Embed the texts of queries."""
 
 
 @runtime_checkable
 class Identified(Protocol):
-    """Something that keeps its identity once it was measured, as every `Embedder` does."""
+    """An object that keeps its measured identity, as every `Embedder` does."""
 
     @property
     def identity(self) -> Identity:
@@ -71,14 +71,14 @@ class Identified(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """Which embedder made a store's vectors.
+    """The embedder that made a store's vectors.
 
     Parameters
     ----------
     config : mapping
         JSON data with at least ``kind``, ``model`` and ``dim``.
     canaries : ndarray, shape (2, n, dim), float32
-        What the embedder makes of `CANARY_TEXTS` as documents and as queries.
+        The embedder's vectors of `CANARY_TEXTS` as documents and as queries.
     """
 
     config: Mapping[str, Any]
@@ -86,14 +86,14 @@ class Identity:
 
     @classmethod
     def of(cls, embedder: CanarySource) -> Identity:
-        """Return an embedder's identity: the one it keeps, or else a measured one. Loads the model."""
+        """Return the identity that an embedder keeps, or measure it. Loads the model."""
         return embedder.identity if isinstance(embedder, Identified) else cls.measure(embedder)
 
     @classmethod
     def measure(cls, embedder: CanarySource) -> Identity:
-        """Ask an embedder for its config and let it embed the canaries."""
+        """Read an embedder's config and let it embed the canaries."""
         try:
-            # Compared after a round trip through JSON: what is stored must equal what is asked later.
+            # Convert it to JSON and back, because it is compared with configs that were stored as JSON.
             config = json.loads(json.dumps(dict(embedder.config), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"An embedder's config must be plain JSON data: {error}.") from error
@@ -104,22 +104,22 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """``kind:model (dim dimensions)``, as messages call it."""
+        """``kind:model (dim dimensions)``, the name in messages."""
         label = f"{self.config.get('kind')}:{self.config.get('model')}"
         return f"{label!a} ({self.canaries.shape[2]} dimensions)"
 
     def matches(self, other: Identity, metric: Metric) -> bool:
-        """Say whether both make the same vectors, as far as ``metric`` can tell.
+        """Return whether both make the same vectors, as far as ``metric`` can tell.
 
-        Every canary must agree by a cosine of at least 0.999 and, where the metric looks at lengths,
-        by a norm within 1 %.
+        All canaries must agree with a cosine of at least 0.999 and, if the metric depends on lengths, their
+        norms must agree within 1 %.
         """
         if self.canaries.shape != other.canaries.shape:
             return False
         ours, theirs = self.canaries.astype(np.float64), other.canaries.astype(np.float64)
         norms, other_norms = np.linalg.norm(ours, axis=2), np.linalg.norm(theirs, axis=2)
         product = norms * other_norms
-        # Two vectors of zeros are the same vector; one of zeros is like no other.
+        # Two zero vectors are equal; a zero vector differs from any other vector.
         empty = product == 0
         if (empty & (norms != other_norms)).any():
             return False
@@ -130,21 +130,21 @@ class Identity:
         return bool(close.all()) or not _COMPARES_NORMS[metric]
 
     def check(self, embedder: CanarySource, metric: Metric, *, store: str | None = None) -> Identity | None:
-        """Let an embedder use the store that has this identity, or refuse it.
+        """Accept an embedder for the store that has this identity, or refuse it.
 
-        ======= ======== =================================================
+        ======= ======== =======================================================
         config  canaries
-        ======= ======== =================================================
+        ======= ======== =======================================================
         same    match    accepted
-        differs match    accepted and noted: the same model by another way
+        differs match    accepted and logged: the same model from another source
         same    differ   refused: the model behind the name changed
         differs differ   refused
-        ======= ======== =================================================
+        ======= ======== =======================================================
 
         Parameters
         ----------
         embedder : CanarySource
-            The one that is to be used now.
+            The embedder to check.
         metric : Metric
         store : str, optional
             Name of the store, for messages.
@@ -152,13 +152,13 @@ class Identity:
         Returns
         -------
         Identity or None
-            What may be stored instead, if the config differs: the new config with the *old* canaries, so
-            that many small steps never add up to another model. None where nothing changed.
+            The identity to store instead if the config differs: the new config with the *old* canaries, so
+            that many small steps cannot add up to another model. None if nothing changed.
 
         Raises
         ------
         EmbedderMismatch
-            The embedder makes other vectors than those in the store.
+            The embedder makes different vectors from those in the store.
         """
         found = Identity.of(embedder)
         if not self.matches(found, metric):
@@ -174,7 +174,7 @@ class Identity:
         return Identity(found.config, self.canaries)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; vectors as little-endian float32 in base64."""
+        """Return JSON data, with vectors as little-endian float32 in base64."""
         data = base64.b64encode(self.canaries.astype("<f4").tobytes()).decode("ascii")
         return {
             "config": json.loads(json.dumps(dict(self.config))),
@@ -183,19 +183,19 @@ class Identity:
 
     @classmethod
     def from_json(cls, data: object) -> Identity:
-        """Read what `to_json` gave; anything else is `StoreCorrupt`."""
+        """Read the output of `to_json`; raise `StoreCorrupt` for anything else."""
         config, canaries = _take_members(data, "config", "canaries")
         if not isinstance(config, Mapping) or not all(isinstance(config.get(key), str) for key in ("kind", "model")):
-            raise _report_damage("its config names no embedder")
+            raise _report_damage("its config does not name an embedder")
         number, shape, encoded = _take_members(canaries, "set", "shape", "data")
         if number != CANARY_SET:
-            raise _report_damage(f"its canaries are of set {number!r}, which this version of vecstore does not know")
+            raise _report_damage(f"its canaries are of set {number!r}, which this version of vecstore does not support")
         dim = config.get("dim")
         if type(dim) is not int or not 1 <= dim <= _MAX_DIM or shape != [2, len(CANARY_TEXTS), dim]:
-            raise _report_damage("the shape of its canaries is not that of its config")
+            raise _report_damage("the shape of its canaries does not match its config")
         vectors = np.frombuffer(_decode_canaries(encoded, 4 * 2 * len(CANARY_TEXTS) * dim), "<f4").reshape(shape)
         if not np.isfinite(vectors).all():
-            raise _report_damage("its canaries hold NaN or infinity")
+            raise _report_damage("its canaries contain NaN or infinity")
         vectors = vectors.astype(np.float32)
         vectors.setflags(write=False)
         return cls(dict(config), vectors)
@@ -209,15 +209,15 @@ def _explain_refusal(stored: Identity, found: Identity, store: str | None) -> st
     again = f"embed its texts again: db.rebuild({'name' if store is None else repr(store)}, embedder=...)."
     if stored.config == found.config:
         return (
-            f"The model behind {stored.name} changed. {_name_store(store)} holds vectors of what it was before. "
-            f"Bring that model back, or {again}"
+            f"The model behind {stored.name} changed. {_name_store(store)} contains vectors of the earlier model. "
+            f"Restore that model, or {again}"
         )
     advice = f"Open it with that embedder, or {again}"
     if stored.name != found.name:
         return f"{_name_store(store)} was filled with {stored.name}, not with {found.name}. {advice}"
     keys = sorted({*stored.config, *found.config})
     unlike = ", ".join(key for key in keys if stored.config.get(key) != found.config.get(key))
-    return f"{_name_store(store)} was filled with {stored.name} under another setting of {unlike}. {advice}"
+    return f"{_name_store(store)} was filled with {stored.name} with different settings: {unlike}. {advice}"
 
 
 def _take_members(data: object, *keys: str) -> list[Any]:
@@ -228,7 +228,7 @@ def _take_members(data: object, *keys: str) -> list[Any]:
 
 def _decode_canaries(encoded: object, size: int) -> bytes:
     if not isinstance(encoded, str):
-        raise _report_damage("its canaries are no text")
+        raise _report_damage("its canaries are not text")
     try:
         decoded = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:

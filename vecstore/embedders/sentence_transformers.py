@@ -1,4 +1,4 @@
-"""Transformer models through sentence-transformers."""
+"""Transformer models of the sentence-transformers library."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .base import Embedder, Float32Array, OnLong, Role
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Where sentence-transformers itself looks, in this order, for the prompt of a role.
+# sentence-transformers looks for the prompt of a role under these names, in this order.
 _PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
     {"document": ("document", "passage", "corpus"), "query": ("query",)}
 )
 _MEDIA = frozenset({"audio", "image", "video"})
-# Weights up to this size are hashed for the identity (about a second); beyond it the canaries have to do.
+# Weights up to this size are hashed for the identity, in about a second. For larger ones the canaries suffice.
 _HASHED_BYTES = 256 * 2**20
 
 
@@ -35,17 +35,16 @@ class SentenceTransformersEmbedder(Embedder):
     model : str, path or SentenceTransformer
         A name on the Hugging Face Hub, a directory, or a loaded model.
     name : str, optional
-        What a store remembers the model by. Default: the Hub name, or the last part of the path.
+        Name of the model, stored with its vectors. Default: the Hub name, or the last part of the path.
     revision : str, optional
         Commit, tag or branch on the Hub.
     device : str, optional
-        Such as ``"cpu"`` or ``"cuda:1"``; default: what the library chooses.
+        Such as ``"cpu"`` or ``"cuda:1"``. By default the library chooses.
     prompts : mapping, optional
-        Text put before every ``"document"`` and every ``"query"``. What is left out comes from the
-        model's own settings; ``""`` switches a prompt off. Nothing is ever added to a model that has
-        no prompts.
+        Text put before every ``"document"`` and every ``"query"``. A missing role uses the model's own
+        setting; ``""`` switches a prompt off. A model without prompts gets none.
     prompt_names : mapping, optional
-        The same, by the name of one of the model's own prompts.
+        The same, with the name of one of the model's own prompts.
     normalize : bool
         Scale every vector to length 1. Pass False for models trained for the dot product.
     truncate_dim : int, optional
@@ -53,7 +52,7 @@ class SentenceTransformersEmbedder(Embedder):
     batch_size : int
         Texts per forward pass.
     on_long : {"truncate", "error"}
-        What to do with a text that has more tokens than the model reads: warn once, or refuse.
+        Whether a text with more tokens than the model reads is truncated with one warning, or refused.
 
     Raises
     ------
@@ -98,7 +97,7 @@ class SentenceTransformersEmbedder(Embedder):
         self._prompts = _check_by_role("prompts", prompts)
         self._prompt_names = _check_by_role("prompt_names", prompt_names)
         if both := sorted(self._prompts.keys() & self._prompt_names.keys()):
-            raise InvalidArgument(f"The prompt for {both[0]!r} is given both as text and by name.")
+            raise InvalidArgument(f"The prompt for {both[0]!r} is given both as text and by name. Give one of them.")
         self._revision: str | None = None
         self._hashed = False
 
@@ -106,17 +105,19 @@ class SentenceTransformersEmbedder(Embedder):
     def from_spec(cls, model: str | None) -> SentenceTransformersEmbedder:
         """Build from the part after the colon of ``sentence-transformers:MODEL``."""
         if model is None:
-            raise InvalidArgument("Which model? Write sentence-transformers:NAME, or the path of a directory there.")
+            raise InvalidArgument(
+                "The model is missing. Write sentence-transformers:NAME or sentence-transformers:/path/of/a/directory."
+            )
         return cls(model)
 
     def _encode(self, texts: list[str], role: Role) -> Float32Array:
-        # A fast tokenizer keeps padding and truncation as its own state: two threads at once fail in it.
+        # A fast tokenizer keeps padding and truncation as state and fails if two threads use it at once.
         with self._lock:
             model = self._load()
             encode = model.encode_query if role == "query" else model.encode_document
             inputs: list[Any] = list(texts)
             if _MEDIA.intersection(name for name in getattr(model, "modalities", ()) if isinstance(name, str)):
-                # Such a model would open a str that looks like the address or the path of a picture.
+                # Such a model would open a str that looks like the URL or path of an image.
                 inputs = [{"text": text} for text in texts]
             rows = encode(
                 inputs,
@@ -133,7 +134,7 @@ class SentenceTransformersEmbedder(Embedder):
         model = self._load()
         limit = model.max_seq_length
         counts = isinstance(getattr(model[0], "tokenizer", None), PreTrainedTokenizerBase)
-        # Tokenizers without a limit of their own say so with a huge number.
+        # Tokenizers without a limit return a huge number.
         return limit if counts and isinstance(limit, int) and limit < 10**9 else None
 
     def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
@@ -183,7 +184,7 @@ class SentenceTransformersEmbedder(Embedder):
 
 
 def _resolve_source(model: str) -> str:
-    # Without this check a mistyped path is looked for on the Hub, with a minute of retries.
+    # Without this check the library looks for a mistyped path on the Hub and retries for a minute.
     if model.startswith(("/", ".", "~")):
         model = os.path.expanduser(model)
         if not os.path.isdir(model):
@@ -203,14 +204,14 @@ def _check_instance(model: object, revision: str | None, device: str | None) -> 
     if not isinstance(model, SentenceTransformer):
         raise InvalidArgument(f"model must be a name, a path or a SentenceTransformer, not {type(model).__name__}.")
     if revision is not None or device is not None:
-        raise InvalidArgument("A loaded model has its revision and its device already: pass neither.")
+        raise InvalidArgument("A loaded model already has its revision and device. Pass neither of them.")
     return model
 
 
 def _name_instance(model: SentenceTransformer) -> str:
     source = getattr(getattr(model.transformers_model, "config", None), "_name_or_path", "")
     if not source:
-        raise InvalidArgument("This model does not say what it is called: pass name=.")
+        raise InvalidArgument("This model has no name. Pass name=….")
     return _shorten_name(source)
 
 

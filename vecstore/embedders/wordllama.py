@@ -1,4 +1,4 @@
-"""Static word embeddings of wordllama: small, fast, and complete in its wheel."""
+"""Static word embeddings of wordllama: small, fast, and included in its wheel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import InvalidArgument, MissingExtra, close_matches
 from .base import Embedder, Float32Array, Role
 
 _MODEL = "l2_supercat"
-# The wheel carries 256 dimensions; they were trained so that these prefixes work alone.
+# The wheel contains 256 dimensions, trained so that these prefixes work on their own.
 _NATIVE_DIM = 256
 _DIMS = (64, 128, 256)
 
@@ -23,13 +23,13 @@ _DIMS = (64, 128, 256)
 class WordLlamaEmbedder(Embedder):
     """Embed with the averaged token vectors of wordllama's ``l2_supercat`` model.
 
-    Needs no download and no GPU. A text has no maximal length; word order plays no role.
+    Needs no download and no GPU. Texts have no maximal length; word order does not matter.
 
     Parameters
     ----------
     dim : {256, 128, 64}
     normalize : bool
-        Scale every vector to length 1. Without it, vectors have norms of about 2 to 15.
+        Scale every vector to length 1. Otherwise norms are about 2 to 15.
     batch_size : int
         Texts per call of the tokenizer.
 
@@ -66,8 +66,8 @@ class WordLlamaEmbedder(Embedder):
         return cls(dims[model])
 
     def _encode(self, texts: list[str], role: Role) -> Float32Array:
-        # What WordLlama.embed() does, bit for bit, without padding every batch to its longest text:
-        # half the time, and memory does not grow with the longest text times the batch.
+        # Bit by bit what WordLlama.embed() returns, but without padding every text to the longest one. This
+        # takes half the time, and memory does not grow with the longest text times the batch.
         model = self._load()
         encoded = model.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         rows = np.zeros((len(texts), _NATIVE_DIM), np.float32)
@@ -89,20 +89,20 @@ class WordLlamaEmbedder(Embedder):
 
 def _load_installed() -> tuple[Any, str]:
     root = logging.getLogger()
-    # Importing wordllama calls logging.basicConfig(level=INFO), which does nothing where there is a handler.
+    # Importing wordllama calls logging.basicConfig(level=INFO), which does nothing if there is a handler.
     guard = logging.NullHandler()
     root.addHandler(guard)
     try:
         import wordllama
     finally:
         root.removeHandler(guard)
-    # The wheel has its tokenizer in "tokenizers" and looks for it in "tokenizer", except below a cache folder.
+    # The wheel has its tokenizer in "tokenizers", but wordllama looks in "tokenizer" unless it is given a cache folder.
     package = Path(wordllama.__file__).parent
     weights = package / "weights" / f"{_MODEL}_{_NATIVE_DIM}.safetensors"
     try:
         model = wordllama.WordLlama.load(_MODEL, cache_dir=package, dim=_NATIVE_DIM, disable_download=True)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     except FileNotFoundError as error:
-        raise MissingExtra("The model that wordllama's wheel carries", "wordllama") from error
+        raise MissingExtra("The model in wordllama's wheel", "wordllama") from error
     model.tokenizer.no_padding()
     return model, f"sha256:{digest}"

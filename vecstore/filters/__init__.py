@@ -1,4 +1,4 @@
-"""Filters: nodes and `F` to build them with, their JSON form, and how they are bound to a schema."""
+"""Filters: `F` and the nodes that it builds, their JSON form, and their binding to a schema."""
 
 from .nodes import ALL, F, Filter
 

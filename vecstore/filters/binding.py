@@ -1,4 +1,4 @@
-"""Binding: a filter checked against a schema, its values in stored form, ready for a backend to compile."""
+"""Binding checks a filter against a schema and converts its values to stored form, for a backend to compile."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SPELLINGS: Mapping[str, str] = MappingProxyType(
         "contains_all": "contains ($contains), contains_all ($contains_all)",
     }
 )
-"""How a user writes an operator; their complements, ``!=`` and ``not_in``, go without saying."""
+"""How users write each operator. The complements ``!=`` and ``not_in`` are not listed."""
 
 
 def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | None:
-    """Check a filter against a schema and bring its values into stored form.
+    """Check a filter against a schema and convert its values to stored form.
 
     Returns
     -------
     Filter or None
-        None for no filter.
+        None if there is no filter.
 
     Raises
     ------
@@ -59,7 +59,9 @@ def _check_size(condition: Filter) -> None:
         if depth > MAX_DEPTH:
             raise InvalidFilter(f"The filter is nested deeper than {MAX_DEPTH}.")
         if nodes > MAX_NODES:
-            raise InvalidFilter(f"The filter has more than {MAX_NODES} parts. Use in_() for many values of one field.")
+            raise InvalidFilter(
+                f"The filter has more than {MAX_NODES} parts. Use in_() to match many values of one field."
+            )
         if isinstance(item, And | Or):
             pending += [(child, depth + 1) for child in item.items]
         elif isinstance(item, Not):
@@ -89,7 +91,7 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
     if op not in allowed:
         known = ", ".join(_SPELLINGS[each] for each in _SPELLINGS if each in allowed)
         raise InvalidFilter(
-            f"Field {name!r} has no operator {_SPELLINGS.get(op, repr(op))}. It has: {known}, exists ($exists)."
+            f"Field {name!r} does not support {_SPELLINGS.get(op, repr(op))}. It supports: {known}, exists ($exists)."
         )
     encode = _encode_id if name == "id" else fields[name].operand
     try:
@@ -107,7 +109,7 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
 
 def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:
     if value is None:
-        raise ValueError("is None; ask for missing values with is_missing() or exists()")
+        raise ValueError("is None; use is_missing() or exists() to match missing values")
     return encode(value)
 
 

@@ -55,7 +55,7 @@ def from_dict(data: Mapping[str, Any]) -> Filter:
 
 
 def as_filter(where: Filter | Mapping[str, Any]) -> Filter:
-    """Return a filter in either spelling as a `Filter`."""
+    """Return a filter in either form as a `Filter`."""
     return where if isinstance(where, Filter) else from_dict(where)
 
 
@@ -65,14 +65,16 @@ def _parse(data: object, depth: int) -> Filter:
     if not isinstance(data, Mapping):
         raise InvalidFilter(f"A filter is a Filter or a dict, not {type(data).__name__}.")
     if not data:
-        raise InvalidFilter("An empty dict would match everything. Pass None for no filter, or ALL to say so aloud.")
+        raise InvalidFilter(
+            "An empty dict would match every record. Pass None for no filter, or ALL to match every record explicitly."
+        )
     items = [_parse_entry(key, value, depth) for key, value in data.items()]
     return items[0] if len(items) == 1 else And(tuple(items))
 
 
 def _parse_entry(key: object, value: object, depth: int) -> Filter:
     if not isinstance(key, str):
-        raise InvalidFilter(f"A filter's keys are str, not {type(key).__name__}.")
+        raise InvalidFilter(f"A filter's keys must be str, not {type(key).__name__}.")
     if key == "$not":
         return Not(_parse(value, depth + 1))
     if key in {"$and", "$or"}:
@@ -88,7 +90,7 @@ def _parse_entry(key: object, value: object, depth: int) -> Filter:
         return FieldRef(key) == value
     conditions = [_parse_operator(FieldRef(key), op, operand) for op, operand in value.items()]
     if not conditions:
-        raise InvalidFilter(f"Field {key[:60]!a} has an empty condition, which would match everything.")
+        raise InvalidFilter(f"Field {key[:60]!a} has an empty condition, which would match every record.")
     return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
 
@@ -99,7 +101,7 @@ def _parse_operator(ref: FieldRef, op: object, operand: object) -> Filter:
 
 
 def to_dict(condition: Filter) -> dict[str, Any]:
-    """Return a filter in its dict form, ready for JSON; dates become ISO 8601 text."""
+    """Return a filter in its dict form, which JSON can represent; dates become ISO 8601 text."""
     match condition:
         case And(()):
             return {"$all": True}

@@ -1,13 +1,13 @@
-"""Filters: the nodes, `F` to build them with, and what they mean.
+"""The nodes of a filter, `F` to build them, and their meaning.
 
-`vecstore.filters.dict_form` reads and writes their JSON form, `vecstore.filters.binding` checks them against
-a schema before a backend sees them.
+`vecstore.filters.dict_form` reads and writes the JSON form. `vecstore.filters.binding` checks a filter against
+a schema before a backend receives it.
 
-Two-valued logic: ``!=`` is ``~(==)``, ``not_in`` is ``~in_``; every other predicate is false on a
+The logic is two-valued: ``!=`` is ``~(==)`` and ``not_in`` is ``~in_``. Every other predicate is false for a
 missing value, and ``~p`` is the exact complement of ``p``.
 
 A bound filter consists of `Compare` with the operators of `OPERATORS` and values in stored form
-(see `vecstore.fields`), `And`, `Or` and `Not`. That is all a backend has to compile.
+(see `vecstore.fields`), `And`, `Or` and `Not`. A backend has to compile nothing else.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
         "contains_all": lambda stored, values: bool(values) and all(value in stored for value in values),
     }
 )
-"""What each operator of a bound filter means: a stored value, which is never missing, and the operand."""
+"""The meaning of each operator of a bound filter, for a stored value (never None) and the operand."""
 LISTS = frozenset({"in", "contains_any", "contains_all"})
-"""Operators whose value is a tuple; an empty one matches nothing."""
+"""Operators whose value is a tuple. An empty tuple matches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on records; combine with ``&``, ``|`` and ``~``."""
+    """A condition on records. Combine conditions with ``&``, ``|`` and ``~``."""
 
     def __and__(self, other: Filter) -> Filter:
         return _combine(And, self, other)
@@ -53,14 +53,14 @@ class Filter:
 
     def __bool__(self) -> bool:
         raise InvalidFilter(
-            "A filter has no truth value. Use &, | and ~ instead of and, or and not, "
-            "parentheses around each comparison, and between() instead of a < F.x < b."
+            "A filter has no truth value. Use &, | and ~ instead of and, or and not, put parentheses around each "
+            "comparison, and use between() instead of a < F.x < b."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Compare(Filter):
-    """One field, one operator of `OPERATORS`, one value; a tuple for the operators of `LISTS`."""
+    """A field, an operator of `OPERATORS`, and a value, which is a tuple for the operators of `LISTS`."""
 
     field: str
     op: str
@@ -69,14 +69,14 @@ class Compare(Filter):
 
 @dataclass(frozen=True, slots=True)
 class And(Filter):
-    """All of the items; without items it is true."""
+    """True if all items are; true without items."""
 
     items: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Filter):
-    """Any of the items; without items it is false."""
+    """True if any item is; false without items."""
 
     items: tuple[Filter, ...]
 
@@ -89,12 +89,12 @@ class Not(Filter):
 
 
 ALL: Filter = And(())
-"""Matches every record; `update` and `delete` take it to say "everything" aloud."""
+"""Matches every record, as an explicit choice for `update` and `delete`."""
 
 
 def _combine(kind: type[And] | type[Or], left: Filter, right: object) -> Filter:
     if not isinstance(right, Filter):
-        raise InvalidFilter(f"A filter combines with filters only, not with {type(right).__name__}.")
+        raise InvalidFilter(f"A filter can be combined only with a filter, not with {type(right).__name__}.")
     items: list[Filter] = []
     for side in (left, right):
         items += side.items if isinstance(side, kind) and side.items else (side,)
@@ -128,30 +128,30 @@ class FieldRef:
     __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
-        raise InvalidFilter(f"The field {self.name[:60]!a} alone is no condition. Compare it: F.flag == True.")
+        raise InvalidFilter(f"The field {self.name[:60]!a} alone is not a condition. Compare it, as in F.flag == True.")
 
     def between(self, low: object, high: object) -> Filter:
-        """Match values from low to high, both ends included."""
+        """Match values from low to high, including both."""
         return And((Compare(self.name, "gte", low), Compare(self.name, "lte", high)))
 
     def in_(self, values: Iterable[object]) -> Filter:
-        """Match any of the values, and nothing when there are none."""
+        """Match any of the values; an empty list matches nothing."""
         return Compare(self.name, "in", to_tuple("in_", values))
 
     def not_in(self, values: Iterable[object]) -> Filter:
-        """Match what `in_` does not, records without the field among them."""
+        """Match what `in_` does not, including records without the field."""
         return Not(self.in_(values))
 
     def contains(self, value: object) -> Filter:
-        """Match lists that hold the value."""
+        """Match lists that contain the value."""
         return Compare(self.name, "contains_all", (value,))
 
     def contains_any(self, values: Iterable[object]) -> Filter:
-        """Match lists that hold at least one of the values."""
+        """Match lists that contain at least one of the values."""
         return Compare(self.name, "contains_any", to_tuple("contains_any", values))
 
     def contains_all(self, values: Iterable[object]) -> Filter:
-        """Match lists that hold every value, and nothing when there are none."""
+        """Match lists that contain every value; an empty list matches nothing."""
         return Compare(self.name, "contains_all", to_tuple("contains_all", values))
 
     def exists(self) -> Filter:
@@ -164,14 +164,14 @@ class FieldRef:
 
 
 def to_tuple(op: str, values: object) -> tuple[object, ...]:
-    """Return the values of a list operator as a tuple; a bare ``str`` is no list of values."""
+    """Return the values of a list operator as a tuple. A bare ``str`` is refused."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InvalidFilter(f"{op} takes a list of values, not {type(values).__name__}.")
     return tuple(values)
 
 
 class _Fields:
-    """``F.year``, or ``F["year"]`` for a name held in a variable."""
+    """``F.year``, or ``F["year"]`` for a name in a variable."""
 
     def __getattr__(self, name: str) -> FieldRef:
         if name.startswith("__"):
@@ -180,7 +180,7 @@ class _Fields:
 
     def __getitem__(self, name: str) -> FieldRef:
         if not isinstance(name, str):
-            raise InvalidFilter(f"A field is named by a str, not {type(name).__name__}.")
+            raise InvalidFilter(f"A field's name must be a str, not {type(name).__name__}.")
         return FieldRef(name)
 
 
@@ -188,7 +188,7 @@ F = _Fields()
 
 
 def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) -> bool:
-    """Say whether a record matches a bound filter. This is the definition; backends must agree with it.
+    """Return whether a record matches a bound filter. This is the definition that backends must agree with.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) ->
         A bound filter.
     id_ : str
     fields : mapping
-        Stored forms; missing keys and None are missing values.
+        Stored forms. A missing key and None both mean a missing value.
     """
     match condition:
         case Compare(name, op, value):

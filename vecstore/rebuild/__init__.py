@@ -1,1 +1,1 @@
-"""Rebuild: a new generation beside the active one, filled while writes go on, then switched to."""
+"""Rebuild: fill a new generation beside the active one while writes continue, then switch to it."""

@@ -1,8 +1,8 @@
-"""Copy: carry the records of one generation into another while writes go on.
+"""Copy the records of one generation into another while writes continue.
 
-The builder re-reads each record whose id stands in the change list; it never trusts what it read
-before. A copy that was interrupted goes on where it was, because what is in the target already is not
-copied again and what changed since stands in the change list.
+The copy re-reads each record whose id is in the change list and never trusts what it read before. An
+interrupted copy resumes where it was: records that are in the target already are skipped, and later changes
+are in the change list.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..rows.batches import as_records, as_rows
 
 BATCH = 1_000
 CALM = 64
-"""So few changes are left to the switch, which holds up writers."""
+"""At most this many changes are left to the switch, which blocks writers."""
 _ROUNDS = 50
 _SAMPLE = 50
 _K = 10
@@ -33,7 +33,7 @@ _K = 10
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a rebuild may go, and who hears of it."""
+    """The speed limit of a rebuild, and its progress callback."""
 
     on_progress: Progress | None = None
     records_per_second: float | None = None
@@ -45,7 +45,7 @@ class Pace:
 
 
 class Copy:
-    """Carries records from one generation into another, converting schema and vectors."""
+    """Copies records from one generation into another and converts them to its schema and embedder."""
 
     def __init__(
         self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder, store: str
@@ -60,7 +60,7 @@ class Copy:
         self._suspects: list[str] = []
 
     def backfill(self, pace: Pace) -> None:
-        """Copy every record that the target does not have."""
+        """Copy every record that the target lacks."""
         total, done, after = self._backend.count(self._source, None), 0, None
         began = time.monotonic()
         while ids := (rows := self._backend.page(self._source, None, after, BATCH)).ids:
@@ -73,7 +73,7 @@ class Copy:
                 time.sleep(max(0.0, began + self.copied / pace.records_per_second - time.monotonic()))
 
     def catch_up(self) -> None:
-        """Copy noted changes until few are left; the switch drains the rest."""
+        """Copy noted changes until only a few are left for the switch."""
         settled: list[Change] = []
         for _ in range(_ROUNDS):
             changes = self._backend.changes(self._source, settled, BATCH)
@@ -84,9 +84,9 @@ class Copy:
         self._backend.changes(self._source, settled, 1)
 
     def compare(self) -> None:
-        """Look for records that are not the same on both sides.
+        """Find records that differ between both generations.
 
-        What differs may just have changed: `drain` looks at it again, when nothing can change any more.
+        A difference may be a recent change. `drain` compares these records again when nothing can change.
         """
         after = None
         while page := self._backend.page(self._source, None, after, BATCH).ids:
@@ -94,7 +94,7 @@ class Copy:
             self._suspects += self._find_differing(page)
 
     def drain(self, changes: Sequence[Change]) -> None:
-        """Copy the last changes and prove that both sides are the same.
+        """Copy the last changes and check that both generations are equal.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Copy:
             )
 
     def measure_overlap(self) -> float:
-        """Return the share of the truly nearest records that both generations agree on, for some stored records."""
+        """Return the share of exact nearest neighbours that both generations have in common, for sampled records."""
         asked = self._backend.sample(self._source, None, _SAMPLE)
         answers = self._backend.fetch(self._target, asked.ids)
         mine, theirs = (
@@ -147,7 +147,7 @@ class Copy:
         new = as_rows(batch, self._target.schema, self._embed)
         written = self._backend.write(self._target, new, insert=False, fence=fence)
         if written < len(new):
-            raise StoreCorrupt(f"The copy has later versions of {len(new) - written} records than the store.")
+            raise StoreCorrupt(f"The copy has newer versions of {len(new) - written} records than the store.")
         return written
 
     def _apply(self, changes: Sequence[Change]) -> None:
@@ -172,7 +172,7 @@ class Copy:
 
     def _read_contents(self, generation: Generation, ids: Sequence[str]) -> dict[str, object]:
         rows = self._backend.fetch(generation, ids)
-        # The narrower of both: a rollback from float16 finds vectors in the target that were never rounded.
+        # Compare in the narrower dtype: after a rollback from float16 the target has vectors that were not rounded.
         dtype = min((self._source.schema.dtype, self._target.schema.dtype), key=lambda each: np.dtype(each).itemsize)
         return {
             record.id: (
@@ -187,7 +187,7 @@ class Copy:
         }
 
     def _convert_metadata(self, values: Mapping[str, Any], id_: str) -> dict[str, Any]:
-        """Return metadata for the target's schema; a date is ISO 8601 text where no field declares it."""
+        """Return metadata for the target's schema; a date without a declared field becomes ISO 8601 text."""
         result = dict(values)
         for name, value in values.items():
             declared = self._target.schema.fields.get(name)
@@ -202,7 +202,7 @@ class Copy:
 
 
 def is_same_model(one: Generation, other: Generation) -> bool:
-    """Say whether the vectors of one generation can stand in the other, as far as their embedders are known."""
+    """Return whether the vectors of one generation fit the other, as far as their embedders are known."""
     if one.schema.dim != other.schema.dim:
         return False
     if one.identity is None or other.identity is None:

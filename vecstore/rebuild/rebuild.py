@@ -1,7 +1,7 @@
-"""Rebuild: fill a new generation beside the active one while writes go on, then switch to it.
+"""Rebuild: fill a new generation beside the active one while writes continue, then switch to it.
 
-Create, backfill, catch up, index, verify, switch; `vecstore.rebuild.copy` copies and verifies. The index is
-built and calibrated before the switch, so that there is no time of slow searches after it.
+The steps are create, backfill, catch up, index, verify and switch; `vecstore.rebuild.copy` copies and verifies.
+The index is built and calibrated before the switch, so searches are fast right after it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from .copy import Copy, Pace, is_same_model
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild did.
+    """The result of a rebuild.
 
     Attributes
     ----------
     records : int
         Records in the store after the switch.
     copied : int
-        Records of the backfill; fewer where an interrupted rebuild had copied some.
+        Records copied by the backfill, without those that an interrupted rebuild had copied before.
     caught_up : int
-        Records copied again because they changed meanwhile.
+        Records copied again because they changed during the rebuild.
     embedded : bool
-        Whether vectors were made anew from the texts.
+        Whether the texts were embedded again.
     overlap : float
-        Share of the 10 nearest records of up to 50 sampled ones that are the same before and after.
+        Share of the 10 nearest neighbours of up to 50 sampled records that are the same before and after.
     seconds : float
     """
 
@@ -67,20 +67,20 @@ def rebuild(
             calibrate(backend, entry, entry.building)
             return _switch_to_copy(backend, entry, copy, began, keep_previous=keep_previous)
         except StoreCorrupt:
-            backend.drop(entry.uid, entry.building.id)  # or the next rebuild would go on with the same bad copy
+            backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
             raise
 
 
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
-    """Switch back to the generation that the last rebuild replaced, with all that was written since."""
+    """Switch back to the generation that the last rebuild replaced, including all later writes."""
     began = time.monotonic()
     with backend.builder(entry.uid), _report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
         if entry.previous is None:
-            raise InvalidArgument(f"Store {entry.name!r} keeps no previous generation to go back to.")
+            raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
         copy = Copy(backend, entry.active, entry.previous, embedder, entry.name)
         copy.catch_up()
-        with suppress(StoreLocked):  # what another process does for it is done after the switch as well
+        with suppress(StoreLocked):  # another process does the upkeep, before or after the switch
             if backend.tend(entry.previous):
                 calibrate(backend, entry, entry.previous)
         return _switch_to_copy(backend, entry, copy, began, keep_previous=True)
@@ -90,7 +90,7 @@ def _switch_to_copy(backend: Backend, entry: Entry, copy: Copy, began: float, *,
     copy.catch_up()
     copy.compare()
     overlap = copy.measure_overlap()
-    copy.catch_up()  # comparing takes as long as copying did, and what is left now holds up writers
+    copy.catch_up()  # the comparison took time, and the changes left for the switch block writers
     if entry.standby is None:
         raise TypeError("a copy goes to the standby generation")
     entry = backend.switch(entry.uid, entry.standby.id, copy.drain)
@@ -102,7 +102,7 @@ def _switch_to_copy(backend: Backend, entry: Entry, copy: Copy, began: float, *,
 
 @contextmanager
 def _report_lost_generation(backend: Backend, entry: Entry) -> Iterator[None]:
-    """Turn the loss of a generation that is being copied into an error that a user understands.
+    """Turn the loss of a generation during the copy into an error that a user understands.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def _report_lost_generation(backend: Backend, entry: Entry) -> Iterator[None]:
 
 
 def plan_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
-    """Return the generation that a rebuild is to make, not yet created.
+    """Return the generation that a rebuild has to create.
 
     Raises
     ------
     InvalidArgument
-        The dimension changes and no embedder is given to make new vectors.
+        The dimension changes, but no embedder is given to make new vectors.
     """
     schema = active.schema if schema is None else schema
     if not isinstance(schema, Schema):
@@ -137,7 +137,7 @@ def plan_generation(active: Generation, schema: Schema | None, embedder: Any) ->
     if embedder is None and schema.dim != active.schema.dim:
         raise InvalidArgument(
             f"The store's vectors have {active.schema.dim} dimensions, not {schema.dim}. "
-            "Give embedder=… to make new ones from the texts."
+            "Give embedder=… to embed the texts again."
         )
     return Generation(uuid.uuid4().hex, schema, identity, standby=True)
 
@@ -145,11 +145,11 @@ def plan_generation(active: Generation, schema: Schema | None, embedder: Any) ->
 def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
     if schema is active.schema:
         return schema.with_dim(dim)
-    raise InvalidArgument(f"The schema has dim={schema.dim}, the embedder makes {dim}. Leave dim out.")
+    raise InvalidArgument(f"The schema has dim={schema.dim}, but the embedder makes {dim} dimensions. Leave dim out.")
 
 
 def _prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
-    """Return the entry with ``building`` set: one that was interrupted, or a new one."""
+    """Return the entry with a ``building`` generation, either an interrupted one or a new one."""
     entry = find_again(backend, entry)
     building = entry.building
     if building and not building.schema.differences(wanted.schema) and is_same_model(building, wanted):

@@ -1,1 +1,1 @@
-"""From the records of a user to rows that a backend can write."""
+"""Conversion of a user's records to the rows that a backend stores, and back."""

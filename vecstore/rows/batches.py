@@ -1,4 +1,4 @@
-"""From the records of a user to rows that a backend can write: checked, embedded, by column."""
+"""Batches of records: validated, embedded, and converted to the columns that a backend stores."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 
 class EmbedTexts(Protocol):
-    """What makes vectors of texts; ``label`` names the text of a number in a message."""
+    """Embeds texts. ``label`` returns what an error message calls the text at a position."""
 
     def __call__(self, texts: Sequence[str], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
-        """Return one row per text."""
+        """Return one row for each text."""
 
 
 def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
@@ -41,7 +41,7 @@ def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes:
     size = 0
     for record in records:
         if not isinstance(record, Record):
-            raise InvalidArgument(f"records must hold Record objects, not {type(record).__name__}.")
+            raise InvalidArgument(f"records must contain Record objects, not {type(record).__name__}.")
         batch.append(record)
         size += (
             vector_bytes + _estimate_bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
@@ -54,9 +54,9 @@ def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes:
 
 
 def _estimate_bytes(value: object) -> int:
-    """Estimate what metadata take as JSON; what is beyond the limit is refused later and not counted to its end."""
+    """Estimate the size of metadata as JSON. Counting stops at the limit, beyond which it is refused later."""
     if type(value) is dict and len(value) <= _FEW:
-        # Most metadata are a few strings and numbers.
+        # The fast path: most metadata is a few strings and numbers.
         size = 0
         for key, each in value.items():
             if type(key) is not str or type(each) not in _SIMPLE:
@@ -76,7 +76,7 @@ def _estimate_bytes(value: object) -> int:
 
 
 def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -> Rows:
-    """Check one batch and bring it into columns; texts without a vector are embedded.
+    """Check one batch and convert it to columns; texts without a vector are embedded.
 
     Raises
     ------
@@ -103,12 +103,12 @@ def _check_ids(batch: Sequence[Record]) -> list[str]:
     ids = given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
     if len(set(ids)) < len(ids):
         twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
-        raise DuplicateId(f"The id {twice!a} stands twice in one batch.")
+        raise DuplicateId(f"Duplicate id {twice!a} in one batch.")
     return ids
 
 
 class _Names(Sequence[str]):
-    """How messages name the records of some ids; hardly ever is one needed."""
+    """The names of records in error messages, made only when one is needed."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self._ids = ids

@@ -1,7 +1,7 @@
-"""Metadata: split into declared fields and the undeclared rest, and joined again.
+"""Metadata, split into declared fields and the undeclared rest, and joined again.
 
-The rest travels as one JSON text, so that every backend gives back what was written: numbers of any
-size, nested values, key order.
+The undeclared rest is stored as one JSON text. Every backend therefore returns exactly what was written:
+numbers of any size, nested values and the order of keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 def check_text(text: object, owner: str) -> str | None:
-    """Return a record's text when it can be stored; a message calls the record ``owner``.
+    """Return a record's text if it can be stored. Error messages call the record ``owner``.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def check_text(text: object, owner: str) -> str | None:
 
 
 def check_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
-    """Return the texts of records; see `check_text`."""
+    """Return the texts of records after checking them; see `check_text`."""
     found: list[Any] = list(texts)
     if are_storable([text for text in found if text is not None], 0, MAX_TEXT_BYTES):
         return found
@@ -51,7 +51,7 @@ def check_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | No
 def split_columns(
     metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field], owners: Sequence[str]
 ) -> tuple[dict[str, list[Stored | None]], list[str]]:
-    """Return the declared fields of records by column, and the rest of each as JSON text; see `split` and `dump`.
+    """Return the declared fields of records as columns, and the rest of each record as JSON text.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def split_columns(
 def _take_plain_columns(
     metadata: Sequence[Mapping[str, Any]], fields: Mapping[str, Field]
 ) -> dict[str, list[Stored | None]] | None:
-    """Return declared fields by column where there is nothing else and all values are in stored form already."""
+    """Return declared fields as columns if there are no other keys and every value is in stored form, else None."""
     if set(map(type, metadata)) != {dict}:
         return None
     found: dict[str, list[Stored | None]] = {}
@@ -98,7 +98,7 @@ _STORED: Mapping[type[Field], Callable[[Sequence[Any]], bool]] = MappingProxyTyp
         Bool: lambda values: set(map(type, values)) == {bool},
     }
 )
-"""Says of values that they are in stored form; no means that they need to be looked at one by one."""
+"""Quick checks that all values are in stored form. False means that each value has to be checked."""
 
 
 def split(
@@ -106,8 +106,8 @@ def split(
 ) -> tuple[dict[str, Stored | None], dict[str, Any]]:
     """Split metadata into the stored forms of declared fields and the plain JSON values of all other keys.
 
-    A None at the top level means missing: it stays in the result as None, and `dump` leaves it out. A
-    message calls the record ``owner``.
+    A top-level None means that the value is missing. It stays None in the result, and `dump` leaves it out.
+    Error messages call the record ``owner``.
 
     Raises
     ------
@@ -140,21 +140,21 @@ def dump(extra: Mapping[str, Any], owner: str) -> str:
         return NO_EXTRA
     try:
         text = _encode({key: value for key, value in extra.items() if value is not None})
-    except ValueError as error:  # an int of more digits than Python converts
-        raise InvalidMetadata(f"{owner}: metadata holds a number that JSON text cannot carry.") from error
+    except ValueError as error:  # an int with more digits than Python converts
+        raise InvalidMetadata(f"{owner}: metadata contains a number that is too long for JSON text.") from error
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
-        raise InvalidMetadata(f"{owner}: metadata takes more than {MAX_BYTES:,} bytes as JSON.")
+        raise InvalidMetadata(f"{owner}: metadata has more than {MAX_BYTES:,} bytes as JSON.")
     return text
 
 
 def dump_each(extra: Mapping[str, Any], owner: str) -> dict[str, str | None]:
-    """Return each undeclared value as JSON text of its own, None staying None; see `dump`."""
+    """Return each undeclared value as a separate JSON text; None stays None. See `dump`."""
     dump(extra, owner)
     return {key: None if value is None else _encode(value) for key, value in extra.items()}
 
 
 def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
-    """Return undeclared metadata with the JSON texts of changes laid over it; None removes a key."""
+    """Return undeclared metadata after applying changes, given as JSON texts; None removes a key."""
     if not changes:
         return extra
     values = {key: None if text is None else json.loads(text) for key, text in changes.items()}
@@ -164,10 +164,10 @@ def merge(extra: str, changes: Mapping[str, str | None], id_: str) -> str:
 def join(
     columns: Mapping[str, Sequence[Stored | None]], extras: Sequence[str], fields: Mapping[str, Field]
 ) -> list[dict[str, Any]]:
-    """Return metadata of records as the user wrote it: declared fields, in the schema's order, then the rest."""
+    """Return the metadata of records as the user wrote it: declared fields in the schema's order, then the rest."""
     found: list[dict[str, Any]] = [{} for _ in extras]
     for name, field in fields.items():
-        # Most kinds are stored as the user has them.
+        # Most kinds of field are stored as the user gave them.
         decode = None if type(field).decode is Field.decode else field.decode
         for values, stored in zip(found, columns[name], strict=True):
             if stored is not None:
@@ -186,7 +186,7 @@ def _check_key(key: object) -> str:
 
 
 def _to_json_value(value: Any, depth: int) -> Any:
-    """Return a JSON value made of plain Python objects; ``ValueError`` says why there is none."""
+    """Return a JSON value made of plain Python objects; raise ``ValueError`` with the reason if it is not JSON."""
     value = unwrap(value)
     if value is None or isinstance(value, bool | int):
         return value
@@ -197,7 +197,7 @@ def _to_json_value(value: Any, depth: int) -> Any:
         return to_plain(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError("holds NaN or infinity, which JSON does not have")
+            raise ValueError("contains NaN or infinity, which JSON cannot represent")
         return float(value)
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested deeper than {MAX_DEPTH}")
@@ -205,4 +205,4 @@ def _to_json_value(value: Any, depth: int) -> Any:
         return [_to_json_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
         return {_check_key(key): _to_json_value(item, depth + 1) for key, item in value.items()}
-    raise ValueError(f"holds a {type(value).__name__}, which JSON does not have")
+    raise ValueError(f"contains a {type(value).__name__}, which JSON cannot represent")

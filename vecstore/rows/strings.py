@@ -1,4 +1,4 @@
-"""The rule for every string that is stored: UTF-8 that survives on all backends."""
+"""The rule for every stored string: UTF-8 that all backends keep unchanged."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import cast
 
 _WIDEST = 4
-"""Bytes of a character in UTF-8."""
+"""The most bytes that one character takes in UTF-8."""
 
 
 def to_plain(value: object) -> str:
-    """Return the characters of a str as a plain ``str``: a subclass such as a str Enum may print others."""
+    """Return the characters of a str as a plain ``str``. A subclass such as a str Enum may print differently."""
     return value if type(value) is str else str.__str__(cast("str", value))
 
 
 def find_fault(value: object, low: int, high: int) -> str | None:
-    """Say why a value cannot be stored as a string of ``low`` to ``high`` bytes, or None when it can.
+    """Return why a value cannot be stored as a string of ``low`` to ``high`` bytes, or None if it can.
 
-    PostgreSQL refuses NUL, C interfaces cut there, and lone surrogates have no UTF-8 form.
+    PostgreSQL refuses NUL, C interfaces cut strings there, and lone surrogates have no UTF-8 form.
     """
     if type(value) is str and value.isascii() and low <= len(value) <= high and "\0" not in value:
         return None
@@ -37,7 +37,7 @@ def find_fault(value: object, low: int, high: int) -> str | None:
 
 
 def are_storable(values: Sequence[object], low: int, high: int) -> bool:
-    """Say whether all are strings of ``low`` to ``high`` bytes; no means that they need to be looked at one by one."""
+    """Return whether all are strings of ``low`` to ``high`` bytes. False means that each has to be checked."""
     if not values:
         return True
     if set(map(type, values)) != {str}:

@@ -1,4 +1,4 @@
-"""Vectors: what is accepted, and how they become the matrix that a backend stores or searches with."""
+"""Vectors: which ones are accepted, and their conversion to the matrix that a backend stores or searches with."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..schema import Schema
 MIN_NORM = 1e-15
 MAX_NORM = 1e15
 _PLAIN = (1e-25, 1e25)
-"""Squares of norms that are in order, however they were rounded."""
+"""Squared norms in this range are within the limits despite float32 rounding."""
 _ROWS = 512
 
 
 def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]) -> NDArray[Any]:
-    """Return vectors as one matrix in the schema's dtype, with the bits of ``np.asarray(v, dtype)``.
+    """Return vectors as one matrix in the schema's dtype, bit by bit as ``np.asarray(v, dtype)`` converts them.
 
     Parameters
     ----------
     vectors : sequence of array_like, each of shape (dim,)
     schema : Schema
     names : sequence of str
-        How a message names each vector: ``"Record 'a1'"``.
+        What error messages call each vector, such as ``"Record 'a1'"``.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
 
 
 def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float32]:
-    """Return query vectors as one float32 matrix, checked like stored ones.
+    """Return query vectors as one float32 matrix, checked like stored vectors.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float
     matrix = as_matrix(vectors, schema, names)
     if matrix.dtype == np.float32:
         return matrix
-    # What the stored dtype would take from a query is left to it.
+    # The query keeps the precision that the stored dtype would take from it.
     matrix = np.empty((len(vectors), schema.width), np.float32)
     for row, vector in enumerate(vectors):
         matrix[row] = np.asarray(vector)
@@ -72,17 +72,17 @@ def _check_vector(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(vector)
     except ValueError as error:
-        raise InvalidVector(f"{name}: the vector is ragged. A vector is {dim} numbers.") from error
-    except (RuntimeError, TypeError) as error:  # a tensor with gradients, or of a type that numpy does not have
+        raise InvalidVector(f"{name}: the vector is ragged. Give {dim} numbers.") from error
+    except (RuntimeError, TypeError) as error:  # a tensor with gradients, or of a type unknown to numpy
         kind = type(vector).__name__
         raise InvalidVector(f"{name}: the vector is a {kind} that numpy cannot read. Give a float array.") from error
     if array.dtype.kind not in "iuf":
-        raise InvalidVector(f"{name}: the vector holds {array.dtype.name} values. A vector is {dim} numbers.")
+        raise InvalidVector(f"{name}: the vector contains {array.dtype.name} values. Give {dim} numbers.")
     if array.shape != (dim,):
         shape = f"{array.shape[0]} dimensions" if array.ndim == 1 else f"shape {array.shape}"
-        raise DimensionMismatch(f"{name}: the vector has {shape}, the store has {dim} dimensions.")
+        raise DimensionMismatch(f"{name}: the vector has {shape}, but the store has {dim} dimensions.")
     if array.dtype.kind == "f" and array.dtype.itemsize > 4 and not np.isfinite(array).all():
-        raise InvalidVector(f"{name}: the vector holds NaN or infinity.")
+        raise InvalidVector(f"{name}: the vector contains NaN or infinity.")
     return array
 
 
@@ -95,19 +95,19 @@ def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) ->
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
         name = names[int(np.argmin(finite))]
-        raise InvalidVector(f"{name}: the vector holds NaN, infinity or a number beyond {schema.dtype}.")
+        raise InvalidVector(f"{name}: the vector contains NaN, infinity or a number too large for {schema.dtype}.")
     zero = norms == 0
     if zero.any() and schema.metric is Metric.COSINE:
         name = names[int(np.argmax(zero))]
-        raise InvalidVector(f"{name}: the vector is zero in {schema.dtype}, which has no direction for cosine.")
+        raise InvalidVector(f"{name}: the vector is zero in {schema.dtype}, so cosine has no direction to compare.")
     outside = ~zero & ((norms < MIN_NORM) | (norms > MAX_NORM))
     if outside.any():
         name = names[int(np.argmax(outside))]
-        raise InvalidVector(f"{name}: the vector's norm is outside {MIN_NORM:g} to {MAX_NORM:g}.")
+        raise InvalidVector(f"{name}: the vector's norm is outside the range {MIN_NORM:g} to {MAX_NORM:g}.")
 
 
 def _are_ordinary(matrix: NDArray[np.float32]) -> bool:
-    """Say whether all norms are within the limits by far, so that float32 is enough to tell."""
+    """Return whether all norms are so far within the limits that float32 arithmetic can tell."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", matrix, matrix)
     return bool(((squares >= _PLAIN[0]) & (squares <= _PLAIN[1])).all())
@@ -119,7 +119,7 @@ def compute_norms(matrix: NDArray[Any]) -> NDArray[np.float64]:
         return np.sqrt(_sum_squares(matrix))
     squares: NDArray[np.float64] = np.empty(len(matrix))
     for start in range(0, len(matrix), _ROWS):
-        # In pieces that stay near the processor.
+        # In pieces that fit into the processor's cache.
         squares[start : start + _ROWS] = _sum_squares(matrix[start : start + _ROWS])
     return np.sqrt(squares)
 

@@ -112,7 +112,7 @@ class CreateTests(Places):
         assert db.names() == []
 
     def test_another_dim_than_the_embedder_is_refused(self, db: Database) -> None:
-        with pytest.raises(DimensionMismatch, match="dim=4, the embedder makes 7"):
+        with pytest.raises(DimensionMismatch, match="dim=4, but the embedder makes 7"):
             db.create("docs", SCHEMA, embedder=ToyEmbedder(7))
         assert db.names() == []
 

@@ -92,7 +92,7 @@ class ModelTests(Places):
         assert db.open("plain", embedder=ToyEmbedder(8)).search("blue sky", k=1)[0].id == "c"
 
     def test_a_schema_with_another_dim_than_the_embedder(self, db: Database, store: VectorStore) -> None:
-        with pytest.raises((InvalidArgument, DimensionMismatch), match=r"dim=6, the embedder makes 5"):
+        with pytest.raises((InvalidArgument, DimensionMismatch), match=r"dim=6, but the embedder makes 5"):
             db.rebuild("texts", schema=Schema(dim=6, metric="cosine"), embedder=ToyEmbedder(5))
 
     @pytest.mark.parametrize("embedder", ["name", len, (ToyEmbedder(4), ToyEmbedder(5))], ids=["str", "len", "two"])

@@ -1,8 +1,7 @@
-"""How long a call waits for a server that says nothing, or says it a byte at a time.
+"""Deadlines for calls to a server that is silent, or that answers one byte at a time.
 
-A driver waits for ever, or for its timeout at each byte, once the request was acknowledged by whatever is at the other
-end. One thread for each pool shuts the sockets of calls down whose time is over; the driver then reports a lost
-connection.
+Once the other end has acknowledged a request, a driver waits for ever, or its timeout restarts with each byte. One
+thread per pool therefore shuts down the sockets of calls whose time is over. The driver then reports a lost connection.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from contextlib import contextmanager, suppress
 from typing import Self
 
 GRACE = 0.5
-"""Seconds that the server has to report a timeout of its own before the connection is given up."""
+"""Seconds in which the server can report its own timeout before the connection is given up."""
 
 
 class Socket:
-    """A second descriptor of a connection's socket: the first may be another's by the time that it is shut down."""
+    """A duplicate descriptor of a connection's socket: by the shutdown, the original number may be reused."""
 
     __slots__ = ("_descriptor",)
 
@@ -28,22 +27,22 @@ class Socket:
         self._descriptor = os.dup(descriptor)
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # there was no descriptor left to be had
+        with suppress(AttributeError):  # os.dup() failed in __init__
             os.close(self._descriptor)
 
     def shut(self) -> None:
-        """Let whoever waits for this socket find its end."""
+        """Shut the socket down, so that a thread that waits for it reads its end."""
         with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as end:
             end.shutdown(socket.SHUT_RDWR)
 
 
 class Limit:
-    """The time that one call has; a context manager, which may be entered again for the next part of the call.
+    """The time limit of one call: a context manager that may be entered again for the next part of the call.
 
     Attributes
     ----------
     passed : bool
-        Whether the time was over before the call was.
+        Whether the time ran out before the call ended.
     """
 
     __slots__ = ("_guarded", "_watch", "deadline", "passed")
@@ -63,29 +62,29 @@ class Limit:
         self._watch.remove(self)
 
     def begin(self) -> None:
-        """Let the time begin, for somebody who watches the parts of the call."""
+        """Start the time, for a caller that watches the parts of the call itself."""
         self.deadline = time.monotonic() + self._watch.seconds
 
     @property
     def remaining(self) -> float:
-        """Seconds that the server has left, negative once they are over."""
+        """Seconds left for the server; negative once they are over."""
         return self.deadline - GRACE - time.monotonic()
 
     def guard(self, link: Socket) -> None:
-        """Name the socket that is shut down when the time is over, which may be at once."""
+        """Set the socket that is shut down when the time is over, immediately if it already is."""
         self._guarded = link
         if self.passed:
             link.shut()
 
     def end(self) -> None:
-        """Do what the end of the time asks for."""
+        """Mark the time as over and shut the socket down."""
         self.passed = True
         if self._guarded:
             self._guarded.shut()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Take as long as it takes meanwhile."""
+        """Stop the time inside the context, and restart it afterwards."""
         self._watch.remove(self)
         try:
             yield
@@ -94,12 +93,12 @@ class Limit:
 
 
 class Watch:
-    """Ends what takes too long, in a thread of its own from the first call on.
+    """Ends calls that take too long, in a thread that starts with the first call.
 
     Parameters
     ----------
     timeout : float
-        Seconds for each call; no call has less, so that the thread may sleep for so long when there is none.
+        Seconds for each call. No call has less, so the thread can sleep this long while there is no call.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -110,7 +109,7 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def add(self, limit: Limit) -> None:
-        """Watch a call."""
+        """Start watching a call."""
         with self._lock:
             self._limits.add(limit)
             if self._thread is None:
@@ -118,7 +117,7 @@ class Watch:
                 self._thread.start()
 
     def remove(self, limit: Limit) -> None:
-        """Leave a call alone; from here on its socket is safe, or was shut down and `Limit.passed` says so."""
+        """Stop watching a call. Its socket is not shut down after this; `Limit.passed` says whether it was before."""
         with self._lock:
             self._limits.discard(limit)
 
@@ -132,7 +131,7 @@ class Watch:
             pause = self._expire()
 
     def _expire(self) -> float:
-        """End the calls whose time is over; return how long it is until the next one's may be."""
+        """End the calls whose time is over, and return the seconds until the next one can be."""
         with self._lock:
             now = time.monotonic()
             for each in [limit for limit in self._limits if limit.deadline <= now]:

@@ -1,4 +1,4 @@
-"""A generation as a catalogue keeps it: two JSON texts, read back with every check."""
+"""A generation in a catalogue: two JSON texts, validated when they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def dump_schema(generation: Generation) -> str:
 
 
 def dump_identity(generation: Generation) -> str | None:
-    """Return the identity of the embedder as JSON, None where there is none."""
+    """Return the identity of the embedder as JSON, or None."""
     return None if generation.identity is None else json.dumps(dict(generation.identity))
 
 
@@ -30,6 +30,6 @@ def load_generation(id_: str, schema: str, identity: str | None, ef: int | None,
         described = Schema.from_dict(json.loads(schema))
         return Generation(id_, described, None if identity is None else json.loads(identity), ef, standby)
     except InvalidArgument as error:
-        raise StoreCorrupt(f"The catalogue describes generation {id_} wrongly: {error}") from error
-    except ValueError:  # whose message quotes the text
-        raise StoreCorrupt(f"The catalogue describes generation {id_} in something that is not JSON.") from None
+        raise StoreCorrupt(f"The catalogue's description of generation {id_} is invalid: {error}") from error
+    except ValueError:  # its message quotes the text
+        raise StoreCorrupt(f"The catalogue's description of generation {id_} is not JSON.") from None

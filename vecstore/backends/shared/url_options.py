@@ -1,4 +1,4 @@
-"""A URL's parameters as options: one table says what each is called, how it is read and what it may be."""
+"""A URL's parameters as options. One table gives the name, the parser and the range of each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Parameter:
     Attributes
     ----------
     attribute : str
-        The option that it sets.
+        Name of the option.
     convert : callable
-        Returns the value of its text; ``ValueError`` or ``KeyError`` where there is none.
+        Parses the text; raises ``ValueError`` or ``KeyError`` if it is not valid.
     expected : str
-        What it must be, for a message.
+        The valid values, for error messages.
     """
 
     attribute: str
@@ -31,7 +31,7 @@ class Parameter:
 
 
 def seconds(*, positive: bool = True) -> Callable[[str], float]:
-    """Return a reader of seconds, up to a day."""
+    """Return a parser of seconds, up to a day."""
 
     def convert(text: str) -> float:
         value = float(text)
@@ -43,7 +43,7 @@ def seconds(*, positive: bool = True) -> Callable[[str], float]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers."""
+    """Return a parser of whole numbers in a range."""
 
     def convert(text: str) -> int:
         value = int(text)
@@ -55,7 +55,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def word(words: Mapping[str, bool]) -> Callable[[str], bool]:
-    """Return a reader of one of some words."""
+    """Return a parser of a few words."""
     return lambda text: words[text]
 
 
@@ -66,7 +66,7 @@ MIN_ROWS = Parameter("index_min_rows", whole(1, 1 << 40), "a whole number of at 
 def split(
     given: Mapping[str, str], ours: Mapping[str, Parameter], theirs: Collection[str], scheme: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of our options, and the parameters that are the driver's.
+    """Return the values of our options and the parameters to pass to the driver.
 
     Raises
     ------
