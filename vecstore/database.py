@@ -39,8 +39,7 @@ def connect(
         `Database.create` makes a missing directory. An application can pass its own engine (driver psycopg) or
         client (``protocol=3``) and remains its owner.
     namespace : str, optional
-        The PostgreSQL schema of the catalogue and the stores, or the prefix of all keys in Redis; ``vecstore`` by
-        default.
+        The PostgreSQL schema of all tables, or the prefix of all Redis keys; ``vecstore`` by default.
     migrate : bool
         Upgrade the catalogue first, if the backend has migrations.
 
