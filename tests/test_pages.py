@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 import vecstore
-from tests.sources import ROOT
+from tests.sources import ROOT, sources
 from vecstore import Metric, backend, embedders, errors, fields, index, registry
 from vecstore.backends.file.options import Options
 
@@ -216,3 +218,27 @@ def test_decisions_are_numbered_dated_and_have_a_consequence() -> None:
     assert bare == []
     referred = {int(number) for number in re.findall(r"\bD(\d+)\b", content)}
     assert referred <= set(numbers)
+
+
+# -- docstrings and comments
+
+
+def identifiers() -> set[str]:
+    """Return every name that is used in the package, and the names of its files and folders."""
+    found: set[str] = set()
+    for source in sources("vecstore"):
+        found.update(source.path.relative_to(ROOT).with_suffix("").parts)
+        tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
+        found.update(token.string for token in tokens if token.type == tokenize.NAME)
+    return found
+
+
+def test_every_name_that_the_code_quotes_exists() -> None:
+    known = identifiers()
+    stale = [
+        f"{source.name}: {quoted}"
+        for source in sources("vecstore")
+        for quoted in re.findall(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)", source.text)
+        if not set(quoted.split(".")) <= known
+    ]
+    assert stale == []

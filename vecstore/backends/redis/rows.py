@@ -31,7 +31,7 @@ def list_attributes(schema: Schema) -> list[str]:
 
 def list_shown_attributes(schema: Schema, include: Include) -> list[str]:
     """Return the attributes that hits carry."""
-    # With float16, scores are computed from the stored vectors; see `search.read_found`.
+    # With float16, scores are computed from the stored vectors; see `search`.
     shown = [VECTOR] if "vector" in include or schema.dtype == "float16" else []
     if "text" in include:
         shown.append(TEXT)

@@ -65,7 +65,7 @@ class Columns:
         return order
 
     def append(self, start: int, rows: Sequence[tuple[Any, ...]], path: Path) -> None:
-        """Put rows, heads as `RowForm.select_heads` gives them, at ``start`` and after.
+        """Put rows, heads as `RowFormat.select_heads` gives them, at ``start`` and after.
 
         Raises
         ------

@@ -44,7 +44,7 @@ class WriteTransaction:
     ledger : Ledger
         The state after.
     heads : list of tuple
-        Of the rows that were added, as `RowForm.select_heads` would give them.
+        Of the rows that were added, as `RowFormat.select_heads` would give them.
     tombstones, changes : RegisterEdit
         Versions of removed records, and the change list.
     """
