@@ -163,7 +163,7 @@ import sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._generations.open(backend.find(name="docs").active).held():
+with backend._generations.open(backend.find(name="docs").active).lock_writer():
     print("held", flush=True)
     time.sleep(60)
 """

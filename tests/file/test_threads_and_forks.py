@@ -219,7 +219,7 @@ import os, sys, time
 from pathlib import Path
 from tests.file.samples import opened
 backend = opened(Path(sys.argv[1]))
-with backend._generations.open(backend.find(name="docs").active).held():
+with backend._generations.open(backend.find(name="docs").active).lock_writer():
     if not os.fork():
         time.sleep(30)
         os._exit(0)
