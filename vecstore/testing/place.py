@@ -18,7 +18,7 @@ from ..database import Database
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record as it lies in the storage, read without the code under test."""
+    """A record as it is in the storage, read without the code under test."""
 
     text: str | None
     vector: bytes
@@ -58,10 +58,10 @@ class Place(ABC):
 
     @abstractmethod
     def backend(self) -> Backend:
-        """Return a backend on the place, for what lies below the facade: versions, fences, change lists."""
+        """Return a backend on the place, for what is below the facade: versions, fences, change lists."""
 
     def raw(self, store: str) -> Mapping[str, RawRecord] | None:
-        """Return what lies in the storage, read without vecstore; None where there is no such way."""
+        """Return the records in the storage, read without vecstore; None where that is impossible."""
         return None
 
     def indexes(self, store: str) -> Sequence[RawIndex]:

@@ -282,9 +282,9 @@ class PostgresBackend(Backend):
         if not insert and not self._plans.may_be_new(generation.id):
             return False
         values = {"generation": generation.id, **self._make_guard_values(generation)}
-        gate, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
+        guard, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
         with _raising_superseded():
-            answer = self._pool.copy(gate, values, bulk_copy.make_target(table), parts)
+            answer = self._pool.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:
             self._plans.remember_stored(generation.id)
             return False
@@ -602,7 +602,7 @@ def _list_values(where: Filter | None, table: Layout) -> dict[str, Any]:
 
 
 def _decode_answers(answer: Answer, table: Layout, search: Search, queries: int) -> list[Found]:
-    """Return one answer for each query, whose number stands first in each row."""
+    """Return one answer for each query, whose number is the first value of each row."""
     parts: list[list[tuple[Any, ...]]] = [[] for _ in range(queries)]
     for row in answer:
         parts[row[0] - 1].append(row)

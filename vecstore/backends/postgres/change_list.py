@@ -21,21 +21,21 @@ def count_rows(part: CTE) -> ColumnElement[Any]:
     return select(func.count()).select_from(part).scalar_subquery()
 
 
-def finish_write(catalogue: CatalogueTables, gate: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
+def finish_write(catalogue: CatalogueTables, guard: CTE, changed: CTE, *results: ColumnElement[Any]) -> Statement:
     """Return a whole write: it notes the ids of ``changed``, and answers first how many guards passed.
 
     Notes are written in the order of ids, which keeps two writers from waiting for each other.
     """
     change = catalogue.changes
     ids = select(generation_guard.GENERATION.label("generation"), changed.c.id).select_from(
-        changed.join(gate, gate.c.noting)
+        changed.join(guard, guard.c.noting)
     )
     noting = insert_into(change).from_select(["generation", "id"], ids.order_by(changed.c.id.collate("C")))
     again = {"seq": catalogue.numbers.next_value()}
     replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
     notes = replacing.returning(change.c.id).cte("notes")
     return compile_statement(
-        select(count_rows(gate), *results).add_cte(notes), writes=True, settings=generation_guard.SETTINGS
+        select(count_rows(guard), *results).add_cte(notes), writes=True, settings=generation_guard.SETTINGS
     )
 
 

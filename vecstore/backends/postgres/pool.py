@@ -114,7 +114,7 @@ class Pool:
         raise AssertionError("the last try returns or raises")
 
     def copy(
-        self, gate: Statement, values: Mapping[str, Any], target: bytes, parts: Callable[[], Iterable[bytes]]
+        self, guard: Statement, values: Mapping[str, Any], target: bytes, parts: Callable[[], Iterable[bytes]]
     ) -> Answer | None:
         """Run a statement and, if its answer is a single false, copy rows in, all in one transaction.
 
@@ -131,7 +131,7 @@ class Pool:
                 with Checkout(self._connections, limit) as pooled, pooled.connection.transaction():
                     if not self.options.prepare:
                         self._limit_statements(pooled.connection)
-                    answer = run_statement(open_cursor(pooled.connection), gate, values, prepare=self.options.prepare)
+                    answer = run_statement(open_cursor(pooled.connection), guard, values, prepare=self.options.prepare)
                     if answer == [(False,)]:
                         copy_rows(pooled.connection, target, parts())
                         committing = True

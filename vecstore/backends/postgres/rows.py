@@ -37,7 +37,7 @@ def encode_write(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dic
 
 
 def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
-    """Return the parameters of an update: ``set_<column>`` for each column, ``laid`` and ``removed`` for the rest."""
+    """Return the parameters of an update: ``set_<column>`` for each column, ``merged`` and ``removed`` for the rest."""
     values: dict[str, Any] = {}
     for name, value in update.fields.items():
         [values[f"set_{name_column(name)}"]] = _encode_values([value], layout.get_type(name))
@@ -47,7 +47,7 @@ def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
         values["set_embedding"] = PACKED[layout.vector_type](update.vector[None])
     if update.extra:
         members = (f"{_encode_json(key)}:{text}" for key, text in update.extra.items() if text is not None)
-        values |= {"laid": "{" + ",".join(members) + "}", "removed": list(update.extra)}
+        values |= {"merged": "{" + ",".join(members) + "}", "removed": list(update.extra)}
     return values
 
 

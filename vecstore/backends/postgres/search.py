@@ -120,17 +120,17 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
     """Search the graph if the catalogue has an effort for it; otherwise, or for few matches, compare with all."""
     named, pointer = search, _select_effort(catalogue, search)
     search = search.rename_table("r")
-    walks: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
+    uses_graph: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
     compared = _select_nearest(search, _select_queries(search, pointer, "compared"))
     if search.where is None:
-        walked = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
-        return compile_statement(union_all(compared.where(~walks), walked.where(walks)), settings=SETTINGS)
+        by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
+        return compile_statement(union_all(compared.where(~uses_graph), by_graph.where(uses_graph)), settings=SETTINGS)
     share = _estimate_share(named.layout, search.where)
-    perhaps = and_(walks, _may_be_few(named, share))
+    perhaps = and_(uses_graph, _may_be_few(named, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
     )
-    walked = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(widened)))
+    by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(widened)))
     if not search.single:
         counted = (
             select(func.count().label("n"))
@@ -138,7 +138,7 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
             .cte("counted")
         )
         few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _make_number(search.few))
-        either = union_all(compared.where(or_(~walks, few)), walked.where(and_(walks, ~few)))
+        either = union_all(compared.where(or_(~uses_graph, few)), by_graph.where(and_(uses_graph, ~few)))
         return compile_statement(either, settings=SETTINGS)
     gathering = _select_queries(search, pointer, "gathering")
     gathered = _select_matches(search, perhaps, gathering).cte("gathered")
@@ -149,7 +149,7 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
         .limit(_make_number(search.k))
     )
     chosen = _join_records(search, gathering, nearest, exact=True)
-    one = union_all(compared.where(~walks), chosen.where(few), walked.where(and_(walks, ~few)))
+    one = union_all(compared.where(~uses_graph), chosen.where(few), by_graph.where(and_(uses_graph, ~few)))
     return compile_statement(one, settings=SETTINGS)
 
 

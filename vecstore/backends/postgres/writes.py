@@ -61,7 +61,7 @@ def compile_write(
 
     An insert that meets a stored id divides by zero, which undoes everything.
     """
-    table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     types = list_sent_types(layout, fenced=fenced)
     given = unnest_arrays(
         "given", types, {name: make_array_parameter(f"given_{name}", each) for name, each in types.items()}
@@ -75,7 +75,7 @@ def compile_write(
     }
     for field in layout.schema.fields:
         values[name_column(field)] = layout.get_type(field).into(given.c[name_column(field)])
-    rows = select(*values.values()).select_from(gate.join(given, true())).order_by(given.c.id.collate("C"))
+    rows = select(*values.values()).select_from(guard.join(given, true())).order_by(given.c.id.collate("C"))
     inserting = insert_into(table).from_select(list(values), rows)
     replaced = {name: inserting.excluded[name] for name in values if name != "id" and (fenced or name != "version")}
     condition: ColumnElement[bool] | None = table.c.embedding.is_(null()) if insert else None
@@ -85,9 +85,9 @@ def compile_write(
     written = changed.returning(table.c.id).cte("changed")
     count = count_rows(written)
     if insert:
-        refused = and_(count_rows(gate) == _ONE, count < make_parameter("rows", BigInteger()))
+        refused = and_(count_rows(guard) == _ONE, count < make_parameter("rows", BigInteger()))
         count = case((refused, divide_by_zero(count)), else_=count)
-    return finish_write(catalogue, gate, written, count)
+    return finish_write(catalogue, guard, written, count)
 
 
 def list_sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, TypeEngine[Any]]:
@@ -140,9 +140,9 @@ def compile_update(
         Columns that take the parameter ``set_<column>``.
     merges_extra : bool
         Whether the undeclared metadata loses the keys of ``removed`` and takes the members of the JSON object
-        ``laid``.
+        ``merged``.
     """
-    table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     types, values = list_sent_types(layout), dict[str, Any]()
     for name in sorted(assigned):
         if name == "embedding":
@@ -150,7 +150,7 @@ def compile_update(
             continue
         sent = cast(make_parameter(f"set_{name}", types[name]), types[name])
         values[name] = layout.get_type(name.removeprefix("f_")).into(sent) if name.startswith("f_") else sent
-    opened = select(gate.c.noting).exists()
+    opened = select(guard.c.noting).exists()
     read = [merge_extra(layout).label("merged")] if merges_extra else []
     locked = select(table.c.id, *read).where(table.c.embedding.is_not(None), chosen, opened).order_by(table.c.id)
     chosen_rows = locked.with_for_update(of=table).cte("chosen")
@@ -160,7 +160,7 @@ def compile_update(
         values["version"] = table.c.version
     changing = update(table).values(values).where(table.c.id == chosen_rows.c.id)
     changed = changing.returning(table.c.id).cte("changed")
-    return finish_write(catalogue, gate, changed, count_rows(changed))
+    return finish_write(catalogue, guard, changed, count_rows(changed))
 
 
 def compile_outgrown(layout: Layout, chosen: Condition) -> Statement:
@@ -177,12 +177,12 @@ def merge_extra(layout: Layout) -> ColumnElement[Any]:
 
     Numbers and strings keep their spelling.
     """
-    extra, laid = layout.table.c.extra, cast(make_parameter("laid", Text()), JSON())
-    old, new = _expand_members(extra, "old"), _expand_members(laid, "new")
+    extra, merged = layout.table.c.extra, cast(make_parameter("merged", Text()), JSON())
+    old, new = _expand_members(extra, "old"), _expand_members(merged, "new")
     staying = or_(new.c.key.is_not(None), old.c.key != all_(make_array_parameter("removed", Text())))
     kept = select(old.c.key, func.coalesce(_to_text(new), _to_text(old)).label("value"), _FIRST, old.c.number)
     kept = kept.select_from(old.outerjoin(new, new.c.key == old.c.key)).where(staying)
-    again, known = _expand_members(laid, "added"), _expand_members(extra, "known")
+    again, known = _expand_members(merged, "added"), _expand_members(extra, "known")
     is_known = select(known.c.key).where(known.c.key == again.c.key).exists()
     added = select(again.c.key, _to_text(again).label("value"), _LAST, again.c.number).where(~is_known)
     members = union_all(kept, added).subquery("members")
@@ -208,8 +208,8 @@ def _limit_size(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition, *, standby: bool) -> Statement:
     """Remove the chosen records; the answer is the number of guards that passed, and of records there were."""
-    table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
-    opened = select(gate.c.noting).exists()
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    opened = select(guard.c.noting).exists()
     removed = select(table.c.id, table.c.version).where(table.c.embedding.is_not(None), chosen, opened)
     rows = removed.order_by(table.c.id).with_for_update(of=table).cte("removed")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.version == ZERO).returning(table.c.id).cte("gone")
@@ -218,16 +218,16 @@ def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition
     )
     tombstones = emptying.returning(table.c.id).cte("tombstones")
     changed = union_all(select(gone.c.id), select(tombstones.c.id)).cte("changed")
-    return finish_write(catalogue, gate, changed, count_rows(changed))
+    return finish_write(catalogue, guard, changed, count_rows(changed))
 
 
 def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Remove records whose versions the fences reach, and leave tombstones of the fences above 0."""
-    table, gate = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     fences = unnest_arrays(
         "given", _FENCES, {name: make_array_parameter(f"given_{name}", each) for name, each in _FENCES.items()}
     )
-    given = select(fences.c.id, fences.c.version).select_from(gate.join(fences, true())).cte("fences")
+    given = select(fences.c.id, fences.c.version).select_from(guard.join(fences, true())).cte("fences")
     was = table.c.embedding.is_not(None).label("was")
     reached = select(table.c.id, was, given.c.version).join(given, given.c.id == table.c.id)
     reached = reached.where(table.c.version <= given.c.version).order_by(table.c.id)
@@ -243,7 +243,7 @@ def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby
     tombstones = marked.returning(table.c.id).cte("tombstones")
     left = union_all(select(gone.c.id), select(tombstones.c.id)).subquery("left")
     changed = select(rows.c.id).join(left, left.c.id == rows.c.id).where(rows.c.was).cte("changed")
-    return finish_write(catalogue, gate, changed, count_rows(changed))
+    return finish_write(catalogue, guard, changed, count_rows(changed))
 
 
 def _make_tombstone_values(layout: Layout) -> dict[str, Any]:

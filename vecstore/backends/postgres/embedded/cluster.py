@@ -85,7 +85,7 @@ class Cluster:
             try:
                 self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
-                raise InvalidUrl(f"{self} is a file or lies below one. Give a directory.") from error
+                raise InvalidUrl(f"{self} is a file or is below one. Give a directory.") from error
             names = set(os.listdir(self.directory))
             if not self._is_made() and names - {"data.new", "log"}:
                 raise InvalidUrl(f"{self} holds other files. Give an empty directory or one that vecstore made.")
