@@ -10,7 +10,7 @@ import pytest
 
 from tests.batches import schema, vector_of
 from vecstore import F, Record, VectorStore
-from vecstore.testing.corpus import accepted
+from vecstore.testing.corpus import list_accepted
 
 from .own_server import OwnServer
 from .stores import lay, opened
@@ -53,7 +53,7 @@ def exercise(store: VectorStore, value: str) -> None:
 def test_no_value_is_part_of_a_statement(logging_server: OwnServer, prepare: str) -> None:
     server = logging_server
     lay(server.url, "ns")
-    strings = [value for value in accepted(1, 500) if len(value) < 60][:: 1 if prepare == "on" else 5]
+    strings = [value for value in list_accepted(1, 500) if len(value) < 60][:: 1 if prepare == "on" else 5]
     with opened(server.url, "ns", prepare=prepare) as database:
         store = database.create("a", schema())
         start = len(server.log_text())

@@ -9,7 +9,7 @@ import redis
 
 from servers.redis.own_server import OwnServer
 from vecstore import HNSW, F, Record, Schema, VecstoreError, VectorStore, fields
-from vecstore.testing.corpus import STRINGS, accepted
+from vecstore.testing.corpus import STRINGS, list_accepted
 
 from .command_log import recorded
 from .stores import NAMESPACE, opened
@@ -73,7 +73,7 @@ def lay_canaries(server: OwnServer, client: redis.Redis) -> None:
 
 
 def test_no_value_is_part_of_a_query_a_script_or_a_key(own_server: OwnServer) -> None:
-    strings = accepted(1, 500)
+    strings = list_accepted(1, 500)
     assert len(strings) > LOWEST
     with own_server.client() as client:
         lay_canaries(own_server, client)

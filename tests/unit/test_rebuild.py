@@ -13,14 +13,14 @@ from vecstore.embedding import StoreEmbedder
 from vecstore.rebuild import copy as generation_copy
 from vecstore.rebuild.copy import Copy, Pace, is_same_model
 from vecstore.rebuild.rebuild import plan_generation
-from vecstore.testing.sample_records import SCHEMA, books, by_id, contents
+from vecstore.testing.sample_records import SCHEMA, key_by_id, make_books, read_contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
 
 @pytest.fixture
 def backend() -> Backend:
     backend = MemoryBackend()
-    Database(backend).create("docs", SCHEMA).insert(books(range(30)))
+    Database(backend).create("docs", SCHEMA).insert(make_books(range(30)))
     return backend
 
 
@@ -124,7 +124,7 @@ def test_a_copy_that_differs_is_not_switched_to(backend: Backend, change: Update
     entry = backend.find(name="docs")
     assert (entry.active, entry.standby) == (before, None)
     db = Database(backend)
-    assert contents(db.open("docs")) == by_id(books(range(30)))
+    assert read_contents(db.open("docs")) == key_by_id(make_books(range(30)))
     assert db.rebuild("docs").records == 30
 
 

@@ -12,7 +12,7 @@ from ..database import connect
 from ..filters.nodes import F
 from ..records import Record
 from ..store import VectorStore
-from .sample_records import vector
+from .sample_records import make_vector
 from .toy_embedder import ToyEmbedder
 
 IDS = 30
@@ -107,7 +107,7 @@ class Author:
         return f"{self._name} word{self._random.randrange(1_000_000)}"
 
     def _record(self, id_: str) -> Record:
-        given = None if self._embeds else vector(self._random.randrange(10**6))
+        given = None if self._embeds else make_vector(self._random.randrange(10**6))
         values = {"lang": self._name, "year": self._random.randrange(3000), "price": 0.5, "mine": [1, None]}
         return Record(id_, given, self._words(), values)
 

@@ -12,10 +12,10 @@ from ..records import Record
 from ..rows.batches import as_rows
 from ..schema import Schema
 from .place import Place, Places
-from .sample_records import SCHEMA, book
+from .sample_records import SCHEMA, make_book
 
 
-class Below(Places):
+class BackendLevel(Places):
     """A store made without the facade."""
 
     @pytest.fixture
@@ -36,17 +36,17 @@ def new_generation(schema: Schema = SCHEMA, *, standby: bool = False) -> Generat
     return Generation(uuid.uuid4().hex, schema, standby=standby)
 
 
-def rows(*records: Record, schema: Schema = SCHEMA) -> Rows:
+def make_rows(*records: Record, schema: Schema = SCHEMA) -> Rows:
     """Return records as the facade hands them to a backend."""
     return as_rows(records, schema, None)
 
 
-def named(*ids: str) -> Rows:
+def make_rows_named(*ids: str) -> Rows:
     """Return rows with these ids; what else is in them does not matter."""
-    return rows(*(book(len(id_), id=id_) for id_ in ids))
+    return make_rows(*(make_book(len(id_), id=id_) for id_ in ids))
 
 
-def stored(backend: Backend, generation: Generation) -> dict[str, int]:
+def read_versions(backend: Backend, generation: Generation) -> dict[str, int]:
     """Return the id and the version of every record."""
     found: dict[str, int] = {}
     while (page := backend.page(generation, None, max(found, default=None), 1_000)).ids:
@@ -55,7 +55,7 @@ def stored(backend: Backend, generation: Generation) -> dict[str, int]:
     return found
 
 
-def buried(backend: Backend, generation: Generation, page: int = 1_000) -> dict[str, int]:
+def read_tombstones(backend: Backend, generation: Generation, page: int = 1_000) -> dict[str, int]:
     """Return all tombstones, read in pages."""
     found: dict[str, int] = {}
     after = None
@@ -66,22 +66,24 @@ def buried(backend: Backend, generation: Generation, page: int = 1_000) -> dict[
     return found
 
 
-def noted(backend: Backend, generation: Generation, limit: int = 1_000) -> list[str]:
+def read_changed_ids(backend: Backend, generation: Generation, limit: int = 1_000) -> list[str]:
     """Return the ids in the change list, oldest note first."""
     return [change.id for change in backend.changes(generation, (), limit)]
 
 
-def versions_of(rows_: Rows) -> dict[str, int]:
+def map_versions(rows_: Rows) -> dict[str, int]:
     """Return the versions that fetched rows carry."""
     return dict(zip(rows_.ids, rows_.versions or (), strict=True))
 
 
-def texts_of(rows_: Rows) -> dict[str, str | None]:
+def map_texts(rows_: Rows) -> dict[str, str | None]:
     """Return the texts that fetched rows carry."""
     return dict(zip(rows_.ids, rows_.texts or (), strict=True))
 
 
-def put(backend: Backend, generation: Generation, versions: Iterable[tuple[str, int]]) -> int:
+def write_fenced(backend: Backend, generation: Generation, versions: Iterable[tuple[str, int]]) -> int:
     """Write records with fences."""
     pairs: Sequence[tuple[str, int]] = list(versions)
-    return backend.write(generation, named(*(id_ for id_, _ in pairs)), insert=False, fence=[v for _, v in pairs])
+    return backend.write(
+        generation, make_rows_named(*(id_ for id_, _ in pairs)), insert=False, fence=[v for _, v in pairs]
+    )

@@ -16,11 +16,11 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Places
-from .sample_records import SCHEMA, book, books, by_id, contents
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 
 OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
-    "insert": lambda store: store.insert([book(1)]),
-    "upsert": lambda store: store.upsert([book(1)]),
+    "insert": lambda store: store.insert([make_book(1)]),
+    "upsert": lambda store: store.upsert([make_book(1)]),
     "update": lambda store: store.update(ids=["x"], set={"year": 1}),
     "update where": lambda store: store.update(where=ALL, set={"year": 1}),
     "delete": lambda store: store.delete(ids=["x"]),
@@ -55,11 +55,11 @@ class CatalogueTests(Places):
 
     def test_stores_do_not_see_each_other(self, db: Database) -> None:
         one, two = db.create("one", SCHEMA), db.create("two", SCHEMA)
-        one.upsert(books(range(3)))
-        two.upsert([book(7, id="book-00001")])
+        one.upsert(make_books(range(3)))
+        two.upsert([make_book(7, id="book-00001")])
         one.delete(ids=["book-00002"])
-        assert contents(one) == by_id(books(range(2)))
-        assert contents(two) == by_id([book(7, id="book-00001")])
+        assert read_contents(one) == key_by_id(make_books(range(2)))
+        assert read_contents(two) == key_by_id([make_book(7, id="book-00001")])
 
     @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
     @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -120,31 +120,31 @@ class RenameTests(Places):
     """`Database.rename`."""
 
     def test_records_are_under_the_new_name(self, db: Database) -> None:
-        db.create("old", SCHEMA).upsert(books(range(3)))
+        db.create("old", SCHEMA).upsert(make_books(range(3)))
         db.rename("old", "new")
         assert db.names() == ["new"]
-        assert contents(db.open("new")) == by_id(books(range(3)))
+        assert read_contents(db.open("new")) == key_by_id(make_books(range(3)))
         with pytest.raises(StoreNotFound):
             db.open("old")
 
     def test_open_handles_go_on(self, db: Database) -> None:
         store = db.create("old", SCHEMA)
-        store.upsert(books(range(3)))
+        store.upsert(make_books(range(3)))
         db.rename("old", "new")
-        store.upsert([book(3)])
-        assert contents(store) == contents(db.open("new")) == by_id(books(range(4)))
+        store.upsert([make_book(3)])
+        assert read_contents(store) == read_contents(db.open("new")) == key_by_id(make_books(range(4)))
 
     def test_handles_go_on_when_the_old_name_is_taken_again(self, db: Database) -> None:
         store = db.create("old", SCHEMA)
         db.rename("old", "new")
         other = db.create("old", SCHEMA)
-        store.upsert([book(1)])
+        store.upsert([make_book(1)])
         assert other.count() == 0
         assert db.open("new").count() == 1
 
     @pytest.mark.parametrize("target", ["taken", "old"])
     def test_a_name_in_use_is_refused(self, db: Database, target: str) -> None:
-        db.create("old", SCHEMA).upsert([book(1)])
+        db.create("old", SCHEMA).upsert([make_book(1)])
         db.create("taken", SCHEMA)
         with pytest.raises(StoreExists, match=target):
             db.rename("old", target)
@@ -156,18 +156,18 @@ class DropTests(Places):
     """`Database.drop`."""
 
     def test_the_name_is_gone(self, db: Database) -> None:
-        db.create("docs", SCHEMA).upsert(books(range(3)))
+        db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.drop("docs")
         assert db.names() == []
         with pytest.raises(StoreNotFound):
             db.drop("docs")
 
     def test_a_store_under_the_same_name_starts_empty(self, db: Database) -> None:
-        db.create("docs", SCHEMA).upsert(books(range(3)))
+        db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.drop("docs")
         fresh = db.create("docs", SCHEMA)
-        assert contents(fresh) == {}
-        assert fresh.insert(books(range(2))) == 2
+        assert read_contents(fresh) == {}
+        assert fresh.insert(make_books(range(2))) == 2
 
     @pytest.mark.parametrize("again", [False, True], ids=["gone", "created again"])
     @pytest.mark.parametrize("operation", OPERATIONS)
@@ -180,10 +180,10 @@ class DropTests(Places):
         assert fresh is None or fresh.count() == 0
 
     def test_a_store_with_a_kept_generation_goes_whole(self, db: Database) -> None:
-        db.create("docs", SCHEMA).upsert(books(range(3)))
+        db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.rebuild("docs")
         db.drop("docs")
         fresh = db.create("docs", SCHEMA)
-        assert contents(fresh) == {}
+        assert read_contents(fresh) == {}
         with pytest.raises(VecstoreError, match="no previous"):
             db.rollback("docs")

@@ -11,42 +11,42 @@ from ..backend import Backend, Entry, Update
 from ..errors import StoreExists, StoreLocked, StoreNotFound
 from ..filters.nodes import ALL, Compare
 from ..index import HNSW
-from .backend_level import Below, named, new_generation, noted, put, stored
+from .backend_level import BackendLevel, make_rows_named, new_generation, read_changed_ids, read_versions, write_fenced
 
 
-class BuilderFailed(Exception):
-    """An error inside a builder's context."""
+class BuilderFailure(Exception):
+    """An error in the block that holds the lock of a builder."""
 
 
-class ChangesTests(Below):
+class ChangesTests(BackendLevel):
     """The change list of a store beside whose active generation another one stands."""
 
     @pytest.fixture
     def building(self, backend: Backend, entry: Entry) -> Entry:
         """Return the entry of a store with three records and a generation under construction."""
-        put(backend, entry.active, [("a", 1), ("b", 1), ("c", 1)])
+        write_fenced(backend, entry.active, [("a", 1), ("b", 1), ("c", 1)])
         return backend.create("docs", new_generation(standby=True))
 
     def test_nothing_is_noted_without_a_standby(self, backend: Backend, entry: Entry) -> None:
-        put(backend, entry.active, [("a", 1)])
+        write_fenced(backend, entry.active, [("a", 1)])
         backend.delete(entry.active, ALL)
-        assert noted(backend, entry.active) == []
+        assert read_changed_ids(backend, entry.active) == []
 
     def test_nothing_from_before_is_noted(self, backend: Backend, building: Entry) -> None:
-        assert noted(backend, building.active) == []
+        assert read_changed_ids(backend, building.active) == []
 
     @pytest.mark.parametrize(
         "change, ids",
         [
-            (lambda b, g: b.write(g, named("d", "b"), insert=False), {"b", "d"}),
-            (lambda b, g: b.write(g, named("e"), insert=True), {"e"}),
-            (lambda b, g: put(b, g, [("a", 2)]), {"a"}),
+            (lambda b, g: b.write(g, make_rows_named("d", "b"), insert=False), {"b", "d"}),
+            (lambda b, g: b.write(g, make_rows_named("e"), insert=True), {"e"}),
+            (lambda b, g: write_fenced(b, g, [("a", 2)]), {"a"}),
             (lambda b, g: b.update(g, ["a", "absent"], Update({"lang": "xx"}, {})), {"a"}),
             (lambda b, g: b.update(g, Compare("id", "in", ("b", "c")), Update({"lang": "xx"}, {})), {"b", "c"}),
             (lambda b, g: b.delete(g, ["a", "absent"]), {"a"}),
             (lambda b, g: b.delete(g, ["a"], fence=[1]), {"a"}),
             (lambda b, g: b.delete(g, ALL), {"a", "b", "c"}),
-            (lambda b, g: put(b, g, [("a", 0), ("b", 2)]), {"b"}),
+            (lambda b, g: write_fenced(b, g, [("a", 0), ("b", 2)]), {"b"}),
         ],
         ids=[
             "upsert",
@@ -62,27 +62,27 @@ class ChangesTests(Below):
     )
     def test_every_change_is_noted(self, backend: Backend, building: Entry, change: Any, ids: set[str]) -> None:
         change(backend, building.active)
-        assert set(noted(backend, building.active)) == ids
+        assert set(read_changed_ids(backend, building.active)) == ids
 
     def test_the_oldest_note_comes_first(self, backend: Backend, building: Entry) -> None:
         for id_ in "zxya":
-            put(backend, building.active, [(id_, 2)])
-        assert noted(backend, building.active) == list("zxya")
-        assert noted(backend, building.active, 2) == list("zx")
+            write_fenced(backend, building.active, [(id_, 2)])
+        assert read_changed_ids(backend, building.active) == list("zxya")
+        assert read_changed_ids(backend, building.active, 2) == list("zx")
 
     def test_notes_stay_until_they_are_settled(self, backend: Backend, building: Entry) -> None:
         for id_ in "zxy":
-            put(backend, building.active, [(id_, 2)])
+            write_fenced(backend, building.active, [(id_, 2)])
         first = backend.changes(building.active, (), 2)
         assert backend.changes(building.active, (), 2) == first
         assert [change.id for change in backend.changes(building.active, first, 10)] == ["y"]
-        assert noted(backend, building.active) == ["y"]
+        assert read_changed_ids(backend, building.active) == ["y"]
         assert [change.seq for change in first] == sorted({change.seq for change in first})
 
     def test_settling_an_old_note_leaves_a_new_one(self, backend: Backend, building: Entry) -> None:
-        put(backend, building.active, [("a", 2), ("b", 2)])
+        write_fenced(backend, building.active, [("a", 2), ("b", 2)])
         claimed = backend.changes(building.active, (), 10)
-        put(backend, building.active, [("a", 3)])
+        write_fenced(backend, building.active, [("a", 3)])
         left = backend.changes(building.active, claimed, 10)
         assert [change.id for change in left] == ["a"]
         assert left[0].seq > max(change.seq for change in claimed if change.id == "a")
@@ -90,29 +90,29 @@ class ChangesTests(Below):
 
     def test_a_record_that_changes_often_is_found(self, backend: Backend, building: Entry) -> None:
         for version in range(2, 9):
-            put(backend, building.active, [("a", version)])
+            write_fenced(backend, building.active, [("a", version)])
         changes = backend.changes(building.active, (), 100)
         assert {change.id for change in changes} == {"a"}
         assert backend.changes(building.active, changes, 100) == []
 
     def test_writes_to_the_standby_are_not_noted(self, backend: Backend, building: Entry) -> None:
         assert building.building is not None
-        put(backend, building.building, [("x", 1)])
+        write_fenced(backend, building.building, [("x", 1)])
         backend.delete(building.building, ["x"])
-        assert noted(backend, building.active) == noted(backend, building.building) == []
+        assert read_changed_ids(backend, building.active) == read_changed_ids(backend, building.building) == []
 
     def test_dropping_the_standby_drops_the_list(self, backend: Backend, building: Entry) -> None:
         assert building.building is not None
-        put(backend, building.active, [("a", 2)])
+        write_fenced(backend, building.active, [("a", 2)])
         backend.drop(building.uid, building.building.id)
         assert backend.find(name="docs").standby is None
         backend.create("docs", new_generation(standby=True))
-        assert noted(backend, building.active) == []
-        put(backend, building.active, [("b", 2)])
-        assert noted(backend, building.active) == ["b"]
+        assert read_changed_ids(backend, building.active) == []
+        write_fenced(backend, building.active, [("b", 2)])
+        assert read_changed_ids(backend, building.active) == ["b"]
 
 
-class StandbyTests(Below):
+class StandbyTests(BackendLevel):
     """Generations in the catalogue."""
 
     def test_create_find_and_drop(self, backend: Backend, entry: Entry) -> None:
@@ -142,10 +142,10 @@ class StandbyTests(Below):
     def test_both_hold_records_of_their_own(self, backend: Backend, entry: Entry) -> None:
         standby = backend.create("docs", new_generation(standby=True)).building
         assert standby is not None
-        put(backend, entry.active, [("a", 1)])
-        put(backend, standby, [("a", 2), ("b", 2)])
-        assert stored(backend, entry.active) == {"a": 1}
-        assert stored(backend, standby) == {"a": 2, "b": 2}
+        write_fenced(backend, entry.active, [("a", 1)])
+        write_fenced(backend, standby, [("a", 2), ("b", 2)])
+        assert read_versions(backend, entry.active) == {"a": 1}
+        assert read_versions(backend, standby) == {"a": 2, "b": 2}
 
     def test_amend_changes_index_identity_and_ef_of_any_generation(self, backend: Backend, entry: Entry) -> None:
         standby = backend.create("docs", new_generation(standby=True)).building
@@ -173,7 +173,7 @@ class StandbyTests(Below):
                 pass
             with backend.builder(other.uid):
                 pass
-        with pytest.raises(BuilderFailed), backend.builder(entry.uid):
-            raise BuilderFailed
+        with pytest.raises(BuilderFailure), backend.builder(entry.uid):
+            raise BuilderFailure
         with backend.builder(entry.uid):
             pass

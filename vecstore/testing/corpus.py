@@ -99,7 +99,7 @@ STRINGS: tuple[str, ...] = tuple(dict.fromkeys(each for kind in KINDS.values() f
 """All of them, each once: several hundred."""
 
 
-def storable(value: str, low: int, high: int) -> bool:
+def is_storable(value: str, low: int, high: int) -> bool:
     """Say whether the contract lets a string of ``low`` to ``high`` bytes be stored in a slot."""
     try:
         encoded = value.encode("utf-8")
@@ -108,17 +108,17 @@ def storable(value: str, low: int, high: int) -> bool:
     return b"\0" not in encoded and low <= len(encoded) <= high
 
 
-def accepted(low: int, high: int) -> list[str]:
+def list_accepted(low: int, high: int) -> list[str]:
     """Return the strings that a slot of ``low`` to ``high`` bytes keeps."""
-    return [value for value in STRINGS if storable(value, low, high)]
+    return [value for value in STRINGS if is_storable(value, low, high)]
 
 
-def refused(low: int, high: int) -> list[str]:
+def list_refused(low: int, high: int) -> list[str]:
     """Return the strings that such a slot refuses."""
-    return [value for value in STRINGS if not storable(value, low, high)]
+    return [value for value in STRINGS if not is_storable(value, low, high)]
 
 
-def twins(value: str) -> list[str]:
+def list_twins(value: str) -> list[str]:
     """Return strings that careless storage takes for the same one."""
     forms = [unicodedata.normalize(form, value) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     cases = [value.lower(), value.upper(), value.casefold(), value.swapcase()]
@@ -127,11 +127,11 @@ def twins(value: str) -> list[str]:
     return [twin for twin in dict.fromkeys(forms + cases + edges + marks) if twin != value]
 
 
-def decoys(values: list[str], low: int, high: int) -> list[str]:
+def list_decoys(values: list[str], low: int, high: int) -> list[str]:
     """Return twins of the values that a slot keeps and that are no values themselves: all of single characters."""
     found: dict[str, None] = {}
     for number, value in enumerate(values):
-        kept = [twin for twin in twins(value) if storable(twin, low, high)]
+        kept = [twin for twin in list_twins(value) if is_storable(twin, low, high)]
         some = kept[number % len(kept) :][: 1 + len(value) % 2]
         found.update(dict.fromkeys(kept if len(value) == 1 else some))
     return [twin for twin in found if twin not in set(values)]

@@ -14,8 +14,8 @@ from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import MAX_DIM, Schema
 from .place import Place, Places
-from .sample_records import SCHEMA, book, books, by_id, contents
-from .threads import at_once
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
+from .threads import run_at_once
 from .toy_embedder import ToyEmbedder
 
 GOOD_NAMES = ["a", "z9", "a_b_", "select", "table", "con", "aux", "a" * 48]
@@ -30,16 +30,16 @@ class CreateTests(Places):
 
     def test_a_name_that_exists_is_refused_and_the_store_stays(self, db: Database) -> None:
         store = db.create("docs", SCHEMA)
-        store.upsert(books(range(3)))
+        store.upsert(make_books(range(3)))
         with pytest.raises(StoreExists, match="docs"):
             db.create("docs", SCHEMA)
-        assert contents(db.open("docs")) == by_id(books(range(3)))
+        assert read_contents(db.open("docs")) == key_by_id(make_books(range(3)))
 
     def test_if_exists_open_opens_the_store_with_its_records(self, db: Database) -> None:
         first = db.create("docs", SCHEMA, if_exists="open")
-        first.upsert(books(range(3)))
+        first.upsert(make_books(range(3)))
         second = db.create("docs", SCHEMA, if_exists="open")
-        assert contents(second) == by_id(books(range(3)))
+        assert read_contents(second) == key_by_id(make_books(range(3)))
 
     def test_if_exists_open_takes_the_dim_that_is_stored(self, db: Database) -> None:
         db.create("docs", Schema(dim=4, metric="l2"))
@@ -73,7 +73,7 @@ class CreateTests(Places):
 
     @pytest.mark.parametrize("name", GOOD_NAMES)
     def test_good_names(self, db: Database, name: str) -> None:
-        db.create(name, SCHEMA).upsert([book(1)])
+        db.create(name, SCHEMA).upsert([make_book(1)])
         assert db.names() == [name]
         assert db.open(name).count() == 1
 
@@ -150,11 +150,11 @@ class CreateTests(Places):
                     return False
                 return True
 
-        assert sum(at_once(*[create] * 4)) == 1
+        assert sum(run_at_once(*[create] * 4)) == 1
         assert db.names() == ["docs"]
 
     def test_of_several_at_once_all_open(self, db: Database) -> None:
-        stores = at_once(*[lambda: db.create("docs", SCHEMA, if_exists="open")] * 4)
+        stores = run_at_once(*[lambda: db.create("docs", SCHEMA, if_exists="open")] * 4)
         for number, store in enumerate(stores):
-            store.upsert([book(number)])
-        assert contents(db.open("docs")) == by_id(books(range(4)))
+            store.upsert([make_book(number)])
+        assert read_contents(db.open("docs")) == key_by_id(make_books(range(4)))

@@ -18,8 +18,8 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Place, Places
-from .sample_records import by_id
-from .threads import at_once
+from .sample_records import key_by_id
+from .threads import run_at_once
 from .toy_embedder import ToyEmbedder
 
 TEXTS = {"a": "red apple", "b": "green pear", "c": "blue sky", "d": "red sky"}
@@ -150,7 +150,7 @@ class EmbeddingTests(Texts):
         def write(name: str) -> int:
             return store.upsert(Record(f"{name}{number}", text=f"{name} {number}") for number in range(20))
 
-        assert at_once(*[lambda name=name: write(name) for name in "wxyz"]) == [20] * 4
+        assert run_at_once(*[lambda name=name: write(name) for name in "wxyz"]) == [20] * 4
         for text in ("w 3", "z 19"):
             assert store.search(text, k=1)[0].text == text
 
@@ -266,5 +266,5 @@ class IdentityTests(Texts):
 
     def test_records_are_the_same_whoever_reads_them(self, db: Database, store: VectorStore) -> None:
         handles = [store, db.open("texts"), db.open("texts", embedder=WRONG["another model, same dim"])]
-        first, *others = [by_id(handle.scan()) for handle in handles]
+        first, *others = [key_by_id(handle.scan()) for handle in handles]
         assert all(other == first for other in others)

@@ -23,7 +23,7 @@ from ..index import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .corpus import accepted
+from .corpus import list_accepted
 from .example_counts import choose_counts
 from .place import Place, Places
 
@@ -49,7 +49,7 @@ _NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 WORDS = ["", " ", "a", "A", "a ", "a,b", "b", "é", "e\u0301", "ß", "SS", "'", "\\", "%", "*", "None", "0", "\x01"]
 POOLS: Mapping[str, Sequence[Any]] = MappingProxyType(
     {
-        "word": WORDS + _DRAW.sample([value for value in accepted(0, 1024) if value not in WORDS], 12),
+        "word": WORDS + _DRAW.sample([value for value in list_accepted(0, 1024) if value not in WORDS], 12),
         "whole": [-(2**53), -(2**53) + 1, -1, 0, 1, 2, 3, 2**31, 2**53 - 1, 2**53],
         "real": [-1.7e308, -1.0, -1e-300, 0.0, 5e-324, 0.1, 0.1 + 2**-56, 0.5, 1.0, 2.0**53, 1.7e308],
         "yes": [True, False],
@@ -73,7 +73,7 @@ def drawn_metadata() -> dict[str, Any]:
     return {name: value for name, value in values.items() if _DRAW.random() < 0.75}
 
 
-IDS = _DRAW.sample(accepted(1, 512), RECORDS)
+IDS = _DRAW.sample(list_accepted(1, 512), RECORDS)
 BOOKS = [Record(id_, VECTOR, metadata=drawn_metadata()) for id_ in IDS]
 
 _TESTS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
@@ -111,12 +111,12 @@ def _with_zone(moment: datetime, zone: timezone) -> datetime:
 
 
 # What a field is compared with: mostly a value that some record has.
-_WORDS = st.sampled_from(POOLS["word"]) | st.sampled_from(POOLS["word"][:8]) | st.sampled_from(accepted(0, 1024))
+_WORDS = st.sampled_from(POOLS["word"]) | st.sampled_from(POOLS["word"][:8]) | st.sampled_from(list_accepted(0, 1024))
 _MOMENTS = st.sampled_from(POOLS["at"]) | st.datetimes(datetime(1690, 1, 1), datetime(2250, 1, 1))
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 OPERANDS: Mapping[str, st.SearchStrategy[Any]] = MappingProxyType(
     {
-        "id": st.sampled_from(IDS) | st.sampled_from(accepted(1, 512)),
+        "id": st.sampled_from(IDS) | st.sampled_from(list_accepted(1, 512)),
         "word": _WORDS,
         "tags": _WORDS,
         "whole": st.sampled_from(POOLS["whole"]) | st.integers(-(2**53), 2**53),

@@ -19,7 +19,7 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Place
-from .sample_records import SCHEMA, FilledStore, book, books, by_id, contents
+from .sample_records import SCHEMA, SampleStore, key_by_id, make_book, make_books, read_contents
 
 
 def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
@@ -28,18 +28,18 @@ def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
     return replace(SCHEMA, fields={name: each for name, each in declared.items() if each})
 
 
-class RebuildTests(FilledStore):
+class RebuildTests(SampleStore):
     """`Database.rebuild` with another schema."""
 
     def test_the_same_again(self, db: Database, store: VectorStore) -> None:
         report = db.rebuild("docs")
         assert (report.records, report.copied, report.embedded, report.overlap) == (10, 10, False, 1.0)
-        assert contents(store) == contents(db.open("docs")) == by_id(books(range(10)))
+        assert read_contents(store) == read_contents(db.open("docs")) == key_by_id(make_books(range(10)))
 
     def test_an_empty_store(self, db: Database) -> None:
         db.create("empty", SCHEMA)
         assert db.rebuild("empty", schema=with_fields({"pages": fields.Int()})).records == 0
-        assert contents(db.open("empty")) == {}
+        assert read_contents(db.open("empty")) == {}
 
     def test_progress_is_reported(self, db: Database, store: VectorStore) -> None:
         calls: list[tuple[int, int]] = []
@@ -49,12 +49,12 @@ class RebuildTests(FilledStore):
 
     def test_a_new_field_takes_its_values_from_undeclared_metadata(self, db: Database, store: VectorStore) -> None:
         store.update(where=F.year >= 2005, set={"pages": 7})
-        before = contents(store)
+        before = read_contents(store)
         with pytest.raises(UnknownField):
             store.count(F.pages == 7)
         db.rebuild("docs", schema=with_fields({"pages": fields.Int()}))
         for each in (store, db.open("docs")):
-            assert contents(each) == before
+            assert read_contents(each) == before
             assert each.count(F.pages == 7) == 5
             assert each.count(F.pages.is_missing()) == 5
         assert store.schema.fields["pages"] == fields.Int()
@@ -64,8 +64,8 @@ class RebuildTests(FilledStore):
         db.rebuild("docs", schema=with_fields({"year": None, "edition": fields.Int()}))
         if use == "upsert":
             with pytest.raises(InvalidMetadata):
-                store.upsert([book(11, metadata={"edition": "first"})])
-            assert store.upsert([book(11, metadata={"edition": 1, "year": "free now"})]) == 1
+                store.upsert([make_book(11, metadata={"edition": "first"})])
+            assert store.upsert([make_book(11, metadata={"edition": 1, "year": "free now"})]) == 1
         where = F.edition.exists() if use == "upsert" else F.edition.is_missing()
         expected = 1 if use == "upsert" else 10
         found: dict[str, Any] = {
@@ -79,25 +79,25 @@ class RebuildTests(FilledStore):
         assert found[use]() == expected
 
     def test_a_dropped_field_stays_as_undeclared_metadata(self, db: Database, store: VectorStore) -> None:
-        before = contents(store)
+        before = read_contents(store)
         db.rebuild("docs", schema=with_fields({"year": None, "tags": None, "lang": None, "price": None}))
-        assert contents(store) == before
+        assert read_contents(store) == before
         with pytest.raises(UnknownField):
             store.count(F.year == 2001)
         db.rebuild("docs", schema=SCHEMA)
-        assert contents(store) == before
+        assert read_contents(store) == before
         assert store.count(F.year == 2001) == 1
         assert store.count(F.tags.contains("t1")) == 6
 
     def test_a_date_is_iso_text_where_no_field_declares_it(self, db: Database, store: VectorStore) -> None:
-        before = contents(store)
+        before = read_contents(store)
         dates = {id_: record.metadata["at"] for id_, record in before.items()}
         db.rebuild("docs", schema=with_fields({"at": None}))
         assert {record.id: record.metadata["at"] for record in store.scan()} == {
             id_: date.isoformat() for id_, date in dates.items()
         }
         db.rebuild("docs", schema=SCHEMA)
-        assert contents(store) == before
+        assert read_contents(store) == before
         assert store.count(F.at <= dates["book-00004"]) == 5
 
     @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ class RebuildTests(FilledStore):
         self, db: Database, store: VectorStore, value: Any, kind: fields.Field
     ) -> None:
         store.update(ids=["book-00003"], set={"extra": value})
-        before = contents(store)
+        before = read_contents(store)
         with pytest.raises(InvalidMetadata, match=r"book-00003.*extra"):
             db.rebuild("docs", schema=with_fields({"extra": kind}))
-        assert contents(store) == contents(db.open("docs")) == before
+        assert read_contents(store) == read_contents(db.open("docs")) == before
         store.update(ids=["book-00003"], unset=["extra"])
         assert db.rebuild("docs", schema=with_fields({"extra": kind})).records == 10
         assert store.count(F.extra.exists()) == 0
@@ -120,7 +120,7 @@ class RebuildTests(FilledStore):
         report = db.rebuild("docs", schema=replace(SCHEMA, dtype="float16"))
         assert report.records == 11
         rounded = Record("third", np.array([1 / 3, 1, 1, 1], np.float16))
-        assert contents(store) == by_id([*books(range(10)), rounded])
+        assert read_contents(store) == key_by_id([*make_books(range(10)), rounded])
         assert all(np.asarray(record.vector).dtype == np.float16 for record in store.scan())
 
     def test_a_vector_beyond_the_new_dtype_stops_the_rebuild(self, db: Database, store: VectorStore) -> None:
@@ -133,8 +133,11 @@ class RebuildTests(FilledStore):
     @pytest.mark.parametrize("metric", ["cosine", "ip"])
     def test_another_metric(self, db: Database, store: VectorStore, metric: Any) -> None:
         db.rebuild("docs", schema=replace(SCHEMA, metric=Metric(metric)))
-        assert contents(store) == by_id(books(range(10)))
-        query, vectors = np.array([4.0, 3, 2, 1]), np.array([book(number).vector for number in range(10)], np.float64)
+        assert read_contents(store) == key_by_id(make_books(range(10)))
+        query, vectors = (
+            np.array([4.0, 3, 2, 1]),
+            np.array([make_book(number).vector for number in range(10)], np.float64),
+        )
         scores = vectors @ query
         if metric == "cosine":
             scores = scores / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
@@ -149,7 +152,7 @@ class RebuildTests(FilledStore):
     def test_another_index(self, db: Database, store: VectorStore) -> None:
         db.rebuild("docs", schema=SCHEMA.with_index(HNSW(m=8)))
         assert db.open("docs").schema.index == HNSW(m=8)
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     @pytest.mark.parametrize("rate", [0, -1, True, "fast", float("nan")])
     def test_a_rate_is_a_number_above_0(self, db: Database, store: VectorStore, rate: Any) -> None:
@@ -167,7 +170,7 @@ class RebuildTests(FilledStore):
         assert db.rebuild("docs", schema=replace(SCHEMA, dim=None)).records == 10
 
 
-class RollbackTests(FilledStore):
+class RollbackTests(SampleStore):
     """`Database.rollback`."""
 
     @pytest.mark.parametrize(
@@ -186,16 +189,18 @@ class RollbackTests(FilledStore):
     ) -> None:
         store.upsert([Record("third", [1 / 3, 1, 1, 1])])
         db.rebuild("docs", schema=schema)
-        store.insert([book(20, metadata={"at": None})])
+        store.insert([make_book(20, metadata={"at": None})])
         store.upsert([Record("book-00001", [1, 1, 1, 1])])
         store.update(ids=["book-00002"], set={"lang": "xx", "text": None})
         store.delete(ids=["book-00003"])
         report = db.rollback("docs")
-        expected = by_id([*books([0, 2, *range(4, 10)]), Record("third", np.array([1 / 3, 1, 1, 1], np.float32))])
+        expected = key_by_id(
+            [*make_books([0, 2, *range(4, 10)]), Record("third", np.array([1 / 3, 1, 1, 1], np.float32))]
+        )
         old = expected["book-00002"]
         expected["book-00002"] = Record(old.id, old.vector, None, {**old.metadata, "lang": "xx"})
         expected["book-00001"] = Record("book-00001", [1, 1, 1, 1])
-        since = contents(store)
+        since = read_contents(store)
         del since["book-00020"]
         assert since == expected
         assert store.schema == db.open("docs").schema == SCHEMA
@@ -204,18 +209,18 @@ class RollbackTests(FilledStore):
     def test_forth_and_back_and_forth(self, db: Database, store: VectorStore) -> None:
         for turn in range(4):
             db.rebuild("docs") if turn == 0 else db.rollback("docs")
-            store.upsert([book(100 + turn)])
+            store.upsert([make_book(100 + turn)])
             store.delete(ids=[f"book-{turn:05}"])
-        assert contents(store) == by_id(books([*range(4, 10), *range(100, 104)]))
+        assert read_contents(store) == key_by_id(make_books([*range(4, 10), *range(100, 104)]))
 
     def test_what_was_replaced_can_be_given_up(self, place: Place, db: Database, store: VectorStore) -> None:
         assert not db.drop_previous("docs")
         db.rebuild("docs")
-        kept = contents(store)
+        kept = read_contents(store)
         assert db.drop_previous("docs")
         assert not db.drop_previous("docs")
-        assert contents(store) == kept
-        store.upsert(books(range(3)))
+        assert read_contents(store) == kept
+        store.upsert(make_books(range(3)))
         entry = place.backend().find(name="docs")
         assert entry.standby is None
         assert place.backend().changes(entry.active, (), 10) == [], "a change was noted for nobody"
@@ -232,12 +237,12 @@ class RollbackTests(FilledStore):
     def test_a_previous_generation_can_be_given_up(self, db: Database, store: VectorStore) -> None:
         assert not db.drop_previous("docs")
         db.rebuild("docs")
-        store.upsert([book(10)])
+        store.upsert([make_book(10)])
         assert db.drop_previous("docs")
         assert not db.drop_previous("docs")
         with pytest.raises(InvalidArgument, match="no previous"):
             db.rollback("docs")
-        assert contents(store) == by_id(books(range(11)))
+        assert read_contents(store) == key_by_id(make_books(range(11)))
 
     def test_a_rebuild_replaces_the_previous_generation(self, db: Database, store: VectorStore) -> None:
         db.rebuild("docs", schema=with_fields({"pages": fields.Int()}))

@@ -17,9 +17,9 @@ from ..records import Hits, Record
 from ..schema import Schema
 from ..store import VectorStore
 from .chance import fewest_hits
-from .ordering import in_order
+from .ordering import is_in_order
 from .place import Place, Places, RawIndex
-from .scores import DISTANCES, TOLERANCE, true_scores
+from .scores import DISTANCES, TOLERANCE, compute_scores
 
 DIM = 32
 COUNT = 3_000
@@ -31,7 +31,7 @@ KINDS = [("cosine", "float32"), ("ip", "float32"), ("l2", "float32"), ("l2", "fl
 FIELDS = {"share": fields.Int(), "cluster": fields.Int()}
 
 
-def clustered(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def draw_clustered(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return vectors, as of embeddings that nobody normalised, around centres of very different norms; and which."""
     centres = np.random.default_rng(99).normal(size=(CLUSTERS, DIM))
     centres *= np.random.default_rng(98).lognormal(0, 0.3, (CLUSTERS, 1))
@@ -40,9 +40,9 @@ def clustered(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.in
     return (centres[numbers] + 0.4 * draw.normal(size=(count, DIM))).astype(np.float32), numbers
 
 
-def records_of(count: int, seed: int = 1, prefix: str = "r") -> list[Record]:
+def make_records(count: int, seed: int = 1, prefix: str = "r") -> list[Record]:
     """Return records whose field ``share`` is each number below ``count`` once, in no order."""
-    vectors, clusters = clustered(count, seed)
+    vectors, clusters = draw_clustered(count, seed)
     shares = np.random.default_rng(seed).permutation(count)
     return [
         Record(f"{prefix}{number:05}", vector, f"text {number}", {"share": int(share), "cluster": int(cluster)})
@@ -50,7 +50,7 @@ def records_of(count: int, seed: int = 1, prefix: str = "r") -> list[Record]:
     ]
 
 
-def recall_of(found: Sequence[Hits], truth: Sequence[Hits]) -> float:
+def mean_recall(found: Sequence[Hits], truth: Sequence[Hits]) -> float:
     """Return the mean share of true hits that were found; one as near as the last true one is as good."""
     shares = []
     for hits, true in zip(found, truth, strict=True):
@@ -71,26 +71,26 @@ class IndexTests(Places):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def shelf(cls, kind: tuple[str, str], new_place: Callable[[], Place]) -> Iterator[tuple[Place, VectorStore]]:
+    def indexed(cls, kind: tuple[str, str], new_place: Callable[[], Place]) -> Iterator[tuple[Place, VectorStore]]:
         """Return a place and a store on it."""
         metric, dtype = kind
         schema = Schema(DIM, metric, dtype, HNSW(target_recall=TARGET), FIELDS)
         with closing(new_place()) as place, place.connect() as db:
             store = db.create("clusters", schema)
-            store.insert(records_of(COUNT))
+            store.insert(make_records(COUNT))
             yield place, store
 
     @pytest.fixture
-    def store(self, shelf: tuple[Place, VectorStore]) -> VectorStore:
-        return shelf[1]
+    def store(self, indexed: tuple[Place, VectorStore]) -> VectorStore:
+        return indexed[1]
 
     @pytest.fixture
-    def queries(self, shelf: tuple[Place, VectorStore]) -> NDArray[np.float32]:
+    def queries(self, indexed: tuple[Place, VectorStore]) -> NDArray[np.float32]:
         """Return what is asked of the index; where there is none, every answer is exact and few queries show it."""
-        return clustered(100 if shelf[0].indexed else 10, 3)[0]
+        return draw_clustered(100 if indexed[0].indexed else 10, 3)[0]
 
-    def test_a_write_builds_the_index_and_calibrates_it(self, shelf: tuple[Place, VectorStore]) -> None:
-        place, store = shelf
+    def test_a_write_builds_the_index_and_calibrates_it(self, indexed: tuple[Place, VectorStore]) -> None:
+        place, store = indexed
         status, options = store.index_status(), HNSW(target_recall=TARGET)
         assert (status.kind, status.rows, status.target_recall) == ("hnsw", COUNT, TARGET)
         assert status.state == ("ready" if place.indexed else "none")
@@ -99,7 +99,7 @@ class IndexTests(Places):
         # Among so few rows, the effort that inner products need may cost more than to compare them all.
         if store.schema.metric is not Metric.IP:
             assert (status.ef is not None) == place.indexed
-        assert store.search(clustered(1, 2)[0][0]).exact is (status.ef is None)
+        assert store.search(draw_clustered(1, 2)[0][0]).exact is (status.ef is None)
 
     def test_recall_of_stored_vectors(self, store: VectorStore) -> None:
         found = store.measure_recall()
@@ -139,8 +139,8 @@ class IndexTests(Places):
         for hits in found:
             assert len(hits) == min(k, matching)
             assert {hit.id for hit in hits} <= ids
-            assert (in_order(hits), hits.complete) == (True, True)
-        assert recall_of(found, truth) >= TARGET - SLACK
+            assert (is_in_order(hits), hits.complete) == (True, True)
+        assert mean_recall(found, truth) >= TARGET - SLACK
         self.check_scores(store, queries, found)
 
     def check_scores(self, store: VectorStore, queries: NDArray[np.float32], found: Sequence[Hits]) -> None:
@@ -148,7 +148,7 @@ class IndexTests(Places):
         metric = store.schema.metric.value
         for query, hits in zip(queries, found, strict=True):
             rows = np.array([hit.vector for hit in hits], np.float64)
-            scores = true_scores(metric, rows, query.astype(np.float64))
+            scores = compute_scores(metric, rows, query.astype(np.float64))
             scale = np.maximum(1, np.abs(scores))
             if metric == "ip":
                 scale = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
@@ -157,8 +157,10 @@ class IndexTests(Places):
             assert (np.abs([hit.distance for hit in hits] - distances) <= TOLERANCE[store.schema.dtype] * scale).all()
 
     @pytest.mark.parametrize("ef", [None, 1, 10, 1_000])
-    def test_similar_records_without_the_record_itself(self, shelf: tuple[Place, VectorStore], ef: int | None) -> None:
-        place, store = shelf
+    def test_similar_records_without_the_record_itself(
+        self, indexed: tuple[Place, VectorStore], ef: int | None
+    ) -> None:
+        place, store = indexed
         for number in range(0, COUNT, 157 if place.indexed else 1_500):
             id_ = f"r{number:05}"
             for where, matching in ((None, COUNT - 1), (F.share < 30, store.count((F.share < 30) & (F.id != id_)))):
@@ -167,17 +169,17 @@ class IndexTests(Places):
                 assert id_ not in {hit.id for hit in hits}
 
     def test_more_effort_finds_no_less(self, store: VectorStore) -> None:
-        queries = clustered(60, 4)[0]
+        queries = draw_clustered(60, 4)[0]
         truth = store.search_many(queries, exact=True)
-        recalls = [recall_of(store.search_many(queries, ef=ef), truth) for ef in (1, 64, 1_000)]
+        recalls = [mean_recall(store.search_many(queries, ef=ef), truth) for ef in (1, 64, 1_000)]
         assert recalls[0] <= recalls[1] + SLACK
         assert recalls[1] <= recalls[2] + SLACK
         assert recalls[2] >= 0.99
 
     def test_one_query_and_many_find_the_same(self, store: VectorStore) -> None:
-        queries = clustered(30, 5)[0]
+        queries = draw_clustered(30, 5)[0]
         for where in (None, F.share < 40, F.share < 900):
             together = store.search_many(queries, where=where)
             alone = [store.search(query, where=where) for query in queries]
-            assert recall_of(together, alone) > 0.95
-            assert recall_of(alone, together) > 0.95
+            assert mean_recall(together, alone) > 0.95
+            assert mean_recall(alone, together) > 0.95

@@ -15,12 +15,12 @@ from ..records import Record
 from ..store import VectorStore
 from .place import Place, Places
 from .processes import Python
-from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, holds_texts, new_model, texts
-from .sample_records import SCHEMA, books, by_id, contents
+from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, check_texts, make_texts, new_model
+from .sample_records import SCHEMA, key_by_id, make_books, read_contents
 from .toy_embedder import ToyEmbedder
 
 
-class Interrupted(Exception):
+class Interruption(Exception):
     """What interrupts a rebuild."""
 
 
@@ -31,7 +31,7 @@ class InterruptedRebuildTests(SmallPages):
     def store(self, db: Database) -> VectorStore:
         """Return a store of texts, three pages of them."""
         store = db.create("texts", TEXT_SCHEMA, embedder=OLD)
-        store.insert(texts(PAGES))
+        store.insert(make_texts(PAGES))
         return store
 
     @staticmethod
@@ -39,9 +39,9 @@ class InterruptedRebuildTests(SmallPages):
         """Rebuild no further than the first page."""
 
         def stop(done: int, total: int) -> None:
-            raise Interrupted
+            raise Interruption
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interruption):
             db.rebuild("texts", embedder=embedder, on_progress=stop)
 
     def test_nothing_is_embedded_twice(self, db: Database, store: VectorStore) -> None:
@@ -50,9 +50,9 @@ class InterruptedRebuildTests(SmallPages):
         assert store.search("text 7", k=1)[0].id == "text-00007"
         report = db.rebuild("texts", embedder=second)
         embedded = [text for model in (first, second) for text in model.documents if text.startswith("text ")]
-        assert sorted(embedded) == sorted(record.text for record in texts(PAGES) if record.text)
+        assert sorted(embedded) == sorted(record.text for record in make_texts(PAGES) if record.text)
         assert 0 < report.copied < PAGES
-        holds_texts(db.open("texts", embedder=second), by_id(texts(PAGES)), second)
+        check_texts(db.open("texts", embedder=second), key_by_id(make_texts(PAGES)), second)
 
     def test_what_was_written_in_between_is_there(self, db: Database, store: VectorStore) -> None:
         self.interrupted(db, new_model())
@@ -62,7 +62,7 @@ class InterruptedRebuildTests(SmallPages):
         store.delete(ids=["text-00004"])
         store.insert([Record("text-00004", text="again")])
         db.rebuild("texts", embedder=new_model())
-        kept = by_id(texts(PAGES))
+        kept = key_by_id(make_texts(PAGES))
         kept["text-00001"] = Record("text-00001", text="changed")
         kept["text-00004"] = Record("text-00004", text="again")
         kept["text-00000-new"] = Record("text-00000-new", text="new")
@@ -70,15 +70,15 @@ class InterruptedRebuildTests(SmallPages):
             kept[id_] = replace(kept[id_], metadata={"year": 1})
         for id_ in ("text-00003", "text-00091"):
             del kept[id_]
-        holds_texts(db.open("texts", embedder=new_model()), kept, new_model())
+        check_texts(db.open("texts", embedder=new_model()), kept, new_model())
 
-    def test_with_other_arguments_it_starts_anew(self, db: Database, store: VectorStore) -> None:
+    def test_with_other_arguments_it_starts_again(self, db: Database, store: VectorStore) -> None:
         self.interrupted(db, new_model())
         other = ToyEmbedder(5, seed=3, name="third")
         assert db.rebuild("texts", embedder=other).copied == PAGES
-        holds_texts(db.open("texts", embedder=other), by_id(texts(PAGES)), other)
+        check_texts(db.open("texts", embedder=other), key_by_id(make_texts(PAGES)), other)
 
-    def test_another_index_does_not_start_it_anew(self, db: Database, store: VectorStore) -> None:
+    def test_another_index_does_not_restart_it(self, db: Database, store: VectorStore) -> None:
         self.interrupted(db, new_model())
         schema = replace(TEXT_SCHEMA, index=Flat())
         assert db.rebuild("texts", schema=schema, embedder=new_model()).copied < PAGES
@@ -101,9 +101,9 @@ class InterruptedRebuildTests(SmallPages):
                 db.rebuild("texts", embedder=new_model())
             store.delete(ids=["text-00001"])
         report = db.rebuild("texts", embedder=new_model())
-        kept = by_id(texts(PAGES))
+        kept = key_by_id(make_texts(PAGES))
         del kept["text-00001"]
-        holds_texts(db.open("texts", embedder=new_model()), kept, new_model())
+        check_texts(db.open("texts", embedder=new_model()), kept, new_model())
         assert report.copied == PAGES - PAGE
 
     def test_a_dropped_store_takes_what_was_built_with_it(self, db: Database, store: VectorStore) -> None:
@@ -120,7 +120,7 @@ class RivalsTests(Places):
     def store(self, db: Database) -> VectorStore:
         """Return a store with ten books."""
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(10)))
+        store.insert(make_books(range(10)))
         return store
 
     @staticmethod
@@ -146,11 +146,11 @@ class RivalsTests(Places):
 
         self.during(db, rivals)
         assert len(refused) == 3
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
         assert db.rebuild("docs").records == 10
 
     def test_another_store_is_free(self, db: Database, store: VectorStore) -> None:
-        db.create("other", SCHEMA).insert(books(range(3)))
+        db.create("other", SCHEMA).insert(make_books(range(3)))
         self.during(db, lambda: db.rebuild("other"))
         assert db.open("other").count() == 3
 
@@ -170,9 +170,9 @@ class RivalsTests(Places):
 
     def test_a_renamed_store_is_rebuilt_under_its_new_name(self, db: Database, store: VectorStore) -> None:
         self.during(db, lambda: db.rename("docs", "renamed"))
-        assert contents(store) == contents(db.open("renamed")) == by_id(books(range(10)))
+        assert read_contents(store) == read_contents(db.open("renamed")) == key_by_id(make_books(range(10)))
 
     def test_a_previous_generation_that_is_not_kept(self, place: Place, db: Database, store: VectorStore) -> None:
         db.rebuild("docs", keep_previous=False)
         assert place.backend().find(name="docs").standby is None
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))

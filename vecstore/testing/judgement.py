@@ -10,7 +10,7 @@ from ..schema import Schema
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
 
 
-def bits(record: Record | None) -> object:
+def to_bits(record: Record | None) -> object:
     """Return what has to be the same to the last bit, types included."""
     if record is None:
         return None
@@ -41,7 +41,7 @@ def check_hits(found: Hits, truth: Hits, k: int, floor: float | None, schema: Sc
         assert all(abs(hit.score - score) <= width for hit, score in zip(found, best, strict=True))
 
 
-def recall(found: Hits, truth: Hits, k: int, floor: float | None) -> float:
+def measure_recall(found: Hits, truth: Hits, k: int, floor: float | None) -> float:
     """Return the share of the ``k`` nearest that were found; one as near as the last of them is as good."""
     near = [hit.score for hit in truth if floor is None or hit.score >= floor][:k]
     if not near:

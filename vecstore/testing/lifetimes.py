@@ -14,8 +14,8 @@ from ..database import Database
 from ..errors import ForkedStore, InvalidArgument, StoreNotFound
 from .catalogue import OPERATIONS
 from .place import Place, Places
-from .rebuild_fixtures import OLD, TEXT_SCHEMA, texts
-from .sample_records import SCHEMA, book, books, by_id, contents
+from .rebuild_fixtures import OLD, TEXT_SCHEMA, make_texts
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 
 DATABASE_OPERATIONS: dict[str, Callable[[Database], object]] = {
     "names": lambda db: db.names(),
@@ -33,9 +33,9 @@ DATABASE_OPERATIONS: dict[str, Callable[[Database], object]] = {
 class ForkTests(Places):
     """A process that forks."""
 
-    def test_the_child_gets_forked_store_and_connects_anew(self, place: Place, db: Database) -> None:
+    def test_the_child_gets_forked_store_and_connects_again(self, place: Place, db: Database) -> None:
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(3)))
+        store.insert(make_books(range(3)))
         scan = store.scan(batch_size=1)
         next(scan)
 
@@ -51,12 +51,12 @@ class ForkTests(Places):
             db.close()
             if place.processes:
                 with connect(place.url) as own:
-                    assert own.open("docs").upsert(books(range(2, 5))) == 3
+                    assert own.open("docs").upsert(make_books(range(2, 5))) == 3
 
         forked(in_child)
         assert len([*scan]) == (4 if place.processes else 2)
-        assert contents(store) == by_id(books(range(5 if place.processes else 3)))
-        assert store.upsert([book(7)]) == 1
+        assert read_contents(store) == key_by_id(make_books(range(5 if place.processes else 3)))
+        assert store.upsert([make_book(7)]) == 1
 
 
 class CloseTests(Places):
@@ -72,7 +72,7 @@ class CloseTests(Places):
 
     def test_a_scan_that_was_begun(self, db: Database) -> None:
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(5)))
+        store.insert(make_books(range(5)))
         scan = store.scan(batch_size=2)
         next(scan)
         db.close()
@@ -97,15 +97,17 @@ class DurableTests(Places):
         if not (db.capabilities.durable and place.shared):
             pytest.skip("nothing survives a connection to this place")
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(10)))
+        store.insert(make_books(range(10)))
         store.update(ids=["book-00001"], set={"text": None, "year": None, "note": {"b": [1.5, None, "x"]}})
         store.delete(ids=["book-00002"])
-        db.create("texts", TEXT_SCHEMA, embedder=OLD).insert(texts(5))
+        db.create("texts", TEXT_SCHEMA, embedder=OLD).insert(make_texts(5))
         db.rebuild("texts")
-        before = {name: (db.open(name).schema, contents(db.open(name))) for name in db.names()}
+        before = {name: (db.open(name).schema, read_contents(db.open(name))) for name in db.names()}
         db.close()
         with place.connect() as again:
-            assert {name: (again.open(name).schema, contents(again.open(name))) for name in again.names()} == before
+            assert {
+                name: (again.open(name).schema, read_contents(again.open(name))) for name in again.names()
+            } == before
             assert again.open("texts", embedder=OLD).search("text 3", k=1)[0].id == "text-00003"
             assert again.rollback("texts").records == 5
 

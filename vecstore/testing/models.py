@@ -1,4 +1,4 @@
-"""Rebuild with another embedder: all vectors are made anew from the texts."""
+"""Rebuild with another embedder: all vectors are made again from the texts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelTests(Places):
         return store
 
     @pytest.mark.parametrize("dim", [8, 5])
-    def test_all_vectors_are_made_anew_from_the_texts(self, db: Database, store: VectorStore, dim: int) -> None:
+    def test_all_vectors_are_made_again_from_the_texts(self, db: Database, store: VectorStore, dim: int) -> None:
         new = ToyEmbedder(dim, seed=2, name="new")
         report = db.rebuild("texts", embedder=new)
         assert (report.records, report.embedded) == (4, True)

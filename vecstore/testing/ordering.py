@@ -18,7 +18,7 @@ from ..index import HNSW, Flat, IndexOptions
 from ..records import Hit, Hits, Record
 from ..schema import Schema
 from ..store import VectorStore
-from .corpus import accepted
+from .corpus import list_accepted
 from .place import Places
 
 DIM = 8
@@ -33,13 +33,13 @@ def random_vectors(count: int, seed: int = 1) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
 
 
-def in_order(hits: Sequence[Hit]) -> bool:
+def is_in_order(hits: Sequence[Hit]) -> bool:
     """Say whether hits stand by score, largest first, and by the bytes of their ids where scores are equal."""
     keys = [(-hit.score, hit.id.encode()) for hit in hits]
     return keys == sorted(set(keys))
 
 
-def ids(hits: Hits) -> list[str]:
+def list_ids(hits: Hits) -> list[str]:
     return [hit.id for hit in hits]
 
 
@@ -48,69 +48,69 @@ class OrderTests(Places):
 
     @pytest.fixture(scope="class", params=METRICS)
     @classmethod
-    def shelf(cls, request: pytest.FixtureRequest, library: Database) -> VectorStore:
+    def ordered(cls, request: pytest.FixtureRequest, library: Database) -> VectorStore:
         """Return a store of single vectors, and of one vector that many ids share."""
         store = library.create(f"order_{request.param}", Schema(dim=DIM, metric=request.param, index=Flat()))
         rows = random_vectors(300)
-        same = accepted(1, 512)[:100]
+        same = list_accepted(1, 512)[:100]
         store.insert(Record(f"single {number}", row) for number, row in enumerate(rows))
         # Written in another order than that of their ids, and some of them again.
         store.upsert(Record(id_, QUERY) for id_ in same[::-1])
         store.upsert(Record(id_, QUERY) for id_ in same[10:40])
         return store
 
-    def test_larger_scores_first(self, shelf: VectorStore) -> None:
+    def test_larger_scores_first(self, ordered: VectorStore) -> None:
         for query in random_vectors(20, seed=2):
             for k in (1, 7, 100, 1_000):
-                assert in_order(shelf.search(query, k))
+                assert is_in_order(ordered.search(query, k))
 
-    def test_equal_vectors_stand_by_id(self, shelf: VectorStore) -> None:
-        same = set(accepted(1, 512)[:100])
+    def test_equal_vectors_stand_by_id(self, ordered: VectorStore) -> None:
+        same = set(list_accepted(1, 512)[:100])
         for query in (QUERY, *random_vectors(5, seed=3)):
-            hits = [hit for hit in shelf.search(query, 1_000) if hit.id in same]
+            hits = [hit for hit in ordered.search(query, 1_000) if hit.id in same]
             assert [hit.id for hit in hits] == sorted(same, key=str.encode)
             assert len({hit.score for hit in hits}) == 1
 
-    def test_a_tie_fills_what_is_left_of_k(self, shelf: VectorStore) -> None:
-        same = set(accepted(1, 512)[:100])
-        hits = shelf.search(QUERY, 30, where=F.id.in_(same))
+    def test_a_tie_fills_what_is_left_of_k(self, ordered: VectorStore) -> None:
+        same = set(list_accepted(1, 512)[:100])
+        hits = ordered.search(QUERY, 30, where=F.id.in_(same))
         assert len(hits) == 30
-        assert in_order(hits)
-        assert set(ids(hits)) <= same
+        assert is_in_order(hits)
+        assert set(list_ids(hits)) <= same
 
-    def test_a_search_repeats_itself(self, shelf: VectorStore) -> None:
-        first = shelf.search(QUERY, 50)
-        assert [(hit.id, hit.score) for hit in shelf.search(QUERY, 50)] == [(hit.id, hit.score) for hit in first]
+    def test_a_search_repeats_itself(self, ordered: VectorStore) -> None:
+        first = ordered.search(QUERY, 50)
+        assert [(hit.id, hit.score) for hit in ordered.search(QUERY, 50)] == [(hit.id, hit.score) for hit in first]
 
-    def test_many_queries_get_the_answers_of_each(self, shelf: VectorStore) -> None:
+    def test_many_queries_get_the_answers_of_each(self, ordered: VectorStore) -> None:
         queries = random_vectors(12, seed=4)
         for given in (queries, queries.astype(np.float64), list(queries), queries.tolist(), tuple(queries)):
-            answers = shelf.search_many(given, 25, where=F.id.not_in(["single 3", "single 4"]))
-            alone = [shelf.search(query, 25, where=F.id.not_in(["single 3", "single 4"])) for query in queries]
-            assert [ids(hits) for hits in answers] == [ids(hits) for hits in alone]
+            answers = ordered.search_many(given, 25, where=F.id.not_in(["single 3", "single 4"]))
+            alone = [ordered.search(query, 25, where=F.id.not_in(["single 3", "single 4"])) for query in queries]
+            assert [list_ids(hits) for hits in answers] == [list_ids(hits) for hits in alone]
             for hits, expected in zip(answers, alone, strict=True):
                 assert np.allclose([hit.score for hit in hits], [hit.score for hit in expected], rtol=1e-6, atol=1e-6)
-        assert shelf.search_many([]) == []
-        assert shelf.search_many(np.empty((0, DIM))) == []
+        assert ordered.search_many([]) == []
+        assert ordered.search_many(np.empty((0, DIM))) == []
 
-    def test_similar_records_without_the_record_itself(self, shelf: VectorStore) -> None:
-        same = sorted(accepted(1, 512)[:100], key=str.encode)
+    def test_similar_records_without_the_record_itself(self, ordered: VectorStore) -> None:
+        same = sorted(list_accepted(1, 512)[:100], key=str.encode)
         asked = same[4]
-        assert ids(shelf.similar_to(asked, 99, where=F.id.in_(same))) == [id_ for id_ in same if id_ != asked]
-        everything = shelf.similar_to("single 7", 10_000)
-        assert sorted(ids(everything)) == sorted(record.id for record in shelf.scan() if record.id != "single 7")
-        vector = shelf.get(["single 7"])[0].vector  # type: ignore[union-attr]
-        expected = [hit.id for hit in shelf.search(vector, 21) if hit.id != "single 7"]  # type: ignore[arg-type]
-        assert ids(shelf.similar_to("single 7", 20)) == expected[:20]
-        assert [len(shelf.similar_to("single 7", k)) for k in (0, 1, 5)] == [0, 1, 5]
+        assert list_ids(ordered.similar_to(asked, 99, where=F.id.in_(same))) == [id_ for id_ in same if id_ != asked]
+        everything = ordered.similar_to("single 7", 10_000)
+        assert sorted(list_ids(everything)) == sorted(record.id for record in ordered.scan() if record.id != "single 7")
+        vector = ordered.get(["single 7"])[0].vector  # type: ignore[union-attr]
+        expected = [hit.id for hit in ordered.search(vector, 21) if hit.id != "single 7"]  # type: ignore[arg-type]
+        assert list_ids(ordered.similar_to("single 7", 20)) == expected[:20]
+        assert [len(ordered.similar_to("single 7", k)) for k in (0, 1, 5)] == [0, 1, 5]
 
-    def test_similar_to_needs_a_record(self, shelf: VectorStore) -> None:
+    def test_similar_to_needs_a_record(self, ordered: VectorStore) -> None:
         for id_ in ("nobody", "single", "SINGLE 7", "single 7 "):
             with pytest.raises(RecordNotFound, match=id_):
-                shelf.similar_to(id_)
+                ordered.similar_to(id_)
         for wrong in ("", None, 7, ["single 7"]):
             with pytest.raises(InvalidId):
-                shelf.similar_to(wrong)  # type: ignore[arg-type]
+                ordered.similar_to(wrong)  # type: ignore[arg-type]
 
 
 class AnswerTests(Places):
@@ -139,9 +139,9 @@ class AnswerTests(Places):
         assert len(store.search(QUERY, np.int64(3))) == 3  # type: ignore[arg-type]
 
     def test_a_prefix_of_a_longer_answer(self, store: VectorStore) -> None:
-        longest = ids(store.search(QUERY, 120, exact=True))
+        longest = list_ids(store.search(QUERY, 120, exact=True))
         for k in (1, 5, 50):
-            assert ids(store.search(QUERY, k, exact=True)) == longest[:k]
+            assert list_ids(store.search(QUERY, k, exact=True)) == longest[:k]
 
     @pytest.mark.parametrize("count", range(4))
     def test_columns(self, store: VectorStore, count: int) -> None:
@@ -239,9 +239,9 @@ class CompletenessTests(Places):
         store.reindex()
         for step in range(3):
             check_complete(store, left)
-            doomed = draw.choice(sorted(left), size=len(left) // 3, replace=False).tolist()
-            assert store.delete(ids=doomed) == len(doomed)
-            left = {id_: group for id_, group in left.items() if id_ not in set(doomed)}
+            removed = draw.choice(sorted(left), size=len(left) // 3, replace=False).tolist()
+            assert store.delete(ids=removed) == len(removed)
+            left = {id_: group for id_, group in left.items() if id_ not in set(removed)}
             moved = sorted(left)[step::5]
             store.upsert(Record(id_, rows[id_] + 5, metadata={"group": left[id_]}) for id_ in moved)
         check_complete(store, left)
@@ -257,6 +257,6 @@ def check_complete(store: VectorStore, left: dict[str, int]) -> None:
             for ef in (None, 1, 50):
                 hits = store.search(QUERY, k, where=where, ef=ef, include=())
                 assert len(hits) == min(k, len(matching))
-                assert set(ids(hits)) <= matching
-                assert in_order(hits)
+                assert set(list_ids(hits)) <= matching
+                assert is_in_order(hits)
                 assert hits.complete

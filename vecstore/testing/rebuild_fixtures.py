@@ -13,10 +13,10 @@ from ..rebuild import copy
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .backend_level import put
+from .backend_level import write_fenced
 from .place import Place, Places
 from .processes import Python
-from .sample_records import SCHEMA, contents
+from .sample_records import SCHEMA, read_contents
 from .toy_embedder import ToyEmbedder
 
 OLD = ToyEmbedder(8, seed=1, name="old")
@@ -41,14 +41,14 @@ class SmallPages(Places):
         monkeypatch.setattr(copy, "CALM", 8)
 
 
-def texts(number: int) -> Iterator[Record]:
+def make_texts(number: int) -> Iterator[Record]:
     """Yield records without vectors."""
     return (Record(f"text-{each:05}", text=f"text {each}", metadata={"year": each}) for each in range(number))
 
 
-def holds_texts(store: VectorStore, kept: dict[str, Record], embedder: ToyEmbedder) -> None:
+def check_texts(store: VectorStore, kept: dict[str, Record], embedder: ToyEmbedder) -> None:
     """Prove that a store holds these texts and metadata, with the vectors that the embedder makes of them."""
-    found = contents(store)
+    found = read_contents(store)
     assert {id_: (each.text, dict(each.metadata)) for id_, each in found.items()} == {
         id_: (each.text, dict(each.metadata)) for id_, each in kept.items()
     }
@@ -56,12 +56,12 @@ def holds_texts(store: VectorStore, kept: dict[str, Record], embedder: ToyEmbedd
     assert np.allclose([np.asarray(each.vector) for each in found.values()], wanted, atol=1e-6)
 
 
-def author_process(place: Place, name: str, seed: int) -> Python:
+def start_author(place: Place, name: str, seed: int) -> Python:
     """Start an author in a process of its own; it makes a step for each line that it gets."""
     return Python("-m", "vecstore.testing.author", place.url, "texts", name, str(seed))
 
 
-def on_active(backend: Backend, deed: Callable[[Entry], object]) -> None:
+def apply_to_active(backend: Backend, deed: Callable[[Entry], object]) -> None:
     """Do something to the active generation of the store, whichever it is."""
     while True:
         try:
@@ -71,6 +71,6 @@ def on_active(backend: Backend, deed: Callable[[Entry], object]) -> None:
         return
 
 
-def put_active(backend: Backend, versions: list[tuple[str, int]]) -> None:
+def write_fenced_to_active(backend: Backend, versions: list[tuple[str, int]]) -> None:
     """Write records with fences into the active generation."""
-    on_active(backend, lambda entry: put(backend, entry.active, versions))
+    apply_to_active(backend, lambda entry: write_fenced(backend, entry.active, versions))

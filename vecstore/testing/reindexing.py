@@ -16,7 +16,7 @@ from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .indexes import DIM, FIELDS, TARGET, clustered, recall_of, records_of
+from .indexes import DIM, FIELDS, TARGET, draw_clustered, make_records, mean_recall
 from .place import Place, Places, RawIndex
 
 
@@ -29,11 +29,11 @@ class ReindexTests(Places):
     def store(self, db: Database) -> VectorStore:
         """Return a store of a thousand records with an index."""
         store = db.create("clusters", self.SCHEMA)
-        store.insert(records_of(1_000))
+        store.insert(make_records(1_000))
         return store
 
     def test_there_and_back_with_other_options(self, place: Place, db: Database, store: VectorStore) -> None:
-        query = clustered(1, 6)[0][0]
+        query = draw_clustered(1, 6)[0][0]
         truth = [hit.id for hit in store.search(query, exact=True)]
         store.reindex(Flat())
         status = store.index_status()
@@ -75,32 +75,32 @@ class ReindexTests(Places):
         """A handle from before the index, and one from before it went, neither searches nor tends by what it knew."""
         if not place.shared:
             pytest.skip("a second connection sees nothing of this place")
-        query = clustered(1, 6)[0][0]
+        query = draw_clustered(1, 6)[0][0]
         with place.connect() as other:
             store = db.create("clusters", self.SCHEMA)
             old = other.open("clusters")
-            store.insert(records_of(1_000))
+            store.insert(make_records(1_000))
             assert old.search(query).exact is not place.indexed
             assert old.index_status() == store.index_status()
             assert len(place.indexes("clusters")) == place.indexed
             store.reindex(Flat())
             assert old.search(query).exact
-            old.upsert(records_of(50, 7, "new"))
+            old.upsert(make_records(50, 7, "new"))
             assert old.index_status() == store.index_status()
             assert store.index_status().state == "none"
             assert place.indexes("clusters") == []
 
     def test_an_index_lives_through_deletes_and_updates(self, store: VectorStore) -> None:
-        model = {record.id: record for record in records_of(1_000)}
+        model = {record.id: record for record in make_records(1_000)}
         draw = np.random.default_rng(8)
-        queries = clustered(40, 9)[0]
+        queries = draw_clustered(40, 9)[0]
         for turn in range(4):
-            doomed = draw.choice(sorted(model), len(model) // 4, replace=False).tolist()
-            store.delete(ids=doomed)
-            for id_ in doomed:
+            removed = draw.choice(sorted(model), len(model) // 4, replace=False).tolist()
+            store.delete(ids=removed)
+            for id_ in removed:
                 del model[id_]
             self.change(store, model, draw.choice(sorted(model), 150, replace=False).tolist(), turn)
-            fresh = records_of(200, 20 + turn, f"n{turn}-")
+            fresh = make_records(200, 20 + turn, f"n{turn}-")
             store.upsert(fresh)
             model |= {record.id: record for record in fresh}
             self.check(store, model, queries)
@@ -112,10 +112,10 @@ class ReindexTests(Places):
 
     def change(self, store: VectorStore, model: dict[str, Record], ids: Sequence[str], turn: int) -> None:
         """Move some records to other places, and change only the text and the metadata of others."""
-        moved = dict(zip(ids[:50], clustered(50, 30 + turn)[0], strict=True))
+        moved = dict(zip(ids[:50], draw_clustered(50, 30 + turn)[0], strict=True))
         store.upsert(replace(model[id_], vector=vector) for id_, vector in moved.items())
         model |= {id_: replace(model[id_], vector=vector) for id_, vector in moved.items()}
-        vector = clustered(1, 40 + turn)[0][0]
+        vector = draw_clustered(1, 40 + turn)[0][0]
         store.update(ids=ids[50:60], set={"vector": vector})
         store.update(ids=ids[60:], set={"cluster": -turn}, unset=["text"])
         for id_ in ids[50:60]:
@@ -135,7 +135,7 @@ class ReindexTests(Places):
                 assert len(hits) == min(10, matching)
                 for hit in hits:
                     assert Record(hit.id, hit.vector, hit.text, hit.metadata or {}) == model[hit.id]
-            assert recall_of(found, store.search_many(queries, 10, where=where, exact=True)) >= 0.95
+            assert mean_recall(found, store.search_many(queries, 10, where=where, exact=True)) >= 0.95
         assert store.count() == len(model)
 
 

@@ -34,12 +34,14 @@ SCHEMA = Schema(
 LANGS = ("de", "en", "fr")
 
 
-def vector(number: int, dim: int = DIM) -> NDArray[np.float32]:
+def make_vector(number: int, dim: int = DIM) -> NDArray[np.float32]:
     """Return numbers that are the same in every dtype: multiples of 1/8, none of them zero."""
     return (np.random.default_rng(number).integers(1, 65, dim) / 8).astype(np.float32)
 
 
-def book(number: int, *, id: str | None = None, metadata: Mapping[str, Any] | None = None, dim: int = DIM) -> Record:
+def make_book(
+    number: int, *, id: str | None = None, metadata: Mapping[str, Any] | None = None, dim: int = DIM
+) -> Record:
     """Return the book of a number; ``metadata`` is laid over its own, None removes a key."""
     values: dict[str, Any] = {
         "lang": LANGS[number % len(LANGS)],
@@ -51,20 +53,20 @@ def book(number: int, *, id: str | None = None, metadata: Mapping[str, Any] | No
         **(metadata or {}),
     }
     kept = {key: value for key, value in values.items() if value is not None}
-    return Record(id or f"book-{number:05}", vector(number, dim), f"the text of number {number}", kept)
+    return Record(id or f"book-{number:05}", make_vector(number, dim), f"the text of number {number}", kept)
 
 
-def books(numbers: Iterable[int]) -> list[Record]:
+def make_books(numbers: Iterable[int]) -> list[Record]:
     """Return the books of some numbers."""
-    return [book(number) for number in numbers]
+    return [make_book(number) for number in numbers]
 
 
-def by_id(records: Iterable[Record]) -> dict[str, Record]:
+def key_by_id(records: Iterable[Record]) -> dict[str, Record]:
     """Return records under their ids; of those with the same id the last."""
     return {record.id: record for record in records}
 
 
-def contents(store: VectorStore) -> dict[str, Record]:
+def read_contents(store: VectorStore) -> dict[str, Record]:
     """Return everything that a store holds, and prove that its ways of reading agree about it."""
     found = list(store.scan())
     ids = [record.id for record in found]
@@ -74,15 +76,15 @@ def contents(store: VectorStore) -> dict[str, Record]:
     if found:
         hits = store.search(np.ones(store.schema.width), k=min(len(found), 10_000), exact=True, include=())
         assert sorted(hit.id for hit in hits) == ids[:10_000] or len(ids) > 10_000
-    return by_id(found)
+    return key_by_id(found)
 
 
-class FilledStore(Places):
+class SampleStore(Places):
     """A store with ten books."""
 
     @pytest.fixture
     def store(self, db: Database) -> VectorStore:
         """Return a store with ten books."""
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(10)))
+        store.insert(make_books(range(10)))
         return store

@@ -11,14 +11,14 @@ import pytest
 from .. import registry
 from ..backend import Backend, Entry, Generation, Rows
 from ..filters.nodes import ALL, And, Compare, Filter, Not, Or
-from .backend_level import Below, new_generation, rows
-from .corpus import accepted
-from .sample_records import LANGS, book
+from .backend_level import BackendLevel, make_rows, new_generation
+from .corpus import list_accepted
+from .sample_records import LANGS, make_book
 
 COUNT = 230
 
 
-class SampleTests(Below):
+class SampleTests(BackendLevel):
     """`Backend.sample` draws what the oracle draws."""
 
     @pytest.fixture
@@ -31,7 +31,7 @@ class SampleTests(Below):
     def both(self, backend: Backend, entry: Entry, oracle: tuple[Backend, Generation]) -> Both:
         """Return both stores, filled in several steps, with removed and replaced records among the rest."""
         pair = Both([(backend, entry.active), oracle])
-        ids = random.Random(1).sample(accepted(1, 512), COUNT)
+        ids = random.Random(1).sample(list_accepted(1, 512), COUNT)
         for start in (0, 100, 200):
             pair.write(ids[start : start + 100], start)
         pair.delete(ids[::4])
@@ -71,7 +71,7 @@ class Both:
 
     def write(self, ids: Sequence[str], start: int) -> None:
         """Write books under these ids."""
-        batch = rows(*(book(start + number, id=id_) for number, id_ in enumerate(ids)))
+        batch = make_rows(*(make_book(start + number, id=id_) for number, id_ in enumerate(ids)))
         for backend, generation in self._stores:
             backend.write(generation, batch, insert=False)
 
@@ -106,7 +106,7 @@ def random_filter(draw: random.Random) -> Filter | None:
         Compare("price", "lt", draw.randrange(240) / 2),
         Compare("tags", "contains_any", (f"t{draw.randrange(6)}",)),
         Compare("at", "exists", True),
-        Compare("id", "in", tuple(draw.sample(accepted(1, 512), 40))),
+        Compare("id", "in", tuple(draw.sample(list_accepted(1, 512), 40))),
     ]
     one, two = draw.sample(leaves, 2)
     return draw.choice([None, one, Not(one), And((one, two)), Or((one, Not(two)))])

@@ -12,8 +12,8 @@ from ..filters.nodes import ALL, F
 from ..records import Record
 from ..store import PAGE, VectorStore
 from .place import Place, Places
-from .sample_records import SCHEMA, book, books, by_id
-from .threads import Crowd
+from .sample_records import SCHEMA, key_by_id, make_book, make_books
+from .threads import RepeatingThreads
 
 IDS_IN_ORDER = sorted(
     [
@@ -32,7 +32,7 @@ class SharedStore(Places):
     def store(cls, library: Database) -> VectorStore:
         """Return a store with ten books."""
         store = library.create("docs", SCHEMA)
-        store.insert(books(range(10)))
+        store.insert(make_books(range(10)))
         return store
 
 
@@ -41,14 +41,14 @@ class GetTests(SharedStore):
 
     def test_in_the_order_of_the_ids_none_for_absent_repeated_as_asked(self, store: VectorStore) -> None:
         ids = ["book-00003", "absent", "book-00001", "book-00003", "book-0000", "BOOK-00001"]
-        assert store.get(ids) == [book(3), None, book(1), book(3), None, None]
+        assert store.get(ids) == [make_book(3), None, make_book(1), make_book(3), None, None]
 
     @pytest.mark.parametrize("ids", [[], (), iter([])], ids=["list", "tuple", "iterator"])
     def test_no_ids(self, store: VectorStore, ids: Any) -> None:
         assert store.get(ids) == []
 
     def test_any_iterable(self, store: VectorStore) -> None:
-        assert store.get(f"book-{number:05}" for number in (2, 1)) == [book(2), book(1)]
+        assert store.get(f"book-{number:05}" for number in (2, 1)) == [make_book(2), make_book(1)]
 
     @pytest.mark.parametrize("ids", ["book-00001", b"book-00001", None, 3])
     def test_ids_are_a_list(self, store: VectorStore, ids: Any) -> None:
@@ -62,7 +62,7 @@ class GetTests(SharedStore):
 
     def test_more_ids_than_a_page(self, store: VectorStore) -> None:
         ids = [f"absent-{number}" for number in range(PAGE + 1)]
-        assert store.get([*ids, "book-00001", *ids, "book-00002"])[PAGE + 1 :: PAGE + 2] == [book(1), book(2)]
+        assert store.get([*ids, "book-00001", *ids, "book-00002"])[PAGE + 1 :: PAGE + 2] == [make_book(1), make_book(2)]
 
 
 class CountTests(SharedStore):
@@ -88,12 +88,12 @@ class ScanTests(SharedStore):
 
     @pytest.mark.parametrize("size", [1, 2, 3, 9, 10, 11, 1_000])
     def test_every_record_once_in_order(self, store: VectorStore, size: int) -> None:
-        assert list(store.scan(batch_size=size)) == books(range(10))
+        assert list(store.scan(batch_size=size)) == make_books(range(10))
 
     @pytest.mark.parametrize("size", [1, 2, 1_000])
     def test_the_matching_ones(self, store: VectorStore, size: int) -> None:
-        assert list(store.scan(F.lang == "en", batch_size=size)) == books([1, 4, 7])
-        assert list(store.scan({"year": {"$gte": 2008}}, batch_size=size)) == books([8, 9])
+        assert list(store.scan(F.lang == "en", batch_size=size)) == make_books([1, 4, 7])
+        assert list(store.scan({"year": {"$gte": 2008}}, batch_size=size)) == make_books([8, 9])
         assert list(store.scan(F.lang == "no such", batch_size=size)) == []
 
     def test_an_empty_store(self, library: Database) -> None:
@@ -101,7 +101,7 @@ class ScanTests(SharedStore):
 
     def test_ids_are_ordered_by_their_bytes(self, library: Database) -> None:
         store = library.create("ids", SCHEMA)
-        store.insert([book(1, id=id_) for id_ in reversed(IDS_IN_ORDER)])
+        store.insert([make_book(1, id=id_) for id_ in reversed(IDS_IN_ORDER)])
         for size in (1, 2, 100):
             assert [record.id for record in store.scan(batch_size=size)] == IDS_IN_ORDER
 
@@ -124,7 +124,7 @@ class ScanUnderChangeTests(Places):
     def store(self, db: Database) -> VectorStore:
         """Return a store with ten books, the even numbers up to 18."""
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(0, 20, 2)))
+        store.insert(make_books(range(0, 20, 2)))
         return store
 
     @pytest.mark.parametrize("size", [1, 2, 3])
@@ -132,7 +132,7 @@ class ScanUnderChangeTests(Places):
         seen = []
         for turn, record in enumerate(store.scan(batch_size=size)):
             seen.append(record.id)
-            store.insert([book(4 * turn + 1), book(4 * turn + 3)])  # first behind and soon ahead of the scan
+            store.insert([make_book(4 * turn + 1), make_book(4 * turn + 3)])  # first behind and soon ahead of the scan
             store.delete(ids=[f"book-{number:05}" for number in (1, 5, 9)])
             if turn > 50:
                 break
@@ -143,7 +143,7 @@ class ScanUnderChangeTests(Places):
         scan = store.scan(batch_size=2)
         first = [next(scan), next(scan)]
         store.delete(ids=["book-00000", "book-00002", "book-00004", "book-00018"])
-        assert [*first, *scan] == books([0, 2, 6, 8, 10, 12, 14, 16])
+        assert [*first, *scan] == make_books([0, 2, 6, 8, 10, 12, 14, 16])
 
     def test_a_change_ahead_of_the_page_is_seen(self, store: VectorStore) -> None:
         scan = store.scan(batch_size=2)
@@ -161,7 +161,7 @@ class ScanUnderChangeTests(Places):
         scan = store.scan(batch_size=2)
         next(scan)
         with place.connect() if place.shared else db as other:
-            other.open("docs").upsert(books(range(3)))
+            other.open("docs").upsert(make_books(range(3)))
             other.rebuild("docs", keep_previous=False)
             other.open("docs").delete(where=ALL)
             other.drop("docs")
@@ -171,19 +171,19 @@ class ScanUnderChangeTests(Places):
         scan = store.scan(batch_size=2)
         seen = [next(scan), next(scan), next(scan)]
         db.rebuild("docs", keep_previous=False)
-        assert [*seen, *scan] == books(range(0, 20, 2))
+        assert [*seen, *scan] == make_books(range(0, 20, 2))
 
     def test_writers_all_the_time(self, store: VectorStore) -> None:
         turns = iter(range(1, 10**9, 2))
 
         def come_and_go() -> None:
             number = next(turns)
-            store.upsert([book(number % 20), Record(f"other-{number % 7}", [1, 2, 3, 4])])
+            store.upsert([make_book(number % 20), Record(f"other-{number % 7}", [1, 2, 3, 4])])
             store.delete(ids=[f"book-{(number + 2) % 20:05}"])
 
-        with Crowd(come_and_go) as crowd:
+        with RepeatingThreads(come_and_go) as threads:
             for _ in range(10):
                 seen = [record.id for record in store.scan(batch_size=2)]
                 assert seen == sorted(set(seen))
-                assert by_id(books(range(0, 20, 2))).keys() <= set(seen)
-                crowd.wait_for(2)
+                assert key_by_id(make_books(range(0, 20, 2))).keys() <= set(seen)
+                threads.wait_for(2)

@@ -36,17 +36,17 @@ DISTANCES: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
 )
 
 
-def true_scores(metric: str, rows: Array, query: Array) -> Array:
+def compute_scores(metric: str, rows: Array, query: Array) -> Array:
     distances = DISTANCES[metric](rows, query)
     return 1 - distances if metric == "cosine" else -distances
 
 
-def some_vectors(metric: str, dtype: str) -> dict[str, NDArray[Any]]:
+def draw_vectors(metric: str, dtype: str) -> dict[str, NDArray[Any]]:
     """Return vectors of every kind: of any norm, nearly the same, the same, opposite, on the axes."""
     draw = np.random.default_rng(42)
     ordinary = draw.normal(size=(150, DIM)) * 10 ** draw.uniform(-1, 2, (150, 1))
-    wide = unit(draw.normal(size=(80, DIM))) * 10 ** draw.uniform(-WIDEST[dtype], WIDEST[dtype], (80, 1))
-    base = unit(draw.normal(size=(1, DIM)))
+    wide = normalize_vector(draw.normal(size=(80, DIM))) * 10 ** draw.uniform(-WIDEST[dtype], WIDEST[dtype], (80, 1))
+    base = normalize_vector(draw.normal(size=(1, DIM)))
     kinds = {
         "ordinary": ordinary,
         "wide": wide,
@@ -64,7 +64,7 @@ def some_vectors(metric: str, dtype: str) -> dict[str, NDArray[Any]]:
     }
 
 
-def unit(rows: Array) -> Array:
+def normalize_vector(rows: Array) -> Array:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
@@ -98,7 +98,7 @@ class Question:
         assert found - may == set()
 
 
-class ScoredStore:
+class FilledStore:
     """A filled store, what is in it, and questions of every kind: stored vectors, tiny, huge, of other types."""
 
     def __init__(self, store: VectorStore, vectors: Mapping[str, NDArray[Any]]) -> None:
@@ -108,7 +108,7 @@ class ScoredStore:
         self._rows = np.array(list(vectors.values())).astype(np.float64)
         draw = np.random.default_rng(7)
         tip = 10 ** WIDEST[store.schema.dtype]
-        one, two, three, four = unit(draw.normal(size=(4, DIM)))
+        one, two, three, four = normalize_vector(draw.normal(size=(4, DIM)))
         given = [one * 3, two * tip, three / tip, (four * 5).astype(np.float32), one.tolist(), two.astype(np.float16)]
         stored = [vectors[id_] for id_ in ("ordinary-003", "near-000", "same-000", "opposite-000", "axis-001")]
         self.questions = [self.question(vector) for vector in [*given, *stored, [1] * DIM]]
@@ -116,7 +116,7 @@ class ScoredStore:
     def question(self, vector: Any) -> Question:
         """Return a query with its truth."""
         asked = np.asarray(vector).astype(np.float64)
-        scores = true_scores(self.metric, self._rows, asked)
+        scores = compute_scores(self.metric, self._rows, asked)
         scale = np.maximum(1, np.abs(scores))
         if self.metric == "ip":
             scale = np.linalg.norm(self._rows, axis=1) * np.linalg.norm(asked)
@@ -138,39 +138,39 @@ class ScoreTests(Places):
         ids="-".join,
     )
     @classmethod
-    def scored(cls, request: pytest.FixtureRequest, library: Database) -> ScoredStore:
+    def filled(cls, request: pytest.FixtureRequest, library: Database) -> FilledStore:
         metric, dtype, index = request.param
-        vectors = some_vectors(metric, dtype)
+        vectors = draw_vectors(metric, dtype)
         schema = Schema(dim=DIM, metric=metric, dtype=dtype, index=INDEXES[index])
         store = library.create(f"{metric}_{dtype}_{index}", schema)
         store.insert(Record(id_, vector) for id_, vector in vectors.items())
         store.reindex()
-        return ScoredStore(store, vectors)
+        return FilledStore(store, vectors)
 
-    def test_every_score(self, scored: ScoredStore) -> None:
-        for question in scored.questions:
-            hits = scored.store.search(question.vector, len(scored.vectors))
-            assert sorted(hit.id for hit in hits) == sorted(scored.vectors)
+    def test_every_score(self, filled: FilledStore) -> None:
+        for question in filled.questions:
+            hits = filled.store.search(question.vector, len(filled.vectors))
+            assert sorted(hit.id for hit in hits) == sorted(filled.vectors)
             question.check(hits)
 
-    def test_the_nearest(self, scored: ScoredStore) -> None:
-        for question in scored.questions:
+    def test_the_nearest(self, filled: FilledStore) -> None:
+        for question in filled.questions:
             for k in (1, 10, 50):
-                hits = scored.store.search(question.vector, k, exact=True)
+                hits = filled.store.search(question.vector, k, exact=True)
                 assert hits.exact
                 question.check(hits)
                 question.check_nearest(hits, k)
 
-    def test_the_nearest_of_many_queries(self, scored: ScoredStore) -> None:
-        asked = [np.asarray(question.vector, np.float64) for question in scored.questions]
-        for question, hits in zip(scored.questions, scored.store.search_many(asked, 10, exact=True), strict=True):
+    def test_the_nearest_of_many_queries(self, filled: FilledStore) -> None:
+        asked = [np.asarray(question.vector, np.float64) for question in filled.questions]
+        for question, hits in zip(filled.questions, filled.store.search_many(asked, 10, exact=True), strict=True):
             question.check(hits)
             question.check_nearest(hits, 10)
 
-    def test_however_it_was_found_a_hit_has_its_score(self, scored: ScoredStore) -> None:
+    def test_however_it_was_found_a_hit_has_its_score(self, filled: FilledStore) -> None:
         three = {"id": {"$in": ["ordinary-003", "near-001", "wide-004"]}}
-        for question in scored.questions[::2]:
-            vector, store = question.vector, scored.store
+        for question in filled.questions[::2]:
+            vector, store = question.vector, filled.store
             for hits in (
                 store.search(vector, 10),
                 store.search(vector, 10, ef=16),
@@ -179,17 +179,17 @@ class ScoreTests(Places):
                 assert len(hits) in {3, 10}
                 question.check(hits)
 
-    def test_what_a_vector_is_to_itself(self, scored: ScoredStore) -> None:
+    def test_what_a_vector_is_to_itself(self, filled: FilledStore) -> None:
         for id_ in ("ordinary-003", "near-000", "axis-001", "wide-010"):
-            vector = scored.vectors[id_].astype(np.float64)
-            itself = scored.store.search(vector, 1, where={"id": id_})[0]
-            expected = {"cosine": 1.0, "ip": float(vector @ vector), "l2": 0.0}[scored.metric]
-            assert abs(itself.score - expected) <= scored.question(vector).tolerance[id_]
+            vector = filled.vectors[id_].astype(np.float64)
+            itself = filled.store.search(vector, 1, where={"id": id_})[0]
+            expected = {"cosine": 1.0, "ip": float(vector @ vector), "l2": 0.0}[filled.metric]
+            assert abs(itself.score - expected) <= filled.question(vector).tolerance[id_]
 
-    def test_asking_by_id_is_asking_with_the_stored_vector(self, scored: ScoredStore) -> None:
+    def test_asking_by_id_is_asking_with_the_stored_vector(self, filled: FilledStore) -> None:
         for id_ in ("ordinary-003", "near-000", "wide-010"):
-            question = scored.question(scored.vectors[id_])
-            question.check(scored.store.similar_to(id_, 20, exact=True))
+            question = filled.question(filled.vectors[id_])
+            question.check(filled.store.similar_to(id_, 20, exact=True))
 
 
 class ExactScoreTests(Places):
@@ -223,7 +223,9 @@ class ExactScoreTests(Places):
         query = {"ip": [1.0, 1.0], "l2": [3.0, 4.0]}[metric]
         store = db.create("few", Schema(dim=2, metric=metric, index=INDEXES[index]))
         store.insert(Record(id_, vector) for id_, vector in vectors.items())
-        scores = dict(zip(vectors, true_scores(metric, np.array(list(vectors.values())), np.array(query)), strict=True))
+        scores = dict(
+            zip(vectors, compute_scores(metric, np.array(list(vectors.values())), np.array(query)), strict=True)
+        )
         for floor in floors:
             for k in (10, 2, 1):
                 expected = sorted((id_ for id_ in scores if scores[id_] >= floor), key=lambda id_: (-scores[id_], id_))

@@ -72,21 +72,21 @@ class SecrecyTests(Places):
         for call in calls:
             with pytest.raises(VecstoreError) as caught:
                 call()
-            assert leaks(printed(caught.value)) == []
-            assert leaks(f"{caught.value!r} {caught.value.args!r} {vars(caught.value)!r}") == []
-        assert leaks(caplog.text) == []
+            assert find_leaks(printed(caught.value)) == []
+            assert find_leaks(f"{caught.value!r} {caught.value.args!r} {vars(caught.value)!r}") == []
+        assert find_leaks(caplog.text) == []
 
     def test_representations(self, db: Database, store: VectorStore, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         hits = store.search(VECTOR, include=["text", "metadata", "vector"])
         shown = [db, store, store.schema, hits, hits[0], hits[:1], store.get(["known"]), list(store.scan())]
         shown += [store.index_status(), store.stats(), store.verify(), store.measure_recall()]
-        assert leaks(repr(shown)) == []
-        assert leaks(str(shown)) == []
-        assert leaks(caplog.text) == []
+        assert find_leaks(repr(shown)) == []
+        assert find_leaks(str(shown)) == []
+        assert find_leaks(caplog.text) == []
 
 
-def leaks(text: str) -> list[str]:
+def find_leaks(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
 
 

@@ -17,9 +17,9 @@ from ..schema import Schema
 from ..store import VectorStore
 from .author import Author
 from .place import Place, Places
-from .rebuild_fixtures import OLD, TEXT_SCHEMA, author_process, texts
-from .sample_records import SCHEMA, book, books, by_id, contents, vector
-from .threads import Crowd, at_once
+from .rebuild_fixtures import OLD, TEXT_SCHEMA, make_texts, start_author
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, make_vector, read_contents
+from .threads import RepeatingThreads, run_at_once
 
 
 class Stamped(Places):
@@ -29,7 +29,7 @@ class Stamped(Places):
 
     def stamped(self, stamp: int) -> list[Record]:
         """Return a batch."""
-        return [Record(f"s{number:02}", vector(number), metadata={"year": stamp}) for number in range(self.SIZE)]
+        return [Record(f"s{number:02}", make_vector(number), metadata={"year": stamp}) for number in range(self.SIZE)]
 
     def see_one_stamp(self, store: VectorStore) -> int:
         """Read the batch in every way and return its stamp."""
@@ -70,15 +70,15 @@ class DatabasesTests(Stamped):
 
     def test_a_handle_lives_through_what_the_other_does(self, db: Database, other: Database) -> None:
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(5)))
+        store.insert(make_books(range(5)))
         other.rename("docs", "renamed")
         assert store.count() == 5
         schema = Schema(dim=4, metric="l2", dtype="float16", fields={**SCHEMA.fields, "pages": fields.Int()})
         other.rebuild("renamed", schema=schema, keep_previous=False)
         assert store.count(F.pages.is_missing()) == 5
-        store.upsert([book(5, metadata={"pages": 7})])
+        store.upsert([make_book(5, metadata={"pages": 7})])
         assert other.open("renamed").count(F.pages == 7) == 1
-        assert contents(store) == by_id([*books(range(5)), book(5, metadata={"pages": 7})])
+        assert read_contents(store) == key_by_id([*make_books(range(5)), make_book(5, metadata={"pages": 7})])
         other.drop("renamed")
         with pytest.raises(StoreNotFound):
             store.count()
@@ -88,7 +88,7 @@ class DatabasesTests(Stamped):
         other.drop("docs")
         fresh = other.create("docs", SCHEMA)
         with pytest.raises(StoreNotFound):
-            store.upsert([book(1)])
+            store.upsert([make_book(1)])
         assert fresh.count() == 0
 
     def test_readers_see_whole_commits_in_order(self, db: Database, other: Database) -> None:
@@ -103,10 +103,10 @@ class DatabasesTests(Stamped):
                 writer.update(where=ALL, set={"year": stamp})
 
         reader, seen = other.open("docs"), []
-        with Crowd(write) as crowd:
+        with RepeatingThreads(write) as threads:
             for _ in range(10):
                 seen.append(self.see_one_stamp(reader))
-                crowd.wait_for(1)
+                threads.wait_for(1)
         assert seen == sorted(seen)
         assert seen[-1] > 0
 
@@ -116,16 +116,16 @@ class ThreadsTests(Stamped):
 
     def test_eight_threads(self, db: Database, seed: int) -> None:
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(20)))
+        store.insert(make_books(range(20)))
         authors = [Author(store, name, seed) for name in ("ann", "bob", "eve", "ian")]
 
         def search() -> None:
-            hits = store.search(vector(3), k=20, where=F.lang.in_(["de", "en", "fr"]), exact=True)
+            hits = store.search(make_vector(3), k=20, where=F.lang.in_(["de", "en", "fr"]), exact=True)
             assert (len(hits), hits[0].id, hits[0].score) == (20, "book-00003", 0)
 
         def read() -> None:
             ids = [f"book-{number:05}" for number in range(20)]
-            assert store.get(ids) == books(range(20))
+            assert store.get(ids) == make_books(range(20))
             assert [record.id for record in store.scan(F.lang == "de")] == ids[::3]
 
         def number() -> None:
@@ -134,13 +134,13 @@ class ThreadsTests(Stamped):
 
         def other_store() -> None:
             own = db.create("own", SCHEMA, if_exists="open")
-            own.upsert(books(range(5)))
+            own.upsert(make_books(range(5)))
             assert own.delete(where=ALL) == 5
 
-        with Crowd(*(author.step for author in authors), search, read, number, other_store) as crowd:
-            crowd.wait_for(12)
+        with RepeatingThreads(*(author.step for author in authors), search, read, number, other_store) as threads:
+            threads.wait_for(12)
         written = [record for author in authors for record in author.kept.values()]
-        assert contents(store) == by_id([*books(range(20)), *written])
+        assert read_contents(store) == key_by_id([*make_books(range(20)), *written])
         assert db.open("own").count() == 0
 
     def test_of_several_inserts_of_an_id_one_succeeds(self, db: Database) -> None:
@@ -148,31 +148,31 @@ class ThreadsTests(Stamped):
 
         def insert() -> int:
             try:
-                return store.insert([book(1)])
+                return store.insert([make_book(1)])
             except RecordExists:
                 return 0
 
-        assert sum(at_once(*[insert] * 8)) == 1
-        assert contents(store) == by_id([book(1)])
+        assert sum(run_at_once(*[insert] * 8)) == 1
+        assert read_contents(store) == key_by_id([make_book(1)])
 
     def test_no_update_is_lost(self, db: Database) -> None:
         store = db.create("docs", SCHEMA)
-        store.insert([book(1)])
+        store.insert([make_book(1)])
 
         def update(key: str) -> None:
             for turn in range(10):
                 assert store.update(ids=["book-00001"], set={key: turn}) == 1
 
-        at_once(*[lambda key=key: update(key) for key in ("year", "a", "b", "c")])
-        assert store.get(["book-00001"]) == [book(1, metadata={"year": 9, "a": 9, "b": 9, "c": 9})]
+        run_at_once(*[lambda key=key: update(key) for key in ("year", "a", "b", "c")])
+        assert store.get(["book-00001"]) == [make_book(1, metadata={"year": 9, "a": 9, "b": 9, "c": 9})]
 
     def test_batches_are_seen_whole(self, db: Database) -> None:
         store, turns = db.create("docs", SCHEMA), count(1)
         store.insert(self.stamped(0))
-        with Crowd(lambda: store.upsert(self.stamped(next(turns)))) as crowd:
+        with RepeatingThreads(lambda: store.upsert(self.stamped(next(turns)))) as threads:
             for _ in range(10):
                 self.see_one_stamp(store)
-                crowd.wait_for(1)
+                threads.wait_for(1)
 
 
 class ProcessesTests(Places):
@@ -188,21 +188,21 @@ class ProcessesTests(Places):
     def test_everything_that_was_acknowledged_is_there(self, shared_place: Place, db: Database, seed: int) -> None:
         store = db.create("texts", TEXT_SCHEMA, embedder=OLD)
         own = Author(store, "own", seed, embeds=True)
-        with author_process(shared_place, "ann", seed) as ann, author_process(shared_place, "bob", seed) as bob:
-            with Crowd(ann.ask, bob.ask, own.step, pause=0) as crowd:
-                crowd.wait_for(20)
+        with start_author(shared_place, "ann", seed) as ann, start_author(shared_place, "bob", seed) as bob:
+            with RepeatingThreads(ann.ask, bob.ask, own.step, pause=0) as threads:
+                threads.wait_for(20)
             kept = {id_: record.text for id_, record in own.kept.items()}
             for each in (ann, bob):
                 kept |= {id_: text for id_, (text, _) in json.loads(each.finish()).items()}
-        assert {id_: record.text for id_, record in contents(store).items()} == kept
+        assert {id_: record.text for id_, record in read_contents(store).items()} == kept
 
     def test_a_killed_writer_holds_nothing(self, shared_place: Place, db: Database, seed: int) -> None:
         store = db.create("texts", TEXT_SCHEMA, embedder=OLD)
         for _ in range(3):
-            with author_process(shared_place, "ann", seed) as writer:
+            with start_author(shared_place, "ann", seed) as writer:
                 writer.ask()
                 writer.write()  # perhaps in the middle of this one
                 writer.kill()
-            assert store.upsert(texts(5)) == 5
-            contents(store)
+            assert store.upsert(make_texts(5)) == 5
+            read_contents(store)
             assert store.delete(where=ALL) >= 5

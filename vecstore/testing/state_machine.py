@@ -20,7 +20,7 @@ from ..schema import Schema
 from ..store import VectorStore
 from .chance import lowest_mean
 from .example_counts import choose_counts
-from .judgement import bits, check_hits, recall
+from .judgement import check_hits, measure_recall, to_bits
 from .place import Place, Places
 from .program_arguments import (
     DIM,
@@ -110,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(listed=id_lists)
     def get(self, listed: list[str]) -> None:
-        self.both(lambda db, store: [bits(record) for record in store.get(listed)])
+        self.both(lambda db, store: [to_bits(record) for record in store.get(listed)])
 
     @rule(where=wheres)
     def count(self, where: Filter | None) -> None:
@@ -118,7 +118,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(where=wheres, size=st.sampled_from([1, 7, 1_000]))
     def scan(self, where: Filter | None, size: int) -> None:
-        self.both(lambda db, store: [bits(record) for record in store.scan(where, batch_size=size)])
+        self.both(lambda db, store: [to_bits(record) for record in store.scan(where, batch_size=size)])
 
     @rule(query=vectors, k=st.integers(1, 12), where=wheres, exact=st.booleans(), floor=st.none() | st.floats(-4, 4))
     def search(self, query: list[float], k: int, where: Filter | None, exact: bool, floor: float | None) -> None:  # noqa: FBT001
@@ -133,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert isinstance(found, Hits)
             check_hits(found, truth, k, floor, self.store.schema, exact=exact)
             if not found.exact:
-                self.recalls.append(recall(found, truth, k, floor))
+                self.recalls.append(measure_recall(found, truth, k, floor))
         else:
             assert type(found) is type(truth)
 
@@ -195,11 +195,11 @@ class StoreMachine(RuleBasedStateMachine):
         for found, true in zip(self.store.search_many(asked, 10, where=where, ef=ef), truth, strict=True):
             check_hits(found, true, 10, None, self.store.schema, exact=False)
             if not found.exact and ef != 1:
-                self.recalls.append(recall(found, true, 10, None))
+                self.recalls.append(measure_recall(found, true, 10, None))
 
     def teardown(self) -> None:
         if hasattr(self, "oracle"):
-            self.both(lambda db, store: [bits(record) for record in store.scan()])
+            self.both(lambda db, store: [to_bits(record) for record in store.scan()])
             assert len(self.recalls) < ENOUGH or np.mean(self.recalls) >= lowest_mean(self.recalls, LEAST_RECALL)
             assert self.store.verify().ok
             self.db.drop(self.names[0])

@@ -14,10 +14,10 @@ from ..rows.batches import BATCH_RECORDS
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Places
-from .sample_records import SCHEMA, book, books, by_id, contents
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 
 
-class _Stop(Exception):
+class _CallersError(Exception):
     """An error of the caller's own."""
 
 
@@ -43,10 +43,10 @@ class StreamTests(Places):
         return given(), counts
 
     def test_a_generator_is_read_no_further_than_its_batch(self, store: VectorStore) -> None:
-        records, counts = self.watched(store, books(range(10)), range(10))
+        records, counts = self.watched(store, make_books(range(10)), range(10))
         assert store.upsert(records, batch_size=3) == 10
         assert counts == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_a_batch_has_5000_records(self, db: Database) -> None:
         store = db.create("small", Schema(dim=1, metric="l2", index=Flat()))
@@ -69,26 +69,26 @@ class StreamTests(Places):
         assert store.upsert(records) == 19
         assert counts == [0] * 17 + [17] * 2
 
-    @pytest.mark.parametrize("error", [_Stop, KeyboardInterrupt, GeneratorExit])
+    @pytest.mark.parametrize("error", [_CallersError, KeyboardInterrupt, GeneratorExit])
     def test_an_error_of_the_callers_own_comes_out_as_it_is(
         self, store: VectorStore, error: type[BaseException]
     ) -> None:
         raised = error("mine")
 
         def given() -> Iterator[Record]:
-            yield from books(range(5))
+            yield from make_books(range(5))
             raise raised
 
         with pytest.raises(error) as caught:
             store.upsert(given(), batch_size=2)
         assert caught.value is raised
         assert any("4 records" in note for note in caught.value.__notes__)
-        assert contents(store) == by_id(books(range(4)))
+        assert read_contents(store) == key_by_id(make_books(range(4)))
 
     def test_a_write_goes_on_after_a_partial_one(self, store: VectorStore) -> None:
-        wrong = [*books(range(3)), Record("bad", [1])]
+        wrong = [*make_books(range(3)), Record("bad", [1])]
         with pytest.raises(PartialWrite) as caught:
             store.insert(wrong, batch_size=3)
-        rest = [*wrong[caught.value.committed : -1], book(3)]
+        rest = [*wrong[caught.value.committed : -1], make_book(3)]
         assert store.insert(rest) == 1
-        assert contents(store) == by_id(books(range(4)))
+        assert read_contents(store) == key_by_id(make_books(range(4)))

@@ -16,7 +16,7 @@ from ..index import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .corpus import STRINGS, accepted, decoys, refused
+from .corpus import STRINGS, list_accepted, list_decoys, list_refused
 from .place import Place, Places
 
 SCHEMA = Schema(
@@ -71,7 +71,7 @@ class StringTests(Places):
         assert canary_is_untouched(store)
 
     def test_ids_are_found_byte_by_byte(self, words: VectorStore, place: Place) -> None:
-        values, twins = accepted(*ID), decoys(accepted(*ID), *ID)
+        values, twins = list_accepted(*ID), list_decoys(list_accepted(*ID), *ID)
         words.insert(Record(id_, VECTOR, id_, {"n": number}) for number, id_ in enumerate(values))
         words.upsert(Record(id_, VECTOR, id_, {"n": -1}) for id_ in twins)
         everything = sorted([*values, *twins, "canary"], key=str.encode)
@@ -88,7 +88,7 @@ class StringTests(Places):
         }  # fmt: skip
 
     def test_ids_select_what_is_changed_and_removed(self, words: VectorStore) -> None:
-        values, twins = accepted(*ID), decoys(accepted(*ID), *ID)
+        values, twins = list_accepted(*ID), list_decoys(list_accepted(*ID), *ID)
         words.upsert(Record(id_, VECTOR, metadata={"n": 0}) for id_ in [*values, *twins])
         assert words.update(ids=values, set={"n": 1}) == len(values)
         assert {record.id for record in words.scan(F.n == 1)} == set(values)
@@ -109,14 +109,14 @@ class StringTests(Places):
             lambda id_: words.get(["canary", id_]),
             lambda id_: words.similar_to(id_),
         ]
-        for id_ in refused(*ID):
+        for id_ in list_refused(*ID):
             for call in calls:
                 with pytest.raises(InvalidId):
                     call(id_)
         assert only_the_canary(words)
 
     def test_keywords_are_found_byte_by_byte(self, words: VectorStore) -> None:
-        values, twins = accepted(*KEYWORD), decoys(accepted(*KEYWORD), *KEYWORD)
+        values, twins = list_accepted(*KEYWORD), list_decoys(list_accepted(*KEYWORD), *KEYWORD)
         words.upsert(
             Record(f"{number}", VECTOR, metadata={"word": value, "n": number if number < len(values) else -1})
             for number, value in enumerate([*values, *twins])
@@ -130,7 +130,7 @@ class StringTests(Places):
         assert words.count() == len(twins) + 1
 
     def test_elements_of_keywords_are_found_byte_by_byte(self, words: VectorStore) -> None:
-        values, twins = accepted(*KEYWORD), decoys(accepted(*KEYWORD), *KEYWORD)
+        values, twins = list_accepted(*KEYWORD), list_decoys(list_accepted(*KEYWORD), *KEYWORD)
         words.upsert(
             Record(f"{number}", VECTOR, metadata={"tags": ["common", value, value], "n": number})
             for number, value in enumerate(values)
@@ -146,7 +146,7 @@ class StringTests(Places):
         assert words.count(F.tags.contains_all([values[3], values[4]])) == 0
 
     def test_texts_come_back_byte_by_byte(self, words: VectorStore, place: Place) -> None:
-        values = accepted(*ANY)
+        values = list_accepted(*ANY)
         words.upsert(Record(f"{number:04}", VECTOR, value) for number, value in enumerate(values))
         words.upsert([Record("none", VECTOR)])
         assert [record.text for record in words.scan(F.word.is_missing())] == [*values, None]
@@ -158,7 +158,7 @@ class StringTests(Places):
         assert stored is None or [stored[id_].text for id_ in sorted(stored)] == [*values, CANARY.text, None]
 
     def test_texts_that_cannot_be_kept_are_refused(self, words: VectorStore) -> None:
-        for text in refused(*ANY):
+        for text in list_refused(*ANY):
             with pytest.raises(InvalidMetadata):
                 words.upsert([Record("good", VECTOR, "good"), Record("bad", VECTOR, text)])
             with pytest.raises(InvalidMetadata):
@@ -166,8 +166,8 @@ class StringTests(Places):
         assert only_the_canary(words)
 
     def test_metadata_keys_come_back_byte_by_byte(self, words: VectorStore) -> None:
-        values = [value for value in accepted(*ANY) if value not in SCHEMA.fields]
-        twins = [value for value in decoys(values, *ANY) if value not in SCHEMA.fields]
+        values = [value for value in list_accepted(*ANY) if value not in SCHEMA.fields]
+        twins = [value for value in list_decoys(values, *ANY) if value not in SCHEMA.fields]
         every = {**{value: number for number, value in enumerate(values)}, **dict.fromkeys(twins, -1)}
         words.upsert([Record("every", VECTOR, metadata=every)])
         words.upsert(Record(f"{number}", VECTOR, metadata={value: value}) for number, value in enumerate(values))
@@ -178,14 +178,14 @@ class StringTests(Places):
         assert dict(metadata_of(words, "every")) == {**dict.fromkeys(values[::2], "new"), **dict.fromkeys(twins, -1)}
 
     def test_metadata_values_come_back_byte_by_byte(self, words: VectorStore) -> None:
-        values = accepted(*ANY)
+        values = list_accepted(*ANY)
         nested = [{"top": value, "deep": [value, {"in": {value: [value]}}]} for value in values]
         words.upsert(Record(f"{number}", VECTOR, metadata=each) for number, each in enumerate(nested))
         stored = words.get([f"{number}" for number in range(len(values))])
         assert [record and record.metadata for record in stored] == nested
 
     def test_metadata_that_cannot_be_kept_is_refused(self, words: VectorStore) -> None:
-        for bad in refused(*ANY):
+        for bad in list_refused(*ANY):
             slots: list[Mapping[str, Any]] = [{bad: 1}, {"top": bad}, {"top": [{"in": bad}]}, {"top": {"in": {bad: 1}}}]
             for metadata in [*slots, {"word": bad}, {"tags": ["good", bad]}]:
                 with pytest.raises(InvalidMetadata):
@@ -197,21 +197,21 @@ class StringTests(Places):
         assert only_the_canary(words)
 
     def test_keywords_beyond_their_length_are_refused(self, words: VectorStore) -> None:
-        for bad in refused(*KEYWORD):
+        for bad in list_refused(*KEYWORD):
             for metadata in ({"word": bad}, {"tags": ["good", bad]}):
                 with pytest.raises(InvalidMetadata):
                     words.upsert([Record("bad", VECTOR, metadata=metadata)])
         assert only_the_canary(words)
 
     def test_filter_values_that_nothing_has_match_nothing(self, words: VectorStore) -> None:
-        for value in accepted(*KEYWORD):
+        for value in list_accepted(*KEYWORD):
             for where in (F.word == value, F.word.in_([value]), F.tags.contains(value), F.tags.contains_any([value])):
                 assert words.count(where) == 0, where
                 assert words.count(~where) == 1, where
                 assert words.delete(where=to_dict(where)) == 0, where
 
     def test_filter_values_that_cannot_be_stored_are_refused(self, words: VectorStore) -> None:
-        for value in refused(*KEYWORD):
+        for value in list_refused(*KEYWORD):
             filters: list[Filter] = [
                 F.word == value, F.word != value, F.word.in_(["canary", value]), F.word.not_in([value]),
                 F.tags.contains(value), F.tags.contains_any([value]), F.tags.contains_all(["canary", value]),

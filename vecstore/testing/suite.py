@@ -86,7 +86,7 @@ class StoreSuite:
     TestFencedDelete = fences.FencedDeleteTests
 
     TestSample = samples.SampleTests
-    TestCompactionBelow = compaction.CompactionBelowTests
+    TestBackendCompaction = compaction.BackendCompactionTests
     TestChanges = changes.ChangesTests
     TestStandby = changes.StandbyTests
     TestSwitch = switches.SwitchTests

@@ -11,12 +11,20 @@ import pytest
 from ..backend import Backend, Change, Entry, Generation, Search, Superseded, Update
 from ..errors import StoreNotFound
 from ..filters.nodes import ALL
-from .backend_level import Below, buried, named, new_generation, noted, put, stored
+from .backend_level import (
+    BackendLevel,
+    make_rows_named,
+    new_generation,
+    read_changed_ids,
+    read_tombstones,
+    read_versions,
+    write_fenced,
+)
 
 DATA_METHODS: dict[str, Callable[[Backend, Generation], object]] = {
-    "write": lambda backend, each: backend.write(each, named("x"), insert=False),
-    "insert": lambda backend, each: backend.write(each, named("x"), insert=True),
-    "fenced write": lambda backend, each: backend.write(each, named("x"), insert=False, fence=[9]),
+    "write": lambda backend, each: backend.write(each, make_rows_named("x"), insert=False),
+    "insert": lambda backend, each: backend.write(each, make_rows_named("x"), insert=True),
+    "fenced write": lambda backend, each: backend.write(each, make_rows_named("x"), insert=False, fence=[9]),
     "update": lambda backend, each: backend.update(each, ["a"], Update({}, {"note": "1"})),
     "update where": lambda backend, each: backend.update(each, ALL, Update({}, {"note": "1"})),
     "delete": lambda backend, each: backend.delete(each, ["a"]),
@@ -35,8 +43,8 @@ DATA_METHODS: dict[str, Callable[[Backend, Generation], object]] = {
 }
 
 
-class DrainFailed(Exception):
-    """What a drain raises."""
+class DrainFailure(Exception):
+    """An error of the drain's own."""
 
 
 def copy_everything(backend: Backend, source: Generation, target: Generation) -> Callable[[Sequence[Change]], None]:
@@ -49,13 +57,13 @@ def copy_everything(backend: Backend, source: Generation, target: Generation) ->
     return drain
 
 
-class SwitchTests(Below):
+class SwitchTests(BackendLevel):
     """`Backend.switch`, and what stale generations answer."""
 
     @pytest.fixture
     def building(self, backend: Backend, entry: Entry) -> Entry:
         """Return the entry of a store with three records and a generation under construction."""
-        put(backend, entry.active, [("a", 1), ("b", 1), ("c", 1)])
+        write_fenced(backend, entry.active, [("a", 1), ("b", 1), ("c", 1)])
         return backend.create("docs", new_generation(standby=True))
 
     def switched(self, backend: Backend, entry: Entry) -> Entry:
@@ -70,14 +78,16 @@ class SwitchTests(Below):
         assert after.active == replace(building.building, standby=False)
         assert after.previous == replace(building.active, standby=True)
         assert after.building is None
-        assert stored(backend, after.active) == stored(backend, after.previous) == {"a": 1, "b": 1, "c": 1}
+        assert (
+            read_versions(backend, after.active) == read_versions(backend, after.previous) == {"a": 1, "b": 1, "c": 1}
+        )
 
     def test_the_drain_gets_what_is_still_noted(self, backend: Backend, building: Entry) -> None:
         handed: list[list[str]] = []
-        put(backend, building.active, [("b", 2), ("x", 2)])
+        write_fenced(backend, building.active, [("b", 2), ("x", 2)])
         first = backend.changes(building.active, (), 10)
         backend.changes(building.active, first, 10)
-        put(backend, building.active, [("c", 2)])
+        write_fenced(backend, building.active, [("c", 2)])
         backend.delete(building.active, ["a"])
         assert building.building is not None
         backend.switch(building.uid, building.building.id, lambda each: handed.append([change.id for change in each]))
@@ -90,36 +100,36 @@ class SwitchTests(Below):
         assert [list(changes) for changes in handed] == [[]]
 
     def test_both_change_lists_are_empty_afterwards(self, backend: Backend, building: Entry) -> None:
-        put(backend, building.active, [("b", 2)])
+        write_fenced(backend, building.active, [("b", 2)])
         after = self.switched(backend, building)
         assert after.previous is not None
-        assert noted(backend, after.active) == noted(backend, after.previous) == []
+        assert read_changed_ids(backend, after.active) == read_changed_ids(backend, after.previous) == []
 
     def test_writes_are_noted_for_the_previous_one(self, backend: Backend, building: Entry) -> None:
         after = self.switched(backend, building)
-        put(backend, after.active, [("b", 2)])
-        assert noted(backend, after.active) == ["b"]
+        write_fenced(backend, after.active, [("b", 2)])
+        assert read_changed_ids(backend, after.active) == ["b"]
 
     def test_a_drain_that_fails_leaves_everything_as_it_was(self, backend: Backend, building: Entry) -> None:
-        put(backend, building.active, [("b", 2)])
+        write_fenced(backend, building.active, [("b", 2)])
 
         def fail(changes: Sequence[Change]) -> None:
-            raise DrainFailed
+            raise DrainFailure
 
         assert building.building is not None
-        with pytest.raises(DrainFailed):
+        with pytest.raises(DrainFailure):
             backend.switch(building.uid, building.building.id, fail)
         assert backend.find(name="docs") == building
-        assert noted(backend, building.active) == ["b"]
-        put(backend, building.active, [("a", 2)])
+        assert read_changed_ids(backend, building.active) == ["b"]
+        write_fenced(backend, building.active, [("a", 2)])
         assert self.switched(backend, building).building is None
 
     def test_back_and_forth(self, backend: Backend, building: Entry) -> None:
         there = self.switched(backend, building)
-        put(backend, there.active, [("d", 3)])
+        write_fenced(backend, there.active, [("d", 3)])
         back = self.switched(backend, there)
         assert back.active.id == building.active.id
-        assert stored(backend, back.active) == {"a": 1, "b": 1, "c": 1, "d": 3}
+        assert read_versions(backend, back.active) == {"a": 1, "b": 1, "c": 1, "d": 3}
 
     def test_only_the_standby_of_that_id_is_switched_to(self, backend: Backend, building: Entry) -> None:
         assert building.building is not None
@@ -145,8 +155,10 @@ class SwitchTests(Below):
             assert stale is not None
             with pytest.raises(Superseded):
                 DATA_METHODS[method](backend, stale)
-        assert stored(backend, after.active) == stored(backend, after.previous) == {"a": 1, "b": 1, "c": 1}
-        assert buried(backend, after.active) == {}
+        assert (
+            read_versions(backend, after.active) == read_versions(backend, after.previous) == {"a": 1, "b": 1, "c": 1}
+        )
+        assert read_tombstones(backend, after.active) == {}
 
     @pytest.mark.parametrize("method", DATA_METHODS)
     def test_a_dropped_generation_is_superseded(self, backend: Backend, building: Entry, method: str) -> None:

@@ -14,7 +14,7 @@ PATIENCE = 300.0
 """Seconds after which a test that waits has failed."""
 
 
-def at_once(*jobs: Callable[[], T]) -> list[T]:
+def run_at_once(*jobs: Callable[[], T]) -> list[T]:
     """Run jobs in threads that start together; return their results, or raise the first error."""
     start = threading.Barrier(len(jobs), timeout=PATIENCE)
 
@@ -27,7 +27,7 @@ def at_once(*jobs: Callable[[], T]) -> list[T]:
         return [future.result(PATIENCE) for future in futures]
 
 
-class Crowd:
+class RepeatingThreads:
     """Runs steps in threads again and again, as long as the context lasts; an error of a step comes out of it.
 
     Parameters

@@ -25,7 +25,7 @@ from ..records import Record
 from ..rows.metadata import MAX_BYTES
 from ..schema import Schema
 from ..store import VectorStore
-from .sample_records import FilledStore, book, books, by_id, contents
+from .sample_records import SampleStore, key_by_id, make_book, make_books, read_contents
 from .toy_embedder import ToyEmbedder
 
 BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
@@ -50,17 +50,17 @@ BAD_SELECTIONS: dict[str, tuple[dict[str, Any], type[VecstoreError]]] = {
 
 def changed(number: int, values: Mapping[str, Any]) -> Record:
     """Return a book with other metadata; None removes a key."""
-    return book(number, metadata=values)
+    return make_book(number, metadata=values)
 
 
-class UpdateTests(FilledStore):
+class UpdateTests(SampleStore):
     """`VectorStore.update`."""
 
     def test_set_changes_keys_and_leaves_the_rest(self, store: VectorStore) -> None:
         new = {"lang": "xx", "year": -5, "tags": [], "price": 7, "note": {"deep": [1, None]}, "shelf": "gone"}
         assert store.update(ids=["book-00001"], set=new) == 1
-        expected = by_id(books(range(10))) | {"book-00001": changed(1, new)}
-        assert contents(store) == expected
+        expected = key_by_id(make_books(range(10))) | {"book-00001": changed(1, new)}
+        assert read_contents(store) == expected
 
     def test_filters_see_the_change_at_once(self, store: VectorStore) -> None:
         store.update(ids=["book-00001"], set={"lang": "xx", "year": None})
@@ -72,8 +72,8 @@ class UpdateTests(FilledStore):
         assert store.update(ids=["book-00001"], set={"lang": None, "shelf": None}) == 1
         assert store.update(ids=["book-00002"], unset=["lang", "shelf"]) == 1
         assert store.update(ids=["book-00003"], unset=["never", "there"]) == 1
-        gone = by_id([changed(1, {"lang": None, "shelf": None}), changed(2, {"lang": None, "shelf": None})])
-        assert contents(store) == by_id(books(range(10))) | gone
+        gone = key_by_id([changed(1, {"lang": None, "shelf": None}), changed(2, {"lang": None, "shelf": None})])
+        assert read_contents(store) == key_by_id(make_books(range(10))) | gone
 
     def test_set_and_unset_together(self, store: VectorStore) -> None:
         store.update(ids=["book-00001"], set={"lang": "xx"}, unset={"year", "shelf"})
@@ -81,28 +81,28 @@ class UpdateTests(FilledStore):
 
     def test_an_unchanged_record_counts_as_changed(self, store: VectorStore) -> None:
         assert store.update(where=ALL, set={"note": None}) == 10
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_a_vector_is_replaced_alone(self, store: VectorStore) -> None:
         store.update(ids=["book-00001"], set={"vector": [50, 50, 50, 50]})
-        old = book(1)
+        old = make_book(1)
         assert store.get(["book-00001"]) == [Record(old.id, [50, 50, 50, 50], old.text, old.metadata)]
         assert store.search([50, 50, 50, 50], k=1)[0].score == 0
 
     def test_a_text_is_replaced_with_its_vector(self, store: VectorStore) -> None:
         store.update(ids=["book-00001"], set={"text": "new", "vector": [50, 50, 50, 50]})
-        assert store.get(["book-00001"]) == [Record("book-00001", [50, 50, 50, 50], "new", book(1).metadata)]
+        assert store.get(["book-00001"]) == [Record("book-00001", [50, 50, 50, 50], "new", make_book(1).metadata)]
 
     @pytest.mark.parametrize("change", [{"set": {"text": None}}, {"unset": ["text"]}], ids=str)
     def test_a_text_is_removed_and_the_vector_stays(self, store: VectorStore, change: Any) -> None:
         store.update(ids=["book-00001"], **change)
-        old = book(1)
+        old = make_book(1)
         assert store.get(["book-00001"]) == [Record(old.id, old.vector, None, old.metadata)]
 
     def test_new_text_without_embedder_is_refused(self, store: VectorStore) -> None:
         with pytest.raises(EmbedderRequired, match="embedder="):
             store.update(where=ALL, set={"text": "new", "lang": "xx"})
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_new_text_is_embedded_again(self, db: Database) -> None:
         embedder = ToyEmbedder()
@@ -146,14 +146,14 @@ class UpdateTests(FilledStore):
 
     def test_everything(self, store: VectorStore) -> None:
         assert store.update(where=ALL, set={"lang": "xx"}) == 10
-        assert contents(store) == by_id(changed(number, {"lang": "xx"}) for number in range(10))
+        assert read_contents(store) == key_by_id(changed(number, {"lang": "xx"}) for number in range(10))
 
     @pytest.mark.parametrize("kind", BAD_SELECTIONS)
     def test_selections_that_are_refused(self, store: VectorStore, kind: str) -> None:
         selection, error = BAD_SELECTIONS[kind]
         with pytest.raises(error):
             store.update(**selection, set={"lang": "xx"})
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     @pytest.mark.parametrize("change", [
         {}, {"set": {}}, {"set": None}, {"unset": []}, {"set": [("lang", "xx")]}, {"set": "lang"}, {"unset": "lang"},
@@ -163,7 +163,7 @@ class UpdateTests(FilledStore):
     def test_changes_that_are_refused(self, store: VectorStore, change: Any) -> None:
         with pytest.raises(InvalidArgument):
             store.update(where=ALL, **change)
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     @pytest.mark.parametrize(
         "change, error",
@@ -189,17 +189,17 @@ class UpdateTests(FilledStore):
     def test_values_that_are_refused(self, store: VectorStore, change: Any, error: type[VecstoreError]) -> None:
         with pytest.raises(error):
             store.update(where=ALL, set={"lang": "xx", **change})
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_metadata_that_would_grow_too_large_changes_no_record(self, store: VectorStore) -> None:
         store.update(ids=["book-00007"], set={"long": "x" * (MAX_BYTES - 200)})
-        before = contents(store)
+        before = read_contents(store)
         with pytest.raises(InvalidMetadata):
             store.update(where=ALL, set={"note": "x" * 1_000})
-        assert contents(store) == before
+        assert read_contents(store) == before
 
 
-class DeleteTests(FilledStore):
+class DeleteTests(SampleStore):
     """`VectorStore.delete`."""
 
     def test_by_ids(self, store: VectorStore) -> None:
@@ -207,13 +207,13 @@ class DeleteTests(FilledStore):
         assert store.delete(ids=["book-00001"]) == 0
         assert store.delete(ids=[]) == 0
         assert store.delete(ids=iter(["book-00002"])) == 1
-        assert contents(store) == by_id(books([0, 3, 5, 6, 7, 8, 9]))
+        assert read_contents(store) == key_by_id(make_books([0, 3, 5, 6, 7, 8, 9]))
 
     def test_what_is_removed_is_nowhere(self, store: VectorStore) -> None:
         store.delete(ids=["book-00003"])
         assert store.get(["book-00003"]) == [None]
-        assert store.search(book(3).vector, k=10)[0].id != "book-00003"  # type: ignore[arg-type]
-        assert len(store.search(book(3).vector, k=10)) == 9  # type: ignore[arg-type]
+        assert store.search(make_book(3).vector, k=10)[0].id != "book-00003"  # type: ignore[arg-type]
+        assert len(store.search(make_book(3).vector, k=10)) == 9  # type: ignore[arg-type]
         assert store.count(F.id == "book-00003") == 0
         assert store.update(ids=["book-00003"], set={"year": 1}) == 0
 
@@ -221,21 +221,21 @@ class DeleteTests(FilledStore):
         assert store.delete(where=F.year >= 2008) == 2
         assert store.delete(where={"lang": "fr"}) == 2
         assert store.delete(where=F.lang == "no such") == 0
-        assert contents(store) == by_id(books([0, 1, 3, 4, 6, 7]))
+        assert read_contents(store) == key_by_id(make_books([0, 1, 3, 4, 6, 7]))
 
     def test_everything(self, store: VectorStore) -> None:
         assert store.delete(where=ALL) == 10
-        assert contents(store) == {}
+        assert read_contents(store) == {}
         assert store.delete(where=ALL) == 0
-        assert store.insert(books(range(3))) == 3
-        assert contents(store) == by_id(books(range(3)))
+        assert store.insert(make_books(range(3))) == 3
+        assert read_contents(store) == key_by_id(make_books(range(3)))
 
     @pytest.mark.parametrize("kind", BAD_SELECTIONS)
     def test_selections_that_are_refused(self, store: VectorStore, kind: str) -> None:
         selection, error = BAD_SELECTIONS[kind]
         with pytest.raises(error):
             store.delete(**selection)
-        assert contents(store) == by_id(books(range(10)))
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_written_again_a_record_is_new(self, store: VectorStore) -> None:
         store.delete(ids=["book-00003"])

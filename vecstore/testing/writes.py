@@ -24,7 +24,7 @@ from ..errors import (
 from ..records import Record
 from ..store import VectorStore
 from .place import Place, Places
-from .sample_records import SCHEMA, book, books, by_id, contents
+from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 
 BAD_RECORDS: dict[str, tuple[Record, type[VecstoreError]]] = {
     "empty id": (Record("", [1, 2, 3, 4]), InvalidId),
@@ -36,9 +36,9 @@ BAD_RECORDS: dict[str, tuple[Record, type[VecstoreError]]] = {
     "no vector, no embedder": (Record("bad", text="a text"), EmbedderRequired),
     "text is bytes": (Record("bad", [1, 2, 3, 4], b"text"), InvalidMetadata),  # type: ignore[arg-type]
     "text with NUL": (Record("bad", [1, 2, 3, 4], "\0"), InvalidMetadata),
-    "wrong type in a field": (book(1, id="bad", metadata={"year": "2024"}), InvalidMetadata),
-    "naive date": (book(1, id="bad", metadata={"at": "yesterday"}), InvalidMetadata),
-    "metadata not JSON": (book(1, id="bad", metadata={"x": object()}), InvalidMetadata),
+    "wrong type in a field": (make_book(1, id="bad", metadata={"year": "2024"}), InvalidMetadata),
+    "naive date": (make_book(1, id="bad", metadata={"at": "yesterday"}), InvalidMetadata),
+    "metadata not JSON": (make_book(1, id="bad", metadata={"x": object()}), InvalidMetadata),
     "metadata is a list": (Record("bad", [1, 2, 3, 4], metadata=[("a", 1)]), InvalidMetadata),  # type: ignore[arg-type]
 }
 
@@ -60,12 +60,12 @@ class WriteTests(Places):
         return method
 
     def test_what_was_written_is_there(self, store: VectorStore, write: Write) -> None:
-        assert write(books(range(10))) == 10
-        assert contents(store) == by_id(books(range(10)))
+        assert write(make_books(range(10))) == 10
+        assert read_contents(store) == key_by_id(make_books(range(10)))
 
     def test_what_was_written_lies_in_the_storage(self, place: Place, store: VectorStore) -> None:
-        store.insert(books(range(4)))
-        store.upsert([book(9, id="book-00001")])
+        store.insert(make_books(range(4)))
+        store.upsert([make_book(9, id="book-00001")])
         store.update(ids=["book-00002"], set={"text": "new", "vector": [1, 2, 3, 4], "lang": None, "note": 1})
         store.delete(ids=["book-00003"])
         raw = place.raw("docs")
@@ -80,8 +80,8 @@ class WriteTests(Places):
 
     @pytest.mark.parametrize("make", [list, tuple, iter, reversed])
     def test_any_iterable_will_do(self, store: VectorStore, write: Write, make: Callable[..., Any]) -> None:
-        assert write(make(books(range(3)))) == 3
-        assert contents(store) == by_id(books(range(3)))
+        assert write(make(make_books(range(3)))) == 3
+        assert read_contents(store) == key_by_id(make_books(range(3)))
 
     @pytest.mark.parametrize("empty", [[], (), iter(()), {}], ids=["list", "tuple", "iterator", "dict"])
     def test_nothing_to_write(self, store: VectorStore, write: Write, empty: Any) -> None:
@@ -89,7 +89,7 @@ class WriteTests(Places):
         assert store.count() == 0
 
     @pytest.mark.parametrize(
-        "records", [None, 3, "abc", b"abc", book(1)], ids=["None", "int", "str", "bytes", "Record"]
+        "records", [None, 3, "abc", b"abc", make_book(1)], ids=["None", "int", "str", "bytes", "Record"]
     )
     def test_what_is_no_iterable_of_records(self, store: VectorStore, write: Write, records: Any) -> None:
         with pytest.raises(InvalidArgument, match="iterable of Record"):
@@ -99,39 +99,39 @@ class WriteTests(Places):
     @pytest.mark.parametrize("item", [None, "a", ("a", [1, 2, 3, 4]), {"id": "a"}, Record])
     def test_items_are_records(self, store: VectorStore, write: Write, item: Any) -> None:
         with pytest.raises(InvalidArgument, match="Record objects"):
-            write([book(1), item])
+            write([make_book(1), item])
         assert store.count() == 0
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, "5"])
     def test_a_batch_size_is_a_whole_number(self, store: VectorStore, write: Write, size: Any) -> None:
         with pytest.raises(InvalidArgument, match="batch_size"):
-            write(books(range(3)), batch_size=size)
+            write(make_books(range(3)), batch_size=size)
         assert store.count() == 0
 
     @pytest.mark.parametrize("kind", BAD_RECORDS)
     @pytest.mark.parametrize("where", [0, 3])
     def test_of_a_bad_batch_nothing_is_written(self, store: VectorStore, write: Write, kind: str, where: int) -> None:
         bad, error = BAD_RECORDS[kind]
-        store.upsert([book(90)])
-        batch = books(range(3))
+        store.upsert([make_book(90)])
+        batch = make_books(range(3))
         with pytest.raises(error) as caught:
             write([*batch[:where], bad, *batch[where:]])
         assert not isinstance(caught.value, PartialWrite)
-        assert contents(store) == by_id([book(90)])
+        assert read_contents(store) == key_by_id([make_book(90)])
 
     @pytest.mark.parametrize("kind", BAD_RECORDS)
     def test_after_good_batches_a_bad_one_is_a_partial_write(self, store: VectorStore, write: Write, kind: str) -> None:
         bad, error = BAD_RECORDS[kind]
         with pytest.raises(PartialWrite, match="4 records are written") as caught:
-            write([*books(range(5)), bad, *books(range(5, 9))], batch_size=2)
+            write([*make_books(range(5)), bad, *make_books(range(5, 9))], batch_size=2)
         assert caught.value.committed == 4
         assert type(caught.value.__cause__) is error
         assert not caught.value.retryable
-        assert contents(store) == by_id(books(range(4)))
+        assert read_contents(store) == key_by_id(make_books(range(4)))
 
     def test_the_same_id_twice_in_a_batch(self, store: VectorStore, write: Write) -> None:
         with pytest.raises(DuplicateId, match="book-00001"):
-            write([*books(range(3)), book(7, id="book-00001")])
+            write([*make_books(range(3)), make_book(7, id="book-00001")])
         assert store.count() == 0
 
     def test_a_caller_keeps_what_it_gave(self, store: VectorStore, write: Write) -> None:
@@ -145,30 +145,30 @@ class WriteTests(Places):
         assert store.get(["a"]) == [expected]
 
     def test_what_a_reader_does_to_a_record_changes_nothing_stored(self, store: VectorStore) -> None:
-        store.upsert([book(1)])
+        store.upsert([make_book(1)])
         read: list[Any] = [*store.get(["book-00001"]), *store.scan()]
         for record in read:
             record.metadata["shelf"]["row"] = -1
             record.metadata["tags"].append("y")
             if record.vector.flags.writeable:
                 record.vector[:] = 0
-        assert contents(store) == by_id([book(1)])
+        assert read_contents(store) == key_by_id([make_book(1)])
 
     def test_another_database_sees_every_write_at_once(self, place: Place, store: VectorStore) -> None:
         if not place.shared:
             pytest.skip("a second connection sees nothing of this place")
         with place.connect() as other:
             seen = other.open("docs")
-            store.insert(books(range(3)))
-            assert contents(seen) == by_id(books(range(3)))
-            store.upsert([book(9, id="book-00001")])
-            assert seen.get(["book-00001"]) == [book(9, id="book-00001")]
+            store.insert(make_books(range(3)))
+            assert read_contents(seen) == key_by_id(make_books(range(3)))
+            store.upsert([make_book(9, id="book-00001")])
+            assert seen.get(["book-00001"]) == [make_book(9, id="book-00001")]
             store.update(ids=["book-00001"], set={"year": 1999})
             assert seen.count({"year": 1999}) == 1
             store.delete(ids=["book-00001"])
-            assert seen.search(book(9).vector, k=1)[0].id != "book-00001"  # type: ignore[arg-type]
+            assert seen.search(make_book(9).vector, k=1)[0].id != "book-00001"  # type: ignore[arg-type]
             seen.delete(ids=["book-00002"])
-            assert contents(store) == contents(seen) == by_id([book(0)])
+            assert read_contents(store) == read_contents(seen) == key_by_id([make_book(0)])
 
 
 class InsertTests(Places):
@@ -178,32 +178,32 @@ class InsertTests(Places):
     def store(self, db: Database) -> VectorStore:
         """Return a store with three books."""
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(3)))
+        store.insert(make_books(range(3)))
         return store
 
     def test_an_id_that_exists_refuses_the_batch(self, store: VectorStore) -> None:
         with pytest.raises(RecordExists, match="book-00001") as caught:
-            store.insert([book(5), book(9, id="book-00001"), book(6)])
+            store.insert([make_book(5), make_book(9, id="book-00001"), make_book(6)])
         assert caught.value.ids == ("book-00001",)
-        assert contents(store) == by_id(books(range(3)))
+        assert read_contents(store) == key_by_id(make_books(range(3)))
 
     def test_an_id_that_exists_in_a_later_batch(self, store: VectorStore) -> None:
         with pytest.raises(PartialWrite) as caught:
-            store.insert([book(5), book(6), book(7), book(1)], batch_size=2)
+            store.insert([make_book(5), make_book(6), make_book(7), make_book(1)], batch_size=2)
         assert caught.value.committed == 2
         assert isinstance(caught.value.__cause__, RecordExists)
-        assert contents(store) == by_id(books([0, 1, 2, 5, 6]))
+        assert read_contents(store) == key_by_id(make_books([0, 1, 2, 5, 6]))
 
     def test_the_same_id_in_two_batches(self, store: VectorStore) -> None:
         with pytest.raises(PartialWrite) as caught:
-            store.insert([book(5), book(6), book(5)], batch_size=2)
+            store.insert([make_book(5), make_book(6), make_book(5)], batch_size=2)
         assert isinstance(caught.value.__cause__, RecordExists)
         assert store.count() == 5
 
     def test_a_removed_id_is_free_again(self, store: VectorStore) -> None:
         store.delete(ids=["book-00001"])
-        assert store.insert([book(9, id="book-00001")]) == 1
-        assert store.get(["book-00001"]) == [book(9, id="book-00001")]
+        assert store.insert([make_book(9, id="book-00001")]) == 1
+        assert store.get(["book-00001"]) == [make_book(9, id="book-00001")]
 
 
 class UpsertTests(Places):
@@ -213,7 +213,7 @@ class UpsertTests(Places):
     def store(self, db: Database) -> VectorStore:
         """Return a store with three books."""
         store = db.create("docs", SCHEMA)
-        store.insert(books(range(3)))
+        store.insert(make_books(range(3)))
         return store
 
     def test_a_record_is_replaced_whole(self, store: VectorStore) -> None:
@@ -224,14 +224,14 @@ class UpsertTests(Places):
         assert store.search([9, 9, 9, 9], k=1)[0].id == "book-00001"
 
     def test_new_and_known_ids_count_alike(self, store: VectorStore) -> None:
-        assert store.upsert(books(range(1, 6))) == 5
-        assert contents(store) == by_id(books(range(6)))
+        assert store.upsert(make_books(range(1, 6))) == 5
+        assert read_contents(store) == key_by_id(make_books(range(6)))
 
     def test_of_the_same_id_in_two_batches_the_last_stays(self, store: VectorStore) -> None:
-        written = store.upsert([book(1), book(2), book(8, id="book-00001")], batch_size=2)
+        written = store.upsert([make_book(1), make_book(2), make_book(8, id="book-00001")], batch_size=2)
         assert written == 3
-        assert store.get(["book-00001"]) == [book(8, id="book-00001")]
+        assert store.get(["book-00001"]) == [make_book(8, id="book-00001")]
 
     def test_writing_the_same_again_changes_nothing(self, store: VectorStore) -> None:
-        assert store.upsert(books(range(3))) == 3
-        assert contents(store) == by_id(books(range(3)))
+        assert store.upsert(make_books(range(3))) == 3
+        assert read_contents(store) == key_by_id(make_books(range(3)))
