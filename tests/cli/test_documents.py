@@ -210,7 +210,7 @@ def test_a_passage_that_the_model_knows_nothing_of_is_skipped(run: Run, url: str
 def test_an_empty_directory_makes_no_store(run: Run, url: str, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     answer = run("add", url, "notes", tmp_path / "nothing")
-    assert (answer.code, answer.err) == (2, "vecstore: There was nothing to add, and store 'notes' was not created.\n")
+    assert (answer.code, answer.err) == (2, "vecstore: There was nothing to add, so store 'notes' was not created.\n")
 
 
 @pytest.mark.parametrize("size", ["99", "100001", "many"])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_model")
 BAD_LINES = {
     b"{": "the line is not JSON (",
     b"[1]": "not a JSON object",
-    b'{"id": "x", "vector": [NaN, 0, 0]}': "the line is not JSON (NaN is no JSON number)",
+    b'{"id": "x", "vector": [NaN, 0, 0]}': "the line is not JSON (NaN is not a JSON number)",
     b'{"vector": [1, 0, 0]}': "no 'id'; name the column that holds ids with --id-column",
     b'{"id": "x"}': "neither 'text' nor 'vector'; see --text-column",
     b'{"id": ["x"], "vector": [1, 0, 0]}': "'id' is not text",
@@ -41,7 +41,7 @@ BAD_LINES = {
     b'{"id": "x", "text": 3, "vector": [1, 0, 0]}': "the text must be a str, not int",
     b'{"id": "x", "vector": [1, 0, 0], "year": "2020"}': "metadata 'year' must be an int, not str",
     b'{"id": "x", "vector": [1, 0, 0], "at": "soon"}': "metadata 'at'",
-    b'{"id": "x", "vector": [1, 0, 0], "year": 1, "metadata": {"year": 2}}': "'year' stands there twice",
+    b'{"id": "x", "vector": [1, 0, 0], "year": 1, "metadata": {"year": 2}}': "'year' is given twice",
     b"[" * 100_000: "the line is not JSON",
 }
 
@@ -101,7 +101,7 @@ def test_what_was_written_before_a_bad_record_is_said(run: Run, url: str, tmp_pa
     path.write_text(path.read_text() + "oops\n")
     answer = run("add", url, "s", path, "--batch-size", "2")
     assert f"{path}, line 6: " in answer.err
-    assert "4 records before it are written." in answer.err
+    assert "4 records before it were written." in answer.err
     assert len(stored(url, "s")) == 4
 
 
@@ -164,9 +164,9 @@ def test_csv_text_becomes_what_fields_declare(run: Run, url: str, tmp_path: Path
     "text, complaint",
     [
         ("id,vector\n1,[1\n", "line 2: vector is not JSON"),
-        ("id,vector\n1,[1],3\n", "line 2: not the 2 columns of line 1"),
-        ("id,vector\n1\n", "line 2: not the 2 columns of line 1"),
-        ("id,id\n1,2\n", "line 1: a column name stands there twice"),
+        ("id,vector\n1,[1],3\n", "line 2: the row does not have the 2 columns of line 1"),
+        ("id,vector\n1\n", "line 2: the row does not have the 2 columns of line 1"),
+        ("id,id\n1,2\n", "line 1: a column name is given twice"),
         ('id,vector\n1,"[1\n', "line 2: unexpected end of data"),
         ("vector\n[1]\n", "line 2: no 'id'"),
         ("id,vector,year\n1,[1],abc\n", "line 2: Record '1': metadata 'year' must be an int, not str"),

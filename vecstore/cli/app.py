@@ -1,4 +1,4 @@
-"""The command `vecstore`: its entry point, and how its errors are told."""
+"""The command `vecstore`: its entry point and its error messages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typer.main import get_command
 from .. import __version__
 from ..errors import VecstoreError
 from . import catalogue, indexing, migrations, reading, upkeep, writing
-from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, code_of, hint_for, os_reason
-from .output import as_json, harmless, say
+from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, describe_os_error, find_hint, get_exit_code
+from .output import dump_json, escape_controls, say
 
 # typer brings its own click, or uses the installed one, depending on its version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -26,7 +26,7 @@ _ClickException: Any = typer.BadParameter.__mro__[2]
 _HELP = f"""
 Vector search in the storage you already have.
 
-URL is where stores live: file:./kb for a directory. NAME is one store in it. Try this:
+URL is the place of the stores, such as file:./kb for a directory. NAME is one store there. Try this:
 
 \b
   vecstore add file:./kb notes docs/
@@ -53,29 +53,29 @@ _COMMANDS = (
 for group, commands in ((app, _COMMANDS), (_migrate, migrations.COMMANDS)):
     for command in commands:
         text = inspect.cleandoc(command.__doc__ or "")
-        # \b is typer's mark for lines that stay as they are.
+        # \b is typer's mark for lines that are not wrapped.
         group.command(help=text.replace("\nFor example:", "\n\b\nFor example:"))(command)
 app.add_typer(_migrate)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         say(f"vecstore {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(
+def _read_options(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
 ) -> None:
-    """Take options that stand before a command."""
+    """Read the options before a command."""
     if context.invoked_subcommand is None:
         say(context.get_help())
 
 
 @cache
-def _command() -> Any:
+def _make_command() -> Any:
     return get_command(app)
 
 
@@ -92,27 +92,27 @@ def main(arguments: list[str] | None = None) -> None:
         code = run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        code = _closed_pipe()
+        code = _handle_closed_pipe()
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; return its exit code, errors told on stderr."""
+    """Run one command and return its exit code. Errors are printed on stderr."""
     machine = "--json" in arguments
     try:
-        code = _command().main(args=arguments, prog_name="vecstore", standalone_mode=False)
+        code = _make_command().main(args=arguments, prog_name="vecstore", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except SystemExit:  # typer's answer to a closed pipe
-        return _closed_pipe()
+        return _handle_closed_pipe()
     except (Failure, VecstoreError, OSError, _ClickException) as error:
-        return _told(error, machine=machine)
+        return _report_error(error, machine=machine)
     if code == INTERRUPTED:
         _tell("Interrupted", "Interrupted.", INTERRUPTED, machine=machine)
     return code if isinstance(code, int) else 0
 
 
-def _told(error: BaseException, *, machine: bool) -> int:
+def _report_error(error: BaseException, *, machine: bool) -> int:
     if isinstance(error, _ClickException):
         message, kind, code = error.format_message(), "Usage", USAGE
         context = getattr(error, "ctx", None)
@@ -120,9 +120,9 @@ def _told(error: BaseException, *, machine: bool) -> int:
             message = f"{message.rstrip('.')}. See: {context.command_path} --help"
     elif isinstance(error, OSError) and not isinstance(error, VecstoreError):
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        message, kind, code = f"{place}{os_reason(error)}.", "OSError", code_of(error)
+        message, kind, code = f"{place}{describe_os_error(error)}.", "OSError", get_exit_code(error)
     else:
-        message, kind, code = f"{error} {hint_for(error)}".rstrip(), type(error).__name__, code_of(error)
+        message, kind, code = f"{error} {find_hint(error)}".rstrip(), type(error).__name__, get_exit_code(error)
     _tell(kind, message, code, machine=machine, retryable=getattr(error, "retryable", False))
     return code
 
@@ -130,9 +130,9 @@ def _told(error: BaseException, *, machine: bool) -> int:
 def _tell(kind: str, message: str, code: int, *, machine: bool, retryable: bool = False) -> None:
     if machine:
         error = {"type": kind, "message": message, "retryable": retryable, "exit_code": code}
-        line = as_json({"error": error})
+        line = dump_json({"error": error})
     else:
-        line = harmless(f"vecstore: {' '.join(message.split())}")
+        line = escape_controls(f"vecstore: {' '.join(message.split())}")
     sys.stderr.write(line + "\n")
 
 
@@ -144,11 +144,11 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    sys.stderr.write(harmless(f"vecstore: warning: {' '.join(str(message).split())}") + "\n")
+    sys.stderr.write(escape_controls(f"vecstore: warning: {' '.join(str(message).split())}") + "\n")
 
 
-def _closed_pipe() -> int:
-    """Let the interpreter's own last flush go nowhere."""
+def _handle_closed_pipe() -> int:
+    """Discard what the interpreter flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     return PIPE_CLOSED

@@ -11,12 +11,12 @@ from . import output
 from .options import Json, Name, Url, Yes, confirm
 
 Previous = Annotated[
-    bool, typer.Option("--previous", help="Only what the last rebuild replaced and kept; the store stays.")
+    bool, typer.Option("--previous", help="Remove only the version that the last rebuild replaced; keep the store.")
 ]
 
 
 def ls(url: Url, json: Json = False) -> None:
-    """List the stores of a place.
+    """List the stores at a URL.
 
     For example:
       vecstore ls file:./kb
@@ -33,11 +33,11 @@ def ls(url: Url, json: Json = False) -> None:
         output.note("There are no stores here.")
     else:
         columns = ("store", "records", "dim", "metric", "index", "fields")
-        output.print_table(columns, [[_cell(store[column]) for column in columns] for store in stores])
+        output.print_table(columns, [[_format_cell(store[column]) for column in columns] for store in stores])
 
 
 def drop(url: Url, name: Name, previous: Previous = False, yes: Yes = False, json: Json = False) -> None:
-    """Remove a store and all that is in it.
+    """Remove a store and all its records.
 
     For example:
       vecstore drop file:./kb articles
@@ -61,11 +61,15 @@ def _drop_previous(database: Database, name: str, *, machine: bool) -> None:
     if machine:
         output.print_json({"store": name, "dropped_previous": dropped})
     else:
-        kept = "Removed what the last rebuild replaced" if dropped else "No rebuild left anything to remove"
+        kept = (
+            "Removed the version that the last rebuild replaced"
+            if dropped
+            else "There is no replaced version to remove"
+        )
         output.say(f"{kept}: {name}.")
 
 
-def _cell(value: object) -> str | int:
+def _format_cell(value: object) -> str | int:
     if isinstance(value, dict):
         return ", ".join(value)
     return value if isinstance(value, int) else str(value)

@@ -1,4 +1,4 @@
-"""How a command ends: what went wrong in one line, and a number for scripts."""
+"""The end of a command: an error in one line, and an exit code for scripts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CODES = (
 
 
 _HINTS: tuple[tuple[type[VecstoreError], str], ...] = (
-    (EmbedderMismatch, "Here that is --embedder NAME[:MODEL], or `vecstore rebuild`."),
-    (EmbedderRequired, "Here that is --embedder NAME[:MODEL]."),
+    (EmbedderMismatch, "On the command line, use --embedder NAME[:MODEL] or `vecstore rebuild`."),
+    (EmbedderRequired, "On the command line, use --embedder NAME[:MODEL]."),
 )
-"""What the library's advice, which is in Python, means on the command line."""
+"""The command-line form of advice that the library gives in Python."""
 
 
 class Failure(Exception):
@@ -41,24 +41,24 @@ class Failure(Exception):
         self.code = code
 
 
-def code_of(error: BaseException | None) -> int:
+def get_exit_code(error: BaseException | None) -> int:
     """Return the exit code for an error."""
     if isinstance(error, Failure):
         return error.code
     if isinstance(error, PartialWrite):
-        return code_of(error.__cause__)
+        return get_exit_code(error.__cause__)
     if isinstance(error, VecstoreError) and not isinstance(error, StorageError | UnknownOutcome):
         return USAGE
     return STORAGE
 
 
-def hint_for(error: BaseException) -> str:
-    """Return the advice on the command line that belongs to an error, or nothing."""
+def find_hint(error: BaseException) -> str:
+    """Return the command-line advice for an error, or an empty string."""
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 
-def os_reason(error: OSError) -> str:
-    """Return the operating system's words for an error, without the path that Python adds."""
+def describe_os_error(error: OSError) -> str:
+    """Return the operating system's message for an error, without the path that Python adds."""
     if error.errno == errno.ENOENT:
         return "there is no such file"
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__

@@ -17,9 +17,9 @@ from ..fields import Bool, DateTime, Field, Float, Int, Keyword, Keywords
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .exits import STORAGE, Failure, os_reason
-from .output import Meter, as_json, record_json
-from .sources import kind_of
+from .exits import STORAGE, Failure, describe_os_error
+from .output import Meter, dump_json, record_to_json
+from .sources import detect_kind
 
 FORMATS = ("jsonl", "parquet")
 _PAGE = 1_000
@@ -27,9 +27,9 @@ _REST = "metadata"
 """The Parquet column that holds undeclared metadata, as JSON text."""
 
 
-def format_of(file: str, wanted: str | None) -> str:
-    """Return the format of an export: the one asked for, or the one that the file's ending says."""
-    kind = wanted or ("jsonl" if file == "-" else kind_of(Path(file)))
+def choose_format(file: str, wanted: str | None) -> str:
+    """Return the format of an export: the requested one, or the one of the file's ending."""
+    kind = wanted or ("jsonl" if file == "-" else detect_kind(Path(file)))
     if kind not in FORMATS:
         raise Failure(f"{file}: name the format with --format: {' or '.join(FORMATS)}.")
     return kind
@@ -45,18 +45,20 @@ def export_to(
     overwrite: bool,
     meter: Meter,
 ) -> int:
-    """Write the matching records to a file or stdout; return how many there were."""
+    """Write the matching records to a file or stdout, and return their number."""
     total = store.count(where)
-    pages = _pages(store, where, total, meter)
+    pages = _read_pages(store, where, total, meter)
     if kind == "parquet" and file == "-" and sys.stdout.isatty():
-        raise Failure("Parquet is not for a terminal. Give a FILE, or send stdout to one.")
-    with _opened(file, overwrite=overwrite) as stream:
+        raise Failure("Parquet cannot be printed on a terminal. Give a FILE, or redirect stdout.")
+    with _open_output(file, overwrite=overwrite) as stream:
         if kind == "jsonl":
-            return _json_lines(pages, stream, vectors=vectors)
-        return _parquet(pages, stream, store.schema, vectors=vectors)
+            return _write_json_lines(pages, stream, vectors=vectors)
+        return _write_parquet(pages, stream, store.schema, vectors=vectors)
 
 
-def _pages(store: VectorStore, where: Mapping[str, Any] | None, total: int, meter: Meter) -> Iterator[list[Record]]:
+def _read_pages(
+    store: VectorStore, where: Mapping[str, Any] | None, total: int, meter: Meter
+) -> Iterator[list[Record]]:
     records, done = store.scan(where, batch_size=_PAGE), 0
     while page := list(islice(records, _PAGE)):
         yield page
@@ -65,8 +67,8 @@ def _pages(store: VectorStore, where: Mapping[str, Any] | None, total: int, mete
 
 
 @contextmanager
-def _opened(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """Give a stream to write to. A file appears under its name when it is whole."""
+def _open_output(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Yield a stream to write to. A file gets its name when it is complete."""
     if file == "-":
         sys.stdout.flush()
         yield sys.stdout.buffer
@@ -80,22 +82,22 @@ def _opened(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
             yield stream
         os.replace(part, file)
     except OSError as error:
-        raise Failure(f"{file}: {os_reason(error)}.", STORAGE) from error
+        raise Failure(f"{file}: {describe_os_error(error)}.", STORAGE) from error
     finally:
         with suppress(OSError):
             os.unlink(part)
 
 
-def _json_lines(pages: Iterator[Sequence[Record]], stream: IO[bytes], *, vectors: bool) -> int:
+def _write_json_lines(pages: Iterator[Sequence[Record]], stream: IO[bytes], *, vectors: bool) -> int:
     count = 0
     for page in pages:
         for record in page:
-            stream.write(as_json(record_json(record, vector=vectors)).encode() + b"\n")
+            stream.write(dump_json(record_to_json(record, vector=vectors)).encode() + b"\n")
         count += len(page)
     return count
 
 
-def _parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schema, *, vectors: bool) -> int:
+def _write_parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schema, *, vectors: bool) -> int:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -111,9 +113,9 @@ def _parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schem
     columns += [(name, types[type(each)]) for name, each in declared.items()]
     layout = pa.schema([*columns, (_REST, pa.string())])
     count = 0
-    with parquet.ParquetWriter(pa.PythonFile(_Counting(stream), mode="w"), layout) as writer:
+    with parquet.ParquetWriter(pa.PythonFile(_CountingStream(stream), mode="w"), layout) as writer:
         for page in pages:
-            arrays = _arrays(page, declared)
+            arrays = _make_arrays(page, declared)
             if vectors:
                 flat = np.concatenate([np.asarray(record.vector) for record in page])
                 arrays["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat, number_type), schema.width)
@@ -122,12 +124,12 @@ def _parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schem
     return count
 
 
-def _arrays(page: Sequence[Record], declared: Mapping[str, Field]) -> dict[str, Any]:
+def _make_arrays(page: Sequence[Record], declared: Mapping[str, Field]) -> dict[str, Any]:
     arrays: dict[str, Any] = {
         "id": [record.id for record in page],
         "text": [record.text for record in page],
         _REST: [
-            as_json({key: value for key, value in record.metadata.items() if key not in declared}) for record in page
+            dump_json({key: value for key, value in record.metadata.items() if key not in declared}) for record in page
         ],
     }
     for name in declared:
@@ -135,7 +137,7 @@ def _arrays(page: Sequence[Record], declared: Mapping[str, Field]) -> dict[str, 
     return arrays
 
 
-class _Counting:
+class _CountingStream:
     """A stream that knows its position, which a pipe does not."""
 
     closed = False

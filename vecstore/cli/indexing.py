@@ -25,9 +25,9 @@ def reindex(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Build the index again, with other options where some are given, and calibrate it.
+    """Build the index again, with new options if given, and calibrate it.
 
-    The store stays in use meanwhile.
+    The store can be used meanwhile.
 
     For example:
       vecstore reindex file:./kb articles
@@ -44,20 +44,20 @@ def reindex(
     elif status.state == "none":
         output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact.")
     else:
-        output.say(f"{name}: {summary(status)}; search effort {effort(status)}.")
+        output.say(f"{name}: {describe_index(status)}; search effort {describe_effort(status)}.")
 
 
 def calibrate(url: Url, name: Name, json: Json = False) -> None:
     """Measure which search effort reaches the index's target recall.
 
-    `reindex` does it too. By hand it is worth while after the data changed in kind.
+    `reindex` does this too. Run it when newly added data differ from the old.
 
     For example:
       vecstore calibrate file:./kb articles
     """
     with connect(url) as database:
         store = database.open(name)
-        with output.waiting("Measuring", quiet=json):
+        with output.show_wait("Measuring", quiet=json):
             store.calibrate()
         status = store.index_status()
     if json:
@@ -65,13 +65,13 @@ def calibrate(url: Url, name: Name, json: Json = False) -> None:
     elif status.state == "none":
         output.say(f"{name} has no graph to calibrate: every search is exact.")
     else:
-        output.say(f"{name}: search effort {effort(status)}.")
+        output.say(f"{name}: search effort {describe_effort(status)}.")
 
 
 def recall(
     url: Url,
     name: Name,
-    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many stored vectors to ask with.")] = 200,
+    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many stored vectors to use as queries.")] = 200,
     k: Annotated[
         int, typer.Option("-k", "--limit", metavar="N", min=1, max=1_000, help="How many records each search finds.")
     ] = 10,
@@ -81,14 +81,14 @@ def recall(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure how many of the truly nearest records a search finds.
+    """Measure how many of the true nearest records a search finds.
 
-    Asks with stored vectors, once through the index and once exactly; 1 is perfect.
+    Searches for stored vectors, once with the index and once exactly; 1 is perfect.
 
     For example:
       vecstore recall file:./kb articles --min-recall 0.95
     """
-    with connect(url) as database, output.waiting("Measuring", quiet=json):
+    with connect(url) as database, output.show_wait("Measuring", quiet=json):
         found = database.open(name).measure_recall(queries, k, where=parse_where(where))
     enough = min_recall is None or found.mean >= min_recall
     if json:
@@ -102,13 +102,13 @@ def recall(
         raise typer.Exit(NEGATIVE)
 
 
-def summary(status: IndexStatus) -> str:
-    """Say in words what an index covers."""
+def describe_index(status: IndexStatus) -> str:
+    """Describe what an index covers."""
     if status.state == "none":
         return f"{status.kind} (every search is exact)"
     return f"{status.kind}, {status.state}, {status.indexed:,} of {status.rows:,} records in it"
 
 
-def effort(status: IndexStatus) -> str:
-    """Say in words what calibration found."""
+def describe_effort(status: IndexStatus) -> str:
+    """Describe the calibrated search effort."""
     return "none: searches are exact" if status.ef is None else f"{status.ef} for recall {status.target_recall:g}"

@@ -1,4 +1,4 @@
-"""The way of read items into a store: in batches, what is unchanged left out, what is gone removed."""
+"""Writing items into a store in batches: unchanged records are left out, vanished passages removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .places import Target
 from .sources import Item, Skipped, Source
 
 FIRST_BATCH, LARGEST_BATCH = 256, 4_096
-_QUICK, _SLOW = 0.5, 2.0  # seconds; between them a bar moves often enough and commits are few
+_QUICK, _SLOW = 0.5, 2.0  # seconds per batch; in between, a progress bar moves often enough and commits are few
 _LISTED = 1_000
 _PAGE = 1_000
 
@@ -41,16 +41,16 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-class Intake:
+class Ingestion:
     """Writes items into a target.
 
     Parameters
     ----------
     target : Target
     batch_size : int, optional
-        Records in one commit; by default as many as take about a second.
+        Records in one commit; by default about a second's worth.
     skip_bad : bool
-        Go on after a record that cannot be stored.
+        Continue after a record that cannot be stored.
     """
 
     def __init__(self, target: Target, batch_size: int | None = None, *, skip_bad: bool = False) -> None:
@@ -60,8 +60,8 @@ class Intake:
         self._size = batch_size or FIRST_BATCH
         self._skip_bad = skip_bad
 
-    def take(self, source: Source, on_progress: Callable[[int, int], None]) -> None:
-        """Read a source to its end; the bytes read of it and all records done are told after each batch."""
+    def ingest(self, source: Source, on_progress: Callable[[int, int], None]) -> None:
+        """Read a source to its end. After each batch, report the bytes read of it and the records done in total."""
         items = self._items(source)
         while batch := list(islice(items, self._size)):
             began = time.monotonic()
@@ -71,9 +71,9 @@ class Intake:
             self._adapt(time.monotonic() - began, len(batch))
 
     def remove_gone(self, documents: Documents, *, certain: bool) -> None:
-        """Remove passages that the documents do not have any more.
+        """Remove passages that are no longer in the documents.
 
-        Where more than half of the known files are gone, ``certain`` has to be true: it may be another
+        If more than half of the known files are gone, ``certain`` must be true, because this may be another
         directory of the same name.
         """
         store = self._target.store
@@ -81,7 +81,7 @@ class Intake:
             return
         gone: dict[str, list[str]] = {}
         known = set()
-        for source, id_ in _stored_passages(store, documents):
+        for source, id_ in _list_passages(store, documents):
             known.add(source)
             if _is_gone(documents, source, id_):
                 gone.setdefault(source, []).append(id_)
@@ -93,9 +93,9 @@ class Intake:
                 "--as NAME."
             )
             gone = {source: ids for source, ids in gone.items() if source in documents.counts}
-        doomed = [id_ for ids in gone.values() for id_ in ids]
-        for start in range(0, len(doomed), _PAGE):
-            self.report.removed += store.delete(ids=doomed[start : start + _PAGE])
+        removed = [id_ for ids in gone.values() for id_ in ids]
+        for start in range(0, len(removed), _PAGE):
+            self.report.removed += store.delete(ids=removed[start : start + _PAGE])
 
     def _items(self, source: Source) -> Iterator[Item]:
         for item in source.items():
@@ -106,9 +106,9 @@ class Intake:
 
     def _skip(self, skipped: Skipped) -> None:
         if skipped.bad and not self._skip_bad:
-            written = f" {self.report.written:,} records before it are written." if self.report.written else ""
+            written = f" {self.report.written:,} records before it were written." if self.report.written else ""
             raise Failure(
-                f"{skipped.place}: {skipped.reason.rstrip('.')}.{written} Mend it, or go on without it by --skip-bad."
+                f"{skipped.place}: {skipped.reason.rstrip('.')}.{written} Fix it, or add --skip-bad to leave it out."
             )
         self.report.skipped += 1
         if len(self.report.first_skipped) < _LISTED:
@@ -125,17 +125,17 @@ class Intake:
     def _write(self, batch: Sequence[Item]) -> None:
         latest = {item.record.id: item for item in batch}
         items = list(latest.values())
-        store = self._target.store_for([item.record for item in batch])
-        # What a later record replaces is not written; that it could not be is told all the same.
-        list(self._good(store, [item for item in batch if latest[item.record.id] is not item]))
+        store = self._target.open_for([item.record for item in batch])
+        # A record that a later one replaces is not written, but it is still checked.
+        list(self._select_valid(store, [item for item in batch if latest[item.record.id] is not item]))
         try:
-            new = items if self._target.created else self._changed(store, items)
+            new = items if self._target.created else self._select_changed(store, items)
             self._put(store, new)
         except (InvalidArgument, PartialWrite) as error:
             cause = error.__cause__ if isinstance(error, PartialWrite) else error
             if not isinstance(cause, InvalidArgument) or isinstance(cause, EmbedderRequired):
                 raise
-            good = list(self._good(store, items))
+            good = list(self._select_valid(store, items))
             if len(good) == len(items):
                 raise
             self._put(store, good)
@@ -144,14 +144,14 @@ class Intake:
         if items:
             self.report.written += store.upsert((item.record for item in items), batch_size=len(items))
 
-    def _changed(self, store: VectorStore, items: Sequence[Item]) -> list[Item]:
+    def _select_changed(self, store: VectorStore, items: Sequence[Item]) -> list[Item]:
         stored = store.get([item.record.id for item in items])
-        new = [item for item, old in zip(items, stored, strict=True) if old is None or not _same(item.record, old)]
+        new = [item for item, old in zip(items, stored, strict=True) if old is None or not _is_same(item.record, old)]
         self.report.unchanged += len(items) - len(new)
         return new
 
-    def _good(self, store: VectorStore, items: Iterable[Item]) -> Iterator[Item]:
-        """Pass on what can be stored; looks at each record alone, after a batch was refused."""
+    def _select_valid(self, store: VectorStore, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items that can be stored; checks each record alone after a batch was refused."""
         embedder = self._target.embedder
         embed: EmbedTexts | None = embedder.embed_documents if embedder else None
         for item in items:
@@ -163,9 +163,9 @@ class Intake:
                 yield item
 
 
-def _same(new: Record, old: Record) -> bool:
-    """Whether a stored record is what would be written; a vector made from the same text is the same."""
-    # Compared as text: 1, 1.0 and True are equal, and are not the same metadata.
+def _is_same(new: Record, old: Record) -> bool:
+    """Say whether a stored record equals a new one; a vector made from the same text is the same."""
+    # Compared as text, because 1, 1.0 and True are equal but not the same metadata.
     values = {key: repr(value) for key, value in new.metadata.items() if value is not None}
     if new.text != old.text or values != {key: repr(value) for key, value in old.metadata.items()}:
         return False
@@ -176,11 +176,11 @@ def _same(new: Record, old: Record) -> bool:
         with np.errstate(over="ignore"):
             return np.array_equal(np.asarray(new.vector, vector.dtype), vector)
     except (OverflowError, TypeError, ValueError):
-        return False  # no vector at all; the write says why
+        return False  # not a vector; the write says why
 
 
-def _stored_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:
-    """Iterate over the sources and ids of what was added from the same folder or file before."""
+def _list_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:
+    """Iterate over the sources and ids of passages added earlier from the same folder or file."""
     name, value = (
         ("folder", documents.folder) if documents.whole_folder else ("source", next(iter(documents.counts), ""))
     )

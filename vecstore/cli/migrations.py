@@ -33,14 +33,14 @@ Namespace = Annotated[
     str | None,
     typer.Option(
         "--namespace", metavar="NAME", show_default=migrate.DEFAULT_NAMESPACE,
-        help="The PostgreSQL schema that holds the catalogue; the URL may name it too.",
+        help="The PostgreSQL schema that holds the catalogue; the URL can name it too.",
     ),
 ]  # fmt: skip
 Target = Annotated[str, typer.Argument(metavar="REVISION", help=f"`{HEAD}`, or one that `history` lists.")]
 Earlier = Annotated[
     str,
     typer.Argument(
-        metavar="REVISION", help=f"One that `history` lists, or `{BASE}`: no catalogue.", show_default=False
+        metavar="REVISION", help=f"One that `history` lists, or `{BASE}` for no catalogue.", show_default=False
     ),
 ]
 
@@ -48,32 +48,32 @@ Earlier = Annotated[
 def upgrade(url: Place, revision: Target = HEAD, namespace: Namespace = None, json: Json = False) -> None:
     """Create the catalogue, or bring it up to date.
 
-    Creates the namespace and the extension `vector` too, where they are missing. All of it happens in one
-    transaction; doing it again changes nothing.
+    Also creates the namespace and the extension `vector` if they are missing. All of it happens in one
+    transaction. Running it again changes nothing.
 
     For example:
       vecstore migrate upgrade --url postgresql://localhost/app
     """
-    with _connection(url, namespace) as (connection, namespace):
+    with _connect(url, namespace) as (connection, namespace):
         before = migrate.current(connection, namespace=namespace)
         migrate.upgrade(connection, revision, namespace=namespace)
         after = migrate.current(connection, namespace=namespace)
-    _tell(namespace, before, after, machine=json)
+    _print_revision(namespace, before, after, machine=json)
 
 
 def downgrade(url: Place, revision: Earlier, namespace: Namespace = None, json: Json = False) -> None:
     """Take the catalogue back to an earlier revision.
 
-    Refused where something would be lost. Records, the extension and the namespace stay in any case.
+    Refused if something would be lost. Records, the extension and the namespace are always kept.
 
     For example:
       vecstore migrate downgrade vs0001 --url postgresql://localhost/app
     """
-    with _connection(url, namespace) as (connection, namespace):
+    with _connect(url, namespace) as (connection, namespace):
         before = migrate.current(connection, namespace=namespace)
         migrate.downgrade(connection, revision, namespace=namespace)
         after = migrate.current(connection, namespace=namespace)
-    _tell(namespace, before, after, machine=json)
+    _print_revision(namespace, before, after, machine=json)
 
 
 def current(url: Place, namespace: Namespace = None, json: Json = False) -> None:
@@ -82,7 +82,7 @@ def current(url: Place, namespace: Namespace = None, json: Json = False) -> None
     For example:
       vecstore migrate current --url postgresql://localhost/app
     """
-    with _connection(url, namespace) as (connection, namespace):
+    with _connect(url, namespace) as (connection, namespace):
         found = migrate.current(connection, namespace=namespace)
     newest = list_revisions()[-1]
     if json:
@@ -108,7 +108,7 @@ def history(json: Json = False) -> None:
 
 def sql(
     revision: Target = HEAD,
-    start: Annotated[str, typer.Option("--from", metavar="REVISION", help="What the catalogue is at now.")] = BASE,
+    start: Annotated[str, typer.Option("--from", metavar="REVISION", help="The catalogue's present revision.")] = BASE,
     namespace: Namespace = None,
     json: Json = False,
 ) -> None:
@@ -129,23 +129,23 @@ def sql(
 COMMANDS = (upgrade, downgrade, current, history, sql)
 
 
-def _tell(namespace: str, before: str | None, after: str | None, *, machine: bool) -> None:
+def _print_revision(namespace: str, before: str | None, after: str | None, *, machine: bool) -> None:
     if machine:
         output.print_json({"namespace": namespace, "before": before, "revision": after})
     elif before == after:
-        output.say(f"{namespace}: {_shown(after)}, as before.")
+        output.say(f"{namespace}: {_describe(after)}, as before.")
     else:
-        output.say(f"{namespace}: {_shown(after)} now, {_shown(before)} before.")
+        output.say(f"{namespace}: {_describe(after)} now, {_describe(before)} before.")
 
 
-def _shown(revision: str | None) -> str:
+def _describe(revision: str | None) -> str:
     return revision or "no catalogue"
 
 
 @contextmanager
-def _connection(url: str, namespace: str | None) -> Iterator[tuple[Connection, str]]:
-    """Connect for one command, and say which namespace the URL or the option names."""
-    with _server(url, namespace) as (place, found):
+def _connect(url: str, namespace: str | None) -> Iterator[tuple[Connection, str]]:
+    """Connect for one command; yield the connection and the namespace of the URL or the option."""
+    with _find_server(url, namespace) as (place, found):
         from sqlalchemy import NullPool, create_engine
         from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -155,18 +155,18 @@ def _connection(url: str, namespace: str | None) -> Iterator[tuple[Connection, s
             connection = engine.connect()
         except OperationalError as error:
             raise BackendUnavailable(
-                f"{_shown_place(place)} does not let us in: no server answers there, or it refuses the role, its "
+                f"{_describe_place(place)} cannot be opened: no server answers there, or it refuses the role, the "
                 "password or the database."
             ) from error
         except DBAPIError as error:
-            raise InvalidUrl(f"{_shown_place(place)} has a parameter that libpq does not know.") from error
+            raise InvalidUrl(f"{_describe_place(place)} has a parameter that libpq does not know.") from error
         with connection:
             yield connection, found
 
 
 @contextmanager
-def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
-    """Return where the server is, started for this command where it is an embedded one."""
+def _find_server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
+    """Yield the server's URL and the namespace; an embedded server runs for this command."""
     parsed = parse_url(url)
     if parsed.scheme not in {"postgresql", "postgresql+embedded"}:
         shown = describe_scheme(parsed) or " of another backend"
@@ -188,5 +188,5 @@ def _server(url: str, namespace: str | None) -> Iterator[tuple[URL, str]]:
         running.close()
 
 
-def _shown_place(place: URL) -> str:
+def _describe_place(place: URL) -> str:
     return place.set(drivername="postgresql", password=None, query={}).render_as_string()

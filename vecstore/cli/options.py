@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and how their values are read."""
+"""Arguments and options that several commands share, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .exits import Failure
 Command = Callable[..., None]
 
 Url = Annotated[
-    str, typer.Argument(metavar="URL", help="Where the stores live, such as file:./kb.", show_default=False)
+    str, typer.Argument(metavar="URL", help="The place of the stores, such as file:./kb or ~/kb.", show_default=False)
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Which store.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, also for errors (on stderr).")]
@@ -39,12 +39,12 @@ Fields = Annotated[
     typer.Option(
         "--field",
         metavar="NAME:KIND",
-        help="Declare metadata that filters can use; once for each field. "
+        help="Declare a metadata field that filters can use; repeat it for each field. "
         "Kinds: keyword, keywords, int, float, bool, datetime.",
     ),
 ]
 MetricName = Annotated[
-    str | None, typer.Option("--metric", metavar="METRIC", help="cosine (what a new store has by default), ip or l2.")
+    str | None, typer.Option("--metric", metavar="METRIC", help="cosine (the default of a new store), ip or l2.")
 ]
 DtypeName = Annotated[
     str | None,
@@ -66,28 +66,28 @@ def parse_where(text: str | None) -> dict[str, Any] | None:
 
 
 def parse_json(text: str, option: str) -> Any:
-    """Return the JSON value of an option; a key given twice is refused, for one would be lost."""
+    """Return the JSON value of an option; a duplicate key is refused, because one value would be lost."""
     try:
-        return json.loads(text, object_pairs_hook=_no_twice, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_refuse_twice, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise Failure(f"{option} is not JSON: {error.msg} at column {error.colno}.") from error
     except (ValueError, RecursionError) as error:
         raise Failure(f"{option} is not JSON: {error}.") from error
 
 
-def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key is given twice")
     return result
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is destroyed; without a terminal to ask on, refuse.
+    """Ask before data are removed. Without a terminal to ask on, refuse.
 
     Raises
     ------

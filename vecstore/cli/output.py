@@ -1,4 +1,4 @@
-"""What commands print: one JSON document for machines, tables and lists for people, progress on a terminal."""
+"""The output of commands: one JSON document for machines, tables and lists for people, progress on a terminal."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _READ_CHARS = 2_000
 
 
 def console(*, error: bool = False) -> Console:
-    """Return a console on stdout or stderr, which take their colours away when they are no terminal."""
+    """Return a console on stdout or stderr, without colours if that is not a terminal."""
     return Console(stderr=error, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
-def harmless(text: str, *, lines: bool = False) -> str:
-    """Return a text that a terminal only shows: control and direction characters are escaped.
+def escape_controls(text: str, *, lines: bool = False) -> str:
+    """Escape control and direction characters, which a terminal would obey.
 
     Parameters
     ----------
@@ -39,19 +39,19 @@ def harmless(text: str, *, lines: bool = False) -> str:
         Keep line ends and tabs.
     """
     return "".join(
-        char if char.isprintable() or char == " " or (lines and char in "\n\t") or _is_letterlike(char)
+        char if char.isprintable() or char == " " or (lines and char in "\n\t") or _is_harmless(char)
         else char.encode("unicode_escape").decode()
         for char in text
     )  # fmt: skip
 
 
-def _is_letterlike(char: str) -> bool:
-    """Whether a character that Python calls unprintable is a harmless space or joiner."""
+def _is_harmless(char: str) -> bool:
+    """Say whether a character that Python calls unprintable is a harmless space or joiner."""
     return unicodedata.category(char) == "Zs" or char in "\u200c\u200d"
 
 
 def say(message: str) -> None:
-    """Print a line for people on stdout, cut nowhere."""
+    """Print a line for people on stdout, without truncation."""
     console().print(Text(message), soft_wrap=True)
 
 
@@ -62,15 +62,15 @@ def note(message: str) -> None:
 
 _ESCAPES = {
     code: f"\\u{code:04x}" for code in (0x7F, *range(0x80, 0xA0), *range(0xD800, 0xE000), *_BIDI, *_LINE_ENDS)
-}  # json escapes what is below 0x20; half a surrogate pair is in a file name that is not UTF-8
+}  # json escapes characters below 0x20; lone surrogates come from file names that are not UTF-8
 
 
-def as_json(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """Return one line of JSON that is safe to show, and to split into lines."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain).translate(_ESCAPES)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_convert_plain).translate(_ESCAPES)
 
 
-def _plain(value: object) -> Any:
+def _convert_plain(value: object) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, np.ndarray | np.generic):
@@ -82,7 +82,7 @@ def _plain(value: object) -> Any:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on one line of stdout, in UTF-8 whatever the locale."""
-    line = as_json(value) + "\n"
+    line = dump_json(value) + "\n"
     sys.stdout.flush()
     binary = getattr(sys.stdout, "buffer", None)
     if binary is None:
@@ -92,13 +92,13 @@ def print_json(value: Any) -> None:
         binary.flush()
 
 
-def record_json(record: Record, *, vector: bool) -> dict[str, Any]:
+def record_to_json(record: Record, *, vector: bool) -> dict[str, Any]:
     """Return a record as `add` reads it back."""
     parts = {"id": record.id, "text": record.text, "vector": record.vector if vector else None}
     return {key: value for key, value in parts.items() if value is not None} | {"metadata": dict(record.metadata)}
 
 
-def hits_json(hits: Hits) -> dict[str, Any]:
+def hits_to_json(hits: Hits) -> dict[str, Any]:
     """Return an answer as JSON data."""
     shown = [
         {"id": hit.id, "score": hit.score, "distance": hit.distance, "text": hit.text, "metadata": hit.metadata}
@@ -111,44 +111,48 @@ def print_hits(hits: Hits, *, full: bool) -> None:
     """Print an answer as a ranked list."""
     out = console()
     for rank, hit in enumerate(hits, 1):
-        head = Text.assemble((f"{rank:>2} ", "dim"), (f"{hit.score:.3f}", "green"), "  ", (harmless(hit.id), "bold"))
+        head = Text.assemble(
+            (f"{rank:>2} ", "dim"), (f"{hit.score:.3f}", "green"), "  ", (escape_controls(hit.id), "bold")
+        )
         out.print(head, overflow="fold")
-        # What the id says already is not said again.
-        told = {key: value for key, value in (hit.metadata or {}).items() if not _begins(hit.id, value)}
+        # Values that the id begins with are not repeated.
+        told = {key: value for key, value in (hit.metadata or {}).items() if not _repeats(hit.id, value)}
         if told:
-            shown = "  ".join(harmless(f"{key}={_shown(value)}") for key, value in told.items())
+            shown = "  ".join(escape_controls(f"{key}={_format_value(value)}") for key, value in told.items())
             _print_indented(out, shown, "cyan", None if full else 1)
         if hit.text:
             text = hit.text if full else " ".join(hit.text[:_READ_CHARS].split())
-            _print_indented(out, harmless(text, lines=True), "", None if full else _SHOWN_LINES)
+            _print_indented(out, escape_controls(text, lines=True), "", None if full else _SHOWN_LINES)
 
 
 def print_record(record: Record, *, vector: bool) -> None:
-    """Print a record whole."""
+    """Print a complete record."""
     out = console()
-    out.print(Text(harmless(record.id), style="bold"), overflow="fold")
+    out.print(Text(escape_controls(record.id), style="bold"), overflow="fold")
     width = max(map(len, record.metadata), default=0)
     for key, value in record.metadata.items():
-        line = Text.assemble("    ", (f"{harmless(str(key)):<{width}}", "cyan"), f"  {harmless(_shown(value))}")
+        line = Text.assemble(
+            "    ", (f"{escape_controls(str(key)):<{width}}", "cyan"), f"  {escape_controls(_format_value(value))}"
+        )
         out.print(line, soft_wrap=True)
     if record.text:
-        _print_indented(out, harmless(record.text, lines=True), "", None)
+        _print_indented(out, escape_controls(record.text, lines=True), "", None)
     if vector:
-        out.print(Text(f"    {as_json(record.vector)}"), soft_wrap=True)
+        out.print(Text(f"    {dump_json(record.vector)}"), soft_wrap=True)
 
 
-def _begins(id_: str, value: Any) -> bool:
+def _repeats(id_: str, value: Any) -> bool:
     return isinstance(value, str) and id_.startswith(value)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    return value if isinstance(value, str) else as_json(value)
+    return value if isinstance(value, str) else dump_json(value)
 
 
 def _print_indented(out: Console, text: str, style: str, limit: int | None) -> None:
-    """Print a text below a rank, wrapped to the console's width; one that is limited is cut after some lines."""
+    """Print a text below a rank, wrapped to the console's width and cut after ``limit`` lines."""
     width = max(20, out.width - 5)
     lines = Text(text.expandtabs(4), style=style).wrap(out, width, overflow="fold")
     shown = list(lines[:limit])
@@ -162,28 +166,30 @@ def _print_indented(out: Console, text: str, style: str, limit: int | None) -> N
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
-    """Print a table; columns of numbers stand on the right."""
+    """Print a table; columns of numbers are right-aligned."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else harmless(cell)) for cell in row))
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else escape_controls(cell)) for cell in row))
     console().print(table)
 
 
 def print_pairs(title: str, pairs: Sequence[tuple[str, str]]) -> None:
-    """Print names and values below each other."""
+    """Print names and values, one pair a line."""
     out = console()
     out.print(Text(title, style="bold"))
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        out.print(Text.assemble((f"  {harmless(name):<{width}}", "dim"), f"  {harmless(value)}"), soft_wrap=True)
+        out.print(
+            Text.assemble((f"  {escape_controls(name):<{width}}", "dim"), f"  {escape_controls(value)}"), soft_wrap=True
+        )
 
 
 @contextmanager
-def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """Show that something is going on while the context lasts, on a terminal only."""
+def show_wait(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show activity while the context lasts, on a terminal only."""
     screen = console(error=True)
     if quiet or not screen.is_terminal:
         yield
@@ -193,7 +199,7 @@ def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 class _RateColumn(ProgressColumn):
-    """Records done, and records in a second."""
+    """Records done, and records per second."""
 
     def render(self, task: Task) -> Text:
         records = int(task.fields.get("records", 0))
@@ -202,17 +208,17 @@ class _RateColumn(ProgressColumn):
 
 
 class Meter:
-    """Progress of one command; does nothing where nobody looks."""
+    """Progress of one command; does nothing without a terminal."""
 
     def __init__(self, progress: Progress | None = None, task: TaskID | None = None) -> None:
         self._progress, self._task = progress, task
 
     def __call__(self, done: int, total: int) -> None:
-        """Take the records done and all of them; what `vecstore` calls ``on_progress``."""
+        """Take the records done and their total, as an ``on_progress`` function of `vecstore` does."""
         self.move(total, 0, done, done)
 
     def move(self, total: int | None, before: int, done: int, records: int) -> None:
-        """Take how much there is in any unit, how much was done before and is done now, and the records done."""
+        """Take the total in any unit, the amounts done before and now, and the records done."""
         if self._progress and self._task is not None:
             self._progress.update(self._task, completed=before + done, total=total, records=records)
 

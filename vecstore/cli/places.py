@@ -1,4 +1,4 @@
-"""From arguments to a database, a store and an embedder; a model is loaded only where one is needed."""
+"""Opening the database, store and embedder that arguments name. A model is loaded only if it is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = tuple(dict.fromkeys(each.kind for each in Field.__subclasses__()))
 
 
 def embedder_config(store: VectorStore) -> dict[str, Any] | None:
-    """Return what a store knows of the model that filled it, None when vectors were given."""
+    """Return the configuration of the model that filled a store, or None if vectors were given."""
     config = store.embedder_config
     return None if config is None else dict(config)
 
@@ -37,10 +37,10 @@ def load_embedder(spec: str | None) -> Embedder:
 
 
 def check_guess(store: VectorStore, spec: str | None) -> None:
-    """Refuse to guess the model of vectors that came from elsewhere: the default one need not be it."""
+    """Refuse to guess the model of given vectors, which need not be the default one."""
     if spec is None and embedder_config(store) is None:
         raise Failure(
-            f"Store {store.name!r} was filled with vectors, and no model is known that made them. "
+            f"Store {store.name!r} was filled with vectors, and the model that made them is not known. "
             "Name it with --embedder, or give a vector instead of a text."
         )
 
@@ -62,7 +62,7 @@ def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
 def parse_index(
     kind: str | None, m: int | None, ef_construction: int | None, target_recall: float | None
 ) -> IndexOptions | None:
-    """Return the index that options describe, None where there are none."""
+    """Return the index that options describe, or None without options."""
     given = {
         key: value
         for key, value in (("m", m), ("ef_construction", ef_construction), ("target_recall", target_recall))
@@ -78,8 +78,8 @@ def parse_index(
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a store is to be where `add` has to create it; None for what the user left open."""
+class StoreRequest:
+    """The properties of the store that `add` has to create; None where the user gave no option."""
 
     fields: dict[str, Field] = field(default_factory=dict)
     dim: int | None = None
@@ -93,7 +93,7 @@ class Wish:
         return replace(schema, metric=self.metric) if self.metric else schema  # type: ignore[arg-type]
 
     def check(self, store: VectorStore) -> None:
-        """Refuse an existing store that is not what was asked for."""
+        """Refuse an existing store that differs from the request."""
         schema = store.schema
         asked: list[tuple[str, Any, Any]] = [
             ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
@@ -120,15 +120,15 @@ class Target:
     wish : Wish
     embedder : str, optional
     says_model : bool
-        Whether the user said that also given vectors come from this embedder, and not just which one to use.
+        Whether the user said that the given vectors come from this embedder too.
     """
 
     def __init__(
-        self, database: Database, name: str, wish: Wish, embedder: str | None, *, says_model: bool = False
+        self, database: Database, name: str, wish: StoreRequest, embedder: str | None, *, says_model: bool = False
     ) -> None:
         self._database = database
         self._name = name
-        self._wish = wish
+        self._request = wish
         self._spec = embedder
         self._says_model = says_model
         self.embedder: Embedder | None = None
@@ -140,11 +140,11 @@ class Target:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """Declared fields of the store, also of one that is still to be created."""
-        return dict(self.store.schema.fields) if self.store else self._wish.fields
+        """Declared fields of the store, even if it is still to be created."""
+        return dict(self.store.schema.fields) if self.store else self._request.fields
 
-    def store_for(self, records: Sequence[Record]) -> VectorStore:
-        """Return the store, with an embedder where a record has no vector."""
+    def open_for(self, records: Sequence[Record]) -> VectorStore:
+        """Return the store, with an embedder if a record has no vector."""
         needs = any(record.vector is None for record in records)
         if needs and self.embedder is None:
             if self.store:
@@ -157,7 +157,7 @@ class Target:
         return self.store
 
     def _create(self, records: Sequence[Record]) -> VectorStore:
-        schema = self._wish.schema()
+        schema = self._request.schema()
         if self.embedder is None and self._says_model:
             self.embedder = load_embedder(self._spec)
         if self.embedder is None and schema.dim is None:

@@ -11,7 +11,7 @@ from .. import connect
 from ..records import Hits
 from . import output
 from .exits import NEGATIVE, Failure
-from .exports import export_to, format_of
+from .exports import choose_format, export_to
 from .options import EmbedderSpec, Json, Name, Url, Where, parse_json, parse_where
 from .places import check_guess, load_embedder
 
@@ -20,23 +20,21 @@ def search(
     url: Url,
     name: Name,
     query: Annotated[
-        str | None, typer.Argument(metavar="QUERY", help="What to look for, in words.", show_default=False)
+        str | None, typer.Argument(metavar="QUERY", help="The text to search for.", show_default=False)
     ] = None,
     k: Annotated[
         int, typer.Option("-k", "--limit", metavar="N", min=0, max=10_000, help="How many records to find.")
     ] = 10,
     where: Where = None,
     min_score: Annotated[float | None, typer.Option(metavar="SCORE", help="Leave out hits with a lower score.")] = None,
-    like: Annotated[
-        str | None, typer.Option(metavar="ID", help="Find what is near this record; needs no model.")
-    ] = None,
+    like: Annotated[str | None, typer.Option(metavar="ID", help="Find records near this one; needs no model.")] = None,
     vector: Annotated[str | None, typer.Option(metavar="JSON", help="Search with this list of numbers.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every record, without the index.")] = False,
     ef: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=1_000, help="Effort of the index, instead of the calibrated one."),
+        typer.Option(metavar="N", min=1, max=1_000, help="Search effort of the index, instead of the calibrated one."),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show texts whole.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show complete texts.")] = False,
     embedder: EmbedderSpec = None,
     json: Json = False,
 ) -> None:
@@ -50,7 +48,7 @@ def search(
       vecstore search file:./kb articles --like a1 --json
     """
     if [query is not None, like is not None, vector is not None].count(True) != 1:
-        raise Failure("Give a QUERY in words, --like ID or --vector JSON: one of them.")
+        raise Failure("Give exactly one of QUERY, --like ID and --vector JSON.")
     condition = parse_where(where)
     began = time.monotonic()
     with connect(url) as database:
@@ -61,13 +59,13 @@ def search(
             if query is not None:
                 check_guess(store, embedder)
                 store = database.open(name, embedder=load_embedder(embedder))
-            asked = _numbers(vector) if vector is not None else query or ""
+            asked = _parse_numbers(vector) if vector is not None else query or ""
             hits = store.search(asked, k, where=condition, min_score=min_score, ef=ef, exact=exact)
     if json:
-        output.print_json(output.hits_json(hits))
+        output.print_json(output.hits_to_json(hits))
     else:
         output.print_hits(hits, full=full)
-        output.note(_summary(hits, time.monotonic() - began))
+        output.note(_describe_hits(hits, time.monotonic() - began))
 
 
 def get(
@@ -79,7 +77,7 @@ def get(
 ) -> None:
     """Show records by their ids.
 
-    Exit code 1 when one of them does not exist.
+    The exit code is 1 if one of them does not exist.
 
     For example:
       vecstore get file:./kb articles a1
@@ -89,13 +87,13 @@ def get(
     absent = [id_ for id_, record in found.items() if record is None]
     records = [record for record in found.values() if record is not None]
     if json:
-        shown = [output.record_json(record, vector=vectors) for record in records]
+        shown = [output.record_to_json(record, vector=vectors) for record in records]
         output.print_json({"records": shown, "absent": absent})
     else:
         for record in records:
             output.print_record(record, vector=vectors)
         for id_ in absent:
-            output.note(output.harmless(f"There is no record {id_}."))
+            output.note(output.escape_controls(f"There is no record {id_}."))
     if absent:
         raise typer.Exit(NEGATIVE)
 
@@ -121,7 +119,7 @@ def export(
     format: Annotated[
         str | None,
         typer.Option(
-            "--format", "-f", metavar="FORMAT", help="jsonl or parquet; by default the file's ending says it."
+            "--format", "-f", metavar="FORMAT", help="jsonl or parquet; by default the file's ending decides."
         ),
     ] = None,
     where: Where = None,
@@ -131,13 +129,13 @@ def export(
 ) -> None:
     """Write records to a JSON lines or Parquet file.
 
-    `vecstore add` reads it back. Records come in the order of their ids. On stdout nothing else is printed.
+    `vecstore add` reads it back. Records come in the order of their ids. Nothing else is printed on stdout.
 
     For example:
       vecstore export file:./kb articles articles.parquet
       vecstore export file:./kb articles --where '{"lang": "en"}' | head -3
     """
-    kind = format_of(file, format)
+    kind = choose_format(file, format)
     condition = parse_where(where)
     with connect(url) as database:
         store = database.open(name)
@@ -148,17 +146,17 @@ def export(
     if json:
         output.print_json({"store": name, "file": file, "format": kind, "records": number})
     else:
-        output.say(output.harmless(f"Wrote {number:,} {'record' if number == 1 else 'records'} to {file}."))
+        output.say(output.escape_controls(f"Wrote {number:,} {'record' if number == 1 else 'records'} to {file}."))
 
 
-def _numbers(text: str) -> list[float]:
+def _parse_numbers(text: str) -> list[float]:
     value = parse_json(text, "--vector")
     if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
         raise Failure("--vector is not a list of numbers. Write it like '[0.1, -2, 3]'.")
     return value
 
 
-def _summary(hits: Hits, seconds: float) -> str:
+def _describe_hits(hits: Hits, seconds: float) -> str:
     found = f"{len(hits):,} {'hit' if len(hits) == 1 else 'hits'}" if len(hits) else "Nothing found"
     kind = "exact" if hits.exact else "approximate"
     return f"{found} ({kind}{'' if hits.complete else ', there may be more'}) in {seconds:.2f} s"

@@ -15,7 +15,7 @@ from typing import IO, Any
 from ..errors import MissingExtra
 from ..fields import Bool, DateTime, Field, Float, Int, Keywords
 from ..records import Record
-from .exits import Failure, os_reason
+from .exits import Failure, describe_os_error
 from .sources import ColumnNames, Item, Skipped
 
 MAX_LINE_BYTES = 64 << 20
@@ -24,7 +24,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 class Unreadable(ValueError):
-    """Why a line or a row is no record."""
+    """Why a line or a row is not a record."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class RecordFile:
     kind : {"jsonl", "csv", "parquet"}
     columns : ColumnNames
     fields : mapping of str to Field
-        Declared fields, into whose types text is converted.
+        Declared fields; texts are converted to their types.
     """
 
     path: Path | None
@@ -48,7 +48,7 @@ class RecordFile:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return "stdin" if self.path is None else str(self.path)
 
     @property
@@ -59,22 +59,22 @@ class RecordFile:
         try:
             return self.path.stat().st_size or None
         except OSError as error:
-            raise Failure(f"{self.name}: {os_reason(error)}.") from error
+            raise Failure(f"{self.name}: {describe_os_error(error)}.") from error
 
     def items(self) -> Iterator[Item | Skipped]:
         """Read record by record."""
         try:
             if self.path is None:
-                yield from self._json_lines(sys.stdin.buffer)
+                yield from self._read_json_lines(sys.stdin.buffer)
             elif self.kind == "parquet":
-                yield from self._parquet(self.path)
+                yield from self._read_parquet(self.path)
             else:
                 with self.path.open("rb") as file:
-                    yield from self._csv(file) if self.kind == "csv" else self._json_lines(file)
+                    yield from self._read_csv(file) if self.kind == "csv" else self._read_json_lines(file)
         except OSError as error:
-            raise Failure(f"{self.name}: {os_reason(error)}.") from error
+            raise Failure(f"{self.name}: {describe_os_error(error)}.") from error
 
-    def _json_lines(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
+    def _read_json_lines(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
         position = number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -86,11 +86,11 @@ class RecordFile:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line := line.strip():
                 try:
-                    yield self._item(_json_object(line), place, position)
+                    yield self._make_item(_parse_object(line), place, position)
                 except Unreadable as error:
                     yield Skipped(place, str(error), bad=True, position=position)
 
-    def _csv(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
+    def _read_csv(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
         csv.field_size_limit(MAX_LINE_BYTES)
         delimiter = "\t" if self.path and self.path.suffix.lower() == ".tsv" else ","
         lines = _Lines(file, self.name)
@@ -98,7 +98,7 @@ class RecordFile:
         try:
             names = reader.fieldnames or []
             if len(set(names)) < len(names):
-                raise Failure(f"{self.name}, line 1: a column name stands there twice.")
+                raise Failure(f"{self.name}, line 1: a column name is given twice.")
             while True:
                 begin = lines.number + 1
                 try:
@@ -108,8 +108,10 @@ class RecordFile:
                 place = f"{self.name}, line {begin}"
                 try:
                     if None in row or None in row.values():
-                        raise Unreadable(f"not the {len(names)} columns of line 1")
-                    item = self._item({key: value for key, value in row.items() if value != ""}, place, lines.position)
+                        raise Unreadable(f"the row does not have the {len(names)} columns of line 1")
+                    item = self._make_item(
+                        {key: value for key, value in row.items() if value != ""}, place, lines.position
+                    )
                 except Unreadable as error:
                     yield Skipped(place, str(error), bad=True, position=lines.position)
                 else:
@@ -117,7 +119,7 @@ class RecordFile:
         except csv.Error as error:
             raise Failure(f"{self.name}, line {lines.number}: {error}.") from error
 
-    def _parquet(self, path: Path) -> Iterator[Item | Skipped]:
+    def _read_parquet(self, path: Path) -> Iterator[Item | Skipped]:
         try:
             import pyarrow as pa
             from pyarrow import parquet
@@ -129,20 +131,20 @@ class RecordFile:
                 total = file.metadata.num_rows
                 names = file.schema_arrow.names
                 if len(set(names)) < len(names):
-                    raise Failure(f"{self.name}: a column name stands there twice.")
+                    raise Failure(f"{self.name}: a column name is given twice.")
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                    for row in _rows(batch, self.columns.vector):
+                    for row in _iterate_rows(batch, self.columns.vector):
                         number += 1
                         place, position = f"{self.name}, row {number}", size * number // total
                         try:
-                            yield self._item(row, place, position)
+                            yield self._make_item(row, place, position)
                         except Unreadable as error:
                             yield Skipped(place, str(error), bad=True, position=position)
         except (pa.ArrowException, ValueError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise Failure(f"{self.name}: cannot be read as Parquet: {reason}.") from error
 
-    def _item(self, row: dict[str, Any], place: str, position: int) -> Item:
+    def _make_item(self, row: dict[str, Any], place: str, position: int) -> Item:
         values = dict(row)
         id_ = values.pop(self.columns.id, None)
         text, vector = values.pop(self.columns.text, None), values.pop(self.columns.vector, None)
@@ -155,24 +157,24 @@ class RecordFile:
         if text is None and vector is None:
             raise Unreadable(f"neither {self.columns.text!r} nor {self.columns.vector!r}; see --text-column")
         if isinstance(vector, str):
-            vector = _json_value(vector, self.columns.vector)
+            vector = _parse_json(vector, self.columns.vector)
         if isinstance(vector, list) and not all(type(number) in (int, float) for number in vector):
             raise Unreadable(f"{self.columns.vector!r} is not a list of numbers")
         nested = values.get("metadata")
         if isinstance(nested, str) and nested.lstrip().startswith("{") and self.kind != "jsonl":
-            nested = _json_value(nested, "metadata")
+            nested = _parse_json(nested, "metadata")
         if isinstance(nested, dict):
             del values["metadata"]
             if twice := sorted(set(values) & set(nested)):
-                raise Unreadable(f"{twice[0]!r} stands there twice, once within 'metadata'")
+                raise Unreadable(f"{twice[0]!r} is given twice, once within 'metadata'")
             values.update(nested)
-        metadata = {key: self._value(key, value) for key, value in values.items()}
+        metadata = {key: self._convert_value(key, value) for key, value in values.items()}
         return Item(Record(id_, vector, text, metadata), place, position)
 
-    def _value(self, key: str, value: Any) -> Any:
+    def _convert_value(self, key: str, value: Any) -> Any:
         declared = self.fields.get(key)
         if declared is not None and isinstance(value, str):
-            return _typed(value, declared, from_text=self.kind == "csv")
+            return _convert_text(value, declared, from_text=self.kind == "csv")
         if isinstance(value, datetime) and isinstance(declared, DateTime):
             return value
         if isinstance(value, datetime | date | time):
@@ -181,7 +183,7 @@ class RecordFile:
 
 
 class _Lines(Iterator[str]):
-    """Lines of a file as text; knows how many there were."""
+    """Lines of a file as text, with their number and position."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self._name = file, name
@@ -199,8 +201,8 @@ class _Lines(Iterator[str]):
             raise Failure(f"{self._name}, line {self.number}: not UTF-8.") from error
 
 
-def _rows(batch: Any, vector: str) -> Iterator[dict[str, Any]]:
-    """Return the rows of an Arrow batch; vectors as arrays, which is much faster than as lists."""
+def _iterate_rows(batch: Any, vector: str) -> Iterator[dict[str, Any]]:
+    """Return the rows of an Arrow batch, with vectors as arrays, which is much faster than lists."""
     names = [name for name in batch.schema.names if name != vector]
     columns = {name: batch.column(name).to_pylist() for name in names}
     vectors: list[Any] = [None] * batch.num_rows
@@ -216,18 +218,18 @@ def _rows(batch: Any, vector: str) -> Iterator[dict[str, Any]]:
         yield {**{name: columns[name][number] for name in names}, vector: vectors[number]}
 
 
-def _json_object(line: bytes) -> dict[str, Any]:
+def _parse_object(line: bytes) -> dict[str, Any]:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         raise Unreadable("not UTF-8") from error
-    value = _json_value(text, "the line")
+    value = _parse_json(text, "the line")
     if not isinstance(value, dict):
         raise Unreadable("not a JSON object")
     return value
 
 
-def _json_value(text: str, what: str) -> Any:
+def _parse_json(text: str, what: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -237,11 +239,11 @@ def _json_value(text: str, what: str) -> Any:
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _typed(text: str, declared: Field, *, from_text: bool) -> Any:
-    """Return the value that a text stands for; the text itself where it stands for none, to be refused later."""
+def _convert_text(text: str, declared: Field, *, from_text: bool) -> Any:
+    """Return the value of a text, or the text itself if it has none; the write then refuses it."""
     try:
         if isinstance(declared, DateTime):
             return datetime.fromisoformat(text)

@@ -26,15 +26,15 @@ DOCUMENT_FIELDS: dict[str, Field] = {
     "tags": Keywords(),
     "date": DateTime(),
 }
-"""Declared fields of a store that is created for documents."""
+"""Declared fields of a store created for documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A record, where it was read, and how many bytes of its source had been read by then.
+    """A record, its place, and the bytes of its source that had been read by then.
 
-    A ``passage`` is a part of a document, which is left out when it cannot be stored; any other record
-    that cannot be stored is an error.
+    A ``passage`` is a part of a document and is left out if it cannot be stored; any other record that cannot be
+    stored is an error.
     """
 
     record: Record
@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What is not added, and why.
+    """Something that was not added, and why.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Skipped:
         A file, or a file and a line.
     reason : str
     bad : bool
-        True for a record that should have been one; False for a file that is none of ours.
+        True for an invalid record; False for a file that is not read.
     position : int
     """
 
@@ -64,11 +64,11 @@ class Skipped:
 
 
 class Source(Protocol):
-    """Something that gives records."""
+    """A source of records."""
 
     @property
     def size(self) -> int | None:
-        """Bytes to read, None where that is not known."""
+        """Bytes to read, or None if that is not known."""
 
     def items(self) -> Iterator[Item | Skipped]:
         """Read from the beginning; in constant memory."""
@@ -76,13 +76,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """Which columns of a file of records are which parts of a record; all others are metadata."""
+    """The columns of a record's parts in a file of records; all others are metadata."""
 
     id: str = "id"
     text: str = "text"
     vector: str = "vector"
 
 
-def kind_of(path: Path) -> str | None:
+def detect_kind(path: Path) -> str | None:
     """Return the format of a file of records by its ending, or None for a document."""
     return RECORD_ENDINGS.get(path.suffix.lower())

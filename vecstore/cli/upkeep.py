@@ -13,13 +13,13 @@ from ..rebuild.rebuild import Rebuilt
 from ..schema import Schema
 from . import output
 from .exits import NEGATIVE, Failure
-from .indexing import effort, summary
+from .indexing import describe_effort, describe_index
 from .options import DtypeName, Fields, Json, MetricName, Name, Url
 from .places import embedder_config, load_embedder, parse_fields
 
 
 def info(url: Url, name: Name, json: Json = False) -> None:
-    """Show what a store is: its schema, size, index and model.
+    """Show a store's schema, size, index and model.
 
     For example:
       vecstore info file:./kb articles
@@ -39,11 +39,11 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         return
     rows: list[tuple[str, str]] = [
         ("records", f"{stats.records:,}"),
-        ("size", _bytes(stats.bytes)),
+        ("size", _format_bytes(stats.bytes)),
         ("vectors", f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"),
-        ("index", summary(status)),
-        *([("search effort", effort(status))] if status.state != "none" else []),
-        ("model", _model(model)),
+        ("index", describe_index(status)),
+        *([("search effort", describe_effort(status))] if status.state != "none" else []),
+        ("model", _describe_model(model)),
         *((f"field {field}", each.kind) for field, each in schema.fields.items()),
         ("backend", backend),
         *((key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in stats.details.items()),
@@ -54,13 +54,13 @@ def info(url: Url, name: Name, json: Json = False) -> None:
 def verify(
     url: Url,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Which store; all of them when left out.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="Which store; all by default.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
     """Check every stored byte.
 
-    Exit code 1 when something is damaged; what it is stands in the output.
+    The exit code is 1 if something is damaged; the output lists it.
 
     For example:
       vecstore verify file:./kb
@@ -79,7 +79,7 @@ def verify(
             state = "sound" if each.ok else f"DAMAGED, {len(each.problems):,} problems"
             output.say(f"{key}: {each.records:,} records checked, {state}")
             for problem in each.problems:
-                output.say(output.harmless(f"  {problem}"))
+                output.say(output.escape_controls(f"  {problem}"))
         if not found:
             output.note("There are no stores here.")
     if not sound:
@@ -87,9 +87,9 @@ def verify(
 
 
 def compact(url: Url, name: Name, json: Json = False) -> None:
-    """Give back the room of removed and replaced records.
+    """Free the space of removed and replaced records.
 
-    It happens on its own, in good time, too. The store stays in use meanwhile.
+    This also happens by itself over time. The store can be used meanwhile.
 
     For example:
       vecstore compact file:./kb articles
@@ -97,37 +97,37 @@ def compact(url: Url, name: Name, json: Json = False) -> None:
     with connect(url) as database:
         store = database.open(name)
         before = store.stats().bytes
-        with output.waiting("Compacting", quiet=json):
+        with output.show_wait("Compacting", quiet=json):
             store.compact()
         after = store.stats().bytes
     if json:
         output.print_json({"store": name, "bytes_before": before, "bytes": after})
     else:
-        output.say(f"{name}: {_bytes(before)} before, {_bytes(after)} now.")
+        output.say(f"{name}: {_format_bytes(before)} before, {_format_bytes(after)} now.")
 
 
 def backup(
     url: Url,
     directory: Annotated[
-        str, typer.Argument(metavar="DIRECTORY", help="Where to; it is made, or empty.", show_default=False)
+        str, typer.Argument(metavar="DIRECTORY", help="A new or empty directory.", show_default=False)
     ],
     json: Json = False,
 ) -> None:
-    """Copy all stores, as they are at one moment, into a new directory.
+    """Copy all stores into a new directory, each as it is at one moment.
 
-    The stores stay in use meanwhile. The copy is a place like this one, and a URL names it.
+    The stores can be used meanwhile. The copy is a database too: its URL is file: and the directory.
 
     For example:
       vecstore backup file:./kb ./kb-of-today
     """
     with connect(url) as database:
-        with output.waiting("Copying", quiet=json):
+        with output.show_wait("Copying", quiet=json):
             database.backup(directory)
         names = database.names()
     if json:
         output.print_json({"directory": directory, "stores": names})
     else:
-        output.say(output.harmless(f"Copied all stores ({len(names):,}) to {directory}."))
+        output.say(output.escape_controls(f"Copied all stores ({len(names):,}) to {directory}."))
 
 
 def rebuild(
@@ -136,26 +136,29 @@ def rebuild(
     # Not from VECSTORE_EMBEDDER: a model set for searching must not change the store.
     embedder: Annotated[
         str | None,
-        typer.Option("--embedder", "-e", metavar="NAME[:MODEL]", help="Make all vectors anew with this model."),
+        typer.Option("--embedder", "-e", metavar="NAME[:MODEL]", help="Embed all texts again with this model."),
     ] = None,
     field: Fields = None,
     drop_field: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Declare a field no longer; its values stay as metadata.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Remove a field's declaration; its values stay as metadata."),
     ] = None,
     metric: MetricName = None,
     dtype: DtypeName = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="N", min=0.001, help="Copy at most so many records a second.")
+        float | None, typer.Option(metavar="N", min=0.001, help="Copy at most this many records per second.")
     ] = None,
-    discard: Annotated[bool, typer.Option("--discard-previous", help="Do not keep what is replaced.")] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to what the last rebuild replaced.")] = False,
+    discard: Annotated[bool, typer.Option("--discard-previous", help="Do not keep the replaced version.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the version that the last rebuild replaced.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Change a store's model, metric, dtype or fields.
 
-    The store stays in use meanwhile. The new form is filled beside the old one and takes its place when
-    it is complete. The old one is kept, and --rollback goes back to it. When interrupted, the same
-    command goes on.
+    The store can be used meanwhile. A new version is filled beside the old one and replaces it when it is
+    complete. The old version is kept, and --rollback goes back to it. After an interruption, run the same
+    command again to continue.
 
     For example:
       vecstore rebuild file:./kb articles --field year:int
@@ -163,21 +166,21 @@ def rebuild(
     """
     changes = [field, drop_field, metric, dtype, rate, discard or None]
     if rollback and any(change is not None for change in changes):
-        raise Failure("--rollback takes no other option than --embedder.")
+        raise Failure("--rollback can be combined with --embedder only.")
     model = load_embedder(embedder) if embedder else None
     with connect(url) as database, output.meter("Rebuilding", quiet=json) as meter:
         if rollback:
             done = database.rollback(name, embedder=model)
         else:
-            schema = _changed(database, name, field or [], drop_field or [], {"metric": metric, "dtype": dtype})
+            schema = _change_schema(database, name, field or [], drop_field or [], {"metric": metric, "dtype": dtype})
             done = database.rebuild(
                 name, schema=schema, embedder=model, keep_previous=not discard, on_progress=meter,
                 records_per_second=rate,
             )  # fmt: skip
-    _tell(name, done, machine=json)
+    _print_rebuilt(name, done, machine=json)
 
 
-def _changed(
+def _change_schema(
     database: Database, name: str, added: list[str], dropped: list[str], others: dict[str, str | None]
 ) -> Schema | None:
     schema = database.open(name).schema
@@ -191,22 +194,22 @@ def _changed(
     return replace(schema, **changes) if changes else None
 
 
-def _tell(name: str, done: Rebuilt, *, machine: bool) -> None:
+def _print_rebuilt(name: str, done: Rebuilt, *, machine: bool) -> None:
     if machine:
         output.print_json({"store": name, **asdict(done)})
         return
-    made = "vectors made anew" if done.embedded else "vectors kept"
+    made = "vectors embedded again" if done.embedded else "vectors kept"
     output.say(
         f"{name}: {done.records:,} records, {made}, {done.overlap:.0%} of nearest records the same, "
         f"{done.seconds:.1f} s."
     )
 
 
-def _model(config: dict[str, Any] | None) -> str:
+def _describe_model(config: dict[str, Any] | None) -> str:
     return f"{config.get('kind')}:{config.get('model')}" if config else "none: vectors were given"
 
 
-def _bytes(count: int) -> str:
+def _format_bytes(count: int) -> str:
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:

@@ -18,7 +18,7 @@ from ..fields import Field
 from . import output
 from .documents import Documents
 from .exits import Failure
-from .ingest import Intake, Report
+from .ingest import Ingestion, Report
 from .options import (
     DtypeName,
     EmbedderSpec,
@@ -34,9 +34,9 @@ from .options import (
     parse_where,
 )
 from .passages import DEFAULT_SIZE, MAX_SIZE, MIN_SIZE
-from .places import Target, Wish, parse_fields, parse_index
+from .places import StoreRequest, Target, parse_fields, parse_index
 from .recordfiles import RecordFile
-from .sources import DOCUMENT_FIELDS, ColumnNames, Skipped, Source, kind_of
+from .sources import DOCUMENT_FIELDS, ColumnNames, Skipped, Source, detect_kind
 
 _EXAMPLES = 3
 
@@ -47,22 +47,28 @@ Paths = Annotated[
     ),
 ]
 Globs = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Files of directories to read, such as '*.py'.")
+    list[str] | None, typer.Option(metavar="PATTERN", help="Files to read in directories, such as '*.py'.")
 ]
 PassageSize = Annotated[
     int,
-    typer.Option(metavar="N", min=MIN_SIZE, max=MAX_SIZE, help="Characters that a passage of a document has at most."),
+    typer.Option(
+        metavar="N", min=MIN_SIZE, max=MAX_SIZE, help="Maximum number of characters in a passage of a document."
+    ),
 ]
 FolderName = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="What ids of a directory begin with, instead of its name.")
+    str | None, typer.Option("--as", metavar="NAME", help="The beginning of ids, instead of the directory's name.")
 ]
 IdColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds ids.")]
-TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The one that holds texts.")]
-VectorColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The one that holds vectors.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out records that cannot be stored, and say which.")]
-Dim = Annotated[int | None, typer.Option(metavar="N", min=1, help="Dimensions of a new store; by default found out.")]
+TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds texts.")]
+VectorColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds vectors.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out records that cannot be stored, and list them.")]
+Dim = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Dimensions of a new store; by default those of the vectors.")
+]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="Records in one commit.")]
-Certain = Annotated[bool, typer.Option("--yes", "-y", help="Remove passages of files that are gone, however many.")]
+Certain = Annotated[
+    bool, typer.Option("--yes", "-y", help="Remove passages of files that are gone, even of most files.")
+]
 
 
 def add(
@@ -87,11 +93,11 @@ def add(
     yes: Certain = False,
     json: Json = False,
 ) -> None:
-    """Add documents or records; makes the store when there is none.
+    """Add documents or records, and create the store if there is none.
 
-    A directory is read for text and Markdown, split into passages. Adding it again writes what changed
-    and removes what is gone. In files of records, every column beside id, text and vector is metadata,
-    and an id that is there already is replaced.
+    Text and Markdown files of a directory are split into passages. Adding it again writes changed passages
+    and removes those that are gone. In files of records, every column except id, text and vector is
+    metadata, and a record with a known id is replaced.
 
     For example:
       vecstore add file:./kb notes docs/
@@ -104,20 +110,20 @@ def add(
         new = name not in database.names()
         documents = new and any(_is_document(path) for path in paths)
         wanted = {**DOCUMENT_FIELDS, **fields} if documents else fields
-        wish = Wish(wanted, dim, metric, dtype, parse_index(index, None, None, None))
+        wish = StoreRequest(wanted, dim, metric, dtype, parse_index(index, None, None, None))
         named = getattr(context.get_parameter_source("embedder"), "name", "") == "COMMANDLINE"
         target = Target(database, name, wish, embedder, says_model=named)
         reader = PathReader(
             ColumnNames(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder
         )
-        intake = Intake(target, batch_size, skip_bad=skip_bad)
+        ingestion = Ingestion(target, batch_size, skip_bad=skip_bad)
         try:
             with output.meter("Adding", quiet=json) as meter:
-                take_all(intake, reader.sources(paths), meter, certain=yes)
+                ingest_all(ingestion, reader.sources(paths), meter, certain=yes)
         except KeyboardInterrupt:
-            output.note(f"{intake.report.written:,} records are written; the same command goes on from there.")
+            output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
             raise
-        _tell(name, target, intake.report, time.monotonic() - began, machine=json)
+        _print_report(name, target, ingestion.report, time.monotonic() - began, machine=json)
 
 
 def delete(
@@ -125,20 +131,20 @@ def delete(
     name: Name,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of records.", show_default=False)] = None,
     where: Where = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every record; the store itself stays.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Remove every record; keep the store.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Remove records: by id, by a filter, or all.
 
-    Ids that do not exist are passed over; the number removed is printed.
+    Unknown ids are ignored. The number of removed records is printed.
 
     For example:
       vecstore delete file:./kb articles a1 a2
       vecstore delete file:./kb articles --where '{"year": {"$lt": 2000}}'
     """
     if [bool(ids), where is not None, all_].count(True) != 1:
-        raise Failure("Give ids, --where or --all: one of them.")
+        raise Failure("Give exactly one of ids, --where and --all.")
     condition = ALL if all_ else parse_where(where)
     with connect(url) as database:
         store = database.open(name)
@@ -153,7 +159,7 @@ def delete(
 
 @dataclass(frozen=True)
 class PathReader:
-    """How the paths of `add` are read."""
+    """The options for reading the paths of `add`."""
 
     columns: ColumnNames
     fields: Mapping[str, Field]
@@ -162,7 +168,7 @@ class PathReader:
     folder: str | None
 
     def sources(self, paths: Sequence[str]) -> list[Source]:
-        """Return what each path stands for.
+        """Return the source of each path.
 
         Raises
         ------
@@ -173,7 +179,7 @@ class PathReader:
         if missing:
             raise Failure(f"{missing[0]}: there is no such file.")
         if paths.count("-") > 1:
-            raise Failure("- stands there twice; stdin can be read once.")
+            raise Failure("'-' was given twice, but stdin can be read only once.")
         sources = [self._source(path) for path in paths]
         folders = [source.folder for source in sources if isinstance(source, Documents) and source.whole_folder]
         twice = [folder for folder, count in Counter(folders).items() if count > 1]
@@ -184,7 +190,7 @@ class PathReader:
     def _source(self, path: str) -> Source:
         if not _is_document(path):
             place = None if _is_stdin(path) else Path(path)
-            kind = kind_of(place) if place else "jsonl"
+            kind = detect_kind(place) if place else "jsonl"
             return RecordFile(place, kind or "jsonl", self.columns, self.fields)
         found = Path(path)
         resolved = found.resolve()
@@ -192,18 +198,18 @@ class PathReader:
         return Documents(found, folder, self.patterns, self.passage_size, fields=self.fields)
 
 
-def take_all(intake: Intake, sources: Sequence[Source], meter: output.Meter, *, certain: bool) -> None:
-    """Read all sources into the store, then remove what is gone from documents."""
+def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: output.Meter, *, certain: bool) -> None:
+    """Write all sources into the store, then remove passages that are gone from documents."""
     sizes = [source.size for source in sources]
     total = None if None in sizes else sum(size or 0 for size in sizes)
     done = 0
     for source, size in zip(sources, sizes, strict=True):
-        intake.take(source, partial(meter.move, total, done))
+        ingestion.ingest(source, partial(meter.move, total, done))
         done += size or 0
     for source in sources:
         if isinstance(source, Documents):
-            intake.report.notes += source.notes
-            intake.remove_gone(source, certain=certain)
+            ingestion.report.notes += source.notes
+            ingestion.remove_gone(source, certain=certain)
 
 
 def _is_stdin(path: str) -> bool:
@@ -211,10 +217,10 @@ def _is_stdin(path: str) -> bool:
 
 
 def _is_document(path: str) -> bool:
-    return not _is_stdin(path) and (os.path.isdir(path) or kind_of(Path(path)) is None)
+    return not _is_stdin(path) and (os.path.isdir(path) or detect_kind(Path(path)) is None)
 
 
-def _tell(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
+def _print_report(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
     if machine:
         skipped = [{"place": each.place, "reason": each.reason, "bad": each.bad} for each in report.first_skipped]
         figures = {
@@ -224,12 +230,12 @@ def _tell(name: str, target: Target, report: Report, seconds: float, *, machine:
         }  # fmt: skip
         output.print_json(figures)
     else:
-        _tell_people(name, target, report, seconds)
+        _print_for_people(name, target, report, seconds)
     if target.store is None:
-        raise Failure(f"There was nothing to add, and store {name!r} was not created.")
+        raise Failure(f"There was nothing to add, so store {name!r} was not created.")
 
 
-def _tell_people(name: str, target: Target, report: Report, seconds: float) -> None:
+def _print_for_people(name: str, target: Target, report: Report, seconds: float) -> None:
     parts = [f"{count:,} {what}" for count, what in (
         (report.unchanged, "unchanged"), (report.removed, "removed"), (report.skipped, "skipped")
     ) if count]  # fmt: skip
@@ -245,9 +251,9 @@ def _tell_people(name: str, target: Target, report: Report, seconds: float) -> N
     for reason, entries in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
         shown = ", ".join(entry.place for entry in entries[:_EXAMPLES])
         more = f" and {len(entries) - _EXAMPLES:,} more" if len(entries) > _EXAMPLES else ""
-        output.note(output.harmless(f"  {reason}: {shown}{more}"))
+        output.note(output.escape_controls(f"  {reason}: {shown}{more}"))
     for text in report.notes:
-        output.note(output.harmless(f"Note: {text}"))
+        output.note(output.escape_controls(f"Note: {text}"))
 
 
 def _records(count: int) -> str:
