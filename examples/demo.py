@@ -1,7 +1,7 @@
 """Ask the Python standard library's own documentation.
 
-Reads what the installed interpreter says about itself, embeds it with wordllama into a store of files, and asks
-three questions. Run it with ``make demo``, or as ``python examples/demo.py [DIRECTORY]``.
+Reads the docstrings of the installed interpreter, embeds them with wordllama into a store of files, and asks three
+questions. Run it with ``make demo``, or as ``python examples/demo.py [DIRECTORY]``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from python_docs import Entry, standard_library
+from python_docs import Entry, read_standard_library
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -33,7 +33,7 @@ ANSWERS = 3
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and optionally a filter that answers have to match."""
+    """A question, and optionally a filter that answers must match."""
 
     text: str
     where: dict[str, Any] | None = None
@@ -48,8 +48,8 @@ QUESTIONS = (
 console = Console(highlight=False, markup=False)
 
 
-def record(entry: Entry) -> Record:
-    """Return what is stored: a text, which is embedded, and metadata, of which filters can use the declared fields."""
+def make_record(entry: Entry) -> Record:
+    """Return an entry as a record: its text is embedded, and filters can use the declared fields of its metadata."""
     return Record(
         entry.name,
         text=f"{entry.name}\n{entry.summary}",
@@ -57,8 +57,8 @@ def record(entry: Entry) -> Record:
     )
 
 
-def filled_store(database: vecstore.Database) -> VectorStore:
-    """Return the store with the documentation in it; a second run replaces each record by its like."""
+def fill_store(database: vecstore.Database) -> VectorStore:
+    """Fill the store with the documentation and return it. A second run replaces each record."""
     embedder = load("wordllama")
     store = database.create(
         STORE,
@@ -67,23 +67,23 @@ def filled_store(database: vecstore.Database) -> VectorStore:
         if_exists="open",
     )
     with console.status("Reading the documentation …"):
-        entries = standard_library()
+        entries = read_standard_library()
     console.print(f"Python {platform.python_version()} documents {len(entries):,} modules, classes and functions.")
     began = time.monotonic()
-    store.upsert(watched(entries), batch_size=BATCH)
+    store.upsert(make_records(entries), batch_size=BATCH)
     console.print(f"Embedded and stored all of them in {time.monotonic() - began:.1f} s.")
     return store
 
 
-def watched(entries: list[Entry]) -> Iterator[Record]:
-    """Turn entries into records, with a bar on a terminal."""
+def make_records(entries: list[Entry]) -> Iterator[Record]:
+    """Make records of entries, with a progress bar on a terminal."""
     if not console.is_terminal:
-        yield from map(record, entries)
+        yield from map(make_record, entries)
         return
     columns = (TextColumn("Embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         for entry in progress.track(entries):
-            yield record(entry)
+            yield make_record(entry)
 
 
 def ask(store: VectorStore, question: Question) -> None:
@@ -105,12 +105,10 @@ def ask(store: VectorStore, question: Question) -> None:
         console.print(Text(f"        {summary}"), no_wrap=True, overflow="ellipsis")
 
 
-def explain(url: str) -> None:
-    """Print how to go on."""
+def print_next_steps(url: str) -> None:
+    """Print commands to try next."""
     place = f"{shlex.quote(url)} {STORE}"
-    console.print(
-        "\nGo on by yourself:" if command_is_on_path() else "\nGo on by yourself, after `. .venv/bin/activate`:"
-    )
+    console.print("\nTry next:" if is_command_on_path() else "\nTry next, after `. .venv/bin/activate`:")
     for command in (
         f"vecstore search {place} 'wait until a thread ends'",
         f"""vecstore search {place} 'sorting' --where '{{"kind": "method"}}'""",
@@ -120,7 +118,7 @@ def explain(url: str) -> None:
         console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
 
 
-def command_is_on_path() -> bool:
+def is_command_on_path() -> bool:
     """Say whether a shell finds ``vecstore``."""
     return shutil.which("vecstore") is not None
 
@@ -130,19 +128,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Ask the Python standard library's own documentation.")
     parser.add_argument("directory", nargs="?", default="demo-kb", help="where to keep the store (default: demo-kb)")
     directory = parser.parse_args().directory
-    url = f"file:{directory}" if directory.startswith(("/", "./", "../")) else f"file:./{directory}"
+    url = f"file:{directory}"
     try:
         with vecstore.connect(url) as database:
-            store = filled_store(database)
+            store = fill_store(database)
             for question in QUESTIONS:
                 ask(store, question)
     except VecstoreError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ndemo: interrupted; run it again to go on", file=sys.stderr)
+        print("\ndemo: interrupted; run it again to continue", file=sys.stderr)
         return 130
-    explain(url)
+    print_next_steps(url)
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What the installed interpreter says about its own standard library: its docstrings.
+"""The docstrings of the installed interpreter's standard library.
 
-Source is parsed and not imported, so that nothing of it runs; modules written in C are imported, a list of
-harmless ones. Objects go by the names that they are documented under: ``asyncio.gather``, not ``asyncio.tasks.gather``.
+Python source is parsed and not imported, so none of it runs. Modules written in C are imported from a list of harmless
+ones. Objects have the names that they are documented under: ``asyncio.gather``, not ``asyncio.tasks.gather``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Entry:
-    """Something documented.
+    """A documented object.
 
     Attributes
     ----------
     name : str
-        In full: ``itertools.groupby``.
+        The full name: ``itertools.groupby``.
     signature : str
-        As one would call it: ``itertools.groupby(iterable, key=None)``.
+        The call: ``itertools.groupby(iterable, key=None)``.
     module : str
     kind : {"module", "class", "method", "function"}
     summary : str
@@ -56,23 +56,23 @@ class Entry:
     summary: str
 
 
-def standard_library() -> list[Entry]:
+def read_standard_library() -> list[Entry]:
     """Return everything public that has a docstring, each name once."""
     found: dict[str, Entry] = {}
-    gc.disable()  # it would go through millions of syntax nodes again and again, which takes longer than parsing
-    modules = _parsed(Path(sysconfig.get_path("stdlib")))
-    public = _public_names(modules)
+    gc.disable()  # repeated passes over millions of syntax nodes would take longer than parsing
+    modules = _parse_modules(Path(sysconfig.get_path("stdlib")))
+    public = _find_public_names(modules)
     for module, tree in modules.items():
-        for entry in _from_source(module, tree, public):
+        for entry in _read_source(module, tree, public):
             found.setdefault(entry.name, entry)
     for name in BUILT_IN:
-        for entry in _from_module(name):
+        for entry in _read_module(name):
             found.setdefault(entry.name, entry)
     gc.enable()
     return list(found.values())
 
 
-def _parsed(root: Path) -> Parsed:
+def _parse_modules(root: Path) -> Parsed:
     modules: Parsed = {}
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = sorted(each for each in subfolders if each not in LEFT_OUT and each.isidentifier())
@@ -85,13 +85,13 @@ def _parsed(root: Path) -> Parsed:
     return modules
 
 
-def _public_names(modules: Parsed) -> dict[str, str]:
-    """Map where things are defined to where a module of the same package, or one for a private one, shows them."""
+def _find_public_names(modules: Parsed) -> dict[str, str]:
+    """Map the names of definitions to the public names under which other modules export them."""
     public: dict[str, str] = {}
     for module, tree in modules.items():
         if _is_private(module):
             continue
-        for node in _top(tree):
+        for node in _iterate_statements(tree):
             if not isinstance(node, ast.ImportFrom):
                 continue
             source = f"{module}.{node.module}" if node.level == 1 else node.module or ""
@@ -99,14 +99,14 @@ def _public_names(modules: Parsed) -> dict[str, str]:
                 continue
             names = {alias.name for alias in node.names}
             if source.startswith("_") and "*" not in names:
-                names &= _exported(tree)
-            for name in _exported(modules[source]) if "*" in names else names:
+                names &= _find_exported(tree)
+            for name in _find_exported(modules[source]) if "*" in names else names:
                 public.setdefault(f"{source}.{name}", f"{module}.{name}")
     return public
 
 
-def _top(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Iterate over a module's statements, those within ``try`` too, where C versions are imported."""
+def _iterate_statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Iterate over a module's statements, including those in ``try``, where C versions are imported."""
     for node in tree.body:
         yield node
         if isinstance(node, ast.Try):
@@ -115,35 +115,35 @@ def _top(tree: ast.Module) -> Iterator[ast.stmt]:
                 yield from handler.body
 
 
-def _exported(tree: ast.Module) -> set[str]:
+def _find_exported(tree: ast.Module) -> set[str]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == "__all__" for to in node.targets):
             return {each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)}  # type: ignore[misc]
     return {node.name for node in tree.body if isinstance(node, Definition) and not node.name.startswith("_")}
 
 
-def _from_source(module: str, tree: ast.Module, public: dict[str, str]) -> Iterator[Entry]:
+def _read_source(module: str, tree: ast.Module, public: dict[str, str]) -> Iterator[Entry]:
     if not _is_private(module):
-        yield from _entry(module, module, module, "module", ast.get_docstring(tree))
+        yield from _make_entry(module, module, module, "module", ast.get_docstring(tree))
     for node in tree.body:
         name = public.get(f"{module}.{getattr(node, 'name', '')}", f"{module}.{getattr(node, 'name', '')}")
         if not isinstance(node, Definition) or _is_private(name):
             continue
         home, doc = name.rpartition(".")[0], ast.get_docstring(node)
         if not isinstance(node, ast.ClassDef):
-            yield from _entry(name, name + _arguments(node), home, "function", doc)
+            yield from _make_entry(name, name + _format_arguments(node), home, "function", doc)
             continue
         methods = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
         init = next((each for each in methods if each.name == "__init__"), None)
-        yield from _entry(name, name + (_arguments(init, method=True) if init else ""), home, "class", doc)
+        yield from _make_entry(name, name + (_format_arguments(init, method=True) if init else ""), home, "class", doc)
         for method in methods:
             if not method.name.startswith("_"):
                 full = f"{name}.{method.name}"
-                signature = full + _arguments(method, method=True)
-                yield from _entry(full, signature, home, "method", ast.get_docstring(method))
+                signature = full + _format_arguments(method, method=True)
+                yield from _make_entry(full, signature, home, "method", ast.get_docstring(method))
 
 
-def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = False) -> str:
+def _format_arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = False) -> str:
     arguments = node.args
     first = arguments.posonlyargs or arguments.args
     if method and first and first[0].arg in {"self", "cls"}:
@@ -155,37 +155,37 @@ def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = F
     return f"({ast.unparse(arguments)})"
 
 
-def _from_module(name: str) -> Iterator[Entry]:
+def _read_module(name: str) -> Iterator[Entry]:
     try:
         module = importlib.import_module(name)
     except ImportError:  # this interpreter was built without it
         return
-    yield from _entry(name, name, name, "module", module.__doc__)
+    yield from _make_entry(name, name, name, "module", module.__doc__)
     for key, value in list(vars(module).items()):
         home = getattr(value, "__module__", None) or name
         if key.startswith("_") or home.strip("_") not in {name, "posix"}:
             continue
         full = key if name == "builtins" else f"{name}.{key}"
         if inspect.isbuiltin(value):
-            yield from _entry(full, full + _signature(value), name, "function", value.__doc__)
+            yield from _make_entry(full, full + _format_signature(value), name, "function", value.__doc__)
         elif inspect.isclass(value):
-            yield from _entry(full, full + _signature(value), name, "class", value.__doc__)
+            yield from _make_entry(full, full + _format_signature(value), name, "class", value.__doc__)
             for method, function in vars(value).items():
                 if inspect.ismethoddescriptor(function) and not method.startswith("_"):
                     title = f"{full}.{method}"
-                    yield from _entry(title, title + _signature(function), name, "method", function.__doc__)
+                    yield from _make_entry(title, title + _format_signature(function), name, "method", function.__doc__)
 
 
-def _signature(value: object) -> str:
+def _format_signature(value: object) -> str:
     try:
         shown = str(inspect.signature(value))  # type: ignore[arg-type]
-    except (AttributeError, NameError, TypeError, ValueError):  # there is none, or its defaults cannot be shown
+    except (AttributeError, NameError, TypeError, ValueError):  # no signature, or defaults without a representation
         return ""
     return re.sub(r"^\((?:\$?self|type)(?:, )?", "(", shown.replace(", /", "").replace("/, ", ""))
 
 
-def _entry(name: str, signature: str, module: str, kind: str, doc: str | None) -> Iterator[Entry]:
-    """Give an entry, or none where there is no documentation."""
+def _make_entry(name: str, signature: str, module: str, kind: str, doc: str | None) -> Iterator[Entry]:
+    """Yield an entry if there is documentation."""
     summary = inspect.cleandoc(doc or "").replace("\0", "").partition("\n\n")[0][:LONGEST]
     if len(summary) >= SHORTEST:
         yield Entry(name, signature, module, kind, summary)

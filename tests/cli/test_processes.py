@@ -153,7 +153,7 @@ def test_interrupt_says_what_is_written_and_the_same_command_goes_on(url: str, t
     child.send_signal(signal.SIGINT)
     out, err = child.communicate()
     assert (child.returncode, out) == (130, b"")
-    assert err == b"2 records are written; the same command goes on from there.\nvecstore: Interrupted.\n"
+    assert err == b"2 records were written. Run the same command again to continue.\nvecstore: Interrupted.\n"
 
 
 def test_a_locked_store_is_a_storage_failure(run: Run, articles: str) -> None:
