@@ -46,16 +46,16 @@ def write(place: Path, number: int, stamp: int, stopped: threading.Event) -> Non
     """
     backend = opened(place)
     while not stopped.is_set():
-        stamp += 1
-        if stamp % 10 == 0:
+        if stamp % 10 == 9:
             backend.close()
             backend = opened(place)
         active = backend.find(name="docs").active
         try:
-            backend.write(active, stamped(number, stamp), insert=False)
+            backend.write(active, stamped(number, stamp + 1), insert=False)
         except StoreLocked:
             print("locked", flush=True)  # noqa: T201
         else:
+            stamp += 1  # only now: what is stored is the last stamp that was told, or the one behind it
             print(stamp, flush=True)  # noqa: T201
 
 
