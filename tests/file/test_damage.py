@@ -134,6 +134,21 @@ def test_forged_rows_are_noticed(tmp_path: Path, look: str, edit: str) -> None:
     assert not opened(tmp_path).verify(store.active).ok
 
 
+@pytest.mark.parametrize("file", ["catalog.db", "g/ID/rows.db"])
+def test_a_damaged_schema_whose_name_is_not_utf8(tmp_path: Path, file: str) -> None:
+    """SQLite's message quotes the name of the table, which the sqlite3 module cannot decode."""
+    store = busy_store(tmp_path)
+    store.backend.close()
+    path = tmp_path / file.replace("ID", store.active.id)
+    data = path.read_bytes()
+    assert data.count(b"CREATE TABLE ledger") == 1
+    path.write_bytes(data.replace(b"ledgerledger", b"ledger\xffedger").replace(b"CREATE TABLE", b"CREATE\xffTABLE"))
+    with pytest.raises(StoreCorrupt):
+        contents(opened(tmp_path), store.active)
+    with pytest.raises(StoreCorrupt):
+        opened(tmp_path).write(store.active, rows([900], 9), insert=True)
+
+
 def test_an_older_copy_of_the_rows_is_named(tmp_path: Path) -> None:
     store = busy_store(tmp_path / "kb")
     store.backend.close()

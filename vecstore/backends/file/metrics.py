@@ -102,7 +102,7 @@ class MetricForm:
     score_pairs : callable
         Takes vectors, queries, both of shape (n, dim), and their norms, of shape (n,); returns scores in float64.
         Each depends on its own pair alone, so that equal vectors have equal scores. A matrix product, as in
-        `vecstore.metric.scores`, does not promise that for the last bit.
+        `vecstore.metric.score_rows`, does not promise that for the last bit.
     bound_products : callable
         Takes `DotProducts`; returns the interval of each score.
     faiss_metric : str

@@ -18,6 +18,7 @@ from typing import Any
 from vecstore.errors import StorageError, StoreCorrupt, UnknownOutcome, Unsupported
 
 from ..storage.connections import SqliteConnection, abandon, begin_reading
+from ..storage.failures import DRIVER_ERRORS
 
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -141,8 +142,8 @@ def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: 
 
     Parameters
     ----------
-    link : Link
-        A writer in a transaction.
+    connection : SqliteConnection
+        Has the transaction open.
     before, after : Ledger
         The state that the transaction began with, and the one that it makes.
     reopen : callable
@@ -186,7 +187,7 @@ def _read_token_after_failure(
                 return Ledger.read(fresh, after.owner, "the database").token
         finally:
             fresh.close()
-    except (sqlite3.Error, OSError, StorageError, Unsupported):
+    except (*DRIVER_ERRORS, StorageError, Unsupported):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
@@ -16,7 +15,7 @@ from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
 from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
-from ..storage.failures import is_lasting, translate_error
+from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error
 from ..storage.pool import ForkGuard, SqlitePool, read_data_version
 from .generation_files import GenerationFiles
 from .ledger import Ledger, commit
@@ -209,7 +208,7 @@ class OpenGeneration:
             else:
                 connection.execute("ROLLBACK")
                 usable = True
-        except (sqlite3.Error, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise self.record_failure(error) from error
         finally:
             if usable:
@@ -223,7 +222,7 @@ class OpenGeneration:
         """Note that files may be left that no commit names; the next write looks for them."""
         self._is_tidy = False
 
-    def record_failure(self, error: sqlite3.Error | OSError) -> Exception:
+    def record_failure(self, error: DriverError) -> Exception:
         """Return the error of ours for one that a write met, and refuse further writes where it leaves doubt."""
         found = translate_error(error, str(self.paths.root))
         if is_lasting(error):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from vecstore.filters.nodes import Filter
 from ..filters import match_rows
 from ..storage.checksums import checksum_vector
 from ..storage.connections import SqliteConnection
-from ..storage.failures import translate_error
+from ..storage.failures import DRIVER_ERRORS, translate_error
 from .open_generation import OpenGeneration
 from .open_generations import OpenGenerations
 from .rows import Values
@@ -117,7 +116,7 @@ class Reading:
                     raise StoreCorrupt(
                         f"{opened.paths.rows}: stored rows are missing. Restore the directory from a backup."
                     ) from error
-            except (sqlite3.Error, OSError) as error:
+            except DRIVER_ERRORS as error:
                 raise translate_error(error, str(opened.paths.root)) from error
         except (StorageError, StoreNotFound):
             self._generations.find_current(self.generation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from .connections import (
     create_database,
     open_connection,
 )
-from .failures import is_lasting, translate_error, translate_errors
+from .failures import DRIVER_ERRORS, is_lasting, translate_error, translate_errors
 from .layout import DirectoryLayout
 from .pool import ForkGuard, SqlitePool, read_data_version
 
@@ -66,7 +65,7 @@ class CatalogueFile:
                     connection.stamp = (version, self._load(connection))
                 state: Catalogue = connection.stamp[1]
                 return state
-        except (sqlite3.Error, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise translate_error(error, str(self._path)) from error
 
     @contextmanager
@@ -92,7 +91,7 @@ class CatalogueFile:
                 with translate_errors(self._layout.root):
                     yield CatalogueEdit(self._layout.catalog, state, held, self._options)
             except StorageFailed as error:
-                self._failed = isinstance(error.__cause__, sqlite3.Error | OSError) and is_lasting(error.__cause__)
+                self._failed = isinstance(error.__cause__, DRIVER_ERRORS) and is_lasting(error.__cause__)
                 raise
 
     def check_integrity(self) -> list[str]:

@@ -27,17 +27,22 @@ _SQLITE: Mapping[int, tuple[type[VecstoreError], str]] = MappingProxyType(
 )
 """Every other code means that the file does not hold what was written."""
 
+DriverError = sqlite3.Error | OSError | UnicodeDecodeError
+DRIVER_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a call of SQLite or the operating system may raise. The sqlite3 module raises UnicodeDecodeError where the
+message of SQLite quotes a damaged schema."""
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 _PASSING = _FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def translate_error(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
+def translate_error(error: DriverError, what: str) -> VecstoreError:
     """Return the vecstore error for a driver's error.
 
     Parameters
     ----------
-    error : sqlite3.Error or OSError
+    error : sqlite3.Error, OSError or UnicodeDecodeError
     what : str
         The file, as a message names it.
     """
@@ -49,7 +54,7 @@ def translate_error(error: sqlite3.Error | OSError, what: str) -> VecstoreError:
     return kind(f"{what} {text} ({error}).")
 
 
-def is_lasting(error: sqlite3.Error | OSError) -> bool:
+def is_lasting(error: DriverError) -> bool:
     """Say whether a failed write leaves doubt about what the disk holds, so that only reconnecting is safe.
 
     After a failed fsync the kernel calls the lost pages clean, and a second fsync succeeds without them
@@ -70,12 +75,12 @@ def translate_errors(path: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except DRIVER_ERRORS as error:
         raise translate_error(error, str(path)) from error
 
 
-def _get_code(error: sqlite3.Error) -> int:
-    """Return the primary result code; 0 where the module itself complains, about text that is no UTF-8."""
+def _get_code(error: sqlite3.Error | UnicodeDecodeError) -> int:
+    """Return the primary result code; 0 for an error of the sqlite3 module itself, such as text that is not UTF-8."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

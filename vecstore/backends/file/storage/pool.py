@@ -9,7 +9,6 @@ one does not come out in time, the child refuses to open the file that the threa
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from threading import Lock
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from .connections import DatabaseKind, SqliteConnection, open_connection
+from .failures import DRIVER_ERRORS
 
 _IDLE = 8
 
@@ -101,7 +101,7 @@ class SqlitePool:
             connection = self._check_out()
             try:
                 yield connection
-            except (sqlite3.Error, StoreCorrupt):
+            except (*DRIVER_ERRORS, StoreCorrupt):
                 connection.close()
                 raise
             except BaseException:
