@@ -72,13 +72,13 @@ def all_at_once(
             call(store)  # on a new connection, because the old one stays silent
 
 
-def watching() -> int:
-    """Count the threads that enforce timeouts."""
-    return sum(thread.name == "vecstore-deadlines" and thread.is_alive() for thread in threading.enumerate())
+def find_watchers() -> set[threading.Thread]:
+    """Return the threads that enforce timeouts; one of a closed Database may be about to end."""
+    return {thread for thread in threading.enumerate() if thread.name == "vecstore-deadlines"}
 
 
-def join_watchers(seconds: float) -> None:
-    """Wait until those threads end, this long for each."""
-    for thread in threading.enumerate():
-        if thread.name == "vecstore-deadlines":
-            thread.join(seconds)
+def join_watchers(watchers: set[threading.Thread]) -> None:
+    """Wait until some of those threads end."""
+    for thread in watchers:
+        thread.join(60)
+        assert not thread.is_alive()

@@ -21,6 +21,8 @@ from servers import NoServer
 
 from .programs import programs
 
+_TIMEOUT = 30
+"""Seconds that a client waits for an answer."""
 PATIENCE = 180
 PAUSE = 0.005
 """Seconds to wait at most, and between two tries."""
@@ -61,7 +63,7 @@ class Daemon(ABC):
 
     @abstractmethod
     def client(self) -> redis.Redis:
-        """Return a client for the caller to close; it waits for a few seconds at most, and tries nothing again."""
+        """Return a client for the caller to close. It waits for half a minute at most and never retries."""
 
     def launch(self) -> None:
         """Start the process unless it runs; it may not answer yet."""
@@ -156,5 +158,7 @@ class Daemon(ABC):
 
 
 def impatient(url: str) -> redis.Redis:
-    """Return a client that waits for a few seconds at most, and tries nothing again."""
-    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0))
+    """Return a client that waits for half a minute at most and never retries."""
+    return redis.Redis.from_url(
+        url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0)
+    )

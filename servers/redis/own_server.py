@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import redis
 
-from servers.ports import free_port
+from servers.ports import reserve_port
 
 from .daemon import Daemon, impatient
 from .programs import programs
@@ -21,7 +21,8 @@ _SOCKET_BYTES = 107  # what sockaddr_un has room for, without the closing zero b
 class OwnServer(Daemon):
     """A server in a folder, on a loopback port and a Unix socket; a context manager that starts it.
 
-    What it has acknowledged survives `kill9`, by its append-only file, as in docker-compose.yml.
+    It has an append-only file that is synchronized each second, as in docker-compose.yml. After `kill9` it may lack the
+    writes of the last second or two: see ``WAITAOF``.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class OwnServer(Daemon):
         password: str | None = None,
     ) -> None:
         super().__init__(folder)
-        self.port = free_port()
+        self.port = reserve_port()
         self.password = password or secrets.token_hex(12)
         self.socket = self.folder / "redis.sock"
         surplus = len(os.fsencode(self.socket)) - _SOCKET_BYTES

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from servers.ports import free_port
+from servers.ports import reserve_port
 from vecstore.backends.postgres.embedded.cluster import Cluster
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -46,7 +46,7 @@ class OwnServer:
     """
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.password = secrets.token_hex(12)
         # After a kill, "fsync" opens every file of the data directory, which takes seconds.
         mine = {"listen_addresses": "127.0.0.1", "scram_iterations": "1", "recovery_init_sync_method": "syncfs"}

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 import vecstore
-from servers.ports import free_port
+from servers.ports import reserve_port
 from tests.batches import DIM, batch, checked_answer, schema, tags, vector_of
 from tests.secrets import PASSWORD, changed, telling
 from vecstore import (
@@ -74,7 +74,7 @@ class TestConnecting:
 
     def test_a_server_that_is_down(self, postgres_url: str) -> None:
         with telling(BackendUnavailable, "server"):
-            vecstore.connect(changed(postgres_url, port=free_port()))
+            vecstore.connect(changed(postgres_url, port=reserve_port()))
 
     def test_a_url_that_is_none(self) -> None:
         with telling(vecstore.InvalidUrl, "postgresql://"):

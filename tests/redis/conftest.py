@@ -16,7 +16,7 @@ from servers.redis.own_server import OwnServer
 from servers.redis.programs import INSTALL
 
 from .places import url_with, wipe
-from .server import shared_url
+from .server import SETTINGS, shared_url
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +65,9 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def own_server(server_folder: Path) -> Iterator[OwnServer]:
-    """A running server for tests that stop and kill it."""
-    with OwnServer(server_folder) as server:
+    """A running server for tests that change its settings, stop it or kill it.
+
+    It has no append-only file: while the disk is busy, Redis waits for it and answers nobody for a second or more.
+    """
+    with OwnServer(server_folder, SETTINGS) as server:
         yield server

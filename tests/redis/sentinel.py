@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from servers.ports import free_port
+from servers.ports import reserve_port
 from servers.redis.daemon import PATIENCE, PAUSE, Daemon, impatient
 from servers.redis.own_server import OwnServer
 
@@ -30,7 +30,7 @@ class Sentinel(Daemon):
 
     def __init__(self, folder: Path, primary: OwnServer, service: str = "vecstore") -> None:
         super().__init__(folder)
-        self.port = free_port()
+        self.port = reserve_port()
         self.service = service
         self._primary = primary
 
@@ -43,11 +43,11 @@ class Sentinel(Daemon):
         return impatient(f"redis://127.0.0.1:{self.port}")
 
     def primary_port(self) -> int | None:
-        """Return the port of the primary; None while the sentinel cannot reach it."""
+        """Return the port of the primary; None while the sentinel cannot reach it or knows no replica of it."""
         with self.client() as client:
             state = client.sentinel_masters()[self.service]
-        is_doubted = state["is_sdown"] or state["is_odown"] or state["is_disconnected"]
-        return None if is_doubted else int(state["port"])
+        is_down = state["is_sdown"] or state["is_odown"] or state["is_disconnected"]
+        return None if is_down or not state["num-slaves"] else int(state["port"])
 
     def wait_for(self, primary: OwnServer) -> None:
         """Return when clients are sent to this server.
@@ -55,13 +55,21 @@ class Sentinel(Daemon):
         Raises
         ------
         TimeoutError
-            That took longer than a minute.
+            That took longer than three minutes.
         """
         deadline = time.monotonic() + PATIENCE
         while self.primary_port() != primary.port:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"The sentinel does not take {primary.port} for the primary.\n{self.log_text()}")
             select.select([], [], [], PAUSE)
+
+    def expect_failover(self) -> None:
+        """Take the primary for down after half a second of silence, which a test calls when it has killed it.
+
+        Until then the sentinel waits for a minute, because a primary on a busy machine may be silent for a while.
+        """
+        with self.client() as client:
+            client.execute_command("SENTINEL", "SET", self.service, "down-after-milliseconds", 500)
 
     def lines(self) -> list[str]:
         return [
@@ -70,6 +78,6 @@ class Sentinel(Daemon):
             f'dir "{self.folder}"',
             f"sentinel monitor {self.service} 127.0.0.1 {self._primary.port} 1",
             f'sentinel auth-pass {self.service} "{self._primary.password}"',
-            f"sentinel down-after-milliseconds {self.service} 500",
+            f"sentinel down-after-milliseconds {self.service} 60000",
             f"sentinel failover-timeout {self.service} 2000",
         ]

@@ -84,8 +84,9 @@ def test_sentinel_and_its_failover(server_folder: Path) -> None:
         with vecstore.connect(client) as db:
             store = db.create("docs", SCHEMA)
             store.insert(RECORDS)
-            client.wait(1, 10_000)
+            assert client.wait(1, 60_000) == 1
             primary.kill9()
+            sentinel.expect_failover()
             sentinel.wait_for(replica)
             assert store.count() == 5
             assert store.search([2, 1], 5)[0].id == "é2"

@@ -70,7 +70,7 @@ def short_folder() -> Iterator[Path]:
 def ends(client: redis.Redis) -> bool:
     """Wait for the end of a client's connection, which is the end of its server."""
     with closing(client), pytest.raises(redis.ConnectionError):
-        client.execute_command("BLPOP", "nothing", 20)
+        client.execute_command("BLPOP", "nothing", 120)
     return True
 
 
@@ -94,7 +94,7 @@ def test_workers_share_a_server_that_ends_with_the_killed_run(short_folder: Path
         urls = run.stdout.readline().split()
         assert len(urls) == 2
         assert urls[0] == urls[1]
-        client = redis.Redis.from_url(urls[0], socket_timeout=30)
+        client = redis.Redis.from_url(urls[0], socket_timeout=150)
         assert client.ping()
         run.kill()
         assert ends(client)
@@ -117,7 +117,7 @@ def test_a_killed_run_leaves_no_server(server_folder: Path) -> None:
     command = [sys.executable, "-c", OWNER, str(server_folder)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout
-        client = redis.Redis.from_url(owner.stdout.readline().strip(), socket_timeout=30)
+        client = redis.Redis.from_url(owner.stdout.readline().strip(), socket_timeout=150)
         assert client.ping()
         owner.kill()
         assert ends(client)
@@ -150,9 +150,10 @@ def test_both_ways_in_ask_for_the_password(server: OwnServer, kind: str) -> None
         client.ping()
 
 
-def test_what_was_acknowledged_survives_a_kill(server: OwnServer) -> None:
+def test_what_is_on_disk_survives_a_kill(server: OwnServer) -> None:
     with server.client() as client:
         assert client.set("kept", 42)
+        assert client.waitaof(1, 0, 0) == [1, 0]
         server.kill9()
         with pytest.raises(redis.ConnectionError):
             client.ping()
@@ -226,10 +227,11 @@ def test_a_sentinel_puts_the_replica_in_the_place_of_a_killed_primary(short_fold
     with OwnServer(short_folder / "a") as primary, primary.replica(short_folder / "b") as replica:
         with primary.client() as client:
             client.set("kept", 42)
-            assert client.wait(1, 10_000) == 1
+            assert client.wait(1, 20_000) == 1
         with Sentinel(short_folder / "s", primary) as sentinel:
             sentinel.wait_for(primary)
             primary.kill9()
+            sentinel.expect_failover()
             sentinel.wait_for(replica)
             found = redis.Sentinel([sentinel.address]).master_for(sentinel.service, password=primary.password)
             with found as client:

@@ -17,7 +17,7 @@ from servers.redis.own_server import OwnServer
 from tests.batches import batch, checked_answer, schema, vector_of
 from tests.lateness import Lateness
 from tests.proxy import Proxy, proxy_of
-from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, join_watchers, watching
+from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, find_watchers, join_watchers
 from vecstore import BackendUnavailable, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.redis.backend import RedisBackend
 
@@ -95,12 +95,13 @@ def test_an_answer_of_single_bytes_ends_in_time(
     call(store)
     before = proxy.forwarded["client"]
     call(store)
-    request = proxy.forwarded["client"] - before
+    request, pause = proxy.forwarded["client"] - before, threading.Event()
     with ThreadPoolExecutor(1) as threads:
         with stopped(own_server):
             answer = threads.submit(call, store)
             while proxy.forwarded["client"] < before + 2 * request:
                 assert not answer.done()
+                pause.wait(0.001)  # the proxy is a thread of this process
             proxy.delay(TIMEOUT / 5, chunk=1)
         with ends_in_time(kind):
             answer.result()
@@ -183,7 +184,7 @@ def test_a_pool_that_is_exhausted_says_so(own_server: OwnServer) -> None:
 
 
 def test_one_thread_watches_and_ends_with_the_database(own_server: OwnServer) -> None:
-    before = watching()
+    before = find_watchers()
     with opened(own_server.url, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
@@ -192,18 +193,18 @@ def test_one_thread_watches_and_ends_with_the_database(own_server: OwnServer) ->
             caller.start()
         for caller in callers:
             caller.join()
-        assert watching() == before + 1
-    join_watchers(5)
-    assert watching() == before
+        ours = find_watchers() - before
+        assert len(ours) == 1
+    join_watchers(ours)
 
 
 def test_the_thread_of_a_forgotten_database_ends(own_server: OwnServer) -> None:
-    before = watching()
+    before = find_watchers()
     database = vecstore.connect(url_with(own_server.url, timeout=TIMEOUT))
-    assert watching() == before + 1
+    ours = find_watchers() - before
+    assert len(ours) == 1
     del database
-    join_watchers(5)
-    assert watching() == before
+    join_watchers(ours)
 
 
 def test_descriptors_go_with_their_connections(proxy: Proxy, store: VectorStore) -> None:

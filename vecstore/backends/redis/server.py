@@ -106,8 +106,9 @@ def describe_durability(client: Client) -> dict[str, str]:
         return {"durability": f"none between snapshots: {snapshots}; turn appendonly on"}
     meanings = {
         "always": "every acknowledged write is on disk",
-        "everysec": "writes survive the end of the server; a power failure may lose the last second or two",
-        "no": "writes survive the end of the server; a power failure loses what the system had not written",
+        # Redis does not write to the file while it waits for the previous fsync, for up to two seconds.
+        "everysec": "a kill of the server or a power failure may lose the last second or two",
+        "no": "writes survive a kill of the server; a power failure loses what the system had not written",
     }
     return {"durability": f"append-only file, appendfsync {fsync}: {meanings.get(fsync, 'unknown')}"}
 
