@@ -62,9 +62,9 @@ def _report_compactions(mouth: int) -> None:
     """Tell also of those that a writer does without being asked to."""
     merge_segments, exchange = compaction.merge_segments, compaction.exchange
 
-    def begin(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) -> MergedSegment:
+    def begin(opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange) -> MergedSegment:
         os.write(mouth, MESSAGE.pack(Note.COMPACTING, 0))
-        return merge_segments(opened, snapshot, run)
+        return merge_segments(opened, snapshot, merge_range)
 
     def end(opened: OpenGeneration, merged: MergedSegment, check: Callable[[], object]) -> None:
         exchange(opened, merged, check)

@@ -40,8 +40,8 @@ def compacting(store: Store) -> Iterator[None]:
     opened = open_generation(store)
     with opened.lock_upkeep(wait=False):
         snapshot = newest(store)
-        run = select_all(compaction._measure(snapshot))
-        assert run is not None
-        copy = merge_segments(opened, snapshot, run)
+        merge_range = select_all(compaction._measure(snapshot))
+        assert merge_range is not None
+        copy = merge_segments(opened, snapshot, merge_range)
         yield
         exchange(opened, copy, lambda: None)

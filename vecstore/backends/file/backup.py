@@ -1,8 +1,8 @@
 """A consistent copy of a live directory.
 
-Meanwhile the catalogue does not change and no file that a generation names is removed; records can be written.
+During a backup the catalogue does not change and no file that a generation names is removed; records can be written.
 Each generation is copied as of one commit, the active one of a store before its standby, so no noted change is
-missing from both. The catalogue is copied last: without it, an interrupted copy is not a database.
+missing from both. The catalogue is copied last, so an interrupted copy is not a database.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, op
     source : Path
         The catalogue.
     target : Path
-    edit : Edit
+    edit : CatalogueEdit
         Holds the lock of the catalogue.
     options : Options
-    volume_of : callable
-        Returns the volume of a generation.
+    open_generation : callable
+        Opens a generation.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The catalogue: which store has which generations, as data, and as rows of two tables."""
+"""The catalogue as data and as rows of two tables: which store has which generations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "generations": ("id", "schema", "identity", "ef", "crc"),
     }
 )
-"""Of the tables; the last column is the checksum of the others."""
+"""The columns of both tables; the last one is the checksum of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Catalogue:
             raise StoreNotFound("that was dropped", self.list_names()) from None
 
     def replace_generation(self, generation: Generation) -> Entry:
-        """Return the entry of a generation, whatever its role, with this in its place.
+        """Return the entry that holds a generation in any role, with the generation replaced by this one.
 
         Raises
         ------
@@ -81,14 +81,14 @@ class Catalogue:
         return sorted(entry.name for entry in self.entries.values())
 
     def check_free(self, name: str) -> None:
-        """Refuse a name that is taken.
+        """Refuse a name that is already taken.
 
         Raises
         ------
         StoreExists
         """
         if name in self.list_names():
-            raise StoreExists(f"There is a store {name!r} already.")
+            raise StoreExists(f"Store {name!r} already exists.")
 
     def list_generations(self) -> dict[str, Generation]:
         """Return every generation by its id."""
@@ -121,7 +121,7 @@ def make_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, path: Path) -> dict[str, Entry]:
-    """Return the entries that the rows of both tables stand for.
+    """Return the entries that the rows of both tables describe.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, pat
         found = Total()
         found.add(row[-1] for row in table)
         if found != ledger.tables[name]:
-            raise StoreCorrupt(f"{path}: rows of {name} are missing or doubled. Restore it from a backup.")
+            raise StoreCorrupt(f"{path}: rows of {name} are missing or duplicated. Restore it from a backup.")
     try:
         generations = {row[0]: _parse_generation(row) for row in rows["generations"]}
         entries = {}
@@ -147,7 +147,7 @@ def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, pat
                 generations[previous] if previous else None,
             )
     except (InvalidArgument, KeyError):
-        # The checksums are right, so a newer version wrote what this one cannot read.
+        # The checksums match, so a newer version wrote something that this one cannot read.
         refuse_newer("what the catalogue holds", "file")
     return entries
 

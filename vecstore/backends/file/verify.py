@@ -1,4 +1,4 @@
-"""Figures about a generation, and the check of its every byte."""
+"""Statistics about a generation, and the check of its every byte."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LEAST = 0.5
 
 
 def collect_stats(opened: OpenGeneration) -> Stats:
-    """Return figures; see `Backend.stats`."""
+    """Return statistics; see `Backend.stats`."""
     with opened.pool.check_out() as connection:
         snapshot = opened.read_snapshot(connection)
     ledger, tables = snapshot.ledger, snapshot.ledger.tables
@@ -63,9 +63,9 @@ def collect_stats(opened: OpenGeneration) -> Stats:
 def verify_generation(
     layout: DirectoryLayout, options: Options, generation: Generation, *, index: bool = True
 ) -> Verification:
-    """Check everything again, with an empty cache; see `Backend.verify`.
+    """Check everything, from empty caches; see `Backend.verify`.
 
-    ``index`` says whether the index is checked too; it can be rebuilt from the vectors.
+    ``index`` says whether to check the index too, which can be rebuilt from the vectors.
     """
     opened = OpenGeneration(GenerationFiles(layout.locate_generation(generation.id), generation), options)
     check = _Check(opened)
@@ -73,7 +73,7 @@ def verify_generation(
         for problem in check.find_problems(layout, options, index=index):
             check.found.append(problem)
     except StorageError as error:
-        # What follows the damage could not be checked.
+        # The rest could not be checked.
         check.found.append(str(error))
     finally:
         opened.close()
@@ -154,7 +154,7 @@ def find_index_problems(opened: OpenGeneration, snapshot: Snapshot) -> Iterator[
 
 
 def _count_strange(graph: Graph, snapshot: Snapshot) -> int:
-    """Return how many stored rows have other codes than their vectors should have."""
+    """Return how many stored rows have codes that differ from those of their vectors."""
     coding, scanner = graph.codes.coding, graph.codes.scanner
     coded, count = view_codes(scanner), 0
     for run in read_stored_rows(snapshot.vectors.parts):
@@ -166,14 +166,14 @@ def _count_strange(graph: Graph, snapshot: Snapshot) -> int:
 
 
 def _measure_recall(graph: Graph) -> float:
-    """Return how often a graph search finds what a scan finds, with some of the codes as queries."""
+    """Return how often a graph search finds the same nearest row as a scan, with some of the codes as queries."""
     import faiss
 
     places = np.unique(np.linspace(0, len(graph.codes) - 1, _SAMPLE).astype(np.int64))
     queries = np.stack([graph.codes.scanner.reconstruct(int(place)) for place in places])
     truth, _ = graph.codes.scanner.search(queries, 1)
     found, _ = graph.index.search(queries, 1, params=faiss.SearchParametersHNSW(efSearch=_EF))
-    # By distance: of equal rows, each may find others.
+    # Compare distances: among equal rows, the two may find different ones.
     error = 1e-5 * np.abs(truth) + 1e-6
     is_near = found <= truth + error if graph.index.metric_type == faiss.METRIC_L2 else found >= truth - error
     return float(is_near.mean())

@@ -1,4 +1,4 @@
-"""What a graph covers of one commit: which of its rows are still stored, and which rows came after it."""
+"""How much of one commit a graph covers: which of its rows are still stored, and which rows came later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..vectors.vectors import Part
 
 _BLOCK = 4_096
 _Piece = tuple[Mask, int, Mask]
-"""Which rows of a part were stored, where in the graph its rows begin, and which of those were stored."""
+"""The stored rows of a part, where its rows begin in the graph, and which of the graph's rows were stored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,9 +29,9 @@ class Coverage:
     stored : ndarray of bool, shape (n,)
         Which rows of the graph are still stored.
     count : int
-        How many they are.
+        How many of them are stored.
     tail : sequence of Part
-        The rows that came after the graph.
+        The rows that came after the graph was built.
     """
 
     graph: Graph
@@ -43,9 +43,9 @@ class Coverage:
 
     @classmethod
     def compute(cls, graph: Graph, parts: Sequence[Part], before: Coverage | None = None) -> Coverage:
-        """Return what a graph covers of all rows.
+        """Return the coverage of a graph over all rows.
 
-        ``before``, its coverage at an earlier commit, spares looking again at parts that have not changed.
+        Parts that are unchanged since ``before``, the coverage at an earlier commit, are not looked at again.
         """
         known = before._pieces if before and before.graph is graph else {}
         pieces = {
@@ -59,7 +59,7 @@ class Coverage:
         return cls(graph, stored, int(np.count_nonzero(stored)), tail, pieces, places)
 
     def select_matching(self, keep: Mask, columns: Columns) -> Mask:
-        """Return which rows of the graph are among the matching rows of a view."""
+        """Return which rows of the graph match, given the matching rows of a view."""
         if not self._places or self._places[0][0] is not columns:
             self._places[:] = [(columns, _find_graph_places(self.graph.rids, columns.rids.view(len(keep))))]
         places = self._places[0][1]
@@ -67,7 +67,7 @@ class Coverage:
 
 
 def _find_graph_places(rids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where rids stand among those of a view, -1 for rows that were removed before it was loaded."""
+    """Return the places of rids in a view, -1 for rows that were removed before it was loaded."""
     places, inside = find_places(known, len(known), rids)
     return np.where(inside, places, -1)
 
@@ -87,7 +87,7 @@ def _compute_piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
 def read_stored_rows(parts: Sequence[Part]) -> Iterator[Run]:
     """Yield all stored rows of parts, in the order of their rids.
 
-    Parts whose rids lie between those of others come in one piece with them.
+    Parts whose ranges of rids overlap are merged.
     """
     places = [np.flatnonzero(part.alive) for part in parts]
     rids = [part.get_rids(some) for part, some in zip(parts, places, strict=True)]
@@ -109,5 +109,5 @@ def _read_run(
         mine = owners == owner
         part, places = parts[owner], within[mine]
         part.touch(int(places[0]), int(places[-1]) + 1)
-        vectors[mine], norms[mine] = part.vectors[places], part.norms()[places]
+        vectors[mine], norms[mine] = part.vectors[places], part.read_norms()[places]
     return Run(rids, vectors, norms)

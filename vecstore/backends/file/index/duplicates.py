@@ -1,4 +1,4 @@
-"""Equal codes found by a hash, so that they share one place in a graph.
+"""Finding equal codes by a hash, so that they share one node of a graph.
 
 Rows at distance zero fill each other's lists of neighbours: a few dozen copies of one vector are an island
 that no search leaves, and keep others from being found. As one node they are harmless.
@@ -16,7 +16,7 @@ Coded = NDArray[np.uint8]
 
 _SEED = 20_260
 _PIECE = 256
-"""Rows whose words are widened at a time."""
+"""How many rows are widened at a time."""
 _CHUNK = 8_192
 
 
@@ -32,7 +32,7 @@ def view_codes(scanner: Any) -> Coded:
 
 
 class DistinctCodes:
-    """The codes of a graph, by hash; equal hashes of different codes are told apart by looking."""
+    """The codes of a graph, by hash; codes with equal hashes are compared."""
 
     def __init__(self, scanner: Any) -> None:
         self._scanner = scanner
@@ -54,7 +54,7 @@ class DistinctCodes:
         """
         hashes = self._hash(coded)
         _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-        # Of rows with one hash, the first stands for those that are equal to it; any others stand for themselves.
+        # Among rows with the same hash, the first represents its equals; the others represent themselves.
         stands = firsts[inverse]
         stands = np.where((coded == coded[stands]).all(axis=1), stands, np.arange(len(coded)))
         nodes = self._find_nodes(hashes, coded)
@@ -65,7 +65,7 @@ class DistinctCodes:
         return nodes, begins
 
     def _find_nodes(self, hashes: NDArray[np.uint64], coded: Coded) -> Nodes:
-        """Return the nodes that have the codes of rows already, -1 where there is none."""
+        """Return the nodes that already have the codes of rows, -1 if there is none."""
         places = np.searchsorted(self._hashes, hashes)
         inside = places < len(self._hashes)
         inside[inside] = self._hashes[places[inside]] == hashes[inside]
@@ -87,6 +87,6 @@ class DistinctCodes:
         hashes: NDArray[np.uint64] = np.empty(len(words), np.uint64)
         for start in range(0, len(words), _PIECE):
             some = slice(start, start + _PIECE)
-            # Modulo 2⁶⁴: a different word changes the sum unless others make up for it.
+            # Modulo 2⁶⁴: a different word changes the sum unless other words compensate.
             hashes[some] = words[some].astype(np.uint64) @ self._factors
         return hashes

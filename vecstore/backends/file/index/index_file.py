@@ -1,16 +1,16 @@
-"""Index files: a graph that was derived from the vectors, checked from end to end before FAISS sees a byte.
+"""Index files: a graph derived from the vectors. The whole file is checked before FAISS reads a byte.
 
 ::
 
     head     length of the description (4 bytes), the description as JSON, padded to 64 bytes
     rids     n × int64
     nodes    n × int32, padded to 8 bytes
-    graph    what FAISS writes
-    table    one CRC for each MiB of all that
+    graph    as FAISS writes it
+    table    one CRC for each MiB of everything above
     footer   24 bytes: file size, length of the graph, CRC of the table, magic
 
-The commit names the file by uid, size and the CRC in its footer. The description names the generation, the
-rows and how they were coded. An index that is missing, damaged or belongs to another store is not used.
+The commit names the file by uid, size and the CRC in its footer. The description names the generation,
+the rows and how they were coded. An index that is missing, damaged or of another store is not used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LENGTH = struct.Struct("<I")
 _FOOTER = struct.Struct("<QQI4s")
 _END = b"XDIV"
 _NO_INDEX = (ValueError, TypeError, KeyError, RuntimeError, MemoryError)
-"""What a description that is none, and FAISS, raise."""
+"""Raised for an invalid description, and by FAISS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class IndexRow:
 
 
 def write(path: Path, generation: str, graph: Graph) -> IndexRow:
-    """Write a graph; nothing names the file before this is committed."""
+    """Write a graph; no commit names the file until the returned row is committed."""
     import faiss
 
     sums = BlockCrcs()
@@ -82,7 +82,7 @@ def write(path: Path, generation: str, graph: Graph) -> IndexRow:
 
 
 def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing: bool = False) -> Graph:
-    """Read a graph, every byte checked first.
+    """Read a graph after every byte was checked.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def read(path: Path, generation: str, row: IndexRow, metric: Metric, *, growing:
     row : IndexRow
     metric : Metric
     growing : bool
-        Whether rows will be added, in private memory; otherwise FAISS reads from the mapped file.
+        Whether rows will be added, which needs private memory; otherwise FAISS reads from the mapped file.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def _make_head(generation: str, graph: Graph) -> bytes:
 
 
 def _stream_index(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> None:
-    """Let FAISS write through a function; what that raises is raised here, not within FAISS."""
+    """Let FAISS write through a function; its errors are raised here, not within FAISS."""
     import faiss
 
     failures: list[BaseException] = []
@@ -165,9 +165,10 @@ def _open_copying_reader(data: NDArray[np.uint8]) -> Any:
 
 
 def _copy_links(index: Any) -> NDArray[np.int32]:
-    """Let a graph that looks into a file have its links in memory, which is returned and must outlive it.
+    """Move the links of a mapped graph into memory, which is returned and must outlive the graph.
 
-    A code that changes in the file after the check gives a wrong distance; a link would lead FAISS anywhere.
+    If the file changes after the check, a changed code gives a wrong distance, but a changed link would make FAISS read
+    arbitrary memory.
     """
     import faiss
 

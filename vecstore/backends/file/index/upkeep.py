@@ -32,33 +32,33 @@ _REMOVED = 3
 """It is rebuilt when more than one row in this many was removed since: they lengthen every graph search."""
 
 Check = Callable[[], object]
-"""Called under the writer's lock; raises what makes the write impossible."""
+"""Called under the writer's lock; raises the error if the write is no longer possible."""
 
 
 class Need(Enum):
     """What the index needs."""
 
-    NOTHING = "it is as it should be"
-    REMOVAL = "there is one, and none is wanted"
-    BUILDING = "there is none, or it is of no more use"
-    GROWING = "many rows are not in it yet"
+    NOTHING = "the index is up to date"
+    REMOVAL = "an index exists, and none is wanted"
+    BUILDING = "the index is missing or no longer useful"
+    GROWING = "many rows are not in the index yet"
 
 
 def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, least: int) -> Need:
-    """Say what an index needs.
+    """Return what an index needs.
 
     Parameters
     ----------
     options : Flat or HNSW
-        What is wanted.
+        The index that is wanted.
     index : IndexRow or None
-        What there is and can be read.
+        The index that exists and can be read.
     rows : int
-        Stored rows.
+        How many rows are stored.
     tail : int
-        Those of them that came after the index.
+        How many of them came after the index.
     least : int
-        Fewer rows get no index.
+        The smallest number of rows that gets an index.
     """
     if not isinstance(options, HNSW):
         return Need.REMOVAL if index else Need.NOTHING
@@ -84,9 +84,9 @@ def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
 
 
 def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
-    """Do what the index needs, unless another process does; say whether its recall must be measured again."""
+    """Do what the index needs, unless another process is doing it; return whether to measure its recall again."""
     known = opened.committed
-    # Processes that committed since then tend their own changes.
+    # A process that committed since then takes care of its own changes.
     if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
         return False
     if _find_need(opened, _read_newest(opened), options, least) is Need.NOTHING:
@@ -98,7 +98,7 @@ def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check
         if need is Need.NOTHING:
             return False
         _satisfy(opened, snapshot, options, need, check, None)
-        # A graph that has not doubled is about as good with its present effort.
+        # Until a graph has doubled, its present effort gives about the same recall.
         return need is Need.BUILDING or (before is not None and _has_doubled(before["n"], _read_newest(opened)))
     return False
 
@@ -116,7 +116,7 @@ def build(
 
 
 def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
-    """Rebuild an index that has removed rows; say whether it was rebuilt."""
+    """Rebuild an index that contains removed rows; return whether it was rebuilt."""
     snapshot = _read_newest(opened)
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
         return False
@@ -128,7 +128,7 @@ def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Ch
 
 
 def read_state(opened: OpenGeneration, options: IndexOptions) -> IndexState:
-    """Say how far the index is; see `Backend.index_state`."""
+    """Return the state of the index; see `Backend.index_state`."""
     snapshot = _read_newest(opened)
     rows, index = snapshot.ledger.tables["rows"].count, snapshot.ledger.index
     if index is None or not isinstance(options, HNSW):
@@ -183,7 +183,7 @@ def _satisfy(
     check: Check,
     on_progress: Progress | None,
 ) -> None:
-    """Do what the index needs; the lock for upkeep is held."""
+    """Do what the index needs; the caller holds the lock for upkeep."""
     if need is Need.NOTHING:
         return
     _remove_unnamed_files(opened, snapshot)
@@ -202,7 +202,7 @@ def _satisfy(
 
 
 def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
-    """Name another index file, or none, and remove the one that was named."""
+    """Commit the new index file, or none, and remove the old one."""
     with opened.lock_writer() as held:
         check()
         with opened.begin_locked(held, whole=False) as transaction:
@@ -214,7 +214,7 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
 
 
 def _remove_unnamed_files(opened: OpenGeneration, snapshot: Snapshot) -> None:
-    """Remove what builders left who did not come to their commit; the next write looks for what this one leaves."""
+    """Remove files of builders that did not reach their commit; the next write removes what this leaves."""
     opened.mark_untidy()
     with contextlib.suppress(OSError):
         for path in opened.paths.list_unnamed_indexes(snapshot.ledger.index_uids):
@@ -236,7 +236,7 @@ def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_p
 
 
 def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
-    """Return the graph with the rows that it lacked, None if it must be rebuilt."""
+    """Return the graph with its missing rows added, None if it must be rebuilt."""
     row = IndexRow(**(snapshot.ledger.index or {}))
 
     def runs() -> Iterator[Run]:
@@ -255,5 +255,5 @@ def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
 
 
 def _get_last_rid(snapshot: Snapshot) -> int:
-    """Return the highest rid that was ever given."""
+    """Return the highest rid ever assigned."""
     return snapshot.ledger.next["rid"] - 1

@@ -120,7 +120,7 @@ def _multiply_blocks(form: MetricForm, parts: Sequence[Part], queries: Singles, 
 
 def _cut_blocks(parts: Sequence[Part], form: MetricForm) -> Iterator[_ProductBlock]:
     for part in parts:
-        norms = part.norms()
+        norms = part.read_norms()
         off = float(np.abs(norms - 1).max()) if form.is_normalised else 0.0
         if part.alive.all() and part.vectors.dtype == np.float32 and off <= _NEARLY:
             part.touch(0, len(norms))

@@ -73,11 +73,11 @@ def _cut_blocks(part: Part, queries: int) -> Iterator[_Block]:
         part.touch(start, end)
         if count * _SPARSE < end - start:
             places = start + np.flatnonzero(alive)
-            yield _Block(part.vectors[places], part.norms()[places], part.get_rids(places), None)
+            yield _Block(part.vectors[places], part.read_norms()[places], part.get_rids(places), None)
         else:
             places = np.arange(start, end)
             counts = None if count == end - start else alive
-            yield _Block(part.vectors[start:end], part.norms()[start:end], part.get_rids(places), counts)
+            yield _Block(part.vectors[start:end], part.read_norms()[start:end], part.get_rids(places), counts)
 
 
 def _multiply(vectors: Singles, queries: Singles) -> Singles:

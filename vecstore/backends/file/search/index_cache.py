@@ -146,7 +146,7 @@ class IndexCache:
                 if known.codes is None and known.scans > 1 and left > 0:
                     left -= size
                     part.touch(0, size)
-                    known.codes = in_own_thread(partial(Codes.encode, self._metric, part.vectors, part.norms()))
+                    known.codes = in_own_thread(partial(Codes.encode, self._metric, part.vectors, part.read_norms()))
 
 
 def _find_segment_rids(part: Part, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

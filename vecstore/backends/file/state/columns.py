@@ -31,7 +31,7 @@ TWICE = "{}: one id is in two rows. Restore the directory from a backup."
 
 
 class Columns:
-    """The arrays behind every `View`; one thread at a time advances them."""
+    """The arrays that all `View` objects share; one thread at a time advances them."""
 
     def __init__(self, schema: Schema) -> None:
         self.ids: list[str] = []
@@ -41,7 +41,7 @@ class Columns:
         self.fields: dict[str, Column] = {
             name: FIELDS[field.kind].make_column() for name, field in sorted(schema.fields.items())
         }
-        # The newest row of an id, and for each row the one before it: a view looks for its own among them.
+        # The newest row of each id, and for each row the previous one of its id; a view picks the row that it has.
         self._latest: dict[str, int] = {}
         self._before = AppendArray(np.int64)
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
@@ -59,13 +59,13 @@ class Columns:
         if len(order) < size:
             ids = self.ids
             known = [*order.tolist(), *range(len(order), size)]
-            # The front is sorted already, so that this is one merge.
+            # The front is already sorted, so this is a single merge.
             order = np.array(sorted(known, key=ids.__getitem__), np.int64)
             self._order = order
         return order
 
     def append(self, start: int, rows: Sequence[tuple[Any, ...]], path: Path) -> None:
-        """Put rows, heads as `RowFormat.select_heads` gives them, at ``start`` and after.
+        """Write consecutive rows, the first at ``start``; heads are as `RowFormat.select_heads` returns them.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class View:
 
     @property
     def size(self) -> int:
-        """How many rows there are, removed ones included."""
+        """How many rows there are, including removed ones."""
         return len(self.alive)
 
     @property
@@ -135,7 +135,7 @@ class View:
         return self.size > 65_536 + 2 * self.total.count
 
     def find_positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        """Return where the rows of ids stand, -1 for those that are not stored."""
+        """Return the positions of the rows of ids, -1 for ids that are not stored."""
         find = self.columns.find_position
         return np.array([find(id_, self.alive) for id_ in ids], np.int64)
 
@@ -145,7 +145,7 @@ class View:
         return [ids[place] for place in positions.tolist()]
 
     def advance(self, removed: NDArray[np.int64], added: Iterator[list[tuple[Any, ...]]], path: Path) -> View:
-        """Return the view after further commits; this one stays what it is.
+        """Return the view after further commits; this one does not change.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class View:
         return view
 
     def check_unique(self, start: int, path: Path) -> None:
-        """Refuse an id that is in two rows, one of them at ``start`` or after.
+        """Refuse an id that has two rows, at least one of them at ``start`` or later.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class View:
             raise StoreCorrupt(TWICE.format(path))
 
     def _find_places(self, rids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where rids stand; those that the view does not know, or not any more, are passed over."""
+        """Return the positions of rids, without those that the view does not have."""
         places, inside = find_places(self.rids, self.size, rids)
         found: NDArray[np.int64] = places[inside]
         return found[self.alive[found]]
@@ -188,12 +188,12 @@ class View:
 def read_heads(
     connection: Any, row_format: RowFormat, after: int, most: int, path: Path
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the heads of rows beyond a rid, checked, in parts.
+    """Yield the heads of rows beyond a rid in chunks, checked.
 
     Raises
     ------
     StoreCorrupt
-        One is damaged, or there are more than ``most``.
+        A row is damaged, or there are more than ``most``.
     """
     cursor = connection.execute(row_format.select_heads, (after,))
     while rows := cursor.fetchmany(CHUNK):

@@ -1,7 +1,7 @@
-"""Declared fields as arrays, one class for each way to store and compare.
+"""Declared fields as arrays, with one class for each way to store and compare them.
 
-Rows are appended in the form that ``rows.db`` has. A comparison looks at the first ``size`` rows and is
-false where the field is missing.
+Values are appended as ``rows.db`` stores them. A comparison covers the first ``size`` rows and is false where the
+field is missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 _MISSING = -1
 _UNKNOWN = -2
-"""No row has this code: a value that occurs nowhere."""
+"""The code of a value that occurs nowhere; no row has it."""
 
 _ORDER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"eq": np.equal, "lt": np.less, "lte": np.less_equal, "gt": np.greater, "gte": np.greater_equal, "in": np.isin}
@@ -37,15 +37,15 @@ class Column(ABC):
 
     @abstractmethod
     def write(self, start: int, values: Sequence[Any]) -> None:
-        """Put the values of rows at ``start`` and after."""
+        """Write the values of consecutive rows, the first at ``start``."""
 
     @abstractmethod
     def test(self, op: str, value: Any, size: int) -> Mask:
-        """Say for each of the first ``size`` rows whether it compares so with ``value``."""
+        """Apply a comparison with ``value`` to each of the first ``size`` rows."""
 
 
 class KeywordColumn(Column):
-    """Strings as numbers of a dictionary."""
+    """Strings, stored as codes of a dictionary."""
 
     def __init__(self) -> None:
         self._codes = AppendArray(np.int32)
@@ -66,7 +66,7 @@ class KeywordColumn(Column):
 
 
 class KeywordsColumn(Column):
-    """Lists of strings: every item's number of a dictionary, beside the row that it belongs to."""
+    """Lists of strings: the dictionary code of every item, and the row that owns it."""
 
     def __init__(self) -> None:
         self._present = AppendArray(np.bool_)
@@ -99,7 +99,7 @@ class KeywordsColumn(Column):
         if op == "contains_any" or len(wanted) == 1:
             mask[owners[hits]] = True
             return mask
-        # A row may hold a keyword twice: count different ones.
+        # A row may hold a keyword twice: count distinct ones.
         base = int(wanted[-1]) + 1
         pairs = np.unique(owners[hits] * base + codes[hits])
         rows, counts = np.unique(pairs // base, return_counts=True)
@@ -145,7 +145,7 @@ class FieldForm:
     make_column : callable
         Returns an empty column.
     encode, decode : callable or None
-        From a stored value to the value in ``rows.db``, and back; None where they are the same.
+        Convert a stored value to the value in ``rows.db``, and back; None if they are the same.
     """
 
     make_column: Callable[[], Column]
@@ -167,5 +167,5 @@ FIELDS: Mapping[str, FieldForm] = MappingProxyType(
 
 
 def _look_up_codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:
-    """Return the numbers of those values that occur."""
+    """Return the codes of the values that occur."""
     return np.array([code for value in values if (code := dictionary.get(value)) is not None], np.int32)

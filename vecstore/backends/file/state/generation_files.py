@@ -1,4 +1,4 @@
-"""What never changes about a generation on disk: its paths, and the form of its rows and vectors."""
+"""The fixed properties of a generation on disk: its paths, and the form of its rows and vectors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class GenerationFiles:
         self.shape = Shape.from_schema(generation.id, generation.schema)
 
     def create(self, options: Options) -> None:
-        """Make an empty generation, durable in all its parts, before a catalogue names it."""
+        """Create an empty generation, completely durable, before a catalogue names it."""
         paths = self.paths
-        # The first name becomes durable when the catalogue beside it is committed.
+        # The commit of the catalogue makes the directory's own name durable.
         for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
             os_calls.make_directory(path)
         os_calls.sync_directory(paths.root.parent)

@@ -1,7 +1,7 @@
-"""The one row of a database file that proves the others.
+"""The ledger: the one row of a database file that proves the others.
 
 SQLite does not check what it reads. So every row has its own checksum, and the ledger keeps the number of rows of
-each table and the sum of their checksums: reading the whole table reveals a row that is missing, doubled or
+each table and the sum of their checksums: reading the whole table reveals a row that is missing, duplicated or
 changed. The ledger itself has a checksum.
 """
 
@@ -32,13 +32,13 @@ class Total:
     digest: int = 0
 
     def add(self, crcs: Iterable[int]) -> None:
-        """Count rows in."""
+        """Add rows, given their checksums."""
         values = list(crcs)
         self.count += len(values)
         self.digest = (self.digest + sum(values)) % _MODULUS
 
     def remove(self, crcs: Iterable[int]) -> None:
-        """Count rows out."""
+        """Remove rows, given their checksums."""
         values = list(crcs)
         self.count -= len(values)
         self.digest = (self.digest - sum(values)) % _MODULUS
@@ -57,15 +57,15 @@ class Ledger:
     owner : str
         The generation that the file belongs to, or ``"catalog"``.
     seq : int
-        Number of the commit.
+        The number of the commit.
     token : str
-        Random name of the commit.
+        The random name of the commit.
     next : dict
-        The next number of each kind; no number is used twice.
+        The next free number of each kind; no number is used twice.
     pruned : int
-        The last commit whose removals may be forgotten: a reader with an older state reads everything again.
+        The last commit whose removals may be forgotten; a reader with an older state reads everything again.
     compacted : tuple of int
-        The commit that the last compaction began with, and the next number of ``dead`` then.
+        The commit that the last compaction began with, and the next number of ``dead`` at that time.
     tables : dict of str to Total
     index : dict or None
         The index file that was derived from the rows, as `index_file.IndexRow` has it.
@@ -93,13 +93,16 @@ class Ledger:
             raise StoreCorrupt(f"{path}: the ledger is damaged. Restore the directory from a backup.")
         data = json.loads(rows[0][0])
         if data["owner"] != owner:
-            raise StoreCorrupt(f"{path} belongs to {data['owner']}, not to {owner}: files were exchanged.")
+            raise StoreCorrupt(
+                f"{path} belongs to {data['owner']}, not to {owner}: the files were swapped. "
+                "Restore the directory from a backup."
+            )
         tables = {name: Total(*total) for name, total in data["tables"].items()}
         seq, dead = data["compacted"]
         return cls(owner, data["seq"], data["token"], data["next"], data["pruned"], (seq, dead), tables, data["index"])
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Put the state into the transaction that is open."""
+        """Write the state in the open transaction."""
         tables = {name: [total.count, total.digest] for name, total in self.tables.items()}
         body = json.dumps(
             {
@@ -117,16 +120,16 @@ class Ledger:
 
     @property
     def contents(self) -> tuple[Any, ...]:
-        """Everything but the number and the name of the commit."""
+        """Everything except the number and the name of the commit."""
         return self.owner, self.next, self.pruned, self.compacted, self.tables, self.index
 
     @property
     def index_uids(self) -> list[str]:
-        """The uid of the index file, in a list that is empty where there is none."""
+        """The uid of the index file in a list, which is empty if there is none."""
         return [self.index["uid"]] if self.index else []
 
     def start_next(self) -> Ledger:
-        """Return the state that the next commit will have, so far without changes."""
+        """Return the state of the next commit, without changes so far."""
         tables = {name: total.copy() for name, total in self.tables.items()}
         return replace(self, seq=self.seq + 1, token=os.urandom(16).hex(), next=dict(self.next), tables=tables)
 
@@ -138,16 +141,16 @@ class Ledger:
 
 
 def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: Callable[[], SqliteConnection]) -> bool:
-    """Commit; after an error, read from the file whether the commit happened.
+    """Commit; after an error, read the file to find out whether the commit happened.
 
     Parameters
     ----------
     connection : SqliteConnection
         Has the transaction open.
     before, after : Ledger
-        The state that the transaction began with, and the one that it makes.
+        The states before and after the transaction.
     reopen : callable
-        Opens a fresh connection to the same file.
+        Opens a new connection to the same file.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: 
     ------
     UnknownOutcome
     sqlite3.Error, MemoryError
-        It has not happened.
+        The commit did not happen.
     """
     try:
         after.write(connection)

@@ -1,4 +1,4 @@
-"""Notes about ids, one for each: tombstones and the change list.
+"""Notes, at most one for each id: tombstones and the change list.
 
 Writers keep them in memory, checked against the ledger, for the same reason as `Columns`. A newer note replaces an
 older one under a new number, so a reader that is behind finds the new notes and those that they replace.
@@ -20,7 +20,7 @@ from .ledger import Ledger, Total
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note: its number, the id, and a version, 0 where it says nothing."""
+    """A note: its number, the id, and a version, which is 0 if it has none."""
 
     seq: int
     id: str
@@ -28,7 +28,7 @@ class Note:
 
     @property
     def crc(self) -> int:
-        """Its checksum."""
+        """The checksum of the note."""
         return checksum_row((self.seq, self.id, self.version))
 
 
@@ -41,7 +41,7 @@ class Notes:
     table : str
         ``"tombstones"`` or ``"changes"``.
     by_id : mapping of str to Note
-        In the order of their numbers.
+        The notes in the order of their numbers.
     """
 
     table: str
@@ -51,7 +51,7 @@ class Notes:
 
     @classmethod
     def make_empty(cls, table: str) -> Notes:
-        """Return a register without notes."""
+        """Return a state without notes."""
         return cls(table, {}, Total())
 
     @cached_property
@@ -60,7 +60,7 @@ class Notes:
         return sorted(self.by_id)
 
     def advance(self, connection: SqliteConnection, ledger: Ledger, path: Path) -> Notes:
-        """Return the state that ``link`` sees.
+        """Return the state that a connection sees.
 
         Raises
         ------
@@ -69,13 +69,13 @@ class Notes:
         wanted = ledger.tables[self.table]
         if self.total == wanted:
             return self
-        # Another process may have removed notes, which shows only in the total: then all are read.
+        # Only the total shows that another process removed notes; in that case all are read.
         for known, last in ((self.by_id, self.last), ({}, 0)):
             found = self._read(connection, known, last)
             if found.total == wanted:
                 return found
         raise StoreCorrupt(
-            f"{path}: rows of {self.table} are missing, doubled or damaged. Restore the directory from a backup."
+            f"{path}: rows of {self.table} are missing, duplicated or damaged. Restore the directory from a backup."
         )
 
     def _read(self, connection: SqliteConnection, known: Mapping[str, Note], last: int) -> Notes:
@@ -94,35 +94,35 @@ class Notes:
 
 
 class NotesEdit:
-    """Changes of a register within one transaction."""
+    """Changes of the notes of one table within a transaction."""
 
     def __init__(self, connection: SqliteConnection, ledger: Ledger, before: Notes) -> None:
-        self._link = connection
+        self._connection = connection
         self._ledger = ledger
         self._table = before.table
         self.by_id = before.by_id
         """The notes before the transaction."""
 
     def put(self, versions: Mapping[str, int]) -> None:
-        """Add notes, in the place of earlier ones for the same ids."""
+        """Add notes, which replace earlier ones of the same ids."""
         if not versions:
             return
         self.remove(versions)
         first = self._ledger.take(self._table, len(versions))
         notes = [Note(first + number, *item) for number, item in enumerate(versions.items())]
         statement = f"INSERT INTO {self._table} VALUES (?, ?, ?)"  # noqa: S608 - ours
-        self._link.executemany(statement, [(note.seq, note.id, note.version) for note in notes])
+        self._connection.executemany(statement, [(note.seq, note.id, note.version) for note in notes])
         self._ledger.tables[self._table].add(note.crc for note in notes)
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove the notes of ids; return how many there were."""
         old = [note for id_ in ids if (note := self.by_id.get(id_))]
         statement = f"DELETE FROM {self._table} WHERE seq = ?"  # noqa: S608 - ours
-        self._link.executemany(statement, [(note.seq,) for note in old])
+        self._connection.executemany(statement, [(note.seq,) for note in old])
         self._ledger.tables[self._table].remove(note.crc for note in old)
         return len(old)
 
     def clear(self) -> None:
         """Remove every note."""
-        self._link.execute(f"DELETE FROM {self._table}")  # noqa: S608 - ours
+        self._connection.execute(f"DELETE FROM {self._table}")  # noqa: S608 - ours
         self._ledger.tables[self._table] = Total()

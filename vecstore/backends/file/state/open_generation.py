@@ -1,4 +1,4 @@
-"""One generation's directory, as this process has it open."""
+"""An open generation: its state in this process, and its transactions."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class OpenGeneration:
         self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
         self.pool = SqlitePool(files.paths.rows, ROWS, options.timeout)
         self._options = options
-        # Held while the state is brought up to date, but never while a writer waits for readers.
+        # Held while the state is brought up to date, but not while a writer waits for readers.
         self._lock = RLock()
         self._snapshot: Snapshot | None = None
         self._notes: dict[str, Notes] = {}
         self._writer: SqliteConnection | None = None
         self._is_tidy = False
         self._failure: str | None = None
-        # The heads of the rows that the last commit added, by the states before and after, so they need not be read.
+        # The heads of rows that the last commit added, by the states before and after; they need not be read again.
         self._written: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
         self.committed: Ledger | None = None
-        """The state that this process's last commit made."""
+        """The state after this process's last commit."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -57,7 +57,7 @@ class OpenGeneration:
     # -- reading
 
     def read_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Snapshot:
-        """Return the newest state, with ids and fields where they are asked for.
+        """Return the newest state, with ids and fields if they are asked for.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class OpenGeneration:
         version = read_data_version(connection)
         if known and connection.stamp == (version, known.ledger.token) and (known.view or not view):
             return known
-        # Under the lock, the transaction begins after every commit that is known already.
+        # The transaction begins under the lock, so it sees every commit that is already known.
         with self._lock, begin_reading(connection):
             snapshot = self._read_newest(connection, view=view)
         connection.stamp = (version, snapshot.ledger.token)
@@ -75,7 +75,7 @@ class OpenGeneration:
 
     @contextmanager
     def pin_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Iterator[Snapshot]:
-        """Keep the newest state from changing while the context lasts; writers wait."""
+        """Keep the newest state unchanged while the context lasts; writers wait."""
         with contextlib.ExitStack() as stack:
             with self._lock:
                 stack.enter_context(begin_reading(connection))
@@ -99,7 +99,7 @@ class OpenGeneration:
         return found
 
     def _read_newest(self, connection: SqliteConnection, *, view: bool) -> Snapshot:
-        """Bring the state up to what a connection sees within its transaction; the lock is held."""
+        """Bring the state up to date with a connection's transaction; the caller holds the lock."""
         known = self._snapshot
         ledger = self._read_ledger(connection)
         if known and known.ledger.token == ledger.token and (known.view or not view):
@@ -123,7 +123,7 @@ class OpenGeneration:
 
     @contextmanager
     def begin_transaction(self, check: Callable[[], bool]) -> Iterator[WriteTransaction]:
-        """Write while the context lasts; what the transaction changed is committed at its end.
+        """Write while the context lasts; the changes are committed at its end.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class OpenGeneration:
                 yield transaction
 
     def lock_writer(self) -> AbstractContextManager[lock.HeldLock]:
-        """Be the only writer while the context lasts.
+        """Hold the writer's lock while the context lasts.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class OpenGeneration:
             yield from self._run_transaction(held, whole=whole)
 
     def check_usable(self) -> None:
-        """Refuse to write after a write that failed in a way that leaves doubt.
+        """Refuse to write after a failed write that left the contents of the disk in doubt.
 
         Raises
         ------
@@ -192,13 +192,13 @@ class OpenGeneration:
             # Read everything now: once SQLite starts to write to the file, readers wait, possibly holding the lock.
             with self._lock:
                 snapshot = self._read_newest(connection, view=whole)
-                registers = [
+                notes = [
                     self._advance_notes(connection, table, snapshot.ledger) if whole else Notes.make_empty(table)
                     for table in ("tombstones", "changes")
                 ]
             lock.check_not_older(snapshot.ledger.seq, held.read_mark(), self.paths.rows)
             self._remove_unnamed_files(snapshot)
-            transaction = WriteTransaction(self.files, connection, snapshot, *registers)
+            transaction = WriteTransaction(self.files, connection, snapshot, *notes)
             yield transaction
             if transaction.has_changes:
                 usable = commit(connection, snapshot.ledger, transaction.ledger, self._open_writer)
@@ -214,16 +214,16 @@ class OpenGeneration:
             if usable:
                 self._writer = connection
             elif connection is not None:
-                # A segment may be left that no commit names.
+                # The failed write may have left a segment that no commit names.
                 self.mark_untidy()
                 abandon(connection)
 
     def mark_untidy(self) -> None:
-        """Note that files may be left that no commit names; the next write looks for them."""
+        """Note that there may be files that no commit names; the next write removes them."""
         self._is_tidy = False
 
     def record_failure(self, error: DriverError) -> Exception:
-        """Return the error of ours for one that a write met, and refuse further writes where it leaves doubt."""
+        """Return the vecstore error for a failed write; refuse further writes if it leaves the disk in doubt."""
         found = translate_error(error, str(self.paths.root))
         if is_lasting(error):
             self._failure = (

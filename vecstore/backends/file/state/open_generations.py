@@ -25,7 +25,7 @@ class OpenGenerations:
         self._lock = Lock()
 
     def open(self, generation: Generation) -> OpenGeneration:
-        """Return a generation, opened."""
+        """Return an open generation."""
         opened = self._open.get(generation.id)
         if opened is None:
             with self._lock:
@@ -38,7 +38,7 @@ class OpenGenerations:
         return opened
 
     def find_current(self, generation: Generation) -> Entry:
-        """Return the entry in which a generation has the role that the caller believes it has.
+        """Return the entry of a generation if it still has the role that the caller expects.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class OpenGenerations:
         raise Superseded
 
     def open_current(self, generation: Generation) -> tuple[OpenGeneration, Generation]:
-        """Return a generation, opened, and as the catalogue has it now.
+        """Return an open generation, and its current description in the catalogue.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class OpenGenerations:
         self._close_all_but(self._catalog.read().list_generations())
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all generations."""
         self._close_all_but(())
 
     def _close_all_but(self, kept: Container[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reading the rows of a generation: `fetch`, `page`, `count` and the others, and what searches share with them."""
+"""Reading the rows of a generation: `fetch`, `page`, `count` and so on, and the retry loop that searches share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .snapshot import Snapshot
 _ALL: Include = frozenset({"text", "metadata", "vector"})
 _ATTEMPTS = 5
 _IDS = 2_000
-"""For more hits than these, loading all ids is faster than reading rows."""
+"""For more hits than this, loading all ids is faster than reading rows."""
 
 
 class _Vanished(Exception):
@@ -39,7 +39,7 @@ class _Vanished(Exception):
 class Reader:
     """One commit of a generation, and a connection to read its rows.
 
-    A row never changes: one that is still there is that of the snapshot, whatever was committed since.
+    A row never changes, so one that still exists is the row of the snapshot, whatever was committed since.
     """
 
     opened: OpenGeneration
@@ -67,7 +67,7 @@ class Reader:
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """One call that reads a generation; it begins again where a commit removed a row in the meantime.
+    """One call that reads a generation; it retries if a concurrent commit removed a row.
 
     ::
 
@@ -76,14 +76,14 @@ class Reading:
             with reading.attempt(view=True) as reader:
                 return …
 
-    An attempt reads the newest snapshot. Where a row of it has vanished, its context ends without an error, and
-    the caller's loop makes another attempt; the last one blocks writers.
+    An attempt reads the newest snapshot. If one of its rows has vanished, the context ends without an error, and the
+    caller's loop makes another attempt. The last attempt blocks writers.
 
     Attributes
     ----------
-    opened : Volume
+    opened : OpenGeneration
     generation : Generation
-        As the catalogue has it now.
+        Its current description in the catalogue.
     """
 
     opened: OpenGeneration
@@ -93,13 +93,13 @@ class Reading:
 
     @contextmanager
     def attempt(self, *, view: bool) -> Iterator[Reader]:
-        """Give a reader of the newest commit, which knows ids and fields where ``view`` says so.
+        """Give a reader of the newest commit, with ids and fields if ``view`` is true.
 
         Raises
         ------
         StorageError, StoreNotFound
         Superseded
-            The generation was dropped or replaced meanwhile.
+            The generation was dropped or replaced in the meantime.
         """
         opened = self.opened
         self._attempts += 1
@@ -175,9 +175,9 @@ def changes(opened: OpenGeneration, limit: int) -> list[Change]:
 def tombstones(opened: OpenGeneration, after: str | None, limit: int) -> dict[str, int]:
     """Return versions of removed records in the order of ids; see `Backend.tombstones`."""
     with opened.pool.check_out() as connection:
-        register = opened.read_notes(connection, "tombstones")
-    start = 0 if after is None else bisect_right(register.ids, after)
-    return {id_: register.by_id[id_].version for id_ in register.ids[start : start + limit]}
+        notes = opened.read_notes(connection, "tombstones")
+    start = 0 if after is None else bisect_right(notes.ids, after)
+    return {id_: notes.by_id[id_].version for id_ in notes.ids[start : start + limit]}
 
 
 def _read_whole(reader: Reader, positions: NDArray[np.int64]) -> Rows:

@@ -27,7 +27,7 @@ from .ledger import CREATE as CREATE_LEDGER
 from .ledger import Ledger, Total
 
 MAX_FIELDS = 1_900
-"""SQLite has 2,000 columns."""
+"""A table of SQLite has at most 2,000 columns."""
 _CHUNK = 256
 
 _TABLES: Mapping[str, str] = MappingProxyType(
@@ -46,7 +46,7 @@ Values = tuple[Any, ...]
 
 
 class RowFormat:
-    """The form that the rows of one generation have.
+    """How the rows of one generation are stored.
 
     A row is ``(rid, id, version, body_crc, vector_crc, f0, …, head_crc, extra, text)``; its head ends
     with ``head_crc``, which covers everything before it and so, through the other two, the whole record.
@@ -61,14 +61,14 @@ class RowFormat:
         head = ", ".join(["rid", "id", "version", "body_crc", "vector_crc", *self._columns, "head_crc"])
         self.head_size = 6 + len(self._columns)
         marks = ", ".join("?" * (self.head_size + 2))
-        # Every name in these statements is of this file's making.
+        # All names in these statements come from this file.
         self.insert = f"INSERT INTO rows({head}, extra, text) VALUES ({marks})"  # noqa: S608
         self.select_heads = f"SELECT {head} FROM rows WHERE rid > ? ORDER BY rid"  # noqa: S608
         self._select_some = f"SELECT {head} FROM rows WHERE rid IN "  # noqa: S608
         self._select_whole = f"SELECT {head}, extra, text FROM rows WHERE rid IN "  # noqa: S608
 
     def create_tables(self, connection: sqlite3.Connection, owner: str) -> None:
-        """Make all tables in the transaction that is open, and the ledger of an empty generation."""
+        """Create all tables and the ledger of an empty generation, in the open transaction."""
         fields = "".join(f", {column}" for column in self._columns)
         connection.execute(
             "CREATE TABLE rows(rid INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
@@ -97,7 +97,7 @@ class RowFormat:
         }
 
     def assemble(self, rows: Sequence[Values], include: Include, vectors: NDArray[Any] | None) -> Rows:
-        """Return rows as columns, those that are asked for; declared fields in stored form."""
+        """Return rows as the columns that are asked for, with declared fields in stored form."""
         size, fields = self.head_size, None
         if "metadata" in include:
             fields = {
@@ -116,7 +116,7 @@ class RowFormat:
     def fetch(
         self, connection: sqlite3.Connection, rids: Sequence[int], path: Path, *, whole: bool
     ) -> dict[int, Values]:
-        """Return those of the rows that exist, by rid, with ``extra`` and ``text`` where whole ones are asked for.
+        """Return the rows that exist, by rid, with ``extra`` and ``text`` if whole rows are asked for.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class RowFormat:
         statement = self._select_whole if whole else self._select_some
         for start in range(0, len(rids), _CHUNK):
             some = list(rids[start : start + _CHUNK])
-            # Few different statements, so that SQLite need not compile each one: sizes are powers of two.
+            # Sizes are powers of two, so SQLite compiles only a few different statements.
             some += [some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))
             marks = ", ".join("?" * len(some))
             for row in connection.execute(f"{statement}({marks})", some).fetchall():

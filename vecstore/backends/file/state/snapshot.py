@@ -1,4 +1,4 @@
-"""One commit of a generation as far as it is in memory, and the way from it to a later commit."""
+"""One commit of a generation as far as it is in memory, and how it advances to a later commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .ledger import Ledger
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What is in memory of one commit. ``view`` is None until ids or fields are needed."""
+    """One commit in memory. ``view`` is None until ids or fields are needed."""
 
     ledger: Ledger
     vectors: Vectors
@@ -34,7 +34,7 @@ class Snapshot:
         return self.ledger.token == ledger.token
 
     def can_advance_to(self, ledger: Ledger) -> bool:
-        """Say whether the removals since this commit are all on record still."""
+        """Say whether all removals since this commit are still on record."""
         return self.is_file_at(ledger) or ledger.pruned <= self.ledger.seq < ledger.seq
 
 
@@ -57,9 +57,9 @@ def advance_snapshot(
     link : Link
         In a transaction.
     ledger : Ledger
-        That of the commit.
+        The ledger of the commit.
     written : list of tuple or None
-        The heads of the rows that the commit after `known` added, where this process wrote them.
+        The heads of the rows that the commit after `known` added, if this process wrote them.
     view : bool
         Whether ids and fields are needed.
 
@@ -82,5 +82,5 @@ def advance_snapshot(
     rows = iter([written]) if written else read_heads(connection, files.row_format, before.last_rid, table.count, path)
     after = before.advance(removed, rows, path)
     if after.total != table:
-        raise StoreCorrupt(f"{path}: rows are missing, doubled or damaged. Restore the directory from a backup.")
+        raise StoreCorrupt(f"{path}: rows are missing, duplicated or damaged. Restore the directory from a backup.")
     return Snapshot(ledger, vectors, after)

@@ -1,4 +1,4 @@
-"""One write: rows out, rows in, notes, and the totals that prove them."""
+"""One write: rows removed, rows added, notes, and the totals that prove them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class WriteTransaction:
     Attributes
     ----------
     vectors : Vectors
-        The state before.
+        The state before the write.
     ledger : Ledger
-        The state after.
+        The state after the write.
     heads : list of tuple
-        Of the rows that were added, as `RowFormat.select_heads` would give them.
+        The heads of the added rows, as `RowFormat.select_heads` would give them.
     tombstones, changes : RegisterEdit
-        Versions of removed records, and the change list.
+        The versions of removed records, and the change list.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class WriteTransaction:
 
     @property
     def view(self) -> View:
-        """Ids and fields before."""
+        """The ids and fields before the write."""
         return self._before.columns
 
     @property
@@ -78,7 +78,7 @@ class WriteTransaction:
             self.changes.put(dict.fromkeys(ids, 0))
 
     def remove(self, positions: NDArray[np.int64]) -> None:
-        """Remove the rows at some places of the view."""
+        """Remove the rows at some positions of the view."""
         rids = self.view.rids[positions]
         if not len(rids):
             return
@@ -122,7 +122,7 @@ class WriteTransaction:
             raise StoreCorrupt(f"{self.files.paths.rows}: {count - added} rows are missing. Run verify().")
 
     def _checksum_vectors(self, vectors: Iterable[NDArray[Any]], crcs: NDArray[np.uint32]) -> Iterator[NDArray[Any]]:
-        """Pass vectors on in their stored form, and note the checksum of each."""
+        """Yield vectors in their stored form, and record the checksum of each."""
         size = self.files.shape.row_bytes
         done = 0
         for part in vectors:

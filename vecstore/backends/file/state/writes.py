@@ -19,7 +19,7 @@ from .transaction import CHUNK, Record, WriteTransaction
 
 
 def select_positions(selection: Selection, view: View) -> NDArray[np.int64]:
-    """Return the places of the selected rows, each once."""
+    """Return the positions of the selected rows, each once."""
     if isinstance(selection, Filter):
         return np.flatnonzero(match_rows(selection, view))
     positions = view.find_positions(selection)
@@ -93,7 +93,7 @@ def settle(transaction: WriteTransaction, settled: Sequence[Change]) -> None:
 
 
 def _find_versions(transaction: WriteTransaction, ids: Sequence[str], positions: NDArray[np.int64]) -> list[int]:
-    """Return the version of each record or its tombstone, 0 where there is neither."""
+    """Return the version of each record or its tombstone, 0 if it has neither."""
     versions = np.where(positions >= 0, transaction.view.versions[positions] if transaction.view.size else 0, 0)
     found: list[int] = versions.tolist()
     tombs = transaction.tombstones.by_id

@@ -1,4 +1,4 @@
-"""The catalogue's file, read by any thread, changed by one process at a time."""
+"""The file of the catalogue, which any thread reads and one process at a time changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CatalogueFile:
         self._lock = Lock()
 
     def read(self) -> Catalogue:
-        """Return the present state.
+        """Return the current state.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class CatalogueFile:
                 raise
 
     def check_integrity(self) -> list[str]:
-        """Return what SQLite itself finds wrong with the file."""
+        """Return the problems that SQLite finds in the file."""
         with translate_errors(self._layout.catalog), self._pool.check_out() as connection:
             return check_integrity(connection, self._layout.catalog)
 
@@ -112,7 +112,7 @@ class CatalogueFile:
                 self._origin, self._newest = origin, None
 
     def _load(self, connection: SqliteConnection) -> Catalogue:
-        # Under the lock, the transaction begins after every commit that is known already.
+        # The transaction begins under the lock, so it sees every commit that is already known.
         with self._lock, begin_reading(connection):
             newest = self._newest
             mark = newest.ledger.seq if newest else lock.read_last_mark(self._layout.catalog_lock)
@@ -136,7 +136,7 @@ class CatalogueFile:
             for name, columns in COLUMNS.items():
                 connection.execute(f"CREATE TABLE {name}({', '.join(columns)})")
             make_empty_ledger().write(connection)
-        # Durable with the first commit, whose journal is in the same directory.
+        # The first commit makes the name durable: its journal is in the same directory.
         os_calls.rename(unfinished, path)
 
 
@@ -155,7 +155,7 @@ class CatalogueEdit:
         return entry
 
     def remove(self, uid: str) -> None:
-        """Commit the end of an entry."""
+        """Commit the removal of an entry."""
         self._commit({key: entry for key, entry in self.before.entries.items() if key != uid})
 
     def _commit(self, entries: Mapping[str, Entry]) -> None:

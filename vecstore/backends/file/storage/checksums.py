@@ -1,4 +1,4 @@
-"""Every checksum of the directory: of rows, of vectors, of each MiB of a file."""
+"""All checksums of the directory: of rows, of vectors, and of each MiB of a file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SEED = 0xFFFFFFFF
 def checksum_row(values: Sequence[Any]) -> int:
     """Return the checksum of a row of ints, floats, strings and None.
 
-    ``ascii`` writes each of them in one way on every Python, and different rows differently.
+    ``ascii`` writes each value in the same way on every Python, and distinct rows differently.
     """
     return zlib.crc32(ascii(tuple(values)).encode("ascii"))
 
 
 def checksum_body(rid: int, extra: str, text: str | None) -> int:
-    """Return the checksum of what a record carries beside its declared fields."""
-    # No text holds NUL, so that no two records look the same here.
+    """Return the checksum of a record's content other than its declared fields."""
+    # No text contains NUL, so distinct records give distinct bodies.
     body = f"{extra}\0" if text is None else f"{extra}\0\0{text}"
     return zlib.crc32(body.encode(), rid & _SEED)
 
 
 def checksum_memtable_row(rid: int, vector: bytes) -> int:
-    """Return the checksum of a row of ``hot``."""
+    """Return the checksum of a row of the table ``hot``."""
     return zlib.crc32(vector, rid & _SEED)
 
 
@@ -43,10 +43,10 @@ class BlockCrcs:
     def __init__(self) -> None:
         self.values: list[int] = []
         self.size = 0
-        """Bytes so far."""
+        """How many bytes were added."""
 
     def add(self, data: bytes | memoryview) -> None:
-        """Take in the next piece."""
+        """Add the next piece."""
         view = memoryview(data).cast("B")
         start = 0
         while start < len(view):

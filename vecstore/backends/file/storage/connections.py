@@ -1,4 +1,4 @@
-"""SQLite connections: how they are set up, and left alone after a fork."""
+"""SQLite connections: how they are opened, and why a forked child never closes them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from . import os_calls
 
 FORMAT = 1
 _MAX_VALUE = 256 << 20
-"""No row of ours is near it; a damaged file may claim any size."""
+"""Far above the size of any row; a damaged file may claim any size."""
 
 _PRAGMAS = ("mmap_size = 0", "trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON")
 _READER = ("query_only = ON",)
-# EXTRA also syncs the directory after the journal is gone: an acknowledged commit cannot come undone.
+# EXTRA also syncs the directory after the journal was removed, so an acknowledged commit cannot be rolled back.
 _WRITER = ("synchronous = EXTRA", "cache_size = -65536")
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection, and the state that its user saw last through it."""
+    """A connection, and the state that its user last read through it."""
 
     stamp: tuple[int, Any] | None = None
-    """SQLite's data version, and what the user keeps about it."""
+    """SQLite's data version, and the state that the user read at that version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ _connections: WeakSet[SqliteConnection] = WeakSet()
 
 
 def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: bool = False) -> SqliteConnection:
-    """Open a database file that exists.
+    """Open an existing database file.
 
-    A reader too opens for writing where it may, or it could not roll back what a killed writer left; SQLite
-    itself falls back to reading on read-only media.
+    A reader also opens for writing if it may, since it has to roll back the transaction of a killed writer. On
+    read-only media, SQLite itself falls back to reading.
 
     Raises
     ------
@@ -88,9 +88,9 @@ _HEADER = ("application_id", "user_version")
 
 @contextmanager
 def create_database(path: Path, kind: DatabaseKind, timeout: float) -> Iterator[SqliteConnection]:
-    """Create a database file; what the context puts into it is committed at its end.
+    """Create a database file; the changes of the context are committed at its end.
 
-    Without a journal: nobody looks for the file before it is whole.
+    It needs no journal on disk, since no process looks for the file before it is complete.
     """
     os_calls.create_empty_file(path)
     connection = _connect(path, timeout)
@@ -107,7 +107,7 @@ def create_database(path: Path, kind: DatabaseKind, timeout: float) -> Iterator[
 
 
 def copy_database(connection: SqliteConnection, path: Path, kind: DatabaseKind, timeout: float) -> None:
-    """Copy a database, as it is at one commit, into a new file, durably but for its name."""
+    """Copy one commit of a database into a new file, durably except for its name."""
     os_calls.create_empty_file(path)
     copy = _connect(path, timeout)
     try:
@@ -120,7 +120,7 @@ def copy_database(connection: SqliteConnection, path: Path, kind: DatabaseKind, 
 
 
 def abandon(connection: SqliteConnection) -> None:
-    """Roll back what is open and close the connection, whatever state it is in."""
+    """Roll back any open transaction and close the connection, whatever its state."""
     with contextlib.suppress(sqlite3.Error):
         rollback(connection)
     with contextlib.suppress(sqlite3.Error):
@@ -143,7 +143,7 @@ def _connect(path: Path, timeout: float) -> SqliteConnection:
 
 @contextmanager
 def begin_reading(connection: SqliteConnection) -> Iterator[None]:
-    """Read one state of the database while the context lasts."""
+    """Keep reading one state of the database while the context lasts."""
     if connection.in_transaction:
         yield
         return
@@ -155,22 +155,22 @@ def begin_reading(connection: SqliteConnection) -> Iterator[None]:
 
 
 def rollback(connection: SqliteConnection) -> None:
-    """End a transaction where one is open."""
+    """Roll back the open transaction, if any."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
 
 def check_integrity(connection: SqliteConnection, path: Path) -> list[str]:
-    """Return what SQLite itself finds wrong with a file."""
+    """Return the problems that SQLite finds in a file."""
     with begin_reading(connection):
         answers = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
     return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
 
 
 def _leak_in_child() -> None:
-    """Keep a forked child from ever closing its copies.
+    """Prevent a forked child from ever closing its copies.
 
-    Closing would roll back, in the parent's files, what the parent was writing: "do not even call
+    Closing would roll back the parent's transaction in its files: "do not even call
     sqlite3_close() from a child process" (sqlite.org/howtocorrupt.html, 2.6).
     """
     for connection in list(_connections):

@@ -25,7 +25,7 @@ _SQLITE: Mapping[int, tuple[type[VecstoreError], str]] = MappingProxyType(
         sqlite3.SQLITE_AUTH: (StorageFailed, "is not accessible"),
     }
 )
-"""Every other code means that the file does not hold what was written."""
+"""Every other code means that the file is damaged."""
 
 DriverError = sqlite3.Error | OSError | UnicodeDecodeError
 DRIVER_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
@@ -55,9 +55,9 @@ def translate_error(error: DriverError, what: str) -> VecstoreError:
 
 
 def is_lasting(error: DriverError) -> bool:
-    """Say whether a failed write leaves doubt about what the disk holds, so that only reconnecting is safe.
+    """Say whether a failed write leaves the contents of the disk in doubt, so that only reconnecting is safe.
 
-    After a failed fsync the kernel calls the lost pages clean, and a second fsync succeeds without them
+    After a failed fsync the kernel marks the lost pages as clean, and a second fsync succeeds without them
     (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
     """
     if isinstance(error, OSError):
@@ -67,7 +67,7 @@ def is_lasting(error: DriverError) -> bool:
 
 @contextmanager
 def translate_errors(path: Path | str) -> Iterator[None]:
-    """Raise errors of SQLite and the operating system as ours.
+    """Raise errors of SQLite and the operating system as vecstore errors.
 
     Raises
     ------

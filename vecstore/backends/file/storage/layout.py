@@ -1,4 +1,4 @@
-"""The paths in a database's directory, and the check whether a directory is a database."""
+"""The paths in a database's directory, and the check that a directory is a database."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class DirectoryLayout:
         return self.root / "g"
 
     def locate_builder_lock(self, uid: str) -> Path:
-        """Held by the process that rebuilds a store."""
+        """Return the path of the lock of the process that rebuilds a store."""
         return self.root / f"builder-{check_id(uid)}.lock"
 
     def list_builders(self) -> set[str]:
-        """Return the uids for which there is a builder's lock."""
+        """Return the uids that have a builder lock."""
         return {found[1] for name in os_calls.list_names(self.root) if (found := _BUILDER_LOCK.fullmatch(name))}
 
     def locate_generation(self, generation_id: str) -> GenerationLayout:
@@ -51,14 +51,14 @@ class DirectoryLayout:
         return GenerationLayout(self.generations / check_id(generation_id))
 
     def check_unused(self) -> None:
-        """Accept a directory without a catalogue: there is none, it is empty, or its first `create` was cut off.
+        """Refuse a directory without a catalogue unless it is missing, empty, or from an interrupted `create`.
 
         Raises
         ------
         InvalidUrl
             The directory holds other files.
         StoreCorrupt
-            There was a catalogue.
+            The directory had a catalogue.
         """
         if not self.root.exists():
             return
@@ -86,7 +86,7 @@ class GenerationLayout:
 
     @cached_property
     def rows(self) -> Path:
-        """Everything but bulk vectors."""
+        """The database of everything but bulk vectors."""
         return self.root / "rows.db"
 
     @property
@@ -123,12 +123,12 @@ class GenerationLayout:
         return self.indexes / f"{check_id(uid)}.faiss"
 
     def list_unnamed_segments(self, uids: Iterable[str]) -> list[Path]:
-        """Return the files beside these segments; a writer or the holder of ``upkeep.lock`` may be at work on them."""
-        return _others(self.segments, {self.locate_segment(uid) for uid in uids})
+        """Return files of other segments; a writer or the holder of ``upkeep.lock`` may still be writing them."""
+        return _list_others(self.segments, {self.locate_segment(uid) for uid in uids})
 
     def list_unnamed_indexes(self, uids: Iterable[str]) -> list[Path]:
-        """Return the files beside these indexes; the holder of ``upkeep.lock`` may be at work on them."""
-        return _others(self.indexes, {self.locate_index(uid) for uid in uids})
+        """Return files of other indexes; the holder of ``upkeep.lock`` may still be writing them."""
+        return _list_others(self.indexes, {self.locate_index(uid) for uid in uids})
 
     def check_directories(self) -> None:
         """Refuse links and missing directories.
@@ -142,13 +142,13 @@ class GenerationLayout:
                 raise StoreCorrupt(f"{path} is missing or is not a directory. Restore it from a backup.")
 
 
-def _others(directory: Path, known: Set[Path]) -> list[Path]:
+def _list_others(directory: Path, known: Set[Path]) -> list[Path]:
     paths = (directory / name for name in os_calls.list_names(directory))
     return [path for path in paths if path not in known]
 
 
 def check_id(value: object) -> str:
-    """Return an id of ours, which becomes part of a path.
+    """Return a valid id, which becomes part of a path.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""Locks between processes: ``flock`` on files that also say who holds them, and which commit was the last.
+"""Locks between processes: ``flock`` on files that also record their holder and the last commit.
 
 A writer marks each commit in the lock file. The mark shows later whether the database beside it is an older copy
 of itself. It is not synced: a lost or torn mark proves nothing and does no harm.
 
-Threads of one process queue for a lock first: a lock that is polled goes to whichever thread asks at the right
-moment, and one of several busy threads could wait for long. Between processes there is no such order.
+Threads of one process queue before they poll the lock. Polling alone favours the thread that asks at the right moment,
+so another one could wait for long. Processes are not ordered in this way.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class HeldLock:
         self._path = path
 
     def read_mark(self) -> int:
-        """Return the last commit that was marked, 0 where none can be read."""
+        """Return the last marked commit, 0 if none can be read."""
         with translate_errors(self._path):
             return _read_mark(self._descriptor)
 
     def set_mark(self, seq: int) -> None:
-        """Note a commit that is durable."""
+        """Mark a durable commit."""
         data = seq.to_bytes(8, "little")
         with contextlib.suppress(OSError):
             os_calls.write_at(self._descriptor, _MARK.pack(seq, zlib.crc32(data)), _MARK_AT)
@@ -65,7 +65,7 @@ def hold_lock(path: Path, timeout: float, purpose: str) -> Iterator[HeldLock]:
     timeout : float
         Seconds to wait.
     purpose : str
-        What a holder does, for the message: ``"is writing to it"``.
+        What a holder does, for the error message, such as ``"is writing to it"``.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def hold_lock(path: Path, timeout: float, purpose: str) -> Iterator[HeldLock]:
 
 
 def read_last_mark(path: Path) -> int:
-    """Return the last marked commit without taking the lock, 0 where none can be read."""
+    """Return the last marked commit without taking the lock, 0 if none can be read."""
     try:
         descriptor = os_calls.open_for_reading(path)
     except FileNotFoundError:
@@ -122,7 +122,7 @@ _queues = _Queues()
 
 @contextmanager
 def wait_turn(name: str, deadline: float) -> Iterator[bool]:
-    """Wait until every thread that came earlier is done, or until the deadline; say which.
+    """Wait for all threads that came earlier, or until the deadline; give whether it is this thread's turn.
 
     Parameters
     ----------
@@ -164,12 +164,12 @@ def _acquire(path: Path, deadline: float, purpose: str) -> int:
         except BaseException:
             _release(descriptor)
             raise
-        # The file was removed while we waited: the next process would lock a new one.
+        # The file was removed during the wait, so the next process would lock a new one.
         _release(descriptor)
 
 
 def _release(descriptor: int) -> None:
-    # The write has happened whatever becomes of the lock; closing the descriptor frees it.
+    # The write has already happened, so errors do not matter; closing the descriptor also frees the lock.
     try:
         with contextlib.suppress(OSError):
             os_calls.unlock(descriptor)
@@ -193,8 +193,8 @@ def _read_mark(descriptor: int) -> int:
 
 
 def _forget_in_child() -> None:
-    """Close the parent's locks and forget threads that the fork did not bring along."""
-    global _queues  # its lock may be held by one of them
+    """Close the parent's locks and forget its waiting threads, which do not exist in the child."""
+    global _queues  # one of those threads may hold its lock
     _queues = _Queues()
     for descriptor in list(_held):
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""Every call that this backend makes to the operating system about files, SQLite's own apart.
+"""All file calls of this backend to the operating system, except those of SQLite.
 
-Tests put proxies in the place of ``os`` and ``fcntl`` here, to let each call fail and to see each fsync.
+Tests replace ``os`` and ``fcntl`` in this module, to make each call fail and to observe each fsync.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _READ = 64 << 20
 
 
 def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
-    """Write a file that does not exist yet, so that it appears whole and durable, or not at all.
+    """Write a new file, which appears complete and durable, or not at all.
 
     Returns
     -------
     int
-        Its size.
+        The size in bytes.
     """
     size = 0
     with stream_new_file(path) as put:
@@ -57,18 +57,18 @@ def stream_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]
 
 
 def create_empty_file(path: Path) -> None:
-    """Create a file that nobody else may read, before SQLite would create one that all may."""
+    """Create a file that only its owner may read; SQLite would create one that everyone may read."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600))
 
 
 def create_mark(path: Path) -> None:
-    """Create an empty file whose name says something, durably; one that exists is left as it is."""
+    """Create an empty marker file durably; an existing one is left unchanged."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE, 0o600))
     sync_directory(path.parent)
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory that nobody else may read, not synced; one that exists is left as it is."""
+    """Make a directory that only its owner may read, without syncing; an existing one is left unchanged."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -77,7 +77,7 @@ def make_directory(path: Path) -> None:
 
 
 def make_root(path: Path) -> None:
-    """Make the database's directory and those above it that are missing, durably."""
+    """Make the database's directory and any missing parents, durably."""
     if not path.is_dir():
         if not path.parent.is_dir():
             make_root(path.parent)
@@ -95,18 +95,18 @@ def sync_directory(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Rename a file, not synced."""
+    """Rename a file, without syncing."""
     os.rename(old, new)
 
 
 def unlink(path: Path) -> None:
-    """Remove a file; a missing one is no error."""
+    """Remove a file if it exists."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def remove_tree(path: Path, last: str = "") -> None:
-    """Remove a directory with all that is in it, following no links, the file called ``last`` at the end."""
+    """Remove a directory and everything in it without following links; the file called ``last`` goes last."""
     for name in sorted(list_names(path), key=lambda name: name == last):
         child = path / name
         if is_directory(child):
@@ -118,7 +118,7 @@ def remove_tree(path: Path, last: str = "") -> None:
 
 
 def list_names(path: Path) -> list[str]:
-    """Return the names in a directory, sorted; none where there is no directory."""
+    """Return the names in a directory, sorted; an empty list if there is no directory."""
     try:
         return sorted(os.listdir(path))
     except FileNotFoundError:
@@ -126,7 +126,7 @@ def list_names(path: Path) -> list[str]:
 
 
 def measure_size(path: Path) -> int:
-    """Return the bytes that the files below a path take."""
+    """Return the total size in bytes of the files below a path."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -145,12 +145,12 @@ def is_directory(path: Path) -> bool:
 
 
 def read_identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a regular file from one that took its place later; None where there is none.
+    """Return the identity of a regular file, which differs once the file is replaced; None if it is missing.
 
     Raises
     ------
     StoreCorrupt
-        Something else has that name; a link is never followed.
+        The path is not a regular file; links are never followed.
     """
     try:
         status = os.lstat(path)
@@ -167,7 +167,9 @@ def map_file(path: Path, size: int) -> mmap.mmap:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size != size:
-            raise StoreCorrupt(f"{path} has {status.st_size:,} bytes, {size:,} were written. Restore it from a backup.")
+            raise StoreCorrupt(
+                f"{path} has {status.st_size:,} bytes, but {size:,} were written. Restore it from a backup."
+            )
         return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
@@ -186,12 +188,12 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def open_lock(path: Path) -> int:
-    """Return a new descriptor of a lock file, made where there is none."""
+    """Open a lock file, created if missing; return its descriptor."""
     return os.open(path, os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
 
 
 def open_for_reading(path: Path) -> int:
-    """Return a new descriptor of a file."""
+    """Open a file for reading; return its descriptor."""
     return os.open(path, os.O_RDONLY | _SAFE)
 
 
@@ -201,7 +203,7 @@ def close(descriptor: int) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock a file against all other descriptors of it; False where another one holds it."""
+    """Lock a file against all other descriptors of it; return False if another one holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -212,12 +214,12 @@ def try_lock(descriptor: int) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Release a lock, also on copies of the descriptor that a fork made."""
+    """Release a lock, including on copies of the descriptor made by a fork."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_file_at(descriptor: int, path: Path) -> bool:
-    """Say whether a descriptor is still the file of that name."""
+    """Say whether a path still names the file of a descriptor."""
     status = os.fstat(descriptor)
     return read_identity(path) == (status.st_dev, status.st_ino)
 
@@ -228,7 +230,7 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
-    """Write a few bytes, not synced."""
+    """Write a few bytes, without syncing."""
     os.pwrite(descriptor, data, offset)
 
 

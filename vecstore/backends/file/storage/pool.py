@@ -1,9 +1,9 @@
-"""Connections for reading, shared by threads, and a guard that lets forks happen while no thread is within SQLite.
+"""Connections for reading, shared by threads, and a guard that delays forks until no thread is inside SQLite.
 
-SQLite keeps in memory which locks its process holds on a file. A child inherits that memory but not the
-locks: had another thread been in a transaction, a new connection in the child would take the file for locked
-already, take no lock itself, and read half of a commit. So a fork waits until all threads are out. Where
-one does not come out in time, the child refuses to open the file that the thread was using.
+SQLite keeps in memory which locks its process holds on a file. A child inherits that memory but not the locks. If
+another thread was in a transaction during the fork, a new connection in the child would assume that the file is
+already locked, take no lock, and read half of a commit. So a fork waits until all threads have left SQLite. If one
+does not leave in time, the child refuses to open the file that the thread was using.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Gate:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.moved = threading.Condition(self.lock)
-        # By name: a Path computes its hash in Python, several times in each search.
+        # Keyed by string: a Path computes its hash in Python, several times in each search.
         self.users: dict[str, int] = {}
         self.is_open = True
 
@@ -44,7 +44,7 @@ _unsafe: frozenset[str] = frozenset()
 
 
 class ForkGuard:
-    """Keep forks away from a database file while the context lasts.
+    """Delay forks while the context uses a database file.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class ForkGuard:
 
 
 class SqlitePool:
-    """Connections for reading one file; any thread may check one out."""
+    """A pool of connections for reading one file; any thread may check one out."""
 
     def __init__(self, path: Path, kind: DatabaseKind, timeout: float) -> None:
         self.path = path
@@ -110,7 +110,7 @@ class SqlitePool:
             self._check_in(connection)
 
     def close(self) -> None:
-        """Close every connection; one that is in use is closed when it comes back."""
+        """Close every connection; one in use is closed when it is checked in."""
         with self._lock:
             idle, self._idle, self._open = self._idle, [], False
         for connection in idle:

@@ -1,4 +1,4 @@
-"""Arrays that only grow at their end: what was read stays where it is, for readers that still look at it."""
+"""Append-only arrays: what a reader sees does not move while the array grows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
 class AppendArray:
-    """An array with room at its end.
+    """An array with spare capacity at its end.
 
     A reader keeps a view of the first rows; writing begins where the newest view ends, so that a write
     that was broken off is overwritten by the next one.
@@ -19,7 +19,7 @@ class AppendArray:
         self._data: NDArray[Any] = np.empty((0,) if width is None else (0, width), dtype)
 
     def write(self, start: int, values: ArrayLike) -> None:
-        """Put rows at ``start`` and after."""
+        """Write consecutive rows, the first at ``start``."""
         rows = np.asarray(values, self._data.dtype)
         end = start + len(rows)
         if end > len(self._data):

@@ -1,8 +1,8 @@
 """Compaction: vectors of stored rows move from several segments and the memtable into one new segment.
 
-Rows and rids do not change, and readers that hold the old segments go on reading them. Copying runs beside other
-writers, from one snapshot; only the exchange of the segments is a write. Rows that are removed meanwhile are copied
-too, and are dead in the new segment from the start because their removals are on record.
+Rows and rids do not change, and readers that hold the old segments keep reading them. Vectors are copied from one
+snapshot while other writers go on; only the exchange of the segments is a write. Rows that are removed meanwhile are
+copied too, and are dead in the new segment from the start because their removals are on record.
 
 Removals are forgotten one compaction later than they could be, so that a reader which missed one compaction need not
 read everything again.
@@ -40,7 +40,7 @@ _NO_RIDS = np.empty(0, np.int64)
 
 Rids = NDArray[np.int64]
 Check = Callable[[], object]
-"""Called under the writer's lock; raises what makes a write impossible."""
+"""Called under the writer's lock; raises the error if the write is no longer possible."""
 
 
 def compact(opened: OpenGeneration, check: Check) -> None:
@@ -52,13 +52,13 @@ def compact(opened: OpenGeneration, check: Check) -> None:
     """
     with opened.lock_upkeep(wait=True):
         snapshot = _read_newest(opened)
-        run = select_all(_measure(snapshot))
-        if run is not None:
-            exchange(opened, merge_segments(opened, snapshot, run), check)
+        merge_range = select_all(_measure(snapshot))
+        if merge_range is not None:
+            exchange(opened, merge_segments(opened, snapshot, merge_range), check)
 
 
 def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None = None) -> bool:
-    """Compact if the policy says so and no other process does; say whether anything was done.
+    """Compact if the policy asks for it and no other process is compacting; return whether anything was done.
 
     Raises
     ------
@@ -66,19 +66,19 @@ def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None =
     """
     policy = policy or POLICY
     known = opened.committed
-    # Processes that committed since then tend their own changes.
+    # A process that committed since then takes care of its own changes.
     if known and not may_be_due(policy, known, opened.shape.row_bytes):
         return False
     if select_due(policy, _measure(_read_newest(opened))) is None:
         return False
     try:
         with opened.lock_upkeep(wait=False):
-            # Another process may have been faster.
+            # Another process may have done it already.
             snapshot = _read_newest(opened)
-            run = select_due(policy, _measure(snapshot))
-            if run is None:
+            merge_range = select_due(policy, _measure(snapshot))
+            if merge_range is None:
                 return False
-            exchange(opened, merge_segments(opened, snapshot, run), check)
+            exchange(opened, merge_segments(opened, snapshot, merge_range), check)
     except StoreLocked:
         return False
     return True
@@ -91,12 +91,12 @@ class MergedSegment:
     Attributes
     ----------
     before : Snapshot
-        What it was made from.
+        The state it was made from.
     replaced : list of Segment
     rids : ndarray of int64
-        Of its rows, rising.
+        The rids of its rows, rising.
     made : SegmentRow or None
-        None where there are no rows.
+        None if there are no rows.
     """
 
     before: Snapshot
@@ -105,7 +105,7 @@ class MergedSegment:
     made: SegmentRow | None
 
 
-def merge_segments(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) -> MergedSegment:
+def merge_segments(opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange) -> MergedSegment:
     """Write the new segment; the caller holds the lock for upkeep.
 
     Raises
@@ -115,15 +115,15 @@ def merge_segments(opened: OpenGeneration, snapshot: Snapshot, run: MergeRange) 
     opened.check_usable()
     vectors = snapshot.vectors
     opened.mark_untidy()
-    rids = np.concatenate([_NO_RIDS, *_list_rids(vectors, run)])
+    rids = np.concatenate([_NO_RIDS, *_list_rids(vectors, merge_range)])
     made = None
     if len(rids):
         path = opened.paths.locate_segment(uuid.uuid4().hex)
         try:
-            made = segment.write(path, opened.shape, rids, _read_chunks(vectors, run))
+            made = segment.write(path, opened.shape, rids, _read_chunks(vectors, merge_range))
         except OSError as error:
             raise opened.record_failure(error) from error
-    return MergedSegment(snapshot, [vectors.segments[number] for number in run.segments], rids, made)
+    return MergedSegment(snapshot, [vectors.segments[number] for number in merge_range.segments], rids, made)
 
 
 def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> None:
@@ -138,14 +138,14 @@ def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> Non
             held = stack.enter_context(opened.lock_writer())
             check()
         except BaseException:
-            # No commit can name it any more.
+            # No commit will name the new file.
             if merged.made:
                 with contextlib.suppress(OSError):
                     os_calls.unlink(opened.paths.locate_segment(merged.made.uid))
             raise
         with opened.begin_locked(held, whole=False) as transaction:
             _exchange(transaction, merged)
-    # Readers have them mapped. Files that cannot be removed now are removed by the next write.
+    # Readers keep their maps of the old files. Those that cannot be removed now are removed by the next write.
     with contextlib.suppress(OSError):
         for old in merged.replaced:
             os_calls.unlink(old.path)
@@ -178,10 +178,10 @@ def _forget_removals(transaction: WriteTransaction, merged: MergedSegment, remai
         raise StoreCorrupt(f"{transaction.files.paths.rows}: removals are damaged. Restore it from a backup.")
     old = [row for row in rows if row[0] < end]
     rids = np.array([rid for _, rid in old], np.int64)
-    assess_need = find_places(merged.rids, len(merged.rids), rids)[1]
+    is_needed = find_places(merged.rids, len(merged.rids), rids)[1]
     for each in remaining:
-        assess_need |= find_places(each.rids, each.row.n, rids)[1]
-    forgotten = [old[place] for place in np.flatnonzero(~assess_need).tolist()]
+        is_needed |= find_places(each.rids, each.row.n, rids)[1]
+    forgotten = [old[place] for place in np.flatnonzero(~is_needed).tolist()]
     if forgotten:
         connection.executemany("DELETE FROM dead WHERE seq = ?", ((number,) for number, _ in forgotten))
         ledger.tables["dead"].remove(map(checksum_row, forgotten))
@@ -198,31 +198,31 @@ def _measure(snapshot: Snapshot) -> Sizes:
 
 
 def _find_gap(vectors: Vectors, number: int) -> NDArray[np.int64]:
-    """Return where the hot rows before a segment stand."""
+    """Return the places in the memtable of the rows between a segment and the one before."""
     rows = [each.row for each in vectors.segments]
     first = rows[number - 1].last + 1 if number else 0
     end = rows[number].base if number < len(rows) else np.iinfo(np.int64).max
     return vectors.memtable.find_between(first, int(end))
 
 
-def _list_rids(vectors: Vectors, run: MergeRange) -> Iterator[Rids]:
-    """Yield the rids of the stored rows of a run, rising."""
-    for number in run.gaps:
+def _list_rids(vectors: Vectors, merge_range: MergeRange) -> Iterator[Rids]:
+    """Yield the rids of the stored rows of a range, rising."""
+    for number in merge_range.gaps:
         yield vectors.memtable.rids[_find_gap(vectors, number)]
-        if number in run.segments:
+        if number in merge_range.segments:
             rids = vectors.segments[number].rids
             places = np.flatnonzero(vectors.alive[number])
             yield rids + places if isinstance(rids, int) else rids[places]
 
 
-def _read_chunks(vectors: Vectors, run: MergeRange) -> Iterator[NDArray[Any]]:
-    """Yield the vectors of the stored rows of a run, each compared with its checksum once more."""
+def _read_chunks(vectors: Vectors, merge_range: MergeRange) -> Iterator[NDArray[Any]]:
+    """Yield the vectors of the stored rows of a range, with their checksums checked again."""
     step = max(1, _BLOCK_BYTES // vectors.shape.row_bytes)
-    for number in run.gaps:
+    for number in merge_range.gaps:
         places = _find_gap(vectors, number)
         for start in range(0, len(places), step):
             yield vectors.memtable.read_verified(places[start : start + step])
-        if number in run.segments:
+        if number in merge_range.segments:
             source, alive = vectors.segments[number], vectors.alive[number]
             for start in range(0, len(alive), step):
                 some = alive[start : start + step]

@@ -67,11 +67,11 @@ class Sizes:
     Attributes
     ----------
     rows, live : sequence of int
-        Of each segment, and how many of them are stored.
+        The rows of each segment, and how many of them are stored.
     memtable : sequence of int
-        Before each segment, and after the last.
+        The rows of the memtable before each segment, and after the last.
     row_bytes : int
-        The bytes of a vector.
+        The size of a vector in bytes.
     removals : int
         Since the last compaction.
     """
@@ -100,20 +100,22 @@ class Sizes:
         """How many rows in segments were removed."""
         return sum(self.rows) - sum(self.live)
 
-    def count_rows(self, run: MergeRange) -> int:
-        """Return how many rows a run copies."""
-        return sum(self.live[number] for number in run.segments) + sum(self.memtable[number] for number in run.gaps)
+    def count_rows(self, merge_range: MergeRange) -> int:
+        """Return how many rows merging a range copies."""
+        return sum(self.live[number] for number in merge_range.segments) + sum(
+            self.memtable[number] for number in merge_range.gaps
+        )
 
 
 def select_all(sizes: Sizes) -> MergeRange | None:
-    """Return the run of all rows, None where they lie in one segment, without dead ones, already."""
+    """Return the range of all rows, None if they are already in one segment without dead rows."""
     if sizes.dead or len(sizes.rows) > 1 or sum(sizes.memtable):
         return MergeRange.cover(0, len(sizes.rows))
     return None
 
 
 def may_be_due(policy: CompactionPolicy, ledger: Ledger, row_bytes: int) -> bool:
-    """Say whether `select_due` may return something, from what the ledger counts."""
+    """Say whether `select_due` may return something, from the counts in the ledger."""
     segments, memtable, rows, dead = (ledger.tables[name].count for name in ("segments", "hot", "rows", "dead"))
     return (
         segments > policy.max_segments
@@ -125,7 +127,7 @@ def may_be_due(policy: CompactionPolicy, ledger: Ledger, row_bytes: int) -> bool
 
 
 def count_removals(ledger: Ledger) -> int:
-    """Return how many there were since the last compaction."""
+    """Return how many rows were removed since the last compaction."""
     return ledger.next["dead"] - max(ledger.compacted[1], 1)
 
 
@@ -146,9 +148,9 @@ def select_due(policy: CompactionPolicy, sizes: Sizes) -> MergeRange | None:
     return MergeRange() if sizes.removals > policy.max_removals else None
 
 
-def _widen(sizes: Sizes, run: MergeRange) -> MergeRange:
-    """Take neighbours in, the smaller one first, while they are not larger than the run."""
-    first, end = run.segments.start, run.segments.stop
+def _widen(sizes: Sizes, merge_range: MergeRange) -> MergeRange:
+    """Add neighbours to a range, the smaller one first, while each is no larger than the range."""
+    first, end = merge_range.segments.start, merge_range.segments.stop
     while True:
         wider = []
         if first > 0:
@@ -156,7 +158,7 @@ def _widen(sizes: Sizes, run: MergeRange) -> MergeRange:
         if end < len(sizes.rows):
             wider.append(MergeRange.cover(first, end + 1))
         best = min(wider, key=sizes.count_rows, default=None)
-        if best is None or sizes.count_rows(best) > 2 * sizes.count_rows(run):
-            return run
-        run = best
-        first, end = run.segments.start, run.segments.stop
+        if best is None or sizes.count_rows(best) > 2 * sizes.count_rows(merge_range):
+            return merge_range
+        merge_range = best
+        first, end = merge_range.segments.start, merge_range.segments.stop

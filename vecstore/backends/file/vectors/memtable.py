@@ -1,4 +1,4 @@
-"""Vectors of rows that are in no segment yet, in memory, in the order of their arrival."""
+"""The memtable: vectors of rows that are in no segment yet, held in memory in the order of arrival."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Memtable:
 
     @property
     def rids(self) -> Rids:
-        """The rids of all, rising."""
+        """The rids of all vectors, rising."""
         return self._rids.view(self.size)
 
     @property
@@ -69,28 +69,28 @@ class Memtable:
 
     @property
     def norms(self) -> NDArray[np.float64]:
-        """The norms of all."""
+        """The norms of all vectors."""
         return self._norms.view(self.size)
 
     @property
     def crcs(self) -> NDArray[np.int64]:
-        """The checksums of all, as `checksum_memtable_row` makes them."""
+        """The checksums of all vectors, computed by `checksum_memtable_row`."""
         return self._crcs.view(self.size)
 
     def find_living(self, rids: Rids) -> NDArray[np.int64]:
-        """Return where those of the rids stand that are hot."""
+        """Return the places of the rids that are in the memtable."""
         places, inside = find_places(self.rids, self.size, rids)
         chosen: NDArray[np.int64] = places[inside]
         return chosen[self.alive[chosen]]
 
     def find_between(self, first: int, end: int) -> NDArray[np.int64]:
-        """Return where the hot rows of a range of rids stand."""
+        """Return the places of the rows of a range of rids."""
         start, stop = np.searchsorted(self.rids, (first, end)).tolist()
         found: NDArray[np.int64] = start + np.flatnonzero(self.alive[start:stop])
         return found
 
     def read_verified(self, places: NDArray[np.int64]) -> NDArray[Any]:
-        """Return some vectors after a new look at their checksums, to be copied to where these no longer count.
+        """Return some vectors, checked again, since a copy is no longer covered by these checksums.
 
         Raises
         ------
@@ -115,15 +115,15 @@ class Memtable:
 
         Parameters
         ----------
-        link : Link
+        connection : SqliteConnection
         known, wanted : Total
-            That of this state, and the one that the ledger has.
+            The total of this state, and the one in the ledger.
         removed : ndarray of int64
             Rising.
         segments : sequence of SegmentRow
-            Those that may hold rows that are still in this memtable.
+            Segments that may hold rows that are still in this memtable.
         path : Path
-            Of the database, for messages.
+            The database, for messages.
 
         Raises
         ------
@@ -147,16 +147,16 @@ class Memtable:
         return Memtable(memtable.shape, alive, memtable._rids, memtable._matrix, memtable._norms, memtable._crcs), total
 
     def _find_removed(self, removed: Rids, segments: Sequence[SegmentRow]) -> NDArray[np.int64]:
-        """Return where the rows stand that were removed, or moved into segments."""
+        """Return the places of rows that were removed, or moved into segments."""
         if not len(removed) and not segments:
             return _NOWHERE
         found = [self.find_living(removed), *(self.find_between(row.base, row.last + 1) for row in segments)]
         return np.unique(np.concatenate(found))
 
     def _append(self, rows: Sequence[tuple[int, bytes]], path: Path) -> list[int]:
-        """Put rows after those of this state; return their checksums."""
+        """Append rows to those of this state; return their checksums."""
         if any(not isinstance(vector, bytes) or len(vector) != self.shape.row_bytes for _, vector in rows):
-            raise StoreCorrupt(f"{path}: a hot vector is damaged. Restore it from a backup.")
+            raise StoreCorrupt(f"{path}: a vector of the memtable is damaged. Restore it from a backup.")
         crcs = [checksum_memtable_row(rid, vector) for rid, vector in rows]
         matrix = np.frombuffer(b"".join(vector for _, vector in rows), self.shape.stored)
         matrix = matrix.reshape(len(rows), self.shape.dim)

@@ -65,7 +65,7 @@ class SegmentRow:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is the same in all segments of a generation."""
+    """What all segments of a generation share."""
 
     generation: str
     dim: int
@@ -83,7 +83,7 @@ class Shape:
 
     @cached_property
     def row_bytes(self) -> int:
-        """The bytes of a vector."""
+        """The size of a vector in bytes."""
         return self.dim * self.stored.itemsize
 
     def make_header(self, row: SegmentRow) -> bytes:
@@ -108,7 +108,7 @@ class _Extents:
 
 
 def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Iterable[NDArray[Any]]) -> SegmentRow:
-    """Write a segment of vectors, which come in chunks; only rids and norms are in memory as a whole.
+    """Write a segment of vectors that come in chunks; only rids and norms are held in memory in full.
 
     Parameters
     ----------
@@ -116,13 +116,13 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
         Ends with ``<uid>.vec``.
     shape : Shape
     rids : range or ndarray of int64
-        Of all vectors, rising, at least one.
+        The rids of all vectors, rising, at least one.
     chunks : iterable of ndarray, shape (m, dim)
 
     Returns
     -------
     SegmentRow
-        Nothing names the file before this is committed.
+        No commit names the file until this row is committed.
     """
     row = SegmentRow(int(rids[0]), int(rids[-1]), len(rids), path.stem, 0, 0)
     n, extents = row.n, _Extents(shape, row)
@@ -155,12 +155,12 @@ def write(path: Path, shape: Shape, rids: range | NDArray[np.int64], chunks: Ite
 
 
 def find_places(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
-    """Return the places of rids among ``size`` known ones, and which of the rids are known.
+    """Return the places of rids among ``size`` known ones, and a mask of those that are known.
 
     Parameters
     ----------
     known : ndarray of int64 or int
-        Rising; a number stands for itself and those after it.
+        Rising; a number means a dense range that begins with it.
     size : int
     rids : ndarray of int64
     """
@@ -174,7 +174,7 @@ def find_places(known: NDArray[np.int64] | int, size: int, rids: NDArray[np.int6
 
 
 def _check_format(path: Path, header: bytes) -> None:
-    """Refuse what a newer vecstore wrote."""
+    """Refuse a segment that a newer vecstore wrote."""
     is_whole = len(header) == _HEADER_SIZE and struct.pack("<I", zlib.crc32(header[:-4])) == header[-4:]
     if is_whole and header.startswith(_MAGIC) and (version := _HEADER.unpack_from(header)[1]) > _FORMAT:
         refuse_newer(f"format {version} of {path}", "file")
@@ -186,7 +186,7 @@ def _close(descriptor: int) -> None:
 
 
 class Segment:
-    """An open segment. Blocks are checked when they are first touched, and not again by this process."""
+    """An open segment. Each process checks a block once, when it is first touched."""
 
     def __init__(self, path: Path, shape: Shape, row: SegmentRow) -> None:
         self.path, self.row = path, row
@@ -213,13 +213,13 @@ class Segment:
         self._unseen = set(range(extents.blocks))
         self._lock = Lock()
         self.vectors: NDArray[Any] = np.ndarray((row.n, shape.dim), shape.stored, self._map, _HEADER_SIZE)
-        """All vectors, shape (n, dim); `touch` what is to be read."""
+        """All vectors, shape (n, dim); call `touch` before reading."""
         self._norms: NDArray[np.float64] = np.frombuffer(self._map, "<f8", row.n, extents.norms)
         self._is_dense = row.is_dense
         rids = row.base if row.is_dense else np.frombuffer(self._map, "<i8", row.n, extents.rids)
         self._rids: NDArray[np.int64] | int = rids
 
-    def norms(self) -> NDArray[np.float64]:
+    def read_norms(self) -> NDArray[np.float64]:
         """Return all norms, checked."""
         if self._unseen:
             self._check_bytes(self._extents.norms - _HEADER_SIZE, self._extents.rids - _HEADER_SIZE)
@@ -227,7 +227,7 @@ class Segment:
 
     @property
     def rids(self) -> NDArray[np.int64] | int:
-        """The rids of all vectors, checked; of a dense segment the first one."""
+        """The rids of all vectors, checked; for a dense segment only the first one."""
         if self._unseen and not self.row.is_dense:
             self._check_bytes(self._extents.rids - _HEADER_SIZE, self._extents.table - _HEADER_SIZE)
         return self._rids
@@ -246,7 +246,7 @@ class Segment:
         return self.vectors[place]  # type: ignore[no-any-return]
 
     def read(self, place: int) -> NDArray[Any]:
-        """Return a copy of one vector, checked; other than with the map, nothing else comes into memory."""
+        """Return a copy of one vector, checked; unlike the map, this loads no other pages into memory."""
         self.touch(place, place + 1)
         data = os_calls.read_at(self._descriptor, self._row_bytes, _HEADER_SIZE + place * self._row_bytes)
         if len(data) != self._row_bytes:
@@ -258,7 +258,7 @@ class Segment:
         self._map.madvise(mmap.MADV_DONTNEED)
 
     def touch(self, start: int, end: int) -> None:
-        """Check the blocks that hold some vectors."""
+        """Check the blocks that hold a range of vectors."""
         if self._unseen and start < end:
             self._check_bytes(start * self._row_bytes, end * self._row_bytes)
 
@@ -270,7 +270,7 @@ class Segment:
         return self.vectors[places]
 
     def read_verified(self, start: int, end: int) -> NDArray[Any]:
-        """Return some vectors after a new look at their checksums, to be copied to where these no longer count."""
+        """Return a range of vectors, checked again, since a copy is no longer covered by these checksums."""
         for block in range(start * self._row_bytes // BLOCK, -(-end * self._row_bytes // BLOCK)):
             if not self._is_good(block):
                 raise self._make_error(f"block {block + 1} of {len(self._crcs)}")

@@ -34,24 +34,24 @@ _MAPPED = 32 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A run of vectors that lie side by side.
+    """Vectors that are contiguous in memory or in a file.
 
     Attributes
     ----------
     vectors : ndarray, shape (n, dim)
-    norms : callable
+    read_norms : callable
         Returns the norms, shape (n,), float64.
     rids : ndarray of int64, shape (n,), or int
-        Rising; a number stands for itself and those after it.
+        Rising; a number means a dense range that begins with it.
     alive : ndarray of bool, shape (n,)
     touch : callable
-        To be called with the rows that will be read, first and beyond the last.
+        Called before rows are read, with the first one and the one beyond the last.
     segment : str
-        The uid of the segment whose rows these are, all of them; empty for any others.
+        The uid of the segment that these rows make up completely; empty for any others.
     """
 
     vectors: NDArray[Any]
-    norms: Callable[[], NDArray[np.float64]]
+    read_norms: Callable[[], NDArray[np.float64]]
     rids: NDArray[np.int64] | int
     alive: Mask
     touch: Callable[[int, int], None]
@@ -72,7 +72,7 @@ class Part:
         return self.get_rids(np.flatnonzero(self.alive))
 
     def slice_after(self, rid: int) -> Part | None:
-        """Return the rows beyond a rid, None where there are none."""
+        """Return the rows beyond a rid, None if there are none."""
         if self.last <= rid:
             return None
         start = (
@@ -82,12 +82,12 @@ class Part:
             return self
         rids = self.rids + start if isinstance(self.rids, int) else self.rids[start:]
         return Part(
-            self.vectors[start:], lambda: self.norms()[start:], rids, self.alive[start:],
+            self.vectors[start:], lambda: self.read_norms()[start:], rids, self.alive[start:],
             lambda first, end: self.touch(start + first, start + end),
         )  # fmt: skip
 
     def restrict(self, rids: NDArray[np.int64]) -> Part | None:
-        """Return the part with only some rows stored, None where it has none of them."""
+        """Return the part with only some rows stored, None if it has none of them."""
         places, inside = self.find_places(rids)
         if not inside.any():
             return None
@@ -100,7 +100,7 @@ class Part:
         return self.rids + places if isinstance(self.rids, int) else self.rids[places]
 
     def find_places(self, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Mask]:
-        """Return where rids stand, and which of them do at all."""
+        """Return the places of rids, and a mask of those that the part has."""
         return find_places(self.rids, len(self.vectors), rids)
 
 
@@ -114,7 +114,7 @@ class Vectors:
         In the order of their rids.
     alive : tuple of ndarray of bool
         For each segment, which of its rows are stored.
-    hot : Hot
+    memtable : Memtable
     """
 
     paths: GenerationLayout
@@ -134,9 +134,9 @@ class Vectors:
 
     @property
     def parts(self) -> list[Part]:
-        """What a search looks through."""
+        """The segments and the memtable, as a search scans them."""
         parts = [
-            Part(segment.vectors, segment.norms, segment.rids, alive, partial(self._look, number), segment.row.uid)
+            Part(segment.vectors, segment.read_norms, segment.rids, alive, partial(self._look, number), segment.row.uid)
             for number, (segment, alive) in enumerate(zip(self.segments, self.alive, strict=True))
         ]
         memtable = self.memtable
@@ -151,14 +151,14 @@ class Vectors:
         return [segment.row.uid for segment in self.segments]
 
     def _look(self, number: int, start: int, end: int) -> None:
-        """Check rows of a segment; at its start, a reader of many segments is through with the one before."""
+        """Check rows of a segment; at its start, release the previous one, which the reader has finished."""
         if start == 0 and len(self.segments) > 1 and self.is_large:
             self.segments[number - 1].release()
         self.segments[number].touch(start, end)
 
     @cached_property
     def is_large(self) -> bool:
-        """Whether the vectors are too many to keep all of them in the memory of this process."""
+        """Whether there are too many vectors to keep all of them in the memory of this process."""
         return sum(segment.row.size for segment in self.segments) > _MAPPED
 
     @property
@@ -167,7 +167,7 @@ class Vectors:
         return sum(int(np.count_nonzero(alive)) for alive in (*self.alive, self.memtable.alive))
 
     def find_in_memtable(self, rids: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-        """Return those of the rids whose vectors are hot, and the checksums of these."""
+        """Return the rids whose vectors are in the memtable, and the checksums of these vectors."""
         chosen = self.memtable.find_living(rids)
         return self.memtable.rids[chosen].tolist(), self.memtable.crcs[chosen].tolist()
 
@@ -199,7 +199,7 @@ class Vectors:
         return result
 
     def _gather_few(self, rids: Sequence[int], result: NDArray[Any]) -> None:
-        """Put some vectors into ``result`` one by one, which is faster than grouping a few by segment."""
+        """Copy a few vectors into ``result`` one by one, which is faster than grouping them by segment."""
         segments = self.segments
         bases = [segment.row.base for segment in segments]
         look = Segment.read if self.is_large else Segment.get_vector
@@ -214,9 +214,9 @@ class Vectors:
             result[row] = self.memtable.matrix[places[0]]
 
     def advance(self, connection: SqliteConnection, ledger: Ledger) -> tuple[Vectors, NDArray[np.int64]]:
-        """Return the state that ``link`` sees, and the rids that were removed since this one, rising.
+        """Return the state that a connection sees, and the rids that were removed since this one, rising.
 
-        There may be more of them, which were removed earlier.
+        The rids may include some that were removed earlier.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class Vectors:
         for name, total in totals.items():
             if total != ledger.tables[name]:
                 raise StoreCorrupt(
-                    f"{self.paths.rows}: rows of {name} are missing, doubled or damaged. "
+                    f"{self.paths.rows}: rows of {name} are missing, duplicated or damaged. "
                     "Restore the directory from a backup."
                 )
         new = Vectors(
@@ -246,7 +246,7 @@ class Vectors:
     def _read_dead(self, connection: SqliteConnection, ledger: Ledger) -> tuple[NDArray[np.int64], Total, int]:
         total, last = self._totals["dead"].copy(), self._last_dead
         if self._compacted != ledger.compacted:
-            # Some are forgotten, and a new segment holds rows whose removal is known here already.
+            # Some removals were forgotten, and a new segment holds rows whose removal is already known here.
             total, last = Total(), 0
         if total == ledger.tables["dead"]:
             return _NO_RIDS, total, last
@@ -277,7 +277,7 @@ class Vectors:
 
 
 def _remove_rows(alive: Mask, segment: Segment, removed: NDArray[np.int64]) -> Mask:
-    """Return a mask of a segment without the removed rows; the same one where none of them is in it."""
+    """Return a mask of a segment without the removed rows; the same mask if none of them is in it."""
     if not len(removed) or removed[-1] < segment.row.base or removed[0] > segment.row.last:
         return alive
     first, end = np.searchsorted(removed, (segment.row.base, segment.row.last + 1))
