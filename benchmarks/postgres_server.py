@@ -33,6 +33,6 @@ def run_server(folder: Path) -> Iterator[str]:
         cluster.stop()
 
 
-def url_of(database: str) -> str:
+def make_url(database: str) -> str:
     """Return the URL of one database on the server of this run, as the runner told this process."""
     return urlsplit(os.environ[VARIABLE])._replace(path=f"/{database}").geturl()

@@ -43,7 +43,7 @@ class Campaign:
         # trials have 48 ± 5.4 cuts: fewer than 15 in less than one of 10⁸ runs.
         number = 0
         while number < trials or (2 * made.cuts < trials and number < _MOST * trials):
-            made.trial(number)
+            made.make_trial(number)
             number += 1
         return made
 
@@ -74,10 +74,10 @@ class Campaign:
             assert self.store.upsert(batch(number)) == 20
         except UnknownOutcome:
             self.unknown += 1
-            self.whole_afterwards()
+            self.check_batches()
             assert self.store.upsert(batch(number)) == 20
         except (BackendUnavailable, Timeout):
-            self.whole_afterwards()
+            self.check_batches()
             assert self.store.get([f"b{number:05}-00"]) == [None]
             return
         self.acknowledged.add(number)
@@ -88,21 +88,21 @@ class Campaign:
             assert self.store.delete(ids=ids) in {0, 20}
         except UnknownOutcome:
             self.unknown += 1
-            self.whole_afterwards()
+            self.check_batches()
             assert self.store.delete(ids=ids) in {0, 20}
         except (BackendUnavailable, Timeout):
-            self.whole_afterwards()
+            self.check_batches()
             return
         self.acknowledged.discard(number)
 
-    def whole_afterwards(self) -> None:
+    def check_batches(self) -> None:
         self.proxy.heal()
         numbers([record.id for record in self.store.scan()])
 
-    def trial(self, number: int) -> None:
+    def make_trial(self, number: int) -> None:
         kind = ("read", "write")[number % 2]
         sender: Sender = self.draws.choice(get_args(Sender))
-        usual = self.measured(kind)[get_args(Sender).index(sender)]
+        usual = self.measure_traffic(kind)[get_args(Sender).index(sender)]
         fate: Fate = self.draws.choice(FATES)
         at = self.draws.randrange(usual + 1)
         done = self.proxy.cut_after(
@@ -111,7 +111,7 @@ class Campaign:
             fate=fate,
         )
         unknown = self.unknown
-        self.timed(kind)
+        self.time_call(kind)
         self.proxy.heal()
         assert done.is_set() or self.unknown == unknown
         assert kind == "write" or self.unknown == unknown
@@ -120,7 +120,7 @@ class Campaign:
         checked_answer(self.store, self.draws.randrange(TAGS))
         assert self.store.upsert([Record("b00000-00", vector_of(0), "text 0", {"tag": 0, "word": "w0"})]) == 1
 
-    def timed(self, kind: str) -> None:
+    def time_call(self, kind: str) -> None:
         """Make one call that fails only as it may; writes call again, and each call has its own time."""
         calls = 3 if kind == "write" else 1
         with Lateness() as lateness, warnings.catch_warnings():
@@ -132,7 +132,7 @@ class Campaign:
                 assert kind == "read"
             assert lateness.undisturbed() < (TIMEOUT + 1) * calls
 
-    def measured(self, kind: str) -> tuple[int, int]:
+    def measure_traffic(self, kind: str) -> tuple[int, int]:
         """Return how many bytes such a call takes in each direction."""
         if kind not in self.traffic:
             before = dict(self.proxy.forwarded)

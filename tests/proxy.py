@@ -75,7 +75,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
-    def url_for(self, url: str) -> str:
+    def replace_address(self, url: str) -> str:
         """Return a server's URL with this proxy in its place."""
         parts = urlsplit(url)
         user, at, _ = parts.netloc.rpartition("@")
@@ -101,7 +101,7 @@ class Proxy:
         """Delay each chunk of bytes; small chunks make a slow reader."""
         self._delay, self._chunk = seconds, chunk
 
-    def black_hole(self) -> None:
+    def swallow_everything(self) -> None:
         """Swallow everything; connections stay open, new ones are accepted."""
         self._hole = True
 
@@ -201,7 +201,7 @@ class Proxy:
         cut.done.set()
 
 
-def proxy_of(url: str) -> Proxy:
+def make_proxy(url: str) -> Proxy:
     """Return a proxy in front of a server."""
     parts = urlsplit(url)
     assert parts.hostname

@@ -20,7 +20,9 @@ BYTES = np.float32(NUMBER).tobytes()
 SECRETS = (PASSWORD, TEXT, TEXT.encode().hex(), WORD, WORD.encode().hex(), str(NUMBER), repr(BYTES)[2:-1], BYTES.hex())
 
 
-def changed(url: str, *, user: str = "", password: str = "", host: str = "", port: int = 0, database: str = "") -> str:
+def change_url(
+    url: str, *, user: str = "", password: str = "", host: str = "", port: int = 0, database: str = ""
+) -> str:
     parts = urlsplit(url)
     who = f"{user or parts.username}:{password or parts.password}"
     where = f"{host or parts.hostname}:{port or parts.port}"
@@ -28,18 +30,18 @@ def changed(url: str, *, user: str = "", password: str = "", host: str = "", por
 
 
 @contextmanager
-def telling(kind: type[VecstoreError], *words: str) -> Iterator[None]:
+def expect_error(kind: type[VecstoreError], *words: str) -> Iterator[None]:
     """Expect an error of exactly this kind, which names words and no canary."""
     with pytest.raises(kind) as raised:
         yield
     assert type(raised.value) is kind
     shown = f"{raised.value} {raised.value!r}"
     assert all(word in shown for word in words), shown
-    secret_free(shown, raised.value)
+    check_secret_free(shown, raised.value)
 
 
-def secret_free(shown: str, error: BaseException) -> None:
-    assert leaks(shown) == []
+def check_secret_free(shown: str, error: BaseException) -> None:
+    assert find_leaks(shown) == []
     cause, lines = error.__cause__, []
     while cause is not None:
         lines += [line for line in str(cause).splitlines() if len(line) > 20]
@@ -47,12 +49,12 @@ def secret_free(shown: str, error: BaseException) -> None:
     assert not any(line in shown for line in lines), "the driver's text is in ours"
 
 
-def leaks(text: str, *further: str) -> list[str]:
+def find_leaks(text: str, *further: str) -> list[str]:
     """Return the secrets in a text."""
     return [secret for secret in (*SECRETS, *further) if secret in text]
 
 
-def everything(error: BaseException) -> str:
+def collect_text(error: BaseException) -> str:
     """Return whatever is shown of an error and of all that led to it, by logs and by debuggers."""
     parts, seen, left = traceback.format_exception(error), set(), [error]
     while left:

@@ -25,20 +25,20 @@ def wait_for_end(pid: int) -> None:
         os.close(handle)
 
 
-def say(**answer: str) -> None:
+def print_answer(**answer: str) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.close()
 
 
 def main(module: str, anchor: int, folder: Path) -> None:
     try:
-        with import_module(module).serving(folder) as url:
-            say(url=url)
+        with import_module(module).run_server(folder) as url:
+            print_answer(url=url)
             wait_for_end(anchor)
     except (NoServer, VecstoreError, OSError) as error:
         logs = [] if isinstance(error, NoServer) else folder.glob("*/log")
         tails = [log.read_text(encoding="utf-8", errors="replace")[-2_000:] for log in logs]
-        say(reason="\n".join([str(error), *tails]).rstrip())
+        print_answer(reason="\n".join([str(error), *tails]).rstrip())
         wait_for_end(anchor)  # the other workers read the reason in the folder
     finally:
         shutil.rmtree(folder)

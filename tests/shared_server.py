@@ -1,6 +1,6 @@
 """One server of each kind for all tests of a run, started by the first test that needs it.
 
-A module such as ``tests.postgres.server`` has a context manager ``serving(folder)``, which runs a server in a folder
+A module such as ``tests.postgres.server`` has a context manager ``run_server(folder)``, which runs a server in a folder
 and yields its URL. A separate process, `tests.server_owner`, enters it and leaves it when the run ends, even if the run
 is killed.
 """

@@ -41,7 +41,7 @@ WRITES: Mapping[str, Call] = MappingProxyType(
 
 
 @contextmanager
-def ends_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
+def expect_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
     """Expect one of some errors when the timeout is over, with a word in its message."""
     with Lateness() as lateness:
         with pytest.raises(kinds, match=word):
@@ -50,7 +50,7 @@ def ends_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterat
         assert lateness.undisturbed() < TIMEOUT + 1
 
 
-def all_at_once(
+def fail_all_at_once(
     calls: Mapping[str, Call],
     connect: Callable[[], AbstractContextManager[Database]],
     silent: AbstractContextManager[object],
@@ -59,7 +59,7 @@ def all_at_once(
     """Make each call on its own Database while the network is silent, and again afterwards."""
 
     def fail(call: Call, store: VectorStore) -> None:
-        with ends_in_time(kind):
+        with expect_in_time(kind):
             call(store)
 
     with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:

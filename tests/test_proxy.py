@@ -119,7 +119,7 @@ def test_a_hole_keeps_the_connection_open_and_silent(proxy: Proxy, client: socke
 
 
 def test_a_black_hole_swallows_until_it_is_healed(proxy: Proxy, client: socket.socket) -> None:
-    proxy.black_hole()
+    proxy.swallow_everything()
     client.sendall(b"abc")
     assert received(client) == b""
     proxy.heal()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg import sql
 
-from ..postgres_server import VARIABLE, url_of
+from ..postgres_server import VARIABLE, make_url
 from ..subject import Subject
 
 
@@ -29,7 +29,7 @@ class PostgresDatabase(Subject):
     @property
     def url(self) -> str:
         """The database's URL."""
-        return url_of(self.database)
+        return make_url(self.database)
 
     def create_database(self) -> None:
         """Make the database anew."""

@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from servers import NoServer
 
-from .programs import programs
+from .programs import find_programs
 
 _TIMEOUT = 30
 """Seconds that a client waits for an answer."""
@@ -55,25 +55,25 @@ class Daemon(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.kill9()
+        self.kill()
 
     @abstractmethod
-    def lines(self) -> list[str]:
+    def list_settings(self) -> list[str]:
         """Return the lines of redis.conf, as they are before the first start; it may be rewritten later."""
 
     @abstractmethod
-    def client(self) -> redis.Redis:
+    def connect(self) -> redis.Redis:
         """Return a client for the caller to close. It waits for half a minute at most and never retries."""
 
     def launch(self) -> None:
         """Start the process unless it runs; it may not answer yet."""
         if self.is_running:
             return
-        found = programs()
+        found = find_programs()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         configuration = self.folder / "redis.conf"
         if not self._is_configured:
-            configuration.write_text("\n".join([*self.lines(), ""]), encoding="utf-8")
+            configuration.write_text("\n".join([*self.list_settings(), ""]), encoding="utf-8")
             configuration.chmod(0o600)
             self._is_configured = True
         command = [*_LEASH, str(found.server), str(configuration), *self.flags]
@@ -102,11 +102,11 @@ class Daemon(ABC):
         deadline = time.monotonic() + PATIENCE
         handle = os.pidfd_open(self.pid)
         try:
-            while not self.answers():
+            while not self.is_answering():
                 ended, _, _ = select.select([handle], [], [], PAUSE)
                 if ended or time.monotonic() > deadline:
-                    self.kill9()
-                    raise NoServer(f"Redis did not start. The end of its log:\n{self.log_text()[-2_000:]}")
+                    self.kill()
+                    raise NoServer(f"Redis did not start. The end of its log:\n{self.read_log()[-2_000:]}")
         finally:
             os.close(handle)
 
@@ -117,7 +117,7 @@ class Daemon(ABC):
             self._process.wait(PATIENCE)
             self._process = None
 
-    def kill9(self) -> None:
+    def kill(self) -> None:
         """Kill the process at once; return when it is gone."""
         if self._process:
             self._process.kill()
@@ -130,7 +130,7 @@ class Daemon(ABC):
 
     def remove(self) -> None:
         """Kill the process and remove its folder."""
-        self.kill9()
+        self.kill()
         shutil.rmtree(self.folder)
 
     @property
@@ -143,9 +143,9 @@ class Daemon(ABC):
             raise ProcessLookupError("It was not started, or it was stopped.")
         return self._process.pid
 
-    def answers(self) -> bool:
+    def is_answering(self) -> bool:
         """Return whether the server answers, which it does not while it loads its data."""
-        with self.client() as client:
+        with self.connect() as client:
             try:
                 return bool(client.ping())
             except redis.AuthenticationError:
@@ -153,11 +153,11 @@ class Daemon(ABC):
             except (redis.ConnectionError, redis.TimeoutError):
                 return False
 
-    def log_text(self) -> str:
+    def read_log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
 
-def impatient(url: str) -> redis.Redis:
+def make_client(url: str) -> redis.Redis:
     """Return a client that waits for half a minute at most and never retries."""
     return redis.Redis.from_url(
         url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, retry=Retry(NoBackoff(), 0)

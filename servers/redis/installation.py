@@ -17,7 +17,7 @@ from pathlib import Path
 from servers import NoServer
 
 from .own_server import OwnServer
-from .programs import LIBRARY, OPENSSL, NoLibrary, programs
+from .programs import LIBRARY, OPENSSL, NoLibrary, find_programs
 
 PACKAGE = "libssl1.1"
 SUITE = "bullseye"
@@ -35,13 +35,13 @@ def prepare() -> str:
     NoServer
     """
     try:
-        programs()
+        find_programs()
     except NoLibrary:
         fetch_openssl(OPENSSL)
     with (
         tempfile.TemporaryDirectory(prefix="vecstore-redis-") as folder,
         OwnServer(Path(folder) / "redis") as server,
-        server.client() as client,
+        server.connect() as client,
     ):
         redis, search = client.info("server")["redis_version"], client.info("modules")["search_version"]
     return f"Redis {redis} with search {search}"
@@ -60,8 +60,8 @@ def fetch_openssl(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         folder = Path(temporary)
         try:
-            package = downloaded(folder)
-            run(["dpkg", "--extract", str(package), str(folder / "unpacked")], folder)
+            package = download_package(folder)
+            run_command(["dpkg", "--extract", str(package), str(folder / "unpacked")], folder)
         except subprocess.CalledProcessError as error:
             said = f"{error.stdout}{error.stderr}".strip()
             raise NoServer(f"{PACKAGE} could not be had from Debian {SUITE}. {ELSEWHERE}\n{said}") from error
@@ -69,11 +69,11 @@ def fetch_openssl(target: Path) -> None:
         (folder / "unpacked").rename(target)
 
 
-def downloaded(folder: Path) -> Path:
+def download_package(folder: Path) -> Path:
     """Download the package through apt, with a list of sources and a state of its own; return its file."""
     for name in ("sources", "state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
-    (folder / "sources" / "debian.sources").write_text(stanza(mirrors()), encoding="utf-8")
+    (folder / "sources" / "debian.sources").write_text(format_source(find_mirrors()), encoding="utf-8")
     (folder / "status").touch()
     options = {
         "Dir::Etc::SourceList": "/dev/null",
@@ -85,12 +85,12 @@ def downloaded(folder: Path) -> Path:
         "Acquire::Languages": "none",
     }
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    run([*apt, "update"], folder)
-    run([*apt, "download", PACKAGE], folder)
+    run_command([*apt, "update"], folder)
+    run_command([*apt, "download", PACKAGE], folder)
     return next(folder.glob("*.deb"))
 
 
-def mirrors() -> list[str]:
+def find_mirrors() -> list[str]:
     """Return where this machine gets Debian's own packages.
 
     Raises
@@ -100,24 +100,24 @@ def mirrors() -> list[str]:
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
     # Without release information this also answers on a machine that has fetched no lists yet.
     targets = ["indextargets", "--no-release-info", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]
-    lines = run(["apt-get", *targets, "Created-By: Packages"], Path.cwd()).splitlines()
-    found = matching(lines, {codename, "stable", "oldstable"})
+    lines = run_command(["apt-get", *targets, "Created-By: Packages"], Path.cwd()).splitlines()
+    found = select_main_uris(lines, {codename, "stable", "oldstable"})
     if not found:
         raise NoServer(f"apt knows no source of Debian's {codename} to get {PACKAGE} from. {ELSEWHERE}")
     return found
 
 
-def matching(lines: Sequence[str], releases: set[str]) -> list[str]:
+def select_main_uris(lines: Sequence[str], releases: set[str]) -> list[str]:
     """Return the URIs of the main component of some releases, each once; other vendors' sources have releases too."""
     found = [line.split(" ", 2) for line in lines]
     return list(dict.fromkeys(uri for release, component, uri in found if component == "main" and release in releases))
 
 
-def stanza(uris: Sequence[str]) -> str:
+def format_source(uris: Sequence[str]) -> str:
     return f"Types: deb\nURIs: {' '.join(uris)}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"
 
 
-def run(command: list[str], folder: Path) -> str:
+def run_command(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_PATIENCE)
     return done.stdout
 

@@ -12,8 +12,8 @@ import redis
 
 from servers.ports import reserve_port
 
-from .daemon import Daemon, impatient
-from .programs import programs
+from .daemon import Daemon, make_client
+from .programs import find_programs
 
 _SOCKET_BYTES = 107  # what sockaddr_un has room for, without the closing zero byte
 
@@ -21,7 +21,7 @@ _SOCKET_BYTES = 107  # what sockaddr_un has room for, without the closing zero b
 class OwnServer(Daemon):
     """A server in a folder, on a loopback port and a Unix socket; a context manager that starts it.
 
-    It has an append-only file that is synchronized each second, as in docker-compose.yml. After `kill9` it may lack the
+    It has an append-only file that is synchronized each second, as in docker-compose.yml. After `kill` it may lack the
     writes of the last second or two: see ``WAITAOF``.
 
     Parameters
@@ -57,26 +57,26 @@ class OwnServer(Daemon):
     @property
     def url(self) -> str:
         """Through TCP, with the password."""
-        return self.url_of()
+        return self.make_url()
 
     @property
     def socket_url(self) -> str:
         """Through the Unix socket, with the password."""
         return f"unix://:{quote(self.password, safe='')}@{quote(str(self.socket))}"
 
-    def url_of(self, user: str = "", password: str | None = None, database: int = 0) -> str:
+    def make_url(self, user: str = "", password: str | None = None, database: int = 0) -> str:
         password = quote(self.password if password is None else password, safe="")
         return f"redis://{quote(user, safe='')}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def client(self) -> redis.Redis:
-        return impatient(self.socket_url)
+    def connect(self) -> redis.Redis:
+        return make_client(self.socket_url)
 
-    def replica(self, folder: Path, settings: Mapping[str, str] | None = None) -> OwnServer:
+    def make_replica(self, folder: Path, settings: Mapping[str, str] | None = None) -> OwnServer:
         """Return a server that follows this one, not started; it has the same password."""
         mine = {"replicaof": f"127.0.0.1 {self.port}"}
         return OwnServer(folder, {**mine, **(settings or {})}, password=self.password)
 
-    def lines(self) -> list[str]:
+    def list_settings(self) -> list[str]:
         settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -89,7 +89,7 @@ class OwnServer(Daemon):
             "repl-diskless-sync-delay": "0",
             "save": '""',
             "appendonly": "yes",
-            "loadmodule": f'"{programs().search}" {self._module_arguments}'.rstrip(),
+            "loadmodule": f'"{find_programs().search}" {self._module_arguments}'.rstrip(),
             **self._settings,
         }
         return [f"{key} {value}" for key, value in settings.items()]

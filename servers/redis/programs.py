@@ -64,7 +64,7 @@ class Programs:
 
 
 @cache
-def programs() -> Programs:
+def find_programs() -> Programs:
     """Return the first that start.
 
     Raises
@@ -72,9 +72,9 @@ def programs() -> Programs:
     NoLibrary, NoServer
     """
     complaints = []
-    for found in _candidates():
+    for found in _list_candidates():
         complaint = found.complaint
-        if LIBRARY in complaint and (libraries := openssl_folder()):
+        if LIBRARY in complaint and (libraries := find_openssl()):
             found = Programs(found.server, found.search, libraries)
             complaint = found.complaint
         if not complaint:
@@ -85,13 +85,13 @@ def programs() -> Programs:
     raise NoServer("\n".join([INSTALL, *complaints]))
 
 
-def openssl_folder() -> Path | None:
+def find_openssl() -> Path | None:
     """Return the folder that ``make redis`` has put OpenSSL into."""
     return next((file.parent for file in OPENSSL.rglob(LIBRARY)), None)
 
 
-def _candidates() -> Iterator[Programs]:
-    for server in _servers():
+def _list_candidates() -> Iterator[Programs]:
+    for server in _list_servers():
         for place in _MODULES:
             search = (server.parent / place).resolve()
             if search.is_file():
@@ -99,7 +99,7 @@ def _candidates() -> Iterator[Programs]:
                 break
 
 
-def _servers() -> Iterator[Path]:
+def _list_servers() -> Iterator[Path]:
     for name in ("redis-stack-server", "redis-server"):
         if found := shutil.which(name):
             # That of Redis Stack is a script beside the program.

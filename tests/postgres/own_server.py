@@ -71,7 +71,7 @@ class OwnServer:
         """The superuser's, through the Unix socket, without a password."""
         return self._cluster.url
 
-    def url_of(self, database: str, user: str = "postgres", password: str | None = None) -> str:
+    def make_url(self, database: str, user: str = "postgres", password: str | None = None) -> str:
         password = quote(self.password if password is None else password, safe="")
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
@@ -93,7 +93,7 @@ class OwnServer:
         self.stop(mode)
         self.start()
 
-    def kill9(self) -> None:
+    def kill(self) -> None:
         """Kill all of the server's processes at once; return when they are gone."""
         postmaster = self.pid
         os.kill(postmaster, signal.SIGSTOP)  # or it would start new ones meanwhile
@@ -113,7 +113,7 @@ class OwnServer:
     def answers(self) -> bool:
         return self._cluster.answers()
 
-    def log_text(self) -> str:
+    def read_log(self) -> str:
         return (self._cluster.directory / "log").read_text(encoding="utf-8", errors="replace")
 
     def remove(self) -> None:

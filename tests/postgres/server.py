@@ -54,7 +54,7 @@ def shared_url() -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def run_server(folder: Path) -> Iterator[str]:
     """Run a server of the first kind there is, in a folder that is its own; give its URL.
 
     Raises

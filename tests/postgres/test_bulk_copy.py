@@ -14,7 +14,7 @@ import pytest
 import vecstore
 from tests.batches import batch, schema
 from tests.postgres.places import PostgresPlace
-from tests.proxy import proxy_of
+from tests.proxy import make_proxy
 from vecstore import F, Flat, Record, RecordExists, Schema, VectorStore, fields
 from vecstore.backends.postgres import bulk_copy
 from vecstore.backends.postgres.backend import PostgresBackend
@@ -171,7 +171,10 @@ def test_writers_of_the_same_ids_do_not_deadlock(place: PostgresPlace) -> None:
 
 def test_a_copy_that_is_cut_off_is_done_again(postgres_url: str, namespace: str) -> None:
     lay(postgres_url, namespace)
-    with proxy_of(postgres_url) as proxy, opened(proxy.url_for(postgres_url), namespace, timeout=5) as database:
+    with (
+        make_proxy(postgres_url) as proxy,
+        opened(proxy.replace_address(postgres_url), namespace, timeout=5) as database,
+    ):
         store = database.create("a", schema())
         store.insert(batch(1, MANY))
         before = proxy.forwarded["client"]

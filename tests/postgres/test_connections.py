@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 
 from tests.batches import batch, schema, vector_of
 from tests.lateness import Lateness
-from tests.proxy import proxy_of
+from tests.proxy import make_proxy
 from vecstore import Timeout
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.pool import Pool
@@ -68,10 +68,10 @@ def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: 
 
 def test_a_joined_search_is_one_round_trip_of_prepared_statements(postgres_url: str, namespace: str) -> None:
     lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as database, proxy_of(postgres_url) as proxy:
+    with opened(postgres_url, namespace) as database, make_proxy(postgres_url) as proxy:
         store = database.create("a", schema())
         store.insert(batch(1))
-        engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+        engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
         with engine.begin() as connection:
             joined = store.using(connection)
             for _ in range(8):

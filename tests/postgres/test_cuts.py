@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 
 from tests.batches import batch, numbers, schema
 from tests.cuts import TIMEOUT, Campaign
-from tests.proxy import Fate, proxy_of
+from tests.proxy import Fate, make_proxy
 from vecstore import BackendUnavailable, Timeout, VecstoreError
 
 from .stores import lay, opened, stored_ids
@@ -21,8 +21,8 @@ MODES = [pytest.param("on", id="session"), pytest.param("off", id="pgbouncer")]
 def campaign(postgres_url: str, namespace: str, mode: str, trials: int, seed: int) -> Campaign:
     lay(postgres_url, namespace)
     with (
-        proxy_of(postgres_url) as proxy,
-        opened(proxy.url_for(postgres_url), namespace, timeout=TIMEOUT, prepare=mode) as database,
+        make_proxy(postgres_url) as proxy,
+        opened(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT, prepare=mode) as database,
     ):
         run = Campaign.run(database, proxy, trials, seed)
     assert numbers(stored_ids(postgres_url, namespace, "a")) == run.acknowledged
@@ -52,9 +52,9 @@ def test_calls_survive_many_cuts(
 @pytest.mark.parametrize("fate", get_args(Fate))
 def test_a_cut_in_a_callers_transaction_is_no_unknown_outcome(postgres_url: str, namespace: str, fate: Fate) -> None:
     lay(postgres_url, namespace)
-    with proxy_of(postgres_url) as proxy, opened(postgres_url, namespace, timeout=TIMEOUT) as database:
+    with make_proxy(postgres_url) as proxy, opened(postgres_url, namespace, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
-        engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+        engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
         with engine.connect() as connection:
             store.using(connection).upsert(batch(1))
             proxy.cut_after(server_bytes=10, fate=fate)

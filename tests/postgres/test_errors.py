@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 
 import vecstore
 from tests.batches import DIM, batch, checked_answer, schema, vector_of
-from tests.secrets import NUMBER, PASSWORD, TEXT, changed, telling
+from tests.secrets import NUMBER, PASSWORD, TEXT, change_url, expect_error
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -55,16 +55,16 @@ class TestWaiting:
             other = small.create("b", schema())
             pooled = busy._backend
             with pooled.builder(pooled.find(name="a").uid), pooled.builder(pooled.find(name="b").uid):
-                with telling(Timeout, "pool_size"):
+                with expect_error(Timeout, "pool_size"):
                     busy.count()
-                with telling(Timeout, "pool_size"):
+                with expect_error(Timeout, "pool_size"):
                     other.upsert(batch(1))
             assert busy.count() == 40
 
     def test_a_statement_that_takes_too_long(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
         with opened(postgres_url, namespace, timeout=0.3) as hasty, table_lock(postgres_url, namespace):
             found = hasty.open("a")
-            with telling(Timeout, "timeout"):
+            with expect_error(Timeout, "timeout"):
                 found.search(vector_of(1))
         checked_answer(store, 1)
 
@@ -73,7 +73,7 @@ class TestWaiting:
     ) -> None:
         with psycopg.connect(postgres_url) as switching:
             switching.execute(in_namespace("SELECT 1 FROM {}.vecstore_store FOR UPDATE", namespace))
-            with telling(StoreLocked, "lock_timeout"):
+            with expect_error(StoreLocked, "lock_timeout"):
                 store.upsert(batch(2))
         assert store.upsert(batch(2)) == 20
 
@@ -81,7 +81,7 @@ class TestWaiting:
         engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
         with engine.connect() as other:
             store.using(other).delete(ids=["b00001-00"])
-            with telling(StoreLocked, "lock_timeout"):
+            with expect_error(StoreLocked, "lock_timeout"):
                 store.upsert(batch(1))
         engine.dispose()
         assert store.upsert(batch(1)) == 20
@@ -93,7 +93,7 @@ class TestWaiting:
         with engine.connect() as one:
             assert store.using(one).count() == 20
             store.update(ids=["b00001-00"], set={"tag": 5})
-            with telling(StoreLocked, "Repeat"):
+            with expect_error(StoreLocked, "Repeat"):
                 store.using(one).update(ids=["b00001-00"], set={"tag": 6})
             assert store.using(one).count({"tag": 1}) == 20  # the SAVEPOINT kept the transaction usable
             one.rollback()
@@ -150,11 +150,11 @@ def test_no_secret_is_shown_anywhere(
     faults: list[tuple[type[VecstoreError], Callable[[], object]]] = [
         (RecordExists, lambda: store.insert([record])),
         (Timeout, lambda: locked_search(postgres_url, namespace)),
-        (BackendUnavailable, lambda: vecstore.connect(changed(postgres_url, password=PASSWORD))),
+        (BackendUnavailable, lambda: vecstore.connect(change_url(postgres_url, password=PASSWORD))),
         (StorageFailed, lambda: without_table(store, record, postgres_url, namespace)),
     ]
     for kind, fault in faults:
-        with telling(kind):
+        with expect_error(kind):
             fault()
     assert caplog.records
     shown = [*(f"{each.getMessage()} {each.exc_text}" for each in caplog.records), repr(database), repr(store)]

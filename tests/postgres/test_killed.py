@@ -36,7 +36,7 @@ def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
         for number in range(rounds):
             threading.Event().wait(draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
             if number % 2:
-                server.kill9()
+                server.kill()
             else:
                 server.stop("immediate")
             server.start()

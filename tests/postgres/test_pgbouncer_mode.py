@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from tests.batches import batch, checked_answer, numbers, schema, vector_of
-from tests.proxy import proxy_of
+from tests.proxy import make_proxy
 from vecstore import HNSW, Database, UnknownOutcome
 
 from .stores import lay, opened, stored_ids
@@ -110,8 +110,8 @@ def _shown() -> object:
 def test_only_a_lost_commit_leaves_the_outcome_open(postgres_url: str, namespace: str) -> None:
     lay(postgres_url, namespace)
     with (
-        proxy_of(postgres_url) as proxy,
-        opened(proxy.url_for(postgres_url), namespace, prepare="off", timeout=3) as database,
+        make_proxy(postgres_url) as proxy,
+        opened(proxy.replace_address(postgres_url), namespace, prepare="off", timeout=3) as database,
     ):
         store = database.create("a", schema())
         store.upsert(batch(1))

@@ -10,7 +10,7 @@ def test_a_postgresql_connection_through_the_proxy(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as direct:
         host, port = direct.info.host, direct.info.port
     with Proxy(host, port) as proxy:
-        url = proxy.url_for(postgres_url)
+        url = proxy.replace_address(postgres_url)
         with psycopg.connect(url) as connection:
             assert connection.info.port == proxy.port
             done = proxy.cut_after(server_bytes=50)

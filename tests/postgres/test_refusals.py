@@ -14,7 +14,7 @@ from psycopg import sql
 import vecstore
 from servers.ports import reserve_port
 from tests.batches import DIM, batch, checked_answer, schema, tags, vector_of
-from tests.secrets import PASSWORD, changed, telling
+from tests.secrets import PASSWORD, change_url, expect_error
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -69,19 +69,19 @@ class TestConnecting:
         ],
     )
     def test_a_url_that_leads_nowhere(self, postgres_url: str, change: dict[str, Any], word: str) -> None:
-        with telling(BackendUnavailable, "URL", word):
-            vecstore.connect(changed(postgres_url, **change))
+        with expect_error(BackendUnavailable, "URL", word):
+            vecstore.connect(change_url(postgres_url, **change))
 
     def test_a_server_that_is_down(self, postgres_url: str) -> None:
-        with telling(BackendUnavailable, "server"):
-            vecstore.connect(changed(postgres_url, port=reserve_port()))
+        with expect_error(BackendUnavailable, "server"):
+            vecstore.connect(change_url(postgres_url, port=reserve_port()))
 
     def test_a_url_that_is_none(self) -> None:
-        with telling(vecstore.InvalidUrl, "postgresql://"):
+        with expect_error(vecstore.InvalidUrl, "postgresql://"):
             vecstore.connect(f"postgresql://user:{PASSWORD}@host:port/db")
 
     def test_a_database_without_a_catalogue_gets_the_command(self, postgres_url: str, namespace: str) -> None:
-        with telling(MigrationRequired, "vecstore migrate upgrade", namespace):
+        with expect_error(MigrationRequired, "vecstore migrate upgrade", namespace):
             vecstore.connect(url_with(postgres_url, namespace))
 
     def test_an_older_catalogue_gets_the_command(
@@ -89,7 +89,7 @@ class TestConnecting:
     ) -> None:
         lay(postgres_url, namespace)
         admin.execute(in_namespace("UPDATE {}.vecstore_alembic_version SET version_num = 'vs0001'", namespace))
-        with telling(MigrationRequired, "vecstore migrate upgrade", "vs0001", "vs0002"):
+        with expect_error(MigrationRequired, "vecstore migrate upgrade", "vs0001", "vs0002"):
             vecstore.connect(url_with(postgres_url, namespace))
 
     def test_a_database_without_the_extension_gets_the_statement(self, postgres_url: str) -> None:
@@ -97,7 +97,7 @@ class TestConnecting:
             lay(url, "ns")
             with psycopg.connect(url, autocommit=True) as link:
                 link.execute("DROP EXTENSION vector")
-            with telling(ExtensionMissing, "CREATE EXTENSION vector"):
+            with expect_error(ExtensionMissing, "CREATE EXTENSION vector"):
                 vecstore.connect(url_with(url, "ns"))
 
     @pytest.mark.parametrize("prepare", ["on", "off"])
@@ -116,7 +116,7 @@ class TestConnecting:
     def test_an_old_extension_is_refused_and_a_faulty_one_warned_of(self, postgres_url: str) -> None:
         with new_database(postgres_url) as url:
             lay(url, "ns")
-            with telling(ExtensionMissing, "0.7.4", "ALTER EXTENSION vector UPDATE"):
+            with expect_error(ExtensionMissing, "0.7.4", "ALTER EXTENSION vector UPDATE"):
                 vecstore.connect(url_with(with_extension(url, "0.7.4"), "ns"))
             with pytest.warns(ServerWarning, match=r"0\.8\.3"):
                 vecstore.connect(url_with(with_extension(url, "0.8.3"), "ns")).close()
@@ -177,7 +177,7 @@ class TestRights:
         admin.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(*map(sql.Identifier, (namespace, role))))
         grant = sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}")
         admin.execute(grant.format(*map(sql.Identifier, (namespace, role))))
-        return changed(postgres_url, user=role, password=PASSWORD)
+        return change_url(postgres_url, user=role, password=PASSWORD)
 
     def test_a_role_that_may_read_reads(self, reader: str, namespace: str) -> None:
         with opened(reader, namespace) as database:
@@ -185,7 +185,7 @@ class TestRights:
             checked_answer(store, 1)
             assert len(list(store.scan())) == store.count() == 20
             for write in (lambda: store.upsert(batch(2)), lambda: store.delete(ids=["x"]), lambda: database.drop("a")):
-                with telling(StorageFailed, "rights"):
+                with expect_error(StorageFailed, "rights"):
                     write()
             assert store.count() == 20
 
@@ -210,6 +210,6 @@ class TestRights:
     def test_a_role_without_rights_is_told_so(
         self, store: VectorStore, role: str, postgres_url: str, namespace: str
     ) -> None:
-        with telling(StorageError, "right", namespace):
-            vecstore.connect(url_with(changed(postgres_url, user=role, password=PASSWORD), namespace))
+        with expect_error(StorageError, "right", namespace):
+            vecstore.connect(url_with(change_url(postgres_url, user=role, password=PASSWORD), namespace))
         assert store.count() == 20

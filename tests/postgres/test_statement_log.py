@@ -56,12 +56,12 @@ def test_no_value_is_part_of_a_statement(logging_server: OwnServer, prepare: str
     strings = [value for value in list_accepted(1, 500) if len(value) < 60][:: 1 if prepare == "on" else 5]
     with opened(server.url, "ns", prepare=prepare) as database:
         store = database.create("a", schema())
-        start = len(server.log_text())
+        start = len(server.read_log())
         for value in strings:
             exercise(store, value)
         store.upsert(Record(marked(f"{number}{value}"), vector_of(1), value) for number, value in enumerate(strings))
         assert {record.id for record in store.scan()} == {marked(f"{n}{value}") for n, value in enumerate(strings)}
-    log = server.log_text()[start:]
+    log = server.read_log()[start:]
     found = statements(log)
     assert len(strings) > (LOWEST if prepare == "on" else 30)
     assert len(found) >= 4 * len(strings)
@@ -80,6 +80,6 @@ def test_a_failing_statement_is_logged_without_values(logging_server: OwnServer)
         store.insert([record])
         with pytest.raises(Exception, match="Already stored"):
             store.insert([record])
-    found = statements(server.log_text())
+    found = statements(server.read_log())
     assert any("division by zero" in text for text in found)
     assert not any(_MARK in text for text in found)

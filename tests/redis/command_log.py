@@ -57,20 +57,20 @@ class CommandLog:
 
     commands: list[Command] = field(default_factory=list)
 
-    def queries(self) -> Iterator[str]:
+    def list_queries(self) -> Iterator[str]:
         """Give the text of each search."""
         for command in self.commands:
             if command.name == b"FT.SEARCH":
                 yield command.words[2].decode("ascii")
 
-    def scripts(self) -> set[bytes]:
+    def list_scripts(self) -> set[bytes]:
         """Return the texts of all scripts."""
         loaded = {each.words[2] for each in self.commands if each.name == b"SCRIPT"}
         return loaded | {each.words[1] for each in self.commands if each.name == b"EVAL"}
 
 
 @contextmanager
-def recorded(server: OwnServer) -> Iterator[CommandLog]:
+def record_commands(server: OwnServer) -> Iterator[CommandLog]:
     """Record the commands of a server; the log is filled at the end."""
     log = CommandLog()
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link, link.makefile("rb") as lines:
@@ -78,7 +78,7 @@ def recorded(server: OwnServer) -> Iterator[CommandLog]:
         assert [lines.readline(), lines.readline()] == [b"+OK\r\n"] * 2
         yield log
         mark = secrets.token_hex(8)
-        with server.client() as client:
+        with server.connect() as client:
             client.echo(mark)
         for line in lines:
             if mark.encode() in line:
@@ -87,9 +87,9 @@ def recorded(server: OwnServer) -> Iterator[CommandLog]:
 
 
 def _read(word: bytes) -> bytes:
-    return _ESCAPE.sub(_unescaped, word)
+    return _ESCAPE.sub(_unescape, word)
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
+def _unescape(found: re.Match[bytes]) -> bytes:
     what = found[1]
     return bytes.fromhex(what[1:].decode()) if len(what) == 3 else _ESCAPES.get(what, what)

@@ -15,7 +15,7 @@ from servers import NoServer
 from servers.redis.own_server import OwnServer
 from servers.redis.programs import INSTALL
 
-from .places import url_with, wipe
+from .places import add_parameters, wipe
 from .server import SETTINGS, shared_url
 
 
@@ -43,7 +43,7 @@ def namespace() -> str:
 @pytest.fixture
 def redis_url(redis_server: str, namespace: str) -> Iterator[str]:
     """A URL with an empty namespace for one test."""
-    yield url_with(redis_server, namespace=namespace)
+    yield add_parameters(redis_server, namespace=namespace)
     with redis.Redis.from_url(redis_server) as client:
         wipe(client, namespace)
 

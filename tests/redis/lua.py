@@ -55,14 +55,14 @@ class _Reader:
         self.take({0: "", 1: "B", 3: "d"}[kind])
         return None
 
-    def global_accesses(self) -> Iterator[tuple[str, int]]:
+    def list_global_accesses(self) -> Iterator[tuple[str, int]]:
         """Give each global that a function and those inside it use, and the line."""
         self.string()
         self.take("ii4B")
         code = self.take(f"{self.number()}I")
         constants = [self.constant() for _ in range(self.number())]
         for _ in range(self.number()):
-            yield from self.global_accesses()
+            yield from self.list_global_accesses()
         lines = self.take(f"{self.number()}i")
         for _ in range(self.number()):
             self.string()
@@ -89,24 +89,24 @@ def compile_script(text: str) -> bytes:
     return bytes(dump(text.encode()))
 
 
-def global_accesses(text: str) -> list[tuple[str, int]]:
+def list_global_accesses(text: str) -> list[tuple[str, int]]:
     """Return each use of a global in a script, and its line."""
     chunk = compile_script(text)
     assert chunk.startswith(_HEADER)
-    return list(_Reader(chunk, len(_HEADER)).global_accesses())
+    return list(_Reader(chunk, len(_HEADER)).list_global_accesses())
 
 
-def problems_of(text: str) -> list[str]:
+def find_problems(text: str) -> list[str]:
     """Return what is wrong with a whole script."""
     try:
-        accesses = global_accesses(text)
+        accesses = list_global_accesses(text)
     except lupa.lua51.LuaError as error:
         return [f"it does not compile: {error}"]
     lines = text.splitlines()
     return [f"undeclared global {name}: {lines[line - 1].strip()}" for name, line in accesses if name not in GLOBALS]
 
 
-def problems_of_files() -> Iterator[str]:
+def find_file_problems() -> Iterator[str]:
     """Give what is wrong with the files: their lines, and parts that no script includes or that are not there."""
     folder = resources.files(scripts)
     parts = {each.name: each.read_text() for each in folder.joinpath("parts").iterdir()}
@@ -126,8 +126,8 @@ def problems_of_files() -> Iterator[str]:
 
 
 def main() -> None:
-    found = list(problems_of_files())
-    found += [f"{name}.lua: {problem}" for name, script in SCRIPTS.items() for problem in problems_of(script.text)]
+    found = list(find_file_problems())
+    found += [f"{name}.lua: {problem}" for name, script in SCRIPTS.items() for problem in find_problems(script.text)]
     sys.exit("\n".join(found) if found else 0)
 
 

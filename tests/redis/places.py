@@ -32,7 +32,7 @@ class RedisPlace(Place):
 
     @property
     def url(self) -> str:
-        return url_with(self.server, index_min_rows=self._min_rows, namespace=self.namespace)
+        return add_parameters(self.server, index_min_rows=self._min_rows, namespace=self.namespace)
 
     def connect(self) -> Database:
         return vecstore.connect(self.url)
@@ -46,25 +46,25 @@ class RedisPlace(Place):
         with redis.Redis.from_url(self.server, protocol=2) as client:
             prefix = f"{self.namespace}:index:{self._active(client, store)}:".encode()
             names = [name for name in client.execute_command("FT._LIST") if name.startswith(prefix)]
-            infos = [pairs_of(client.execute_command("FT.INFO", name)) for name in names]
-        fields = [pairs_of(field) for info in infos for field in info["attributes"]]
+            infos = [to_mapping(client.execute_command("FT.INFO", name)) for name in names]
+        fields = [to_mapping(field) for info in infos for field in info["attributes"]]
         graphs = [field for field in fields if field.get("algorithm") == b"HNSW"]
         return [RawIndex(int(field["M"]), int(field["ef_construction"])) for field in graphs]
 
     def _active(self, client: redis.Redis, store: str) -> str:
         """Return the id of a store's active generation."""
-        uid = hash_of(client, f"{self.namespace}:names")[store].decode()
-        return hash_of(client, f"{self.namespace}:store:{uid}")["active"].decode()
+        uid = read_hash(client, f"{self.namespace}:names")[store].decode()
+        return read_hash(client, f"{self.namespace}:store:{uid}")["active"].decode()
 
     def raw(self, store: str) -> Mapping[str, RawRecord]:
         with redis.Redis.from_url(self.server) as client:
             generation = self._active(client, store)
-            schema = json.loads(hash_of(client, f"{self.namespace}:gen:{generation}")["schema"])
+            schema = json.loads(read_hash(client, f"{self.namespace}:gen:{generation}")["schema"])
             ids = client.execute_command("ZRANGE", f"{self.namespace}:ids:{generation}", 0, -1)
             found = {}
             for id_ in ids:
-                row = hash_of(client, f"{self.namespace}:rec:{generation}:".encode() + id_)
-                found[id_.decode()] = raw_record(row, schema)
+                row = read_hash(client, f"{self.namespace}:rec:{generation}:".encode() + id_)
+                found[id_.decode()] = decode_record(row, schema)
         return found
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class RedisPlace(Place):
             wipe(client, self.namespace)
 
 
-def url_with(server: str, **parameters: object) -> str:
+def add_parameters(server: str, **parameters: object) -> str:
     """Return a server's URL with parameters of vecstore."""
     return f"{server}{'&' if '?' in server else '?'}{urlencode(parameters)}"
 
@@ -90,17 +90,17 @@ def wipe(client: redis.Redis, namespace: str) -> None:
         client.unlink(*keys[first : first + _PAGE])
 
 
-def pairs_of(reply: Sequence[Any]) -> dict[str, Any]:
+def to_mapping(reply: Sequence[Any]) -> dict[str, Any]:
     """Return a reply of names and values in turns as a mapping."""
     return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=False)}
 
 
-def hash_of(client: redis.Redis, key: str | bytes) -> dict[str, bytes]:
+def read_hash(client: redis.Redis, key: str | bytes) -> dict[str, bytes]:
     """Return a hash, by the names of its attributes."""
     return {name.decode(): value for name, value in client.execute_command("HGETALL", key).items()}
 
 
-def raw_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRecord:
+def decode_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRecord:
     text = row["text"].decode() if "text" in row else None
     declared = {
         name: READ[kind](row[f"f_{name}"].decode()) for name, kind in schema["fields"].items() if f"f_{name}" in row
@@ -108,17 +108,17 @@ def raw_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRecord
     return RawRecord(text, row["vector"], {**json.loads(row.get("extra", b"{}")), **declared})
 
 
-def string_of(token: str) -> str:
+def decode_string(token: str) -> str:
     """Return the string of a token: itself behind a ``p``, or UTF-8 in hex behind an ``h``."""
     kind, rest = token[0], token[1:]
     return rest if kind == "p" else bytes.fromhex(rest).decode()
 
 
-def strings_of(tokens: str) -> tuple[str, ...]:
+def decode_strings(tokens: str) -> tuple[str, ...]:
     """Return the strings of a list, whose first token marks it as a list."""
     mark, *rest = tokens.split(",")
     assert mark == "l"
-    return tuple(map(string_of, rest))
+    return tuple(map(decode_string, rest))
 
 
 READ: Mapping[str, Callable[[str], Any]] = MappingProxyType(
@@ -127,7 +127,7 @@ READ: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "datetime": int,
         "float": float,
         "int": int,
-        "keyword": string_of,
-        "keywords": strings_of,
+        "keyword": decode_string,
+        "keywords": decode_strings,
     }
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 
 from servers.ports import reserve_port
-from servers.redis.daemon import PATIENCE, PAUSE, Daemon, impatient
+from servers.redis.daemon import PATIENCE, PAUSE, Daemon, make_client
 from servers.redis.own_server import OwnServer
 
 
@@ -39,12 +39,12 @@ class Sentinel(Daemon):
         """For ``redis.sentinel.Sentinel([address])``; there is no password."""
         return "127.0.0.1", self.port
 
-    def client(self) -> redis.Redis:
-        return impatient(f"redis://127.0.0.1:{self.port}")
+    def connect(self) -> redis.Redis:
+        return make_client(f"redis://127.0.0.1:{self.port}")
 
-    def primary_port(self) -> int | None:
+    def read_primary_port(self) -> int | None:
         """Return the port of the primary; None while the sentinel cannot reach it or knows no replica of it."""
-        with self.client() as client:
+        with self.connect() as client:
             state = client.sentinel_masters()[self.service]
         is_down = state["is_sdown"] or state["is_odown"] or state["is_disconnected"]
         return None if is_down or not state["num-slaves"] else int(state["port"])
@@ -58,9 +58,9 @@ class Sentinel(Daemon):
             That took longer than three minutes.
         """
         deadline = time.monotonic() + PATIENCE
-        while self.primary_port() != primary.port:
+        while self.read_primary_port() != primary.port:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"The sentinel does not take {primary.port} for the primary.\n{self.log_text()}")
+                raise TimeoutError(f"The sentinel does not take {primary.port} for the primary.\n{self.read_log()}")
             select.select([], [], [], PAUSE)
 
     def expect_failover(self) -> None:
@@ -68,10 +68,10 @@ class Sentinel(Daemon):
 
         Until then the sentinel waits for a minute, because a primary on a busy machine may be silent for a while.
         """
-        with self.client() as client:
+        with self.connect() as client:
             client.execute_command("SENTINEL", "SET", self.service, "down-after-milliseconds", 500)
 
-    def lines(self) -> list[str]:
+    def list_settings(self) -> list[str]:
         return [
             "bind 127.0.0.1",
             f"port {self.port}",

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 from servers import NoServer
 from servers.redis.own_server import OwnServer
-from servers.redis.programs import programs
+from servers.redis.programs import find_programs
 from tests import shared_server
 from tests.docker_engine import docker_answers
 
@@ -44,7 +44,7 @@ def shared_url() -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def run_server(folder: Path) -> Iterator[str]:
     """Run a server of the first kind there is, in a folder that is its own; yield its URL.
 
     Raises
@@ -52,17 +52,17 @@ def serving(folder: Path) -> Iterator[str]:
     NoServer
     """
     with ExitStack() as stack:
-        if docker_answers() and (url := _container(stack)):
+        if docker_answers() and (url := _run_container(stack)):
             yield url
             return
         try:
-            programs()
+            find_programs()
         except NoServer as error:
             raise NoServer(f"{error} {OTHERWISE}") from error
         yield stack.enter_context(OwnServer(folder / "redis", SETTINGS)).url
 
 
-def _container(stack: ExitStack) -> str | None:
+def _run_container(stack: ExitStack) -> str | None:
     """Run a container until the stack ends; return the server's URL, or None where the image cannot be had."""
     docker = importlib.import_module("docker")
     kind = importlib.import_module("testcontainers.community.redis").RedisContainer

@@ -10,26 +10,26 @@ import redis
 import vecstore
 from vecstore import Database
 
-from .places import hash_of, url_with
+from .places import add_parameters, read_hash
 
 NAMESPACE = "tests"
 
 
 @contextmanager
-def opened(url: str, **parameters: object) -> Iterator[Database]:
+def open_database(url: str, **parameters: object) -> Iterator[Database]:
     """Open a server's URL, in a namespace of its own if none is given."""
     given = {"namespace": NAMESPACE, "index_min_rows": 32, **parameters}
-    with vecstore.connect(url_with(url, **given)) as database:
+    with vecstore.connect(add_parameters(url, **given)) as database:
         yield database
 
 
 def load_generation(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> str:
     """Return the id of a store's active generation."""
-    uid = hash_of(client, f"{namespace}:names")[store].decode()
-    return hash_of(client, f"{namespace}:store:{uid}")["active"].decode()
+    uid = read_hash(client, f"{namespace}:names")[store].decode()
+    return read_hash(client, f"{namespace}:store:{uid}")["active"].decode()
 
 
-def stored_ids(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> list[str]:
+def read_stored_ids(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> list[str]:
     """Read the ids at one moment: from the keys of the records, which the list of ids has to match."""
     generation = load_generation(client, store, namespace)
     prefix = f"{namespace}:rec:{generation}:".encode()

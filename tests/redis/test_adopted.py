@@ -75,7 +75,7 @@ def test_sentinel_and_its_failover(server_folder: Path) -> None:
     parent = server_folder.parent
     with (
         OwnServer(server_folder) as primary,
-        primary.replica(parent / "replica") as replica,
+        primary.make_replica(parent / "replica") as replica,
         Sentinel(parent / "sentinel", primary) as sentinel,
     ):
         sentinel.wait_for(primary)
@@ -85,7 +85,7 @@ def test_sentinel_and_its_failover(server_folder: Path) -> None:
             store = db.create("docs", SCHEMA)
             store.insert(RECORDS)
             assert client.wait(1, 60_000) == 1
-            primary.kill9()
+            primary.kill()
             sentinel.expect_failover()
             sentinel.wait_for(replica)
             assert store.count() == 5

@@ -11,8 +11,8 @@ from servers.redis.own_server import OwnServer
 from vecstore import HNSW, F, Record, Schema, VecstoreError, VectorStore, fields
 from vecstore.testing.corpus import STRINGS, list_accepted
 
-from .command_log import recorded
-from .stores import NAMESPACE, opened
+from .command_log import record_commands
+from .stores import NAMESPACE, open_database
 
 NEIGHBOUR = f"{NAMESPACE}x"
 """A namespace that begins as the other does."""
@@ -39,13 +39,13 @@ QUERY = re.compile(rf"{_WHERE}|\((?:\*|{_WHERE})\)=>\[KNN \d+ @vector \$q{_HOW} 
 """All that the compiler makes."""
 
 
-def marked(value: str) -> str:
+def mark(value: str) -> str:
     return f"{_MARK}{value}{_MARK}"
 
 
 def exercise(store: VectorStore, value: str) -> None:
     """Use a string in every slot that takes it."""
-    id_ = marked(value)
+    id_ = mark(value)
     store.upsert([Record(id_, VECTOR, value, {"word": value, "tags": [value, id_], "more": {value: value}, "n": 1})])
     where = (
         (F.word == value) & F.word.in_([value, id_]) & (F.id == id_) & ~F.word.not_in([id_, value])
@@ -59,14 +59,14 @@ def exercise(store: VectorStore, value: str) -> None:
     assert store.delete(ids=[id_]) == 1
 
 
-def foreign(client: redis.Redis) -> dict[bytes, bytes | None]:
+def dump_foreign_keys(client: redis.Redis) -> dict[bytes, bytes | None]:
     """Return all that lies outside of the namespace."""
     keys = [key for key in client.scan_iter(count=1_000) if not key.startswith(f"{NAMESPACE}:".encode())]
     return {key: client.dump(key) for key in keys}
 
 
-def lay_canaries(server: OwnServer, client: redis.Redis) -> None:
-    with opened(server.url, namespace=NEIGHBOUR) as database:
+def write_canaries(server: OwnServer, client: redis.Redis) -> None:
+    with open_database(server.url, namespace=NEIGHBOUR) as database:
         database.create("a", SCHEMA).insert(Record(f"{number}", VECTOR, "canary") for number in range(5))
     for key in ("canary", "vecstore:canary", "doc:1", f"{NAMESPACE}", "*"):
         client.set(key, "canary")
@@ -75,32 +75,32 @@ def lay_canaries(server: OwnServer, client: redis.Redis) -> None:
 def test_no_value_is_part_of_a_query_a_script_or_a_key(own_server: OwnServer) -> None:
     strings = list_accepted(1, 500)
     assert len(strings) > LOWEST
-    with own_server.client() as client:
-        lay_canaries(own_server, client)
-        before = foreign(client)
+    with own_server.connect() as client:
+        write_canaries(own_server, client)
+        before = dump_foreign_keys(client)
         assert len(before) > 10
-        with recorded(own_server) as log, opened(own_server.url) as database:
+        with record_commands(own_server) as log, open_database(own_server.url) as database:
             store = database.create("a", SCHEMA)
             for value in strings:
                 exercise(store, value)
-            store.upsert(Record(marked(value), VECTOR, value) for value in strings if len(marked(value)) < 100)
+            store.upsert(Record(mark(value), VECTOR, value) for value in strings if len(mark(value)) < 100)
             store.reindex()
-            assert store.search(VECTOR, k=3, where=F.id.in_([marked(value) for value in strings[:50]]))
+            assert store.search(VECTOR, k=3, where=F.id.in_([mark(value) for value in strings[:50]]))
             assert store.search(VECTOR, k=3, exact=True)
             assert store.verify().problems == ()
             store.delete(where=F.n.is_missing() | (F.x < -1e300) | F.n.in_([1, -2]))
             database.drop("a")
-        assert foreign(client) == before
-    queries = list(log.queries())
+        assert dump_foreign_keys(client) == before
+    queries = list(log.list_queries())
     assert len(queries) > 5 * len(strings)
     assert [each for each in queries if not QUERY.fullmatch(each)] == []
     assert {key for each in log.commands for key in each.keys if not key.startswith(f"{NAMESPACE}:".encode())} == set()
-    assert len(log.scripts()) < 25
-    assert not any(_MARK.encode() in text for text in log.scripts())
+    assert len(log.list_scripts()) < 25
+    assert not any(_MARK.encode() in text for text in log.list_scripts())
 
 
 def test_names_that_are_none_never_reach_the_server(own_server: OwnServer) -> None:
-    with opened(own_server.url) as database, recorded(own_server) as log:
+    with open_database(own_server.url) as database, record_commands(own_server) as log:
         for value in STRINGS:
             if not re.fullmatch("[a-z][a-z0-9_]{0,47}", value):
                 for call in (database.open, database.drop, lambda name: database.create(name, SCHEMA)):

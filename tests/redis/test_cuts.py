@@ -11,37 +11,37 @@ import redis
 from servers.redis.own_server import OwnServer
 from tests.batches import TAGS, batch, checked_answer, numbers, schema
 from tests.cuts import TIMEOUT, Campaign
-from tests.proxy import Fate, proxy_of
+from tests.proxy import Fate, make_proxy
 from vecstore import BackendUnavailable, Database, Timeout, UnknownOutcome
 from vecstore.backends.redis.backend import RedisBackend
 
-from .stores import NAMESPACE, opened, stored_ids
+from .stores import NAMESPACE, open_database, read_stored_ids
 
 WAYS = ["url", "client"]
 """The connections are the Database's own, or those of the application's client."""
 
 
-def campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaign:
-    with proxy_of(server.url) as proxy:
+def run_campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaign:
+    with make_proxy(server.url) as proxy:
         if way == "url":
-            with opened(proxy.url_for(server.url), timeout=TIMEOUT) as database:
+            with open_database(proxy.replace_address(server.url), timeout=TIMEOUT) as database:
                 run = Campaign.run(database, proxy, trials, seed)
         else:
             options = {"namespace": NAMESPACE, "timeout": str(TIMEOUT)}
             # As applications make it: without timeouts, with redis-py's own retries.
             with (
-                redis.Redis.from_url(proxy.url_for(server.url), protocol=3) as client,
+                redis.Redis.from_url(proxy.replace_address(server.url), protocol=3) as client,
                 Database(RedisBackend.adopt(client, options)) as database,
             ):
                 run = Campaign.run(database, proxy, trials, seed)
-    with server.client() as admin:
-        assert numbers(stored_ids(admin, "a")) == run.acknowledged
+    with server.connect() as admin:
+        assert numbers(read_stored_ids(admin, "a")) == run.acknowledged
     return run
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_calls_survive_cuts(own_server: OwnServer, way: str, seed: int) -> None:
-    run = campaign(own_server, way, 30, seed)
+    run = run_campaign(own_server, way, 30, seed)
     assert run.cuts >= 15
     assert run.unknown
 
@@ -49,7 +49,7 @@ def test_calls_survive_cuts(own_server: OwnServer, way: str, seed: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_calls_survive_many_cuts(own_server: OwnServer, way: str, seed: int, note: Callable[[str], None]) -> None:
-    run = campaign(own_server, way, 150, seed)
+    run = run_campaign(own_server, way, 150, seed)
     note(f"cut connections to Redis ({way}), seed {seed}: {run.cuts} cuts, {run.unknown} unknown outcomes")
     assert run.cuts >= 75
     assert run.unknown >= 10
@@ -58,7 +58,10 @@ def test_calls_survive_many_cuts(own_server: OwnServer, way: str, seed: int, not
 @pytest.mark.parametrize("fate", get_args(Fate))
 def test_an_answer_that_was_cut_is_nobodys(own_server: OwnServer, fate: Fate) -> None:
     """Cut the long answer of a search at each of some places; the next question gets its own answer."""
-    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=TIMEOUT) as database:
+    with (
+        make_proxy(own_server.url) as proxy,
+        open_database(proxy.replace_address(own_server.url), timeout=TIMEOUT) as database,
+    ):
         store = database.create("a", schema())
         for number in range(TAGS):
             store.upsert(batch(number))
@@ -74,7 +77,10 @@ def test_an_answer_that_was_cut_is_nobodys(own_server: OwnServer, fate: Fate) ->
 
 @pytest.mark.parametrize("kept, made", [(0, False), (300, False), (None, True)])
 def test_only_a_request_that_was_sent_whole_is_made(own_server: OwnServer, kept: int | None, made: bool) -> None:  # noqa: FBT001
-    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=TIMEOUT) as database:
+    with (
+        make_proxy(own_server.url) as proxy,
+        open_database(proxy.replace_address(own_server.url), timeout=TIMEOUT) as database,
+    ):
         store = database.create("a", schema())
         store.upsert(batch(1))
         if kept is None:
@@ -83,14 +89,17 @@ def test_only_a_request_that_was_sent_whole_is_made(own_server: OwnServer, kept:
             proxy.cut_after(client_bytes=kept, fate="reset")
         with pytest.raises(UnknownOutcome):
             store.upsert(batch(2))
-        with own_server.client() as admin:
-            assert numbers(stored_ids(admin, "a")) == ({1, 2} if made else {1})
+        with own_server.connect() as admin:
+            assert numbers(read_stored_ids(admin, "a")) == ({1, 2} if made else {1})
         assert store.upsert(batch(2)) == 20
         assert store.count() == 40
 
 
 def test_a_slow_network_changes_no_answer(own_server: OwnServer) -> None:
-    with proxy_of(own_server.url) as proxy, opened(proxy.url_for(own_server.url), timeout=5) as database:
+    with (
+        make_proxy(own_server.url) as proxy,
+        open_database(proxy.replace_address(own_server.url), timeout=5) as database,
+    ):
         store = database.create("a", schema())
         proxy.delay(0.002, chunk=500)
         for number in range(3):

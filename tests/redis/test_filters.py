@@ -17,7 +17,7 @@ SCHEMA = Schema(dim=2, fields={"lang": fields.Keyword(), "tags": fields.Keywords
 PLAIN = re.compile(r"[-a-z0-9_@:{}\[\]()| +.]*")
 
 
-def queries(where: Filter) -> tuple[str, ...] | None:
+def compile_queries(where: Filter) -> tuple[str, ...] | None:
     bound = bind(where, SCHEMA)
     assert bound is not None
     return compile_filter(bound, SCHEMA.fields)
@@ -47,29 +47,29 @@ def queries(where: Filter) -> tuple[str, ...] | None:
     ],
 )
 def test_a_query_is_flat(where: Filter, expected: str) -> None:
-    assert queries(where) == (expected,)
+    assert compile_queries(where) == (expected,)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_nothing_of_a_value_is_in_the_text(value: str) -> None:
     where = (F.lang == value) | ~F.tags.contains_any([value, "x"]) | (F.id == value)
-    [text] = queries(where) or ()
+    [text] = compile_queries(where) or ()
     assert PLAIN.fullmatch(text)
 
 
 def test_more_than_twenty_alternatives_are_several_queries() -> None:
-    found = queries(Or(tuple((F.year == number) & (F.lang == "en") for number in range(45))))
+    found = compile_queries(Or(tuple((F.year == number) & (F.lang == "en") for number in range(45))))
     assert found is not None
     assert [text.count("(@f_year") for text in found] == [20, 20, 5]
 
 
 def test_what_would_take_exponentially_many_is_none() -> None:
-    assert queries(And(tuple((F.year == number) | (F.lang == str(number)) for number in range(40)))) is None
+    assert compile_queries(And(tuple((F.year == number) | (F.lang == str(number)) for number in range(40)))) is None
 
 
 def test_many_values_of_one_field_are_one_condition() -> None:
-    assert len(queries(F.year.in_(range(10_000))) or ()) == 1
-    assert len(queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1
+    assert len(compile_queries(F.year.in_(range(10_000))) or ()) == 1
+    assert len(compile_queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1
 
 
 def test_a_program_is_postfix() -> None:

@@ -35,7 +35,7 @@ CANARY = "hunter2-canary"
 SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": fields.Int(), "tags": fields.Keywords()})
 
 
-def records(count: int) -> list[Record]:
+def make_records(count: int) -> list[Record]:
     return [Record(f"r{number:04}", [number, 1], f"text {number}", {"year": number}) for number in range(count)]
 
 
@@ -48,28 +48,28 @@ def db(redis_url: str) -> Iterator[Database]:
 @pytest.fixture
 def store(db: Database) -> VectorStore:
     store = db.create("docs", SCHEMA)
-    store.insert(records(100))
+    store.insert(make_records(100))
     return store
 
 
-def index_of(admin: redis.Redis, namespace: str) -> str:
+def find_index(admin: redis.Redis, namespace: str) -> str:
     [found] = [name.decode() for name in admin.execute_command("FT._LIST") if name.startswith(namespace.encode())]
     return str(found)
 
 
-def key_of(admin: redis.Redis, namespace: str, id_: str) -> str:
+def find_key(admin: redis.Redis, namespace: str, id_: str) -> str:
     [found] = admin.scan_iter(f"{namespace}:rec:*:{id_}", count=10_000)
     return str(found.decode())
 
 
 def test_a_hash_that_the_index_refuses_is_named(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     """HSET succeeds with a vector of any length, and the record is gone from every search."""
-    admin.hset(key_of(admin, namespace, "r0007"), "vector", b"short")
+    admin.hset(find_key(admin, namespace, "r0007"), "vector", b"short")
     assert store.verify().problems[0] == "record 'r0007' was changed by another program: write it again"
     assert "record 'r0007' is not in the index: write it again" in store.verify().problems
     with pytest.raises(StoreCorrupt, match="'r0007'"):
         store.get(["r0007"])
-    store.upsert(records(8)[7:])
+    store.upsert(make_records(8)[7:])
     assert store.verify().ok
     assert len(store.search([0, 1], 100)) == 100
 
@@ -77,10 +77,10 @@ def test_a_hash_that_the_index_refuses_is_named(store: VectorStore, admin: redis
 def test_a_new_connection_does_not_trust_an_index_that_misses_records(
     store: VectorStore, admin: redis.Redis, namespace: str, redis_url: str
 ) -> None:
-    admin.hset(key_of(admin, namespace, "r0007"), "year", "many")  # no attribute of ours: harmless
+    admin.hset(find_key(admin, namespace, "r0007"), "year", "many")  # no attribute of ours: harmless
     with vecstore.connect(redis_url) as other:
         assert len(other.open("docs").search([0, 1], 100)) == 100
-    admin.hset(key_of(admin, namespace, "r0007"), "f_year", "many")
+    admin.hset(find_key(admin, namespace, "r0007"), "f_year", "many")
     with (
         vecstore.connect(redis_url) as other,
         pytest.raises(StoreCorrupt, match="99 hashes but the store has 100 records"),
@@ -89,7 +89,7 @@ def test_a_new_connection_does_not_trust_an_index_that_misses_records(
 
 
 def test_a_write_that_the_index_refuses_is_an_error(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
-    index, prefix = index_of(admin, namespace), key_of(admin, namespace, "r0007").removesuffix("r0007")
+    index, prefix = find_index(admin, namespace), find_key(admin, namespace, "r0007").removesuffix("r0007")
     admin.execute_command("FT.DROPINDEX", index)
     vector = ["VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", 3, "DISTANCE_METRIC", "L2"]
     attributes = ["has", "TAG", "id", "TAG", "f_year", "NUMERIC", "vector", *vector]
@@ -101,7 +101,7 @@ def test_a_write_that_the_index_refuses_is_an_error(store: VectorStore, admin: r
 
 
 def test_an_index_that_was_dropped(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
-    admin.execute_command("FT.DROPINDEX", index_of(admin, namespace))
+    admin.execute_command("FT.DROPINDEX", find_index(admin, namespace))
     for call in (lambda: store.search([0, 1]), lambda: store.count(F.year == 1), lambda: store.delete(where=ALL)):
         with pytest.raises(IndexNotReady, match=r"reindex\(\) to rebuild it"):
             call()
@@ -122,7 +122,7 @@ def test_everything_flushed(store: VectorStore, admin: redis.Redis, namespace: s
 
 def test_scripts_that_the_server_forgot(store: VectorStore, admin: redis.Redis) -> None:
     admin.script_flush()
-    assert store.upsert(records(3)) == 3
+    assert store.upsert(make_records(3)) == 3
     admin.script_flush()
     assert store.count(F.year < 3) == 3
     admin.script_flush()
@@ -130,7 +130,7 @@ def test_scripts_that_the_server_forgot(store: VectorStore, admin: redis.Redis) 
 
 
 def test_a_key_that_is_none_of_ours(db: Database, store: VectorStore, admin: redis.Redis, namespace: str) -> None:
-    admin.hset(key_of(admin, namespace, "r0007").removesuffix("r0007") + "stranger", mapping={"has": "a"})
+    admin.hset(find_key(admin, namespace, "r0007").removesuffix("r0007") + "stranger", mapping={"has": "a"})
     assert store.count() == 100
     assert "hashes that are no records" in store.verify().problems[0]
     admin.set(f"{namespace}:names", "a string")
@@ -140,7 +140,7 @@ def test_a_key_that_is_none_of_ours(db: Database, store: VectorStore, admin: red
 
 def test_a_foreign_key_in_the_place_of_a_record(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     """A batch that meets it is refused whole; where a record was, writing and deleting put it right."""
-    prefix = key_of(admin, namespace, "r0007").removesuffix("r0007")
+    prefix = find_key(admin, namespace, "r0007").removesuffix("r0007")
     admin.set(f"{prefix}r0050x", "a string")
     for write in (store.upsert, store.insert):
         with pytest.raises(StoreCorrupt, match="namespace"):
@@ -151,7 +151,7 @@ def test_a_foreign_key_in_the_place_of_a_record(store: VectorStore, admin: redis
     with pytest.raises(StoreCorrupt, match="namespace"):
         store.update(ids=["r0006", "r0007", "r0008"], set={"year": 1})
     assert store.count(F.year == 1) == 1
-    assert store.upsert(records(9)) == 9
+    assert store.upsert(make_records(9)) == 9
     assert store.verify().ok
     admin.set(f"{prefix}r0007", "a string")
     assert store.delete(ids=["r0006", "r0007"]) == 2
@@ -171,7 +171,7 @@ def test_what_a_newer_vecstore_wrote_is_refused(
 def test_namespaces_that_begin_alike(redis_url: str, namespace: str) -> None:
     with vecstore.connect(redis_url) as one, vecstore.connect(redis_url.replace(namespace, f"{namespace}_b")) as other:
         for db, count in ((one, 3), (other, 5)):
-            db.create("docs", SCHEMA).insert(records(count))
+            db.create("docs", SCHEMA).insert(make_records(count))
         assert (one.open("docs").count(ALL), other.open("docs").count(ALL)) == (3, 5)
         other.drop("docs")
         assert len(one.open("docs").search([0, 1], 10)) == 3
@@ -196,7 +196,7 @@ def test_tiny_and_huge_vectors_keep_their_order(db: Database, metric: str) -> No
 def test_removed_records_leave_no_room_in_memory_or_searches(db: Database, admin: redis.Redis, namespace: str) -> None:
     store = db.create("docs", Schema(dim=2, metric="l2", index=HNSW(m=4, ef_construction=16), fields=SCHEMA.fields))
     for _ in range(4):
-        store.upsert(records(200))
+        store.upsert(make_records(200))
         assert store.delete(where=F.year >= 100) == 100
         assert len(store.search([150, 1], 200, ef=200)) == 100
     db.rebuild("docs")
@@ -222,19 +222,19 @@ class TestServers:
 
     @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
     def test_one_that_would_evict_records(self, own_server: OwnServer, policy: str) -> None:
-        with own_server.client() as client:
+        with own_server.connect() as client:
             client.config_set("maxmemory-policy", policy)
         with pytest.raises(StorageFailed, match=f"{policy}.*noeviction"):
             vecstore.connect(own_server.url)
 
     def test_rights_that_are_missing(self, own_server: OwnServer) -> None:
         with vecstore.connect(own_server.url) as db:
-            db.create("docs", SCHEMA).insert(records(3))
-        with own_server.client() as client:
+            db.create("docs", SCHEMA).insert(make_records(3))
+        with own_server.connect() as client:
             client.execute_command(
                 "ACL", "SETUSER", "clerk", "on", ">secret", "~*", "+@all", "-config", "-client", "-del"
             )
-        with vecstore.connect(own_server.url_of("clerk", "secret")) as db:
+        with vecstore.connect(own_server.make_url("clerk", "secret")) as db:
             store = db.open("docs")
             assert "unknown" in str(store.stats().details["durability"])
             with pytest.raises(StorageFailed, match="ACL"):
@@ -244,12 +244,12 @@ class TestServers:
     def test_the_rights_that_the_documentation_names(self, own_server: OwnServer) -> None:
         categories = ("+@read", "+@write", "+@connection", "+@scripting", "+info", "+multi", "+exec")
         search = ("+ft.create", "+ft.search", "+ft.info", "+ft.dropindex", "+ft._list")
-        with own_server.client() as client:
+        with own_server.connect() as client:
             client.execute_command("ACL", "SETUSER", "app", "on", f">{CANARY}", "~mine:*", *categories, *search)
-        url = f"{own_server.url_of('app', CANARY)}?namespace=mine&index_min_rows=32"
+        url = f"{own_server.make_url('app', CANARY)}?namespace=mine&index_min_rows=32"
         with vecstore.connect(url) as db:
             store = db.create("docs", replace(SCHEMA, index=HNSW(m=4, ef_construction=16)))
-            store.insert(records(100))
+            store.insert(make_records(100))
             assert store.search([7, 1], 1, where=F.year < 50)[0].id == "r0007"
             assert store.update(where=F.year == 3, set={"note": 1}) == store.delete(where=F.year == 3) == 1
             assert db.rebuild("docs").records == 99
@@ -259,8 +259,8 @@ class TestServers:
 
     def test_a_replica_is_for_reading(self, own_server: OwnServer, server_folder: Path) -> None:
         with vecstore.connect(own_server.url) as db:
-            db.create("docs", SCHEMA).insert(records(3))
-        with own_server.replica(server_folder.parent / "replica") as replica, vecstore.connect(replica.url) as db:
+            db.create("docs", SCHEMA).insert(make_records(3))
+        with own_server.make_replica(server_folder.parent / "replica") as replica, vecstore.connect(replica.url) as db:
             assert db.capabilities.read_only
             with pytest.raises(Unsupported, match="read-only"):
                 db.drop("docs")
@@ -274,7 +274,7 @@ class TestServers:
 
     def test_a_password_that_is_wrong_stays_out_of_the_message(self, own_server: OwnServer) -> None:
         with pytest.raises(vecstore.BackendUnavailable, match="password") as caught:
-            vecstore.connect(own_server.url_of("default", CANARY))
+            vecstore.connect(own_server.make_url("default", CANARY))
         assert CANARY not in str(caught.value)
 
 

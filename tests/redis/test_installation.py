@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from servers import NoServer
-from servers.redis.installation import matching, prepare, stanza
-from servers.redis.programs import LIBRARY, Programs, programs
+from servers.redis.installation import format_source, prepare, select_main_uris
+from servers.redis.programs import LIBRARY, Programs, find_programs
 
 LINES = [
     "bookworm main https://mirror.example/debian/",
@@ -17,12 +17,12 @@ LINES = [
 
 
 def test_the_machines_own_mirror_is_asked() -> None:
-    assert matching(LINES, {"bookworm", "stable"}) == ["https://mirror.example/debian/"]
-    assert matching(LINES, {"trixie"}) == []
+    assert select_main_uris(LINES, {"bookworm", "stable"}) == ["https://mirror.example/debian/"]
+    assert select_main_uris(LINES, {"trixie"}) == []
 
 
 def test_what_is_downloaded_is_signed_by_debian() -> None:
-    lines = stanza(["https://mirror.example/debian/"]).splitlines()
+    lines = format_source(["https://mirror.example/debian/"]).splitlines()
     assert "URIs: https://mirror.example/debian/" in lines
     assert any(line.startswith("Signed-By: /") for line in lines)
 
@@ -34,7 +34,7 @@ def test_a_second_run_finds_everything_there() -> None:
 def test_programs_without_their_library_say_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
     complaint = f"error while loading shared libraries: {LIBRARY}: cannot open shared object file"
     monkeypatch.setattr(Programs, "complaint", complaint)
-    programs.cache_clear()
+    find_programs.cache_clear()
     with pytest.raises(NoServer, match="make redis"):
-        programs()
-    programs.cache_clear()
+        find_programs()
+    find_programs.cache_clear()

@@ -27,8 +27,8 @@ from vecstore import (
     VectorStore,
 )
 
-from .places import url_with
-from .stores import NAMESPACE, opened, stored_ids
+from .places import add_parameters
+from .stores import NAMESPACE, open_database, read_stored_ids
 
 CROWD = 160
 """Batches of a store that takes the server some time to load."""
@@ -56,12 +56,12 @@ def file_server(server_folder: Path) -> Iterator[OwnServer]:
 
 def create_stores(server: OwnServer) -> None:
     """Create the store that the writer fills, and one that stays as it is; return when they are on disk."""
-    with opened(server.url) as database:
+    with open_database(server.url) as database:
         database.create("a", schema())
         crowd = database.create("crowd", schema())
         for first in range(0, CROWD, TAGS):
             crowd.insert([record for number in range(first, min(first + TAGS, CROWD)) for record in batch(number)])
-    with server.client() as client:
+    with server.connect() as client:
         client.set("after", "both")  # the next command waits for the writes of its own connection
         assert client.waitaof(1, 0, 0) == [1, 0]
 
@@ -92,7 +92,7 @@ class Kills:
 
     def round(self, *, paused: bool) -> None:
         threading.Event().wait(self._draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
-        self._server.kill9()
+        self._server.kill()
         self._writer.listen_for("lost")
         acknowledged = set(self._writer.acknowledged)
         with pytest.raises((BackendUnavailable, Timeout)):
@@ -132,7 +132,7 @@ class Kills:
         expected = 20 * sum(number % TAGS == tag for number in range(CROWD))
         while True:
             try:
-                with opened(self._server.url, timeout=5) as newcomer:
+                with open_database(self._server.url, timeout=5) as newcomer:
                     for crowd in (self._crowd, newcomer.open("crowd")):
                         assert crowd.count({"tag": tag}) == expected
                         assert len(crowd.search(vector_of(tag), k=CROWD * 20, where={"tag": tag})) == expected
@@ -143,15 +143,15 @@ class Kills:
             return tag, found
 
     def _stored(self) -> set[int]:
-        with self._server.client() as client:
-            return numbers(stored_ids(client, "a"))
+        with self._server.connect() as client:
+            return numbers(read_stored_ids(client, "a"))
 
 
 def kill_repeatedly(server: OwnServer, fsync: str, rounds: int, seed: int, *, paused: bool) -> None:
     """Kill a server so often. The writer is paused until the others have their answers, or goes on meanwhile."""
     create_stores(server)
-    url = url_with(server.url, namespace=NAMESPACE, timeout=WRITER_TIMEOUT)
-    with opened(server.url, timeout=1) as survivor, BatchWriter(url) as writer:
+    url = add_parameters(server.url, namespace=NAMESPACE, timeout=WRITER_TIMEOUT)
+    with open_database(server.url, timeout=1) as survivor, BatchWriter(url) as writer:
         kills = Kills(server, survivor, writer, random.Random(seed), keeps_all=fsync == "always")
         for _ in range(rounds):
             kills.round(paused=paused)
@@ -178,11 +178,11 @@ def test_answers_are_complete_while_others_write_to_a_server_that_has_just_start
 
 
 def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(server_folder: Path) -> None:
-    with OwnServer(server_folder, {"appendonly": "no"}) as server, opened(server.url) as database:
+    with OwnServer(server_folder, {"appendonly": "no"}) as server, open_database(server.url) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
         assert str(store.stats().details["durability"]).startswith("none between snapshots: nothing is saved")
-        server.kill9()
+        server.kill()
         server.start()
         for call in (store.count, lambda: store.search(vector_of(1)), lambda: store.upsert(batch(2))):
             with pytest.raises(StoreNotFound):
@@ -190,17 +190,20 @@ def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(serve
 
 
 def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_folder: Path) -> None:
-    with OwnServer(server_folder, {"appendonly": "no", "save": "900 1"}) as server, opened(server.url) as database:
+    with (
+        OwnServer(server_folder, {"appendonly": "no", "save": "900 1"}) as server,
+        open_database(server.url) as database,
+    ):
         store = database.create("a", schema(HNSW()))
         for number in range(5):
             store.upsert(batch(number))
         store.reindex()
-        with server.client() as client:
+        with server.connect() as client:
             client.save()
         store.upsert(batch(5))
         store.delete(where={"tag": 1})
         store.reindex()  # the snapshot knows nothing of this index
-        server.kill9()
+        server.kill()
         server.start()
         for found in (store, database.open("a")):
             assert numbers([record.id for record in found.scan()]) == set(range(5))
@@ -235,7 +238,7 @@ def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_fol
     ],
 )
 def test_stats_say_what_survives(file_server: OwnServer, settings: dict[str, str], said: str) -> None:
-    with file_server.client() as client, opened(file_server.url) as database:
+    with file_server.connect() as client, open_database(file_server.url) as database:
         for name, value in settings.items():
             client.config_set(name, value)
         assert database.create("a", schema()).stats().details["durability"] == said
@@ -246,9 +249,9 @@ class TestWaitingForTheFile:
 
     @pytest.mark.parametrize("fsync", ["always", "everysec"])
     def test_a_write_is_acknowledged_when_it_is_on_the_disk(self, file_server: OwnServer, fsync: str) -> None:
-        with file_server.client() as client:
+        with file_server.connect() as client:
             client.config_set("appendfsync", fsync)
-        with opened(file_server.url, wait_aof="on") as database:
+        with open_database(file_server.url, wait_aof="on") as database:
             store = database.create("a", schema())
             assert store.upsert(batch(1)) == 20
             assert store.insert(batch(2)) == 20
@@ -256,23 +259,23 @@ class TestWaitingForTheFile:
             assert store.delete(where={"tag": 2}) == 20
 
     def test_a_write_that_does_not_get_there_is_not_acknowledged(self, file_server: OwnServer) -> None:
-        with opened(file_server.url) as database:
+        with open_database(file_server.url) as database:
             database.create("a", schema())
-        with file_server.client() as client, opened(file_server.url, wait_aof="on", timeout=1) as database:
+        with file_server.connect() as client, open_database(file_server.url, wait_aof="on", timeout=1) as database:
             client.config_set("appendfsync", "no")  # the system writes it to the disk at some time, and tells nobody
             with pytest.raises(Timeout, match="The write is made, but was not on disk"):
                 database.open("a").upsert(batch(1))
             assert database.open("a").count() == 20
             client.config_set("appendfsync", "always")
-            with opened(file_server.url, wait_aof="on") as patient:
+            with open_database(file_server.url, wait_aof="on") as patient:
                 assert patient.open("a").upsert(batch(1)) == 20
 
     def test_a_server_without_the_file_is_refused(self, file_server: OwnServer) -> None:
-        with file_server.client() as client, opened(file_server.url, wait_aof="on") as database:
+        with file_server.connect() as client, open_database(file_server.url, wait_aof="on") as database:
             store = database.create("a", schema())
             client.config_set("appendonly", "no")
             with pytest.raises(Unsupported, match="Turn appendonly on"):
-                vecstore.connect(url_with(file_server.url, wait_aof="on"))
+                vecstore.connect(add_parameters(file_server.url, wait_aof="on"))
             with pytest.raises(StorageFailed, match=r"The write is made, but .* appendonly"):
                 store.upsert(batch(1))
             assert store.count() == 20

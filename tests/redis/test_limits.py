@@ -18,7 +18,7 @@ from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
 from vecstore.backends.redis.generation_guard import GenerationGuard
 from vecstore.backends.shared.deadlines import GRACE
 
-from .stores import opened, stored_ids
+from .stores import open_database, read_stored_ids
 
 MANY = 20_000
 HALF = MANY // 2
@@ -26,7 +26,7 @@ HALF = MANY // 2
 
 @pytest.fixture
 def store(own_server: OwnServer) -> Iterator[VectorStore]:
-    with opened(own_server.url) as database:
+    with open_database(own_server.url) as database:
         store = database.create("a", schema())
         for number in range(TAGS):
             store.upsert(batch(number))
@@ -34,7 +34,7 @@ def store(own_server: OwnServer) -> Iterator[VectorStore]:
 
 
 @contextmanager
-def full(client: redis.Redis) -> Iterator[None]:
+def fill_memory(client: redis.Redis) -> Iterator[None]:
     """Let the server have less memory than it uses already."""
     client.config_set("maxmemory", 1)
     try:
@@ -45,23 +45,23 @@ def full(client: redis.Redis) -> Iterator[None]:
 
 class TestMemory:
     def test_a_full_server_takes_nothing_of_a_batch(self, own_server: OwnServer, store: VectorStore) -> None:
-        with own_server.client() as client:
-            with full(client):
+        with own_server.connect() as client:
+            with fill_memory(client):
                 with pytest.raises(StorageFailed, match="maxmemory; nothing was written"):
                     store.upsert(batch(TAGS))
                 with pytest.raises(StorageFailed, match="maxmemory"):
                     store.insert(batch(TAGS))
                 with pytest.raises(StorageFailed, match="maxmemory"):
                     store.update(where=F.tag == 1, set={"word": "x"})
-                assert numbers(stored_ids(client, "a")) == set(range(TAGS))
+                assert numbers(read_stored_ids(client, "a")) == set(range(TAGS))
                 assert len(store.search(vector_of(1), k=30, where=F.word == "w1")) == 20
                 assert store.get(["b00001-07"]) == [batch(1)[7]]
             assert store.upsert(batch(TAGS)) == 20
-            assert numbers(stored_ids(client, "a")) == set(range(TAGS + 1))
+            assert numbers(read_stored_ids(client, "a")) == set(range(TAGS + 1))
             assert store.verify().problems == ()
 
     def test_a_server_that_fills_up_while_it_is_written_to(self, own_server: OwnServer, store: VectorStore) -> None:
-        with own_server.client() as client:
+        with own_server.connect() as client:
             used = int(client.info("memory")["used_memory"])
             client.config_set("maxmemory", used + 3_000_000)
             written, room = 0, True
@@ -72,14 +72,14 @@ class TestMemory:
                     written += 1
                 except StorageFailed:
                     room = False
-            assert numbers(stored_ids(client, "a")) == set(range(TAGS + written))
+            assert numbers(read_stored_ids(client, "a")) == set(range(TAGS + written))
             client.config_set("maxmemory", 0)
         assert written > 10
         assert store.verify().problems == ()
 
     @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
     def test_a_server_that_would_drop_records_is_refused(self, own_server: OwnServer, policy: str) -> None:
-        with own_server.client() as client:
+        with own_server.connect() as client:
             client.config_set("maxmemory-policy", policy)
             with pytest.raises(StorageFailed, match=policy):
                 vecstore.connect(own_server.url)
@@ -87,10 +87,10 @@ class TestMemory:
     def test_a_policy_that_spares_what_does_not_expire_drops_nothing(
         self, own_server: OwnServer, store: VectorStore
     ) -> None:
-        with own_server.client() as client:
+        with own_server.connect() as client:
             client.config_set("maxmemory-policy", "volatile-lru")
             vecstore.connect(own_server.url).close()
-            with full(client), pytest.raises(StorageFailed):
+            with fill_memory(client), pytest.raises(StorageFailed):
                 store.upsert(batch(TAGS))
         assert store.count() == len(list(store.scan())) == 20 * TAGS
 
@@ -100,9 +100,9 @@ class TestRights:
     def test_a_user_who_may_not_do_all_of_a_write_does_nothing_of_it(
         self, own_server: OwnServer, store: VectorStore, right: str
     ) -> None:
-        with own_server.client() as client:
+        with own_server.connect() as client:
             client.execute_command("ACL", "SETUSER", "someone", "on", ">word", "~*", "+@all", right)
-        with opened(own_server.url_of("someone", "word")) as limited:
+        with open_database(own_server.make_url("someone", "word")) as limited:
             mine = limited.open("a")
             calls: tuple[Callable[[], object], ...] = (
                 lambda: mine.upsert([*batch(1), *batch(TAGS)]),
@@ -123,7 +123,7 @@ class TestResults:
             yield server
 
     def test_fewer_results_than_were_asked_for_are_an_error(self, few: OwnServer) -> None:
-        with opened(few.url) as database:
+        with open_database(few.url) as database:
             store = database.create("a", schema())
             for number in range(TAGS):
                 store.upsert(batch(number))
@@ -149,7 +149,7 @@ class TestTime:
     @pytest.fixture
     def crowd(self, own_server: OwnServer, rng: np.random.Generator) -> Iterator[VectorStore]:
         vectors = rng.standard_normal((MANY, DIM)).astype(np.float32)
-        with opened(own_server.url, index_min_rows=MANY + 1) as database:
+        with open_database(own_server.url, index_min_rows=MANY + 1) as database:
             store = database.create("a", schema())
             store.insert(Record(f"{number:05}", vectors[number], None, {"tag": number % 2}) for number in range(MANY))
             yield store
@@ -177,7 +177,7 @@ class TestTime:
 
     def test_the_engine_has_more_time_than_a_call(self, own_server: OwnServer) -> None:
         """It does not report that a count was cut short, so by then nothing may wait for the count any more."""
-        with opened(own_server.url, timeout=7) as database:
+        with open_database(own_server.url, timeout=7) as database:
             guard = database._backend._reads._guard  # type: ignore[attr-defined]
             assert guard.milliseconds > 1_000 * (7 + GRACE)
 
@@ -186,7 +186,7 @@ class TestBusy:
     def test_a_call_waits_while_a_foreign_script_blocks_the_server(self, own_server: OwnServer) -> None:
         """The server answers BUSY to whatever comes, a new connection's greeting included."""
         script = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until n[1] - t[1] > 1 return 1"
-        with opened(own_server.url) as database, own_server.client() as other, ThreadPoolExecutor(1) as threads:
+        with open_database(own_server.url) as database, own_server.connect() as other, ThreadPoolExecutor(1) as threads:
             store = database.create("a", schema())
             store.insert(batch(1))
             other.config_set("busy-reply-threshold", 50)
@@ -196,14 +196,14 @@ class TestBusy:
                 if running.done():  # before this thread had its turn
                     running = threads.submit(busy.execute_command, "EVAL", script, 0)
             assert store.count(F.tag == 1) == len(batch(1))
-            with opened(own_server.url) as another:
+            with open_database(own_server.url) as another:
                 assert another.open("a").upsert(batch(2)) == len(batch(2))
             assert running.result() == 1
             busy.close()
 
 
 def is_busy(server: OwnServer) -> bool:
-    with server.client() as client:
+    with server.connect() as client:
         try:
             client.ping()
         except redis.ResponseError as error:

@@ -10,16 +10,16 @@ import redis
 
 from vecstore.backends.redis import scripts
 
-from .lua import SCRIPTS, global_accesses, problems_of, problems_of_files
+from .lua import SCRIPTS, find_file_problems, find_problems, list_global_accesses
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_compiles_and_uses_no_undeclared_global(name: str) -> None:
-    assert problems_of(SCRIPTS[name].text) == []
+    assert find_problems(SCRIPTS[name].text) == []
 
 
 def test_the_files_are_in_order() -> None:
-    assert list(problems_of_files()) == []
+    assert list(find_file_problems()) == []
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -44,14 +44,14 @@ def test_scripts_are_read_when_they_are_used() -> None:
     ],
 )
 def test_the_check_sees_what_it_should(text: str, problems: list[str]) -> None:
-    assert problems_of(text) == problems
+    assert find_problems(text) == problems
 
 
 def test_the_check_sees_what_does_not_compile() -> None:
-    [problem] = problems_of("local x <const> = 1")
+    [problem] = find_problems("local x <const> = 1")
     assert "does not compile" in problem
 
 
 def test_every_use_of_a_global_is_seen_with_its_line() -> None:
     text = 'local f = function()\n  return redis.call("GET", KEYS[1])\nend\nreturn f()'
-    assert sorted(global_accesses(text)) == [("KEYS", 2), ("redis", 2)]
+    assert sorted(list_global_accesses(text)) == [("KEYS", 2), ("redis", 2)]

@@ -20,15 +20,15 @@ COUNT = 2_500
 SCHEMA = Schema(dim=4, metric="l2", index=Flat(), fields={"year": fields.Int(), "lang": fields.Keyword()})
 
 
-def record(number: int) -> Record:
+def make_record(number: int) -> Record:
     metadata = {"year": number % 50, "lang": "abc"[number % 3]} if number % 7 else {}
     return Record(f"r{number:05}", [number % 90, 1, 2, 3], f"text {number}", {**metadata, "note": number})
 
 
-RECORDS = [record(number) for number in range(COUNT)]
+RECORDS = [make_record(number) for number in range(COUNT)]
 
 
-def year(each: Record) -> int | None:
+def get_year(each: Record) -> int | None:
     found: int | None = each.metadata.get("year")
     return found
 
@@ -36,11 +36,11 @@ def year(each: Record) -> int | None:
 SEVERAL = reduce(or_, [(F.year == number) & (F.lang == "b") for number in range(0, 50, 2)])
 EXPONENTIAL = reduce(and_, [(F.year != number) | (F.lang == "c") for number in range(10)])
 CASES: dict[str, tuple[Filter, Callable[[Record], bool], int | None]] = {
-    "one query": (F.year < 20, lambda each: (year(each) or 99 if year(each) != 0 else 0) < 20, 1),
-    "two queries": (SEVERAL, lambda each: each.metadata.get("lang") == "b" and (year(each) or 0) % 2 == 0, 2),
+    "one query": (F.year < 20, lambda each: (get_year(each) or 99 if get_year(each) != 0 else 0) < 20, 1),
+    "two queries": (SEVERAL, lambda each: each.metadata.get("lang") == "b" and (get_year(each) or 0) % 2 == 0, 2),
     "no query": (
         EXPONENTIAL,
-        lambda each: each.metadata.get("lang") == "c" or year(each) is None or (year(each) or 0) >= 10,
+        lambda each: each.metadata.get("lang") == "c" or get_year(each) is None or (get_year(each) or 0) >= 10,
         None,
     ),
 }

