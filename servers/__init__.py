@@ -1,4 +1,4 @@
-"""Servers that tests and benchmarks start for themselves. They are not part of the package."""
+"""Servers that tests and benchmarks start. They are not part of the package."""
 
 
 class NoServer(Exception):

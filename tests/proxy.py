@@ -18,9 +18,9 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 @dataclass(eq=False)
 class Link:
-    """A client's connection, and the connection to the server that belongs to it."""
+    """A client's connection and the matching connection to the server."""
 
-    writers: dict[Sender, asyncio.StreamWriter]  # by the sender whose bytes go into it
+    writers: dict[Sender, asyncio.StreamWriter]  # by the sender whose bytes are written to it
     lost: bool = False
 
     def end(self, *, reset: bool) -> None:
@@ -28,7 +28,7 @@ class Link:
             if writer.is_closing():
                 continue
             if reset:
-                # Closing then sends RST in place of FIN.
+                # Closing then sends RST instead of FIN.
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
                 writer.transport.abort()
             else:
@@ -37,7 +37,7 @@ class Link:
 
 @dataclass
 class Cut:
-    """A fault for the connection that sends the byte after the next ``left`` ones."""
+    """A fault on the connection that sends the byte after the next ``left`` bytes."""
 
     sender: Sender
     left: int
@@ -46,14 +46,14 @@ class Cut:
 
 
 class Proxy:
-    """Forwards to a server; a context manager.
+    """Forwards bytes between clients and a server. It is a context manager.
 
-    All connections share the faults. A fault lasts until `heal`, for later connections too.
+    A fault applies to all connections, later ones too, until `heal`.
 
     Attributes
     ----------
     forwarded : dict
-        Bytes that were forwarded, by sender.
+        Number of forwarded bytes by sender.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -76,7 +76,7 @@ class Proxy:
         self._thread.join()
 
     def replace_address(self, url: str) -> str:
-        """Return a server's URL with this proxy in its place."""
+        """Return a server's URL with the address of this proxy."""
         parts = urlsplit(url)
         user, at, _ = parts.netloc.rpartition("@")
         return urlunsplit(parts._replace(netloc=f"{user}{at}127.0.0.1:{self.port}"))
@@ -84,7 +84,7 @@ class Proxy:
     def cut_after(
         self, *, client_bytes: int | None = None, server_bytes: int | None = None, fate: Fate = "close"
     ) -> threading.Event:
-        """Forward this many more bytes from one side, then break one connection; return an event that is set then.
+        """Forward this many more bytes from one side, then break one connection and set the returned event.
 
         ``close`` sends a FIN both ways (an RST to a sender whose bytes were not read), ``reset`` an RST both ways,
         ``half-close`` sends a FIN to the receiver while the other direction goes on, and ``hole`` forwards nothing more
@@ -98,11 +98,11 @@ class Proxy:
         return cut.done
 
     def delay(self, seconds: float, *, chunk: int = _CHUNK) -> None:
-        """Delay each chunk of bytes; small chunks make a slow reader."""
+        """Delay each chunk of bytes. Small chunks simulate a slow network."""
         self._delay, self._chunk = seconds, chunk
 
     def swallow_everything(self) -> None:
-        """Swallow everything; connections stay open, new ones are accepted."""
+        """Drop all bytes. Connections stay open, and new ones are accepted."""
         self._hole = True
 
     def refuse(self) -> None:
@@ -110,13 +110,13 @@ class Proxy:
         self._refusing = True
 
     def heal(self) -> None:
-        """Forward again. A connection that lost bytes stays silent."""
+        """Forward again. A connection that has lost bytes stays silent."""
         self._cut = None
         self._delay, self._chunk = 0.0, _CHUNK
         self._hole = self._refusing = False
 
     def cut(self, *, reset: bool = False) -> None:
-        """Break all connections now; return when they are gone."""
+        """Break all connections, and return when they are closed."""
 
         async def all_of_them() -> None:
             for link in list(self._links):
@@ -127,7 +127,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return len(self._links)
 
     async def _run(self) -> None:
@@ -155,7 +155,7 @@ class Proxy:
             from_server, link.writers["server"] = await asyncio.open_connection(*self._target)
             await asyncio.gather(self._pump("client", reader, link), self._pump("server", from_server, link))
         except OSError:
-            link.end(reset=True)  # an error on one side is one on the other
+            link.end(reset=True)  # an error on one side breaks the other side too
         finally:
             link.end(reset=False)
             self._links.discard(link)
@@ -173,7 +173,7 @@ class Proxy:
             sink.write_eof()
 
     async def _pass_on(self, sender: Sender, chunk: bytes, sink: asyncio.StreamWriter, link: Link) -> bool:
-        """Forward a chunk; return whether this direction goes on."""
+        """Forward a chunk, and return whether this direction continues."""
         link.lost |= self._hole
         if link.lost:
             return True

@@ -1,4 +1,4 @@
-"""Secrets that no error may show, and the check that none does."""
+"""Secrets that no error may show, and the checks for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def change_url(
 
 @contextmanager
 def expect_error(kind: type[VecstoreError], *words: str) -> Iterator[None]:
-    """Expect an error of exactly this kind, which names words and no canary."""
+    """Expect an error of exactly this kind, whose message contains some words and no secret."""
     with pytest.raises(kind) as raised:
         yield
     assert type(raised.value) is kind
@@ -46,16 +46,16 @@ def check_secret_free(shown: str, error: BaseException) -> None:
     while cause is not None:
         lines += [line for line in str(cause).splitlines() if len(line) > 20]
         cause = cause.__cause__
-    assert not any(line in shown for line in lines), "the driver's text is in ours"
+    assert not any(line in shown for line in lines), "our message contains the driver's"
 
 
 def find_leaks(text: str, *further: str) -> list[str]:
-    """Return the secrets in a text."""
+    """Return the secrets that a text contains."""
     return [secret for secret in (*SECRETS, *further) if secret in text]
 
 
 def collect_text(error: BaseException) -> str:
-    """Return whatever is shown of an error and of all that led to it, by logs and by debuggers."""
+    """Return everything that logs and debuggers can show of an error and its causes."""
     parts, seen, left = traceback.format_exception(error), set(), [error]
     while left:
         each = left.pop()

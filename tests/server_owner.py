@@ -1,6 +1,6 @@
-"""Run a server as long as a process lives: ``python -m tests.server_owner MODULE PID FOLDER``.
+"""Run a server while a process lives: ``python -m tests.server_owner MODULE PID FOLDER``.
 
-Prints one line of JSON with the URL of the server, or with the reason why there is none.
+It prints one line of JSON with the URL of the server, or with the reason why it did not start.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(module: str, anchor: int, folder: Path) -> None:
         logs = [] if isinstance(error, NoServer) else folder.glob("*/log")
         tails = [log.read_text(encoding="utf-8", errors="replace")[-2_000:] for log in logs]
         print_answer(reason="\n".join([str(error), *tails]).rstrip())
-        wait_for_end(anchor)  # the other workers read the reason in the folder
+        wait_for_end(anchor)  # other workers read the reason from the folder
     finally:
         shutil.rmtree(folder)
 

@@ -1,8 +1,8 @@
-"""One server of each kind for all tests of a run, started by the first test that needs it.
+"""One server of each kind for all tests of a run. The first test that needs it starts it.
 
 A module such as ``tests.postgres.server`` has a context manager ``run_server(folder)``, which runs a server in a folder
-and yields its URL. A separate process, `tests.server_owner`, enters it and leaves it when the run ends, even if the run
-is killed.
+and yields its URL. A separate process, `tests.server_owner`, enters the context and leaves it when the run ends, even
+if the run is killed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tests.sources import ROOT
 
 
 def shared_url(module: str) -> str:
-    """Return the URL of the run's server, which a module runs.
+    """Return the URL of the server that a module runs for all tests of this run.
 
     Raises
     ------
     NoServer
     """
-    # pytest-xdist's workers are children of the process whose end is the end of the run.
+    # The workers of pytest-xdist are children of the process that ends with the run.
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     anchor = os.getppid() if run else os.getpid()
     kind = module.split(".")[-2]
@@ -48,14 +48,14 @@ def shared_url(module: str) -> str:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)  # a password is in there
+    return os.open(path, flags, 0o600)  # the file contains a password
 
 
 _owners: list[subprocess.Popen[str]] = []
 
 
 def _start_owner(module: str, folder: Path, anchor: int) -> str:
-    """Start the owner of the server; return one line of JSON, which tells the URL or a reason."""
+    """Start the owner of the server, and return its line of JSON with the URL or a reason."""
     with (folder / "owner.log").open("w", encoding="utf-8") as log:
         owner = subprocess.Popen(
             [sys.executable, "-m", "tests.server_owner", module, str(anchor), str(folder)],
@@ -64,7 +64,7 @@ def _start_owner(module: str, folder: Path, anchor: int) -> str:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the run; the owner sees it end
+            start_new_session=True,  # Ctrl-C goes to the run, whose end the owner notices
         )
     _owners.append(owner)
     assert owner.stdout

@@ -42,7 +42,7 @@ WRITES: Mapping[str, Call] = MappingProxyType(
 
 @contextmanager
 def expect_in_time(*kinds: type[VecstoreError], word: str | None = None) -> Iterator[None]:
-    """Expect one of some errors when the timeout is over, with a word in its message."""
+    """Expect one of some errors between the timeout and a second later, with a word in its message."""
     with Lateness() as lateness:
         with pytest.raises(kinds, match=word):
             yield
@@ -65,7 +65,7 @@ def fail_all_at_once(
     with ExitStack() as stack, ThreadPoolExecutor(len(calls)) as threads:
         stores = [stack.enter_context(connect()).open("a") for _ in calls]
         for store in stores:
-            store.upsert(batch(1))  # so that what a call reads only once is known
+            store.upsert(batch(1))  # reads what a Database reads only once
         with silent:
             list(threads.map(fail, calls.values(), stores))
         for call, store in zip(calls.values(), stores, strict=True):

@@ -1,4 +1,4 @@
-"""A Redis process that can be started, stopped and killed, and that ends with this process."""
+"""A Redis process that can be started, stopped and killed. It ends with this process."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _TIMEOUT = 30
 """Seconds that a client waits for an answer."""
 PATIENCE = 180
 PAUSE = 0.005
-"""Seconds to wait at most, and between two tries."""
-# The kernel kills a process at the end of the *thread* that started it, so one is kept for that alone. `setpriv` asks
-# for it in place of a `preexec_fn`, which may deadlock a process that has threads.
+"""Seconds to wait at most, and between two attempts."""
+# The kernel kills the process when the *thread* that started it ends, so one thread is kept only for this. `setpriv`
+# requests it, because a `preexec_fn` may deadlock a process that has threads.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="redis-starter")
 _LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class Daemon(ABC):
-    """A program of Redis in a folder; a context manager that starts it, and kills it.
+    """A program of Redis in a folder: a context manager that starts and kills it.
 
     Parameters
     ----------
     folder : Path
-        Holds ``redis.conf``, ``log`` and the data; made where it is missing.
+        Holds ``redis.conf``, ``log`` and the data. It is created if it is missing.
     """
 
     flags: tuple[str, ...] = ()
@@ -59,14 +59,14 @@ class Daemon(ABC):
 
     @abstractmethod
     def list_settings(self) -> list[str]:
-        """Return the lines of redis.conf, as they are before the first start; it may be rewritten later."""
+        """Return the lines of redis.conf at the first start. The program may rewrite the file later."""
 
     @abstractmethod
     def connect(self) -> redis.Redis:
         """Return a client for the caller to close. It waits for half a minute at most and never retries."""
 
     def launch(self) -> None:
-        """Start the process unless it runs; it may not answer yet."""
+        """Start the process unless it runs. It may not answer yet."""
         if self.is_running:
             return
         found = find_programs()
@@ -86,17 +86,17 @@ class Daemon(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the tests, which then end it
+                start_new_session=True,  # Ctrl-C goes to the tests, which then end it
                 umask=0o077,
             ).result()
 
     def start(self) -> None:
-        """Start the process unless it runs; return when it answers and has loaded its data.
+        """Start the process unless it runs, and return when it answers and has loaded its data.
 
         Raises
         ------
         NoServer
-            It ended, or said nothing for three minutes.
+            It ended, or did not answer for three minutes.
         """
         self.launch()
         deadline = time.monotonic() + PATIENCE
@@ -111,14 +111,14 @@ class Daemon(ABC):
             os.close(handle)
 
     def stop(self) -> None:
-        """Terminate the process, which lets it write its data; return when it is gone."""
+        """Terminate the process, which writes its data first, and return when it has ended."""
         if self._process:
             self._process.terminate()
             self._process.wait(PATIENCE)
             self._process = None
 
     def kill(self) -> None:
-        """Kill the process at once; return when it is gone."""
+        """Kill the process at once, and return when it has ended."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -140,11 +140,11 @@ class Daemon(ABC):
     @property
     def pid(self) -> int:
         if self._process is None:
-            raise ProcessLookupError("It was not started, or it was stopped.")
+            raise ProcessLookupError("The server was not started, or it was stopped.")
         return self._process.pid
 
     def is_answering(self) -> bool:
-        """Return whether the server answers, which it does not while it loads its data."""
+        """Return whether the server answers. It does not while it loads its data."""
         with self.connect() as client:
             try:
                 return bool(client.ping())

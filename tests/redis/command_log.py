@@ -1,4 +1,4 @@
-"""The commands that a server received, as MONITOR reports them."""
+"""The commands that a server received, from MONITOR."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS_ONLY = {b"DEL", b"UNLINK"}
 
 @dataclass(frozen=True)
 class Command:
-    """The words of a command of a client or of a script."""
+    """The words of one command, sent by a client or run by a script."""
 
     words: tuple[bytes, ...]
 
@@ -37,7 +37,7 @@ class Command:
 
     @property
     def keys(self) -> tuple[bytes, ...]:
-        """The keys and indexes that it names."""
+        """The keys and indexes that the command names."""
         if self.name in _KEYLESS:
             return ()
         if self.name in {b"EVAL", b"EVALSHA"}:
@@ -53,25 +53,25 @@ class Command:
 
 @dataclass
 class CommandLog:
-    """The commands of a recording."""
+    """The recorded commands."""
 
     commands: list[Command] = field(default_factory=list)
 
     def list_queries(self) -> Iterator[str]:
-        """Give the text of each search."""
+        """Yield the query of each search."""
         for command in self.commands:
             if command.name == b"FT.SEARCH":
                 yield command.words[2].decode("ascii")
 
     def list_scripts(self) -> set[bytes]:
-        """Return the texts of all scripts."""
+        """Return the texts of all scripts that were sent."""
         loaded = {each.words[2] for each in self.commands if each.name == b"SCRIPT"}
         return loaded | {each.words[1] for each in self.commands if each.name == b"EVAL"}
 
 
 @contextmanager
 def record_commands(server: OwnServer) -> Iterator[CommandLog]:
-    """Record the commands of a server; the log is filled at the end."""
+    """Record the commands of a server. The log is filled when the context ends."""
     log = CommandLog()
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link, link.makefile("rb") as lines:
         link.sendall(f"AUTH {server.password}\r\nMONITOR\r\n".encode())

@@ -1,4 +1,4 @@
-"""A namespace for each test on the run's server, and servers for single tests."""
+"""A namespace for each test on the shared server, and servers for single tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .server import SETTINGS, shared_url
 
 @pytest.fixture(scope="session")
 def redis_server() -> str:
-    """The run's server. Without one the tests fail, because a skip would hide that nothing was tested."""
+    """The URL of the shared server. Without one the tests fail, because a skip would hide that nothing was tested."""
     try:
         url = shared_url()
     except NoServer as error:
@@ -36,7 +36,7 @@ def redis_server() -> str:
 
 @pytest.fixture
 def namespace() -> str:
-    """A namespace without keys."""
+    """A new namespace."""
     return f"t_{secrets.token_hex(8)}"
 
 
@@ -50,14 +50,14 @@ def redis_url(redis_server: str, namespace: str) -> Iterator[str]:
 
 @pytest.fixture
 def admin(redis_server: str) -> Iterator[redis.Redis]:
-    """A client of the run's server, which answers in bytes."""
+    """A client of the shared server that returns bytes."""
     with redis.Redis.from_url(redis_server) as client:
         yield client
 
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A short path for a server of the test's own."""
+    """A short path for a server of a single test."""
     folder = Path(tempfile.mkdtemp(prefix="vecstore-redis-"))
     yield folder / "redis"
     shutil.rmtree(folder)
@@ -67,7 +67,7 @@ def server_folder() -> Iterator[Path]:
 def own_server(server_folder: Path) -> Iterator[OwnServer]:
     """A running server for tests that change its settings, stop it or kill it.
 
-    It has no append-only file: while the disk is busy, Redis waits for it and answers nobody for a second or more.
+    It has no append-only file, because Redis may wait for a busy disk for seconds and answer no client meanwhile.
     """
     with OwnServer(server_folder, SETTINGS) as server:
         yield server

@@ -1,7 +1,7 @@
-"""Checks the Lua scripts, as ``make lint`` does: ``python -m tests.redis.lua``.
+"""Checks of the Lua scripts, which ``make lint`` runs: ``python -m tests.redis.lua``.
 
-Redis runs Lua 5.1 and refuses globals only when a script reaches them. The compiler of Lua 5.1 tells beforehand: in its
-bytecode, each access to a global is an instruction of its own.
+Redis runs Lua 5.1 and refuses an undeclared global only when a script reaches it. The checks find it in the bytecode of
+Lua 5.1, where each access to a global is a separate instruction.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from vecstore.backends.redis.scripts import INCLUDE, Script
 
 GLOBALS = frozenset({"ARGV", "KEYS", "ipairs", "math", "next", "pairs", "redis", "string", "table", "tonumber", "type",
     "unpack"})  # fmt: skip
-"""What the scripts may use of what Redis gives them."""
+"""Globals of Redis that the scripts may use."""
 LINE_LENGTH = 120
 SCRIPTS = {each.name: each for each in vars(scripts).values() if isinstance(each, Script)}
 _GET_GLOBAL, _SET_GLOBAL = 5, 7
 _HEADER = b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00"
-"""Of a chunk of Lua 5.1 on a machine with 64 bits and little-endian numbers."""
+"""The header of a chunk of Lua 5.1 on a little-endian machine with 64 bits."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Reader:
         return bytes(self.take(f"{size}s")[0]).rstrip(b"\0")
 
     def constant(self) -> bytes | None:
-        """Return a constant where it is a string."""
+        """Return a constant if it is a string, else None."""
         kind = self.take("B")[0]
         if kind == 4:
             return self.string()
@@ -56,7 +56,7 @@ class _Reader:
         return None
 
     def list_global_accesses(self) -> Iterator[tuple[str, int]]:
-        """Give each global that a function and those inside it use, and the line."""
+        """Yield each global that a function and its inner functions use, and the line."""
         self.string()
         self.take("ii4B")
         code = self.take(f"{self.number()}I")
@@ -82,7 +82,7 @@ def compile_script(text: str) -> bytes:
     Raises
     ------
     lupa.LuaError
-        It is no Lua 5.1.
+        The text is not Lua 5.1.
     """
     runtime = lupa.lua51.LuaRuntime(encoding=None)
     dump: Any = runtime.eval(b"function(text) return string.dump(assert(loadstring(text, '=script'))) end")
@@ -90,14 +90,14 @@ def compile_script(text: str) -> bytes:
 
 
 def list_global_accesses(text: str) -> list[tuple[str, int]]:
-    """Return each use of a global in a script, and its line."""
+    """Return each global that a script uses, and the line."""
     chunk = compile_script(text)
     assert chunk.startswith(_HEADER)
     return list(_Reader(chunk, len(_HEADER)).list_global_accesses())
 
 
 def find_problems(text: str) -> list[str]:
-    """Return what is wrong with a whole script."""
+    """Return the problems of a complete script."""
     try:
         accesses = list_global_accesses(text)
     except lupa.lua51.LuaError as error:
@@ -107,7 +107,7 @@ def find_problems(text: str) -> list[str]:
 
 
 def find_file_problems() -> Iterator[str]:
-    """Give what is wrong with the files: their lines, and parts that no script includes or that are not there."""
+    """Yield the problems of the files: bad lines, and parts that are missing or that no script includes."""
     folder = resources.files(scripts)
     parts = {each.name: each.read_text() for each in folder.joinpath("parts").iterdir()}
     files = {each.name: each.read_text() for each in folder.iterdir() if each.name.endswith(".lua")}
@@ -116,11 +116,11 @@ def find_file_problems() -> Iterator[str]:
         included |= {f"{line.removeprefix(INCLUDE)}.lua" for line in text.splitlines() if line.startswith(INCLUDE)}
         for number, line in enumerate(text.split("\n"), 1):
             if len(line) > LINE_LENGTH or line != line.rstrip() or "\t" in line:
-                yield f"{name}:{number}: longer than {LINE_LENGTH} characters, a tab, or white space at its end"
+                yield f"{name}:{number}: longer than {LINE_LENGTH} characters, a tab, or trailing white space"
         if not text.startswith("-- ") or not text.endswith("\n") or "\n\n" in text:
             yield f"{name}: it does not begin with a comment or end with a line feed, or has an empty line"
     for name in included ^ set(parts):
-        yield f"parts/{name}: included and not there, or there and not included"
+        yield f"parts/{name}: included but missing, or present but never included"
     for stem in {name.removesuffix(".lua") for name in files} ^ set(SCRIPTS):
         yield f"{stem}.lua: a file without a Script, or a Script without a file"
 

@@ -1,4 +1,4 @@
-"""Where the conformance suite runs on Redis: a namespace for each place."""
+"""Places of the conformance suite on Redis. Each has its own namespace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAGE = 1_000
 
 
 class RedisPlace(Place):
-    """A namespace of its own; indexes are built over so few records that the suite reaches them."""
+    """A new namespace on a server. Indexes are built at so few records that the suite reaches them."""
 
     part = 3
 
@@ -80,7 +80,7 @@ def add_parameters(server: str, **parameters: object) -> str:
 
 
 def wipe(client: redis.Redis, namespace: str) -> None:
-    """Remove everything in a namespace: the indexes first, which would have to follow each key."""
+    """Remove everything in a namespace. The indexes go first, because they would follow the removal of each key."""
     for name in client.execute_command("FT._LIST"):
         if name.startswith(f"{namespace}:".encode()):
             client.execute_command("FT.DROPINDEX", name)
@@ -91,12 +91,12 @@ def wipe(client: redis.Redis, namespace: str) -> None:
 
 
 def to_mapping(reply: Sequence[Any]) -> dict[str, Any]:
-    """Return a reply of names and values in turns as a mapping."""
+    """Return a reply of alternating names and values as a mapping."""
     return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=False)}
 
 
 def read_hash(client: redis.Redis, key: str | bytes) -> dict[str, bytes]:
-    """Return a hash, by the names of its attributes."""
+    """Return the values of a hash by attribute."""
     return {name.decode(): value for name, value in client.execute_command("HGETALL", key).items()}
 
 
@@ -109,13 +109,13 @@ def decode_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRec
 
 
 def decode_string(token: str) -> str:
-    """Return the string of a token: itself behind a ``p``, or UTF-8 in hex behind an ``h``."""
+    """Return the string of a token: plain after a ``p``, or in UTF-8 and hex after an ``h``."""
     kind, rest = token[0], token[1:]
     return rest if kind == "p" else bytes.fromhex(rest).decode()
 
 
 def decode_strings(tokens: str) -> tuple[str, ...]:
-    """Return the strings of a list, whose first token marks it as a list."""
+    """Return the strings of a list of tokens, whose first one marks it as a list."""
     mark, *rest = tokens.split(",")
     assert mark == "l"
     return tuple(map(decode_string, rest))

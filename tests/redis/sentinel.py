@@ -1,4 +1,4 @@
-"""A sentinel, which promotes a replica if the primary does not answer."""
+"""A sentinel, which promotes a replica when the primary does not answer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from servers.redis.own_server import OwnServer
 
 
 class Sentinel(Daemon):
-    """A sentinel that decides alone; a context manager that starts it.
+    """A single sentinel: a context manager that starts it.
 
-    It looks for replicas when it starts and then every ten seconds, so start them first.
+    It looks for replicas when it starts and then every ten seconds, so start the replicas first.
 
     Parameters
     ----------
     folder : Path
     primary : OwnServer
     service : str
-        What clients call the primary, whichever server that is.
+        The name by which clients ask for the primary.
     """
 
     flags = ("--sentinel",)
@@ -36,7 +36,7 @@ class Sentinel(Daemon):
 
     @property
     def address(self) -> tuple[str, int]:
-        """For ``redis.sentinel.Sentinel([address])``; there is no password."""
+        """The argument of ``redis.sentinel.Sentinel([address])``. There is no password."""
         return "127.0.0.1", self.port
 
     def connect(self) -> redis.Redis:
@@ -60,13 +60,13 @@ class Sentinel(Daemon):
         deadline = time.monotonic() + PATIENCE
         while self.read_primary_port() != primary.port:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"The sentinel does not take {primary.port} for the primary.\n{self.read_log()}")
+                raise TimeoutError(f"The sentinel does not name {primary.port} as the primary.\n{self.read_log()}")
             select.select([], [], [], PAUSE)
 
     def expect_failover(self) -> None:
-        """Take the primary for down after half a second of silence, which a test calls when it has killed it.
+        """Fail over after half a second without an answer. Call it after the primary was killed.
 
-        Until then the sentinel waits for a minute, because a primary on a busy machine may be silent for a while.
+        Before, the sentinel waits for a minute, because a primary on a busy machine may not answer for a while.
         """
         with self.connect() as client:
             client.execute_command("SENTINEL", "SET", self.service, "down-after-milliseconds", 500)

@@ -1,4 +1,4 @@
-"""The Redis server that all tests of a run share: the first kind that this machine has.
+"""The Redis server that all tests of a run share: the first of these that is available.
 
 1. ``VECSTORE_TEST_REDIS``: the URL of a server with the search module;
 2. Docker, through testcontainers;
@@ -29,12 +29,12 @@ IMAGE = "redis:8.2.3"
 VARIABLE = "VECSTORE_TEST_REDIS"
 OTHERWISE = f"Most of them also run in Docker, with testcontainers, or on the server whose URL is in {VARIABLE}."
 SETTINGS: Mapping[str, str] = MappingProxyType({"save": '""', "appendonly": "no"})
-"""The data need not survive the process."""
+"""Settings of a server whose data need not survive the process."""
 _PORT = 6379
 
 
 def shared_url() -> str:
-    """Return the URL of the run's server, started by the first caller.
+    """Return the URL of the shared server, which the first caller starts.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def shared_url() -> str:
 
 @contextmanager
 def run_server(folder: Path) -> Iterator[str]:
-    """Run a server of the first kind there is, in a folder that is its own; yield its URL.
+    """Run the first available kind of server, in a folder for it alone, and yield its URL.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def run_server(folder: Path) -> Iterator[str]:
 
 
 def _run_container(stack: ExitStack) -> str | None:
-    """Run a container until the stack ends; return the server's URL, or None where the image cannot be had."""
+    """Run a container until the stack ends, and return the server's URL, or None if the image is not available."""
     docker = importlib.import_module("docker")
     kind = importlib.import_module("testcontainers.community.redis").RedisContainer
     password = secrets.token_hex(12)

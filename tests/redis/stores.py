@@ -1,4 +1,4 @@
-"""Stores on a server of Redis for the tests of what goes wrong there."""
+"""Stores on a Redis server for tests of failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMESPACE = "tests"
 
 @contextmanager
 def open_database(url: str, **parameters: object) -> Iterator[Database]:
-    """Open a server's URL, in a namespace of its own if none is given."""
+    """Open the database of a server, by default in the namespace of these tests."""
     given = {"namespace": NAMESPACE, "index_min_rows": 32, **parameters}
     with vecstore.connect(add_parameters(url, **given)) as database:
         yield database
@@ -30,7 +30,7 @@ def load_generation(client: redis.Redis, store: str, namespace: str = NAMESPACE)
 
 
 def read_stored_ids(client: redis.Redis, store: str, namespace: str = NAMESPACE) -> list[str]:
-    """Read the ids at one moment: from the keys of the records, which the list of ids has to match."""
+    """Read the ids in one transaction from the keys of the records, and check that the list of ids is the same."""
     generation = load_generation(client, store, namespace)
     prefix = f"{namespace}:rec:{generation}:".encode()
     with client.pipeline(transaction=True) as moment:

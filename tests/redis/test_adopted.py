@@ -1,4 +1,4 @@
-"""The application's own client in place of a URL."""
+"""The application's own client instead of a URL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def client(redis_server: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def test_it_is_used_and_stays_open(client: redis.Redis, redis_url: str, namespace: str) -> None:
+def test_a_client_is_used_and_stays_open(client: redis.Redis, redis_url: str, namespace: str) -> None:
     with vecstore.connect(client, namespace=namespace) as db:
         store = db.create("docs", SCHEMA)
         assert store.insert(RECORDS) == 5
@@ -35,7 +35,7 @@ def test_it_is_used_and_stays_open(client: redis.Redis, redis_url: str, namespac
         assert db.open("docs").count() == 5
 
 
-def test_a_client_that_decodes(redis_server: str, redis_url: str, namespace: str) -> None:
+def test_a_client_that_decodes_replies_works(redis_server: str, redis_url: str, namespace: str) -> None:
     with (
         redis.Redis.from_url(redis_server, protocol=3, decode_responses=True) as client,
         vecstore.connect(client, namespace=namespace) as db,
@@ -49,20 +49,20 @@ def test_a_client_that_decodes(redis_server: str, redis_url: str, namespace: str
         assert client.get("nothing") is None
 
 
-def test_a_subclass_of_the_application(redis_server: str, redis_url: str, namespace: str) -> None:
+def test_a_subclass_of_the_client_works(redis_server: str, redis_url: str, namespace: str) -> None:
     class Ours(redis.Redis):
-        """An application's own."""
+        """A subclass by an application."""
 
     with Ours.from_url(redis_server, protocol=3) as client, vecstore.connect(client, namespace=namespace) as db:
         assert db.names() == []
 
 
-def test_a_client_that_cannot_tell_partial_answers(redis_server: str) -> None:
+def test_a_client_that_cannot_report_partial_answers_is_refused(redis_server: str) -> None:
     with redis.Redis.from_url(redis_server, protocol=2) as client, pytest.raises(Unsupported, match="protocol=3"):
         vecstore.connect(client)
 
 
-def test_clients_of_other_kinds(redis_server: str) -> None:
+def test_other_kinds_of_clients_are_refused(redis_server: str) -> None:
     other = redis.asyncio.Redis.from_url(redis_server)
     with pytest.raises(InvalidUrl, match=r"redis\.asyncio.*redis\.Redis"):
         vecstore.connect(other)  # type: ignore[arg-type]
@@ -70,8 +70,8 @@ def test_clients_of_other_kinds(redis_server: str) -> None:
         vecstore.connect(7)  # type: ignore[arg-type]
 
 
-def test_sentinel_and_its_failover(server_folder: Path) -> None:
-    """What was acknowledged and replicated is there on the new primary, whose index is looked at before it is used."""
+def test_a_store_survives_a_failover_by_sentinel(server_folder: Path) -> None:
+    """The new primary has what was acknowledged and replicated. Its index is checked before it is used."""
     parent = server_folder.parent
     with (
         OwnServer(server_folder) as primary,

@@ -1,4 +1,4 @@
-"""What the server is told: queries of a few known words, scripts that are always the same, keys of one namespace."""
+"""What is sent to the server: queries of a fixed grammar, scripts that never change, keys of one namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .command_log import record_commands
 from .stores import NAMESPACE, open_database
 
 NEIGHBOUR = f"{NAMESPACE}x"
-"""A namespace that begins as the other does."""
+"""A namespace that begins with the name of the other."""
 SCHEMA = Schema(
     dim=2,
     metric="l2",
@@ -25,7 +25,7 @@ SCHEMA = Schema(
 LOWEST = 350
 VECTOR = [1.0, 0.0]
 _MARK = "zq7"
-"""Around each string, so that it can be told from the backend's own words."""
+"""Marks both ends of each string, because the backend's own words do not contain it."""
 
 _NUMBER = r"(?:-?\d+(?:\.\d+)?(?:e[+-]\d+)?|[+-]inf)"
 _TOKEN = r"(?:a|none|f\d+|p[a-z0-9]{1,200}|h(?:[0-9a-f]{2})*)"  # noqa: S105
@@ -36,7 +36,7 @@ _ALL = rf"\({_ONE}(?: {_ONE})*\)"
 _WHERE = rf"(?:{_TAGS}|{_ALL}(?:\|{_ALL})*)"
 _HOW = r"(?: HYBRID_POLICY ADHOC_BF| EF_RUNTIME \d+)?"
 QUERY = re.compile(rf"{_WHERE}|\((?:\*|{_WHERE})\)=>\[KNN \d+ @vector \$q{_HOW} AS d\]")
-"""All that the compiler makes."""
+"""The grammar of all compiled queries."""
 
 
 def mark(value: str) -> str:
@@ -44,7 +44,7 @@ def mark(value: str) -> str:
 
 
 def exercise(store: VectorStore, value: str) -> None:
-    """Use a string in every slot that takes it."""
+    """Use a string in every argument that accepts it."""
     id_ = mark(value)
     store.upsert([Record(id_, VECTOR, value, {"word": value, "tags": [value, id_], "more": {value: value}, "n": 1})])
     where = (
@@ -60,7 +60,7 @@ def exercise(store: VectorStore, value: str) -> None:
 
 
 def dump_foreign_keys(client: redis.Redis) -> dict[bytes, bytes | None]:
-    """Return all that lies outside of the namespace."""
+    """Return all keys outside the namespace and their values."""
     keys = [key for key in client.scan_iter(count=1_000) if not key.startswith(f"{NAMESPACE}:".encode())]
     return {key: client.dump(key) for key in keys}
 
@@ -72,7 +72,7 @@ def write_canaries(server: OwnServer, client: redis.Redis) -> None:
         client.set(key, "canary")
 
 
-def test_no_value_is_part_of_a_query_a_script_or_a_key(own_server: OwnServer) -> None:
+def test_no_value_becomes_part_of_a_query_a_script_or_a_key(own_server: OwnServer) -> None:
     strings = list_accepted(1, 500)
     assert len(strings) > LOWEST
     with own_server.connect() as client:
@@ -99,7 +99,7 @@ def test_no_value_is_part_of_a_query_a_script_or_a_key(own_server: OwnServer) ->
     assert not any(_MARK.encode() in text for text in log.list_scripts())
 
 
-def test_names_that_are_none_never_reach_the_server(own_server: OwnServer) -> None:
+def test_invalid_store_names_never_reach_the_server(own_server: OwnServer) -> None:
     with open_database(own_server.url) as database, record_commands(own_server) as log:
         for value in STRINGS:
             if not re.fullmatch("[a-z][a-z0-9_]{0,47}", value):
@@ -117,5 +117,5 @@ def test_names_that_are_none_never_reach_the_server(own_server: OwnServer) -> No
         "(@f_word:{pa}|*)=>[KNN 1 @vector $q AS d]",
     ],
 )  # fmt: skip
-def test_the_grammar_sees_what_it_should(query: str) -> None:
+def test_the_grammar_rejects_other_queries(query: str) -> None:
     assert QUERY.fullmatch(query) is None

@@ -1,4 +1,4 @@
-"""Connections that break at a random byte, in either direction, in the middle of calls."""
+"""Connections that break at a random byte, in either direction, during calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vecstore.backends.redis.backend import RedisBackend
 from .stores import NAMESPACE, open_database, read_stored_ids
 
 WAYS = ["url", "client"]
-"""The connections are the Database's own, or those of the application's client."""
+"""Whether the Database makes the connections or uses the application's client."""
 
 
 def run_campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaign:
@@ -28,7 +28,7 @@ def run_campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaig
                 run = Campaign.run(database, proxy, trials, seed)
         else:
             options = {"namespace": NAMESPACE, "timeout": str(TIMEOUT)}
-            # As applications make it: without timeouts, with redis-py's own retries.
+            # Like the client of an application: without timeouts, with the retries of redis-py.
             with (
                 redis.Redis.from_url(proxy.replace_address(server.url), protocol=3) as client,
                 Database(RedisBackend.adopt(client, options)) as database,
@@ -56,8 +56,8 @@ def test_calls_survive_many_cuts(own_server: OwnServer, way: str, seed: int, not
 
 
 @pytest.mark.parametrize("fate", get_args(Fate))
-def test_an_answer_that_was_cut_is_nobodys(own_server: OwnServer, fate: Fate) -> None:
-    """Cut the long answer of a search at each of some places; the next question gets its own answer."""
+def test_a_cut_answer_is_never_taken_for_the_next_one(own_server: OwnServer, fate: Fate) -> None:
+    """Cut the long answer of a search at several places. The next search must get its own answer."""
     with (
         make_proxy(own_server.url) as proxy,
         open_database(proxy.replace_address(own_server.url), timeout=TIMEOUT) as database,
@@ -76,7 +76,7 @@ def test_an_answer_that_was_cut_is_nobodys(own_server: OwnServer, fate: Fate) ->
 
 
 @pytest.mark.parametrize("kept, made", [(0, False), (300, False), (None, True)])
-def test_only_a_request_that_was_sent_whole_is_made(own_server: OwnServer, kept: int | None, made: bool) -> None:  # noqa: FBT001
+def test_only_a_complete_request_is_executed(own_server: OwnServer, kept: int | None, made: bool) -> None:  # noqa: FBT001
     with (
         make_proxy(own_server.url) as proxy,
         open_database(proxy.replace_address(own_server.url), timeout=TIMEOUT) as database,
@@ -109,7 +109,7 @@ def test_a_slow_network_changes_no_answer(own_server: OwnServer) -> None:
 
 
 class CutConnection(redis.Connection):
-    """Loses the network in front of the last byte of a request that inserts."""
+    """Breaks before the last byte of the first request that inserts."""
 
     lost: ClassVar = 0
 
@@ -123,8 +123,8 @@ class CutConnection(redis.Connection):
         raise redis.ConnectionError
 
 
-def test_a_write_is_not_repeated_when_only_the_question_behind_it_was_cut(own_server: OwnServer) -> None:
-    """A write and the search that looks for its records in the index go together."""
+def test_a_write_is_not_repeated_when_only_the_search_after_it_was_cut(own_server: OwnServer) -> None:
+    """A write and the search that checks the index for its records are sent together."""
     pool = redis.ConnectionPool(
         connection_class=CutConnection, port=own_server.port, password=own_server.password, protocol=3
     )
@@ -133,7 +133,7 @@ def test_a_write_is_not_repeated_when_only_the_question_behind_it_was_cut(own_se
         Database(RedisBackend.adopt(client, {"namespace": NAMESPACE})) as database,
     ):
         store = database.create("a", schema())
-        store.upsert(batch(1))  # what a write asks for once is known
+        store.upsert(batch(1))  # reads what a write reads only once
         with pytest.raises(UnknownOutcome):
             store.insert(batch(2))
         assert CutConnection.lost == 1

@@ -25,17 +25,17 @@ def test_two_strings_never_share_a_token(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a,b", " a", "a ", "A", "é", "", "{x}", "a|b", "*", "-a", "ä" * 512])
-def test_what_the_engine_would_split_trim_fold_or_cut_is_hidden(text: str) -> None:
+def test_text_that_the_engine_would_change_is_encoded_in_hex(text: str) -> None:
     assert encode_token(text) == "h" + text.encode().hex()
     assert len(encode_token(text)) < 4_096
 
 
 @given(st.lists(TEXTS | st.sampled_from(["en", "de7", ""]), max_size=6))
-def test_many_at_once_are_the_same(texts: list[str]) -> None:
+def test_many_tokens_at_once_equal_single_ones(texts: list[str]) -> None:
     assert encode_tokens(texts) == [encode_token(text) for text in texts]
 
 
-def test_what_needs_no_hiding_stays_readable() -> None:
+def test_simple_text_stays_readable() -> None:
     assert encode_token("games2") == "pgames2"
 
 
@@ -46,7 +46,7 @@ def test_lists_keep_order_duplicates_and_emptiness(values: tuple[str, ...]) -> N
 
 
 @given(NUMBERS, WHOLE, st.booleans())
-def test_numbers_and_bools_come_back(number: float, whole: int, yes: bool) -> None:  # noqa: FBT001
+def test_numbers_and_bools_are_read_back(number: float, whole: int, yes: bool) -> None:  # noqa: FBT001
     for kind, value in (("float", number), ("int", whole), ("datetime", whole), ("bool", yes)):
         found = FIELDS[kind].read(str(FIELDS[kind].write(value)).encode())
         assert (found, type(found)) == (value, type(value))

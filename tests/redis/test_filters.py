@@ -1,4 +1,4 @@
-"""What a filter becomes; that engine and scripts match the same is in the suite and in test_many_matches."""
+"""Compiled filters. The suite and test_many_matches check that the engine and the scripts match the same records."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ def test_a_query_is_flat(where: Filter, expected: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
-def test_nothing_of_a_value_is_in_the_text(value: str) -> None:
+def test_a_query_contains_no_raw_value(value: str) -> None:
     where = (F.lang == value) | ~F.tags.contains_any([value, "x"]) | (F.id == value)
     [text] = compile_queries(where) or ()
     assert PLAIN.fullmatch(text)
 
 
-def test_more_than_twenty_alternatives_are_several_queries() -> None:
+def test_more_than_twenty_alternatives_become_several_queries() -> None:
     found = compile_queries(Or(tuple((F.year == number) & (F.lang == "en") for number in range(45))))
     assert found is not None
     assert [text.count("(@f_year") for text in found] == [20, 20, 5]
 
 
-def test_what_would_take_exponentially_many_is_none() -> None:
+def test_a_filter_of_exponentially_many_queries_has_none() -> None:
     assert compile_queries(And(tuple((F.year == number) | (F.lang == str(number)) for number in range(40)))) is None
 
 
-def test_many_values_of_one_field_are_one_condition() -> None:
+def test_many_values_of_one_field_become_one_condition() -> None:
     assert len(compile_queries(F.year.in_(range(10_000))) or ()) == 1
     assert len(compile_queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1
 

@@ -1,4 +1,4 @@
-"""What servers do silently wrong, and what becomes of it here."""
+"""Faults that a server does not report, and how vecstore detects them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def find_key(admin: redis.Redis, namespace: str, id_: str) -> str:
 
 
 def test_a_hash_that_the_index_refuses_is_named(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
-    """HSET succeeds with a vector of any length, and the record is gone from every search."""
+    """HSET accepts a vector of any length, and then no search finds the record."""
     admin.hset(find_key(admin, namespace, "r0007"), "vector", b"short")
     assert store.verify().problems[0] == "record 'r0007' was changed by another program: write it again"
     assert "record 'r0007' is not in the index: write it again" in store.verify().problems
@@ -77,7 +77,7 @@ def test_a_hash_that_the_index_refuses_is_named(store: VectorStore, admin: redis
 def test_a_new_connection_does_not_trust_an_index_that_misses_records(
     store: VectorStore, admin: redis.Redis, namespace: str, redis_url: str
 ) -> None:
-    admin.hset(find_key(admin, namespace, "r0007"), "year", "many")  # no attribute of ours: harmless
+    admin.hset(find_key(admin, namespace, "r0007"), "year", "many")  # not an attribute of vecstore, so harmless
     with vecstore.connect(redis_url) as other:
         assert len(other.open("docs").search([0, 1], 100)) == 100
     admin.hset(find_key(admin, namespace, "r0007"), "f_year", "many")
@@ -100,7 +100,7 @@ def test_a_write_that_the_index_refuses_is_an_error(store: VectorStore, admin: r
     assert store.search([1, 2], 1)[0].id == "new"
 
 
-def test_an_index_that_was_dropped(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+def test_a_dropped_index_is_reported_and_rebuilt(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     admin.execute_command("FT.DROPINDEX", find_index(admin, namespace))
     for call in (lambda: store.search([0, 1]), lambda: store.count(F.year == 1), lambda: store.delete(where=ALL)):
         with pytest.raises(IndexNotReady, match=r"reindex\(\) to rebuild it"):
@@ -113,14 +113,14 @@ def test_an_index_that_was_dropped(store: VectorStore, admin: redis.Redis, names
     assert [hit.id for hit in store.search([41, 1], 1)] == ["r0041"]
 
 
-def test_everything_flushed(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+def test_a_flushed_store_is_not_found(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     for key in admin.scan_iter(f"{namespace}:*", count=10_000):
         admin.delete(key)
     with pytest.raises(StoreNotFound):
         store.search([0, 1])
 
 
-def test_scripts_that_the_server_forgot(store: VectorStore, admin: redis.Redis) -> None:
+def test_scripts_that_the_server_forgot_are_sent_again(store: VectorStore, admin: redis.Redis) -> None:
     admin.script_flush()
     assert store.upsert(make_records(3)) == 3
     admin.script_flush()
@@ -129,7 +129,7 @@ def test_scripts_that_the_server_forgot(store: VectorStore, admin: redis.Redis) 
     assert store.delete(where=F.year < 3) == 3
 
 
-def test_a_key_that_is_none_of_ours(db: Database, store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+def test_a_foreign_key_is_reported(db: Database, store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     admin.hset(find_key(admin, namespace, "r0007").removesuffix("r0007") + "stranger", mapping={"has": "a"})
     assert store.count() == 100
     assert "hashes that are no records" in store.verify().problems[0]
@@ -138,8 +138,8 @@ def test_a_key_that_is_none_of_ours(db: Database, store: VectorStore, admin: red
         db.names()
 
 
-def test_a_foreign_key_in_the_place_of_a_record(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
-    """A batch that meets it is refused whole; where a record was, writing and deleting put it right."""
+def test_a_foreign_key_in_place_of_a_record_is_refused(store: VectorStore, admin: redis.Redis, namespace: str) -> None:
+    """A batch that meets it is refused as a whole. In place of a record, a write or a delete repairs it."""
     prefix = find_key(admin, namespace, "r0007").removesuffix("r0007")
     admin.set(f"{prefix}r0050x", "a string")
     for write in (store.upsert, store.insert):
@@ -158,7 +158,7 @@ def test_a_foreign_key_in_the_place_of_a_record(store: VectorStore, admin: redis
     assert store.verify().ok
 
 
-def test_what_a_newer_vecstore_wrote_is_refused(
+def test_a_layout_of_a_newer_vecstore_is_refused(
     store: VectorStore, admin: redis.Redis, namespace: str, redis_url: str
 ) -> None:
     assert admin.get(f"{namespace}:format") == b"1"
@@ -168,7 +168,7 @@ def test_what_a_newer_vecstore_wrote_is_refused(
     assert store.count() == 100
 
 
-def test_namespaces_that_begin_alike(redis_url: str, namespace: str) -> None:
+def test_namespaces_with_a_common_prefix_are_separate(redis_url: str, namespace: str) -> None:
     with vecstore.connect(redis_url) as one, vecstore.connect(redis_url.replace(namespace, f"{namespace}_b")) as other:
         for db, count in ((one, 3), (other, 5)):
             db.create("docs", SCHEMA).insert(make_records(count))
@@ -179,7 +179,7 @@ def test_namespaces_that_begin_alike(redis_url: str, namespace: str) -> None:
 
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
 def test_tiny_and_huge_vectors_keep_their_order(db: Database, metric: str) -> None:
-    """The engine's inner product is 1 - a·b in float32: the same for all tiny vectors."""
+    """The engine computes 1 - a·b in float32, which is the same for all tiny vectors."""
     lengths = 10.0 ** np.arange(-14, 14, 2)
     store = db.create("docs", Schema(dim=2, metric=metric, index=Flat()))
     store.insert(Record(f"r{number:02}", [length, length / (number + 2)]) for number, length in enumerate(lengths))
@@ -193,7 +193,9 @@ def test_tiny_and_huge_vectors_keep_their_order(db: Database, metric: str) -> No
             assert [hit.id for hit in hits] == sorted((hit.id for hit in hits), reverse=True)
 
 
-def test_removed_records_leave_no_room_in_memory_or_searches(db: Database, admin: redis.Redis, namespace: str) -> None:
+def test_removed_records_take_no_memory_and_no_place_among_hits(
+    db: Database, admin: redis.Redis, namespace: str
+) -> None:
     store = db.create("docs", Schema(dim=2, metric="l2", index=HNSW(m=4, ef_construction=16), fields=SCHEMA.fields))
     for _ in range(4):
         store.upsert(make_records(200))
@@ -218,16 +220,16 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_call(
 
 
 class TestServers:
-    """Servers that are refused, or that are less than they could be."""
+    """Servers that are refused, or that can do less than others."""
 
     @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
-    def test_one_that_would_evict_records(self, own_server: OwnServer, policy: str) -> None:
+    def test_a_server_that_would_evict_records_is_refused(self, own_server: OwnServer, policy: str) -> None:
         with own_server.connect() as client:
             client.config_set("maxmemory-policy", policy)
         with pytest.raises(StorageFailed, match=f"{policy}.*noeviction"):
             vecstore.connect(own_server.url)
 
-    def test_rights_that_are_missing(self, own_server: OwnServer) -> None:
+    def test_missing_rights_are_reported(self, own_server: OwnServer) -> None:
         with vecstore.connect(own_server.url) as db:
             db.create("docs", SCHEMA).insert(make_records(3))
         with own_server.connect() as client:
@@ -241,7 +243,7 @@ class TestServers:
                 store.delete(ids=["r0001"])
             assert store.count() == 3
 
-    def test_the_rights_that_the_documentation_names(self, own_server: OwnServer) -> None:
+    def test_the_documented_rights_are_enough(self, own_server: OwnServer) -> None:
         categories = ("+@read", "+@write", "+@connection", "+@scripting", "+info", "+multi", "+exec")
         search = ("+ft.create", "+ft.search", "+ft.info", "+ft.dropindex", "+ft._list")
         with own_server.connect() as client:
@@ -257,7 +259,7 @@ class TestServers:
             assert store.stats().records == 99
             db.drop("docs")
 
-    def test_a_replica_is_for_reading(self, own_server: OwnServer, server_folder: Path) -> None:
+    def test_a_replica_is_read_only(self, own_server: OwnServer, server_folder: Path) -> None:
         with vecstore.connect(own_server.url) as db:
             db.create("docs", SCHEMA).insert(make_records(3))
         with own_server.make_replica(server_folder.parent / "replica") as replica, vecstore.connect(replica.url) as db:
@@ -265,14 +267,14 @@ class TestServers:
             with pytest.raises(Unsupported, match="read-only"):
                 db.drop("docs")
 
-    def test_a_cluster(self, server_folder: Path) -> None:
+    def test_a_cluster_is_refused(self, server_folder: Path) -> None:
         with (
             OwnServer(server_folder, {"cluster-enabled": "yes"}) as server,
             pytest.raises(Unsupported, match="a cluster"),
         ):
             vecstore.connect(server.url)
 
-    def test_a_password_that_is_wrong_stays_out_of_the_message(self, own_server: OwnServer) -> None:
+    def test_a_wrong_password_is_not_in_the_message(self, own_server: OwnServer) -> None:
         with pytest.raises(vecstore.BackendUnavailable, match="password") as caught:
             vecstore.connect(own_server.make_url("default", CANARY))
         assert CANARY not in str(caught.value)

@@ -16,22 +16,22 @@ LINES = [
 ]
 
 
-def test_the_machines_own_mirror_is_asked() -> None:
+def test_the_mirror_of_the_machine_is_used() -> None:
     assert select_main_uris(LINES, {"bookworm", "stable"}) == ["https://mirror.example/debian/"]
     assert select_main_uris(LINES, {"trixie"}) == []
 
 
-def test_what_is_downloaded_is_signed_by_debian() -> None:
+def test_downloads_are_signed_by_debian() -> None:
     lines = format_source(["https://mirror.example/debian/"]).splitlines()
     assert "URIs: https://mirror.example/debian/" in lines
     assert any(line.startswith("Signed-By: /") for line in lines)
 
 
-def test_a_second_run_finds_everything_there() -> None:
+def test_a_second_run_downloads_nothing() -> None:
     assert prepare().startswith("Redis ")
 
 
-def test_programs_without_their_library_say_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_a_missing_library_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     complaint = f"error while loading shared libraries: {LIBRARY}: cannot open shared object file"
     monkeypatch.setattr(Programs, "complaint", complaint)
     find_programs.cache_clear()

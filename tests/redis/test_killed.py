@@ -31,9 +31,9 @@ from .places import add_parameters
 from .stores import NAMESPACE, open_database, read_stored_ids
 
 CROWD = 160
-"""Batches of a store that takes the server some time to load."""
+"""Number of batches in a store that the server needs some time to load."""
 WRITER_TIMEOUT = 30
-"""Seconds. The server answers sooner even if the disk is busy, so a write that takes as long waits for nobody."""
+"""Seconds, which is more than the server needs even if the disk is busy."""
 
 
 @pytest.fixture(params=["always", "everysec"])
@@ -91,7 +91,7 @@ class Kills:
         self._lost: set[int] = set()
 
     def round(self, *, paused: bool) -> None:
-        threading.Event().wait(self._draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
+        threading.Event().wait(self._draws.uniform(0, 0.05))  # the moment of the kill is random
         self._server.kill()
         self._writer.listen_for("lost")
         acknowledged = set(self._writer.acknowledged)
@@ -106,7 +106,7 @@ class Kills:
         assert found >= 20 * sum(number % TAGS == tag for number in self._in_file)
         with Lateness() as lateness:
             self._writer.listen_for("acked")
-            assert lateness.undisturbed() < WRITER_TIMEOUT  # it did not wait for an answer of the killed server
+            assert lateness.undisturbed() < WRITER_TIMEOUT  # it did not wait for an answer from the killed server
         assert self._writer.acknowledged - self._lost <= self._stored()
 
     def end(self) -> None:
@@ -127,7 +127,7 @@ class Kills:
         self._lost |= lost
 
     def _probe(self) -> tuple[int, int]:
-        """Read until there are answers, which must be complete; return a tag and how many records of it were found."""
+        """Read until there are answers, check that they are complete, and return a tag and its number of records."""
         tag = self._draws.randrange(TAGS)
         expected = 20 * sum(number % TAGS == tag for number in range(CROWD))
         while True:
@@ -148,7 +148,7 @@ class Kills:
 
 
 def kill_repeatedly(server: OwnServer, fsync: str, rounds: int, seed: int, *, paused: bool) -> None:
-    """Kill a server so often. The writer is paused until the others have their answers, or goes on meanwhile."""
+    """Kill a server repeatedly. The writer is paused until the other clients have their answers, or goes on writing."""
     create_stores(server)
     url = add_parameters(server.url, namespace=NAMESPACE, timeout=WRITER_TIMEOUT)
     with open_database(server.url, timeout=1) as survivor, BatchWriter(url) as writer:
@@ -158,12 +158,12 @@ def kill_repeatedly(server: OwnServer, fsync: str, rounds: int, seed: int, *, pa
         kills.end()
 
 
-def test_a_killed_server_keeps_what_was_acknowledged(durable_server: OwnServer, fsync: str, seed: int) -> None:
+def test_a_killed_server_keeps_what_its_settings_promise(durable_server: OwnServer, fsync: str, seed: int) -> None:
     kill_repeatedly(durable_server, fsync, rounds=5, seed=seed, paused=True)
 
 
 @pytest.mark.long
-def test_a_server_killed_many_times_keeps_what_was_acknowledged(
+def test_a_server_killed_many_times_keeps_what_its_settings_promise(
     durable_server: OwnServer, fsync: str, seed: int, note: Callable[[str], None]
 ) -> None:
     kill_repeatedly(durable_server, fsync, rounds=25, seed=seed, paused=True)
@@ -171,13 +171,13 @@ def test_a_server_killed_many_times_keeps_what_was_acknowledged(
 
 
 @pytest.mark.long
-def test_answers_are_complete_while_others_write_to_a_server_that_has_just_started(
+def test_answers_are_complete_while_others_write_to_a_starting_server(
     durable_server: OwnServer, fsync: str, seed: int
 ) -> None:
     kill_repeatedly(durable_server, fsync, rounds=6, seed=seed, paused=False)
 
 
-def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(server_folder: Path) -> None:
+def test_a_server_that_saved_nothing_has_no_store_instead_of_an_empty_one(server_folder: Path) -> None:
     with OwnServer(server_folder, {"appendonly": "no"}) as server, open_database(server.url) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
@@ -189,7 +189,7 @@ def test_a_server_that_saved_nothing_has_no_store_rather_than_an_empty_one(serve
                 call()
 
 
-def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_folder: Path) -> None:
+def test_a_server_with_snapshots_returns_to_the_whole_last_one(server_folder: Path) -> None:
     with (
         OwnServer(server_folder, {"appendonly": "no", "save": "900 1"}) as server,
         open_database(server.url) as database,
@@ -202,7 +202,7 @@ def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_fol
             client.save()
         store.upsert(batch(5))
         store.delete(where={"tag": 1})
-        store.reindex()  # the snapshot knows nothing of this index
+        store.reindex()  # this index is not in the snapshot
         server.kill()
         server.start()
         for found in (store, database.open("a")):
@@ -237,7 +237,7 @@ def test_a_server_with_snapshots_goes_back_to_the_last_one_as_a_whole(server_fol
         ),
     ],
 )
-def test_stats_say_what_survives(file_server: OwnServer, settings: dict[str, str], said: str) -> None:
+def test_stats_describe_the_durability(file_server: OwnServer, settings: dict[str, str], said: str) -> None:
     with file_server.connect() as client, open_database(file_server.url) as database:
         for name, value in settings.items():
             client.config_set(name, value)
@@ -258,11 +258,11 @@ class TestWaitingForTheFile:
             assert store.update(ids=["b00001-00"], set={"tag": 3}) == 1
             assert store.delete(where={"tag": 2}) == 20
 
-    def test_a_write_that_does_not_get_there_is_not_acknowledged(self, file_server: OwnServer) -> None:
+    def test_a_write_that_does_not_reach_the_disk_is_not_acknowledged(self, file_server: OwnServer) -> None:
         with open_database(file_server.url) as database:
             database.create("a", schema())
         with file_server.connect() as client, open_database(file_server.url, wait_aof="on", timeout=1) as database:
-            client.config_set("appendfsync", "no")  # the system writes it to the disk at some time, and tells nobody
+            client.config_set("appendfsync", "no")  # the system writes it at an unknown time
             with pytest.raises(Timeout, match="The write is made, but was not on disk"):
                 database.open("a").upsert(batch(1))
             assert database.open("a").count() == 20

@@ -1,4 +1,4 @@
-"""Locks that outlast a call: who holds them, and until when."""
+"""Locks that outlast a call: their holders and their ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def db(redis_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def patient(redis_url: str, store: VectorStore) -> Iterator[VectorStore]:
-    """The same store through a Database that waits for locks as long as by default."""
+    """The same store through a Database with the default lock_timeout."""
     with vecstore.connect(redis_url) as database:
         yield database.open(store.name)
 
@@ -47,7 +47,7 @@ def backend(redis_url: str) -> Iterator[RedisBackend]:
     backend.close()
 
 
-def test_a_lease_is_one_holders_and_ends_with_the_context(
+def test_a_lease_has_one_holder_and_ends_with_the_context(
     backend: RedisBackend, admin: redis.Redis, namespace: str
 ) -> None:
     held, key = backend._leases.hold, f"{namespace}:lock:build:x"
@@ -75,10 +75,10 @@ def test_a_lease_is_renewed(
         assert admin.get(key) == token.encode()
 
 
-def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
+def test_a_writer_releases_the_lock_of_a_killed_switch(
     store: VectorStore, patient: VectorStore, redis_url: str, admin: redis.Redis, namespace: str
 ) -> None:
-    """The server knows that the connection is closed, so the lease can be taken at once."""
+    """The server knows that the holder's connection is closed, so the lease can be taken at once."""
     program = (
         "import sys, vecstore\n"
         "from vecstore import registry\n"
@@ -97,10 +97,10 @@ def test_a_writer_ends_the_lock_of_a_switch_that_was_killed(
     assert admin.get(key) is None
 
 
-def test_a_machine_that_vanished_holds_no_longer_than_its_lease(
+def test_a_lost_machine_holds_a_lock_until_its_lease_expires(
     patient: VectorStore, admin: redis.Redis, namespace: str
 ) -> None:
-    """The server still takes its connection for open."""
+    """For the server, its connection is still open."""
     key = f"{namespace}:lock:switch:{load_generation(admin, 'docs', namespace)}"
     admin.set(key, f"{admin.client_id()}:0000", px=200)
     assert patient.upsert([Record("new", [1, 1])]) == 1

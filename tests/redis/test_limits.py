@@ -1,4 +1,4 @@
-"""Limits of a server: memory, rights, results, time. Answers are complete or errors, writes whole or not at all."""
+"""Limits of a server: memory, rights, results, time. An answer is complete or an error, a write is whole or absent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def store(own_server: OwnServer) -> Iterator[VectorStore]:
 
 @contextmanager
 def fill_memory(client: redis.Redis) -> Iterator[None]:
-    """Let the server have less memory than it uses already."""
+    """Limit the server to less memory than it already uses."""
     client.config_set("maxmemory", 1)
     try:
         yield
@@ -44,7 +44,7 @@ def fill_memory(client: redis.Redis) -> Iterator[None]:
 
 
 class TestMemory:
-    def test_a_full_server_takes_nothing_of_a_batch(self, own_server: OwnServer, store: VectorStore) -> None:
+    def test_a_full_server_refuses_whole_batches(self, own_server: OwnServer, store: VectorStore) -> None:
         with own_server.connect() as client:
             with fill_memory(client):
                 with pytest.raises(StorageFailed, match="maxmemory; nothing was written"):
@@ -60,7 +60,7 @@ class TestMemory:
             assert numbers(read_stored_ids(client, "a")) == set(range(TAGS + 1))
             assert store.verify().problems == ()
 
-    def test_a_server_that_fills_up_while_it_is_written_to(self, own_server: OwnServer, store: VectorStore) -> None:
+    def test_a_server_that_fills_up_keeps_whole_batches(self, own_server: OwnServer, store: VectorStore) -> None:
         with own_server.connect() as client:
             used = int(client.info("memory")["used_memory"])
             client.config_set("maxmemory", used + 3_000_000)
@@ -84,9 +84,7 @@ class TestMemory:
             with pytest.raises(StorageFailed, match=policy):
                 vecstore.connect(own_server.url)
 
-    def test_a_policy_that_spares_what_does_not_expire_drops_nothing(
-        self, own_server: OwnServer, store: VectorStore
-    ) -> None:
+    def test_a_volatile_policy_drops_nothing(self, own_server: OwnServer, store: VectorStore) -> None:
         with own_server.connect() as client:
             client.config_set("maxmemory-policy", "volatile-lru")
             vecstore.connect(own_server.url).close()
@@ -97,7 +95,7 @@ class TestMemory:
 
 class TestRights:
     @pytest.mark.parametrize("right", ["-hset", "-del", "-zadd", "-zrem", "-hdel", "-@write"])
-    def test_a_user_who_may_not_do_all_of_a_write_does_nothing_of_it(
+    def test_a_user_who_lacks_a_right_writes_nothing(
         self, own_server: OwnServer, store: VectorStore, right: str
     ) -> None:
         with own_server.connect() as client:
@@ -154,7 +152,9 @@ class TestTime:
             store.insert(Record(f"{number:05}", vectors[number], None, {"tag": number % 2}) for number in range(MANY))
             yield store
 
-    def test_a_search_whose_time_is_over_is_an_error(self, crowd: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_search_that_ran_out_of_time_is_an_error(
+        self, crowd: VectorStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def nearest() -> list[str]:
             return [hit.id for hit in crowd.search(vector_of(1), k=HALF, where=F.tag == 1, include=[])]
 
@@ -176,7 +176,7 @@ class TestTime:
         assert outcomes == {"late", "whole"}
 
     def test_the_engine_has_more_time_than_a_call(self, own_server: OwnServer) -> None:
-        """It does not report that a count was cut short, so by then nothing may wait for the count any more."""
+        """The engine does not report an incomplete count, so the call must have ended before."""
         with open_database(own_server.url, timeout=7) as database:
             guard = database._backend._reads._guard  # type: ignore[attr-defined]
             assert guard.milliseconds > 1_000 * (7 + GRACE)
@@ -184,7 +184,7 @@ class TestTime:
 
 class TestBusy:
     def test_a_call_waits_while_a_foreign_script_blocks_the_server(self, own_server: OwnServer) -> None:
-        """The server answers BUSY to whatever comes, a new connection's greeting included."""
+        """The server answers BUSY to every command, including the greeting of a new connection."""
         script = "local t = redis.call('TIME') repeat local n = redis.call('TIME') until n[1] - t[1] > 1 return 1"
         with open_database(own_server.url) as database, own_server.connect() as other, ThreadPoolExecutor(1) as threads:
             store = database.create("a", schema())
@@ -193,7 +193,7 @@ class TestBusy:
             busy = redis.Redis.from_url(own_server.url)
             running = threads.submit(busy.execute_command, "EVAL", script, 0)
             while not is_busy(own_server):
-                if running.done():  # before this thread had its turn
+                if running.done():  # before this thread could ask
                     running = threads.submit(busy.execute_command, "EVAL", script, 0)
             assert store.count(F.tag == 1) == len(batch(1))
             with open_database(own_server.url) as another:

@@ -1,4 +1,4 @@
-"""The Lua scripts: what a compiler and the server say of each."""
+"""The Lua scripts, checked by a compiler and by the server."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def test_a_script_compiles_and_uses_no_undeclared_global(name: str) -> None:
     assert find_problems(SCRIPTS[name].text) == []
 
 
-def test_the_files_are_in_order() -> None:
+def test_the_files_follow_the_rules() -> None:
     assert list(find_file_problems()) == []
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_server_compiles_a_script_and_knows_it_by_the_same_digest(name: str, admin: redis.Redis) -> None:
+def test_the_server_computes_the_same_digest_of_a_script(name: str, admin: redis.Redis) -> None:
     script = SCRIPTS[name]
     assert admin.execute_command("SCRIPT LOAD", script.text) in {script.sha, script.sha.encode()}
 
 
-def test_scripts_are_read_when_they_are_used() -> None:
+def test_scripts_are_read_on_first_use() -> None:
     program = f"from {scripts.__name__} import WRITE; print(list(vars(WRITE)))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["['name',", "'writes']"]
@@ -43,15 +43,15 @@ def test_scripts_are_read_when_they_are_used() -> None:
         ("return tonumber(ARGV[1]) .. os.time()", ["undeclared global os: return tonumber(ARGV[1]) .. os.time()"]),
     ],
 )
-def test_the_check_sees_what_it_should(text: str, problems: list[str]) -> None:
+def test_the_check_finds_undeclared_globals(text: str, problems: list[str]) -> None:
     assert find_problems(text) == problems
 
 
-def test_the_check_sees_what_does_not_compile() -> None:
+def test_the_check_finds_what_does_not_compile() -> None:
     [problem] = find_problems("local x <const> = 1")
     assert "does not compile" in problem
 
 
-def test_every_use_of_a_global_is_seen_with_its_line() -> None:
+def test_every_use_of_a_global_is_listed_with_its_line() -> None:
     text = 'local f = function()\n  return redis.call("GET", KEYS[1])\nend\nreturn f()'
     assert sorted(list_global_accesses(text)) == [("KEYS", 2), ("redis", 2)]

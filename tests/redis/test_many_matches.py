@@ -1,4 +1,4 @@
-"""Filters that one query or one step cannot serve: the same answers by other ways."""
+"""Filters that need several queries or steps. The answers are the same."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def store(redis_url: str) -> Iterator[VectorStore]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_way_finds_the_same(store: VectorStore, case: str) -> None:
+def test_every_strategy_finds_the_same(store: VectorStore, case: str) -> None:
     where, test, queries = CASES[case]
     bound = bind(where, SCHEMA)
     assert bound is not None
@@ -81,7 +81,7 @@ def test_every_way_finds_the_same(store: VectorStore, case: str) -> None:
     assert store.verify().problems == ()
 
 
-def test_everything(store: VectorStore) -> None:
+def test_all_records_are_updated_and_deleted(store: VectorStore) -> None:
     assert store.update(where=ALL, set={"year": 7, "lang": None}) == COUNT
     assert store.count(F.year == 7) == COUNT
     assert store.count(F.lang.exists()) == 0
@@ -89,7 +89,7 @@ def test_everything(store: VectorStore) -> None:
     assert store.count() == 0
 
 
-def test_what_breaks_off_says_how_far_it_came(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_delete_reports_how_many_it_removed(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     run, steps = GenerationGuard.run, []
 
     def failing(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
@@ -108,10 +108,8 @@ def test_what_breaks_off_says_how_far_it_came(store: VectorStore, monkeypatch: p
     assert isinstance(caught.value.__cause__, Timeout)
 
 
-def test_an_update_beside_others_loses_none_of_their_changes(
-    store: VectorStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Undeclared metadata is read, merged here and written back, and again if another writer came in between."""
+def test_concurrent_updates_lose_no_changes(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undeclared metadata is read, merged by the client and written back, and read again if it changed meanwhile."""
     run, others = GenerationGuard.run, iter(range(3))
 
     def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
@@ -127,7 +125,7 @@ def test_an_update_beside_others_loses_none_of_their_changes(
 
 
 @pytest.mark.parametrize("where", [F.year < 3, F.lang.exists() | F.lang.is_missing()], ids=["few", "many"])
-def test_a_scan_goes_on_where_a_whole_page_was_removed_or_changed(
+def test_a_scan_continues_after_a_removed_or_changed_page(
     store: VectorStore, where: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [each.id for each in store.scan(where)]

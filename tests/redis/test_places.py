@@ -1,4 +1,4 @@
-"""What the suite takes for the storage's own word: the layout of the keys, read here without vecstore."""
+"""The places of the suite, which read the layout of the keys without vecstore."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRITTEN: Mapping[FieldT, EncodableT] = {
 
 
 def write_store(client: redis.Redis, namespace: str) -> None:
-    """Store one full record and one empty one, as the backend does."""
+    """Store one full and one minimal record in the layout of the backend."""
     client.hset(f"{namespace}:names", mapping={"docs": "u1"})
     client.hset(f"{namespace}:store:u1", mapping={"name": "docs", "active": "g1"})
     schema = json.dumps({"dim": 2, "dtype": "float32", "fields": KINDS})
@@ -56,7 +56,7 @@ def test_a_place_reads_what_is_stored(admin: redis.Redis, redis_server: str) -> 
         }  # fmt: skip
 
 
-def test_a_closed_place_leaves_nothing_and_its_neighbours_everything(admin: redis.Redis, redis_server: str) -> None:
+def test_closing_a_place_removes_only_its_own_keys(admin: redis.Redis, redis_server: str) -> None:
     place, neighbour = RedisPlace(redis_server), RedisPlace(redis_server)
     neighbour.namespace = f"{place.namespace}1"
     with closing(neighbour):
@@ -70,7 +70,7 @@ def test_a_closed_place_leaves_nothing_and_its_neighbours_everything(admin: redi
         assert len(neighbour.raw("docs")) == 2
 
 
-def test_parameters_go_behind_those_that_are_there() -> None:
+def test_parameters_are_appended_to_those_of_the_url() -> None:
     assert add_parameters("redis://h/0", namespace="n") == "redis://h/0?namespace=n"
     assert add_parameters("unix:///s?db=1", index_min_rows=32, namespace="n").endswith(
         "?db=1&index_min_rows=32&namespace=n"

@@ -1,4 +1,4 @@
-"""What is never shown: errors, their causes, logs and reprs have no password, text, keyword or vector."""
+"""Errors, their causes, logs and reprs show no password, text, keyword or vector."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def store(database: Database) -> VectorStore:
 
 
 class Faults:
-    """Ways in which calls with secrets in them fail, and what each then raises."""
+    """Faults that make calls with secrets fail, and the error of each."""
 
     def __init__(self, server: OwnServer, proxy: Proxy, store: VectorStore, client: redis.Redis) -> None:
         self._server, self._proxy, self._store, self._client = server, proxy, store, client
         self._record = f"{NAMESPACE}:rec:{load_generation(client, 'a')}:canary"
 
     def all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
-        """Give them; the last one is the end of the server."""
+        """Yield the faults. The last one kills the server."""
         yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, password=PASSWORD))
         yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, user=WORD, password=PASSWORD))
         yield InvalidUrl, lambda: vecstore.connect(f"redis://user:{PASSWORD}@host:port/0")
@@ -135,7 +135,7 @@ class Faults:
 
 @contextmanager
 def collect(errors: list[BaseException]) -> Iterator[None]:
-    """Note an error that passes by."""
+    """Append an error to a list and raise it again."""
     try:
         yield
     except VecstoreError as error:
@@ -161,7 +161,7 @@ def test_no_secret_is_shown_anywhere(
     assert find_leaks("\n".join(shown), password) == []
 
 
-def test_values_that_look_like_queries_fail_nowhere(store: VectorStore) -> None:
+def test_values_that_look_like_queries_are_plain_values(store: VectorStore) -> None:
     for value in (f"{WORD}}}", f"@f_word:{{{WORD}}}", f"{WORD}|*", f"(*)=>[KNN 1 @vector ${WORD}]", f'"{WORD}', "*"):
         assert len(store.search(VECTOR, where=F.word == value)) == 0
         assert store.delete(where=F.word.in_([value])) == 0

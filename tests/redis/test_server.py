@@ -1,4 +1,4 @@
-"""The servers that the other tests stand on: one for a run, gone with the run; one of its own to kill."""
+"""The servers that other tests use: the one that a run shares and that ends with it, and those of single tests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ except NoServer as error:
     print(error)
 """
 
-# A run that is killed before it could stop its server.
+# A run that is killed before it can stop its server.
 OWNER = """
 import pathlib, sys
 from servers.redis.own_server import OwnServer
@@ -68,13 +68,13 @@ def short_folder() -> Iterator[Path]:
 
 
 def wait_for_end(client: redis.Redis) -> bool:
-    """Wait for the end of a client's connection, which is the end of its server."""
+    """Wait until a client's connection is closed, which means that its server has ended."""
     with closing(client), pytest.raises(redis.ConnectionError):
         client.execute_command("BLPOP", "nothing", 120)
     return True
 
 
-def test_the_server_searches_and_forgets_nothing(admin: redis.Redis) -> None:
+def test_the_server_has_search_and_evicts_nothing(admin: redis.Redis) -> None:
     assert isinstance(admin.execute_command("FT._LIST"), list)
     assert admin.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
@@ -105,7 +105,7 @@ def test_workers_share_a_server_that_ends_with_the_killed_run(short_folder: Path
     assert not folder.exists()
 
 
-def test_without_any_server_the_tests_are_told_what_to_install(tmp_path: Path) -> None:
+def test_the_error_without_any_server_names_what_to_install(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BARE]
     environment = {**os.environ, "PATH": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
     said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
@@ -125,7 +125,7 @@ def test_a_killed_run_leaves_no_server(server_folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    """One for the tests below, one after the other."""
+    """A server that the following tests share."""
     folder = Path(tempfile.mkdtemp(prefix="vecstore-redis-"))
     with OwnServer(folder / "redis") as server:
         yield server
@@ -139,7 +139,7 @@ def test_writes_go_to_a_file(server: OwnServer) -> None:
 
 
 @pytest.mark.parametrize("kind", ["url", "socket_url"])
-def test_both_ways_in_ask_for_the_password(server: OwnServer, kind: str) -> None:
+def test_both_urls_need_the_password(server: OwnServer, kind: str) -> None:
     url = str(getattr(server, kind))
     with redis.Redis.from_url(url) as client:
         assert client.ping()
@@ -188,7 +188,7 @@ def test_a_server_outlives_the_thread_that_started_it(server: OwnServer) -> None
     assert server.is_answering()
 
 
-def test_a_server_through_the_proxy(server: OwnServer) -> None:
+def test_a_server_is_reached_through_the_proxy(server: OwnServer) -> None:
     with make_proxy(server.url) as proxy, make_client(proxy.replace_address(server.url)) as client:
         assert client.ping()
         done = proxy.cut_after(server_bytes=3)
@@ -218,12 +218,12 @@ def test_a_server_that_does_not_start_says_why(server_folder: Path) -> None:
     assert not server.is_running
 
 
-def test_a_path_without_room_for_a_socket_is_refused(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="too long a path"):
         OwnServer(tmp_path / ("x" * 100))
 
 
-def test_a_sentinel_puts_the_replica_in_the_place_of_a_killed_primary(short_folder: Path) -> None:
+def test_a_sentinel_promotes_the_replica_of_a_killed_primary(short_folder: Path) -> None:
     with OwnServer(short_folder / "a") as primary, primary.make_replica(short_folder / "b") as replica:
         with primary.connect() as client:
             client.set("kept", 42)

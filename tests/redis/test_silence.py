@@ -1,4 +1,4 @@
-"""A network or a server that goes silent: every call ends within its timeout and a second, and says what it can."""
+"""A network or a server that goes silent. Every call ends within its timeout and a second, with the right error."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def store(database: Database) -> VectorStore:
 
 @contextmanager
 def swallow_traffic(proxy: Proxy) -> Iterator[None]:
-    """Let the network lose everything."""
+    """Let the network drop everything."""
     proxy.swallow_everything()
     yield
     proxy.heal()
@@ -59,7 +59,7 @@ def swallow_traffic(proxy: Proxy) -> Iterator[None]:
 
 @contextmanager
 def stop_process(server: OwnServer) -> Iterator[None]:
-    """Let the server stand still; its system goes on to take what is sent."""
+    """Stop the process of the server. Its system still accepts what is sent."""
     os.kill(server.pid, signal.SIGSTOP)
     try:
         yield
@@ -78,7 +78,7 @@ class TestEveryCall:
     def test_ends_in_time_while_the_server_is_stopped(
         self, own_server: OwnServer, calls: dict[str, Callable[[VectorStore], object]], kind: type[VecstoreError]
     ) -> None:
-        # What it was sent it does when it goes on: an insert then finds its own records.
+        # The server executes the calls when it continues, so a repeated insert would find its own records.
         repeatable = {name: call for name, call in calls.items() if name != "insert"}
         fail_all_at_once(
             repeatable, lambda: open_database(own_server.url, timeout=TIMEOUT), stop_process(own_server), kind
@@ -86,14 +86,14 @@ class TestEveryCall:
 
 
 @pytest.mark.parametrize("call, kind", [(READS["search"], Timeout), (WRITES["upsert"], UnknownOutcome)])
-def test_an_answer_of_single_bytes_ends_in_time(
+def test_an_answer_that_arrives_byte_by_byte_ends_in_time(
     own_server: OwnServer,
     proxy: Proxy,
     store: VectorStore,
     call: Callable[[VectorStore], object],
     kind: type[VecstoreError],
 ) -> None:
-    """Each byte comes before the timeout of a driver, which starts again with each byte."""
+    """Each byte arrives within the timeout of the driver, which starts again with each byte."""
     call(store)
     before = proxy.forwarded["client"]
     call(store)
@@ -125,13 +125,13 @@ def test_connecting_ends_in_time_wherever_the_server_falls_silent(own_server: Ow
         list(threads.map(connect, [0, 10, 200, 700, 2_000]))
 
 
-def test_connecting_ends_in_time_where_the_server_is_stopped(own_server: OwnServer) -> None:
+def test_connecting_to_a_stopped_server_ends_in_time(own_server: OwnServer) -> None:
     for url in (own_server.url, own_server.socket_url):
         with stop_process(own_server), expect_in_time(Timeout, BackendUnavailable):
             vecstore.connect(add_parameters(url, timeout=TIMEOUT))
 
 
-def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
+def test_catalogue_changes_without_an_answer_have_an_unknown_outcome(
     proxy: Proxy, database: Database, own_server: OwnServer
 ) -> None:
     database.create("a", schema())
@@ -147,7 +147,7 @@ def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
     before = proxy.forwarded["client"]
     database.create("b", schema())
     sent = proxy.forwarded["client"] - before
-    proxy.cut_after(client_bytes=sent, fate="hole")  # the request passes, what the server says does not
+    proxy.cut_after(client_bytes=sent, fate="hole")  # the request passes, the answer does not
     with expect_in_time(UnknownOutcome):
         database.create("c", schema())
     proxy.heal()
@@ -155,8 +155,8 @@ def test_creating_and_dropping_without_an_answer_have_an_unknown_outcome(
         assert direct.names() == ["a", "b", "c"]
 
 
-def test_the_applications_own_client_is_limited_too(proxy: Proxy, url: str) -> None:
-    """It has no timeout of its own, and tries again by itself."""
+def test_the_timeout_holds_for_the_applications_own_client(proxy: Proxy, url: str) -> None:
+    """The client has no timeout and retries by itself."""
     with redis.Redis.from_url(url, protocol=3) as client:
         options = {"namespace": NAMESPACE, "timeout": str(TIMEOUT)}
         with Database(RedisBackend.adopt(client, options)) as database:
@@ -173,7 +173,7 @@ def test_the_applications_own_client_is_limited_too(proxy: Proxy, url: str) -> N
         assert client.ping()
 
 
-def test_a_pool_that_is_exhausted_says_so(own_server: OwnServer) -> None:
+def test_an_exhausted_pool_is_reported(own_server: OwnServer) -> None:
     with open_database(own_server.url, pool_size=4, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
@@ -209,7 +209,7 @@ def test_the_thread_of_a_forgotten_database_ends(own_server: OwnServer) -> None:
     join_watchers(ours)
 
 
-def test_descriptors_go_with_their_connections(proxy: Proxy, store: VectorStore) -> None:
+def test_closed_connections_leave_no_descriptors(proxy: Proxy, store: VectorStore) -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))
 
@@ -218,11 +218,11 @@ def test_descriptors_go_with_their_connections(proxy: Proxy, store: VectorStore)
     for _ in range(10):
         proxy.cut()
         store.count()
-    assert count() <= before + 2  # the proxy's ends are in this process too
+    assert count() <= before + 2  # the proxy's sockets are in this process too
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_is_refused_and_its_parent_goes_on(proxy: Proxy, store: VectorStore) -> None:
+def test_a_forked_child_is_refused_and_its_parent_continues(proxy: Proxy, store: VectorStore) -> None:
     store.count()
     child = os.fork()
     if child == 0:
