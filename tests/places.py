@@ -15,7 +15,7 @@ import vecstore
 from vecstore import Database, registry
 from vecstore.backend import Backend
 from vecstore.backends.memory import MemoryBackend
-from vecstore.testing import Place, RawIndex, RawRecord
+from vecstore.testing import Place, RawGeneration, RawIndex, RawRecord
 
 
 class MemoryPlace(Place):
@@ -44,6 +44,16 @@ class MemoryPlace(Place):
         return {
             id_: RawRecord(row.text, row.vector.tobytes(), {**json.loads(row.extra), **present(row.fields)})
             for id_, row in table.rows.items()
+        }
+
+    def generations(self) -> Mapping[str, RawGeneration]:
+        return {
+            generation: RawGeneration(
+                {id_: row.version for id_, row in table.rows.items()},
+                dict(table.tombstones),
+                sorted(table.changes, key=table.changes.__getitem__),
+            )
+            for generation, table in self._backend._tables.items()
         }
 
     def close(self) -> None:
@@ -106,6 +116,9 @@ class FilePlace(Place):
             found[id_] = RawRecord(text, vectors[rid], {**json.loads(extra), **present(declared)})
         return found
 
+    def generations(self) -> Mapping[str, RawGeneration]:
+        return {directory.name: raw_generation(directory / "rows.db") for directory in self._directory.glob("g/*")}
+
     def close(self) -> None:
         for backend in self._backends:
             backend.close()
@@ -121,6 +134,14 @@ READ: Mapping[str, Callable[[Any], Any]] = {
 def sqlite_rows(file: Path, statement: str, *values: str) -> list[Any]:
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as link:
         return link.execute(statement, values).fetchall()
+
+
+def raw_generation(file: Path) -> RawGeneration:
+    return RawGeneration(
+        dict(sqlite_rows(file, "SELECT id, version FROM rows")),
+        dict(sqlite_rows(file, "SELECT id, version FROM tombstones")),
+        [id_ for (id_,) in sqlite_rows(file, "SELECT id FROM changes ORDER BY seq")],
+    )
 
 
 def raw_vectors(directory: Path, size: int) -> dict[int, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
@@ -14,7 +14,7 @@ import vecstore
 from tests.places import present
 from vecstore import Database, registry
 from vecstore.backend import Backend
-from vecstore.testing import Place, RawIndex, RawRecord
+from vecstore.testing import Place, RawGeneration, RawIndex, RawRecord
 
 from .namespaces import Namespaces
 
@@ -24,6 +24,9 @@ JOIN pg_class index ON index.oid = indexrelid JOIN pg_am ON pg_am.oid = index.re
 JOIN pg_class records ON records.oid = indrelid JOIN pg_namespace ON pg_namespace.oid = records.relnamespace
 WHERE amname = 'hnsw' AND indisvalid AND indisready AND records.relname = %s AND nspname = %s
 """
+
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, 'vecstore_g_')"
 
 
 class PostgresPlace(Place):
@@ -83,6 +86,28 @@ class PostgresPlace(Place):
             )
             rows = link.execute(records).fetchall()
         return {row["id"]: raw_record(row, sent, schema) for row, sent in rows if sent is not None}
+
+    def generations(self) -> Mapping[str, RawGeneration]:
+        with psycopg.connect(self.server) as link:
+            tables = link.execute(_TABLES, (self.namespace,)).fetchall()
+            names = {name.removeprefix("vecstore_g_") for (name,) in tables}
+            noted = self._select(link, "SELECT generation, id FROM {}.{} ORDER BY seq", "vecstore_change")
+            named = self._select(link, "SELECT id FROM {}.{}", "vecstore_generation")
+            found = {}
+            for generation in names | {id_ for (id_,) in named} | {generation for generation, _ in noted}:
+                statement = "SELECT id, version, embedding IS NULL FROM {}.{}"
+                rows = self._select(link, statement, f"vecstore_g_{generation}") if generation in names else []
+                found[generation] = RawGeneration(
+                    {id_: version for id_, version, removed in rows if not removed},
+                    {id_: version for id_, version, removed in rows if removed},
+                    [id_ for owner, id_ in noted if owner == generation],
+                )
+        return found
+
+    def _select(self, link: psycopg.Connection, statement: LiteralString, table: str) -> list[Any]:
+        """Return the rows of a table of the namespace."""
+        query = sql.SQL(statement).format(sql.Identifier(self.namespace), sql.Identifier(table))
+        return link.execute(query).fetchall()
 
     def close(self) -> None:
         for backend in self._backends:

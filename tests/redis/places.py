@@ -14,9 +14,10 @@ import redis
 import vecstore
 from vecstore import Database, registry
 from vecstore.backend import Backend
-from vecstore.testing import Place, RawIndex, RawRecord
+from vecstore.testing import Place, RawGeneration, RawIndex, RawRecord
 
 _PAGE = 1_000
+_KINDS = {"gen", "rec", "ids", "tombs", "versions", "changes", "index"}
 
 
 class RedisPlace(Place):
@@ -66,6 +67,30 @@ class RedisPlace(Place):
                 row = read_hash(client, f"{self.namespace}:rec:{generation}:".encode() + id_)
                 found[id_.decode()] = decode_record(row, schema)
         return found
+
+    def generations(self) -> Mapping[str, RawGeneration]:
+        with redis.Redis.from_url(self.server) as client:
+            keys = [*client.scan_iter(match=f"{self.namespace}:*", count=_PAGE), *client.execute_command("FT._LIST")]
+            parts = [key.decode().split(":", 3) for key in keys]
+            owners = {rest[0] for space, kind, *rest in parts if space == self.namespace and kind in _KINDS}
+            return {generation: self._read_generation(client, generation) for generation in owners}
+
+    def _read_generation(self, client: redis.Redis, generation: str) -> RawGeneration:
+        def list_ids(kind: str) -> list[bytes]:
+            found: list[bytes] = client.execute_command("ZRANGE", f"{self.namespace}:{kind}:{generation}", 0, -1)
+            return found
+
+        prefix = f"{self.namespace}:rec:{generation}:"
+        records = list(client.scan_iter(match=f"{prefix}*", count=_PAGE))
+        assert sorted(records) == sorted(prefix.encode() + id_ for id_ in list_ids("ids"))
+        versions = {key.removeprefix(prefix.encode()).decode(): client.hget(key, "version") for key in records}
+        tombstones = read_hash(client, f"{self.namespace}:versions:{generation}")
+        assert tombstones.keys() == {id_.decode() for id_ in list_ids("tombs")}
+        return RawGeneration(
+            {id_: int(version or 0) for id_, version in versions.items()},
+            {id_: int(version) for id_, version in tombstones.items()},
+            [id_.decode() for id_ in list_ids("changes")],
+        )
 
     def close(self) -> None:
         for backend in self._backends:

@@ -17,7 +17,7 @@ A backend's test file says how an empty place is made, and inherits the suite::
 values. Needs the extra ``testing``.
 """
 
-from .place import Place, Places, RawIndex, RawRecord
+from .place import Place, Places, RawGeneration, RawIndex, RawRecord
 from .suite import StoreSuite
 
-__all__ = ["Place", "Places", "RawIndex", "RawRecord", "StoreSuite"]
+__all__ = ["Place", "Places", "RawGeneration", "RawIndex", "RawRecord", "StoreSuite"]

@@ -20,9 +20,10 @@ class BackendLevel(Places):
 
     @pytest.fixture
     def backend(self, place: Place) -> Iterator[Backend]:
-        """Return a backend on an empty place."""
+        """Return a backend on an empty place. After the test, the storage must hold what the backend answers."""
         backend = place.backend()
         yield backend
+        check_storage(place, backend)
         backend.close()
 
     @pytest.fixture
@@ -69,6 +70,21 @@ def read_tombstones(backend: Backend, generation: Generation, page: int = 1_000)
 def read_changed_ids(backend: Backend, generation: Generation, limit: int = 1_000) -> list[str]:
     """Return the ids in the change list, oldest note first."""
     return [change.id for change in backend.changes(generation, (), limit)]
+
+
+def check_storage(place: Place, backend: Backend) -> None:
+    """Check that the storage, read without vecstore, holds what the backend answers, and no other generation."""
+    stored = place.generations()
+    if stored is None:
+        return
+    entries = [backend.find(name=name) for name in backend.names()]
+    named = [each for entry in entries for each in (entry.active, entry.standby) if each]
+    assert stored.keys() == {each.id for each in named}
+    for each in named:
+        raw = stored[each.id]
+        assert raw.versions == read_versions(backend, each)
+        assert raw.tombstones == read_tombstones(backend, each)
+        assert list(raw.changes) == read_changed_ids(backend, each)
 
 
 def map_versions(rows_: Rows) -> dict[str, int]:

@@ -15,7 +15,8 @@ from ..index import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
-from .place import Places
+from .backend_level import check_storage
+from .place import Place, Places
 from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 
 OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
@@ -155,19 +156,21 @@ class RenameTests(Places):
 class DropTests(Places):
     """`Database.drop`."""
 
-    def test_the_name_is_gone(self, db: Database) -> None:
+    def test_the_name_is_gone(self, place: Place, db: Database) -> None:
         db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.drop("docs")
         assert db.names() == []
         with pytest.raises(StoreNotFound):
             db.drop("docs")
+        assert not place.generations()
 
-    def test_a_store_under_the_same_name_starts_empty(self, db: Database) -> None:
+    def test_a_store_under_the_same_name_starts_empty(self, place: Place, db: Database) -> None:
         db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.drop("docs")
         fresh = db.create("docs", SCHEMA)
         assert read_contents(fresh) == {}
         assert fresh.insert(make_books(range(2))) == 2
+        check_storage(place, place.backend())
 
     @pytest.mark.parametrize("again", [False, True], ids=["gone", "created again"])
     @pytest.mark.parametrize("operation", OPERATIONS)
@@ -179,10 +182,11 @@ class DropTests(Places):
             OPERATIONS[operation](store)
         assert fresh is None or fresh.count() == 0
 
-    def test_a_store_with_a_kept_generation_goes_whole(self, db: Database) -> None:
+    def test_a_store_with_a_kept_generation_goes_whole(self, place: Place, db: Database) -> None:
         db.create("docs", SCHEMA).upsert(make_books(range(3)))
         db.rebuild("docs")
         db.drop("docs")
+        assert not place.generations()
         fresh = db.create("docs", SCHEMA)
         assert read_contents(fresh) == {}
         with pytest.raises(VecstoreError, match="no previous"):

@@ -18,6 +18,7 @@ from ..metric import Metric
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
+from .backend_level import check_storage
 from .place import Place
 from .sample_records import SCHEMA, SampleStore, key_by_id, make_book, make_books, read_contents
 
@@ -206,12 +207,13 @@ class RollbackTests(SampleStore):
         assert store.schema == db.open("docs").schema == SCHEMA
         assert (report.records, report.copied) == (11, 0)
 
-    def test_forth_and_back_and_forth(self, db: Database, store: VectorStore) -> None:
+    def test_forth_and_back_and_forth(self, place: Place, db: Database, store: VectorStore) -> None:
         for turn in range(4):
             db.rebuild("docs") if turn == 0 else db.rollback("docs")
             store.upsert([make_book(100 + turn)])
             store.delete(ids=[f"book-{turn:05}"])
         assert read_contents(store) == key_by_id(make_books([*range(4, 10), *range(100, 104)]))
+        check_storage(place, place.backend())
 
     def test_what_was_replaced_can_be_given_up(self, place: Place, db: Database, store: VectorStore) -> None:
         assert not db.drop_previous("docs")
@@ -224,13 +226,15 @@ class RollbackTests(SampleStore):
         entry = place.backend().find(name="docs")
         assert entry.standby is None
         assert place.backend().changes(entry.active, (), 10) == [], "a change was noted for nobody"
+        check_storage(place, place.backend())
         with pytest.raises(InvalidArgument, match="no previous generation"):
             db.rollback("docs")
 
-    def test_without_a_previous_generation(self, db: Database, store: VectorStore) -> None:
+    def test_without_a_previous_generation(self, place: Place, db: Database, store: VectorStore) -> None:
         with pytest.raises(InvalidArgument, match="no previous"):
             db.rollback("docs")
         db.rebuild("docs", keep_previous=False)
+        check_storage(place, place.backend())
         with pytest.raises(InvalidArgument, match="no previous"):
             db.rollback("docs")
 
@@ -244,9 +248,10 @@ class RollbackTests(SampleStore):
             db.rollback("docs")
         assert read_contents(store) == key_by_id(make_books(range(11)))
 
-    def test_a_rebuild_replaces_the_previous_generation(self, db: Database, store: VectorStore) -> None:
+    def test_a_rebuild_replaces_the_previous_generation(self, place: Place, db: Database, store: VectorStore) -> None:
         db.rebuild("docs", schema=with_fields({"pages": fields.Int()}))
         db.rebuild("docs", schema=with_fields({"edition": fields.Int()}))
+        check_storage(place, place.backend())
         db.rollback("docs")
         assert store.count(F.pages.is_missing()) == 10
         assert db.open("docs").schema.fields.keys() == {*SCHEMA.fields, "pages"}

@@ -106,9 +106,10 @@ class InterruptedRebuildTests(SmallPages):
         check_texts(db.open("texts", embedder=new_model()), kept, new_model())
         assert report.copied == PAGES - PAGE
 
-    def test_a_dropped_store_takes_what_was_built_with_it(self, db: Database, store: VectorStore) -> None:
+    def test_a_dropped_store_takes_what_was_built_with_it(self, place: Place, db: Database, store: VectorStore) -> None:
         self.interrupted(db, new_model())
         db.drop("texts")
+        assert not place.generations()
         db.create("texts", TEXT_SCHEMA, embedder=OLD)
         assert db.rebuild("texts", embedder=new_model()).records == 0
 

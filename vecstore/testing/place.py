@@ -33,6 +33,25 @@ class RawIndex:
     ef_construction: int
 
 
+@dataclass(frozen=True, slots=True)
+class RawGeneration:
+    """What the storage holds of a generation besides the contents of records, read without the code under test.
+
+    Attributes
+    ----------
+    versions : mapping of str to int
+        Of every record, by its id.
+    tombstones : mapping of str to int
+        The versions of removed records.
+    changes : sequence of str
+        The ids in the change list, oldest note first.
+    """
+
+    versions: Mapping[str, int]
+    tombstones: Mapping[str, int]
+    changes: Sequence[str]
+
+
 class Place(ABC):
     """One empty place that can hold a database, for one test."""
 
@@ -67,6 +86,13 @@ class Place(ABC):
     def indexes(self, store: str) -> Sequence[RawIndex]:
         """Return the usable graphs of a store's active generation, read from the storage without vecstore."""
         return []
+
+    def generations(self) -> Mapping[str, RawGeneration] | None:
+        """Return every generation of which the storage holds anything, by its id, read without vecstore.
+
+        None where that is impossible.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:
