@@ -21,7 +21,7 @@ from servers import NoServer
 from tests.sources import ROOT
 
 
-def shared_url(module: str) -> str:
+def get_shared_url(module: str) -> str:
     """Return the URL of the server that a module runs for all tests of this run.
 
     Raises

@@ -17,14 +17,14 @@ from servers import NoServer
 
 from .namespaces import Namespaces
 from .own_server import OwnServer
-from .server import INSTALL, shared_url
+from .server import INSTALL, get_shared_url
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
     """The run's server, as a superuser. Without one the tests fail: a skip would hide that nothing was tested."""
     try:
-        url = shared_url()
+        url = get_shared_url()
     except NoServer as error:
         pytest.fail(str(error), pytrace=False)
     with psycopg.connect(url) as connection:

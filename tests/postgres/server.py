@@ -43,14 +43,14 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def shared_url() -> str:
+def get_shared_url() -> str:
     """Return the URL of the run's server, started by whoever asks first.
 
     Raises
     ------
     NoServer
     """
-    return os.environ.get(VARIABLE) or shared_server.shared_url(__name__)
+    return os.environ.get(VARIABLE) or shared_server.get_shared_url(__name__)
 
 
 @contextmanager

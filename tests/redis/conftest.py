@@ -16,14 +16,14 @@ from servers.redis.own_server import OwnServer
 from servers.redis.programs import INSTALL
 
 from .places import add_parameters, wipe
-from .server import SETTINGS, shared_url
+from .server import SETTINGS, get_shared_url
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> str:
     """The URL of the shared server. Without one the tests fail, because a skip would hide that nothing was tested."""
     try:
-        url = shared_url()
+        url = get_shared_url()
     except NoServer as error:
         pytest.fail(str(error), pytrace=False)
     with redis.Redis.from_url(url) as client:

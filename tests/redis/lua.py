@@ -35,40 +35,40 @@ class _Reader:
     chunk: bytes
     at: int = 0
 
-    def take(self, form: str) -> tuple[Any, ...]:
+    def unpack(self, form: str) -> tuple[Any, ...]:
         values = struct.unpack_from(f"<{form}", self.chunk, self.at)
         self.at += struct.calcsize(f"<{form}")
         return values
 
-    def number(self) -> int:
-        return int(self.take("i")[0])
+    def read_number(self) -> int:
+        return int(self.unpack("i")[0])
 
-    def string(self) -> bytes:
-        [size] = self.take("Q")
-        return bytes(self.take(f"{size}s")[0]).rstrip(b"\0")
+    def read_string(self) -> bytes:
+        [size] = self.unpack("Q")
+        return bytes(self.unpack(f"{size}s")[0]).rstrip(b"\0")
 
-    def constant(self) -> bytes | None:
+    def read_constant(self) -> bytes | None:
         """Return a constant if it is a string, else None."""
-        kind = self.take("B")[0]
+        kind = self.unpack("B")[0]
         if kind == 4:
-            return self.string()
-        self.take({0: "", 1: "B", 3: "d"}[kind])
+            return self.read_string()
+        self.unpack({0: "", 1: "B", 3: "d"}[kind])
         return None
 
     def list_global_accesses(self) -> Iterator[tuple[str, int]]:
         """Yield each global that a function and its inner functions use, and the line."""
-        self.string()
-        self.take("ii4B")
-        code = self.take(f"{self.number()}I")
-        constants = [self.constant() for _ in range(self.number())]
-        for _ in range(self.number()):
+        self.read_string()
+        self.unpack("ii4B")
+        code = self.unpack(f"{self.read_number()}I")
+        constants = [self.read_constant() for _ in range(self.read_number())]
+        for _ in range(self.read_number()):
             yield from self.list_global_accesses()
-        lines = self.take(f"{self.number()}i")
-        for _ in range(self.number()):
-            self.string()
-            self.take("ii")
-        for _ in range(self.number()):
-            self.string()
+        lines = self.unpack(f"{self.read_number()}i")
+        for _ in range(self.read_number()):
+            self.read_string()
+            self.unpack("ii")
+        for _ in range(self.read_number()):
+            self.read_string()
         for instruction, line in zip(code, lines, strict=True):
             if instruction & 63 in {_GET_GLOBAL, _SET_GLOBAL}:
                 name = constants[instruction >> 14]

@@ -45,21 +45,21 @@ class RedisPlace(Place):
 
     def indexes(self, store: str) -> Sequence[RawIndex]:
         with redis.Redis.from_url(self.server, protocol=2) as client:
-            prefix = f"{self.namespace}:index:{self._active(client, store)}:".encode()
+            prefix = f"{self.namespace}:index:{self._find_active(client, store)}:".encode()
             names = [name for name in client.execute_command("FT._LIST") if name.startswith(prefix)]
             infos = [to_mapping(client.execute_command("FT.INFO", name)) for name in names]
         fields = [to_mapping(field) for info in infos for field in info["attributes"]]
         graphs = [field for field in fields if field.get("algorithm") == b"HNSW"]
         return [RawIndex(int(field["M"]), int(field["ef_construction"])) for field in graphs]
 
-    def _active(self, client: redis.Redis, store: str) -> str:
+    def _find_active(self, client: redis.Redis, store: str) -> str:
         """Return the id of a store's active generation."""
         uid = read_hash(client, f"{self.namespace}:names")[store].decode()
         return read_hash(client, f"{self.namespace}:store:{uid}")["active"].decode()
 
     def raw(self, store: str) -> Mapping[str, RawRecord]:
         with redis.Redis.from_url(self.server) as client:
-            generation = self._active(client, store)
+            generation = self._find_active(client, store)
             schema = json.loads(read_hash(client, f"{self.namespace}:gen:{generation}")["schema"])
             ids = client.execute_command("ZRANGE", f"{self.namespace}:ids:{generation}", 0, -1)
             found = {}

@@ -33,14 +33,14 @@ SETTINGS: Mapping[str, str] = MappingProxyType({"save": '""', "appendonly": "no"
 _PORT = 6379
 
 
-def shared_url() -> str:
+def get_shared_url() -> str:
     """Return the URL of the shared server, which the first caller starts.
 
     Raises
     ------
     NoServer
     """
-    return os.environ.get(VARIABLE) or shared_server.shared_url(__name__)
+    return os.environ.get(VARIABLE) or shared_server.get_shared_url(__name__)
 
 
 @contextmanager

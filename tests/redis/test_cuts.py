@@ -17,13 +17,13 @@ from vecstore.backends.redis.backend import RedisBackend
 
 from .stores import NAMESPACE, open_database, read_stored_ids
 
-WAYS = ["url", "client"]
+CONNECTIONS = ["url", "client"]
 """Whether the Database makes the connections or uses the application's client."""
 
 
-def run_campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaign:
+def run_campaign(server: OwnServer, connections: str, trials: int, seed: int) -> Campaign:
     with make_proxy(server.url) as proxy:
-        if way == "url":
+        if connections == "url":
             with open_database(proxy.replace_address(server.url), timeout=TIMEOUT) as database:
                 run = Campaign.run(database, proxy, trials, seed)
         else:
@@ -39,18 +39,20 @@ def run_campaign(server: OwnServer, way: str, trials: int, seed: int) -> Campaig
     return run
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_calls_survive_cuts(own_server: OwnServer, way: str, seed: int) -> None:
-    run = run_campaign(own_server, way, 30, seed)
+@pytest.mark.parametrize("connections", CONNECTIONS)
+def test_calls_survive_cuts(own_server: OwnServer, connections: str, seed: int) -> None:
+    run = run_campaign(own_server, connections, 30, seed)
     assert run.cuts >= 15
     assert run.unknown
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("way", WAYS)
-def test_calls_survive_many_cuts(own_server: OwnServer, way: str, seed: int, note: Callable[[str], None]) -> None:
-    run = run_campaign(own_server, way, 150, seed)
-    note(f"cut connections to Redis ({way}), seed {seed}: {run.cuts} cuts, {run.unknown} unknown outcomes")
+@pytest.mark.parametrize("connections", CONNECTIONS)
+def test_calls_survive_many_cuts(
+    own_server: OwnServer, connections: str, seed: int, note: Callable[[str], None]
+) -> None:
+    run = run_campaign(own_server, connections, 150, seed)
+    note(f"cut connections to Redis ({connections}), seed {seed}: {run.cuts} cuts, {run.unknown} unknown outcomes")
     assert run.cuts >= 75
     assert run.unknown >= 10
 

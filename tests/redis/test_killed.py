@@ -90,7 +90,7 @@ class Kills:
         self._in_file: set[int] = set()
         self._lost: set[int] = set()
 
-    def round(self, *, paused: bool) -> None:
+    def kill_once(self, *, paused: bool) -> None:
         threading.Event().wait(self._draws.uniform(0, 0.05))  # the moment of the kill is random
         self._server.kill()
         self._writer.listen_for("lost")
@@ -99,7 +99,7 @@ class Kills:
             self._crowd.count({"tag": 1})
         with self._writer.paused() if paused else nullcontext():
             self._server.launch()
-            tag, found = self._probe()
+            tag, found = self._read_answers()
             self._server.start()
             self._check_kept(acknowledged)
         assert found % 20 == 0
@@ -107,17 +107,17 @@ class Kills:
         with Lateness() as lateness:
             self._writer.listen_for("acked")
             assert lateness.undisturbed() < WRITER_TIMEOUT  # it did not wait for an answer from the killed server
-        assert self._writer.acknowledged - self._lost <= self._stored()
+        assert self._writer.acknowledged - self._lost <= self._read_stored()
 
-    def end(self) -> None:
+    def finish(self) -> None:
         self._writer.stop()
-        acknowledged, stored = self._writer.acknowledged, self._stored()
+        acknowledged, stored = self._writer.acknowledged, self._read_stored()
         assert acknowledged - self._lost <= stored <= acknowledged | {max(acknowledged) + 1}
         assert self._writer.failures <= {"UnknownOutcome", "BackendUnavailable"}
 
     def _check_kept(self, acknowledged: set[int]) -> None:
         """Check what is left of the batches that were acknowledged before a kill, and note what was lost."""
-        kept = acknowledged & self._stored()
+        kept = acknowledged & self._read_stored()
         lost = acknowledged - kept - self._lost
         if self._keeps_all:
             assert not lost
@@ -126,7 +126,7 @@ class Kills:
         self._in_file = kept
         self._lost |= lost
 
-    def _probe(self) -> tuple[int, int]:
+    def _read_answers(self) -> tuple[int, int]:
         """Read until there are answers, check that they are complete, and return a tag and its number of records."""
         tag = self._draws.randrange(TAGS)
         expected = 20 * sum(number % TAGS == tag for number in range(CROWD))
@@ -142,7 +142,7 @@ class Kills:
                 continue
             return tag, found
 
-    def _stored(self) -> set[int]:
+    def _read_stored(self) -> set[int]:
         with self._server.connect() as client:
             return numbers(read_stored_ids(client, "a"))
 
@@ -154,8 +154,8 @@ def kill_repeatedly(server: OwnServer, fsync: str, rounds: int, seed: int, *, pa
     with open_database(server.url, timeout=1) as survivor, BatchWriter(url) as writer:
         kills = Kills(server, survivor, writer, random.Random(seed), keeps_all=fsync == "always")
         for _ in range(rounds):
-            kills.round(paused=paused)
-        kills.end()
+            kills.kill_once(paused=paused)
+        kills.finish()
 
 
 def test_a_killed_server_keeps_what_its_settings_promise(durable_server: OwnServer, fsync: str, seed: int) -> None:

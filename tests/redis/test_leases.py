@@ -114,16 +114,16 @@ def test_a_switch_that_lost_its_lock_switches_nothing(
 
     run = RedisBackend.switch
 
-    def late(self: RedisBackend, uid: str, standby: str, drain: object) -> object:
-        def slow(changes: object) -> None:
+    def switch_late(self: RedisBackend, uid: str, standby: str, drain: object) -> object:
+        def drain_slowly(changes: object) -> None:
             drain(changes)  # type: ignore[operator]
             admin.delete(*admin.keys(f"{namespace}:lock:switch:*"))
 
-        return run(self, uid, standby, slow)
+        return run(self, uid, standby, drain_slowly)
 
     before = load_generation(admin, "docs", namespace)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RedisBackend, "switch", late)
+        patch.setattr(RedisBackend, "switch", switch_late)
         with pytest.raises(StoreLocked, match="nothing was switched"):
             db.rebuild("docs", on_progress=steal)
     assert load_generation(admin, "docs", namespace) == before

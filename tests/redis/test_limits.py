@@ -155,13 +155,13 @@ class TestTime:
     def test_a_search_that_ran_out_of_time_is_an_error(
         self, crowd: VectorStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def nearest() -> list[str]:
+        def search_nearest() -> list[str]:
             return [hit.id for hit in crowd.search(vector_of(1), k=HALF, where=F.tag == 1, include=[])]
 
-        whole = nearest()
+        whole = search_nearest()
         assert len(whole) == HALF
         calls: dict[str, Callable[[], bool]] = {
-            "search": lambda: nearest() == whole,
+            "search": lambda: search_nearest() == whole,
             "update": lambda: crowd.update(where=(F.tag == 1) & (F.word == "none"), set={"word": "x"}) == 0,
         }
         outcomes = set()

@@ -92,14 +92,16 @@ def test_all_records_are_updated_and_deleted(store: VectorStore) -> None:
 def test_an_interrupted_delete_reports_how_many_it_removed(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     run, steps = GenerationGuard.run, []
 
-    def failing(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def run_until_third(
+        self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object
+    ) -> object:
         if script is scripts.DELETE:
             steps.append(script)
             if len(steps) > 2:
                 raise Timeout("The server did not answer.")
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationGuard, "run", failing)
+    monkeypatch.setattr(GenerationGuard, "run", run_until_third)
     with pytest.raises(PartialWrite) as caught:
         store.delete(where=ALL)
     monkeypatch.undo()
@@ -112,12 +114,14 @@ def test_concurrent_updates_lose_no_changes(store: VectorStore, monkeypatch: pyt
     """Undeclared metadata is read, merged by the client and written back, and read again if it changed meanwhile."""
     run, others = GenerationGuard.run, iter(range(3))
 
-    def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def run_disturbed(
+        self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object
+    ) -> object:
         if script is scripts.UPDATE and (turn := next(others, None)) is not None:
             store.update(ids=["r00001"], set={f"other{turn}": turn})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationGuard, "run", disturbed)
+    monkeypatch.setattr(GenerationGuard, "run", run_disturbed)
     assert store.update(where=F.year == 1, set={"mine": True}) > 1
     [found] = store.get(["r00001"])
     assert found is not None
@@ -131,12 +135,14 @@ def test_a_scan_continues_after_a_removed_or_changed_page(
     expected = [each.id for each in store.scan(where)]
     run, turns = GenerationGuard.run, iter(range(1))
 
-    def disturbed(self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object) -> object:
+    def run_disturbed(
+        self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object
+    ) -> object:
         if script is scripts.FETCH_MATCHING and next(turns, None) is not None:
             store.delete(ids=expected[:10])
             store.update(ids=expected[10:15], set={"year": 40})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(GenerationGuard, "run", disturbed)
+    monkeypatch.setattr(GenerationGuard, "run", run_disturbed)
     found = [each.id for each in store.scan(where, batch_size=10)]
     assert [id_ for id_ in found if id_ not in expected[10:15]] == expected[15:]

@@ -63,31 +63,31 @@ class Faults:
         self._server, self._proxy, self._store, self._client = server, proxy, store, client
         self._record = f"{NAMESPACE}:rec:{load_generation(client, 'a')}:canary"
 
-    def all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
+    def list_all(self) -> Iterator[tuple[type[VecstoreError], Callable[[], object]]]:
         """Yield the faults. The last one kills the server."""
         yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, password=PASSWORD))
         yield BackendUnavailable, lambda: vecstore.connect(change_url(self._server.url, user=WORD, password=PASSWORD))
         yield InvalidUrl, lambda: vecstore.connect(f"redis://user:{PASSWORD}@host:port/0")
         yield RecordExists, lambda: self._store.insert([RECORD])
-        yield StorageFailed, self.out_of_memory
-        yield StorageFailed, lambda: self.denied("-hset").upsert([RECORD])
-        yield StorageFailed, lambda: self.denied("-ft.search").search(VECTOR, where=WHERE)
+        yield StorageFailed, self.write_without_memory
+        yield StorageFailed, lambda: self.open_without_right("-hset").upsert([RECORD])
+        yield StorageFailed, lambda: self.open_without_right("-ft.search").search(VECTOR, where=WHERE)
         yield UnknownOutcome, self.cut_write
-        yield Timeout, self.silent_search
-        yield StoreCorrupt, self.wrong_kind
-        yield StoreCorrupt, self.wrong_value
-        yield IndexNotReady, self.no_index
+        yield Timeout, self.search_in_silence
+        yield StoreCorrupt, self.read_wrong_kind
+        yield StoreCorrupt, self.read_wrong_value
+        yield IndexNotReady, self.search_without_index
         yield IndexNotReady, lambda: self._store.delete(where=WHERE)
-        yield BackendUnavailable, self.killed
+        yield BackendUnavailable, self.search_killed_server
 
-    def out_of_memory(self) -> None:
+    def write_without_memory(self) -> None:
         self._client.config_set("maxmemory", 1)
         try:
             self._store.upsert([Record("another", VECTOR, TEXT, {"word": WORD})])
         finally:
             self._client.config_set("maxmemory", 0)
 
-    def denied(self, right: str) -> VectorStore:
+    def open_without_right(self, right: str) -> VectorStore:
         self._client.acl_setuser(
             "someone", enabled=True, reset=True, passwords=[f"+{PASSWORD}"], keys=["*"], categories=["+@all"]
         )
@@ -100,14 +100,14 @@ class Faults:
         self._proxy.cut_after(server_bytes=1, fate="reset")
         self._store.upsert([RECORD])
 
-    def silent_search(self) -> None:
+    def search_in_silence(self) -> None:
         self._proxy.swallow_everything()
         try:
             self._store.search(VECTOR, where=WHERE)
         finally:
             self._proxy.heal()
 
-    def wrong_kind(self) -> None:
+    def read_wrong_kind(self) -> None:
         kept = self._client.dump(self._record)
         assert isinstance(kept, bytes)
         self._client.set(self._record, TEXT)
@@ -116,19 +116,19 @@ class Faults:
         finally:
             self._client.restore(self._record, 0, kept, replace=True)
 
-    def wrong_value(self) -> None:
+    def read_wrong_value(self) -> None:
         self._client.hset(self._record, "f_tag", TEXT)
         try:
             self._store.get(["canary"])
         finally:
             self._store.upsert([RECORD])
 
-    def no_index(self) -> None:
+    def search_without_index(self) -> None:
         for name in self._client.execute_command("FT._LIST"):
             self._client.execute_command("FT.DROPINDEX", name)
         self._store.search(VECTOR, where=WHERE)
 
-    def killed(self) -> None:
+    def search_killed_server(self) -> None:
         self._server.kill()
         self._store.search(VECTOR, where=WHERE)
 
@@ -149,7 +149,7 @@ def test_no_secret_is_shown_anywhere(
     caplog.set_level(logging.DEBUG)
     password, errors = own_server.password, list[BaseException]()
     with own_server.connect() as client:
-        for kind, fault in Faults(own_server, proxy, store, client).all():
+        for kind, fault in Faults(own_server, proxy, store, client).list_all():
             with expect_error(kind), collect(errors):
                 fault()
     assert len(errors) >= 14

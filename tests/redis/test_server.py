@@ -30,7 +30,7 @@ from .server import VARIABLE
 # A run with two workers, as pytest-xdist starts them.
 RUN = """
 import os, subprocess, sys
-code = "from tests.redis.server import shared_url; import sys; print(shared_url(), flush=True); sys.stdin.read()"
+code = "from tests.redis.server import get_shared_url as get; import sys; print(get(), flush=True); sys.stdin.read()"
 workers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE) for _ in "12"]
 print(*(worker.stdout.readline().decode().strip() for worker in workers), flush=True)
 sys.stdin.read()
