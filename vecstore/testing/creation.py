@@ -91,7 +91,7 @@ class CreateTests(Places):
             lambda: db.rollback(name),
             lambda: db.drop_previous(name),
         ):
-            with pytest.raises(InvalidArgument, match="a name is"):
+            with pytest.raises(InvalidArgument, match="a name has"):
                 call()
         assert db.names() == ["docs"]
 
