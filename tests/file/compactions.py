@@ -1,4 +1,4 @@
-"""Compactions in two steps, and what one looks at after them."""
+"""Compactions in two steps, and helpers to inspect the result."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def open_generation(store: Store) -> OpenGeneration:
     return store.backend._generations.open(store.active)
 
 
-def newest(store: Store) -> Snapshot:
-    with open_generation(store).pool.check_out() as link:
-        return open_generation(store).read_snapshot(link)
+def read_newest(store: Store) -> Snapshot:
+    with open_generation(store).pool.check_out() as connection:
+        return open_generation(store).read_snapshot(connection)
 
 
-def segments(store: Store) -> list[Path]:
+def list_segments(store: Store) -> list[Path]:
     return sorted((store.place / "g" / store.active.id / "seg").iterdir())
 
 
-def dead(store: Store) -> int:
-    return newest(store).ledger.tables["dead"].count
+def count_dead(store: Store) -> int:
+    return read_newest(store).ledger.tables["dead"].count
 
 
 @contextmanager
-def compacting(store: Store) -> Iterator[None]:
-    """Do a compaction in two steps, and what is in the context between them."""
+def compact_in_two_steps(store: Store) -> Iterator[None]:
+    """Compact in two steps, and run the context between them."""
     opened = open_generation(store)
     with opened.lock_upkeep(wait=False):
-        snapshot = newest(store)
+        snapshot = read_newest(store)
         merge_range = select_all(compaction._measure(snapshot))
         assert merge_range is not None
         copy = merge_segments(opened, snapshot, merge_range)

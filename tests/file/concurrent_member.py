@@ -1,10 +1,10 @@
-"""One of several processes that use a store at once.
+"""One of several processes that use a store concurrently.
 
 ``python -m tests.file.concurrent_member PLACE ROLE NUMBER STAMP`` starts it. It works until its standard input ends,
-and prints a line for each step that counts.
+and prints a line for each step.
 
 A batch of a writer has a stamp in every record, and a batch is replaced as a whole: a reader that sees two
-stamps in one batch has seen half of a commit. Where the store has an index, searches go along it.
+stamps in one batch has seen half of a commit. If the store has an index, searches use it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.file.samples import DIM, INDEXED, SCHEMA, contents, opened, rows
+from tests.file.samples import DIM, INDEXED, SCHEMA, connect_backend, make_rows, read_contents
 from tests.force_graph import force_graph
 from vecstore.backend import Generation, Rows, Search
 from vecstore.backends.file.backend import FileBackend
@@ -28,55 +28,55 @@ BATCH = 10
 LARGE = 80
 
 
-def batch_of(writer: int) -> range:
+def list_numbers(writer: int) -> range:
     """A writer's own records; every second writer's batches are large enough for segments."""
     size = LARGE if writer % 2 else BATCH
     return range(1_000 * writer, 1_000 * writer + size)
 
 
-def stamped(writer: int, stamp: int) -> Rows:
-    batch = rows(batch_of(writer), stamp)
+def make_stamped_rows(writer: int, stamp: int) -> Rows:
+    batch = make_rows(list_numbers(writer), stamp)
     return replace(batch, fields={**(batch.fields or {}), "year": [stamp] * len(batch)})
 
 
 def write(place: Path, number: int, stamp: int, stopped: threading.Event) -> None:
-    """Replace the same batch again and again, sometimes through a new connection; tell each acknowledged stamp.
+    """Replace the same batch again and again, sometimes through a new connection; print each acknowledged stamp.
 
-    The first one is behind ``stamp``.
+    The first one is ``stamp + 1``.
     """
-    backend = opened(place)
+    backend = connect_backend(place)
     while not stopped.is_set():
         if stamp % 10 == 9:
             backend.close()
-            backend = opened(place)
+            backend = connect_backend(place)
         active = backend.find(name="docs").active
         try:
-            backend.write(active, stamped(number, stamp + 1), insert=False)
+            backend.write(active, make_stamped_rows(number, stamp + 1), insert=False)
         except StoreLocked:
             print("locked", flush=True)  # noqa: T201
         else:
-            stamp += 1  # only now: what is stored is the last stamp that was told, or the one behind it
+            stamp += 1  # only now: the stored stamp is the last printed one or the next
             print(stamp, flush=True)  # noqa: T201
 
 
 def read(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
-    """Look at whole batches in every way there is; tell each time whether a search used an index."""
-    backend = opened(place)
+    """Read whole batches in every way; print each time whether a search used an index."""
+    backend = connect_backend(place)
     active = backend.find(name="docs").active
     newest: dict[int, int] = {}
     while not stopped.is_set():
         graph_searches = 0
         for writer in range(4):
-            look(backend, writer, newest)
-            graph_searches += look_nearby(backend, active)
-        for writer, size in whole_batches(contents(backend, active, limit=10_000)).items():
-            assert size == len(batch_of(writer))
+            check_batch(backend, writer, newest)
+            graph_searches += check_nearest(backend, active)
+        for writer, size in count_batches(read_contents(backend, active, limit=10_000)).items():
+            assert size == len(list_numbers(writer))
         print("searched" if graph_searches else "looked", flush=True)  # noqa: T201
 
 
 def compact(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
-    """Compact again and again; tell each time when there was something to do."""
-    backend = opened(place)
+    """Compact again and again; print a line each time there was something to do."""
+    backend = connect_backend(place)
     active = backend.find(name="docs").active
     while not stopped.is_set():
         before = backend.stats(active).details["commit"]
@@ -89,8 +89,8 @@ def compact(place: Path, _number: int, _stamp: int, stopped: threading.Event) ->
 
 
 def index(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> None:
-    """Let an index be built, grown, replaced and given up, again and again; tell the name of each new one."""
-    backend = opened(place, index_min_rows="32")
+    """Build, extend, replace and remove an index again and again; print the name of each new one."""
+    backend = connect_backend(place, index_min_rows="32")
     active = backend.find(name="docs").active
     seen: set[str] = set()
     rounds = 0
@@ -112,9 +112,9 @@ def index(place: Path, _number: int, _stamp: int, stopped: threading.Event) -> N
                 print(path.name, flush=True)  # noqa: T201
 
 
-def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
+def check_batch(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
     active = backend.find(name="docs").active
-    ids = [f"id-{number:05}" for number in batch_of(writer)]
+    ids = [f"id-{number:05}" for number in list_numbers(writer)]
     mine = Compare("id", "in", tuple(ids))
     found = backend.fetch(active, ids)
     stamps = set((found.fields or {})["year"])
@@ -125,7 +125,7 @@ def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
         assert stamp >= newest.get(writer, 0), "an older state after a newer one"
         newest[writer] = stamp
         # Vectors and rows come from one commit.
-        expected = rows(batch_of(writer), stamp)
+        expected = make_rows(list_numbers(writer), stamp)
         assert expected.vectors is not None
         assert found.vectors is not None
         order = np.argsort(np.array(found.ids))
@@ -142,8 +142,8 @@ def look(backend: FileBackend, writer: int, newest: dict[int, int]) -> None:
         assert len(of_mine) in {0, len(ids)}
 
 
-def look_nearby(backend: FileBackend, active: Generation) -> bool:
-    """Prove that what is told of the few nearest comes from one commit; say whether they were found along an index."""
+def check_nearest(backend: FileBackend, active: Generation) -> bool:
+    """Check that the nearest rows come from one commit; return whether the search used an index."""
     stored = backend.count(active, None)
     query = np.random.default_rng().standard_normal((1, DIM)).astype(np.float32)
     (one,) = backend.search(active, Search(query, 10, include=frozenset({"metadata", "vector"}), ef=64))
@@ -156,7 +156,7 @@ def look_nearby(backend: FileBackend, active: Generation) -> bool:
         writer = number // 1_000
         assert isinstance(stamp, int)
         assert stamps.setdefault(writer, stamp) == stamp, "a torn batch along an index"
-        expected = rows(batch_of(writer), stamp).vectors
+        expected = make_rows(list_numbers(writer), stamp).vectors
         assert expected is not None
         assert vectors[place].tobytes() == expected[number % 1_000].tobytes()
         distance = float(np.linalg.norm(vectors[place].astype(np.float64) - query[0]))
@@ -164,7 +164,7 @@ def look_nearby(backend: FileBackend, active: Generation) -> bool:
     return not one.exact
 
 
-def whole_batches(found: Iterable[str]) -> dict[int, int]:
+def count_batches(found: Iterable[str]) -> dict[int, int]:
     sizes: dict[int, int] = {}
     for id_ in found:
         writer = int(id_.removeprefix("id-")) // 1_000

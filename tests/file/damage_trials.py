@@ -1,6 +1,6 @@
-"""Damages one file of a store in a random way, asks everything in a forked child, many times over.
+"""Damages one file of a store at random, then reads and writes everything in a forked child, many times.
 
-A program of its own, so that it has no threads when it forks: ``python -m tests.file.damage_trials DIRECTORY
+It is a separate program because it must have no threads when it forks: ``python -m tests.file.damage_trials DIRECTORY
 FILE SEED COUNT`` prints one line of JSON for each trial. FILE is a key of `KINDS`.
 """
 
@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.file.samples import Model, Store, answers, busy_store, contents, generation, model_of, opened, rows
+from tests.file.samples import (
+    Model,
+    Store,
+    connect_backend,
+    list_reads,
+    make_busy_store,
+    make_generation,
+    make_model,
+    make_rows,
+    read_contents,
+)
 from vecstore.backend import Generation
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import UnknownOutcome, VecstoreError
@@ -38,7 +48,7 @@ MEMORY = 1 << 30
 
 @dataclass
 class Pristine:
-    """A store, older states of it, and every answer that it gives."""
+    """An undamaged store, older states of it, and the results of all its reads."""
 
     place: Path
     active: Generation
@@ -55,13 +65,13 @@ class Pristine:
             older.append(directory / f"older-{len(older)}")
             shutil.copytree(place, older[-1])
 
-        store: Store = busy_store(place)
+        store: Store = make_busy_store(place)
         keep()
         store.upsert([5, 6, 500], 6)
         keep()
         # From here on there is a sparse segment.
         store.backend.compact(store.active)
-        store.backend.create("other", generation())
+        store.backend.create("other", make_generation())
         keep()
         store.upsert(range(20, 95), 7)
         store.delete([21])
@@ -69,7 +79,7 @@ class Pristine:
         entry = store.backend.find(name="other")
         store.backend.rename(entry.uid, "another")
         store.upsert([501], 8)
-        expected = {name: ask() for name, ask in answers(store.backend, store.active).items()}
+        expected = {name: ask() for name, ask in list_reads(store.backend, store.active).items()}
         store.backend.close()
         return cls(place, store.active, older, expected, dict(store.model))
 
@@ -120,25 +130,25 @@ Damage = Callable[[Path, random.Random, list[Path], list[Path]], None]
 DAMAGES: list[Damage] = [flip, zero, truncate, extend, swap, put_older, delete, replace_by_garbage]
 
 
-def drawn(draw: random.Random, *, older: bool) -> Damage:
-    """Choose a damage; flips find the most, and are half of all."""
+def choose_damage(draw: random.Random, *, older: bool) -> Damage:
+    """Choose a damage; half of them are flips, which find the most faults."""
     return flip if draw.random() < 0.5 else draw.choice([each for each in DAMAGES if older or each is not put_older])
 
 
-def damaged(pristine: Pristine, work: Path, pattern: str, draw: random.Random) -> str:
-    """Copy the store and damage one file; return how."""
+def damage_copy(pristine: Pristine, work: Path, pattern: str, draw: random.Random) -> str:
+    """Copy the store and damage one file; return the kind of damage."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(pristine.place, work)
     path = draw.choice(sorted(work.glob(pattern)))
     others = [each for each in sorted(work.rglob("*")) if each.is_file() and each != path]
     older = [each for place in pristine.older for each in sorted(place.glob(pattern))]
-    damage = drawn(draw, older=bool(older))
+    damage = choose_damage(draw, older=bool(older))
     damage(path, draw, others, older)
     return damage.__name__
 
 
 def ask_all(pristine: Pristine, work: Path) -> dict[str, Any]:
-    """Ask everything, then write; return what was wrong, and how often an error said so."""
+    """Make every read, then write; return wrong results, and how often each error was raised."""
     wrong: list[str] = []
     raised: Counter[str] = Counter()
 
@@ -153,10 +163,12 @@ def ask_all(pristine: Pristine, work: Path) -> dict[str, Any]:
         return True
 
     backends: list[FileBackend] = []
-    if not attempt("open", lambda: backends.append(opened(work, timeout="2", lock_timeout="1")), lambda _: True):
+    if not attempt(
+        "open", lambda: backends.append(connect_backend(work, timeout="2", lock_timeout="1")), lambda _: True
+    ):
         return {"wrong": wrong, "raised": raised}
     backend = backends[0]
-    for name, ask in answers(backend, pristine.active).items():
+    for name, ask in list_reads(backend, pristine.active).items():
         attempt(name, ask, lambda got, name=name: bool(got == pristine.expected[name]))  # type: ignore[misc]
     reading_failed = bool(raised)
     attempt("verify", lambda: backend.verify(pristine.active), lambda found: not (found.ok and reading_failed))
@@ -173,15 +185,15 @@ def write_all(
 ) -> None:
     model, active = dict(pristine.model), pristine.active
     for stamp, numbers in ((20, [1, 600]), (21, range(30, 110))):
-        batch = rows(numbers, stamp)
+        batch = make_rows(numbers, stamp)
         versions = [kept.version if (kept := model.get(id_)) else 0 for id_ in batch.ids]
         if attempt("write", lambda batch=batch: backend.write(active, batch, insert=False), lambda n: n == len(batch)):  # type: ignore[misc]  # noqa: B023
-            model |= model_of(batch, versions)
+            model |= make_model(batch, versions)
     if attempt("delete", lambda: backend.delete(active, ["id-00007", "id-00008"]), lambda n: n == 2):
         del model["id-00007"], model["id-00008"]
     try:
-        fresh = opened(work)
-        if contents(fresh, active) != model:
+        fresh = connect_backend(work)
+        if read_contents(fresh, active) != model:
             wrong.append("contents after writes")
     except UnknownOutcome:
         wrong.append("an unknown outcome of reading")
@@ -189,8 +201,8 @@ def write_all(
         pass
 
 
-def in_child(job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run in a forked child with a limit of time and memory; a signal is a result too."""
+def run_in_child(job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run a job in a forked child with limits of time and memory; death by a signal counts as a result."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -215,12 +227,12 @@ def in_child(job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def main(directory: Path, kind: str, seed: int, count: int) -> None:
     pristine = Pristine.make(directory)
-    unharmed = in_child(lambda: ask_all(pristine, Path(shutil.copytree(pristine.place, directory / "copy"))))
+    unharmed = run_in_child(lambda: ask_all(pristine, Path(shutil.copytree(pristine.place, directory / "copy"))))
     print(json.dumps({"trial": -1, "damage": "none", **unharmed}), flush=True)  # noqa: T201
     for trial in range(count):
         draw = random.Random(f"{seed} {kind} {trial}")
-        damage = damaged(pristine, directory / "work", KINDS[kind].replace("ID", pristine.active.id), draw)
-        result = in_child(lambda: ask_all(pristine, directory / "work"))
+        damage = damage_copy(pristine, directory / "work", KINDS[kind].replace("ID", pristine.active.id), draw)
+        result = run_in_child(lambda: ask_all(pristine, directory / "work"))
         print(json.dumps({"trial": trial, "damage": damage, **result}), flush=True)  # noqa: T201
 
 

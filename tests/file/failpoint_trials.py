@@ -1,6 +1,6 @@
-"""Lets each call to the operating system fail in each way, within each operation, and looks at what is left.
+"""Makes each call to the operating system fail in each way, within each operation, and checks what is left.
 
-A program of its own, so that it has no threads when it forks: ``python -m tests.file.failpoint_trials
+It is a separate program because it must have no threads when it forks: ``python -m tests.file.failpoint_trials
 DIRECTORY OPERATION SEED SHARE`` prints one line of JSON for each trial.
 """
 
@@ -19,9 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.file.damage_trials import in_child
-from tests.file.failpoints import FAILURES, Watch, watching
-from tests.file.samples import INDEXED, SCHEMA, Model, busy_store, contents, differing, generation, opened, rows
+from tests.file.damage_trials import run_in_child
+from tests.file.failpoints import FAILURES, Watch, watch_calls
+from tests.file.samples import (
+    INDEXED,
+    SCHEMA,
+    Model,
+    connect_backend,
+    find_inexact,
+    make_busy_store,
+    make_generation,
+    make_rows,
+    read_contents,
+)
 from tests.force_graph import force_graph
 from vecstore import Database, Record, Schema, UpkeepWarning
 from vecstore.backend import Change, Generation, Update
@@ -33,32 +43,36 @@ State = dict[str, tuple[Model, bool, str]]
 """For each store its contents, whether there is a standby, and what its index covers."""
 
 
-def state_of(place: Path) -> State:
-    backend = opened(place, timeout="2")
+def read_state(place: Path) -> State:
+    backend = connect_backend(place, timeout="2")
     entries = [backend.find(name=name) for name in backend.names()]
     state = {
-        entry.name: (contents(backend, entry.active), entry.standby is not None, index_of(backend, entry.active))
+        entry.name: (
+            read_contents(backend, entry.active),
+            entry.standby is not None,
+            describe_index(backend, entry.active),
+        )
         for entry in entries
     }
     for entry in entries:
-        problems = [*backend.verify(entry.active).problems, *differing(backend, entry.active)]
+        problems = [*backend.verify(entry.active).problems, *find_inexact(backend, entry.active)]
         if problems:
             raise AssertionError(problems)
     backend.close()
     return state
 
 
-def index_of(backend: FileBackend, where: Generation) -> str:
+def describe_index(backend: FileBackend, where: Generation) -> str:
     current = backend._generations.open(where)
-    with current.pool.check_out() as link:
-        index = current.read_snapshot(link).ledger.index
-    # Whether removed rows are in it depends on whether it could be grown, or had to be built anew.
+    with current.pool.check_out() as connection:
+        index = current.read_snapshot(connection).ledger.index
+    # Whether it contains removed rows depends on whether it was extended or rebuilt.
     return f"rows up to {index['last']}" if index else ""
 
 
 def write(numbers: range, stamp: int) -> Callable[[FileBackend], None]:
     def operation(backend: FileBackend) -> None:
-        backend.write(backend.find(name="docs").active, rows(numbers, stamp), insert=False)
+        backend.write(backend.find(name="docs").active, make_rows(numbers, stamp), insert=False)
 
     return operation
 
@@ -73,7 +87,7 @@ def delete(backend: FileBackend) -> None:
 
 
 def create(backend: FileBackend) -> None:
-    backend.create("second", generation())
+    backend.create("second", make_generation())
 
 
 def drop(backend: FileBackend) -> None:
@@ -119,7 +133,7 @@ def tend(backend: FileBackend) -> None:
 
 def write_and_tend(backend: FileBackend) -> None:
     """Write as users do: what fails after the write is a warning."""
-    vectors = rows(range(600, 640), 32).vectors
+    vectors = make_rows(range(600, 640), 32).vectors
     assert vectors is not None
     records = [Record(f"id-{600 + number:05}", vector) for number, vector in enumerate(vectors)]
     with warnings.catch_warnings(record=True) as caught:
@@ -130,8 +144,8 @@ def write_and_tend(backend: FileBackend) -> None:
 
 
 def read(backend: FileBackend) -> None:
-    with closing(opened(backend._layout.root)) as fresh:
-        contents(fresh, fresh.find(name="docs").active)
+    with closing(connect_backend(backend._layout.root)) as fresh:
+        read_contents(fresh, fresh.find(name="docs").active)
 
 
 OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
@@ -156,13 +170,13 @@ OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
 }
 
 
-def busy(place: Path, schema: Schema = SCHEMA) -> None:
-    busy_store(place, schema).backend.close()
+def make_busy(place: Path, schema: Schema = SCHEMA) -> None:
+    make_busy_store(place, schema).backend.close()
 
 
-def indexed(place: Path, *, wanted: bool = True) -> None:
+def make_indexed(place: Path, *, wanted: bool = True) -> None:
     """Make a store with an index, and with enough rows beside it for the index to grow."""
-    store = busy_store(place, INDEXED, index_min_rows="32")
+    store = make_busy_store(place, INDEXED, index_min_rows="32")
     store.backend.build_index(store.active)
     store.upsert(range(500, 560), 8)
     store.delete([10, 501])
@@ -172,25 +186,25 @@ def indexed(place: Path, *, wanted: bool = True) -> None:
 
 
 BEFORE: dict[str, Callable[[Path], object]] = {
-    "build": partial(busy, schema=INDEXED),
-    "compact with an index": indexed,
-    "reindex": indexed,
-    "tend": indexed,
-    "give up": partial(indexed, wanted=False),
-    "write and tend": indexed,
+    "build": partial(make_busy, schema=INDEXED),
+    "compact with an index": make_indexed,
+    "reindex": make_indexed,
+    "tend": make_indexed,
+    "give up": partial(make_indexed, wanted=False),
+    "write and tend": make_indexed,
     "first create": Path.mkdir,
 }
-"""How a store is made that an operation begins with."""
+"""Makes the store that an operation begins with."""
 
 
 def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
     """Run an operation with a failure in it; say how it ended, and whether the object can go on."""
-    backend = opened(place, index_min_rows="32")
+    backend = connect_backend(place, index_min_rows="32")
     if operation != "first create":
-        contents(backend, backend.find(name="docs").active)
+        read_contents(backend, backend.find(name="docs").active)
     before = len(os.listdir("/proc/self/fd"))
     wrong: list[str] = []
-    with watching(watch):
+    with watch_calls(watch):
         try:
             OPERATIONS[operation](backend)
             outcome = "done"
@@ -199,7 +213,7 @@ def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
     if operation == "compact" or operation in BEFORE.keys() - {"first create"}:
         with backend._generations.open(backend.find(name="docs").active).lock_upkeep(wait=False):
             pass
-    again = goes_on(backend, operation)
+    again = check_continues(backend, operation)
     backend.close()
     leaked = len(os.listdir("/proc/self/fd")) - before
     if leaked > watch.lost:
@@ -207,10 +221,10 @@ def attempt(place: Path, operation: str, watch: Watch) -> dict[str, Any]:
     return {"wrong": wrong, "raised": {}, "outcome": outcome, "again": again}
 
 
-def goes_on(backend: FileBackend, operation: str) -> str:
+def check_continues(backend: FileBackend, operation: str) -> str:
     try:
         if operation in {"drop", "first create", "create"}:
-            backend.create("third", generation())
+            backend.create("third", make_generation())
         else:
             write(range(700, 702), 40)(backend)
     except StorageFailed:
@@ -218,11 +232,11 @@ def goes_on(backend: FileBackend, operation: str) -> str:
     return "written"
 
 
-def judged(place: Path, operation: str, result: dict[str, Any], states: list[State]) -> list[str]:
+def find_problems(place: Path, operation: str, result: dict[str, Any], states: list[State]) -> list[str]:
     """Say what is wrong with what a trial left behind."""
     wrong = list(result["wrong"])
     old, new = states
-    found = state_of(place)
+    found = read_state(place)
     if operation == "write and tend":
         # The index may be any that there was on the way.
         old, new, found = ({name: (*each[:2], "") for name, each in state.items()} for state in (old, new, found))
@@ -245,11 +259,11 @@ def judged(place: Path, operation: str, result: dict[str, Any], states: list[Sta
 
 
 def write_again(place: Path, wrong: list[str]) -> None:
-    """Write in a new process's way; then nothing unfinished may lie around."""
-    backend = opened(place, lock_timeout="1")
-    backend.create("fourth", generation())
+    """Write like a new process would; no unfinished file may be left afterwards."""
+    backend = connect_backend(place, lock_timeout="1")
+    backend.create("fourth", make_generation())
     for name in backend.names():
-        backend.write(backend.find(name=name).active, rows(range(800, 801), 50), insert=False)
+        backend.write(backend.find(name=name).active, make_rows(range(800, 801), 50), insert=False)
     known = {"catalog.db", "catalog.lock", "g"}
     wrong += [f"left behind: {path.name}" for path in place.iterdir() if path.name not in known]
     roles = [entry for name in backend.names() for entry in [backend.find(name=name)]]
@@ -259,22 +273,22 @@ def write_again(place: Path, wrong: list[str]) -> None:
         segments = int(backend.stats(entry.active).details["segments"])
         if len(list((place / "g" / entry.active.id / "seg").iterdir())) != segments:
             wrong.append("left behind: a segment")
-        if len(list((place / "g" / entry.active.id / "idx").iterdir())) != bool(index_of(backend, entry.active)):
+        if len(list((place / "g" / entry.active.id / "idx").iterdir())) != bool(describe_index(backend, entry.active)):
             wrong.append("left behind: an index")
 
 
 def main(directory: Path, operation: str, seed: int, share: float) -> None:
     pristine, work = directory / "pristine", directory / "work"
-    BEFORE.get(operation, busy)(pristine)
-    states = [state_of(pristine)]
+    BEFORE.get(operation, make_busy)(pristine)
+    states = [read_state(pristine)]
     shutil.copytree(pristine, work)
     watch = Watch()
     attempt(work, operation, watch)
     shutil.rmtree(work)
     shutil.copytree(pristine, work)
-    OPERATIONS[operation](backend := opened(work, index_min_rows="32"))
+    OPERATIONS[operation](backend := connect_backend(work, index_min_rows="32"))
     backend.close()
-    states.append(state_of(work))
+    states.append(read_state(work))
     draw = random.Random(f"{seed} {operation}")
     for number, call in enumerate(watch.calls):
         for name, act in FAILURES.items():
@@ -284,10 +298,11 @@ def main(directory: Path, operation: str, seed: int, share: float) -> None:
                 shutil.rmtree(work)
                 shutil.copytree(pristine, work)
                 failing = Watch(number, act, after=after)
-                result = in_child(lambda failing=failing: attempt(work, operation, failing))  # type: ignore[misc]
+                result = run_in_child(lambda failing=failing: attempt(work, operation, failing))  # type: ignore[misc]
                 if name == "exit" and result["wrong"] == [f"ended with status {77 << 8}"]:
                     result = {"wrong": []}
-                wrong = in_child(lambda result=result: {"wrong": judged(work, operation, result, states)})["wrong"]  # type: ignore[misc]
+                judge = partial(find_problems, work, operation, result, states)
+                wrong = run_in_child(lambda judge=judge: {"wrong": judge()})["wrong"]  # type: ignore[misc]
                 line = {"call": f"{number} {call}", "failure": name, "after": after, **result, "wrong": wrong}
                 print(json.dumps(line), flush=True)  # noqa: T201
 

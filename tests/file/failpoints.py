@@ -52,11 +52,11 @@ class Watch:
 
     @property
     def lost(self) -> int:
-        """Descriptors that nobody can close: opened, or not closed, where the failure struck."""
+        """Descriptors that cannot be closed: opened, or left open, by the call that failed."""
         struck = self.calls[self._at] if 0 <= self._at < len(self.calls) else ""
         return int(struck == ("open" if self._after else "close"))
 
-    def wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self._only and name != self._only:
                 return function(*args, **kwargs)
@@ -73,13 +73,13 @@ class Watch:
 
 
 @contextmanager
-def watching(watch: Watch) -> Iterator[Watch]:
+def watch_calls(watch: Watch) -> Iterator[Watch]:
     """Let every call of the backend go through a watch."""
     for module, names in _CALLS.items():
         real = _MODULES[module]
         proxy = SimpleNamespace(**{name: getattr(real, name) for name in dir(real)})
         for name in names:
-            setattr(proxy, name, watch.wrapped(name, getattr(real, name)))
+            setattr(proxy, name, watch.wrap(name, getattr(real, name)))
         setattr(os_calls, module, proxy)
     try:
         yield watch

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import vecstore
-from tests.file.samples import contents, found
+from tests.file.samples import find_sorted, read_contents
 from tests.force_graph import MIN_ROWS, force_graph
 from vecstore import HNSW, Database, F, Flat, Record, Schema, fields
 from vecstore.backend import Generation, Rows, Search
@@ -49,17 +49,20 @@ def vectors(name: str, count: int, stamp: int) -> Any:
     return (draws * 2 + 1).astype(np.float32) / 64
 
 
-def records(name: str, numbers: range, stamp: int) -> list[Record]:
+def make_records(name: str, numbers: range, stamp: int) -> list[Record]:
     """Return records of which every fifth lacks something."""
     return [
         Record(
-            f"r{number}", vector, None if number % 5 == 0 else f"text {stamp}/{number}", metadata(name, number, stamp)
+            f"r{number}",
+            vector,
+            None if number % 5 == 0 else f"text {stamp}/{number}",
+            make_metadata(name, number, stamp),
         )
         for number, vector in zip(numbers, vectors(name, len(numbers), stamp), strict=True)
     ]
 
 
-def metadata(name: str, number: int, stamp: int) -> dict[str, Any]:
+def make_metadata(name: str, number: int, stamp: int) -> dict[str, Any]:
     """Return a value of every kind, common ones and those at the ends of what is possible."""
     if name != "articles":
         return {"number": number, "stamp": stamp} if number % 3 else {}
@@ -79,12 +82,12 @@ def make(place: Path) -> None:
     """Write every kind of file and row that there is."""
     with vecstore.connect(f"file:{place}?{MIN_ROWS}") as db:
         for name, schema in SCHEMAS.items():
-            db.create(name, schema).upsert(records(name, range(110), 1))
+            db.create(name, schema).upsert(make_records(name, range(110), 1))
         articles = db.open("articles")
         articles.delete(ids=[f"r{number}" for number in range(20, 40)])
         articles.update(where=F.lang == "de", set={"price": 2.5, "note": None})
         articles.compact()
-        articles.upsert(records("articles", range(100, 170), 2))
+        articles.upsert(make_records("articles", range(100, 170), 2))
         articles.delete(ids=["r5", "r101"])
         odd = zip(_ODD, vectors("articles", len(_ODD), 3), strict=True)
         articles.upsert([Record(id_, vector, f"{id_}\n{'long ' * 9}", {"lang": id_}) for id_, vector in odd])
@@ -95,7 +98,7 @@ def make(place: Path) -> None:
         _fence(db, "halves")
         db.rebuild("products", schema=Schema(dim=3, metric="l2", index=_GRAPH, fields={"stamp": fields.Int()}))
         products = db.open("products")
-        products.upsert(records("products", range(105, 115), 4))
+        products.upsert(make_records("products", range(105, 115), 4))
         products.delete(ids=["r0", "r1"])
         _fence(db, "products")
 
@@ -109,23 +112,23 @@ def _fence(db: Database, name: str) -> None:
     backend.delete(active, ["gone", "never"], [7, 8])
 
 
-def described(backend: FileBackend) -> dict[str, Any]:
+def describe(backend: FileBackend) -> dict[str, Any]:
     """Return all that a directory holds, as plain JSON data."""
     stores = {name: backend.find(name=name) for name in backend.names()}
     data = {
         name: {
-            role: _generation(backend, each)
+            role: _describe_generation(backend, each)
             for role in ("active", "building", "previous")
             if (each := getattr(entry, role))
         }
         for name, entry in stores.items()
     }
-    plain: dict[str, Any] = json.loads(json.dumps(data, default=_plain))
+    plain: dict[str, Any] = json.loads(json.dumps(data, default=_encode_plain))
     return plain
 
 
-def _generation(backend: FileBackend, where: Generation) -> dict[str, Any]:
-    records = contents(backend, where, limit=1_000)
+def _describe_generation(backend: FileBackend, where: Generation) -> dict[str, Any]:
+    records = read_contents(backend, where, limit=1_000)
     state = backend.index_state(where)
     return {
         "schema": where.schema.to_dict(),
@@ -139,13 +142,13 @@ def _generation(backend: FileBackend, where: Generation) -> dict[str, Any]:
     }
 
 
-def nearest(backend: FileBackend, where: Generation, *, exact: bool) -> list[Any]:
+def find_nearest(backend: FileBackend, where: Generation, *, exact: bool) -> list[Any]:
     """Return what a few searches find."""
     queries = np.repeat(np.array([[1], [-3]], np.float32), where.schema.width, axis=1)
-    return found(backend, where, Search(queries, 5, exact=exact, ef=1_000))
+    return find_sorted(backend, where, Search(queries, 5, exact=exact, ef=1_000))
 
 
-def _plain(value: Any) -> Any:
+def _encode_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(type(value))
@@ -167,11 +170,11 @@ def main() -> None:
     with force_graph():
         make(PLACE)
     backend = FileBackend.connect(str(PLACE), {})
-    data = described(backend)
+    data = describe(backend)
     for name, roles in data.items():
         for role in roles:
             where = getattr(backend.find(name=name), role)
-            roles[role]["nearest"] = nearest(backend, where, exact=True)
+            roles[role]["nearest"] = find_nearest(backend, where, exact=True)
     backend.close()
     _leave_as_cloned(PLACE)
     EXPECTED.write_text(

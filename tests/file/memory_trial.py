@@ -1,6 +1,6 @@
-"""Loads, indexes, compacts and searches under a limit of memory, in a process of its own.
+"""Loads, indexes, compacts and searches in a separate process with limited memory.
 
-``python -m tests.file.memory_trial DIRECTORY ROWS DIM MEBIBYTES`` fails where they do not suffice.
+``python -m tests.file.memory_trial DIRECTORY ROWS DIM MEBIBYTES`` fails if that is not enough memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import faiss  # noqa: F401 - what libraries take stands outside of the limit
+import faiss  # noqa: F401 - the memory of libraries does not count towards the limit
 import numpy as np
 
 import vecstore
@@ -25,7 +25,7 @@ def size(name: str) -> int:
     return int(next(line for line in lines if line.startswith(name + ":")).split()[1]) * 1024
 
 
-def records(rows: int, dim: int, stamp: int) -> Iterator[Record]:
+def make_records(rows: int, dim: int, stamp: int) -> Iterator[Record]:
     rng = np.random.default_rng(stamp)
     for number in range(rows):
         yield Record(f"r{number:07}", rng.standard_normal(dim, np.float32), TEXT, {"stamp": stamp})
@@ -37,8 +37,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (before + (limit << 20), resource.RLIM_INFINITY))
     with vecstore.connect(f"file:{directory}?index_min_rows=1000") as db:
         store = db.create("docs", Schema(dim, "cosine", index=Flat()))
-        store.insert(records(rows, dim, 1))
-        store.upsert(records(rows // 3, dim, 2))
+        store.insert(make_records(rows, dim, 1))
+        store.upsert(make_records(rows // 3, dim, 2))
         store.reindex(HNSW(m=8, ef_construction=16))
         store.compact()
         found = store.verify()

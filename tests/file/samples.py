@@ -1,4 +1,4 @@
-"""Stores to test with, below the facade, and what they should hold."""
+"""Sample stores below the facade, with a model of what they should hold."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ LANGS = ("en", "de", None)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A record as it must come back."""
+class ExpectedRecord:
+    """A record as a read must return it."""
 
     version: int
     text: str | None
@@ -35,18 +35,18 @@ class Kept:
     extra: str
 
 
-Model = dict[str, Kept]
+Model = dict[str, ExpectedRecord]
 
 
-def opened(place: Path, **parameters: str) -> FileBackend:
+def connect_backend(place: Path, **parameters: str) -> FileBackend:
     return FileBackend.connect(str(place), parameters)
 
 
-def generation(schema: Schema = SCHEMA, *, standby: bool = False) -> Generation:
+def make_generation(schema: Schema = SCHEMA, *, standby: bool = False) -> Generation:
     return Generation(uuid.uuid4().hex, schema, standby=standby)
 
 
-def rows(numbers: Iterable[int], stamp: int, dim: int = DIM) -> Rows:
+def make_rows(numbers: Iterable[int], stamp: int, dim: int = DIM) -> Rows:
     """Return records that depend on their number and a stamp."""
     listed = list(numbers)
     vectors = np.random.default_rng([stamp, 1]).standard_normal((len(listed), dim)).astype(np.float32)
@@ -63,14 +63,14 @@ def rows(numbers: Iterable[int], stamp: int, dim: int = DIM) -> Rows:
     )
 
 
-def model_of(batch: Rows, versions: Sequence[int] | None = None) -> Model:
+def make_model(batch: Rows, versions: Sequence[int] | None = None) -> Model:
     versions = versions or batch.versions or [0] * len(batch)
     assert batch.vectors is not None
     assert batch.texts is not None
     assert batch.fields is not None
     assert batch.extras is not None
     return {
-        id_: Kept(
+        id_: ExpectedRecord(
             versions[place],
             batch.texts[place],
             batch.vectors[place].tobytes(),
@@ -81,14 +81,14 @@ def model_of(batch: Rows, versions: Sequence[int] | None = None) -> Model:
     }
 
 
-def contents(backend: FileBackend, where: Generation, limit: int = 100) -> Model:
+def read_contents(backend: FileBackend, where: Generation, limit: int = 100) -> Model:
     """Read every record, page by page."""
     found: Model = {}
     after = None
     while len(page := backend.page(where, None, after, limit)):
         assert list(page.ids) == sorted(page.ids)
         assert not set(page.ids) & set(found)
-        found |= model_of(page)
+        found |= make_model(page)
         after = page.ids[-1]
     return found
 
@@ -104,13 +104,13 @@ class Store:
 
     @classmethod
     def create(cls, place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store:
-        backend = opened(place, **parameters)
-        return cls(place, backend, backend.create("docs", generation(schema)).active)
+        backend = connect_backend(place, **parameters)
+        return cls(place, backend, backend.create("docs", make_generation(schema)).active)
 
     def upsert(self, numbers: Iterable[int], stamp: int) -> None:
-        batch = rows(numbers, stamp)
+        batch = make_rows(numbers, stamp)
         assert self.backend.write(self.active, batch, insert=False) == len(batch)
-        self.model |= model_of(batch)
+        self.model |= make_model(batch)
 
     def delete(self, numbers: Iterable[int]) -> None:
         ids = [f"id-{number:05}" for number in numbers]
@@ -119,46 +119,46 @@ class Store:
             del self.model[id_]
 
     def set_year(self, where: Filter, year: int) -> None:
-        ids = backend_ids(self.backend, self.active, where)
+        ids = list_ids(self.backend, self.active, where)
         assert self.backend.update(self.active, where, Update({"year": year}, {})) == len(ids)
         for id_ in ids:
             kept = self.model[id_]
             self.model[id_] = replace(kept, fields={**kept.fields, "year": year})
 
     def check(self) -> None:
-        """Compare everything with a fresh connection's view and with this one's."""
-        fresh = opened(self.place)
+        """Compare the model with what a new connection and this one read."""
+        fresh = connect_backend(self.place)
         try:
             for backend in (fresh, self.backend):
-                assert contents(backend, self.active) == self.model
+                assert read_contents(backend, self.active) == self.model
                 assert backend.count(self.active, None) == len(self.model)
             assert fresh.verify(self.active).problems == ()
         finally:
             fresh.close()
 
     def files(self) -> list[Path]:
-        """Every file, relative to the place."""
+        """Return the paths of all files, relative to the place."""
         return sorted(path.relative_to(self.place) for path in self.place.rglob("*") if path.is_file())
 
 
-def backend_ids(backend: FileBackend, where: Generation, condition: Filter) -> list[str]:
+def list_ids(backend: FileBackend, where: Generation, condition: Filter) -> list[str]:
     return list(backend.page(where, condition, None, 1_000_000).ids)
 
 
-def busy_store(place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store:
-    """Return a store with segments, hot rows, removed rows of both kinds, updates, tombstones and notes."""
+def make_busy_store(place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store:
+    """Return a store with segments, a memtable, removed rows in both, updates, tombstones and notes."""
     store = Store.create(place, schema, **parameters)
     store.upsert(range(100), 1)
     store.upsert(range(100, 190), 2)
     store.upsert(range(95, 105), 3)
     store.delete([3, 96, 150])
     store.set_year(Compare("lang", "eq", "de"), 1999)
-    fenced = rows([300, 301, 302], 4)
+    fenced = make_rows([300, 301, 302], 4)
     store.backend.write(store.active, fenced, insert=False, fence=[5, 6, 7])
-    store.model |= model_of(fenced, [5, 6, 7])
+    store.model |= make_model(fenced, [5, 6, 7])
     store.backend.delete(store.active, ["id-00300"], [9])
     del store.model["id-00300"]
-    store.backend.create("docs", generation(standby=True))
+    store.backend.create("docs", make_generation(standby=True))
     store.upsert([1, 2, 400], 5)
     return store
 
@@ -166,26 +166,26 @@ def busy_store(place: Path, schema: Schema = SCHEMA, **parameters: str) -> Store
 QUERIES: NDArray[np.float32] = np.random.default_rng(7).standard_normal((3, DIM)).astype(np.float32)
 
 
-def answers(backend: FileBackend, where: Generation) -> dict[str, Any]:
-    """Ask everything that can be asked, each question by itself."""
+def list_reads(backend: FileBackend, where: Generation) -> dict[str, Any]:
+    """Return every kind of read as a call of its own."""
     few = ["id-00001", "id-00003", "id-00100", "id-00302", "absent"]
     search = Search(QUERIES, 7, include=frozenset({"text", "metadata", "vector"}))
     return {
         "names": backend.names,
         "count": lambda: backend.count(where, None),
-        "search": lambda: found(backend, where, search),
-        "lean search": lambda: found(backend, where, Search(QUERIES[:1], 3)),
-        "filtered": lambda: found(backend, where, replace(search, where=Compare("year", "lt", 3))),
+        "search": lambda: find_sorted(backend, where, search),
+        "lean search": lambda: find_sorted(backend, where, Search(QUERIES[:1], 3)),
+        "filtered": lambda: find_sorted(backend, where, replace(search, where=Compare("year", "lt", 3))),
         "count where": lambda: backend.count(where, Compare("tags", "contains_any", ("t2",))),
-        "contents": lambda: contents(backend, where),
-        "fetch": lambda: model_of(backend.fetch(where, few)),
+        "contents": lambda: read_contents(backend, where),
+        "fetch": lambda: make_model(backend.fetch(where, few)),
         "all": lambda: backend.count(where, ALL),
         "changes": lambda: [change.id for change in backend.changes(where, (), 100)],
         "tombstones": lambda: dict(backend.tombstones(where, None, 100)),
     }
 
 
-def found(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
+def find_sorted(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
     return [
         sorted(zip(one.scores.tolist(), one.rows.ids, one.rows.texts or one.rows.ids, strict=True))
         for one in backend.search(where, search)
@@ -194,13 +194,13 @@ def found(backend: FileBackend, where: Generation, search: Search) -> list[Any]:
 
 _WHOLE = Search(QUERIES, 7, include=frozenset({"text", "metadata", "vector"}), ef=1_000)
 SEARCHES = (_WHOLE, replace(_WHOLE, where=Compare("lang", "eq", "en")), Search(QUERIES[:1], 20, ef=1_000))
-"""With an effort at which a graph search finds every row."""
+"""Their effort is so high that a graph search finds every row."""
 
 
-def differing(backend: FileBackend, where: Generation) -> list[str]:
-    """Return what is found otherwise than by an exact search."""
+def find_inexact(backend: FileBackend, where: Generation) -> list[str]:
+    """Return the searches whose results differ from those of an exact search."""
     return [
         f"search {number} is not exact"
         for number, search in enumerate(SEARCHES)
-        if found(backend, where, search) != found(backend, where, replace(search, exact=True))
+        if find_sorted(backend, where, search) != find_sorted(backend, where, replace(search, exact=True))
     ]

@@ -13,24 +13,24 @@ import vecstore
 from vecstore import HNSW, F, Record, Schema, StorageFailed, StoreCorrupt, fields
 from vecstore.backends.file import backup as module
 
-from .samples import Store, busy_store, contents, opened
+from .samples import Store, connect_backend, make_busy_store, read_contents
 
 SCHEMA = Schema(4, "l2", index=HNSW(), fields={"batch": fields.Int()})
 
 
-def records(numbers: range, batch: int) -> list[Record]:
+def make_records(numbers: range, batch: int) -> list[Record]:
     rng = np.random.default_rng(batch)
     return [Record(f"r{number}", rng.standard_normal(4), f"text {number}", {"batch": batch}) for number in numbers]
 
 
 def test_the_copy_holds_what_the_source_holds(tmp_path: Path) -> None:
-    store: Store = busy_store(tmp_path / "kb")
+    store: Store = make_busy_store(tmp_path / "kb")
     with vecstore.connect(f"file:{tmp_path / 'kb'}") as db:
         db.backup(tmp_path / "copies" / "monday")
-    copy = opened(tmp_path / "copies" / "monday")
+    copy = connect_backend(tmp_path / "copies" / "monday")
     entry, source = copy.find(name="docs"), store.backend.find(name="docs")
     assert (entry.uid, entry.active, entry.standby) == (source.uid, source.active, source.standby)
-    assert contents(copy, entry.active) == store.model
+    assert read_contents(copy, entry.active) == store.model
     for listed in (copy, store.backend):
         assert [change.id for change in listed.changes(entry.active, (), 1_000)]
         assert dict(listed.tombstones(entry.active, None, 1_000)) == {"id-00300": 9}
@@ -43,13 +43,13 @@ def test_the_copy_holds_what_the_source_holds(tmp_path: Path) -> None:
 def test_the_copy_has_the_index(tmp_path: Path) -> None:
     with vecstore.connect(f"file:{tmp_path / 'kb'}?index_min_rows=32") as db:
         docs = db.create("docs", SCHEMA)
-        docs.upsert(records(range(300), 1))
+        docs.upsert(make_records(range(300), 1))
         db.backup(tmp_path / "copy")
         with vecstore.connect(f"file:{tmp_path / 'copy'}?index_min_rows=32") as other:
             found = other.open("docs")
             assert found.index_status() == docs.index_status()
             assert found.index_status().state == "ready"
-            found.upsert(records(range(10), 2))
+            found.upsert(make_records(range(10), 2))
             assert docs.count(F.batch == 2) == 0
 
 
@@ -57,12 +57,12 @@ def test_each_store_is_copied_at_one_commit(tmp_path: Path) -> None:
     """Writers go on; every batch is in the copy whole or not at all."""
     with vecstore.connect(f"file:{tmp_path / 'kb'}?index_min_rows=32") as db:
         docs = db.create("docs", SCHEMA)
-        docs.upsert(records(range(200), 0))
+        docs.upsert(make_records(range(200), 0))
         done, written = threading.Event(), []
 
         def write() -> None:
             for batch in range(1, 10_000):
-                docs.upsert(records(range(100), batch))
+                docs.upsert(make_records(range(100), batch))
                 written.append(batch)
                 if done.is_set():
                     return
@@ -86,7 +86,7 @@ def test_each_store_is_copied_at_one_commit(tmp_path: Path) -> None:
 
 def test_a_copy_that_was_broken_off_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with vecstore.connect(f"file:{tmp_path / 'kb'}") as db:
-        db.create("docs", SCHEMA).upsert(records(range(200), 1))
+        db.create("docs", SCHEMA).upsert(make_records(range(200), 1))
         real = module._copy_generation
 
         def full(*arguments: object) -> None:
@@ -99,13 +99,13 @@ def test_a_copy_that_was_broken_off_is_none(tmp_path: Path, monkeypatch: pytest.
                 db.backup(tmp_path / "copy")
         with pytest.raises(vecstore.InvalidUrl):
             vecstore.connect(f"file:{tmp_path / 'copy'}")
-        assert db.open("docs").upsert(records(range(3), 2)) == 3
+        assert db.open("docs").upsert(make_records(range(3), 2)) == 3
         db.backup(tmp_path / "another")
 
 
 def test_damage_is_not_copied_in_silence(tmp_path: Path) -> None:
     with vecstore.connect(f"file:{tmp_path / 'kb'}") as db:
-        db.create("docs", SCHEMA).upsert(records(range(500), 1))
+        db.create("docs", SCHEMA).upsert(make_records(range(500), 1))
         [segment] = (tmp_path / "kb").rglob("*.vec")
         data = bytearray(segment.read_bytes())
         data[200] ^= 1
@@ -117,7 +117,7 @@ def test_damage_is_not_copied_in_silence(tmp_path: Path) -> None:
 def test_an_index_that_is_missing_keeps_nobody_from_copying(tmp_path: Path) -> None:
     with vecstore.connect(f"file:{tmp_path / 'kb'}?index_min_rows=32") as db:
         docs = db.create("docs", SCHEMA)
-        docs.upsert(records(range(300), 1))
+        docs.upsert(make_records(range(300), 1))
         [index] = (tmp_path / "kb").rglob("*.faiss")
         index.unlink()
         db.backup(tmp_path / "copy")

@@ -14,7 +14,7 @@ POLICY = CompactionPolicy()
 NOTHING: Sequence[int] = ()
 
 
-def sizes(
+def make_sizes(
     rows: Sequence[int] = NOTHING,
     live: Sequence[int] | None = None,
     memtable: Sequence[int] | None = None,
@@ -25,34 +25,34 @@ def sizes(
 
 
 def test_an_empty_store_and_a_small_one() -> None:
-    assert select_due(POLICY, sizes()) is None
-    assert select_due(POLICY, sizes([100_000, 70], memtable=[64, 0, 4_000])) is None
+    assert select_due(POLICY, make_sizes()) is None
+    assert select_due(POLICY, make_sizes([100_000, 70], memtable=[64, 0, 4_000])) is None
 
 
 @pytest.mark.parametrize(
     "found,expected",
     [
         # Too many segments: the smallest neighbours, and who is not larger than they are together.
-        (sizes([1_000] * 16), None),
-        (sizes([1_000] * 17), MergeRange.cover(0, 17)),
-        (sizes([100_000, *[70] * 16]), MergeRange.cover(1, 17)),
-        (sizes([*[70] * 16, 100_000]), MergeRange.cover(0, 16)),
-        (sizes([2**20 >> number for number in range(17)]), MergeRange.cover(15, 17)),
-        (sizes([9**8, *[3**number for number in range(16, 0, -1)]]), MergeRange.cover(15, 17)),
+        (make_sizes([1_000] * 16), None),
+        (make_sizes([1_000] * 17), MergeRange.cover(0, 17)),
+        (make_sizes([100_000, *[70] * 16]), MergeRange.cover(1, 17)),
+        (make_sizes([*[70] * 16, 100_000]), MergeRange.cover(0, 16)),
+        (make_sizes([2**20 >> number for number in range(17)]), MergeRange.cover(15, 17)),
+        (make_sizes([9**8, *[3**number for number in range(16, 0, -1)]]), MergeRange.cover(15, 17)),
         # Hot rows: those of the fullest gap.
-        (sizes([100_000], memtable=[0, 4_097]), MergeRange.cover(1, 1)),
-        (sizes([100_000], memtable=[4_000, 97]), MergeRange.cover(0, 0)),
-        (sizes([4_000], memtable=[90, 4_097]), MergeRange.cover(0, 1)),
-        (sizes(memtable=[4_097]), MergeRange.cover(0, 0)),
-        (sizes(memtable=[2_000], row_bytes=64_000), MergeRange.cover(0, 0)),
+        (make_sizes([100_000], memtable=[0, 4_097]), MergeRange.cover(1, 1)),
+        (make_sizes([100_000], memtable=[4_000, 97]), MergeRange.cover(0, 0)),
+        (make_sizes([4_000], memtable=[90, 4_097]), MergeRange.cover(0, 1)),
+        (make_sizes(memtable=[4_097]), MergeRange.cover(0, 0)),
+        (make_sizes(memtable=[2_000], row_bytes=64_000), MergeRange.cover(0, 0)),
         # Dead rows: everything.
-        (sizes([5_000, 70], [4_001, 70]), None),
-        (sizes([4_000, 970, 30], [3_000, 969, 30], memtable=[0, 0, 0, 3]), MergeRange.cover(0, 3)),
-        (sizes([100_000], [80_000]), None),
-        (sizes([100_000], [79_999]), MergeRange.cover(0, 1)),
+        (make_sizes([5_000, 70], [4_001, 70]), None),
+        (make_sizes([4_000, 970, 30], [3_000, 969, 30], memtable=[0, 0, 0, 3]), MergeRange.cover(0, 3)),
+        (make_sizes([100_000], [80_000]), None),
+        (make_sizes([100_000], [79_999]), MergeRange.cover(0, 1)),
         # Removals alone: nothing is copied.
-        (sizes(memtable=[10], removals=16_384), None),
-        (sizes(memtable=[10], removals=16_385), MergeRange()),
+        (make_sizes(memtable=[10], removals=16_384), None),
+        (make_sizes(memtable=[10], removals=16_385), MergeRange()),
     ],
 )
 def test_what_is_due(found: Sizes, expected: MergeRange | None) -> None:
@@ -62,12 +62,12 @@ def test_what_is_due(found: Sizes, expected: MergeRange | None) -> None:
 @pytest.mark.parametrize(
     "found,gains",
     [
-        (sizes(), False),
-        (sizes([100]), False),
-        (sizes([100], [99]), True),
-        (sizes([100], [100], [0, 1]), True),
-        (sizes([100, 100]), True),
-        (sizes(memtable=[1]), True),
+        (make_sizes(), False),
+        (make_sizes([100]), False),
+        (make_sizes([100], [99]), True),
+        (make_sizes([100], [100], [0, 1]), True),
+        (make_sizes([100, 100]), True),
+        (make_sizes(memtable=[1]), True),
     ],
 )
 def test_what_there_is_to_gain(found: Sizes, *, gains: bool) -> None:
@@ -91,8 +91,8 @@ def test_rows_are_copied_about_as_often_as_the_store_doubles(batch: int) -> None
                 memtable.append(0)
             else:
                 memtable[-1] += count
-            while run := select_due(POLICY, sizes(rows, memtable=memtable)):
-                moved = sizes(rows, memtable=memtable).count_rows(run)
+            while run := select_due(POLICY, make_sizes(rows, memtable=memtable)):
+                moved = make_sizes(rows, memtable=memtable).count_rows(run)
                 copied += moved
                 rows[run.segments.start : run.segments.stop] = [moved]
                 memtable[run.gaps.start : run.gaps.stop] = [0, 0]

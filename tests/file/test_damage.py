@@ -1,4 +1,4 @@
-"""Damage to every kind of file: an error says so, or nothing is different."""
+"""Damage to every kind of file raises an error or changes no result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.file.damage_trials import DAMAGES, KINDS
-from tests.file.samples import QUERIES, busy_store, contents, opened, rows
+from tests.file.samples import QUERIES, connect_backend, make_busy_store, make_rows, read_contents
 from vecstore.backend import Generation, Search
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StoreCorrupt
@@ -26,7 +26,7 @@ NOTICED = {"catalogue": 0.38, "rows": 0.57, "segment": 0.99, "catalogue lock": 0
 a page above all; what locks hold is only compared with what the databases say."""
 
 
-def trials_of(module: str, *arguments: object) -> list[dict[str, Any]]:
+def run_trials(module: str, *arguments: object) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", f"tests.file.{module}", *map(str, arguments)]
     # OpenMP and a BLAS would have threads when the trials fork.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -38,7 +38,7 @@ def trials_of(module: str, *arguments: object) -> list[dict[str, Any]]:
 
 
 def run(directory: Path, kind: str, seed: int, count: int) -> None:
-    unharmed, *trials = trials_of("damage_trials", directory, kind, seed, count)
+    unharmed, *trials = run_trials("damage_trials", directory, kind, seed, count)
     assert not unharmed["raised"]
     assert len(trials) == count
     noticed, share = sum(bool(trial["raised"]) for trial in trials), NOTICED[kind]
@@ -47,12 +47,12 @@ def run(directory: Path, kind: str, seed: int, count: int) -> None:
 
 
 def run_on_indexes(directory: Path, seed: int, count: int) -> None:
-    """Each trial compares what searches, `index_status` and `verify` say with whether the bytes are the same."""
-    unharmed, *trials = trials_of("index_damage_trials", directory, seed, count)
+    """Each trial checks that searches, `index_status` and `verify` notice when bytes have changed."""
+    unharmed, *trials = run_trials("index_damage_trials", directory, seed, count)
     assert unharmed["state"] == "ready"
     assert len(trials) == count
     assert {trial["damage"] for trial in trials} == {damage.__name__ for damage in DAMAGES}
-    # A damage may leave the bytes as they were, as zeros over zeros do: fewer than one in ten does.
+    # Some damage changes no byte, such as zeros over zeros: fewer than one in ten.
     assert sum(trial["state"] == "invalid" for trial in trials) >= fewest_hits(count, 0.9)
 
 
@@ -78,15 +78,15 @@ def test_damage_at_length(memory_path: Path, kind: str, seed: int, note: Callabl
     note(f"damage, seed {seed}: 300 times to a {kind} file, noticed or harmless")
 
 
-LOOKS: dict[str, Callable[[FileBackend, Generation], object]] = {
+READS: dict[str, Callable[[FileBackend, Generation], object]] = {
     # Unfiltered searches read few rows, and none of them twice.
     "search": lambda backend, active: backend.search(
         active, Search(QUERIES, 10_000, include=frozenset({"text", "metadata"}))
     ),
-    "contents": contents,
+    "contents": read_contents,
     "tombstones": lambda backend, active: backend.tombstones(active, None, 10),
     "changes": lambda backend, active: backend.changes(active, (), 10),
-    "write": lambda backend, active: backend.write(active, rows([700], 9), insert=True),
+    "write": lambda backend, active: backend.write(active, make_rows([700], 9), insert=True),
 }
 
 
@@ -122,69 +122,69 @@ LOOKS: dict[str, Callable[[FileBackend, Generation], object]] = {
     ],
 )  # fmt: skip
 def test_forged_rows_are_noticed(tmp_path: Path, look: str, edit: str) -> None:
-    """What random damage seldom hits."""
-    store = busy_store(tmp_path)
+    """Random damage seldom hits these."""
+    store = make_busy_store(tmp_path)
     store.backend.close()
-    link = sqlite3.connect(tmp_path / "g" / store.active.id / "rows.db")
-    assert link.execute(edit).rowcount > 0
-    link.commit()
-    link.close()
+    connection = sqlite3.connect(tmp_path / "g" / store.active.id / "rows.db")
+    assert connection.execute(edit).rowcount > 0
+    connection.commit()
+    connection.close()
     with pytest.raises(StoreCorrupt):
-        LOOKS[look](opened(tmp_path), store.active)
-    assert not opened(tmp_path).verify(store.active).ok
+        READS[look](connect_backend(tmp_path), store.active)
+    assert not connect_backend(tmp_path).verify(store.active).ok
 
 
 @pytest.mark.parametrize("file", ["catalog.db", "g/ID/rows.db"])
 def test_a_damaged_schema_whose_name_is_not_utf8(tmp_path: Path, file: str) -> None:
     """SQLite's message quotes the name of the table, which the sqlite3 module cannot decode."""
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     store.backend.close()
     path = tmp_path / file.replace("ID", store.active.id)
     data = path.read_bytes()
     assert data.count(b"CREATE TABLE ledger") == 1
     path.write_bytes(data.replace(b"ledgerledger", b"ledger\xffedger").replace(b"CREATE TABLE", b"CREATE\xffTABLE"))
     with pytest.raises(StoreCorrupt):
-        contents(opened(tmp_path), store.active)
+        read_contents(connect_backend(tmp_path), store.active)
     with pytest.raises(StoreCorrupt):
-        opened(tmp_path).write(store.active, rows([900], 9), insert=True)
+        connect_backend(tmp_path).write(store.active, make_rows([900], 9), insert=True)
 
 
 def test_an_older_copy_of_the_rows_is_named(tmp_path: Path) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     store.backend.close()
     path = store.place / "g" / store.active.id / "rows.db"
     shutil.copy(path, tmp_path / "old")
-    backend = opened(store.place)
-    backend.write(store.active, rows([900], 9), insert=True)
+    backend = connect_backend(store.place)
+    backend.write(store.active, make_rows([900], 9), insert=True)
     backend.close()
     shutil.copy(tmp_path / "old", path)
     for operation in (
-        lambda: contents(opened(store.place), store.active),
-        lambda: opened(store.place).write(store.active, rows([901], 9), insert=True),
+        lambda: read_contents(connect_backend(store.place), store.active),
+        lambda: connect_backend(store.place).write(store.active, make_rows([901], 9), insert=True),
     ):
         with pytest.raises(StoreCorrupt, match="older copy of itself"):
             operation()
     # What the message advises.
     path.with_name("writer.lock").unlink()
-    assert contents(opened(store.place), store.active) == store.model
+    assert read_contents(connect_backend(store.place), store.active) == store.model
 
 
 def test_a_file_that_turns_older_under_a_reader(tmp_path: Path) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     path = store.place / "g" / store.active.id / "rows.db"
     shutil.copy(path, tmp_path / "old")
     store.upsert([900], 9)
     store.check()
     store.backend.close()
-    reader = opened(store.place)
-    assert contents(reader, store.active) == store.model
+    reader = connect_backend(store.place)
+    assert read_contents(reader, store.active) == store.model
     path.write_bytes((tmp_path / "old").read_bytes())
     with pytest.raises(StoreCorrupt):
-        contents(opened(store.place), store.active)
+        read_contents(connect_backend(store.place), store.active)
 
 
 def test_verify_counts_what_it_checked_and_names_the_file(tmp_path: Path) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     found = store.backend.verify(store.active)
     assert (found.records, found.problems) == (len(store.model), ())
     path = next((store.place / "g" / store.active.id / "seg").glob("*.vec"))

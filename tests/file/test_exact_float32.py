@@ -19,13 +19,13 @@ Matrix = NDArray[np.float32]
 Make = Callable[[np.random.Generator, int, int], Matrix]
 
 
-def part(vectors: NDArray[np.generic], base: int = 0, alive: NDArray[np.bool_] | None = None) -> Part:
+def make_part(vectors: NDArray[np.generic], base: int = 0, alive: NDArray[np.bool_] | None = None) -> Part:
     norms = compute_norms(vectors)
     mask = np.ones(len(vectors), np.bool_) if alive is None else alive
     return Part(vectors, lambda: norms, base, mask, lambda _start, _end: None)
 
 
-def named(rids: NDArray[np.int64]) -> Sequence[str]:
+def name_rows(rids: NDArray[np.int64]) -> Sequence[str]:
     """Ids in another order than rids."""
     return [f"{rid * 7919 % 10007:05}" for rid in rids.tolist()]
 
@@ -78,8 +78,8 @@ def check(metric: Metric, parts: Sequence[Part], queries: Matrix, k: int) -> Non
     """Compare with sorting every row by its score in float64, ids deciding ties."""
     rids = np.concatenate([each.get_rids(np.flatnonzero(each.alive)) for each in parts])
     vectors = np.concatenate([np.asarray(each.vectors, np.float64)[each.alive] for each in parts])
-    names = named(rids)
-    for query, (found, values) in zip(queries, find_nearest(metric, parts, queries, k, named), strict=True):
+    names = name_rows(rids)
+    for query, (found, values) in zip(queries, find_nearest(metric, parts, queries, k, name_rows), strict=True):
         wide = query.astype(np.float64)
         truth = METRICS[metric].score_pairs(
             vectors,
@@ -88,7 +88,7 @@ def check(metric: Metric, parts: Sequence[Part], queries: Matrix, k: int) -> Non
             np.full(len(vectors), compute_norms(wide[None])[0]),
         )
         order = sorted(range(len(rids)), key=lambda place: (-truth[place], names[place]))[:k]
-        got = sorted(zip(-values, named(found), strict=True))
+        got = sorted(zip(-values, name_rows(found), strict=True))
         assert [name for _, name in got] == [names[place] for place in order]
         assert [-value for value, _ in got] == [truth[place] for place in order]
         # The definition in its own words agrees as closely as float64 can.
@@ -114,7 +114,7 @@ def test_agrees_with_float64(
         stored = vectors.astype(dtype)
         alive = rng.random(500) < 0.7
         sparse = rng.random(200) < 0.05
-        parts = [part(stored[:500], 10, alive), part(stored[500:], 1000, sparse)]
+        parts = [make_part(stored[:500], 10, alive), make_part(stored[500:], 1000, sparse)]
         for k in (1, 10, 600):
             check(metric, parts, queries, k)
         check(metric, parts, queries[:1], 10)
@@ -138,34 +138,34 @@ def test_equal_vectors_tie_wherever_they_lie(metric: Metric, rng: np.random.Gene
     vectors = plain(rng, 5000, 33)
     places = rng.choice(5000, 300, replace=False)
     vectors[places] = vectors[places[0]]
-    found, values = find_nearest(metric, [part(vectors)], vectors[places[:1]] * 2, 100, named)[0]
+    found, values = find_nearest(metric, [make_part(vectors)], vectors[places[:1]] * 2, 100, name_rows)[0]
     if metric is not Metric.IP:
         assert len(set(values.tolist())) == 1
-        assert sorted(named(found)) == sorted(named(places))[:100]
-    check(metric, [part(vectors)], vectors[places[:1]] * 2, 100)
+        assert sorted(name_rows(found)) == sorted(name_rows(places))[:100]
+    check(metric, [make_part(vectors)], vectors[places[:1]] * 2, 100)
 
 
 def test_more_ties_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vecstore.backends.file.search.top_k._TIES", 50)
     monkeypatch.setattr(exact_float32, "_BLOCK_BYTES", 1 << 12)
     vectors = np.ones((3000, 4), np.float32)
-    found, _ = find_nearest(Metric.COSINE, [part(vectors)], vectors[:1], 10, named)[0]
-    assert sorted(named(found)) == sorted(named(np.arange(3000)))[:10]
+    found, _ = find_nearest(Metric.COSINE, [make_part(vectors)], vectors[:1], 10, name_rows)[0]
+    assert sorted(name_rows(found)) == sorted(name_rows(np.arange(3000)))[:10]
 
 
 def test_fewer_rows_than_k_and_none(rng: np.random.Generator) -> None:
     vectors = plain(rng, 5, 4)
-    found, _ = find_nearest(Metric.L2, [part(vectors)], vectors[:1], 10, named)[0]
+    found, _ = find_nearest(Metric.L2, [make_part(vectors)], vectors[:1], 10, name_rows)[0]
     assert sorted(found.tolist()) == [0, 1, 2, 3, 4]
-    nothing = find_nearest(Metric.L2, [part(vectors, 0, np.zeros(5, np.bool_))], vectors[:2], 10, named)
+    nothing = find_nearest(Metric.L2, [make_part(vectors, 0, np.zeros(5, np.bool_))], vectors[:2], 10, name_rows)
     assert [len(rids) for rids, _ in nothing] == [0, 0]
-    assert [len(rids) for rids, _ in find_nearest(Metric.L2, [], vectors[:2], 10, named)] == [0, 0]
+    assert [len(rids) for rids, _ in find_nearest(Metric.L2, [], vectors[:2], 10, name_rows)] == [0, 0]
 
 
 def test_many_queries_at_once_answer_as_one_by_one(rng: np.random.Generator) -> None:
     vectors, queries = plain(rng, 2000, 16), plain(rng, 600, 16)
-    together = find_nearest(Metric.COSINE, [part(vectors)], queries, 5, named)
+    together = find_nearest(Metric.COSINE, [make_part(vectors)], queries, 5, name_rows)
     for query, (rids, values) in zip(queries[::50], together[::50], strict=True):
-        alone = find_nearest(Metric.COSINE, [part(vectors)], query[None], 5, named)[0]
+        alone = find_nearest(Metric.COSINE, [make_part(vectors)], query[None], 5, name_rows)[0]
         assert rids.tolist() == alone[0].tolist()
         assert values.tolist() == alone[1].tolist()

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.file.failpoint_trials import OPERATIONS
-from tests.file.failpoints import Watch, watching
-from tests.file.samples import Store, busy_store, contents, model_of, opened, rows
+from tests.file.failpoints import Watch, watch_calls
+from tests.file.samples import Store, connect_backend, make_busy_store, make_model, make_rows, read_contents
 from vecstore.backends.file.state.ledger import Ledger
 from vecstore.backends.file.storage.connections import SqliteConnection
 from vecstore.errors import StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
@@ -47,7 +47,7 @@ def test_every_call_fails_in_every_way(
     note(f"failing calls, seed {seed}: {failures} failures in {operation}")
 
 
-def failing_fsync(error: int = errno.EIO, at: int = 0) -> Watch:
+def fail_fsync(error: int = errno.EIO, at: int = 0) -> Watch:
     def act() -> None:
         raise OSError(error, os.strerror(error))
 
@@ -57,39 +57,39 @@ def failing_fsync(error: int = errno.EIO, at: int = 0) -> Watch:
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("reason", [errno.EIO, errno.EINVAL])
 def test_after_a_failed_fsync_nothing_is_acknowledged(tmp_path: Path, at: int, reason: int) -> None:
-    store = busy_store(tmp_path)
-    with watching(failing_fsync(reason, at)), pytest.raises(StorageFailed):
-        store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    store = make_busy_store(tmp_path)
+    with watch_calls(fail_fsync(reason, at)), pytest.raises(StorageFailed):
+        store.backend.write(store.active, make_rows(range(500, 600), 9), insert=False)
     # The next fsync would succeed, without the pages that were lost.
     for numbers in (range(500, 600), range(1)):
         with pytest.raises(StorageFailed, match="connect"):
-            store.backend.write(store.active, rows(numbers, 9), insert=False)
+            store.backend.write(store.active, make_rows(numbers, 9), insert=False)
     with pytest.raises(StorageFailed, match="connect"):
         store.backend.delete(store.active, ["id-00007"])
-    assert contents(store.backend, store.active) == store.model
-    assert contents(opened(tmp_path), store.active) == store.model
-    store.backend = opened(tmp_path)
+    assert read_contents(store.backend, store.active) == store.model
+    assert read_contents(connect_backend(tmp_path), store.active) == store.model
+    store.backend = connect_backend(tmp_path)
     store.upsert(range(500, 600), 9)
     store.check()
 
 
 @pytest.mark.parametrize("at", range(3))
 def test_after_a_failed_fsync_of_a_create(tmp_path: Path, at: int) -> None:
-    backend = opened(tmp_path / "kb")
-    with watching(failing_fsync(at=at)), pytest.raises(StorageFailed):
+    backend = connect_backend(tmp_path / "kb")
+    with watch_calls(fail_fsync(at=at)), pytest.raises(StorageFailed):
         Store.create(tmp_path / "kb").backend.names()
     assert backend.names() == []
-    with watching(failing_fsync(at=at)), pytest.raises(StorageFailed):
-        busy_store(tmp_path / "other")
+    with watch_calls(fail_fsync(at=at)), pytest.raises(StorageFailed):
+        make_busy_store(tmp_path / "other")
     store = Store.create(tmp_path / "kb")
     store.upsert(range(3), 1)
     store.check()
 
 
 def test_a_full_disk_is_no_reason_to_give_up(tmp_path: Path) -> None:
-    store = busy_store(tmp_path)
-    with watching(failing_fsync(errno.ENOSPC)), pytest.raises(StorageFailed, match="space"):
-        store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+    store = make_busy_store(tmp_path)
+    with watch_calls(fail_fsync(errno.ENOSPC)), pytest.raises(StorageFailed, match="space"):
+        store.backend.write(store.active, make_rows(range(500, 600), 9), insert=False)
     assert not list(tmp_path.rglob("*.tmp"))
     store.upsert(range(500, 600), 9)
     store.check()
@@ -97,15 +97,15 @@ def test_a_full_disk_is_no_reason_to_give_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
 
     class Short(Watch):
-        def wrapped(self, name: str, function: Any) -> Any:
+        def wrap(self, name: str, function: Any) -> Any:
             if name != "write":
                 return function
             return lambda descriptor, data: function(descriptor, data[:size])
 
-    with watching(Short()):
+    with watch_calls(Short()):
         store.upsert(range(500, 600), 9)
     store.check()
 
@@ -120,24 +120,24 @@ class Unlucky:
         self._error = error
         self._happens = happens
 
-    def __call__(self, link: SqliteConnection, statement: str) -> sqlite3.Cursor:
+    def __call__(self, connection: SqliteConnection, statement: str) -> sqlite3.Cursor:
         if self._happens:
-            sqlite3.Connection.execute(link, statement)
+            sqlite3.Connection.execute(connection, statement)
         raise self._error
 
 
-def failing_commits(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, happens: bool) -> None:
+def fail_commits(monkeypatch: pytest.MonkeyPatch, error: BaseException, *, happens: bool) -> None:
     unlucky = Unlucky(error, happens=happens)
 
-    def execute(link: SqliteConnection, statement: str, *parameters: Any) -> sqlite3.Cursor:
+    def execute(connection: SqliteConnection, statement: str, *parameters: Any) -> sqlite3.Cursor:
         if statement == "COMMIT":
-            return unlucky(link, statement)
-        return sqlite3.Connection.execute(link, statement, *parameters)
+            return unlucky(connection, statement)
+        return sqlite3.Connection.execute(connection, statement, *parameters)
 
     monkeypatch.setattr(SqliteConnection, "execute", execute, raising=False)
 
 
-def sqlite_error(code: int) -> sqlite3.OperationalError:
+def make_sqlite_error(code: int) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError("injected")
     error.sqlite_errorcode = code
     return error
@@ -147,9 +147,9 @@ def sqlite_error(code: int) -> sqlite3.OperationalError:
 def test_a_commit_that_happened_although_it_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: range
 ) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     with monkeypatch.context() as patch:
-        failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
+        fail_commits(patch, make_sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
         store.upsert(numbers, 9)
     store.check()
     store.upsert(range(500, 700), 10)
@@ -169,16 +169,16 @@ def test_a_commit_that_happened_although_it_failed(
 def test_a_commit_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, code: int, expected: type[Exception], goes_on: bool
 ) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     with monkeypatch.context() as patch:
-        failing_commits(patch, sqlite_error(code), happens=False)
+        fail_commits(patch, make_sqlite_error(code), happens=False)
         with pytest.raises(expected):
-            store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
-    assert contents(store.backend, store.active) == store.model
+            store.backend.write(store.active, make_rows(range(500, 600), 9), insert=False)
+    assert read_contents(store.backend, store.active) == store.model
     if not goes_on:
         with pytest.raises(StorageFailed, match="connect"):
-            store.backend.write(store.active, rows([1], 9), insert=False)
-        store.backend = opened(tmp_path)
+            store.backend.write(store.active, make_rows([1], 9), insert=False)
+        store.backend = connect_backend(tmp_path)
     store.upsert(range(500, 600), 10)
     store.check()
     # What the failed one left behind is gone.
@@ -187,43 +187,43 @@ def test_a_commit_that_failed(
 
 @pytest.mark.parametrize("happens", [True, False])
 def test_out_of_memory_in_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     with monkeypatch.context() as patch:
-        failing_commits(patch, MemoryError(), happens=happens)
+        fail_commits(patch, MemoryError(), happens=happens)
         if happens:
             store.upsert(range(500, 503), 9)
         else:
             with pytest.raises(MemoryError):
-                store.backend.write(store.active, rows(range(500, 503), 9), insert=False)
+                store.backend.write(store.active, make_rows(range(500, 503), 9), insert=False)
     store.upsert([501], 10)
     store.check()
 
 
 @pytest.mark.parametrize("happens", [True, False])
 def test_an_interrupt_in_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
-    store = busy_store(tmp_path)
-    batch = rows(range(500, 600), 9)
+    store = make_busy_store(tmp_path)
+    batch = make_rows(range(500, 600), 9)
     with monkeypatch.context() as patch:
-        failing_commits(patch, KeyboardInterrupt(), happens=happens)
+        fail_commits(patch, KeyboardInterrupt(), happens=happens)
         with pytest.raises(KeyboardInterrupt):
             store.backend.write(store.active, batch, insert=False)
     if happens:
-        store.model |= model_of(batch)
+        store.model |= make_model(batch)
     store.check()
     store.upsert([501], 10)
     store.check()
 
 
 def test_a_commit_of_which_nothing_can_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     store.check()
-    batch = rows(range(500, 600), 9)
+    batch = make_rows(range(500, 600), 9)
 
     def unreadable(*_args: object) -> None:
-        raise sqlite_error(sqlite3.SQLITE_IOERR)
+        raise make_sqlite_error(sqlite3.SQLITE_IOERR)
 
     with monkeypatch.context() as patch:
-        failing_commits(patch, sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
+        fail_commits(patch, make_sqlite_error(sqlite3.SQLITE_IOERR), happens=True)
         # The state before must be known already: only the look after the commit fails.
         patch.setattr(
             "vecstore.backends.file.state.open_generation.OpenGeneration._read_ledger",
@@ -234,13 +234,13 @@ def test_a_commit_of_which_nothing_can_be_known(tmp_path: Path, monkeypatch: pyt
         patch.setattr(Ledger, "read", unreadable)
         with pytest.raises(UnknownOutcome):
             store.backend.write(store.active, batch, insert=False)
-    store.model |= model_of(batch)
-    store.backend = opened(tmp_path)
+    store.model |= make_model(batch)
+    store.backend = connect_backend(tmp_path)
     store.check()
 
 
 def test_what_has_not_been_committed_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
 
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("a fault in our own code")
@@ -248,7 +248,7 @@ def test_what_has_not_been_committed_is_not_seen(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr("vecstore.backends.file.state.transaction.WriteTransaction.note_changes", broken)
         with pytest.raises(RuntimeError):
-            store.backend.write(store.active, rows(range(500, 600), 9), insert=False)
+            store.backend.write(store.active, make_rows(range(500, 600), 9), insert=False)
     store.check()
     store.upsert([501], 10)
     store.check()

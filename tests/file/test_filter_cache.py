@@ -33,7 +33,7 @@ def twins(request: pytest.FixtureRequest, tmp_path: Path, vectors: np.ndarray) -
         yield [files, memory]
 
 
-def seen(hits: Hits) -> list[tuple[str, float]]:
+def list_scores(hits: Hits) -> list[tuple[str, float]]:
     return [(hit.id, round(hit.score, 9)) for hit in hits]
 
 
@@ -42,7 +42,7 @@ def test_a_filter_used_again_finds_what_it_found(twins: list[Database], vectors:
     files, memory = (database.open("docs") for database in twins)
     for _ in range(3):
         for query in vectors[::500] + np.float32(0.1):
-            assert seen(files.search(query, where=where, exact=True)) == seen(
+            assert list_scores(files.search(query, where=where, exact=True)) == list_scores(
                 memory.search(query, where=where, exact=True)
             )
             assert len(files.search(query, where=where)) == 10
@@ -58,44 +58,44 @@ def test_writes_of_others_are_seen_under_a_filter_used_before(
         for step in range(4):
             for _ in range(3):
                 found = files.search(query, where=FEW, exact=True)
-                assert seen(found) == seen(memory.search(query, where=FEW, exact=True))
+                assert list_scores(found) == list_scores(memory.search(query, where=FEW, exact=True))
             for store in (other, memory):
                 store.delete(ids=[found[0].id])
                 store.update(ids=[found[1].id], set={"n": 5_000})
                 store.upsert([Record(f"new {step}", query, metadata={"n": step})])
 
 
-def condition(number: int) -> Filter:
+def make_condition(number: int) -> Filter:
     return Compare("n", "eq", number)
 
 
 def test_matches_are_found_again() -> None:
     cache = FilterCache()
-    assert cache.find(condition(1)) is None
-    first = cache.add(condition(1), np.array([True, False, True]))
-    assert cache.find(condition(1)) is first
+    assert cache.find(make_condition(1)) is None
+    first = cache.add(make_condition(1), np.array([True, False, True]))
+    assert cache.find(make_condition(1)) is first
     assert first.count == 2
-    assert cache.find(condition(2)) is None
+    assert cache.find(make_condition(2)) is None
 
 
 def test_what_was_used_longest_ago_is_forgotten() -> None:
     cache = FilterCache(budget=250)
-    first = cache.add(condition(1), np.ones(100, np.bool_))
-    cache.add(condition(2), np.ones(100, np.bool_))
-    assert cache.find(condition(1)) is first
-    cache.add(condition(3), np.ones(100, np.bool_))
-    assert cache.find(condition(1)) is first
-    assert cache.find(condition(2)) is None
+    first = cache.add(make_condition(1), np.ones(100, np.bool_))
+    cache.add(make_condition(2), np.ones(100, np.bool_))
+    assert cache.find(make_condition(1)) is first
+    cache.add(make_condition(3), np.ones(100, np.bool_))
+    assert cache.find(make_condition(1)) is first
+    assert cache.find(make_condition(2)) is None
 
 
 def test_no_more_filters_are_kept_than_there_is_use_for() -> None:
     cache = FilterCache()
     for number in range(3 * _MOST):
-        cache.add(condition(number), np.ones(1, np.bool_))
+        cache.add(make_condition(number), np.ones(1, np.bool_))
     assert len(cache._known) == _MOST
 
 
 def test_matches_larger_than_the_budget_are_not_kept() -> None:
     cache = FilterCache(budget=10)
-    assert cache.add(condition(1), np.ones(100, np.bool_)).count == 100
-    assert cache.find(condition(1)) is None
+    assert cache.add(make_condition(1), np.ones(100, np.bool_)).count == 100
+    assert cache.find(make_condition(1)) is None

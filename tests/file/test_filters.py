@@ -38,7 +38,7 @@ OPERATORS = {
 Row = tuple[str, dict[str, Stored | None]]
 
 
-def random_row(draw: random.Random, number: int) -> Row:
+def draw_row(draw: random.Random, number: int) -> Row:
     values: dict[str, Stored | None] = {
         name: None if draw.random() < 0.25 else draw.choice(choices) for name, choices in VALUES.items()
     }
@@ -46,13 +46,13 @@ def random_row(draw: random.Random, number: int) -> Row:
     return f"id{number}", values
 
 
-def random_filter(draw: random.Random, depth: int = 4) -> Filter:
+def draw_filter(draw: random.Random, depth: int = 4) -> Filter:
     kind = draw.random()
     if depth and kind < 0.5:
-        items = tuple(random_filter(draw, depth - 1) for _ in range(draw.randrange(4)))
+        items = tuple(draw_filter(draw, depth - 1) for _ in range(draw.randrange(4)))
         return draw.choice([And, Or])(items)
     if depth and kind < 0.65:
-        return Not(random_filter(draw, depth - 1))
+        return Not(draw_filter(draw, depth - 1))
     name = draw.choice([*OPERATORS, "id"])
     if draw.random() < 0.15:
         return Compare(name, "exists", True)
@@ -68,7 +68,7 @@ def random_filter(draw: random.Random, depth: int = 4) -> Filter:
     return Compare(name, op, draw.choice(choices))
 
 
-def heads(rows: list[Row], first_rid: int) -> list[tuple[Any, ...]]:
+def make_heads(rows: list[Row], first_rid: int) -> list[tuple[Any, ...]]:
     form = RowFormat(SCHEMA)
     columns = {name: [values[name] for _, values in rows] for name in SCHEMA.fields}
     encoded = form.encode_fields(columns, len(rows))
@@ -79,23 +79,23 @@ def heads(rows: list[Row], first_rid: int) -> list[tuple[Any, ...]]:
     return [(*row, checksum_row(row)) for row in plain]
 
 
-def view_of(draw: random.Random) -> tuple[View, list[Row]]:
+def make_view(draw: random.Random) -> tuple[View, list[Row]]:
     """Return a view that has seen appends and removals, and the rows that it should hold."""
     path = Path("rows.db")
-    rows = [random_row(draw, number) for number in range(60)]
-    first, changed, rest = rows[:40], [random_row(draw, number) for number in range(10)], rows[40:]
-    view = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(first, 1)]), path)
+    rows = [draw_row(draw, number) for number in range(60)]
+    first, changed, rest = rows[:40], [draw_row(draw, number) for number in range(10)], rows[40:]
+    view = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([make_heads(first, 1)]), path)
     removed = np.arange(1, 15)
-    view = view.advance(removed, iter([heads(changed, 41), heads(rest, 51)]), path)
+    view = view.advance(removed, iter([make_heads(changed, 41), make_heads(rest, 51)]), path)
     return view, [*changed, *first[14:], *rest]
 
 
 def test_agrees_with_the_definition(seed: int) -> None:
     draw = random.Random(seed)
     for _ in range(20):
-        view, rows = view_of(draw)
+        view, rows = make_view(draw)
         for _ in range(60):
-            condition = random_filter(draw)
+            condition = draw_filter(draw)
             expected = {id_ for id_, values in rows if matches(condition, id_, values)}
             got = view.get_ids(np.flatnonzero(match_rows(condition, view)))
             assert len(got) == len(set(got))
@@ -104,19 +104,19 @@ def test_agrees_with_the_definition(seed: int) -> None:
 
 @pytest.mark.parametrize("condition", [None, ALL, Not(Or(()))])
 def test_everything(condition: Filter | None, seed: int) -> None:
-    view, rows = view_of(random.Random(seed))
+    view, rows = make_view(random.Random(seed))
     assert sorted(view.get_ids(np.flatnonzero(match_rows(condition, view)))) == sorted(id_ for id_, _ in rows)
 
 
 def test_an_older_view_stays_what_it_was(seed: int) -> None:
     draw = random.Random(seed)
-    rows = [random_row(draw, number) for number in range(30)]
+    rows = [draw_row(draw, number) for number in range(30)]
     path = Path("rows.db")
-    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(rows[:20], 1)]), path)
-    conditions = [random_filter(draw) for _ in range(50)]
+    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([make_heads(rows[:20], 1)]), path)
+    conditions = [draw_filter(draw) for _ in range(50)]
     before = [match_rows(condition, old).tolist() for condition in conditions]
-    again = [random_row(draw, number) for number in range(5)]
-    old.advance(np.arange(1, 11), iter([heads([*rows[20:], *again], 21)]), path)
+    again = [draw_row(draw, number) for number in range(5)]
+    old.advance(np.arange(1, 11), iter([make_heads([*rows[20:], *again], 21)]), path)
     assert [match_rows(condition, old).tolist() for condition in conditions] == before
     assert old.get_ids(old.find_positions(["id3", "id15"])) == ["id3", "id15"]
     assert old.find_positions(["id25"]).tolist() == [-1]
@@ -124,21 +124,21 @@ def test_an_older_view_stays_what_it_was(seed: int) -> None:
 
 def test_a_removed_id_is_nowhere(seed: int) -> None:
     draw = random.Random(seed)
-    rows = [random_row(draw, number) for number in range(20)]
+    rows = [draw_row(draw, number) for number in range(20)]
     path = Path("rows.db")
-    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([heads(rows, 1)]), path)
-    new = old.advance(np.array([4, 7]), iter([heads([rows[6]], 21)]), path)
+    old = View.make_empty(SCHEMA).advance(np.empty(0, np.int64), iter([make_heads(rows, 1)]), path)
+    new = old.advance(np.array([4, 7]), iter([make_heads([rows[6]], 21)]), path)
     assert new.find_positions(["id3", "id6", "id5"]).tolist() == [-1, 20, 5]
     assert old.find_positions(["id3", "id6"]).tolist() == [3, 6]
 
 
 def test_an_id_in_two_rows_is_refused(seed: int) -> None:
     draw = random.Random(seed)
-    rows = [random_row(draw, number) for number in range(3)]
+    rows = [draw_row(draw, number) for number in range(3)]
     path, nothing = Path("rows.db"), np.empty(0, np.int64)
-    once = View.make_empty(SCHEMA).advance(nothing, iter([heads(rows, 1)]), path)
-    for parts in ([heads(rows[:1], 4)], [heads(rows[:1], 4), heads(rows[:1], 5)]):
+    once = View.make_empty(SCHEMA).advance(nothing, iter([make_heads(rows, 1)]), path)
+    for parts in ([make_heads(rows[:1], 4)], [make_heads(rows[:1], 4), make_heads(rows[:1], 5)]):
         with pytest.raises(StoreCorrupt, match="two rows"):
             once.advance(nothing, iter(parts), path)
     with pytest.raises(StoreCorrupt, match="two rows"):
-        View.make_empty(SCHEMA).advance(nothing, iter([heads([rows[0], rows[0]], 1)]), path)
+        View.make_empty(SCHEMA).advance(nothing, iter([make_heads([rows[0], rows[0]], 1)]), path)

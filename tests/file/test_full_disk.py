@@ -1,4 +1,4 @@
-"""A full disk: an error that says so, nothing lost, and writes work again when there is room."""
+"""A full disk raises a clear error and loses nothing; writes work again once there is space."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ def run(command: list[str], count: int) -> None:
     assert any(trial["written"] > 0 for trial in trials)
 
 
-def on_disk(directory: Path, seed: int, count: int) -> None:
+def run_on_disk(directory: Path, seed: int, count: int) -> None:
     program = [*PROGRAM, str(directory), "disk", str(seed), str(count)]
     run(["unshare", "-rm", "sh", "-c", MOUNT, "sh", str(directory), "2m", *program], count)
 
 
-def at_limit(directory: Path, seed: int, count: int) -> None:
+def run_at_limit(directory: Path, seed: int, count: int) -> None:
     run([*PROGRAM, str(directory), "limit", str(seed), str(count)], count)
 
 
 @pytest.mark.skipif(not can_mount(), reason="mounting needs unshare -rm, which this machine does not allow")
 def test_disk(tmp_path: Path, seed: int) -> None:
-    on_disk(tmp_path, seed, 5)
+    run_on_disk(tmp_path, seed, 5)
 
 
 def test_file_limit(memory_path: Path, seed: int) -> None:
-    at_limit(memory_path, seed, 5)
+    run_at_limit(memory_path, seed, 5)
 
 
 @pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="mounting needs unshare -rm, which this machine does not allow")
 def test_disk_at_length(tmp_path: Path, seed: int, note: Callable[[str], None]) -> None:
-    on_disk(tmp_path, seed, 200)
+    run_on_disk(tmp_path, seed, 200)
     note(f"full disks, seed {seed}: 200")
 
 
 @pytest.mark.long
 def test_file_limit_at_length(memory_path: Path, seed: int, note: Callable[[str], None]) -> None:
-    at_limit(memory_path, seed, 200)
+    run_at_limit(memory_path, seed, 200)
     note(f"files at the limit of their size, seed {seed}: 200")

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.file.golden_maker import EXPECTED, GOLDEN, PLACE, SCHEMAS, described, nearest, records
-from tests.file.samples import INDEXED, Store, busy_store, opened
+from tests.file.golden_maker import EXPECTED, GOLDEN, PLACE, SCHEMAS, describe, find_nearest, make_records
+from tests.file.samples import INDEXED, Store, connect_backend, make_busy_store
 from tests.force_graph import MIN_ROWS, force_graph
 from vecstore import Database, F, StoreCorrupt, Unsupported
 from vecstore.backend import Generation
@@ -42,7 +42,7 @@ def expected() -> dict[str, Any]:
 
 @pytest.fixture
 def backend(golden: Path) -> Iterator[FileBackend]:
-    with closing(opened(golden)) as backend:
+    with closing(connect_backend(golden)) as backend:
         yield backend
 
 
@@ -53,7 +53,7 @@ def roles(backend: FileBackend, expected: dict[str, Any]) -> Iterator[tuple[Any,
 
 
 def test_everything_is_read_as_it_was_written(backend: FileBackend, expected: dict[str, Any]) -> None:
-    found = described(backend)
+    found = describe(backend)
     for name, of_store in expected.items():
         for role, data in of_store.items():
             for key, value in data.items():
@@ -76,7 +76,7 @@ def test_it_has_what_is_to_be_read() -> None:
 def test_searches_find_what_they_found(backend: FileBackend, expected: dict[str, Any], *, exact: bool) -> None:
     with force_graph():
         for generation, data in roles(backend, expected):
-            for hits, known in zip(nearest(backend, generation, exact=exact), data["nearest"], strict=True):
+            for hits, known in zip(find_nearest(backend, generation, exact=exact), data["nearest"], strict=True):
                 assert [hit[1] for hit in hits] == [hit[1] for hit in known]
                 scores = [hit[0] for hit in hits]
                 assert scores == pytest.approx([hit[0] for hit in known], rel=1e-5, abs=1e-6)
@@ -101,7 +101,7 @@ def test_it_is_written_to(golden: Path, expected: dict[str, Any]) -> None:
     with vecstore.connect(f"file:{golden}?{MIN_ROWS}") as db:
         for name in SCHEMAS:
             store, before = db.open(name), expected[name]["active"]["records"]
-            assert store.upsert(records(name, range(100, 300), 9)) == 200
+            assert store.upsert(make_records(name, range(100, 300), 9)) == 200
             assert store.delete(ids=["r50", "r200"]) == (2 if "r50" in before else 1)
             store.compact()
             ids = {*before, *(f"r{number}" for number in range(100, 300))} - {"r50", "r200"}
@@ -128,8 +128,8 @@ def _check_rollback(db: Database, expected: dict[str, Any]) -> None:
 
 
 def set_version(path: Path, version: int) -> None:
-    with closing(sqlite3.connect(path)) as link:
-        link.execute(f"PRAGMA user_version = {version}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 @pytest.mark.parametrize("name", ["catalog.db", "rows.db"])
@@ -139,7 +139,7 @@ def test_a_newer_database_file_is_refused(golden: Path, expected: dict[str, Any]
     with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
         db.open("articles").count()
     with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
-        db.open("articles").upsert(records("articles", range(3), 1))
+        db.open("articles").upsert(make_records("articles", range(3), 1))
 
 
 LOOKS: list[Callable[[FileBackend, Generation], object]] = [
@@ -152,27 +152,30 @@ LOOKS: list[Callable[[FileBackend, Generation], object]] = [
 def test_a_newer_segment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(segment, "_FORMAT", 2)
-        store = busy_store(tmp_path)
+        store = make_busy_store(tmp_path)
         store.backend.close()
     for look in LOOKS:
-        with pytest.raises(Unsupported, match=r"format 2 .*\.vec.* Upgrade: "), closing(opened(tmp_path)) as fresh:
+        with (
+            pytest.raises(Unsupported, match=r"format 2 .*\.vec.* Upgrade: "),
+            closing(connect_backend(tmp_path)) as fresh,
+        ):
             look(fresh, store.active)
 
 
 def test_an_index_of_another_format_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(index_file, "_FORMAT", 2)
-        store = busy_store(tmp_path, INDEXED, index_min_rows="32")
+        store = make_busy_store(tmp_path, INDEXED, index_min_rows="32")
         store.backend.build_index(store.active)
         store.backend.close()
-    store.backend = opened(tmp_path, index_min_rows="32")
+    store.backend = connect_backend(tmp_path, index_min_rows="32")
     assert store.backend.index_state(store.active).state == "invalid"
     assert store.backend.tend(store.active)
     assert store.backend.index_state(store.active).state == "ready"
     store.check()
 
 
-def foreign_segment(store: Store) -> Path:
+def make_foreign_segment(store: Store) -> Path:
     """Turn the header of a segment into what a machine of the other byte order would write."""
     path = min((store.place / "g" / store.active.id / "seg").iterdir())
     data = bytearray(path.read_bytes())
@@ -184,10 +187,10 @@ def foreign_segment(store: Store) -> Path:
 
 
 def test_the_other_byte_order_is_refused(tmp_path: Path) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     store.backend.close()
-    path = foreign_segment(store)
-    with closing(opened(tmp_path)) as fresh, pytest.raises(StoreCorrupt, match=path.name):
+    path = make_foreign_segment(store)
+    with closing(connect_backend(tmp_path)) as fresh, pytest.raises(StoreCorrupt, match=path.name):
         fresh.count(store.active, None)
 
 

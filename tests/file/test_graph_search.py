@@ -9,15 +9,15 @@ from vecstore.backends.file.search.graph import Graph, find_near
 from vecstore.backends.file.search.plan import Plan, Strategy, count_rescored
 from vecstore.metric import Metric, score_rows
 
-from .test_exact_float32 import Matrix, part, plain
-from .test_graph import made, near_nodes
+from .test_exact_float32 import Matrix, make_part, plain
+from .test_graph import find_nodes, make_graph
 
 EFFORT, K = 60, 5
 
 
-def all_found(graph: Graph, query: Matrix, counts: np.ndarray | None) -> np.ndarray:
+def search_all(graph: Graph, query: Matrix, counts: np.ndarray | None) -> np.ndarray:
     """Return the places of all rows that a search of the graph finds, nearest first."""
-    places = graph.find_rows(near_nodes(graph, query, EFFORT, EFFORT))
+    places = graph.find_rows(find_nodes(graph, query, EFFORT, EFFORT))
     return places if counts is None else places[counts[places]]
 
 
@@ -28,13 +28,13 @@ def test_the_nearest_of_the_rows_found_stay(
     metric: Metric, share: float, copies: int, rng: np.random.Generator
 ) -> None:
     vectors = np.tile(plain(rng, 600, 12) * rng.uniform(1, 3, (600, 1)), (copies, 1)).astype(np.float32)
-    graph = made([part(vectors, 1)], metric)
+    graph = make_graph([make_part(vectors, 1)], metric)
     counts = None if share == 1 else rng.random(len(vectors)) < share
     most = count_rescored(K)
     plan = Plan(Strategy.GRAPH, EFFORT, EFFORT, most)
     left_out = 0
     for query in plain(rng, 30, 12):
-        found = all_found(graph, query, counts)
+        found = search_all(graph, query, counts)
         places, count = find_near(graph, query, plan, K, counts)
         assert count == len(found)
         assert K <= len(places) <= most
@@ -47,7 +47,7 @@ def test_the_nearest_of_the_rows_found_stay(
 
 
 def test_fewer_rows_than_are_wanted_all_stay(rng: np.random.Generator) -> None:
-    graph = made([part(plain(rng, 300, 8), 1)])
+    graph = make_graph([make_part(plain(rng, 300, 8), 1)])
     counts = np.zeros(300, np.bool_)
     counts[:3] = True
     plan = Plan(Strategy.GRAPH, 300, 300, count_rescored(K))

@@ -1,4 +1,4 @@
-"""Memory stays bounded: so much for each record's id, fields and code, and the rest in constant room."""
+"""Memory stays bounded: it grows only by the id, fields and code of each record."""
 
 from __future__ import annotations
 

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.samples import busy_store, contents, generation, opened, rows
+from tests.file.samples import connect_backend, make_busy_store, make_generation, make_rows, read_contents
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import InvalidUrl
 
 
 def test_the_place_itself_may_be_a_link(tmp_path: Path) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     (tmp_path / "link").symlink_to(tmp_path / "kb")
-    assert contents(opened(tmp_path / "link"), store.active) == store.model
+    assert read_contents(connect_backend(tmp_path / "link"), store.active) == store.model
 
 
 def test_odd_characters_in_the_path(tmp_path: Path) -> None:
     place = tmp_path / "ü ?#%41&x=y'\";--" / "kb"
     location = str(place).replace("%", "%25").replace("?", "%3F")
     backend = FileBackend.connect(location, {})
-    active = backend.create("docs", generation()).active
-    backend.write(active, rows(range(100), 1), insert=True)
+    active = backend.create("docs", make_generation()).active
+    backend.write(active, make_rows(range(100), 1), insert=True)
     assert place.is_dir()
     assert FileBackend.connect(location, {}).count(active, None) == 100
 
@@ -30,10 +30,10 @@ def test_odd_characters_in_the_path(tmp_path: Path) -> None:
 def test_the_working_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     backend = FileBackend.connect("./kb", {})
-    active = backend.create("docs", generation()).active
+    active = backend.create("docs", make_generation()).active
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
-    assert backend.write(active, rows([1], 1), insert=True) == 1
+    assert backend.write(active, make_rows([1], 1), insert=True) == 1
     assert (tmp_path / "kb" / "catalog.db").exists()
 
 
@@ -60,4 +60,4 @@ def test_urls_that_name_no_directory(location: str) -> None:
 )
 def test_parameters_are_checked(tmp_path: Path, name: str, value: str, message: str) -> None:
     with pytest.raises(InvalidUrl, match=message):
-        opened(tmp_path, **{name: value})
+        connect_backend(tmp_path, **{name: value})

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.concurrent_member import batch_of, stamped
-from tests.file.samples import INDEXED, Store, contents, opened, rows
+from tests.file.concurrent_member import list_numbers, make_stamped_rows
+from tests.file.samples import INDEXED, Store, connect_backend, make_rows, read_contents
 from tests.lateness import Lateness
 from vecstore.errors import StoreLocked
 
@@ -85,13 +85,13 @@ def work_together(members: dict[Member, int]) -> None:
 
 def check_batches(store: Store, acknowledged: dict[int, int]) -> None:
     """Each writer's batch is the last acknowledged one, or, after a kill, the one after it."""
-    found = contents(opened(store.place), store.active)
+    found = read_contents(connect_backend(store.place), store.active)
     for writer, stamp in acknowledged.items():
-        ids = [f"id-{number:05}" for number in batch_of(writer)]
+        ids = [f"id-{number:05}" for number in list_numbers(writer)]
         stamps = {found[id_].fields["year"] for id_ in ids if id_ in found}
         assert stamps in ({stamp}, {stamp + 1}) or (stamp == 0 and not stamps)
         assert not stamps or all(id_ in found for id_ in ids)
-    assert opened(store.place).verify(store.active).ok
+    assert connect_backend(store.place).verify(store.active).ok
 
 
 def test_writers_take_turns_and_readers_see_whole_commits(memory_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_writers_take_turns_and_readers_see_whole_commits(memory_path: Path) -> 
     acknowledged = {number: int(writer.said[-1]) for number, writer in enumerate(writers)}
     check_batches(store, acknowledged)
     assert {
-        contents(store.backend, store.active)[f"id-{1000 * number:05}"].fields["year"] for number in range(3)
+        read_contents(store.backend, store.active)[f"id-{1000 * number:05}"].fields["year"] for number in range(3)
     } == set(acknowledged.values())
 
 
@@ -119,7 +119,7 @@ def test_readers_see_whole_commits_during_compactions(memory_path: Path) -> None
 def test_readers_see_whole_commits_while_indexes_come_and_go(memory_path: Path) -> None:
     store = Store.create(memory_path, INDEXED, index_min_rows="32")
     for number in (5, 7, 9):
-        store.backend.write(store.active, stamped(number, 1), insert=False)
+        store.backend.write(store.active, make_stamped_rows(number, 1), insert=False)
     writers = [Member(memory_path, "write", number) for number in range(2)]
     readers = [Member(memory_path, "read", counts="searched") for _ in range(2)]
     indexer, compactor = Member(memory_path, "index"), Member(memory_path, "compact")
@@ -140,29 +140,29 @@ def test_writers_that_are_killed_leave_whole_commits_to_readers(memory_path: Pat
         time.sleep(draw.uniform(0, 0.2))
         stamps[number] = int(victim.kill()[-1])
         check_batches(store, {number: stamps[number]})
-        store.backend.write(store.active, stamped(9, turn), insert=False)
+        store.backend.write(store.active, make_stamped_rows(9, turn), insert=False)
     work_together({reader: 5, survivor: 5})
 
 
 def test_a_second_writer_waits_and_then_says_who_writes(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
-    other = opened(tmp_path, lock_timeout="0.2")
+    other = connect_backend(tmp_path, lock_timeout="0.2")
     current = store.backend._generations.open(store.active)
     with current.lock_writer():
         with Lateness() as lateness:
             with pytest.raises(StoreLocked, match="is writing"):
-                other.write(store.active, rows([1], 1), insert=False)
+                other.write(store.active, make_rows([1], 1), insert=False)
             assert lateness.elapsed() > 0.15
             assert lateness.undisturbed() < 2
         assert other.count(store.active, None) == 0
-    assert other.write(store.active, rows([1], 1), insert=False) == 1
+    assert other.write(store.active, make_rows([1], 1), insert=False) == 1
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from tests.file.samples import opened
-backend = opened(Path(sys.argv[1]))
+from tests.file.samples import connect_backend
+backend = connect_backend(Path(sys.argv[1]))
 with backend._generations.open(backend.find(name="docs").active).lock_writer():
     print("held", flush=True)
     time.sleep(60)
@@ -175,7 +175,7 @@ def test_a_dead_writer_holds_nothing(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(StoreLocked, match=f"process {holder.pid} is writing"):
-        store.backend.write(store.active, rows([1], 1), insert=False)
+        store.backend.write(store.active, make_rows([1], 1), insert=False)
     holder.kill()
     holder.communicate()
     store.upsert([1], 1)
@@ -185,7 +185,7 @@ def test_a_dead_writer_holds_nothing(tmp_path: Path) -> None:
 def test_only_one_builder(tmp_path: Path) -> None:
     store = Store.create(tmp_path)
     uid = store.backend.find(name="docs").uid
-    other = opened(tmp_path)
+    other = connect_backend(tmp_path)
     with store.backend.builder(uid):
         for backend in (other, store.backend):  # at once: the lock timeout is ten seconds
             with Lateness() as lateness:
@@ -199,7 +199,7 @@ def test_only_one_builder(tmp_path: Path) -> None:
 def test_a_reader_follows_another_process(tmp_path: Path) -> None:
     """Every kind of change reaches a process that has all of it in memory."""
     store = Store.create(tmp_path)
-    reader = opened(tmp_path)
+    reader = connect_backend(tmp_path)
     draw = random.Random(5)
     for step in range(60):
         if step % 3:
@@ -209,5 +209,5 @@ def test_a_reader_follows_another_process(tmp_path: Path) -> None:
             store.delete(numbers)
         assert reader.count(store.active, None) == len(store.model)
         if step % 4 == 0:
-            assert contents(reader, store.active) == store.model
+            assert read_contents(reader, store.active) == store.model
     store.check()

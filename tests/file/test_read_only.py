@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.samples import answers, busy_store, contents, generation, opened, rows
+from tests.file.samples import connect_backend, list_reads, make_busy_store, make_generation, make_rows, read_contents
 from vecstore.backend import Change, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.errors import StorageFailed, Unsupported
 from vecstore.filters import ALL
 
 WRITES: dict[str, Callable[[FileBackend, object, str], object]] = {
-    "create": lambda backend, active, uid: backend.create("other", generation()),
+    "create": lambda backend, active, uid: backend.create("other", make_generation()),
     "rename": lambda backend, active, uid: backend.rename(uid, "other"),
     "drop": lambda backend, active, uid: backend.drop(uid),
     "amend": lambda backend, active, uid: backend.amend(active),  # type: ignore[arg-type]
     "builder": lambda backend, active, uid: backend.builder(uid).__enter__(),
     "switch": lambda backend, active, uid: backend.switch(uid, uid, lambda changes: None),
-    "write": lambda backend, active, uid: backend.write(active, rows([1], 1), insert=False),  # type: ignore[arg-type]
+    "write": lambda backend, active, uid: backend.write(active, make_rows([1], 1), insert=False),  # type: ignore[arg-type]
     "update": lambda backend, active, uid: backend.update(active, ALL, Update({}, {})),  # type: ignore[arg-type]
     "delete": lambda backend, active, uid: backend.delete(active, ["x"]),  # type: ignore[arg-type]
     "settle": lambda backend, active, uid: backend.changes(active, [Change(1, "x")], 1),  # type: ignore[arg-type]
@@ -34,8 +34,8 @@ WRITES: dict[str, Callable[[FileBackend, object, str], object]] = {
 
 @pytest.mark.parametrize("name", WRITES)
 def test_writes_are_refused_before_any_io(tmp_path: Path, name: str) -> None:
-    store = busy_store(tmp_path / "kb")
-    backend = opened(store.place, mode="ro")
+    store = make_busy_store(tmp_path / "kb")
+    backend = connect_backend(store.place, mode="ro")
     uid = backend.find(name="docs").uid
     assert backend.capabilities.read_only
     shutil.rmtree(store.place)
@@ -44,13 +44,13 @@ def test_writes_are_refused_before_any_io(tmp_path: Path, name: str) -> None:
 
 
 def test_everything_can_be_read(tmp_path: Path) -> None:
-    store = busy_store(tmp_path)
-    reader = opened(tmp_path, mode="ro")
-    mine, theirs = (answers(each, store.active) for each in (store.backend, reader))
+    store = make_busy_store(tmp_path)
+    reader = connect_backend(tmp_path, mode="ro")
+    mine, theirs = (list_reads(each, store.active) for each in (store.backend, reader))
     assert {name: ask() for name, ask in theirs.items()} == {name: ask() for name, ask in mine.items()}
     assert reader.verify(store.active).ok
     store.upsert([7], 8)
-    assert contents(reader, store.active) == store.model
+    assert read_contents(reader, store.active) == store.model
 
 
 READ = """
@@ -78,7 +78,7 @@ def can_remount() -> bool:
 @pytest.mark.skipif(not can_remount(), reason="mounting needs unshare -rm, which this machine does not allow")
 @pytest.mark.parametrize("parameters", [["mode=ro"], []])
 def test_on_read_only_media(tmp_path: Path, parameters: list[str]) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     store.backend.close()
     mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
     command = [sys.executable, "-c", READ, str(store.place), *parameters]
@@ -91,14 +91,14 @@ def test_on_read_only_media(tmp_path: Path, parameters: list[str]) -> None:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_in_a_directory_of_someone_else(tmp_path: Path) -> None:
-    store = busy_store(tmp_path / "kb")
+    store = make_busy_store(tmp_path / "kb")
     store.backend.close()
     for path in [*store.place.rglob("*"), store.place]:
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
-        assert contents(opened(store.place), store.active) == store.model
+        assert read_contents(connect_backend(store.place), store.active) == store.model
         with pytest.raises(StorageFailed):
-            opened(store.place).write(store.active, rows([1], 1), insert=False)
+            connect_backend(store.place).write(store.active, make_rows([1], 1), insert=False)
     finally:
         for path in [store.place, *store.place.rglob("*")]:
             path.chmod(0o700)

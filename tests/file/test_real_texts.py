@@ -1,6 +1,6 @@
 """Recall on embeddings of real texts, as a user gets it who names no effort, with and without a filter.
 
-The texts are those of the benchmark. Where they are not, a generator stands in for them.
+The texts are those of the benchmark. If they are missing, generated texts replace them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def words(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return WordLlamaEmbedder(normalize=False).embed_documents(texts(count, rng))
 
 
-def recalls_of(store: VectorStore, queries: NDArray[np.float32], share: float | None) -> list[float]:
+def measure_recalls(store: VectorStore, queries: NDArray[np.float32], share: float | None) -> list[float]:
     where = None if share is None else F.share < share
     matching = store.count(where)
     truth = store.search_many(queries, 10, where=where, exact=True, include=())
@@ -93,8 +93,8 @@ def check(directory: Path, vectors: NDArray[np.float32], metric: str, rng: np.ra
         status = store.index_status()
         assert status.state == "ready"
         for share in (None, *SHARES):
-            recalls = recalls_of(store, queries if share is None else queries[:50], share)
-            # A sample of queries has an error of its own.
+            recalls = measure_recalls(store, queries if share is None else queries[:50], share)
+            # A sample of queries has a sampling error.
             assert np.mean(recalls) >= lowest_mean(recalls, 0.98), share
 
 

@@ -14,12 +14,12 @@ from vecstore.store import VectorStore
 from vecstore.testing.chance import lowest_mean
 
 
-def clustered(rng: np.random.Generator, n: int, dim: int) -> NDArray[np.float32]:
+def draw_clustered(rng: np.random.Generator, n: int, dim: int) -> NDArray[np.float32]:
     centres = np.random.default_rng(1).standard_normal((50, dim))
     return (centres[rng.integers(0, 50, n)] + 0.6 * rng.standard_normal((n, dim))).astype(np.float32)
 
 
-def recalls_of(store: VectorStore, queries: NDArray[np.float32]) -> list[float]:
+def measure_recalls(store: VectorStore, queries: NDArray[np.float32]) -> list[float]:
     truth = store.search_many(queries, 10, exact=True, include=())
     found = [store.search(query, 10, include=()) for query in queries]
     assert not any(hits.exact for hits in found)
@@ -31,21 +31,21 @@ def drift(directory: Path, rng: np.random.Generator, rows: int, dim: int, cycles
     """Delete 30 % and move another 30 %, with as many new records, again and again."""
     with vecstore.connect(f"file:{directory}?index_min_rows=1000") as db:
         store = db.create("docs", Schema(dim, "l2", index=HNSW(target_recall=0.99)))
-        store.upsert(Record(str(number), vector) for number, vector in enumerate(clustered(rng, rows, dim)))
+        store.upsert(Record(str(number), vector) for number, vector in enumerate(draw_clustered(rng, rows, dim)))
         alive, last, share = list(range(rows)), rows, int(rows * 0.3)
-        queries = clustered(rng, 200, dim)
+        queries = draw_clustered(rng, 200, dim)
         for _ in range(cycles):
             chosen = rng.permutation(alive)
             store.delete(ids=[str(number) for number in chosen[:share]])
             moved = [*chosen[share : 2 * share].tolist(), *range(last, last + share)]
-            vectors = clustered(rng, len(moved), dim)
+            vectors = draw_clustered(rng, len(moved), dim)
             store.upsert(Record(str(number), vector) for number, vector in zip(moved, vectors, strict=True))
             alive, last = sorted({*chosen[share:].tolist(), *moved}), last + share
             assert store.count() == len(alive)
-            recalls = recalls_of(store, queries)
+            recalls = measure_recalls(store, queries)
             assert np.mean(recalls) >= lowest_mean(recalls, 0.95)
         store.compact()
-        recalls = recalls_of(store, queries)
+        recalls = measure_recalls(store, queries)
         assert np.mean(recalls) >= lowest_mean(recalls, 0.98)
         assert store.measure_recall().mean >= 0.98
         assert store.verify().ok

@@ -12,20 +12,20 @@ from vecstore import Record, Schema
 from vecstore.backends.file.search.recent_rows import RecentRows
 
 
-def row(rid: int, text: str = "text") -> tuple[Any, ...]:
+def make_row(rid: int, text: str = "text") -> tuple[Any, ...]:
     return (rid, f"id {rid}", 0, 0, 0, 0, "{}", text)
 
 
 def test_what_was_kept_is_known() -> None:
     recent = RecentRows()
-    recent.keep([row(1), row(2)])
-    assert recent.find([2, 3, 1]) == {1: row(1), 2: row(2)}
+    recent.keep([make_row(1), make_row(2)])
+    assert recent.find([2, 3, 1]) == {1: make_row(1), 2: make_row(2)}
 
 
 def test_rows_that_are_not_asked_for_are_forgotten() -> None:
     recent = RecentRows(budget=100_000)
     for rid in range(1_000):
-        recent.keep([row(rid)])
+        recent.keep([make_row(rid)])
         assert 0 in recent.find([0])
     known = recent.find(range(1_000))
     assert 500 not in known
@@ -35,7 +35,7 @@ def test_rows_that_are_not_asked_for_are_forgotten() -> None:
 
 def test_a_large_row_is_not_kept() -> None:
     recent = RecentRows()
-    recent.keep([row(1, "x" * 100_000), row(2)])
+    recent.keep([make_row(1, "x" * 100_000), make_row(2)])
     assert list(recent.find([1, 2])) == [2]
 
 

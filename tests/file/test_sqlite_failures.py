@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.samples import busy_store, contents, model_of, opened, rows
+from tests.file.samples import connect_backend, make_busy_store, make_model, make_rows, read_contents
 
 WRITE = """
 import sys
 from pathlib import Path
-from tests.file.samples import opened, rows
+from tests.file.samples import connect_backend, make_rows
 from vecstore.errors import VecstoreError
-backend = opened(Path(sys.argv[1]))
+backend = connect_backend(Path(sys.argv[1]))
 active = backend.find(name="docs").active
 for stamp in (51, 52):
     try:
-        backend.write(active, rows(range(500, 503), stamp), insert=False)
+        backend.write(active, make_rows(range(500, 503), stamp), insert=False)
         print("acknowledged", flush=True)
     except VecstoreError as error:
         print(type(error).__name__, flush=True)
@@ -36,7 +36,7 @@ def can_trace() -> bool:
 @pytest.mark.parametrize("call", ["fsync", "fdatasync", "pwrite64", "unlink"])
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6])
 def test_sqlite_calls_that_fail(memory_path: Path, call: str, number: int) -> None:
-    store = busy_store(memory_path)
+    store = make_busy_store(memory_path)
     store.backend.close()
     fault = f"inject={call}:error=EIO:when={number}"
     command = ["strace", "-f", "-o", "/dev/null", "-e", fault, sys.executable, "-c", WRITE, str(memory_path)]
@@ -45,10 +45,10 @@ def test_sqlite_calls_that_fail(memory_path: Path, call: str, number: int) -> No
     first, second = done.stdout.split()
     model = dict(store.model)
     if first == "acknowledged":
-        model |= model_of(rows(range(500, 503), 51))
+        model |= make_model(make_rows(range(500, 503), 51))
     if second == "acknowledged":
         assert first in {"acknowledged", "Timeout", "StoreCorrupt"}
-        model |= model_of(rows(range(500, 503), 52))
-    found = contents(opened(memory_path), store.active)
+        model |= make_model(make_rows(range(500, 503), 52))
+    found = read_contents(connect_backend(memory_path), store.active)
     assert found == model or "UnknownOutcome" in {first, second}
-    assert opened(memory_path).verify(store.active).ok
+    assert connect_backend(memory_path).verify(store.active).ok

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.file.samples import QUERIES, Store, answers, busy_store, contents, generation, opened, rows
+from tests.file.samples import (
+    QUERIES,
+    Store,
+    connect_backend,
+    list_reads,
+    make_busy_store,
+    make_generation,
+    make_rows,
+    read_contents,
+)
 from vecstore.backend import Search
 from vecstore.backends.file.storage import lock
 from vecstore.errors import StoreLocked
@@ -25,7 +34,7 @@ def test_threads_write_and_read(memory_path: Path) -> None:
     def write(thread: int) -> int:
         for stamp in range(25):
             size = 70 if thread % 2 else 5
-            batch = rows(range(1_000 * thread, 1_000 * thread + size), stamp)
+            batch = make_rows(range(1_000 * thread, 1_000 * thread + size), stamp)
             store.backend.write(store.active, batch, insert=False)
             if stamp % 5 == 4:
                 store.backend.delete(store.active, batch.ids[:2])
@@ -41,7 +50,7 @@ def test_threads_write_and_read(memory_path: Path) -> None:
                 assert len(set(found.rows.ids)) == len(found.rows)
             matching = store.backend.count(store.active, Compare("year", "gte", 0))
             assert 0 <= matching <= 300
-            contents(store.backend, store.active, limit=50)
+            read_contents(store.backend, store.active, limit=50)
         return rounds
 
     with ThreadPoolExecutor(8) as pool:
@@ -53,10 +62,10 @@ def test_threads_write_and_read(memory_path: Path) -> None:
             stop.set()
         assert all(each.result() > 0 for each in readers)
     for thread in range(4):
-        batch = rows(range(1_000 * thread, 1_000 * thread + (70 if thread % 2 else 5)), 24)
+        batch = make_rows(range(1_000 * thread, 1_000 * thread + (70 if thread % 2 else 5)), 24)
         assert len(store.backend.fetch(store.active, batch.ids)) == len(batch) - 2
-    fresh = opened(memory_path)
-    assert contents(fresh, store.active) == contents(store.backend, store.active)
+    fresh = connect_backend(memory_path)
+    assert read_contents(fresh, store.active) == read_contents(store.backend, store.active)
     assert fresh.verify(store.active).ok
 
 
@@ -84,11 +93,11 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
 
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
     store = Store.create(tmp_path, lock_timeout="0.1")
-    other = opened(tmp_path, lock_timeout="0.1")
+    other = connect_backend(tmp_path, lock_timeout="0.1")
     with store.backend._generations.open(store.active).lock_writer():
         for backend in (other, store.backend):
             with pytest.raises(StoreLocked, match="another thread of this process"):
-                backend.write(store.active, rows([1], 1), insert=False)
+                backend.write(store.active, make_rows([1], 1), insert=False)
     store.upsert([1], 1)
     store.check()
 
@@ -96,20 +105,20 @@ def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
 FORK = """
 import os, sys, threading, time
 from pathlib import Path
-from tests.file.samples import answers, opened, rows, contents
+from tests.file.samples import list_reads, connect_backend, make_rows, read_contents
 from vecstore.errors import ForkedStore
 
 place, way = Path(sys.argv[1]), sys.argv[2]
-backend = opened(place)
+backend = connect_backend(place)
 active = backend.find(name="docs").active
-before = contents(backend, active)
+before = read_contents(backend, active)
 stop = threading.Event()
 
 def write():
     stamp = 100
     while not stop.is_set():
         stamp += 1
-        backend.write(active, rows(range(2000, 2100 if stamp % 2 else 2010), stamp), insert=False)
+        backend.write(active, make_rows(range(2000, 2100 if stamp % 2 else 2010), stamp), insert=False)
 
 if way == "busy":
     thread = threading.Thread(target=write)
@@ -117,7 +126,7 @@ if way == "busy":
 for turn in range(8):
     child = os.fork()
     if not child:
-        asked = {**answers(backend, active), "write": lambda: backend.write(active, rows([1], 1), insert=False)}
+        asked = {**list_reads(backend, active), "write": lambda: backend.write(active, make_rows([1], 1), insert=False)}
         for name, ask in asked.items():
             try:
                 ask()
@@ -125,21 +134,21 @@ for turn in range(8):
                 continue
             os._exit(1)
         backend.close()
-        own = opened(place)
-        if not set(before) <= set(contents(own, active)):
+        own = connect_backend(place)
+        if not set(before) <= set(read_contents(own, active)):
             os._exit(2)
-        own.write(active, rows([3000 + turn], 1), insert=False)
+        own.write(active, make_rows([3000 + turn], 1), insert=False)
         # An ordinary end, in which Python frees what the child has copies of.
         del backend, own
         sys.exit(0)
     if way == "idle":
-        backend.write(active, rows([4000 + turn], 1), insert=False)
+        backend.write(active, make_rows([4000 + turn], 1), insert=False)
     _, status = os.waitpid(child, 0)
     assert status == 0, status
 stop.set()
 if way == "busy":
     thread.join()
-found = contents(backend, active)
+found = read_contents(backend, active)
 assert {f"id-{3000 + turn:05}" for turn in range(8)} <= set(found)
 assert backend.verify(active).ok
 os._exit(0)
@@ -148,7 +157,7 @@ os._exit(0)
 
 @pytest.mark.parametrize("way", ["idle", "busy"])
 def test_a_forked_child_connects_anew(memory_path: Path, way: str) -> None:
-    store = busy_store(memory_path)
+    store = make_busy_store(memory_path)
     store.backend.close()
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, str(memory_path), way],
@@ -163,7 +172,7 @@ def test_a_forked_child_connects_anew(memory_path: Path, way: str) -> None:
 UNSAFE = """
 import gc, os, sys, threading
 from pathlib import Path
-from tests.file.samples import opened, rows
+from tests.file.samples import connect_backend, make_rows
 from vecstore.backends.file.state import writes
 from vecstore.backends.file.storage import connections, pool
 from vecstore.errors import Unsupported
@@ -172,14 +181,14 @@ pool._PATIENCE = 0.1
 # SQLite writes into the file before the commit; who rolled that back would undo it under the writer.
 connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])
-backend = opened(place)
+backend = connect_backend(place)
 active = backend.find(name="docs").active
 volume = backend._generations.open(active)
 inside, leave = threading.Event(), threading.Event()
 
 def write():
     with volume.begin_transaction(lambda: False) as transaction:
-        writes.write(transaction, rows(range(1000), 9), None, insert=False)
+        writes.write(transaction, make_rows(range(1000), 9), None, insert=False)
         inside.set()
         leave.wait()
 
@@ -189,7 +198,7 @@ inside.wait()
 child = os.fork()
 if not child:
     try:
-        opened(place).count(active, None)
+        connect_backend(place).count(active, None)
     except Unsupported as error:
         assert "spawn" in str(error)
     else:
@@ -201,13 +210,13 @@ _, status = os.waitpid(child, 0)
 leave.set()
 thread.join()
 assert backend.verify(active).ok
-assert opened(place).count(active, None) == 1000
+assert connect_backend(place).count(active, None) == 1000
 os._exit(os.waitstatus_to_exitcode(status))
 """
 
 
 def test_a_child_of_a_thread_that_would_not_wait_refuses(tmp_path: Path) -> None:
-    store = busy_store(tmp_path)
+    store = make_busy_store(tmp_path)
     store.backend.close()
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", UNSAFE, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -217,8 +226,8 @@ def test_a_child_of_a_thread_that_would_not_wait_refuses(tmp_path: Path) -> None
 KEEP = """
 import os, sys, time
 from pathlib import Path
-from tests.file.samples import opened
-backend = opened(Path(sys.argv[1]))
+from tests.file.samples import connect_backend
+backend = connect_backend(Path(sys.argv[1]))
 with backend._generations.open(backend.find(name="docs").active).lock_writer():
     if not os.fork():
         time.sleep(30)
@@ -239,12 +248,12 @@ def test_a_child_does_not_keep_the_lock_of_a_dead_parent(tmp_path: Path) -> None
 
 
 def test_answers_are_the_same_in_every_thread(tmp_path: Path) -> None:
-    store = busy_store(tmp_path)
-    expected = {name: ask() for name, ask in answers(store.backend, store.active).items()}
+    store = make_busy_store(tmp_path)
+    expected = {name: ask() for name, ask in list_reads(store.backend, store.active).items()}
 
     def ask_all(_number: int) -> None:
         backend = store.backend
-        assert {name: ask() for name, ask in answers(backend, store.active).items()} == expected
+        assert {name: ask() for name, ask in list_reads(backend, store.active).items()} == expected
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(ask_all, range(12)))
@@ -256,7 +265,7 @@ def test_a_commit_larger_than_the_cache_does_not_wait_for_itself(
     """SQLite then keeps readers out before the commit; none of them may hold what the writer still needs."""
     monkeypatch.setattr("vecstore.backends.file.storage.connections._WRITER", ("synchronous = EXTRA", "cache_size = 5"))
     store = Store.create(memory_path, timeout="5")
-    store.backend.create("docs", generation(standby=True))
+    store.backend.create("docs", make_generation(standby=True))
     stop = threading.Event()
 
     def read() -> None:
@@ -269,11 +278,11 @@ def test_a_commit_larger_than_the_cache_does_not_wait_for_itself(
         readers = [pool.submit(read) for _ in range(3)]
         try:
             for stamp in range(1, 16):
-                batch = rows(range(600), stamp)
+                batch = make_rows(range(600), stamp)
                 store.backend.write(store.active, batch, insert=False, fence=[stamp] * len(batch))
                 store.backend.delete(store.active, batch.ids[:50], fence=[stamp] * 50)
         finally:
             stop.set()
         for reader in readers:
             reader.result()
-    assert opened(memory_path).verify(store.active).ok
+    assert connect_backend(memory_path).verify(store.active).ok
