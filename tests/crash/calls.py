@@ -9,7 +9,7 @@ from typing import Any
 
 from vecstore import Database, F, RecordExists
 
-from .contents import SCHEMAS, Contents, State, Stored, as_records, vector_of
+from .contents import SCHEMAS, Contents, State, Stored, as_records, decode_vector
 
 REFUSED = -1
 """The result of an insert of an id that is stored."""
@@ -22,7 +22,7 @@ class Effect:
     Attributes
     ----------
     states : sequence of State
-        After each of its commits; whoever is cut off inside leaves one of them, or none of it.
+        The states after each of its commits; an interrupted call leaves one of them or the state before.
     result : int
         What the call returns.
     """
@@ -36,16 +36,16 @@ class Call(ABC):
 
     @property
     def kind(self) -> str:
-        """What the statistics call it."""
+        """The name of this kind of call in the statistics."""
         return type(self).__name__.lower()
 
     @abstractmethod
     def effect(self, state: State) -> Effect:
-        """Say what the call must do."""
+        """Return what the call must do."""
 
     @abstractmethod
     def perform(self, db: Database) -> int:
-        """Do it."""
+        """Make the call."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Selection:
     def arguments(self) -> dict[str, Any]:
         return {"where": F.group == self.group} if self.ids is None else {"ids": self.ids}
 
-    def of(self, contents: Contents) -> list[str]:
+    def select(self, contents: Contents) -> list[str]:
         if self.ids is None:
             return [id_ for id_, each in contents.records.items() if each.metadata.get("group") == self.group]
         return [id_ for id_ in self.ids if id_ in contents.records]
@@ -81,7 +81,7 @@ class Upsert(Call):
         contents, ids, states = state[self.store], list(self.records), []
         for end in range(self.batch_size, len(ids) + self.batch_size, self.batch_size):
             written = {id_: self.records[id_] for id_ in ids[:end]}
-            states.append(_with(state, self.store, records={**contents.records, **written}))
+            states.append(_replace_contents(state, self.store, records={**contents.records, **written}))
         return Effect(states, len(ids))
 
     def perform(self, db: Database) -> int:
@@ -97,7 +97,7 @@ class Insert(Call):
         stored = state[self.store].records
         if stored.keys() & self.records.keys():
             return Effect([state], REFUSED)
-        return Effect([_with(state, self.store, records={**stored, **self.records})], len(self.records))
+        return Effect([_replace_contents(state, self.store, records={**stored, **self.records})], len(self.records))
 
     def perform(self, db: Database) -> int:
         try:
@@ -119,15 +119,15 @@ class Update(Call):
 
     def effect(self, state: State) -> Effect:
         contents = state[self.store]
-        chosen = self.selection.of(contents)
-        changed = {id_: self._changed(contents.records[id_]) for id_ in chosen}
-        return Effect([_with(state, self.store, records={**contents.records, **changed})], len(chosen))
+        chosen = self.selection.select(contents)
+        changed = {id_: self._change(contents.records[id_]) for id_ in chosen}
+        return Effect([_replace_contents(state, self.store, records={**contents.records, **changed})], len(chosen))
 
     def perform(self, db: Database) -> int:
-        vector = {} if self.vector is None else {"vector": vector_of(self.vector)}
+        vector = {} if self.vector is None else {"vector": decode_vector(self.vector)}
         return db.open(self.store).update(**self.selection.arguments, set={**self.metadata, **vector})
 
-    def _changed(self, old: Stored) -> Stored:
+    def _change(self, old: Stored) -> Stored:
         metadata = {**old.metadata, **self.metadata}
         text = metadata.pop("text", old.text)
         return Stored(old.vector if self.vector is None else self.vector.vector, text, metadata)
@@ -144,9 +144,9 @@ class Delete(Call):
 
     def effect(self, state: State) -> Effect:
         contents = state[self.store]
-        doomed = frozenset(self.selection.of(contents))
-        left = {id_: each for id_, each in contents.records.items() if id_ not in doomed}
-        return Effect([_with(state, self.store, records=left)], len(doomed))
+        removed = frozenset(self.selection.select(contents))
+        left = {id_: each for id_, each in contents.records.items() if id_ not in removed}
+        return Effect([_replace_contents(state, self.store, records=left)], len(removed))
 
     def perform(self, db: Database) -> int:
         return db.open(self.store).delete(**self.selection.arguments)
@@ -198,11 +198,11 @@ class Rebuild(Call):
 
     def effect(self, state: State) -> Effect:
         old = state[self.store]
-        cleared = _with(state, self.store, previous=None)
-        switched = _with(state, self.store, schema=self.schema, previous=old.schema)
+        cleared = _replace_contents(state, self.store, previous=None)
+        switched = _replace_contents(state, self.store, schema=self.schema, previous=old.schema)
         states = [cleared, switched]
         if not self.keep_previous:
-            states.append(_with(switched, self.store, previous=None))
+            states.append(_replace_contents(switched, self.store, previous=None))
         return Effect(states, len(old.records))
 
     def perform(self, db: Database) -> int:
@@ -215,7 +215,9 @@ class Rollback(Call):
 
     def effect(self, state: State) -> Effect:
         old = state[self.store]
-        return Effect([_with(state, self.store, schema=old.previous, previous=old.schema)], len(old.records))
+        return Effect(
+            [_replace_contents(state, self.store, schema=old.previous, previous=old.schema)], len(old.records)
+        )
 
     def perform(self, db: Database) -> int:
         return db.rollback(self.store).records
@@ -239,7 +241,7 @@ class Reindex(Call):
     schema: str
 
     def effect(self, state: State) -> Effect:
-        return Effect([_with(state, self.store, schema=self.schema)])
+        return Effect([_replace_contents(state, self.store, schema=self.schema)])
 
     def perform(self, db: Database) -> int:
         db.open(self.store).reindex(SCHEMAS[self.schema].index)
@@ -248,13 +250,13 @@ class Reindex(Call):
 
 @dataclass(frozen=True)
 class Read(Call):
-    """A reader's caches stand beside the writer's, and must follow it."""
+    """A read whose caches must follow the writes of the same process."""
 
     store: str
     group: int
 
     def effect(self, state: State) -> Effect:
-        return Effect([state], len(Selection(group=self.group).of(state[self.store])))
+        return Effect([state], len(Selection(group=self.group).select(state[self.store])))
 
     def perform(self, db: Database) -> int:
         store, where = db.open(self.store), F.group == self.group
@@ -262,5 +264,5 @@ class Read(Call):
         return found if found == store.count(where) else REFUSED
 
 
-def _with(state: State, store: str, **changes: Any) -> State:
+def _replace_contents(state: State, store: str, **changes: Any) -> State:
     return {**state, store: replace(state[store], **changes)}

@@ -1,7 +1,7 @@
-"""Many writers killed one after the other on one directory, which must hold what they were told it holds.
+"""Kills many writers one after the other on one directory, which must keep every acknowledged write.
 
 ``python -m tests.crash.campaign DIRECTORY SEED TRIALS`` runs one; its last line of output is the tally.
-A process of its own, because a test runner has threads, and what a process with threads forks may hang.
+It is a separate process because a test runner has threads, and a fork of a process with threads may hang.
 """
 
 from __future__ import annotations
@@ -23,36 +23,46 @@ from vecstore.backends.file.vectors import compaction
 from vecstore.backends.file.vectors.compaction_policy import CompactionPolicy
 
 from .calls import Call, Effect
-from .contents import SCHEMAS, State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
-from .leftovers import garbage, unnamed
-from .random_calls import next_call
+from .contents import (
+    SCHEMAS,
+    State,
+    Wrong,
+    as_records,
+    check_bytes,
+    check_searches,
+    describe_difference,
+    make_records,
+    read_state,
+)
+from .leftovers import list_garbage, list_unnamed
+from .random_calls import draw_call
 from .tally import Tally
-from .writer import MESSAGE, Note, forked
+from .writer import MESSAGE, Note, fork_writer
 
 POLICY = CompactionPolicy(max_segments=4, max_memtable_rows=60, max_dead_share=0.3, min_dead=60, max_removals=150)
-"""Stores are small here; they compact themselves as large ones do."""
+"""The stores are small, so they are compacted at smaller sizes."""
 _MOST = 3
-"""A campaign has at most this many times as many trials as were asked for."""
+"""A campaign has at most this many times the requested number of trials."""
 _LONGEST = 0.03
 _PATIENCE = 10
 _UPKEEP = {Note.COMPACTING, Note.INDEXING, Note.NAMING}
-"""These messages begin a stage of it."""
+"""These messages begin a stage of upkeep."""
 _CHECKED = 10
-"""Every so many trials all stores verify themselves."""
+"""All stores are verified once in this many trials."""
 
 
 @dataclass(frozen=True)
 class Aim:
-    """When to kill: some time after the start, or at a fraction of the usual time of a call or of some upkeep.
+    """When to kill: some time after the start, or at a fraction of the usual duration of a call or of upkeep.
 
     Attributes
     ----------
     patience : float
-        Seconds to wait at most, until the aim is met.
+        How many seconds to wait for the aim at most.
     share : float
     call : int or None
     upkeep : Note or None
-        How it begins.
+        The message with which the upkeep begins.
     """
 
     patience: float
@@ -68,23 +78,23 @@ class Aim:
         for limit, stage in ((0.45, Note.COMPACTING), (0.55, Note.INDEXING), (0.65, Note.NAMING)):
             if kind < limit:
                 return cls(_PATIENCE, draw.random(), upkeep=stage)
-        # Later rather than sooner: the commit stands at the end of a call.
+        # Prefer late moments: a call commits at its end.
         return cls(10, max(draw.random(), draw.random()), draw.randrange(3))
 
     def is_met(self, note: Note, value: int) -> bool:
-        """Say whether what is aimed at begins with a message."""
+        """Return whether a message begins what the aim names."""
         if self.upkeep:
             return note is self.upkeep
         return self.call is not None and note is Note.BEGUN and value >= self.call
 
 
 class Durations:
-    """How long calls of each kind take, learned from those that ended and from those that had not yet."""
+    """How long calls of each kind take, learned from finished and from interrupted calls."""
 
     def __init__(self) -> None:
         self._known: defaultdict[str, float] = defaultdict(lambda: 0.003)
 
-    def of(self, kind: str) -> float:
+    def select(self, kind: str) -> float:
         return self._known[kind]
 
     def ended(self, kind: str, seconds: float) -> None:
@@ -107,30 +117,30 @@ class Trial:
         self._tally = tally
         self._begun = self._upkeep_begun = 0.0
         self._buffer = b""
-        self._pid, self._ear = forked(url, state, seed)
+        self._pid, self._ear = fork_writer(url, state, seed)
 
     def run(self, aim: Aim) -> None:
-        """Listen until the aim is reached, kill, and listen to what was still said."""
+        """Read messages until the aim is met, kill the writer, and read the remaining messages."""
         try:
             deadline, is_met = time.monotonic() + aim.patience, False
             while (left := deadline - time.monotonic()) > 0 and select.select([self._ear], [], [], left)[0]:
-                for note, value in self._heard():
+                for note, value in self._listen():
                     self._follow(note, value)
                     if not is_met and aim.is_met(note, value):
                         is_met = True
                         kind = aim.upkeep.name if aim.upkeep else self.last
-                        deadline = time.monotonic() + 1.1 * aim.share * self._durations.of(kind)
+                        deadline = time.monotonic() + 1.1 * aim.share * self._durations.select(kind)
         finally:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-            heard = self._heard(to_the_end=True)
+            heard = self._listen(to_the_end=True)
             os.close(self._ear)
         for note, value in heard:
             self._follow(note, value)
         if self.cut_off:
             self._durations.lasted(self.last, time.monotonic() - self._begun)
 
-    def _heard(self, *, to_the_end: bool = False) -> list[tuple[Note, int]]:
+    def _listen(self, *, to_the_end: bool = False) -> list[tuple[Note, int]]:
         while data := os.read(self._ear, 1 << 16):
             self._buffer += data
             if not to_the_end:
@@ -156,7 +166,7 @@ class Trial:
         elif note in {Note.COMPACTED, Note.INDEXED}:
             return
         elif note is Note.BEGUN:
-            call = next_call(self._draw, self.state)
+            call = draw_call(self._draw, self.state)
             self.cut_off = call, call.effect(self.state)
             self.last, self._begun = call.kind, now
         elif self.cut_off:
@@ -167,7 +177,7 @@ class Trial:
 
 
 def run(directory: str, seed: int, trials: int) -> Tally:
-    """Kill so many writers, and more where these do not reach `GOALS`.
+    """Kill this many writers, and more until the goals of the tally are reached.
 
     Raises
     ------
@@ -181,12 +191,12 @@ def run(directory: str, seed: int, trials: int) -> Tally:
         if number >= trials and not tally.list_shortfalls(trials):
             break
         draw = random.Random(f"{seed}/{number}")
-        # No waiting: a lock that a killed writer left would be an error of the next one.
+        # No waiting: a lock that a killed writer left behind must fail the next one at once.
         url = f"file:{directory}?lock_timeout=0&{MIN_ROWS}"
         trial = Trial(url, state, f"{seed}/{number}/calls", durations, tally)
         try:
             trial.run(Aim.drawn(draw))
-            state = _checked(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number >= trials - 1)
+            state = _check(directory, trial, tally, draw, whole=number % _CHECKED == 0 or number >= trials - 1)
         except (Wrong, vecstore.VecstoreError) as error:
             cut = trial.cut_off and trial.cut_off[0]
             raise Wrong(f"seed {seed}, trial {number}, in {trial.last}, cut off: {cut}") from error
@@ -197,26 +207,26 @@ def run(directory: str, seed: int, trials: int) -> Tally:
 
 
 def _check_leftovers(directory: str, state: State) -> None:
-    """Prove that what killed writers left behind goes with the next calls, without anyone asking for it."""
+    """Check that the next calls remove what killed writers left behind."""
     with vecstore.connect(f"file:{directory}") as db:
         for name in state:
-            db.open(name).upsert(as_records(made([0], 1)))
+            db.open(name).upsert(as_records(make_records([0], 1)))
         db.create("last", SCHEMAS["plain"])
         db.drop("last")
-        left = garbage(db, Path(directory))
+        left = list_garbage(db, Path(directory))
     if left:
         raise Wrong(f"killed writers left {left}")
 
 
-def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *, whole: bool) -> State:
-    """Return what is there when it is what may be there."""
+def _check(directory: str, trial: Trial, tally: Tally, draw: random.Random, *, whole: bool) -> State:
+    """Return the stored state after checking that it is one of the allowed ones."""
     tally.journals += any(Path(directory).rglob("*-journal"))
     tally.unfinished += any(Path(directory).rglob("*.vec.tmp"))
     tally.unfinished_indexes += any(Path(directory).rglob("*.faiss.tmp"))
     mode = draw.choice(["rw", "rw", "ro"])
     with vecstore.connect(f"file:{directory}?mode={mode}") as db:
-        found = observed(db)
-        suffixes = {path.suffix for path in unnamed(db)}
+        found = read_state(db)
+        suffixes = {path.suffix for path in list_unnamed(db)}
         tally.unnamed += ".vec" in suffixes
         tally.unnamed_indexes += ".faiss" in suffixes
         if whole:
@@ -225,15 +235,15 @@ def _checked(directory: str, trial: Trial, tally: Tally, draw: random.Random, *,
     if trial.cut_off is None:
         tally.between[trial.last] += 1
         if found != trial.state:
-            raise Wrong(f"acknowledged, but: {difference(trial.state, found)}")
+            raise Wrong(f"acknowledged, but: {describe_difference(trial.state, found)}")
         return found
     tally.inside[trial.last] += 1
     tally.compacting += trial.upkeep is Note.COMPACTING
     tally.indexing += trial.upkeep in {Note.INDEXING, Note.NAMING}
-    return _matched(found, trial.state, trial.cut_off[1], tally)
+    return _match(found, trial.state, trial.cut_off[1], tally)
 
 
-def _matched(found: State, before: State, effect: Effect, tally: Tally) -> State:
+def _match(found: State, before: State, effect: Effect, tally: Tally) -> State:
     if all(each == before for each in effect.states):
         tally.unseen += found == before
     elif found == before:
@@ -244,8 +254,8 @@ def _matched(found: State, before: State, effect: Effect, tally: Tally) -> State
         tally.part += 1
     if found != before and found not in effect.states:
         raise Wrong(
-            f"neither before ({difference(before, found)}) nor after ({difference(effect.states[-1], found)}) "
-            "the call that was cut off"
+            f"neither before ({describe_difference(before, found)}) nor after "
+            f"({describe_difference(effect.states[-1], found)}) the call that was cut off"
         )
     return found
 

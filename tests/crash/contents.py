@@ -1,4 +1,4 @@
-"""What a database should hold, and what it does hold: plain data that can be compared."""
+"""The expected and the actual contents of a database, as plain data that can be compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GRAPH = " graph"
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
     {**_FLAT, **{f"{key}{_GRAPH}": each.with_index(HNSW(m=4, ef_construction=16)) for key, each in _FLAT.items()}}
 )
-"""A rebuild changes one into another, `VectorStore.reindex` one into its twin; the records stay what they are."""
+"""A rebuild changes one into another, `VectorStore.reindex` one into its twin; the records do not change."""
 
 GROUPS = 8
 _EF = 64
@@ -32,7 +32,7 @@ _LANGS = ("de", "en", "fr")
 
 
 class Stored(NamedTuple):
-    """A record as it must come back, its vector as the bytes of float32."""
+    """A record as a read must return it, with its vector as float32 bytes."""
 
     vector: bytes
     text: str | None
@@ -62,16 +62,16 @@ State = Mapping[str, Contents]
 
 
 class Wrong(Exception):
-    """A database that does not hold what it should."""
+    """The contents of a database are wrong."""
 
 
-def twin(schema: str) -> str:
+def get_twin(schema: str) -> str:
     """Return the schema with the other kind of index."""
     return schema.removesuffix(_GRAPH) if schema.endswith(_GRAPH) else schema + _GRAPH
 
 
-def made(numbers: Iterable[int], stamp: int) -> dict[str, Stored]:
-    """Return new records, by id, each made from its number and a stamp."""
+def make_records(numbers: Iterable[int], stamp: int) -> dict[str, Stored]:
+    """Return new records by id, each derived from its number and a stamp."""
     listed = list(numbers)
     # Eleven significant bits: the same value in float16 and float32, and no two records alike.
     draws = np.random.default_rng([stamp, len(listed)]).integers(-2047, 2048, (len(listed), DIM))
@@ -92,14 +92,14 @@ def made(numbers: Iterable[int], stamp: int) -> dict[str, Stored]:
 
 
 def as_records(stored: Mapping[str, Stored]) -> list[Record]:
-    return [Record(id_, vector_of(each), each.text, each.metadata) for id_, each in stored.items()]
+    return [Record(id_, decode_vector(each), each.text, each.metadata) for id_, each in stored.items()]
 
 
-def vector_of(stored: Stored) -> NDArray[np.float32]:
+def decode_vector(stored: Stored) -> NDArray[np.float32]:
     return np.frombuffer(stored.vector, np.float32)
 
 
-def observed(db: Database) -> State:
+def read_state(db: Database) -> State:
     """Read everything.
 
     Raises
@@ -107,10 +107,10 @@ def observed(db: Database) -> State:
     Wrong
         Two ways of reading disagree.
     """
-    return {name: _contents(db, name) for name in db.names()}
+    return {name: _read_contents(db, name) for name in db.names()}
 
 
-def _contents(db: Database, name: str) -> Contents:
+def _read_contents(db: Database, name: str) -> Contents:
     store = db.open(name)
     entry = db._backend.find(name=name)
     dtype = np.dtype(entry.active.schema.dtype)
@@ -119,16 +119,16 @@ def _contents(db: Database, name: str) -> Contents:
     for record in store.scan():
         vector = np.asarray(record.vector)
         if vector.dtype != dtype or record.id <= last:
-            raise Wrong(f"{name}: {record.id} has a vector of {vector.dtype}, or stands after {last}")
+            raise Wrong(f"{name}: {record.id} has a vector of {vector.dtype}, or follows {last}")
         last = record.id
         found[record.id] = Stored(vector.astype(np.float32).tobytes(), record.text, dict(record.metadata))
     if store.count() != len(found):
         raise Wrong(f"{name}: count() is {store.count()}, scan() gave {len(found)} records")
-    previous = entry.previous and _key(entry.previous.schema)
-    return Contents(_key(entry.active.schema), found, previous or None)
+    previous = entry.previous and _find_key(entry.previous.schema)
+    return Contents(_find_key(entry.active.schema), found, previous or None)
 
 
-def _key(schema: Schema) -> str:
+def _find_key(schema: Schema) -> str:
     for key, known in SCHEMAS.items():
         if known == schema:
             return key
@@ -141,13 +141,13 @@ def check_searches(db: Database, state: State, draw: random.Random) -> int:
     Returns
     -------
     int
-        How many of them went along a graph.
+        How many of them searched a graph.
 
     Raises
     ------
     Wrong
     """
-    walks = 0
+    graph_searches = 0
     for name, contents in state.items():
         store = db.open(name)
         group = draw.randrange(GROUPS)
@@ -155,10 +155,10 @@ def check_searches(db: Database, state: State, draw: random.Random) -> int:
         query = np.array([draw.randint(-500, 500) / 64 for _ in range(DIM)], np.float32)
         for where, records in ((None, contents.records), ({"group": group}, some)):
             for exact in (True, False):
-                walks += _check_search(store, contents.schema, records, query, where, exact=exact)
+                graph_searches += _check_search(store, contents.schema, records, query, where, exact=exact)
             if store.count(where) != len(records):
                 raise Wrong(f"{name}: count({where}) is {store.count(where)}, {len(records)} match")
-    return walks
+    return graph_searches
 
 
 def _check_search(
@@ -170,20 +170,20 @@ def _check_search(
     *,
     exact: bool,
 ) -> bool:
-    """Check one search, and say whether it went along a graph."""
-    truth = {id_: _score(schema, vector_of(each), query) for id_, each in records.items()}
+    """Check one search; return whether it searched a graph."""
+    truth = {id_: _score(schema, decode_vector(each), query) for id_, each in records.items()}
     hits = store.search(query, k=10, where=where, exact=exact, ef=None if exact else _EF)
     best = sorted(truth.values(), reverse=True)[:10]
     scores = [hit.score for hit in hits]
-    # Along a graph there may be others, but no fewer.
+    # A graph search may find other rows, but not fewer.
     expected = best if hits.exact else sorted((truth.get(hit.id, np.inf) for hit in hits), reverse=True)
     near = len(scores) == len(best) and np.allclose(scores, expected, rtol=1e-5, atol=1e-4)
-    if not near or len({hit.id for hit in hits}) < len(hits) or any(_differs(truth, hit) for hit in hits):
+    if not near or len({hit.id for hit in hits}) < len(hits) or any(_is_different(truth, hit) for hit in hits):
         raise Wrong(f"{store.name}: a search where {where} found {hits}, the best scores are {best}")
     return not hits.exact
 
 
-def _differs(truth: Mapping[str, float], hit: Hit) -> bool:
+def _is_different(truth: Mapping[str, float], hit: Hit) -> bool:
     return abs(truth.get(hit.id, np.inf) - hit.score) > 1e-3
 
 
@@ -193,7 +193,7 @@ def _score(schema: str, vector: NDArray[np.float32], query: NDArray[np.float32])
 
 
 def check_bytes(db: Database) -> None:
-    """Let every store verify itself.
+    """Verify every store.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def check_bytes(db: Database) -> None:
             raise Wrong(f"{name}: verify() found {list(found.problems)}")
 
 
-def difference(expected: State, found: State) -> str:
+def describe_difference(expected: State, found: State) -> str:
     """Say in one line how two states differ."""
     if expected.keys() != found.keys():
         return f"stores {sorted(found)} instead of {sorted(expected)}"
@@ -215,11 +215,11 @@ def difference(expected: State, found: State) -> str:
         more = sorted(have.records.keys() - want.records.keys())
         other = sorted(id_ for id_ in want.records.keys() & have.records if want.records[id_] != have.records[id_])
         if missing or more or other:
-            return f"{name}: missing {_few(missing)}, too many {_few(more)}, changed {_few(other)}"
+            return f"{name}: missing {_show_few(missing)}, too many {_show_few(more)}, changed {_show_few(other)}"
         if want != have:
             return f"{name}: {have.schema} with {have.previous} behind, not {want.schema} with {want.previous}"
     return "nothing"
 
 
-def _few(ids: list[str]) -> str:
+def _show_few(ids: list[str]) -> str:
     return f"{len(ids)} {ids[:3]}"

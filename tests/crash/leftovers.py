@@ -1,4 +1,4 @@
-"""Files that nobody will ever look for, and that have to go with the next calls."""
+"""Unused files, which the next calls must remove."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vecstore import Database
 from vecstore.backends.file.backend import FileBackend
 
 
-def garbage(db: Database, directory: Path) -> list[str]:
-    """Return what is still there of unknown generations, builders and writers after a write to each store.
+def list_garbage(db: Database, directory: Path) -> list[str]:
+    """Return files of unknown generations, builders and writers that remain after a write to each store.
 
-    A generation that is not active is tidied when it is written to.
+    A standby generation is tidied when it is written to.
     """
     entries = [db._backend.find(name=name) for name in db.names()]
     generations = {each.id for entry in entries for each in (entry.active, entry.standby) if each}
@@ -22,17 +22,17 @@ def garbage(db: Database, directory: Path) -> list[str]:
         *directory.glob("*.tmp"),
         *(path for entry in entries for path in (directory / "g" / entry.active.id).rglob("*.tmp")),
     ]
-    return [path.relative_to(directory).as_posix() for path in paths] + [path.name for path in unnamed(db)]
+    return [path.relative_to(directory).as_posix() for path in paths] + [path.name for path in list_unnamed(db)]
 
 
-def unnamed(db: Database) -> list[Path]:
+def list_unnamed(db: Database) -> list[Path]:
     """Return the segments and index files of active generations that no commit names."""
     backend, left = db._backend, []
     assert isinstance(backend, FileBackend)
     for name in db.names():
-        volume = backend._generations.open(backend.find(name=name).active)
-        with volume.pool.check_out() as link:
-            snapshot = volume.read_snapshot(link)
-        left += volume.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
-        left += volume.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
+        opened = backend._generations.open(backend.find(name=name).active)
+        with opened.pool.check_out() as connection:
+            snapshot = opened.read_snapshot(connection)
+        left += opened.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
+        left += opened.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
     return left

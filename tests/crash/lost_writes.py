@@ -1,4 +1,4 @@
-"""Which of the changes that were not synced reach the disk: the extremes, and random ones."""
+"""Which unsynced changes reach the disk: the extreme cases, and random ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .volume import SECTOR, Directory, Fate, File, apply, extend
 
 
 class Uniform(Fate):
-    """The same for everything.
+    """The same fate for everything.
 
     Parameters
     ----------
     names : bool
         All changes of names reach the disk, or none.
     contents : {"none", "all", "size", "torn"}
-        ``"size"``: files have grown, but to zeros. ``"torn"``: of the last write to each file every
-        second sector is missing, from the first on.
+        ``"size"``: files have grown, but to zeros. ``"torn"``: every second sector of the last write to
+        each file is missing, beginning with the first.
     """
 
     def __init__(self, *, names: bool, contents: str) -> None:
@@ -43,8 +43,8 @@ class Uniform(Fate):
         return bytes(data)
 
 
-class Drawn(Fate):
-    """Random, change by change and sector by sector."""
+class RandomFate(Fate):
+    """A random fate for each change and each sector."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
@@ -73,7 +73,7 @@ class Drawn(Fate):
 
 
 def apply_sectors(change: Write | Truncate, data: bytearray, keeps: Callable[[int], bool]) -> None:
-    """Do one change as far as its sectors are kept; the file grows in any case."""
+    """Apply one change to the sectors that are kept; the file grows in any case."""
     if isinstance(change, Truncate):
         apply(change, data)
         return
@@ -86,7 +86,7 @@ def apply_sectors(change: Write | Truncate, data: bytearray, keeps: Callable[[in
 
 
 def grow(change: Write | Truncate, data: bytearray) -> None:
-    """Let the size of a file reach the disk without the bytes."""
+    """Extend a file to its new size without writing the bytes."""
     extend(data, change.size if isinstance(change, Truncate) else change.offset + len(change.data))
 
 

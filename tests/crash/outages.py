@@ -1,4 +1,4 @@
-"""The power fails: every moment of a recorded run, with all that may then be on the disk."""
+"""Power failures at every moment of a recorded run, with every state that the disk may have then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .lost_writes import UNIFORM, Drawn
+from .lost_writes import UNIFORM, RandomFate
 from .scenario import BEGUN
 from .trace import Event, Mark, Sync
 from .volume import Directory, Fate, Image, Volume
@@ -31,7 +31,7 @@ class Outage:
     fate : str
     image : Image
     digest : bytes
-        The same for outages that leave the same bytes.
+        Equal for outages that leave the same bytes.
     """
 
     position: int
@@ -46,20 +46,20 @@ class Outage:
 
 
 Fates = Callable[[int], Iterable[Fate]]
-"""Gives the fates to look at for the moment after so many events."""
+"""Returns the fates to try at the moment after this many events."""
 
 
-def uniform(_position: int) -> Iterable[Fate]:
+def list_uniform(_position: int) -> Iterable[Fate]:
     return UNIFORM
 
 
-def with_drawn(seed: int, count: int) -> Fates:
+def make_fates(seed: int, count: int) -> Fates:
     """Return the uniform fates and some random ones for each moment."""
 
     def fates(position: int) -> Iterator[Fate]:
         yield from UNIFORM
         for number in range(count):
-            yield Drawn(random.Random(f"{seed}/{position}/{number}"))
+            yield RandomFate(random.Random(f"{seed}/{position}/{number}"))
 
     return fates
 
@@ -74,7 +74,7 @@ class Run:
         The directory that was watched.
     events : sequence of Event
     before : Image
-        What was on the disk when it began.
+        The contents of the disk at its start.
     """
 
     root: Path
@@ -82,15 +82,15 @@ class Run:
     before: Image
 
 
-def outages(run: Run, fates: Fates, ignored: frozenset[int] = frozenset()) -> Iterator[Outage]:
-    """Let the power fail after each event.
+def simulate_outages(run: Run, fates: Fates, ignored: frozenset[int] = frozenset()) -> Iterator[Outage]:
+    """Simulate a power failure after each event.
 
     Parameters
     ----------
     run : Run
     fates : callable
     ignored : set of int
-        Events that do not happen: an fsync that the program should have forgotten.
+        Events that are left out, such as an fsync that the program forgot.
     """
     volume, call, in_flight = Volume(run.before), -1, False
     for position, event in enumerate(run.events, 1):
@@ -113,11 +113,11 @@ def _digest(image: Image) -> bytes:
     return found.digest()
 
 
-def sites(run: Run, apart: frozenset[int] = frozenset()) -> dict[str, frozenset[int]]:
-    """Return the fsyncs of a run by what they are for.
+def group_syncs(run: Run, apart: frozenset[int] = frozenset()) -> dict[str, frozenset[int]]:
+    """Return the fsyncs of a run, grouped by purpose.
 
-    That is the kind of file, or the kind of directory with the last change of names that it makes durable;
-    those of the calls ``apart`` are counted by themselves.
+    The purpose is the kind of file, or the kind of directory with the last change of names that becomes durable.
+    Fsyncs of the calls ``apart`` form groups of their own.
     """
     volume = Volume(run.before)
     found: dict[str, set[int]] = {}
@@ -126,12 +126,12 @@ def sites(run: Run, apart: frozenset[int] = frozenset()) -> dict[str, frozenset[
         if isinstance(event, Mark):
             where = ", apart" if int(event.text.partition(" ")[2]) in apart else ""
         if isinstance(event, Sync):
-            found.setdefault(_site(volume, event) + where, set()).add(position)
+            found.setdefault(_name_site(volume, event) + where, set()).add(position)
         volume.follow(event)
     return {name: frozenset(positions) for name, positions in sorted(found.items())}
 
 
-def _site(volume: Volume, event: Sync) -> str:
+def _name_site(volume: Volume, event: Sync) -> str:
     path = _ID.sub("ID", event.path) or "."
     node = volume.node(event.path)
     if not isinstance(node, Directory):

@@ -1,4 +1,4 @@
-"""Random calls: which one comes next follows from a seed and from the state alone."""
+"""Random calls: a seed and the state alone determine the next one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 
 from . import calls
 from .calls import Call, Selection
-from .contents import GROUPS, SCHEMAS, Contents, State, Stored, made, twin
+from .contents import GROUPS, SCHEMAS, Contents, State, Stored, get_twin, make_records
 
 MAIN = ("docs", "papers")
 """The store that lives through a campaign has one of these names."""
 SIDES = ("alpha", "beta", "gamma")
 NUMBERS = 300
-"""So many different ids there are in a store."""
+"""How many different ids a store has at most."""
 
 _WEIGHTS = {
     "upsert": 24,
@@ -34,7 +34,7 @@ _WEIGHTS = {
 }
 
 
-def next_call(draw: random.Random, state: State) -> Call:
+def draw_call(draw: random.Random, state: State) -> Call:
     """Draw a call that is possible in a state."""
     if not state.keys() & set(MAIN):
         return calls.Create(MAIN[0], "plain graph")
@@ -60,15 +60,15 @@ def next_call(draw: random.Random, state: State) -> Call:
             return calls.Compact(store)
         case "reindex":
             schema = state[store].schema
-            return calls.Reindex(store, twin(schema) if draw.random() < 0.5 else schema)
+            return calls.Reindex(store, get_twin(schema) if draw.random() < 0.5 else schema)
     return _change(draw, kind, store, state[store])
 
 
 def _update(draw: random.Random, store: str) -> Call:
     # A text comes with a vector, for these stores have no embedder, or goes.
-    vector = next(iter(_records(draw, 1).values())) if draw.random() < 0.4 else None
+    vector = next(iter(_draw_records(draw, 1).values())) if draw.random() < 0.4 else None
     text = {} if draw.random() < 0.6 else {"text": f"changed text {draw.randrange(2**31)}" if vector else None}
-    return calls.Update(store, Selection(_ids(draw)), {**_metadata(draw), **text}, vector)
+    return calls.Update(store, Selection(_draw_ids(draw)), {**_draw_metadata(draw), **text}, vector)
 
 
 def _rename(draw: random.Random, store: str, main: str, sides: list[str]) -> Call:
@@ -80,38 +80,38 @@ def _rename(draw: random.Random, store: str, main: str, sides: list[str]) -> Cal
 def _change(draw: random.Random, kind: str, store: str, contents: Contents) -> Call:
     match kind:
         case "bulk":
-            return calls.Upsert(store, _records(draw, draw.randint(70, 150)))
+            return calls.Upsert(store, _draw_records(draw, draw.randint(70, 150)))
         case "batches":
-            return calls.Upsert(store, _records(draw, draw.randint(20, 150)), batch_size=draw.choice([8, 40, 80]))
+            return calls.Upsert(store, _draw_records(draw, draw.randint(20, 150)), batch_size=draw.choice([8, 40, 80]))
         case "insert":
-            return calls.Insert(store, _new_records(draw, contents))
+            return calls.Insert(store, _draw_new_records(draw, contents))
         case "update":
             return _update(draw, store)
         case "update_where":
-            return calls.Update(store, Selection(group=draw.randrange(GROUPS)), _metadata(draw))
+            return calls.Update(store, Selection(group=draw.randrange(GROUPS)), _draw_metadata(draw))
         case "delete":
-            return calls.Delete(store, Selection(_ids(draw)))
+            return calls.Delete(store, Selection(_draw_ids(draw)))
         case "delete_where":
             return calls.Delete(store, Selection(group=draw.randrange(GROUPS)))
-    return calls.Upsert(store, _records(draw, draw.randint(1, 8)))
+    return calls.Upsert(store, _draw_records(draw, draw.randint(1, 8)))
 
 
-def _records(draw: random.Random, count: int) -> dict[str, Stored]:
-    return made(draw.sample(range(NUMBERS), count), draw.randrange(2**31))
+def _draw_records(draw: random.Random, count: int) -> dict[str, Stored]:
+    return make_records(draw.sample(range(NUMBERS), count), draw.randrange(2**31))
 
 
-def _new_records(draw: random.Random, contents: Contents) -> dict[str, Stored]:
-    records = _records(draw, draw.randint(1, 20))
+def _draw_new_records(draw: random.Random, contents: Contents) -> dict[str, Stored]:
+    records = _draw_records(draw, draw.randint(1, 20))
     if draw.random() < 0.2:
         return records
     return {id_: each for id_, each in records.items() if id_ not in contents.records} or records
 
 
-def _ids(draw: random.Random) -> tuple[str, ...]:
-    return tuple(made(draw.sample(range(NUMBERS), draw.randint(1, 12)), 0))
+def _draw_ids(draw: random.Random) -> tuple[str, ...]:
+    return tuple(make_records(draw.sample(range(NUMBERS), draw.randint(1, 12)), 0))
 
 
-def _metadata(draw: random.Random) -> dict[str, object]:
+def _draw_metadata(draw: random.Random) -> dict[str, object]:
     values: dict[str, object] = {"note": {"changed": draw.randrange(2**31)}}
     if draw.random() < 0.5:
         values["group"] = draw.randrange(GROUPS)

@@ -1,4 +1,4 @@
-"""Opens what an outage left, and says whether it is what was acknowledged."""
+"""Opens the disk after an outage, and checks that it holds what was acknowledged."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from pathlib import Path
 import vecstore
 from tests.force_graph import MIN_ROWS, force_graph
 
-from .contents import State, Wrong, as_records, check_bytes, check_searches, difference, made, observed
-from .leftovers import garbage
+from .contents import (
+    State,
+    Wrong,
+    as_records,
+    check_bytes,
+    check_searches,
+    describe_difference,
+    make_records,
+    read_state,
+)
+from .leftovers import list_garbage
 from .outages import Outage
 from .volume import Image, write_image
 
 NAME = "kb"
 _WHOLE = 3
-"""Every so many states are also searched and written to."""
+"""One in this many states is also searched and written to."""
 
 
 class Survivors:
@@ -26,9 +35,9 @@ class Survivors:
     Parameters
     ----------
     place : Path
-        An empty directory, best one in memory.
+        An empty directory, preferably in memory.
     histories : sequence of sequence of State
-        For each call the state before it and those that it leads through.
+        For each call, the state before it and those after each of its commits.
     """
 
     def __init__(self, place: Path, histories: Sequence[Sequence[State]]) -> None:
@@ -42,31 +51,31 @@ class Survivors:
         """How many different states of the disk were opened."""
         return len(self._seen)
 
-    def problem(self, outage: Outage, *, whole: bool = False) -> str | None:
-        """Say what is wrong with what an outage left, None when nothing is; ``whole`` to search and write always."""
+    def find_problem(self, outage: Outage, *, whole: bool = False) -> str | None:
+        """Return what is wrong after an outage, or None; ``whole`` means to search and write in any case."""
         if outage.digest not in self._seen:
-            self._seen[outage.digest] = self._opened(outage.image, whole=whole or len(self._seen) % _WHOLE == 0)
+            self._seen[outage.digest] = self._open(outage.image, whole=whole or len(self._seen) % _WHOLE == 0)
         found = self._seen[outage.digest]
         if isinstance(found, str):
             return f"{outage}: {found}"
-        if found in self._allowed(outage):
+        if found in self._list_allowed(outage):
             return None
-        return f"{outage}: {' / '.join(difference(each, found) for each in self._allowed(outage))}"
+        return f"{outage}: {' / '.join(describe_difference(each, found) for each in self._list_allowed(outage))}"
 
-    def _allowed(self, outage: Outage) -> Sequence[State]:
+    def _list_allowed(self, outage: Outage) -> Sequence[State]:
         if outage.call < 0:
             return [{}]
         history = self.histories[outage.call]
         return history if outage.in_flight else history[-1:]
 
-    def _opened(self, image: Image, *, whole: bool) -> State | str:
+    def _open(self, image: Image, *, whole: bool) -> State | str:
         root = self.place / str(len(self._seen))
         root.mkdir()
         try:
             write_image(root, image)
             found = _read(root / NAME, whole=whole)
             for state in self._known:
-                # One object for equal states: there are thousands of outages and few states.
+                # Share equal states: there are thousands of outages and few states.
                 if state == found:
                     return state
             self._known.append(found)
@@ -79,7 +88,7 @@ class Survivors:
 
 def _read(directory: Path, *, whole: bool) -> State:
     with vecstore.connect(f"file:{directory}?lock_timeout=0&{MIN_ROWS}") as db, force_graph():
-        found = observed(db)
+        found = read_state(db)
         check_bytes(db)
         if whole:
             check_searches(db, found, random.Random(1))
@@ -88,15 +97,15 @@ def _read(directory: Path, *, whole: bool) -> State:
 
 
 def _check_writes(db: vecstore.Database, before: State, directory: Path) -> None:
-    """Prove that what is there can be changed, that nothing else changes with it, and that garbage goes."""
-    new = made([1_000], 1)
+    """Check that writes work and change nothing else, and that garbage is removed."""
+    new = make_records([1_000], 1)
     for name in before:
         db.open(name).upsert(as_records(new))
     db.create("new", vecstore.Schema(dim=1))
     db.drop("new")
     expected = {name: {**contents.records, **new} for name, contents in before.items()}
-    if expected != {name: contents.records for name, contents in observed(db).items()}:
+    if expected != {name: contents.records for name, contents in read_state(db).items()}:
         raise Wrong("a write after the outage changed something else, or nothing")
-    left = garbage(db, directory)
+    left = list_garbage(db, directory)
     if left:
-        raise Wrong(f"{left} stay for good")
+        raise Wrong(f"{left} are never removed")

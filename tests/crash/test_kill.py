@@ -1,4 +1,4 @@
-"""Writers are killed at any moment; what they acknowledged is there, and of the call they were in all or nothing."""
+"""Writers are killed at any moment: acknowledged writes stay, and the interrupted commit is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KINDS = 16
 Note = Callable[[str], None]
 
 
-def campaign(memory: Path, seed: int, trials: int) -> dict[str, Any]:
-    """Run one, and return its tally."""
+def run_campaign(memory: Path, seed: int, trials: int) -> dict[str, Any]:
+    """Run a campaign; return its tally."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash.campaign", memory / f"kb-{trials}", str(seed), str(trials)],
         # Forks of a process with threads may hang.
@@ -37,7 +37,7 @@ def campaign(memory: Path, seed: int, trials: int) -> dict[str, Any]:
 
 
 def check(tally: dict[str, Any], seed: int, trials: int, note: Note) -> None:
-    """A campaign proves something only where kills have cut calls off, of every kind and at any stage."""
+    """Check that kills interrupted calls of every kind and at every stage; otherwise a campaign proves nothing."""
     inside = sum(tally["inside"].values())
     note(
         f"kill -9, seed {seed}: {tally['trials']} kills in {tally['seconds']:.0f} s, {inside} inside calls, "
@@ -55,9 +55,9 @@ def check(tally: dict[str, Any], seed: int, trials: int, note: Note) -> None:
 
 
 def test_kill(memory: Path, seed: int, note: Note) -> None:
-    check(campaign(memory, seed, 300), seed, 300, note)
+    check(run_campaign(memory, seed, 300), seed, 300, note)
 
 
 @pytest.mark.long
 def test_many_kills(memory: Path, seed: int, note: Note) -> None:
-    check(campaign(memory, seed, 10_000), seed, 10_000, note)
+    check(run_campaign(memory, seed, 10_000), seed, 10_000, note)

@@ -1,6 +1,6 @@
-"""The power fails at any moment: from a recorded run, every state that the disk may then have is opened.
+"""Power failures at any moment of a recorded run: every state that the disk may have then is opened.
 
-What was acknowledged is there, bit by bit; of the call in flight there is nothing or a whole commit; and each fsync
+Acknowledged writes are there, bit by bit; the call in flight is there as whole commits or not at all; and each fsync
 of the run is needed for that.
 """
 
@@ -13,8 +13,8 @@ from types import MappingProxyType
 import pytest
 
 from .lost_writes import KEPT
-from .outages import Outage, Run, outages, sites, uniform, with_drawn
-from .scenario import SCENARIOS, histories
+from .outages import Outage, Run, group_syncs, list_uniform, make_fates, simulate_outages
+from .scenario import SCENARIOS, list_histories
 from .survivors import Survivors
 from .trace import Mark
 from .volume import Volume
@@ -23,28 +23,28 @@ NEEDLESS: Mapping[str, str] = MappingProxyType({})
 """Fsyncs that could be left out, with the reason."""
 
 COMPACTIONS = frozenset(number for number, call in enumerate(SCENARIOS["life"]()) if call.kind == "compact")
-"""Their fsyncs are looked at apart from those of writes."""
+"""Their fsyncs are examined apart from those of writes."""
 
 Context = tuple[bytes, int, bool]
 Note = Callable[[str], None]
 
 
-def context(outage: Outage) -> Context:
+def get_context(outage: Outage) -> Context:
     return outage.digest, outage.call, outage.in_flight
 
 
-def chosen(found: Iterable[Outage], seed: int, share: float) -> Iterable[Outage]:
-    """Choose by contents, so that the same contents are looked at in every context or not at all."""
+def choose(found: Iterable[Outage], seed: int, share: float) -> Iterable[Outage]:
+    """Choose by contents: equal contents are opened in every context or not at all."""
     for outage in found:
         if random.Random(f"{seed}/{outage.digest.hex()}").random() < share:
             yield outage
 
 
 def check(run: Run, survivors: Survivors, seed: int, drawn: int, share: float, note: Note) -> int:
-    """Open what is chosen of the uniform and the drawn outages; return how many differ."""
+    """Open a sample of the uniform and the random outages; return how many distinct states there were."""
     before = survivors.distinct
-    looked_at = chosen(outages(run, with_drawn(seed, drawn)), seed, share)
-    problems = [problem for outage in looked_at if (problem := survivors.problem(outage))]
+    sample = choose(simulate_outages(run, make_fates(seed, drawn)), seed, share)
+    problems = [problem for outage in sample if (problem := survivors.find_problem(outage))]
     distinct = survivors.distinct - before
     note(f"power failure, seed {seed}: {distinct} distinct states of the disk, {len(problems)} bad ones")
     assert not problems, f"VECSTORE_SEED={seed}: {len(problems)} bad states\n" + "\n".join(problems[:10])
@@ -53,7 +53,7 @@ def check(run: Run, survivors: Survivors, seed: int, drawn: int, share: float, n
 
 @pytest.mark.parametrize("name", ["life", "recovery"])
 def test_the_model_follows_the_run(request: pytest.FixtureRequest, name: str) -> None:
-    """Without a power failure the model has the very files that the run left."""
+    """Without a power failure the model has exactly the files that the run left."""
     run: Run = request.getfixturevalue(name)
     volume = Volume(run.before)
     for event in run.events:
@@ -61,7 +61,7 @@ def test_the_model_follows_the_run(request: pytest.FixtureRequest, name: str) ->
     image = volume.image(KEPT)
     assert sorted(image) == sorted(path.relative_to(run.root).as_posix() for path in run.root.rglob("*"))
     assert [path for path, data in image.items() if data is not None and (run.root / path).read_bytes() != data] == []
-    assert sum(isinstance(event, Mark) for event in run.events) == 2 * len(histories(name))
+    assert sum(isinstance(event, Mark) for event in run.events) == 2 * len(list_histories(name))
 
 
 def test_power_failures(life: Run, survivors: Survivors, seed: int, note: Note) -> None:
@@ -85,26 +85,26 @@ def test_many_power_failures_of_a_recovery(recovery: Run, twice_survivors: Survi
 
 @pytest.fixture(scope="module")
 def unharmed(life: Run) -> frozenset[Context]:
-    """All that may happen with every fsync in place."""
-    return frozenset(map(context, outages(life, uniform)))
+    """All outcomes with every fsync in place."""
+    return frozenset(map(get_context, simulate_outages(life, list_uniform)))
 
 
-def harm(life: Run, survivors: Survivors, unharmed: frozenset[Context], forgotten: frozenset[int]) -> str | None:
-    """Return a problem that there is only without some fsyncs."""
-    for outage in outages(life, uniform, forgotten):
-        is_new = outage.position > min(forgotten) and context(outage) not in unharmed
-        if is_new and (problem := survivors.problem(outage, whole=True)):
+def find_harm(life: Run, survivors: Survivors, unharmed: frozenset[Context], forgotten: frozenset[int]) -> str | None:
+    """Return a problem that occurs only without some fsyncs."""
+    for outage in simulate_outages(life, list_uniform, forgotten):
+        is_new = outage.position > min(forgotten) and get_context(outage) not in unharmed
+        if is_new and (problem := survivors.find_problem(outage, whole=True)):
             return problem
     return None
 
 
 def test_every_fsync_is_needed(life: Run, survivors: Survivors, unharmed: frozenset[Context], note: Note) -> None:
-    found = sites(life, COMPACTIONS)
+    found = group_syncs(life, COMPACTIONS)
     assert NEEDLESS.keys() <= found.keys(), "the table of needless fsyncs names some that are not there"
     harmless = []
     for site, positions in found.items():
         if site not in NEEDLESS:
-            problem = harm(life, survivors, unharmed, positions)
+            problem = find_harm(life, survivors, unharmed, positions)
             shown = (problem or "no harm").splitlines()[0][:160]
             note(f"without {len(positions):3} × {site}: {shown}")
             if problem is None:
@@ -117,4 +117,4 @@ def test_every_fsync_is_needed(life: Run, survivors: Survivors, unharmed: frozen
 @pytest.mark.long
 @pytest.mark.parametrize("site", NEEDLESS)
 def test_needless_fsyncs_are_needless(life: Run, survivors: Survivors, unharmed: frozenset[Context], site: str) -> None:
-    assert harm(life, survivors, unharmed, sites(life, COMPACTIONS)[site]) is None
+    assert find_harm(life, survivors, unharmed, group_syncs(life, COMPACTIONS)[site]) is None

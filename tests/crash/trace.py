@@ -1,4 +1,4 @@
-"""Record what a program asks of the file system below one directory, with ``strace``."""
+"""Records the file-system calls of a program below one directory, with ``strace``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOLLOWED = (
     "openat", "open", "creat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
     "write", "pwrite64", "ftruncate", "fsync", "fdatasync",
 )  # fmt: skip
-# What the model below cannot express must not go unseen.
+# The model cannot express these calls, so they must not go unnoticed.
 _REFUSED = (
     "writev", "pwritev", "pwritev2", "truncate", "fallocate", "copy_file_range", "sendfile", "splice", "lseek", "dup",
     "dup2", "dup3", "link", "linkat", "symlink", "symlinkat", "sync_file_range", "syncfs", "sync", "mmap",
@@ -27,7 +27,7 @@ _DESCRIPTOR = re.compile(r"(AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2}|[^>\\])*)>(\(delete
 
 
 class Untraceable(Exception):
-    """The program did something that the model of the file system does not know."""
+    """The program made a call that the model of the file system cannot express."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class Mark:
 
 
 Event = Open | MakeDirectory | Write | Truncate | Rename | Remove | Sync | Mark
-"""Paths are relative to the directory that is watched, which is the empty path itself."""
+"""Paths are relative to the watched directory, whose own path is empty."""
 
 
-def recorded(command: Sequence[str], root: Path, marks: Path, log: Path, cwd: Path) -> list[Event]:
+def record(command: Sequence[str], root: Path, marks: Path, log: Path, cwd: Path) -> list[Event]:
     """Run a program and return its events below ``root``, in order.
 
     Raises
@@ -104,11 +104,11 @@ def recorded(command: Sequence[str], root: Path, marks: Path, log: Path, cwd: Pa
     )
     assert done.returncode == 0, f"strace (is ptrace allowed here?) or the program failed:\n{done.stderr[-4_000:]}"
     with log.open(encoding="ascii") as lines:
-        return list(Parser(root, marks).events(whole_lines(lines)))
+        return list(Parser(root, marks).events(join_lines(lines)))
 
 
-def whole_lines(lines: Iterator[str]) -> Iterator[str]:
-    """Join calls that strace shows in two parts because another thread came between."""
+def join_lines(lines: Iterator[str]) -> Iterator[str]:
+    """Join calls that strace shows in two parts because another thread ran in between."""
     begun: dict[str, str] = {}
     for line in lines:
         pid, _, rest = line.rstrip("\n").partition(" ")
@@ -129,16 +129,18 @@ class Parser:
     def events(self, lines: Iterator[str]) -> Iterator[Event]:
         for line in lines:
             found = _LINE.fullmatch(line)
-            # Signals, exits, and calls that were refused by the kernel.
+            # Skip signals, exits, and calls that the kernel refused.
             if found is None or found[4] == "?" or int(found[4]) < 0:
                 continue
             pid, name, arguments, result = found[1], found[2], found[3], int(found[4])
-            descriptors = [(each[1], *_path(each[2], gone=bool(each[3]))) for each in _DESCRIPTOR.finditer(arguments)]
-            # -y prints descriptors, and strings may hold anything: what stands in quotes is no descriptor.
+            descriptors = [
+                (each[1], *_parse_path(each[2], gone=bool(each[3]))) for each in _DESCRIPTOR.finditer(arguments)
+            ]
+            # -y prints descriptors. Strings may hold anything, so remove descriptors outside of quotes first.
             bare = _DESCRIPTOR.sub("", arguments)
-            strings = [_bytes(each[1]) for each in _STRING.finditer(bare)]
+            strings = [_decode_bytes(each[1]) for each in _STRING.finditer(bare)]
             assert not any(each[2] for each in _STRING.finditer(bare)), f"strace cut a string of {name}"
-            paths = [_resolved(each, descriptors) for each in strings[:2]] if name not in {"write", "pwrite64"} else []
+            paths = [_resolve(each, descriptors) for each in strings[:2]] if name not in {"write", "pwrite64"} else []
             about = [*paths, *(path for _, path, _ in descriptors[:1])]
             if not any(self._is_below(each) or each == self._marks for each in about):
                 continue
@@ -202,16 +204,16 @@ class Parser:
         return path[len(self._root) + 1 :]
 
 
-def _resolved(path: bytes, descriptors: list[tuple[str, str, bool]]) -> str:
+def _resolve(path: bytes, descriptors: list[tuple[str, str, bool]]) -> str:
     text = os.fsdecode(path)
     return text if text.startswith("/") or not descriptors else os.path.join(descriptors[0][1], text)
 
 
-def _bytes(text: str) -> bytes:
+def _decode_bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
 
 
-def _path(text: str, *, gone: bool) -> tuple[str, bool]:
+def _parse_path(text: str, *, gone: bool) -> tuple[str, bool]:
     """Return the path of a descriptor, and whether the file has been removed since it was opened."""
-    path = os.fsdecode(_bytes(text)) if text.startswith("\\x") else text
+    path = os.fsdecode(_decode_bytes(text)) if text.startswith("\\x") else text
     return path.removesuffix(" (deleted)"), gone or path.endswith(" (deleted)")

@@ -1,8 +1,8 @@
-"""A model of a file system that says what may be on the disk after the power failed.
+"""A model of a file system that gives the possible contents of the disk after a power failure.
 
-What the contents of a file have become since its last fsync may be there, in any part and in any order, down to
-single sectors; a size may be there without the bytes. Names in a directory, since the directory's last fsync, may be
-there up to any point: each directory keeps its own order. An fsync of a file says nothing about its name.
+Changes of a file since its last fsync may have reached the disk in any part and any order, down to single sectors; a
+size may be there without the bytes. Changes of names since the last fsync of their directory may be there up to any
+point: each directory keeps its own order. An fsync of a file does not make its name durable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Image = Mapping[str, bytes | None]
 
 @dataclass(eq=False)
 class File:
-    """A file: what is on the disk, and what was asked for since."""
+    """A file: its contents on the disk, and the changes since."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Write | Truncate] = field(default_factory=list)
@@ -32,20 +32,20 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of names, which happens whole: names that go or come."""
+    """An atomic change of names: those that are removed or added."""
 
     names: tuple[tuple[str, Node | None], ...]
 
 
 @dataclass(eq=False)
 class Directory:
-    """A directory: the names on the disk, and what was asked for since."""
+    """A directory: the names on the disk, and the changes since."""
 
     durable: dict[str, Node] = field(default_factory=dict)
     pending: list[Step] = field(default_factory=list)
 
     def names(self, steps: int | None = None) -> dict[str, Node]:
-        """Return the names when so many of the pending steps have reached the disk; all of them by default."""
+        """Return the names after this many of the pending steps reached the disk; all of them by default."""
         found = dict(self.durable)
         for step in self.pending[:steps]:
             for name, node in step.names:
@@ -59,24 +59,24 @@ Node = File | Directory
 
 
 class Fate(ABC):
-    """Decides what has reached the disk of what was not synced."""
+    """Decides which unsynced changes have reached the disk."""
 
     @abstractmethod
     def steps(self, directory: Directory) -> int:
-        """Say how many of the pending changes of names."""
+        """Return how many of the pending changes of names did."""
 
     @abstractmethod
     def contents(self, file: File) -> bytes:
-        """Say what the file holds."""
+        """Return the contents of the file."""
 
 
 class Volume:
-    """The file system, as the running program sees it and as the disk has it.
+    """The file system as the running program sees it and as it is on the disk.
 
     Parameters
     ----------
     image : Image
-        What is on the disk to begin with.
+        The initial contents of the disk.
     """
 
     def __init__(self, image: Image = MappingProxyType({})) -> None:
@@ -86,7 +86,7 @@ class Volume:
             parent.durable[name] = Directory() if data is None else File(bytearray(data))
 
     def follow(self, event: Event) -> None:
-        """Do what the program did."""
+        """Apply an event of the program."""
         match event:
             case Open(path, truncates):
                 self._open(path, truncates=truncates)
@@ -104,11 +104,11 @@ class Volume:
                 pass
 
     def image(self, fate: Fate) -> Image:
-        """Return what is on the disk when the power fails now."""
+        """Return the contents of the disk if the power fails now."""
         return dict(_walk("", self.root, fate))
 
     def node(self, path: str) -> Node:
-        """Return what the program sees under a path."""
+        """Return the node at a path, as the program sees it."""
         node: Node = self.root
         for name in filter(None, path.split("/")):
             if not isinstance(node, Directory):
@@ -159,7 +159,7 @@ class Volume:
 
 
 def apply(change: Write | Truncate, data: bytearray) -> None:
-    """Do one change to the contents of a file."""
+    """Apply one change to the contents of a file."""
     if isinstance(change, Truncate):
         del data[change.size :]
         extend(data, change.size)

@@ -1,4 +1,4 @@
-"""The process that is killed: it makes calls and reports, before and after each, through a pipe."""
+"""The process that is killed: it makes calls, and reports before and after each through a pipe."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from vecstore.backends.file.vectors.compaction_policy import MergeRange
 from vecstore.index import IndexOptions
 
 from .contents import State, Wrong
-from .random_calls import next_call
+from .random_calls import draw_call
 
 MESSAGE = struct.Struct("<BI")
 
 
 class Note(IntEnum):
-    """What a message says; FAILED is followed by the length of a traceback and the traceback."""
+    """The kind of a message; FAILED is followed by the length of a traceback and the traceback."""
 
     BEGUN = 1
     DONE = 2
@@ -44,7 +44,7 @@ class Note(IntEnum):
     INDEXED = 8
 
 
-def forked(url: str, state: State, seed: str) -> tuple[int, int]:
+def fork_writer(url: str, state: State, seed: str) -> tuple[int, int]:
     """Start a writer; return its process id and the end of the pipe to read from.
 
     The process that calls this must hold no open Database.
@@ -59,7 +59,7 @@ def forked(url: str, state: State, seed: str) -> tuple[int, int]:
 
 
 def _report_compactions(mouth: int) -> None:
-    """Tell also of those that a writer does without being asked to."""
+    """Report every compaction, including those that a write starts."""
     merge_segments, exchange = compaction.merge_segments, compaction.exchange
 
     def begin(opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange) -> MergedSegment:
@@ -74,10 +74,10 @@ def _report_compactions(mouth: int) -> None:
 
 
 def _report_indexing(mouth: int) -> None:
-    """Tell of each index that is built or grown, within whatever call, and when its file is there."""
-    done, write = upkeep._satisfy, index_file.write
+    """Report when any call begins to build or extend an index, writes its file, and ends."""
+    satisfy, write = upkeep._satisfy, index_file.write
 
-    def written(path: Path, generation: str, graph: Graph) -> IndexRow:
+    def write_and_report(path: Path, generation: str, graph: Graph) -> IndexRow:
         row = write(path, generation, graph)
         os.write(mouth, MESSAGE.pack(Note.NAMING, 0))
         return row
@@ -93,11 +93,11 @@ def _report_indexing(mouth: int) -> None:
         is_work = need in {Need.BUILDING, Need.GROWING}
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXING, 0))
-        done(opened, snapshot, options, need, check, on_progress)
+        satisfy(opened, snapshot, options, need, check, on_progress)
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXED, 0))
 
-    upkeep._satisfy, index_file.write = report, written
+    upkeep._satisfy, index_file.write = report, write_and_report
 
 
 def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoReturn:
@@ -107,7 +107,7 @@ def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoRetu
         _report_compactions(mouth)
         _report_indexing(mouth)
         for number in itertools.count():
-            call = next_call(draw, state)
+            call = draw_call(draw, state)
             effect = call.effect(state)
             os.write(mouth, MESSAGE.pack(Note.BEGUN, number))
             result = call.perform(db)
@@ -115,7 +115,7 @@ def _write_until_killed(url: str, state: State, seed: str, mouth: int) -> NoRetu
                 raise Wrong(f"{call} returned {result}, not {effect.result}")
             os.write(mouth, MESSAGE.pack(Note.DONE, number))
             state = effect.states[-1]
-    except BaseException:  # noqa: BLE001 - the parent has to hear of whatever it is
+    except BaseException:  # noqa: BLE001 - every error is reported to the parent
         text = traceback.format_exc()[-4_000:].encode()
         os.write(mouth, MESSAGE.pack(Note.FAILED, len(text)) + text)
     os._exit(1)

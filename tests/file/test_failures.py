@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.file.failpoint_trials import OPERATIONS
+from tests.file.failpoint_operations import OPERATIONS
 from tests.file.failpoints import Watch, watch_calls
 from tests.file.samples import Store, connect_backend, make_busy_store, make_model, make_rows, read_contents
 from vecstore.backends.file.state.ledger import Ledger
