@@ -1,4 +1,4 @@
-"""Writers are killed at any moment: acknowledged writes stay, and the interrupted commit is there whole or not at all."""
+"""Writers are killed at any moment: acknowledged writes stay, and an interrupted commit is whole or absent."""
 
 from __future__ import annotations
 
