@@ -22,7 +22,7 @@ from tests.file.samples import (
     read_contents,
 )
 from vecstore.backend import Search
-from vecstore.backends.file.storage import lock
+from vecstore.backends.file.storage import lock_queue
 from vecstore.errors import StoreLocked
 from vecstore.filters.nodes import Compare
 
@@ -83,12 +83,12 @@ def test_threads_wait_in_the_order_in_which_they_came(tmp_path: Path) -> None:
         for number in range(6):
             threads.append(threading.Thread(target=write, args=(number,)))
             threads[-1].start()
-            while len(lock._queues.waiting[str(current.paths.lock)]) < number + 2:
+            while len(lock_queue._queues.waiting[str(current.paths.lock)]) < number + 2:
                 pass
     for thread in threads:
         thread.join()
     assert order == list(range(6))
-    assert not lock._queues.waiting
+    assert not lock_queue._queues.waiting
 
 
 def test_a_thread_gives_up_in_time(tmp_path: Path) -> None:
@@ -174,10 +174,10 @@ import gc, os, sys, threading
 from pathlib import Path
 from tests.file.samples import connect_backend, make_rows
 from vecstore.backends.file.state import writes
-from vecstore.backends.file.storage import connections, pool
+from vecstore.backends.file.storage import connections, fork_guard
 from vecstore.errors import Unsupported
 
-pool._PATIENCE = 0.1
+fork_guard._PATIENCE = 0.1
 # SQLite writes into the file before the commit; who rolled that back would undo it under the writer.
 connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])

@@ -19,9 +19,10 @@ from .state.generation_files import GenerationFiles
 from .state.open_generation import OpenGeneration
 from .storage import os_calls
 from .storage.catalogue_file import CatalogueEdit
+from .storage.commit_mark import read_last_mark
 from .storage.failures import translate_errors
 from .storage.layout import DirectoryLayout, GenerationLayout
-from .storage.lock import HeldLock, read_last_mark
+from .storage.lock import HeldLock
 
 Opener = Callable[[Generation], OpenGeneration]
 

@@ -14,9 +14,11 @@ from ..options import Options
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
+from ..storage.commit_mark import check_not_older, read_last_mark
 from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
 from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error
-from ..storage.pool import ForkGuard, SqlitePool, read_data_version
+from ..storage.fork_guard import ForkGuard
+from ..storage.pool import SqlitePool, read_data_version
 from .generation_files import GenerationFiles
 from .ledger import Ledger, commit
 from .notes import Notes
@@ -114,9 +116,9 @@ class OpenGeneration:
         known = self._snapshot
         if known is None:
             self.paths.check_directories()
-        mark = known.ledger.seq if known else lock.read_last_mark(self.paths.lock)
+        mark = known.ledger.seq if known else read_last_mark(self.paths.lock)
         ledger = Ledger.read(connection, self.id, self.paths.rows)
-        lock.check_not_older(ledger.seq, mark, self.paths.rows)
+        check_not_older(ledger.seq, mark, self.paths.rows)
         return ledger
 
     # -- writing
@@ -196,7 +198,7 @@ class OpenGeneration:
                     self._advance_notes(connection, table, snapshot.ledger) if whole else Notes.make_empty(table)
                     for table in ("tombstones", "changes")
                 ]
-            lock.check_not_older(snapshot.ledger.seq, held.read_mark(), self.paths.rows)
+            check_not_older(snapshot.ledger.seq, held.read_mark(), self.paths.rows)
             self._remove_unnamed_files(snapshot)
             transaction = WriteTransaction(self.files, connection, snapshot, *notes)
             yield transaction

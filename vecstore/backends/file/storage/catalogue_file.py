@@ -14,6 +14,7 @@ from ..catalogue import COLUMNS, OWNER, Catalogue, make_empty_ledger, make_rows,
 from ..options import Options
 from ..state.ledger import CREATE, Ledger, Total, commit
 from . import lock, os_calls
+from .commit_mark import check_not_older, read_last_mark
 from .connections import (
     CATALOG,
     SqliteConnection,
@@ -24,8 +25,9 @@ from .connections import (
     open_connection,
 )
 from .failures import DRIVER_ERRORS, is_lasting, translate_error, translate_errors
+from .fork_guard import ForkGuard
 from .layout import DirectoryLayout
-from .pool import ForkGuard, SqlitePool, read_data_version
+from .pool import SqlitePool, read_data_version
 
 _PURPOSE = "changes the catalogue"
 
@@ -87,7 +89,7 @@ class CatalogueFile:
                         self._layout.check_unused()
                         self._create()
                 state = self.read()
-                lock.check_not_older(state.ledger.seq, held.read_mark(), self._layout.catalog)
+                check_not_older(state.ledger.seq, held.read_mark(), self._layout.catalog)
                 with translate_errors(self._layout.root):
                     yield CatalogueEdit(self._layout.catalog, state, held, self._options)
             except StorageFailed as error:
@@ -115,9 +117,9 @@ class CatalogueFile:
         # The transaction begins under the lock, so it sees every commit that is already known.
         with self._lock, begin_reading(connection):
             newest = self._newest
-            mark = newest.ledger.seq if newest else lock.read_last_mark(self._layout.catalog_lock)
+            mark = newest.ledger.seq if newest else read_last_mark(self._layout.catalog_lock)
             ledger = Ledger.read(connection, OWNER, self._layout.catalog)
-            lock.check_not_older(ledger.seq, mark, self._layout.catalog)
+            check_not_older(ledger.seq, mark, self._layout.catalog)
             if newest and newest.ledger.token == ledger.token:
                 return newest
             rows = {

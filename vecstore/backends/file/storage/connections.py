@@ -1,9 +1,8 @@
-"""SQLite connections: how they are opened, and why a forked child never closes them."""
+"""SQLite connections: how they are opened, created and copied."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakSet
 
 from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from . import os_calls
+from .fork_guard import leak_in_child
 
 FORMAT = 1
 _MAX_VALUE = 256 << 20
@@ -46,9 +45,6 @@ class DatabaseKind:
 
 CATALOG = DatabaseKind(0x76736361, "catalogue")
 ROWS = DatabaseKind(0x76737277, "row file")
-
-
-_connections: WeakSet[SqliteConnection] = WeakSet()
 
 
 def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: bool = False) -> SqliteConnection:
@@ -136,7 +132,7 @@ def _connect(path: Path, timeout: float) -> SqliteConnection:
         factory=SqliteConnection,
         uri=True,
     )
-    _connections.add(connection)
+    leak_in_child(connection)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
     return connection
 
@@ -165,16 +161,3 @@ def check_integrity(connection: SqliteConnection, path: Path) -> list[str]:
     with begin_reading(connection):
         answers = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)")]
     return [] if answers == ["ok"] else [f"{path}: {answer}" for answer in answers]
-
-
-def _leak_in_child() -> None:
-    """Prevent a forked child from ever closing its copies.
-
-    Closing would roll back the parent's transaction in its files: "do not even call
-    sqlite3_close() from a child process" (sqlite.org/howtocorrupt.html, 2.6).
-    """
-    for connection in list(_connections):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-
-os.register_at_fork(after_in_child=_leak_in_child)

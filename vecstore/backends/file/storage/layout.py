@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vecstore.errors import InvalidUrl, StoreCorrupt
 
-from . import lock, os_calls
+from . import os_calls
+from .commit_mark import read_last_mark
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _BUILDER_LOCK = re.compile(r"builder-([0-9a-f]{32})\.lock", re.ASCII)
@@ -65,7 +66,7 @@ class DirectoryLayout:
         if not self.root.is_dir():
             raise InvalidUrl(f"{self.root} is not a directory. A file: URL names a directory.")
         found = os_calls.list_names(self.root)
-        if lock.read_last_mark(self.catalog_lock) or any(name.startswith("builder-") for name in found):
+        if read_last_mark(self.catalog_lock) or any(name.startswith("builder-") for name in found):
             raise StoreCorrupt(f"{self.catalog} is missing. Restore it from a backup.")
         foreign = [name for name in found if name not in _BEFORE_FIRST_COMMIT]
         if not foreign and "g" in found and "catalog.lock" not in found:

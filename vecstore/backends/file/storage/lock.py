@@ -1,11 +1,4 @@
-"""Locks between processes: ``flock`` on files that also record their holder and the last commit.
-
-A writer marks each commit in the lock file. The mark shows later whether the database beside it is an older copy
-of itself. It is not synced: a lost or torn mark proves nothing and does no harm.
-
-Threads of one process queue before they poll the lock. Polling alone favours the thread that asks at the right moment,
-so another one could wait for long. Processes are not ordered in this way.
-"""
+"""Locks between processes: ``flock`` on files that also record their holder and the last commit (`commit_mark`)."""
 
 from __future__ import annotations
 
@@ -13,22 +6,18 @@ import contextlib
 import os
 import random
 import struct
-import threading
 import time
-import zlib
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vecstore.errors import StoreCorrupt, StoreLocked
+from vecstore.errors import StoreLocked
 
-from . import os_calls
+from . import commit_mark, os_calls
 from .failures import translate_errors
+from .lock_queue import wait_turn
 
 _HOLDER = struct.Struct("<Q")
-_MARK = struct.Struct("<QI")
-_MARK_AT = 16
 _MESSAGE = "{path} is locked: {holder} {purpose}. Try again later."
 
 _held: set[int] = set()
@@ -45,13 +34,11 @@ class HeldLock:
     def read_mark(self) -> int:
         """Return the last marked commit, 0 if none can be read."""
         with translate_errors(self._path):
-            return _read_mark(self._descriptor)
+            return commit_mark.read_mark(self._descriptor)
 
     def set_mark(self, seq: int) -> None:
         """Mark a durable commit."""
-        data = seq.to_bytes(8, "little")
-        with contextlib.suppress(OSError):
-            os_calls.write_at(self._descriptor, _MARK.pack(seq, zlib.crc32(data)), _MARK_AT)
+        commit_mark.write_mark(self._descriptor, seq)
 
 
 @contextmanager
@@ -83,69 +70,6 @@ def hold_lock(path: Path, timeout: float, purpose: str) -> Iterator[HeldLock]:
             yield HeldLock(descriptor, path)
         finally:
             _release(descriptor)
-
-
-def read_last_mark(path: Path) -> int:
-    """Return the last marked commit without taking the lock, 0 if none can be read."""
-    try:
-        descriptor = os_calls.open_for_reading(path)
-    except FileNotFoundError:
-        return 0
-    try:
-        return _read_mark(descriptor)
-    finally:
-        os_calls.close(descriptor)
-
-
-def check_not_older(seq: int, mark: int, database: Path) -> None:
-    """Refuse a database that lacks acknowledged commits.
-
-    Raises
-    ------
-    StoreCorrupt
-    """
-    if seq < mark:
-        raise StoreCorrupt(
-            f"{database} is an older copy of itself: it is at commit {seq:,}, but commit {mark:,} was acknowledged. "
-            "Restore the whole directory from one backup; to continue with this copy, remove the .lock file beside it."
-        )
-
-
-class _Queues:
-    def __init__(self) -> None:
-        self.moved = threading.Condition()
-        self.waiting: dict[str, deque[object]] = {}
-
-
-_queues = _Queues()
-
-
-@contextmanager
-def wait_turn(name: str, deadline: float) -> Iterator[bool]:
-    """Wait for all threads that came earlier, or until the deadline; give whether it is this thread's turn.
-
-    Parameters
-    ----------
-    name : str
-        What the threads wait for.
-    deadline : float
-        On the clock of `time.monotonic`.
-    """
-    queues, ticket = _queues, object()
-    try:
-        with queues.moved:
-            queue = queues.waiting.setdefault(name, deque())
-            queue.append(ticket)
-            is_ours = queues.moved.wait_for(lambda: queue[0] is ticket, max(0.0, deadline - time.monotonic()))
-        yield is_ours
-    finally:
-        with queues.moved:
-            queue = queues.waiting.get(name, deque())
-            if ticket in queue:
-                queue.remove(ticket)
-            if not queue:
-                queues.waiting.pop(name, None)
-            queues.moved.notify_all()
 
 
 def _acquire(path: Path, deadline: float, purpose: str) -> int:
@@ -184,22 +108,12 @@ def _read_holder(descriptor: int) -> str:
     return f"process {_HOLDER.unpack(data)[0]}" if len(data) == _HOLDER.size else "another process"
 
 
-def _read_mark(descriptor: int) -> int:
-    data = os_calls.read_at(descriptor, _MARK.size, _MARK_AT)
-    if len(data) < _MARK.size:
-        return 0
-    seq, check = _MARK.unpack(data)
-    return int(seq) if check == zlib.crc32(data[:8]) else 0
-
-
-def _forget_in_child() -> None:
-    """Close the parent's locks and forget its waiting threads, which do not exist in the child."""
-    global _queues  # one of those threads may hold its lock
-    _queues = _Queues()
+def _close_in_child() -> None:
+    """Close the parent's locks."""
     for descriptor in list(_held):
         with contextlib.suppress(OSError):
             os.close(descriptor)
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+os.register_at_fork(after_in_child=_close_in_child)
