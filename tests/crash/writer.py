@@ -16,7 +16,8 @@ import vecstore
 from vecstore.backend import Progress
 from vecstore.backends.file.index import index_file, upkeep
 from vecstore.backends.file.index.index_file import IndexRow
-from vecstore.backends.file.index.upkeep import Check, Need
+from vecstore.backends.file.index.index_policy import Need
+from vecstore.backends.file.index.upkeep import Check
 from vecstore.backends.file.search.graph import Graph
 from vecstore.backends.file.state.open_generation import OpenGeneration
 from vecstore.backends.file.state.snapshot import Snapshot

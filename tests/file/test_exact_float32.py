@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vecstore.backends.file.metrics import METRICS, DotProducts
 from vecstore.backends.file.search import exact_float32
 from vecstore.backends.file.search.exact_float32 import find_nearest
-from vecstore.backends.file.vectors.vectors import Part
+from vecstore.backends.file.vectors.part import Part
 from vecstore.metric import Metric, score_rows
 from vecstore.rows.vectors import compute_norms
 

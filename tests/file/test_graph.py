@@ -18,7 +18,7 @@ from vecstore.backends.file.metrics import METRICS
 from vecstore.backends.file.search.faiss_threads import single_threaded
 from vecstore.backends.file.search.graph import Graph, Run, TooLarge, build_graph, extend_graph
 from vecstore.backends.file.storage.checksums import BlockCrcs
-from vecstore.backends.file.vectors.vectors import Part
+from vecstore.backends.file.vectors.part import Part
 from vecstore.errors import StoreCorrupt
 from vecstore.index import HNSW
 from vecstore.metric import Metric

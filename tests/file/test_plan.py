@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vecstore.backends.file.index.index_file import IndexRow
-from vecstore.backends.file.index.upkeep import Need, assess_need
+from vecstore.backends.file.index.index_policy import Need, assess_need
 from vecstore.backends.file.search.plan import Plan, Strategy, choose_plan, count_rescored
 from vecstore.index import HNSW, Flat, IndexOptions
 

@@ -174,10 +174,10 @@ import gc, os, sys, threading
 from pathlib import Path
 from tests.file.samples import connect_backend, make_rows
 from vecstore.backends.file.state import writes
-from vecstore.backends.file.storage import connections, fork_guard
+from vecstore.backends.file.storage import connections, fork_gate
 from vecstore.errors import Unsupported
 
-fork_guard._PATIENCE = 0.1
+fork_gate._PATIENCE = 0.1
 # SQLite writes into the file before the commit; who rolled that back would undo it under the writer.
 connections._WRITER = ("synchronous = EXTRA", "cache_size = 5")
 place = Path(sys.argv[1])

@@ -24,7 +24,7 @@ count and the checksum sum of each table (`state.ledger`, `storage.checksums`). 
 once, compared with the ledger, and then kept up to date in memory from commit to commit (`state.columns`,
 `vectors.vectors`, `state.notes`). Filters and lookups run there, so that "not stored" is proven too. Vectors are
 checked block by block when they are first read. A mark in the lock file shows whether a database is an older copy
-of itself (`storage.lock`).
+of itself (`storage.commit_mark`).
 
 **Rows never change.** A changed record gets a new row under a new number (its rid), which also tells where its
 vector is. A reader therefore needs no lock and no long transaction: what it knows of a commit stays true, and when

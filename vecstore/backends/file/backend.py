@@ -41,12 +41,13 @@ from .state.open_generation import OpenGeneration
 from .state.open_generations import OpenGenerations
 from .state.reads import Reading
 from .state.transaction import WriteTransaction
+from .stats import collect_stats, read_index_state
 from .storage import lock
 from .storage.catalogue_file import CatalogueFile
 from .storage.failures import translate_errors
 from .storage.layout import DirectoryLayout
 from .vectors import compaction
-from .verify import collect_stats, verify_generation
+from .verify import verify_generation
 
 
 class FileBackend(Backend):
@@ -216,7 +217,7 @@ class FileBackend(Backend):
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._open_current(generation) as (opened, current):
-            return upkeep.read_state(opened, current.schema.index)
+            return read_index_state(opened, current.schema.index)
 
     def stats(self, generation: Generation) -> Stats:
         with self._open_current(generation) as (opened, _):

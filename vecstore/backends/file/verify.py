@@ -1,4 +1,4 @@
-"""Statistics about a generation, and the check of its every byte."""
+"""The check of every byte of a generation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from vecstore.backend import Generation, Stats, Verification
+from vecstore.backend import Generation, Verification
 from vecstore.errors import StorageError
 
 from .index import index_file
@@ -21,10 +21,9 @@ from .search.graph import Graph
 from .state.generation_files import GenerationFiles
 from .state.open_generation import OpenGeneration
 from .state.snapshot import Snapshot
-from .storage import os_calls
 from .storage.catalogue_file import CatalogueFile
 from .storage.checksums import checksum_vector
-from .storage.connections import FORMAT, SqliteConnection, check_integrity
+from .storage.connections import SqliteConnection, check_integrity
 from .storage.failures import translate_errors
 from .storage.layout import DirectoryLayout
 from .vectors.segment import find_places
@@ -35,29 +34,6 @@ _SAMPLE = 50
 _EF = 256
 _LEAST = 0.5
 """A healthy graph finds the true nearest row at least this often with that effort, on any data."""
-
-
-def collect_stats(opened: OpenGeneration) -> Stats:
-    """Return statistics; see `Backend.stats`."""
-    with opened.pool.check_out() as connection:
-        snapshot = opened.read_snapshot(connection)
-    ledger, tables = snapshot.ledger, snapshot.ledger.tables
-    size = sum(segment.row.n for segment in snapshot.vectors.segments)
-    live = sum(int(np.count_nonzero(alive)) for alive in snapshot.vectors.alive)
-    return Stats(
-        records=tables["rows"].count,
-        bytes=os_calls.measure_size(opened.paths.root),
-        details={
-            "segments": tables["segments"].count,
-            "hot rows": tables["hot"].count,
-            "dead share": round(1 - live / size, 4) if size else 0.0,
-            "removals": tables["dead"].count,
-            "tombstones": tables["tombstones"].count,
-            "noted changes": tables["changes"].count,
-            "commit": ledger.seq,
-            "format": FORMAT,
-        },
-    )
 
 
 def verify_generation(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..search.graph import Graph, Run
 from ..state.columns import Columns
 from ..state.fields import Mask
+from ..vectors.part import Part
 from ..vectors.segment import find_places
-from ..vectors.vectors import Part
 
 _BLOCK = 4_096
 _Piece = tuple[Mask, int, Mask]

@@ -1,4 +1,4 @@
-"""When a generation's index is built, extended or removed, and how the ledger comes to name it."""
+"""How a generation's index is built, extended or removed, and how the ledger comes to name it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from enum import Enum
 
-import numpy as np
-
-from vecstore.backend import IndexState, Progress
+from vecstore.backend import Progress
 from vecstore.errors import StorageError, StoreLocked
 from vecstore.index import HNSW, IndexOptions
 
@@ -20,67 +17,13 @@ from ..state.open_generation import OpenGeneration
 from ..state.snapshot import Snapshot
 from ..storage import os_calls
 from ..storage.failures import translate_errors
-from ..vectors.vectors import Part, Vectors
 from . import index_file
 from .coverage import read_stored_rows
 from .index_file import IndexRow
-
-_MIN_TAIL = 1_024
-_TAIL = 16
-"""An index is extended when at least one row in this many is missing from it, and at least `_MIN_TAIL` are."""
-_REMOVED = 3
-"""It is rebuilt when more than one row in this many was removed since: they lengthen every graph search."""
+from .index_policy import Need, assess_need, has_doubled, may_need_upkeep
 
 Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
-
-
-class Need(Enum):
-    """What the index needs."""
-
-    NOTHING = "the index is up to date"
-    REMOVAL = "an index exists, and none is wanted"
-    BUILDING = "the index is missing or no longer useful"
-    GROWING = "many rows are not in the index yet"
-
-
-def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: int, least: int) -> Need:
-    """Return what an index needs.
-
-    Parameters
-    ----------
-    options : Flat or HNSW
-        The index that is wanted.
-    index : IndexRow or None
-        The index that exists and can be read.
-    rows : int
-        How many rows are stored.
-    tail : int
-        How many of them came after the index.
-    least : int
-        The smallest number of rows that gets an index.
-    """
-    if not isinstance(options, HNSW):
-        return Need.REMOVAL if index else Need.NOTHING
-    if rows < least:
-        return Need.NOTHING
-    if index is None or (index.m, index.ef_construction) != (options.m, options.ef_construction):
-        return Need.BUILDING
-    removed = index.n - (rows - tail)
-    if removed * _REMOVED > index.n:
-        return Need.BUILDING
-    if tail >= max(min(least, _MIN_TAIL), index.n // _TAIL):
-        return Need.GROWING
-    return Need.NOTHING
-
-
-def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
-    """Say, from the ledger alone, whether an index can need anything."""
-    row = IndexRow(**ledger.index) if ledger.index else None
-    rows = ledger.tables["rows"].count
-    fresh = ledger.next["rid"] - 1 - row.last if row else 0
-    # Of the rows that came after the index, all may be stored, or none.
-    return any(assess_need(options, row, rows, tail, least) is not Need.NOTHING for tail in {min(fresh, rows), 0})
 
 
 def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
@@ -89,17 +32,17 @@ def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check
     # A process that committed since then takes care of its own changes.
     if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
         return False
-    if _find_need(opened, _read_newest(opened), options, least) is Need.NOTHING:
+    if _find_need(opened, opened.read_newest_snapshot(), options, least) is Need.NOTHING:
         return False
     with contextlib.suppress(StoreLocked), opened.lock_upkeep(wait=False):
-        snapshot = _read_newest(opened)
+        snapshot = opened.read_newest_snapshot()
         before = snapshot.ledger.index
         need = _find_need(opened, snapshot, options, least)
         if need is Need.NOTHING:
             return False
         _satisfy(opened, snapshot, options, need, check, None)
         # Until a graph has doubled, its present effort gives about the same recall.
-        return need is Need.BUILDING or (before is not None and _has_doubled(before["n"], _read_newest(opened)))
+        return need is Need.BUILDING or has_doubled(before, opened.read_newest_snapshot().ledger.index)
     return False
 
 
@@ -108,7 +51,7 @@ def build(
 ) -> None:
     """Rebuild the index, or remove it; see `Backend.build_index`."""
     with opened.lock_upkeep(wait=True):
-        snapshot = _read_newest(opened)
+        snapshot = opened.read_newest_snapshot()
         rows = snapshot.ledger.tables["rows"].count
         wanted = isinstance(options, HNSW) and rows >= least
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
@@ -117,37 +60,20 @@ def build(
 
 def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
     """Rebuild an index that contains removed rows; return whether it was rebuilt."""
-    snapshot = _read_newest(opened)
+    snapshot = opened.read_newest_snapshot()
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
         return False
     row = IndexRow(**snapshot.ledger.index)
-    if row.n == snapshot.ledger.tables["rows"].count - _count_after(snapshot.vectors, row.last):
+    if row.n == snapshot.ledger.tables["rows"].count - snapshot.vectors.count_after(row.last):
         return False
     build(opened, options, least, check, None)
     return True
 
 
-def read_state(opened: OpenGeneration, options: IndexOptions) -> IndexState:
-    """Return the state of the index; see `Backend.index_state`."""
-    snapshot = _read_newest(opened)
-    rows, index = snapshot.ledger.tables["rows"].count, snapshot.ledger.index
-    if index is None or not isinstance(options, HNSW):
-        return IndexState("none", rows, 0)
-    row = IndexRow(**index)
-    if opened.index_cache.find_graph(row) is None:
-        return IndexState("invalid", rows, 0)
-    return IndexState("ready", rows, rows - _count_after(snapshot.vectors, row.last))
-
-
-def _read_newest(opened: OpenGeneration) -> Snapshot:
-    with translate_errors(opened.paths.root), opened.pool.check_out() as connection:
-        return opened.read_snapshot(connection)
-
-
 def _find_need(opened: OpenGeneration, snapshot: Snapshot, options: IndexOptions, least: int) -> Need:
     index = snapshot.ledger.index
     row = IndexRow(**index) if index and not _is_lost(opened, snapshot.ledger) else None
-    tail = _count_after(snapshot.vectors, row.last) if row else 0
+    tail = snapshot.vectors.count_after(row.last) if row else 0
     return assess_need(options, row, snapshot.ledger.tables["rows"].count, tail, least)
 
 
@@ -159,20 +85,6 @@ def _is_lost(opened: OpenGeneration, ledger: Ledger) -> bool:
     path = opened.paths.locate_index(row.uid)
     with translate_errors(path):
         return os_calls.read_identity(path) is None or opened.index_cache.is_unreadable(row)
-
-
-def _count_after(vectors: Vectors, rid: int) -> int:
-    """Return how many stored rows have a higher rid."""
-    return sum(int(np.count_nonzero(part.alive)) for part in _list_tail(vectors, rid))
-
-
-def _list_tail(vectors: Vectors, rid: int) -> list[Part]:
-    return [part for each in vectors.parts if (part := each.slice_after(rid)) is not None]
-
-
-def _has_doubled(before: int, snapshot: Snapshot) -> bool:
-    index = snapshot.ledger.index
-    return index is not None and index["n"].bit_length() > before.bit_length()
 
 
 def _satisfy(
@@ -240,7 +152,7 @@ def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
     row = IndexRow(**(snapshot.ledger.index or {}))
 
     def runs() -> Iterator[Run]:
-        return read_stored_rows(_list_tail(snapshot.vectors, row.last))
+        return read_stored_rows(snapshot.vectors.list_after(row.last))
 
     try:
         with translate_errors(opened.paths.indexes):
@@ -248,7 +160,7 @@ def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
                 opened.paths.locate_index(row.uid), opened.id, row, opened.schema.metric, growing=True
             )
         return extend_graph(
-            graph, runs, _get_last_rid(snapshot), lambda _: None, _count_after(snapshot.vectors, row.last)
+            graph, runs, _get_last_rid(snapshot), lambda _: None, snapshot.vectors.count_after(row.last)
         )
     except (StorageError, TooLarge):
         return None

@@ -14,7 +14,7 @@ from vecstore.metric import Metric
 from vecstore.rows.vectors import compute_norms
 
 from ..metrics import METRICS, Doubles, MetricForm, Singles, bound_summation
-from ..vectors.vectors import Part
+from ..vectors.part import Part
 from .faiss_threads import in_own_thread
 from .plan import count_rescored
 from .top_k import Answer, TopK

@@ -14,7 +14,7 @@ from vecstore.rows.vectors import compute_norms
 
 from ..metrics import METRICS, DotProducts, Doubles, MetricForm, Singles
 from ..state.fields import Mask
-from ..vectors.vectors import Part
+from ..vectors.part import Part
 from .top_k import Answer, TopK
 
 _BLOCK_BYTES = 8 << 20

@@ -12,7 +12,7 @@ import numpy as np
 from vecstore.filters.nodes import Filter
 
 from ..state.fields import Mask
-from ..vectors.vectors import Part
+from ..vectors.part import Part
 from .exact_codes import CodedRows
 
 if TYPE_CHECKING:

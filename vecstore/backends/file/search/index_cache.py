@@ -22,7 +22,8 @@ from ..state.columns import View
 from ..state.fields import Mask
 from ..storage.failures import translate_errors
 from ..storage.layout import GenerationLayout
-from ..vectors.vectors import Part, Vectors
+from ..vectors.part import Part
+from ..vectors.vectors import Vectors
 from .codes import Codes
 from .exact_codes import CodedRows
 from .faiss_threads import in_own_thread

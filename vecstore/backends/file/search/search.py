@@ -18,7 +18,7 @@ from ..index.coverage import Coverage
 from ..metrics import METRICS, Doubles, Singles
 from ..state.columns import View
 from ..state.reads import Reader
-from ..vectors.vectors import Part
+from ..vectors.part import Part
 from . import exact_batch, exact_codes, exact_float32
 from .filter_cache import FilterMatches, ScanInput
 from .graph import find_near

@@ -7,8 +7,8 @@ from vecstore.backend import Generation
 from ..options import Options
 from ..storage import os_calls
 from ..storage.connections import ROWS, create_database
-from ..storage.fork_guard import ForkGuard
 from ..storage.layout import GenerationLayout
+from ..storage.pool import ForkGuard
 from ..vectors.segment import Shape
 from .rows import RowFormat
 

@@ -16,9 +16,8 @@ from ..search.recent_rows import RecentRows
 from ..storage import lock, os_calls
 from ..storage.commit_mark import check_not_older, read_last_mark
 from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
-from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error
-from ..storage.fork_guard import ForkGuard
-from ..storage.pool import SqlitePool, read_data_version
+from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error, translate_errors
+from ..storage.pool import ForkGuard, SqlitePool, read_data_version
 from .generation_files import GenerationFiles
 from .ledger import Ledger, commit
 from .notes import Notes
@@ -74,6 +73,16 @@ class OpenGeneration:
             snapshot = self._read_newest(connection, view=view)
         connection.stamp = (version, snapshot.ledger.token)
         return snapshot
+
+    def read_newest_snapshot(self) -> Snapshot:
+        """Return the newest state, without ids and fields, over a connection of the pool.
+
+        Raises
+        ------
+        StorageFailed, StoreCorrupt, Timeout
+        """
+        with translate_errors(self.paths.root), self.pool.check_out() as connection:
+            return self.read_snapshot(connection)
 
     @contextmanager
     def pin_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Iterator[Snapshot]:

@@ -25,9 +25,8 @@ from .connections import (
     open_connection,
 )
 from .failures import DRIVER_ERRORS, is_lasting, translate_error, translate_errors
-from .fork_guard import ForkGuard
 from .layout import DirectoryLayout
-from .pool import SqlitePool, read_data_version
+from .pool import ForkGuard, SqlitePool, read_data_version
 
 _PURPOSE = "changes the catalogue"
 

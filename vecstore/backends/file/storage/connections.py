@@ -16,7 +16,7 @@ from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from . import os_calls
-from .fork_guard import leak_in_child
+from .fork_gate import leak_in_child
 
 FORMAT = 1
 _MAX_VALUE = 256 << 20

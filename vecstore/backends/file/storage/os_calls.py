@@ -19,7 +19,6 @@ from vecstore.errors import StoreCorrupt
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
-_READ = 64 << 20
 
 
 def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:

@@ -9,12 +9,48 @@ from threading import Lock
 
 from vecstore.errors import StoreCorrupt
 
+from . import fork_gate
 from .connections import DatabaseKind, SqliteConnection, open_connection
 from .failures import DRIVER_ERRORS
-from .fork_guard import ForkGuard
 
 _IDLE = 8
 """More connections than these are closed when they are checked in."""
+
+
+class ForkGuard:
+    """Delay forks while the context uses a database file; see `fork_gate`.
+
+    Raises
+    ------
+    Unsupported
+        This process is a child that was forked while another thread used the file.
+    """
+
+    __slots__ = ("_gate", "_path")
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._gate = fork_gate.gate
+
+    def __enter__(self) -> None:
+        if self._path in fork_gate.unsafe:
+            fork_gate.refuse_unsafe()
+        gate = self._gate = fork_gate.gate
+        with gate.lock:
+            if not (fork_gate.own.depth or gate.is_open):
+                gate.moved.wait_for(lambda: gate.is_open)
+            gate.users[self._path] = gate.users.get(self._path, 0) + 1
+        fork_gate.own.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        fork_gate.own.depth -= 1
+        gate = self._gate
+        with gate.lock:
+            gate.users[self._path] -= 1
+            if not gate.users[self._path]:
+                del gate.users[self._path]
+            if not gate.is_open:
+                gate.moved.notify_all()
 
 
 class SqlitePool:

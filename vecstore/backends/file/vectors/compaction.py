@@ -27,7 +27,6 @@ from ..state.snapshot import Snapshot
 from ..state.transaction import WriteTransaction
 from ..storage import os_calls
 from ..storage.checksums import checksum_row
-from ..storage.failures import translate_errors
 from . import segment
 from .compaction_policy import CompactionPolicy, MergeRange, Sizes, may_be_due, select_all, select_due
 from .segment import Segment, SegmentRow, find_places
@@ -51,7 +50,7 @@ def compact(opened: OpenGeneration, check: Check) -> None:
     StoreLocked, StorageFailed, StoreCorrupt, Timeout, UnknownOutcome
     """
     with opened.lock_upkeep(wait=True):
-        snapshot = _read_newest(opened)
+        snapshot = opened.read_newest_snapshot()
         merge_range = select_all(_measure(snapshot))
         if merge_range is not None:
             exchange(opened, merge_segments(opened, snapshot, merge_range), check)
@@ -69,12 +68,12 @@ def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None =
     # A process that committed since then takes care of its own changes.
     if known and not may_be_due(policy, known, opened.shape.row_bytes):
         return False
-    if select_due(policy, _measure(_read_newest(opened))) is None:
+    if select_due(policy, _measure(opened.read_newest_snapshot())) is None:
         return False
     try:
         with opened.lock_upkeep(wait=False):
             # Another process may have done it already.
-            snapshot = _read_newest(opened)
+            snapshot = opened.read_newest_snapshot()
             merge_range = select_due(policy, _measure(snapshot))
             if merge_range is None:
                 return False
@@ -186,11 +185,6 @@ def _forget_removals(transaction: WriteTransaction, merged: MergedSegment, remai
         connection.executemany("DELETE FROM dead WHERE seq = ?", ((number,) for number, _ in forgotten))
         ledger.tables["dead"].remove(map(checksum_row, forgotten))
         ledger.pruned = seq
-
-
-def _read_newest(opened: OpenGeneration) -> Snapshot:
-    with translate_errors(opened.paths.root), opened.pool.check_out() as connection:
-        return opened.read_snapshot(connection)
 
 
 def _measure(snapshot: Snapshot) -> Sizes:

@@ -6,8 +6,8 @@ A rid alone says where its vector is: in the segment whose range it is in, or in
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..storage.checksums import checksum_row
 from ..storage.connections import SqliteConnection
 from ..storage.layout import GenerationLayout
 from .memtable import Memtable
+from .part import Part
 from .segment import Segment, SegmentRow, Shape, find_places
 
 _NO_RIDS = np.empty(0, np.int64)
@@ -30,78 +31,6 @@ _SOME = 400
 """Up to this many vectors are read one by one where that saves memory; more are gathered by several threads."""
 _MAPPED = 32 << 20
 """Up to this many bytes of vectors are read through the map and stay in memory; beyond, single ones are read."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """Vectors that are contiguous in memory or in a file.
-
-    Attributes
-    ----------
-    vectors : ndarray, shape (n, dim)
-    read_norms : callable
-        Returns the norms, shape (n,), float64.
-    rids : ndarray of int64, shape (n,), or int
-        Rising; a number means a dense range that begins with it.
-    alive : ndarray of bool, shape (n,)
-    touch : callable
-        Called before rows are read, with the first one and the one beyond the last.
-    segment : str
-        The uid of the segment that these rows make up completely; empty for any others.
-    """
-
-    vectors: NDArray[Any]
-    read_norms: Callable[[], NDArray[np.float64]]
-    rids: NDArray[np.int64] | int
-    alive: Mask
-    touch: Callable[[int, int], None]
-    segment: str = ""
-
-    @property
-    def first(self) -> int:
-        """The lowest rid."""
-        return self.rids if isinstance(self.rids, int) else int(self.rids[0])
-
-    @property
-    def last(self) -> int:
-        """The highest rid."""
-        return self.rids + len(self.vectors) - 1 if isinstance(self.rids, int) else int(self.rids[-1])
-
-    def get_stored_rids(self) -> NDArray[np.int64]:
-        """Return the rids of all stored rows."""
-        return self.get_rids(np.flatnonzero(self.alive))
-
-    def slice_after(self, rid: int) -> Part | None:
-        """Return the rows beyond a rid, None if there are none."""
-        if self.last <= rid:
-            return None
-        start = (
-            max(0, rid + 1 - self.rids) if isinstance(self.rids, int) else int(np.searchsorted(self.rids, rid, "right"))
-        )
-        if not start:
-            return self
-        rids = self.rids + start if isinstance(self.rids, int) else self.rids[start:]
-        return Part(
-            self.vectors[start:], lambda: self.read_norms()[start:], rids, self.alive[start:],
-            lambda first, end: self.touch(start + first, start + end),
-        )  # fmt: skip
-
-    def restrict(self, rids: NDArray[np.int64]) -> Part | None:
-        """Return the part with only some rows stored, None if it has none of them."""
-        places, inside = self.find_places(rids)
-        if not inside.any():
-            return None
-        alive = np.zeros(len(self.vectors), np.bool_)
-        alive[places[inside]] = True
-        return replace(self, alive=alive & self.alive)
-
-    def get_rids(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rids of some rows."""
-        return self.rids + places if isinstance(self.rids, int) else self.rids[places]
-
-    def find_places(self, rids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Mask]:
-        """Return the places of rids, and a mask of those that the part has."""
-        return find_places(self.rids, len(self.vectors), rids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +73,14 @@ class Vectors:
             norms = memtable.norms
             parts.append(Part(memtable.matrix, lambda: norms, memtable.rids, memtable.alive, lambda _start, _end: None))
         return parts
+
+    def list_after(self, rid: int) -> list[Part]:
+        """Return the rows beyond a rid."""
+        return [part for each in self.parts if (part := each.slice_after(rid)) is not None]
+
+    def count_after(self, rid: int) -> int:
+        """Return how many stored rows are beyond a rid."""
+        return sum(int(np.count_nonzero(part.alive)) for part in self.list_after(rid))
 
     @property
     def segment_uids(self) -> list[str]:

@@ -3,7 +3,7 @@
 SQLite keeps in memory which locks its process holds on a file. A child inherits that memory but not the locks. If
 another thread was in a transaction during the fork, a new connection in the child would assume that the file is
 already locked, take no lock, and read half of a commit. So a fork waits until all threads have left SQLite. If one
-does not leave in time, the child refuses to open the file that the thread was using.
+does not leave in time, the child refuses to open the file that the thread was using. `pool.ForkGuard` passes the gate.
 
 A child never closes the connections of its parent.
 """
@@ -14,7 +14,7 @@ import ctypes
 import os
 import sqlite3
 import threading
-from pathlib import Path
+from typing import NoReturn
 from weakref import WeakSet
 
 from vecstore.errors import Unsupported
@@ -26,6 +26,8 @@ _connections: WeakSet[sqlite3.Connection] = WeakSet()
 
 
 class _Gate:
+    """Counts the threads inside SQLite, and is closed during a fork."""
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.moved = threading.Condition(self.lock)
@@ -36,51 +38,27 @@ class _Gate:
 
 class _Own(threading.local):
     depth = 0
+    """How many database files this thread is using."""
 
 
-_gate = _Gate()
-_own = _Own()
-_unsafe: frozenset[str] = frozenset()
+gate = _Gate()
+own = _Own()
+unsafe: frozenset[str] = frozenset()
+"""Files that another thread was using when this process was forked."""
 
 
-class ForkGuard:
-    """Delay forks while the context uses a database file.
+def refuse_unsafe() -> NoReturn:
+    """Refuse a file that another thread was using during the fork.
 
     Raises
     ------
     Unsupported
-        This process is a child that was forked while another thread used the file.
     """
-
-    __slots__ = ("_gate", "_path")
-
-    def __init__(self, path: Path) -> None:
-        self._path = str(path)
-        self._gate = _gate
-
-    def __enter__(self) -> None:
-        if self._path in _unsafe:
-            raise Unsupported(
-                "connecting in a process that was forked while another thread used the same directory",
-                "file",
-                "Start such processes with the spawn method of multiprocessing.",
-            )
-        gate = self._gate = _gate
-        with gate.lock:
-            if not (_own.depth or gate.is_open):
-                gate.moved.wait_for(lambda: gate.is_open)
-            gate.users[self._path] = gate.users.get(self._path, 0) + 1
-        _own.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        _own.depth -= 1
-        gate = self._gate
-        with gate.lock:
-            gate.users[self._path] -= 1
-            if not gate.users[self._path]:
-                del gate.users[self._path]
-            if not gate.is_open:
-                gate.moved.notify_all()
+    raise Unsupported(
+        "connecting in a process that was forked while another thread used the same directory",
+        "file",
+        "Start such processes with the spawn method of multiprocessing.",
+    )
 
 
 def leak_in_child(connection: sqlite3.Connection) -> None:
@@ -93,24 +71,24 @@ def leak_in_child(connection: sqlite3.Connection) -> None:
 
 
 def _close() -> None:
-    with _gate.moved:
-        _gate.is_open = False
+    with gate.moved:
+        gate.is_open = False
         # This thread cannot wait for itself.
-        _gate.moved.wait_for(lambda: not _gate.users, 0 if _own.depth else _PATIENCE)
+        gate.moved.wait_for(lambda: not gate.users, 0 if own.depth else _PATIENCE)
 
 
 def _open() -> None:
-    with _gate.moved:
-        _gate.is_open = True
-        _gate.moved.notify_all()
+    with gate.moved:
+        gate.is_open = True
+        gate.moved.notify_all()
 
 
 def _start_over_in_child() -> None:
-    global _gate, _own, _unsafe
+    global gate, own, unsafe
     for connection in list(_connections):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-    _unsafe |= frozenset(_gate.users)
-    _gate, _own = _Gate(), _Own()
+    unsafe |= frozenset(gate.users)
+    gate, own = _Gate(), _Own()
 
 
 os.register_at_fork(before=_close, after_in_parent=_open, after_in_child=_start_over_in_child)
