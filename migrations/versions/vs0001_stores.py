@@ -1,4 +1,4 @@
-"""Stores and generations, and the extension `vector`."""
+"""Create the tables of stores and generations, and the extension `vector`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 revision = "vs0001"
 down_revision = None
 
-# An extension belongs to the database, not to a namespace. PostgreSQL's own IF NOT EXISTS fails when two
-# transactions create one at once.
+# An extension belongs to the database, not to a namespace. IF NOT EXISTS alone fails when two transactions create
+# one at the same time.
 _EXTENSION_LOCK = 8_387_236_824_069_403_491
 
 
 def upgrade(op: Operations, namespace: str) -> None:
-    """Create the tables; an extension that is there stays as and where it is."""
+    """Create the tables. An extension that exists is left unchanged, in whatever schema it is."""
     op.execute(sa.select(sa.func.pg_catalog.pg_advisory_xact_lock(sa.literal(_EXTENSION_LOCK, sa.BigInteger))))
-    # Named, because otherwise the caller's search_path would say where.
+    # Without the schema's name, the caller's search_path would decide where it goes.
     op.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
     op.create_table(
         "vecstore_store",
@@ -59,7 +59,7 @@ def upgrade(op: Operations, namespace: str) -> None:
 
 
 def downgrade(op: Operations, namespace: str) -> None:
-    """Drop the tables, but never stores, and never the extension."""
+    """Drop the tables, unless there are stores; the extension stays."""
     op.execute(_REFUSAL.format(namespace=_quoted(op, namespace)))
     op.drop_table("vecstore_generation", schema=namespace)
     op.drop_table("vecstore_store", schema=namespace)
@@ -69,7 +69,7 @@ def _quoted(op: Operations, namespace: str) -> str:
     return op.get_context().dialect.identifier_preparer.quote(namespace)
 
 
-# A statement of its own, so that SQL written down beforehand refuses too. The lock keeps new stores out until the end.
+# A separate statement, because SQL written to a file must refuse too. The lock keeps new stores out until the end.
 _REFUSAL = """
 DO $$
 DECLARE
@@ -81,7 +81,7 @@ BEGIN
     IF found IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'VS001',
-            MESSAGE = 'There are stores here that would be lost: ' || found || '. Drop them first.';
+            MESSAGE = 'These stores would be lost: ' || found || '. Drop them first.';
     END IF;
 END $$
 """

@@ -1,4 +1,4 @@
-"""The list of changed records that a generation beside the active one has yet to follow."""
+"""Create the change list: ids of changed records that a standby generation must still copy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ down_revision = "vs0001"
 
 
 def upgrade(op: Operations, namespace: str) -> None:
-    """Create the list, with the sequence that numbers its entries."""
+    """Create the list and the sequence that numbers its entries."""
     numbers = sa.Sequence("vecstore_change_seq", schema=namespace)
     op.execute(sa.schema.CreateSequence(numbers))
     op.create_table(
@@ -30,7 +30,7 @@ def upgrade(op: Operations, namespace: str) -> None:
 
 
 def downgrade(op: Operations, namespace: str) -> None:
-    """Drop the list; its sequence goes with it."""
+    """Drop the list and its sequence, unless a store has a standby generation."""
     op.execute(_REFUSAL.format(namespace=_quoted(op, namespace)))
     op.drop_table("vecstore_change", schema=namespace)
 
@@ -41,7 +41,7 @@ def _quoted(op: Operations, namespace: str) -> str:
 
 _OWNED = "ALTER SEQUENCE {namespace}.vecstore_change_seq OWNED BY {namespace}.vecstore_change.seq"
 
-# A statement of its own, so that SQL written down beforehand refuses too. The lock keeps rebuilds out until the end.
+# A separate statement, because SQL written to a file must refuse too. The lock keeps rebuilds out until the end.
 _REFUSAL = """
 DO $$
 DECLARE
@@ -53,8 +53,8 @@ BEGIN
     IF found IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'VS001',
-            MESSAGE = 'Changes noted for the second generation of these stores would be lost: ' || found
-                || '. End their rebuild, and give up what it replaced with drop_previous.';
+            MESSAGE = 'The change lists of these stores would be lost: ' || found
+                || '. Finish their rebuilds, then call drop_previous for each.';
     END IF;
 END $$
 """

@@ -1,4 +1,4 @@
-"""What a namespace holds, read from PostgreSQL's own tables, and a store with records put there by hand."""
+"""The contents of a namespace, read from PostgreSQL's system tables, and a store with records added by hand."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ FROM pg_class WHERE relnamespace = %(namespace)s::regnamespace ORDER BY relname
 """
 
 
-def engine(url: str) -> Engine:
+def make_engine(url: str) -> Engine:
     """Return an engine that keeps no connection."""
     return create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Connection]:
-    with engine(url).connect() as connection:
+def connect_engine(url: str) -> Iterator[Connection]:
+    with make_engine(url).connect() as connection:
         yield connection
 
 
-def tables(admin: psycopg.Connection, namespace: str) -> set[str]:
+def list_tables(admin: psycopg.Connection, namespace: str) -> set[str]:
     rows = admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [namespace]).fetchall()
     return {name for (name,) in rows}
 
 
-def facts(admin: psycopg.Connection, namespace: str) -> list[list[Any]]:
+def describe_namespace(admin: psycopg.Connection, namespace: str) -> list[list[Any]]:
     """Describe columns, constraints, indexes and sequences, without the namespace's name."""
     found = []
     for query in _FACTS.split(";"):
@@ -56,40 +56,42 @@ def facts(admin: psycopg.Connection, namespace: str) -> list[list[Any]]:
     return found
 
 
-def schemas(admin: psycopg.Connection) -> set[str]:
+def list_schemas(admin: psycopg.Connection) -> set[str]:
     return {name for (name,) in admin.execute("SELECT nspname FROM pg_namespace").fetchall()}
 
 
 def add_store(admin: psycopg.Connection, namespace: str) -> None:
-    """Put a store there with one generation and its three records."""
+    """Add a store with one generation and three records."""
     with admin.transaction():
         admin.execute(
-            in_namespace("INSERT INTO {}.vecstore_store VALUES (%s, 'articles', %s)", namespace), [STORE, GENERATION]
+            format_statement("INSERT INTO {}.vecstore_store VALUES (%s, 'articles', %s)", namespace),
+            [STORE, GENERATION],
         )
         _add_generation(admin, namespace, GENERATION)
         admin.execute(
-            in_namespace(
+            format_statement(
                 'CREATE TABLE {}.{} (id text COLLATE "C" PRIMARY KEY, embedding vector(2))', namespace, GENERATION
             )
         )
         admin.execute(
-            in_namespace(
+            format_statement(
                 "INSERT INTO {}.{} VALUES ('a', '[1,0]'), ('b', '[0,1]'), ('c', '[1,1]')", namespace, GENERATION
             )
         )
 
 
 def add_standby(admin: psycopg.Connection, namespace: str) -> None:
-    """Let the store be rebuilt, with a changed record that the new generation has yet to follow."""
+    """Give the store a generation under construction, and a changed record that it must still copy."""
     with admin.transaction():
         _add_generation(admin, namespace, STANDBY)
         admin.execute(
-            in_namespace("UPDATE {}.vecstore_store SET standby = %s, standby_role = 'building'", namespace), [STANDBY]
+            format_statement("UPDATE {}.vecstore_store SET standby = %s, standby_role = 'building'", namespace),
+            [STANDBY],
         )
-        admin.execute(in_namespace("INSERT INTO {}.vecstore_change VALUES (%s, 'a')", namespace), [GENERATION])
+        admin.execute(format_statement("INSERT INTO {}.vecstore_change VALUES (%s, 'a')", namespace), [GENERATION])
 
 
-def contents(admin: psycopg.Connection, namespace: str) -> list[Any]:
+def read_contents(admin: psycopg.Connection, namespace: str) -> list[Any]:
     """Return all rows of stores, generations and the store's records."""
     names = ("vecstore_store", "vecstore_generation", f"vecstore_g_{GENERATION}")
     statements = [
@@ -102,18 +104,18 @@ def contents(admin: psycopg.Connection, namespace: str) -> list[Any]:
 def _add_generation(admin: psycopg.Connection, namespace: str, id_: str) -> None:
     schema = json.dumps({"dim": 2, "metric": "cosine"})
     admin.execute(
-        in_namespace("INSERT INTO {}.vecstore_generation VALUES (%s, %s, %s)", namespace), [id_, STORE, schema]
+        format_statement("INSERT INTO {}.vecstore_generation VALUES (%s, %s, %s)", namespace), [id_, STORE, schema]
     )
 
 
-def in_namespace(statement: str, namespace: str, generation: str | None = None) -> sql.Composed:
-    """Fill the places of a statement with a namespace and a generation's table."""
+def format_statement(statement: str, namespace: str, generation: str | None = None) -> sql.Composed:
+    """Fill a statement's placeholders with a namespace and a generation's table."""
     names = [namespace, *([f"vecstore_g_{generation}"] if generation else [])]
     return sql.SQL(statement).format(*map(sql.Identifier, names))
 
 
 @contextmanager
-def new_database(url: str) -> Iterator[str]:
+def create_database(url: str) -> Iterator[str]:
     """Give the URL of an empty database, without the extension."""
     name = f"vecstore_{secrets.token_hex(8)}"
     with psycopg.connect(url, autocommit=True) as admin:

@@ -36,7 +36,7 @@ def postgres_server() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A database that nobody else uses: ``postgresql://…`` through TCP, as its owner and a superuser."""
+    """The URL of this worker's own database: ``postgresql://…`` through TCP, as its owner and a superuser."""
     name = f"vecstore_{secrets.token_hex(8)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -47,8 +47,8 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def namespaces(postgres_url: str) -> Iterator[Namespaces]:
     """Namespaces of that database for the conformance suite."""
-    with Namespaces(postgres_url) as lent:
-        yield lent
+    with Namespaces(postgres_url) as namespaces:
+        yield namespaces
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """A short path for a server of the test's own. As root, pytest's own folders are closed to its user."""
+    """A short path for the test's own server, whose user cannot enter pytest's folders if root runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="vecstore-pg-"))
     yield folder / "pg"
     shutil.rmtree(folder)

@@ -1,6 +1,6 @@
 """Namespaces with an empty catalogue, which places use one after another.
 
-To make one and to drop it takes the server longer than most tests of the suite do.
+Creating and dropping one takes longer than most tests of the suite.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _EMPTY = sql.SQL(
 
 
 @cache
-def catalogue_sql() -> str:
-    """Return what ``vecstore migrate sql`` prints; to run it is quicker than a migration for each test."""
+def write_catalogue_sql() -> str:
+    """Return what ``vecstore migrate sql`` prints; running it is faster than a migration for each test."""
     return migrate.sql(namespace=_ANY)
 
 
-def lay_catalogue(link: psycopg.Connection, namespace: str) -> None:
-    link.execute(catalogue_sql().replace(_ANY, namespace).encode())
+def create_catalogue(link: psycopg.Connection, namespace: str) -> None:
+    link.execute(write_catalogue_sql().replace(_ANY, namespace).encode())
 
 
 class Namespaces:
-    """Lends namespaces of one database, with which they go in the end.
+    """Namespaces of one database, to take and give back. They are dropped with the database.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ class Namespaces:
         self._link.close()
 
     def take(self) -> str:
-        """Return a namespace that nobody else uses, with a catalogue and no store."""
+        """Return an unused namespace, with a catalogue and no store."""
         if self._free:
             return self._free.pop()
         namespace = f"t_{secrets.token_hex(8)}"
-        lay_catalogue(self._link, namespace)
-        self._catalogue = self._objects(namespace)
+        create_catalogue(self._link, namespace)
+        self._catalogue = self._list_objects(namespace)
         return namespace
 
     def give_back(self, namespace: str) -> None:
         """Remove all stores, or the namespace itself where it holds more than stores and the catalogue."""
-        found = self._objects(namespace)
+        found = self._list_objects(namespace)
         if {name for name in found if not _OF_STORES.fullmatch(name)} != self._catalogue:
             self._link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(namespace)))
             return
@@ -80,5 +80,5 @@ class Namespaces:
         self._link.execute(sql.SQL("; ").join([*parts, _EMPTY]))  # at once, and one transaction
         self._free.append(namespace)
 
-    def _objects(self, namespace: str) -> set[str]:
+    def _list_objects(self, namespace: str) -> set[str]:
         return {name for (name,) in self._link.execute(_OBJECTS, [namespace])}

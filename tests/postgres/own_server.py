@@ -1,4 +1,4 @@
-"""A PostgreSQL server that one test has for itself, to stop and kill."""
+"""A PostgreSQL server that a single test may stop and kill."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @contextmanager
-def adopting_orphans() -> Iterator[None]:
-    """Become the parent of a server that is started: not every machine's first process waits for the dead at once."""
+def adopt_orphans() -> Iterator[None]:
+    """Become the parent of a started server, because not every machine's first process reaps the dead at once."""
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
@@ -79,7 +79,7 @@ class OwnServer:
         is_new = not self._cluster.data.exists()
         self._cluster.prepare()
         self._cluster.initialise()
-        with adopting_orphans():
+        with adopt_orphans():
             self._cluster.start()
         if is_new:
             with psycopg.connect(self.socket_url, autocommit=True) as connection:

@@ -30,7 +30,7 @@ _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with
 
 
 class PostgresPlace(Place):
-    """A namespace of its own; indexes are built over so few records that the suite reaches them.
+    """A separate namespace. Indexes are built from 32 records on, so tests of the suite reach them.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class PostgresPlace(Place):
                 sql.Identifier(self.namespace), sql.Identifier(f"vecstore_g_{generation}")
             )
             rows = link.execute(records).fetchall()
-        return {row["id"]: raw_record(row, sent, schema) for row, sent in rows if sent is not None}
+        return {row["id"]: decode_record(row, sent, schema) for row, sent in rows if sent is not None}
 
     def generations(self) -> Mapping[str, RawGeneration]:
         with psycopg.connect(self.server) as link:
@@ -116,13 +116,13 @@ class PostgresPlace(Place):
             self._namespaces.give_back(self.namespace)
 
 
-def raw_record(row: Mapping[str, Any], sent: bytes, schema: Mapping[str, Any]) -> RawRecord:
+def decode_record(row: Mapping[str, Any], sent: bytes, schema: Mapping[str, Any]) -> RawRecord:
     vector = np.frombuffer(sent[4:], ">f4").astype(schema["dtype"])
-    declared = {name: stored(row[f"f_{name}"], kind) for name, kind in schema["fields"].items()}
+    declared = {name: decode_value(row[f"f_{name}"], kind) for name, kind in schema["fields"].items()}
     return RawRecord(row["body"], vector.tobytes(), {**row["extra"], **present(declared)})
 
 
-def stored(value: Any, kind: str) -> Any:
+def decode_value(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == "keywords":

@@ -1,4 +1,4 @@
-"""The PostgreSQL server that all tests of a run share: the first kind that this machine has.
+"""The PostgreSQL server that all tests of a run share: the first available kind.
 
 1. ``VECSTORE_TEST_POSTGRES``: the URL of a server, as a superuser;
 2. Docker, through testcontainers;
@@ -33,7 +33,7 @@ INSTALL = (
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "max_connections": "200",
-        # Nobody's data: what is lost with the machine's power is made again. Commits stay visible and atomic.
+        # The data is disposable, so it need not survive a power failure. Commits stay visible and atomic.
         "fsync": "off",
         "full_page_writes": "off",
         "checkpoint_timeout": "30min",
@@ -44,7 +44,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 
 
 def get_shared_url() -> str:
-    """Return the URL of the run's server, started by whoever asks first.
+    """Return the URL of the run's server; the first call starts it.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def get_shared_url() -> str:
 
 @contextmanager
 def run_server(folder: Path) -> Iterator[str]:
-    """Run a server of the first kind there is, in a folder that is its own; give its URL.
+    """Run a server of the first available kind in a folder of that server; give its URL.
 
     Raises
     ------
     NoServer
     """
     with ExitStack() as stack:
-        if docker_answers() and (url := _container(stack)):
+        if docker_answers() and (url := _start_container(stack)):
             yield url
             return
         try:
@@ -72,8 +72,8 @@ def run_server(folder: Path) -> Iterator[str]:
         yield server.url
 
 
-def _container(stack: ExitStack) -> str | None:
-    """Run a container until the stack ends; return the server's URL, or None where the image cannot be had."""
+def _start_container(stack: ExitStack) -> str | None:
+    """Run a container until the stack ends; return the server's URL, or None if the image is unavailable."""
     docker = importlib.import_module("docker")
     kind = importlib.import_module("testcontainers.community.postgres").PostgresContainer
     command = "postgres " + " ".join(f"-c {key}={value}" for key, value in SETTINGS.items())

@@ -1,4 +1,4 @@
-"""Batches that are copied in: what comes back, and what stands in the way of it."""
+"""Batches that are copied in: what is read back, and what prevents a copy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vecstore import F, Flat, Record, RecordExists, Schema, VectorStore, fields
 from vecstore.backends.postgres import bulk_copy
 from vecstore.backends.postgres.backend import PostgresBackend
 
-from .stores import lay, opened, stored_ids
+from .stores import open_database, prepare_namespace, read_stored_ids
 
 MANY = bulk_copy.FEWEST + 30
 KINDS = {
@@ -54,7 +54,7 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def full_of(number: int) -> dict[str, Any]:
+def make_metadata(number: int) -> dict[str, Any]:
     """Return metadata of all kinds, each missing in some records."""
     word = STRINGS[number % 9]
     values: dict[str, Any] = {
@@ -73,7 +73,8 @@ def full_of(number: int) -> dict[str, Any]:
 def test_what_is_copy_in_comes_back(place: PostgresPlace, copies: list[bool], dtype: str) -> None:
     draw = np.random.default_rng(1).standard_normal((MANY, 3)).astype(dtype)
     given = [
-        Record(f"{STRINGS[n % 7]}{n}", draw[n], STRINGS[n % 10] if n % 7 else None, full_of(n)) for n in range(MANY)
+        Record(f"{STRINGS[n % 7]}{n}", draw[n], STRINGS[n % 10] if n % 7 else None, make_metadata(n))
+        for n in range(MANY)
     ]
     with place.connect() as db:
         copied = db.create("copied", Schema(3, "l2", dtype, Flat(), KINDS))
@@ -170,10 +171,10 @@ def test_writers_of_the_same_ids_do_not_deadlock(place: PostgresPlace) -> None:
 
 
 def test_a_copy_that_is_cut_off_is_done_again(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     with (
         make_proxy(postgres_url) as proxy,
-        opened(proxy.replace_address(postgres_url), namespace, timeout=5) as database,
+        open_database(proxy.replace_address(postgres_url), namespace, timeout=5) as database,
     ):
         store = database.create("a", schema())
         store.insert(batch(1, MANY))
@@ -183,7 +184,7 @@ def test_a_copy_that_is_cut_off_is_done_again(postgres_url: str, namespace: str)
         for number, at in enumerate(range(0, sent - 60, sent // 5)):
             proxy.cut_after(client_bytes=at)
             assert store.insert(batch(3 + number, MANY)) == MANY
-        assert len(stored_ids(postgres_url, namespace, "a")) == store.count() == MANY * (3 + number)
+        assert len(read_stored_ids(postgres_url, namespace, "a")) == store.count() == MANY * (3 + number)
 
 
 def test_a_constraint_of_the_application_holds(place: PostgresPlace) -> None:

@@ -143,8 +143,8 @@ def test_settings_of_the_transaction_are_as_before(engine: Engine, db: Database)
         assert "777ms" in before
 
 
-def test_notes_and_gate_belong_to_the_transaction(engine: Engine, place: PostgresPlace, store: VectorStore) -> None:
-    """What is not committed holds a switch up, and no longer than its lock_timeout."""
+def test_notes_and_guard_belong_to_the_transaction(engine: Engine, place: PostgresPlace, store: VectorStore) -> None:
+    """An open transaction delays a switch, at most for its lock_timeout."""
     with vecstore.connect(f"{place.url}&lock_timeout=0.2") as other, engine.begin() as connection:
         store.using(connection).insert([Record("new", [1, 1])])
         with pytest.raises(StoreLocked):

@@ -1,4 +1,4 @@
-"""Connections at hand, and what statements inside a caller's transaction cost."""
+"""The connection cache, and the round trips of statements inside a caller's transaction."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vecstore import Timeout
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.pool import Pool
 
-from .stores import lay, opened
+from .stores import open_database, prepare_namespace
 
 
 def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(postgres_url: str, namespace: str) -> None:
-    """Also from a call that might keep it at hand."""
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, pool_size=2, timeout=5) as database:
+    """This includes connections that a call might keep in the cache."""
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, pool_size=2, timeout=5) as database:
         store = database.create("a", schema())
         store.insert(batch(1))
         found: list[int] = []
@@ -39,8 +39,8 @@ def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(postgres_url
 
 
 def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, pool_size=2, timeout=1) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, pool_size=2, timeout=1) as database:
         store = database.create("a", schema())
         store.search(vector_of(1), k=1)
         pool = _pool_of(database._backend)
@@ -53,9 +53,9 @@ def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str)
 
 
 def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: psycopg.Connection) -> None:
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-    with opened(postgres_url, namespace, application_name=namespace) as database:
+    with open_database(postgres_url, namespace, application_name=namespace) as database:
         database.create("a", schema()).insert(batch(1))
         assert (admin.execute(named, (namespace,)).fetchone() or (0,))[0] >= 1
     for _ in range(1_000):
@@ -67,8 +67,8 @@ def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: 
 
 
 def test_a_joined_search_is_one_round_trip_of_prepared_statements(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as database, make_proxy(postgres_url) as proxy:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as database, make_proxy(postgres_url) as proxy:
         store = database.create("a", schema())
         store.insert(batch(1))
         engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))

@@ -13,25 +13,25 @@ from tests.cuts import TIMEOUT, Campaign
 from tests.proxy import Fate, make_proxy
 from vecstore import BackendUnavailable, Timeout, VecstoreError
 
-from .stores import lay, opened, stored_ids
+from .stores import open_database, prepare_namespace, read_stored_ids
 
 MODES = [pytest.param("on", id="session"), pytest.param("off", id="pgbouncer")]
 
 
-def campaign(postgres_url: str, namespace: str, mode: str, trials: int, seed: int) -> Campaign:
-    lay(postgres_url, namespace)
+def run_campaign(postgres_url: str, namespace: str, mode: str, trials: int, seed: int) -> Campaign:
+    prepare_namespace(postgres_url, namespace)
     with (
         make_proxy(postgres_url) as proxy,
-        opened(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT, prepare=mode) as database,
+        open_database(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT, prepare=mode) as database,
     ):
         run = Campaign.run(database, proxy, trials, seed)
-    assert numbers(stored_ids(postgres_url, namespace, "a")) == run.acknowledged
+    assert numbers(read_stored_ids(postgres_url, namespace, "a")) == run.acknowledged
     return run
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_calls_survive_cuts(postgres_url: str, namespace: str, mode: str) -> None:
-    run = campaign(postgres_url, namespace, mode, trials=30, seed=19)
+    run = run_campaign(postgres_url, namespace, mode, trials=30, seed=19)
     assert run.cuts >= 15
     assert run.unknown >= (mode == "on")  # before its COMMIT, a write is simply repeated
 
@@ -42,7 +42,7 @@ def test_calls_survive_cuts(postgres_url: str, namespace: str, mode: str) -> Non
 def test_calls_survive_many_cuts(
     postgres_url: str, namespace: str, mode: str, seed: int, note: Callable[[str], None]
 ) -> None:
-    run = campaign(postgres_url, namespace, mode, trials=100, seed=seed)
+    run = run_campaign(postgres_url, namespace, mode, trials=100, seed=seed)
     said = f"{run.cuts} cuts, {run.unknown} unknown outcomes"
     note(f"cut connections to PostgreSQL (prepare={mode}), seed {seed}: {said}")
     assert run.cuts >= 50
@@ -51,8 +51,8 @@ def test_calls_survive_many_cuts(
 
 @pytest.mark.parametrize("fate", get_args(Fate))
 def test_a_cut_in_a_callers_transaction_is_no_unknown_outcome(postgres_url: str, namespace: str, fate: Fate) -> None:
-    lay(postgres_url, namespace)
-    with make_proxy(postgres_url) as proxy, opened(postgres_url, namespace, timeout=TIMEOUT) as database:
+    prepare_namespace(postgres_url, namespace)
+    with make_proxy(postgres_url) as proxy, open_database(postgres_url, namespace, timeout=TIMEOUT) as database:
         store = database.create("a", schema())
         engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
         with engine.connect() as connection:

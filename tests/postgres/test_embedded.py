@@ -29,7 +29,7 @@ print(running.url, flush=True)
 sys.stdin.read()
 """
 
-# A disk that is full, for whoever runs as whatever user: no file grows beyond a megabyte.
+# Simulates a full disk for any user: no file grows beyond a megabyte.
 CRAMPED = """
 import resource, sys
 from vecstore import StorageFailed
@@ -44,7 +44,7 @@ except StorageFailed as error:
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
-    """A directory with a data directory: to make one takes a second or more."""
+    """A directory with a data directory, shared because making one takes a second or more."""
     folder = Path(tempfile.mkdtemp(prefix="vecstore-pg-"))
     cluster = Cluster(folder / 'it\'s $HOME; "é"', synced=False)
     cluster.prepare()
@@ -54,7 +54,7 @@ def made() -> Iterator[Path]:
 
 
 @contextmanager
-def using(directory: Path) -> Iterator[subprocess.Popen[str]]:
+def use_directory(directory: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a process that uses a directory until its input ends."""
     command = [sys.executable, "-c", USER, str(directory)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -87,7 +87,7 @@ def test_only_its_owner_gets_in(made: Path) -> None:
 
 def test_the_last_of_several_users_stops_it(made: Path) -> None:
     first, second = use_server(made), use_server(made)
-    with using(made) as process:
+    with use_directory(made) as process:
         first.close()
         second.close()
         assert answers(made)
@@ -98,9 +98,9 @@ def test_the_last_of_several_users_stops_it(made: Path) -> None:
 
 def test_processes_that_start_it_at_once_share_it(made: Path) -> None:
     with (
-        using(made),
-        using(made),
-        using(made),
+        use_directory(made),
+        use_directory(made),
+        use_directory(made),
         closing(use_server(made)) as running,
         psycopg.connect(running.url) as link,
     ):
@@ -109,7 +109,7 @@ def test_processes_that_start_it_at_once_share_it(made: Path) -> None:
 
 
 def test_a_killed_user_does_not_keep_it_running(made: Path) -> None:
-    with using(made) as process:
+    with use_directory(made) as process:
         running = use_server(made)
         process.kill()
         process.wait()
@@ -119,7 +119,7 @@ def test_a_killed_user_does_not_keep_it_running(made: Path) -> None:
 
 
 def test_a_server_that_lost_its_users_is_taken_over(made: Path) -> None:
-    with using(made) as process:
+    with use_directory(made) as process:
         process.kill()
     assert answers(made)
     use_server(made).close()

@@ -1,4 +1,4 @@
-"""Waiting too long, and what is never shown: errors, logs and reprs have no password, text or vector."""
+"""Timeouts, and secrecy: errors, logs and reprs contain no password, text or vector."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from vecstore import (
     VectorStore,
 )
 
-from .catalogues import in_namespace
-from .stores import lay, opened
+from .catalogues import format_statement
+from .stores import open_database, prepare_namespace
 
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, lock_timeout=0.3, timeout=5) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, lock_timeout=0.3, timeout=5) as database:
         yield database
 
 
@@ -50,7 +50,7 @@ def store(database: Database) -> VectorStore:
 class TestWaiting:
     def test_a_pool_that_is_exhausted_times_out(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
         store.upsert(batch(2))
-        with opened(postgres_url, namespace, pool_size=2, timeout=0.5) as small:
+        with open_database(postgres_url, namespace, pool_size=2, timeout=0.5) as small:
             busy = small.open("a")
             other = small.create("b", schema())
             pooled = busy._backend
@@ -62,7 +62,7 @@ class TestWaiting:
             assert busy.count() == 40
 
     def test_a_statement_that_takes_too_long(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
-        with opened(postgres_url, namespace, timeout=0.3) as hasty, table_lock(postgres_url, namespace):
+        with open_database(postgres_url, namespace, timeout=0.3) as hasty, table_lock(postgres_url, namespace):
             found = hasty.open("a")
             with expect_error(Timeout, "timeout"):
                 found.search(vector_of(1))
@@ -72,7 +72,7 @@ class TestWaiting:
         self, store: VectorStore, postgres_url: str, namespace: str
     ) -> None:
         with psycopg.connect(postgres_url) as switching:
-            switching.execute(in_namespace("SELECT 1 FROM {}.vecstore_store FOR UPDATE", namespace))
+            switching.execute(format_statement("SELECT 1 FROM {}.vecstore_store FOR UPDATE", namespace))
             with expect_error(StoreLocked, "lock_timeout"):
                 store.upsert(batch(2))
         assert store.upsert(batch(2)) == 20
@@ -135,8 +135,10 @@ def opened_joined(engine: object, store: VectorStore) -> Iterator[VectorStore]:
 @contextmanager
 def table_lock(postgres_url: str, namespace: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(postgres_url) as blocker:
-        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
-        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
+        [(generation,)] = blocker.execute(
+            format_statement("SELECT active FROM {}.vecstore_store", namespace)
+        ).fetchall()
+        blocker.execute(format_statement("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
         yield blocker
 
 
@@ -149,9 +151,9 @@ def test_no_secret_is_shown_anywhere(
     assert store.upsert([record]) == 1
     faults: list[tuple[type[VecstoreError], Callable[[], object]]] = [
         (RecordExists, lambda: store.insert([record])),
-        (Timeout, lambda: locked_search(postgres_url, namespace)),
+        (Timeout, lambda: search_locked_table(postgres_url, namespace)),
         (BackendUnavailable, lambda: vecstore.connect(change_url(postgres_url, password=PASSWORD))),
-        (StorageFailed, lambda: without_table(store, record, postgres_url, namespace)),
+        (StorageFailed, lambda: write_without_table(store, record, postgres_url, namespace)),
     ]
     for kind, fault in faults:
         with expect_error(kind):
@@ -165,15 +167,15 @@ def test_no_secret_is_shown_anywhere(
         assert not any(secret in text for secret in (PASSWORD, password, TEXT, str(NUMBER))), text
 
 
-def locked_search(postgres_url: str, namespace: str) -> None:
-    with opened(postgres_url, namespace, timeout=0.2) as hasty, table_lock(postgres_url, namespace):
+def search_locked_table(postgres_url: str, namespace: str) -> None:
+    with open_database(postgres_url, namespace, timeout=0.2) as hasty, table_lock(postgres_url, namespace):
         hasty.open("a").search([NUMBER] * DIM, where=F.word == TEXT)
 
 
-def without_table(store: VectorStore, record: Record, postgres_url: str, namespace: str) -> None:
-    """Write where a column is missing, of which PostgreSQL says what stood in the row."""
+def write_without_table(store: VectorStore, record: Record, postgres_url: str, namespace: str) -> None:
+    """Write to a table that lacks a column; PostgreSQL's error quotes the row."""
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+        [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
         statement = "ALTER TABLE {}.{} ADD CONSTRAINT refused CHECK (id <> 'canary') NOT VALID"
-        admin.execute(in_namespace(statement, namespace, generation))
+        admin.execute(format_statement(statement, namespace, generation))
     store.upsert([record])

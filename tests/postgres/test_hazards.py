@@ -1,4 +1,4 @@
-"""What pgvector and psycopg do silently wrong, each row of the list of hazards that no other test has."""
+"""Silent mistakes of pgvector and psycopg that no other test covers, one per hazard."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from vecstore import (
 )
 from vecstore.backends.postgres.server import ServerWarning
 
-from .catalogues import in_namespace, new_database, tables
+from .catalogues import create_database, format_statement, list_tables
 from .own_server import OwnServer
-from .stores import lay, opened
+from .stores import open_database, prepare_namespace
 
 NORMAL = np.random.default_rng(2).normal
 
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as database:
         yield database
 
 
@@ -96,8 +96,8 @@ def test_what_is_stored_is_what_was_rounded(database: Database) -> None:
 
 
 def test_a_graph_answers_k_whatever_the_filter_and_the_limit(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as database:
         store = database.create(
             "a", Schema(dim=8, metric="l2", index=HNSW(m=4, ef_construction=8), fields={"n": fields.Int()})
         )
@@ -115,18 +115,18 @@ def test_a_graph_answers_k_whatever_the_filter_and_the_limit(postgres_url: str, 
 def test_too_many_dimensions_for_a_graph_are_refused_before_anything_is_created(
     database: Database, admin: psycopg.Connection, namespace: str
 ) -> None:
-    before = tables(admin, namespace)
+    before = list_tables(admin, namespace)
     with pytest.raises(Unsupported):
         database.create("a", Schema(dim=4_001, index=HNSW()))
-    assert tables(admin, namespace) == before
+    assert list_tables(admin, namespace) == before
     assert database.names() == []
 
 
 def test_a_graph_beyond_the_servers_memory_warns(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, build_memory=1, build_workers=0) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, build_memory=1, build_workers=0) as database:
         described = Schema(dim=256, metric="l2", index=HNSW(m=4, ef_construction=8))
-        with opened(postgres_url, namespace, index_min_rows=1 << 30) as loading:
+        with open_database(postgres_url, namespace, index_min_rows=1 << 30) as loading:
             loading.create("a", described).insert(
                 Record(str(number), row) for number, row in enumerate(NORMAL(size=(1_500, 256)))
             )
@@ -134,14 +134,17 @@ def test_a_graph_beyond_the_servers_memory_warns(postgres_url: str, namespace: s
         with pytest.warns(ServerWarning, match="build_memory"):
             store.reindex()
         assert store.index_status().state == "ready"
-    with opened(postgres_url, namespace, build_memory=64, build_workers=0) as database, warnings.catch_warnings():
+    with (
+        open_database(postgres_url, namespace, build_memory=64, build_workers=0) as database,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("error")
         database.open("a").reindex()
 
 
 def test_the_extension_is_never_created_by_connecting(postgres_url: str) -> None:
-    with new_database(postgres_url) as url:
-        with pytest.raises(Exception, match="vecstore migrate upgrade"), opened(url, "ns"):
+    with create_database(postgres_url) as url:
+        with pytest.raises(Exception, match="vecstore migrate upgrade"), open_database(url, "ns"):
             pass
         with psycopg.connect(url) as link:
             assert link.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone() is None
@@ -162,11 +165,11 @@ def test_settings_of_the_server_change_no_answer(own_server: OwnServer) -> None:
         "standard_conforming_strings": "on",
         "client_encoding": "'LATIN1'",
     }
-    lay(own_server.url, "ns")
+    prepare_namespace(own_server.url, "ns")
     with psycopg.connect(own_server.url, autocommit=True) as admin:
         for name, value in settings.items():
             admin.execute(f"ALTER ROLE postgres SET {name} = {value}".encode())
-    with opened(own_server.url, "ns") as database:
+    with open_database(own_server.url, "ns") as database:
         store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
         store.insert([record for number in range(8) for record in batch(number)])
         store.upsert([Record("x", vector_of(9) / 3, "日本 é", {"tag": 9, "word": "é日"})])
@@ -179,18 +182,18 @@ def test_settings_of_the_server_change_no_answer(own_server: OwnServer) -> None:
 
 
 def test_a_full_disk_is_told_and_loses_nothing(store: VectorStore, admin: psycopg.Connection, namespace: str) -> None:
-    """The server's own error for it, raised by a trigger: a tablespace of limited size takes rights to mount."""
+    """A trigger raises the server's own error, because a tablespace of limited size needs rights to mount."""
     store.upsert(batch(1))
-    [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
     function = (
         "CREATE FUNCTION {}.fill() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'canary' USING ERRCODE = 'disk_full'; END $$"
     )
-    admin.execute(in_namespace(function, namespace))
+    admin.execute(format_statement(function, namespace))
     trigger = "CREATE TRIGGER full_ AFTER INSERT ON {0}.{1} EXECUTE FUNCTION {0}.fill()"
-    admin.execute(in_namespace(trigger, namespace, generation))
+    admin.execute(format_statement(trigger, namespace, generation))
     with pytest.raises(StorageFailed, match=r"disk is full"):
         store.upsert(batch(2))
-    admin.execute(in_namespace("DROP TRIGGER full_ ON {}.{}", namespace, generation))
+    admin.execute(format_statement("DROP TRIGGER full_ ON {}.{}", namespace, generation))
     assert store.count() == 20
     assert store.upsert(batch(2)) == 20

@@ -1,4 +1,4 @@
-"""A build of an index that is cut off: searches stay right, the state says so, and reindex() mends it."""
+"""An interrupted index build: searches stay correct, the state reports it, and reindex() repairs it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
 
-from .catalogues import in_namespace
-from .stores import lay, opened
+from .catalogues import format_statement
+from .stores import open_database, prepare_namespace
 
 COUNT, DIM = 1_000, 16
 DATA = np.random.default_rng(17).normal(size=(COUNT, DIM)).astype(np.float32)
@@ -34,8 +34,8 @@ _INDEXES = (
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, build_workers=0) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, build_workers=0) as database:
         yield database
 
 
@@ -43,24 +43,24 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 def store(postgres_url: str, namespace: str, database: Database) -> VectorStore:
     schema = Schema(dim=DIM, metric="l2", index=HNSW(ef_construction=400))
     database.create("a", schema)
-    with opened(postgres_url, namespace, index_min_rows=1 << 30) as loading:
+    with open_database(postgres_url, namespace, index_min_rows=1 << 30) as loading:
         loading.open("a").insert(Record(str(number), row) for number, row in enumerate(DATA))
     return database.open("a")
 
 
-def state(admin: psycopg.Connection, namespace: str) -> tuple[int, int]:
-    """Return how many valid graphs there are, and how many in all."""
+def count_graphs(admin: psycopg.Connection, namespace: str) -> tuple[int, int]:
+    """Return the number of valid graphs, and of all graphs."""
     [(valid, total)] = admin.execute(_INDEXES, (namespace,)).fetchall()
     return valid, total
 
 
-def right(store: VectorStore) -> None:
+def check_answers(store: VectorStore) -> None:
     for query, truth in zip(DATA, TRUTH, strict=False):
         assert {int(hit.id) for hit in store.search(query, k=10)} == truth
 
 
 def kill_when(admin: psycopg.Connection, namespace: str, phase: str, done: int, building: Future[None]) -> None:
-    """End the build as soon as it is that far."""
+    """End the build as soon as it has come that far."""
     while not building.done():
         for pid, now, tuples in admin.execute(_PHASES, (namespace,)).fetchall():
             if now.startswith(phase) and (tuples or 0) >= done:
@@ -69,14 +69,14 @@ def kill_when(admin: psycopg.Connection, namespace: str, phase: str, done: int, 
     raise AssertionError(f"the build was over before {phase}, {done}: {building.exception()!r}")
 
 
-def invalid_and_mended(store: VectorStore, admin: psycopg.Connection, namespace: str) -> None:
+def check_rebuild_of_invalid(store: VectorStore, admin: psycopg.Connection, namespace: str) -> None:
     assert store.index_status().state == "invalid"
-    assert state(admin, namespace) == (0, 1)
+    assert count_graphs(admin, namespace) == (0, 1)
     assert any("not valid" in problem for problem in store.verify().problems)
-    right(store)
+    check_answers(store)
     store.reindex()
     assert store.index_status().state == "ready"
-    assert state(admin, namespace) == (1, 1)
+    assert count_graphs(admin, namespace) == (1, 1)
 
 
 @pytest.mark.parametrize("done", [1, COUNT * 3 // 4])
@@ -88,15 +88,15 @@ def test_a_build_that_is_killed_while_it_reads(
         kill_when(admin, namespace, "building index", done, building)
         with pytest.raises(BackendUnavailable):
             building.result(120)
-    invalid_and_mended(store, admin, namespace)
+    check_rebuild_of_invalid(store, admin, namespace)
 
 
 @pytest.mark.parametrize("phase", ["waiting for writers before build", "waiting for writers before validation"])
 def test_a_build_that_is_killed_while_it_waits(
     store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str, phase: str
 ) -> None:
-    [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
-    lock = in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation)
+    [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    lock = format_statement("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation)
     with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_url) as writer:
         if phase.endswith("build"):
             writer.execute(lock)
@@ -108,7 +108,7 @@ def test_a_build_that_is_killed_while_it_waits(
         writer.rollback()
         with pytest.raises(BackendUnavailable):
             building.result(120)
-    invalid_and_mended(store, admin, namespace)
+    check_rebuild_of_invalid(store, admin, namespace)
 
 
 def wait_for(admin: psycopg.Connection, namespace: str, phase: str) -> None:
@@ -126,11 +126,11 @@ def test_a_rebuild_that_is_killed_leaves_the_old_index_at_work(
         kill_when(admin, namespace, "building index", 1, building)
         with pytest.raises(BackendUnavailable):
             building.result(120)
-    assert state(admin, namespace) == (1, 2)
+    assert count_graphs(admin, namespace) == (1, 2)
     assert store.index_status().state == "ready"
     assert len(store.search(DATA[0], k=10)) == 10
     store.reindex(HNSW(m=20, ef_construction=400))
-    assert state(admin, namespace) == (1, 1)
+    assert count_graphs(admin, namespace) == (1, 1)
 
 
 def test_an_interrupted_caller_cancels_its_build(
@@ -143,9 +143,9 @@ def test_an_interrupted_caller_cancels_its_build(
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    [(generation,)] = admin.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
     with psycopg.connect(postgres_url) as writer:
-        writer.execute(in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
+        writer.execute(format_statement("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
         interrupting = threading.Thread(target=interrupt)
         interrupting.start()
         with pytest.raises(KeyboardInterrupt):
@@ -153,4 +153,4 @@ def test_an_interrupted_caller_cancels_its_build(
         interrupting.join()
     signal.signal(signal.SIGINT, before)
     assert admin.execute(_PHASES, (namespace,)).fetchall() == []
-    invalid_and_mended(store, admin, namespace)
+    check_rebuild_of_invalid(store, admin, namespace)

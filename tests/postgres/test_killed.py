@@ -17,9 +17,9 @@ from tests.batches import batch, numbers, schema, vector_of
 from tests.lateness import Lateness
 from vecstore import BackendUnavailable, Database, UnknownOutcome, VectorStore
 
-from .catalogues import in_namespace
+from .catalogues import format_statement
 from .own_server import OwnServer
-from .stores import lay, opened, stored_ids, url_with
+from .stores import add_parameters, open_database, prepare_namespace, read_stored_ids
 
 _VICTIMS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -29,10 +29,10 @@ _VICTIMS = (
 
 def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
     draws = random.Random(seed)
-    lay(server.url, "kills")
-    with opened(server.url, "kills") as database:
+    prepare_namespace(server.url, "kills")
+    with open_database(server.url, "kills") as database:
         database.create("a", schema())
-    with BatchWriter(url_with(server.url, "kills", timeout=5)) as writer:
+    with BatchWriter(add_parameters(server.url, "kills", timeout=5)) as writer:
         for number in range(rounds):
             threading.Event().wait(draws.uniform(0, 0.05))  # the moment of the kill is what is drawn
             if number % 2:
@@ -44,9 +44,9 @@ def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
                 writer.listen_for("lost")
                 writer.listen_for("acked")
                 assert lateness.undisturbed() < 5
-            assert writer.acknowledged <= numbers(stored_ids(server.url, "kills", "a"))
+            assert writer.acknowledged <= numbers(read_stored_ids(server.url, "kills", "a"))
         writer.stop()
-    stored = numbers(stored_ids(server.url, "kills", "a"))
+    stored = numbers(read_stored_ids(server.url, "kills", "a"))
     assert writer.acknowledged <= stored <= writer.acknowledged | {max(writer.acknowledged) + 1}
     assert writer.failures <= {"UnknownOutcome", "BackendUnavailable"}
 
@@ -65,8 +65,8 @@ def test_a_server_killed_many_times_keeps_what_was_acknowledged(
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as database:
         yield database
 
 
@@ -98,8 +98,10 @@ def test_an_idle_connection_that_was_ended_is_not_noticed(store: VectorStore, ad
 def blocked(postgres_url: str, namespace: str, mode: str) -> Iterator[psycopg.Connection]:
     """Hold a lock on a store's table."""
     with psycopg.connect(postgres_url) as blocker:
-        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
-        blocker.execute(in_namespace(f"LOCK TABLE {{}}.{{}} IN {mode} MODE", namespace, generation))
+        [(generation,)] = blocker.execute(
+            format_statement("SELECT active FROM {}.vecstore_store", namespace)
+        ).fetchall()
+        blocker.execute(format_statement(f"LOCK TABLE {{}}.{{}} IN {mode} MODE", namespace, generation))
         yield blocker
 
 
@@ -133,13 +135,13 @@ def test_a_write_whose_statement_was_terminated_has_an_unknown_outcome(
         with pytest.raises(UnknownOutcome):
             answer.result(60)
     assert store.upsert(batch(2)) == 20
-    assert numbers(stored_ids(postgres_url, namespace, "a")) == {1, 2}
+    assert numbers(read_stored_ids(postgres_url, namespace, "a")) == {1, 2}
 
 
 def test_the_lock_of_a_killed_builder_is_free(
     store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
 ) -> None:
-    with opened(postgres_url, namespace) as other:
+    with open_database(postgres_url, namespace) as other:
         backend, uid = store._backend, store._backend.find(name="a").uid
         builder = backend.builder(uid)
         builder.__enter__()

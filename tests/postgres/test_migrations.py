@@ -19,7 +19,7 @@ from vecstore.backends.postgres.migrations.revisions import list_revisions
 
 @pytest.fixture
 def connection(postgres_url: str) -> Iterator[Connection]:
-    with catalogues.connected(postgres_url) as connection:
+    with catalogues.connect_engine(postgres_url) as connection:
         yield connection
 
 
@@ -32,10 +32,10 @@ def test_history_lists_every_revision_in_order() -> None:
 def test_upgrade_creates_the_catalogue_and_nothing_else(
     connection: Connection, admin: psycopg.Connection, namespace: str
 ) -> None:
-    before = catalogues.schemas(admin)
+    before = catalogues.list_schemas(admin)
     migrate.upgrade(connection, namespace=namespace)
-    assert catalogues.schemas(admin) - before == {namespace}
-    assert catalogues.tables(admin, namespace) == TABLES
+    assert catalogues.list_schemas(admin) - before == {namespace}
+    assert catalogues.list_tables(admin, namespace) == TABLES
     assert migrate.current(connection, namespace=namespace) == REVISIONS[-1]
     migrate.check(connection, namespace=namespace)
     assert not connection.in_transaction()
@@ -67,7 +67,7 @@ def test_the_backends_tables_hold_every_constraint_and_collation(
         text(f"ALTER SEQUENCE {namespace}_b.vecstore_change_seq OWNED BY {namespace}_b.vecstore_change.seq")
     )
     connection.commit()
-    migrated, declared = (catalogues.facts(admin, name) for name in (namespace, f"{namespace}_b"))
+    migrated, declared = (catalogues.describe_namespace(admin, name) for name in (namespace, f"{namespace}_b"))
     without_versions = [[row for row in rows if not any("alembic" in value for value in row)] for rows in migrated]
     assert without_versions == [
         [tuple(value.replace("NAMESPACE_b", "NAMESPACE") for value in row) for row in rows] for rows in declared
@@ -78,15 +78,15 @@ def test_every_revision_runs_up_down_and_up_on_live_data(
     connection: Connection, admin: psycopg.Connection, namespace: str
 ) -> None:
     migrate.upgrade(connection, REVISIONS[0], namespace=namespace)
-    assert catalogues.tables(admin, namespace) == STORES
+    assert catalogues.list_tables(admin, namespace) == STORES
     catalogues.add_store(admin, namespace)
-    before = catalogues.contents(admin, namespace)
+    before = catalogues.read_contents(admin, namespace)
     for revision in (*REVISIONS[1:], *reversed(REVISIONS[:-1]), *REVISIONS[1:]):
         going_up = revision > str(migrate.current(connection, namespace=namespace))
         (migrate.upgrade if going_up else migrate.downgrade)(connection, revision, namespace=namespace)
         assert migrate.current(connection, namespace=namespace) == revision
-        assert catalogues.contents(admin, namespace) == before
-    assert catalogues.tables(admin, namespace) >= TABLES
+        assert catalogues.read_contents(admin, namespace) == before
+    assert catalogues.list_tables(admin, namespace) >= TABLES
 
 
 def test_down_to_nothing_leaves_namespace_extension_and_records(
@@ -94,13 +94,13 @@ def test_down_to_nothing_leaves_namespace_extension_and_records(
 ) -> None:
     migrate.upgrade(connection, namespace=namespace)
     catalogues.add_store(admin, namespace)
-    admin.execute(catalogues.in_namespace("DELETE FROM {}.vecstore_store", namespace))
+    admin.execute(catalogues.format_statement("DELETE FROM {}.vecstore_store", namespace))
     migrate.downgrade(connection, "base", namespace=namespace)
     assert migrate.current(connection, namespace=namespace) is None
-    assert catalogues.tables(admin, namespace) == {f"vecstore_g_{catalogues.GENERATION}"}
+    assert catalogues.list_tables(admin, namespace) == {f"vecstore_g_{catalogues.GENERATION}"}
     assert admin.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone()
     migrate.upgrade(connection, namespace=namespace)
-    assert catalogues.tables(admin, namespace) >= TABLES
+    assert catalogues.list_tables(admin, namespace) >= TABLES
 
 
 def test_a_downgrade_that_would_lose_stores_is_refused(
@@ -108,10 +108,10 @@ def test_a_downgrade_that_would_lose_stores_is_refused(
 ) -> None:
     migrate.upgrade(connection, namespace=namespace)
     catalogues.add_store(admin, namespace)
-    before = catalogues.facts(admin, namespace), catalogues.contents(admin, namespace)
+    before = catalogues.describe_namespace(admin, namespace), catalogues.read_contents(admin, namespace)
     with pytest.raises(StoreExists, match=r"articles.*Drop them first"):
         migrate.downgrade(connection, "base", namespace=namespace)
-    assert (catalogues.facts(admin, namespace), catalogues.contents(admin, namespace)) == before
+    assert (catalogues.describe_namespace(admin, namespace), catalogues.read_contents(admin, namespace)) == before
     assert migrate.current(connection, namespace=namespace) == REVISIONS[-1]
 
 
@@ -125,22 +125,22 @@ def test_a_downgrade_that_would_lose_noted_changes_is_refused(
         with pytest.raises(StoreExists, match=r"would be lost: articles"):
             migrate.downgrade(connection, revision, namespace=namespace)
     assert migrate.current(connection, namespace=namespace) == REVISIONS[-1]
-    assert admin.execute(catalogues.in_namespace("SELECT count(*) FROM {}.vecstore_change", namespace)).fetchone() == (
-        1,
-    )
+    assert admin.execute(
+        catalogues.format_statement("SELECT count(*) FROM {}.vecstore_change", namespace)
+    ).fetchone() == (1,)
 
 
 def test_going_where_the_catalogue_is_already_changes_nothing(
     connection: Connection, admin: psycopg.Connection, namespace: str
 ) -> None:
     migrate.downgrade(connection, "base", namespace=namespace)
-    assert namespace not in catalogues.schemas(admin)
+    assert namespace not in catalogues.list_schemas(admin)
     for _ in range(2):
         migrate.upgrade(connection, namespace=namespace)
-    before = catalogues.facts(admin, namespace)
+    before = catalogues.describe_namespace(admin, namespace)
     migrate.upgrade(connection, REVISIONS[0], namespace=namespace)
     migrate.downgrade(connection, REVISIONS[-1], namespace=namespace)
-    assert catalogues.facts(admin, namespace) == before
+    assert catalogues.describe_namespace(admin, namespace) == before
 
 
 def test_namespaces_do_not_disturb_each_other(
@@ -150,14 +150,14 @@ def test_namespaces_do_not_disturb_each_other(
     migrate.upgrade(connection, namespace=namespace)
     migrate.upgrade(connection, REVISIONS[0], namespace=other)
     migrate.downgrade(connection, "base", namespace=namespace)
-    assert catalogues.tables(admin, namespace) == set()
-    assert catalogues.tables(admin, other) == STORES
+    assert catalogues.list_tables(admin, namespace) == set()
+    assert catalogues.list_tables(admin, other) == STORES
 
 
 def test_a_namespace_may_be_called_like_a_word_of_sql(postgres_url: str, admin: psycopg.Connection) -> None:
-    with catalogues.connected(postgres_url) as connection:
+    with catalogues.connect_engine(postgres_url) as connection:
         migrate.upgrade(connection, namespace="user")
-        assert catalogues.tables(admin, "user") == TABLES
+        assert catalogues.list_tables(admin, "user") == TABLES
         migrate.downgrade(connection, "base", namespace="user")
     admin.execute('DROP SCHEMA "user"')
 
@@ -184,9 +184,9 @@ def test_unknown_revisions_are_refused(connection: Connection, namespace: str, r
 
 
 def test_a_table_of_that_name_is_not_touched(connection: Connection, admin: psycopg.Connection, namespace: str) -> None:
-    admin.execute(catalogues.in_namespace("CREATE SCHEMA {}", namespace))
-    admin.execute(catalogues.in_namespace("CREATE TABLE {}.vecstore_generation (mine text)", namespace))
+    admin.execute(catalogues.format_statement("CREATE SCHEMA {}", namespace))
+    admin.execute(catalogues.format_statement("CREATE TABLE {}.vecstore_generation (mine text)", namespace))
     with pytest.raises(StorageError, match="a table of that name") as caught:
         migrate.upgrade(connection, namespace=namespace)
     assert isinstance(caught.value.__cause__, Exception)
-    assert catalogues.tables(admin, namespace) == {"vecstore_generation"}
+    assert catalogues.list_tables(admin, namespace) == {"vecstore_generation"}

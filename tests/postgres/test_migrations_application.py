@@ -1,4 +1,4 @@
-"""Beside the application's own Alembic, in one of its real environments."""
+"""Migrations beside the application's own Alembic, in a real environment of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONFIGURED = "target_metadata=target_metadata"
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[str]:
-    with catalogues.new_database(postgres_url) as url:
+    with catalogues.create_database(postgres_url) as url:
         yield url
 
 
@@ -63,7 +63,7 @@ class Application:
         ini, env = folder / "alembic.ini", folder / "migrations" / "env.py"
         command.init(Config(ini), str(env.parent))
         (folder / "models.py").write_text(MODELS)
-        # Written for a config parser, in which % stands for itself when it is doubled.
+        # A config parser reads this, in which % must be doubled.
         sqlalchemy_url = url.replace("postgresql:", "postgresql+psycopg:").replace("%", "%%")
         ini.write_text(ini.read_text().replace("driver://user:pass@localhost/dbname", sqlalchemy_url))
         text = env.read_text().replace("target_metadata = None", "import models; target_metadata = models.metadata")
@@ -72,7 +72,7 @@ class Application:
         env.write_text(f"import pgvector.sqlalchemy\nfrom vecstore import migrate\n{text}")
 
     def alembic(self, *lines: str) -> None:
-        """Run Alembic's commands one after the other, in a process of their own."""
+        """Run Alembic's commands one after the other, in a separate process."""
         program = [sys.executable, "-W", "error", "-c", ALEMBIC, *lines]
         environment = {**os.environ, "PYTHONPATH": str(self._folder)}
         answer = subprocess.run(program, capture_output=True, text=True, cwd=self._folder, env=environment, check=False)
@@ -80,7 +80,7 @@ class Application:
 
     @property
     def proposed(self) -> str:
-        """What the one revision that Alembic wrote would do."""
+        """The operations of the one revision that Alembic wrote."""
         (file,) = (self._folder / "migrations" / "versions").glob("*.py")
         text = file.read_text()
         return text[text.index("def upgrade()") :]
@@ -90,7 +90,7 @@ class Application:
 
 
 def fill(url: str, namespace: str) -> None:
-    with catalogues.connected(url) as connection:
+    with catalogues.connect_engine(url) as connection:
         migrate.upgrade(connection, namespace=namespace)
     with psycopg.connect(url, autocommit=True) as admin:
         catalogues.add_store(admin, namespace)
@@ -110,11 +110,11 @@ def test_autogenerate_neither_drops_nor_adopts_our_tables(
     assert "create_table('article'" in application.proposed
     assert "vecstore" not in application.proposed
     with psycopg.connect(database) as admin:
-        assert catalogues.tables(admin, namespace) >= TABLES
+        assert catalogues.list_tables(admin, namespace) >= TABLES
 
 
 def test_without_the_filter_autogenerate_would_drop_them(database: str, tmp_path: Path) -> None:
-    with catalogues.connected(database) as connection:
+    with catalogues.connect_engine(database) as connection:
         migrate.upgrade(connection, namespace="public")
     application = Application(tmp_path, database, "")
     application.alembic(AUTOGENERATE)
@@ -122,9 +122,9 @@ def test_without_the_filter_autogenerate_would_drop_them(database: str, tmp_path
 
 
 def test_a_revision_of_the_application_may_upgrade_the_catalogue(database: str, tmp_path: Path) -> None:
-    """In its transaction, and with its own `op` still working afterwards."""
+    """It runs in the application's transaction, and the application's `op` still works afterwards."""
     application = Application(tmp_path, database, FILTER)
     application.write_revision(REVISION)
     application.alembic("upgrade head")
     with psycopg.connect(database) as admin:
-        assert catalogues.tables(admin, "public") == {*TABLES, "article", "alembic_version"}
+        assert catalogues.list_tables(admin, "public") == {*TABLES, "article", "alembic_version"}

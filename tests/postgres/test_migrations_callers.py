@@ -1,4 +1,4 @@
-"""Migrations on a connection that belongs to somebody else."""
+"""Migrations on a caller's connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vecstore import InvalidArgument, MigrationRequired, StorageError, StoreExis
 
 @pytest.fixture
 def connection(postgres_url: str) -> Iterator[Connection]:
-    with catalogues.connected(postgres_url) as connection:
+    with catalogues.connect_engine(postgres_url) as connection:
         yield connection
 
 
@@ -26,9 +26,9 @@ def test_a_run_joins_the_callers_transaction(connection: Connection, admin: psyc
     with connection.begin() as transaction:
         migrate.upgrade(connection, namespace=namespace)
         assert migrate.current(connection, namespace=namespace) == REVISIONS[-1]
-        assert namespace not in catalogues.schemas(admin)
+        assert namespace not in catalogues.list_schemas(admin)
         transaction.rollback()
-    assert namespace not in catalogues.schemas(admin)
+    assert namespace not in catalogues.list_schemas(admin)
 
 
 def test_after_a_refusal_the_callers_transaction_goes_on(
@@ -43,7 +43,7 @@ def test_after_a_refusal_the_callers_transaction_goes_on(
         with pytest.raises(MigrationRequired):
             migrate.check(connection, namespace=f"{namespace}_other")
         assert connection.scalar(text("SELECT 1")) == 1
-    assert "of_the_application" in catalogues.tables(admin, namespace)
+    assert "of_the_application" in catalogues.list_tables(admin, namespace)
 
 
 def test_the_callers_search_path_does_not_matter(
@@ -55,11 +55,11 @@ def test_the_callers_search_path_does_not_matter(
     migrate.downgrade(connection, REVISIONS[0], namespace=namespace)
     assert connection.scalar(text("SHOW search_path")) == '""'
     connection.commit()
-    assert catalogues.tables(admin, namespace) == STORES
+    assert catalogues.list_tables(admin, namespace) == STORES
 
 
 def test_connections_that_cannot_carry_a_migration_are_refused(postgres_url: str, namespace: str) -> None:
-    with catalogues.engine(postgres_url).connect() as connection:
+    with catalogues.make_engine(postgres_url).connect() as connection:
         autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
         with pytest.raises(InvalidArgument, match="autocommit"):
             migrate.upgrade(autocommit, namespace=namespace)
@@ -69,7 +69,7 @@ def test_connections_that_cannot_carry_a_migration_are_refused(postgres_url: str
     with create_engine("sqlite://").connect() as sqlite, pytest.raises(InvalidArgument, match="sqlite"):
         migrate.upgrade(sqlite)
     with pytest.raises(InvalidArgument, match="not Engine"):
-        migrate.upgrade(catalogues.engine(postgres_url))  # type: ignore[arg-type]
+        migrate.upgrade(catalogues.make_engine(postgres_url))  # type: ignore[arg-type]
 
 
 def test_a_transaction_that_may_only_read_is_told_so(connection: Connection, namespace: str) -> None:
@@ -83,10 +83,10 @@ def test_a_transaction_that_may_only_read_is_told_so(connection: Connection, nam
 def test_logging_of_the_application_is_left_alone(postgres_url: str, namespace: str) -> None:
     program = (
         "import logging, sys\n"
-        "from tests.postgres.catalogues import connected\n"
+        "from tests.postgres.catalogues import connect_engine\n"
         "from vecstore import migrate\n"
         "logging.getLogger('of.the.application').setLevel(logging.DEBUG)\n"
-        "with connected(sys.argv[1]) as connection:\n"
+        "with connect_engine(sys.argv[1]) as connection:\n"
         "    migrate.upgrade(connection, namespace=sys.argv[2])\n"
         "root = logging.getLogger()\n"
         "print(root.handlers, root.level, logging.getLogger('alembic').level)\n"

@@ -1,4 +1,4 @@
-"""What an application is told whose catalogue is not that of its vecstore."""
+"""Errors for an application whose catalogue does not match its vecstore."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vecstore.backends.postgres.migrations import revisions
 
 @pytest.fixture
 def connection(postgres_url: str) -> Iterator[Connection]:
-    with catalogues.connected(postgres_url) as connection:
+    with catalogues.connect_engine(postgres_url) as connection:
         yield connection
 
 
@@ -43,7 +43,9 @@ def test_a_newer_catalogue_asks_for_a_newer_library(
     connection: Connection, admin: psycopg.Connection, namespace: str
 ) -> None:
     migrate.upgrade(connection, namespace=namespace)
-    admin.execute(catalogues.in_namespace("UPDATE {}.vecstore_alembic_version SET version_num = 'vs9999'", namespace))
+    admin.execute(
+        catalogues.format_statement("UPDATE {}.vecstore_alembic_version SET version_num = 'vs9999'", namespace)
+    )
     calls: list[Callable[[], object]] = [
         lambda: migrate.check(connection, namespace=namespace),
         lambda: migrate.upgrade(connection, namespace=namespace),

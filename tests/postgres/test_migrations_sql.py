@@ -1,4 +1,4 @@
-"""SQL that is written down instead of run: the same catalogue, the same refusals."""
+"""SQL that is written to a file instead of run: the same catalogue, the same refusals."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def apply(url: str, script: str) -> None:
 def test_the_script_makes_what_an_upgrade_makes(postgres_url: str, admin: psycopg.Connection, namespace: str) -> None:
     online = f"{namespace}_online"
     apply(postgres_url, migrate.sql(namespace=namespace))
-    with catalogues.connected(postgres_url) as connection:
+    with catalogues.connect_engine(postgres_url) as connection:
         migrate.upgrade(connection, namespace=online)
         migrate.check(connection, namespace=namespace)
-    written = catalogues.facts(admin, namespace)
+    written = catalogues.describe_namespace(admin, namespace)
     assert all(written)
-    assert written == catalogues.facts(admin, online)
+    assert written == catalogues.describe_namespace(admin, online)
     assert tables_after_a_change(admin, namespace) == tables_after_a_change(admin, online)
 
 
 def tables_after_a_change(admin: psycopg.Connection, namespace: str) -> list[object]:
-    """Use what the catalogue is for: a store, a rebuild, a noted change with its number."""
+    """Add a store, a rebuild and a noted change, and return them."""
     catalogues.add_store(admin, namespace)
     catalogues.add_standby(admin, namespace)
-    query = catalogues.in_namespace("SELECT generation, id, seq FROM {}.vecstore_change", namespace)
-    return [catalogues.contents(admin, namespace), admin.execute(query).fetchall()]
+    query = catalogues.format_statement("SELECT generation, id, seq FROM {}.vecstore_change", namespace)
+    return [catalogues.read_contents(admin, namespace), admin.execute(query).fetchall()]
 
 
 def test_scripts_of_single_steps_go_up_and_down(postgres_url: str, admin: psycopg.Connection, namespace: str) -> None:
@@ -42,8 +42,8 @@ def test_scripts_of_single_steps_go_up_and_down(postgres_url: str, admin: psycop
         (second, "base", set()), (None, "head", TABLES),
     ):  # fmt: skip
         apply(postgres_url, migrate.sql(namespace=namespace, from_revision=start, to_revision=end))
-        assert catalogues.tables(admin, namespace) == left
-        with catalogues.connected(postgres_url) as connection:
+        assert catalogues.list_tables(admin, namespace) == left
+        with catalogues.connect_engine(postgres_url) as connection:
             at = {"head": second, "base": None}.get(end, end)
             assert migrate.current(connection, namespace=namespace) == at
 
@@ -54,12 +54,12 @@ def test_a_script_refuses_too_where_something_would_be_lost(
     apply(postgres_url, migrate.sql(namespace=namespace))
     catalogues.add_store(admin, namespace)
     catalogues.add_standby(admin, namespace)
-    before = catalogues.facts(admin, namespace)
+    before = catalogues.describe_namespace(admin, namespace)
     with pytest.raises(psycopg.Error, match="articles"):
         apply(postgres_url, migrate.sql(namespace=namespace, from_revision=REVISIONS[1], to_revision=REVISIONS[0]))
     with pytest.raises(psycopg.Error, match="articles"):
         apply(postgres_url, migrate.sql(namespace=namespace, from_revision=REVISIONS[1], to_revision="base"))
-    assert catalogues.facts(admin, namespace) == before
+    assert catalogues.describe_namespace(admin, namespace) == before
 
 
 def test_a_script_that_is_run_twice_changes_nothing_the_second_time(
@@ -67,10 +67,10 @@ def test_a_script_that_is_run_twice_changes_nothing_the_second_time(
 ) -> None:
     script = migrate.sql(namespace=namespace)
     apply(postgres_url, script)
-    before = catalogues.facts(admin, namespace)
+    before = catalogues.describe_namespace(admin, namespace)
     with pytest.raises(psycopg.errors.DuplicateTable):
         apply(postgres_url, script)
-    assert catalogues.facts(admin, namespace) == before
+    assert catalogues.describe_namespace(admin, namespace) == before
 
 
 def test_names_in_a_script_are_quoted_where_they_must_be() -> None:

@@ -1,4 +1,4 @@
-"""A namespace that was given back is lent again as if it were new."""
+"""A namespace that was given back is used again and looks new."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from psycopg import sql
 from tests.batches import batch, schema
 from vecstore import HNSW, Database
 
-from .catalogues import TABLES, facts, in_namespace, schemas
+from .catalogues import TABLES, describe_namespace, format_statement, list_schemas
 from .namespaces import Namespaces
-from .stores import opened
+from .stores import open_database
 
 
 @pytest.fixture
-def lent(postgres_url: str) -> Iterator[Namespaces]:
+def spare(postgres_url: str) -> Iterator[Namespaces]:
     with Namespaces(postgres_url) as namespaces:
         yield namespaces
 
 
 def fill(db: Database) -> None:
-    """Leave a store with an index and a generation that is kept, which follows changes."""
+    """Leave a store with an index and a previous generation that follows changes."""
     store = db.create("docs", schema(HNSW(target_recall=0.5)))
     store.insert([*batch(0), *batch(1)])
     db.rebuild("docs")
@@ -33,32 +33,32 @@ def fill(db: Database) -> None:
 
 
 def everything(admin: psycopg.Connection, namespace: str) -> list[Any]:
-    """Return what is there and what is in it."""
+    """Return the objects of a namespace and their rows."""
     tables = [sql.Identifier(namespace, name) for name in (*sorted(TABLES), "vecstore_change_seq")]
     rows = [admin.execute(sql.SQL("SELECT * FROM {}").format(table)).fetchall() for table in tables]
-    return [facts(admin, namespace), rows]
+    return [describe_namespace(admin, namespace), rows]
 
 
-def test_it_is_the_same_one_and_like_new(lent: Namespaces, postgres_url: str, admin: psycopg.Connection) -> None:
-    namespace = lent.take()
+def test_it_is_the_same_one_and_like_new(spare: Namespaces, postgres_url: str, admin: psycopg.Connection) -> None:
+    namespace = spare.take()
     new = everything(admin, namespace)
-    with opened(postgres_url, namespace) as db:
+    with open_database(postgres_url, namespace) as db:
         fill(db)
     used = everything(admin, namespace)
     assert all(here != there for here, there in zip(new[1][1:], used[1][1:], strict=True)), "what is not put back"
-    lent.give_back(namespace)
-    assert lent.take() == namespace
+    spare.give_back(namespace)
+    assert spare.take() == namespace
     assert everything(admin, namespace) == new
 
 
-def test_two_places_have_different_ones(lent: Namespaces) -> None:
-    assert lent.take() != lent.take()
+def test_two_places_have_different_ones(spare: Namespaces) -> None:
+    assert spare.take() != spare.take()
 
 
-def test_one_with_something_else_in_it_goes(lent: Namespaces, admin: psycopg.Connection) -> None:
+def test_one_with_something_else_in_it_goes(spare: Namespaces, admin: psycopg.Connection) -> None:
     for left in ("CREATE TABLE {}.vecstore_other (a int)", "DROP TABLE {}.vecstore_change"):
-        namespace = lent.take()
-        admin.execute(in_namespace(left, namespace))
-        lent.give_back(namespace)
-        assert namespace not in schemas(admin)
-        assert lent.take() != namespace
+        namespace = spare.take()
+        admin.execute(format_statement(left, namespace))
+        spare.give_back(namespace)
+        assert namespace not in list_schemas(admin)
+        assert spare.take() != namespace

@@ -15,7 +15,7 @@ from tests.batches import batch, checked_answer, numbers, schema, vector_of
 from tests.proxy import make_proxy
 from vecstore import HNSW, Database, UnknownOutcome
 
-from .stores import lay, opened, stored_ids
+from .stores import open_database, prepare_namespace, read_stored_ids
 
 _SETTINGS = "SELECT name, setting FROM pg_settings WHERE name <> 'application_name' ORDER BY name"
 _STATEMENTS = "SELECT name FROM pg_prepared_statements"
@@ -24,42 +24,42 @@ _TEMPORARY = "SELECT relname FROM pg_class WHERE relpersistence = 't' AND pg_tab
 _CURSORS = "SELECT name FROM pg_cursors WHERE is_holdable"
 
 
-def state(connection: psycopg.Connection) -> set[tuple[str, ...]]:
-    """Return what a session has that another client would meet."""
+def read_session_state(connection: psycopg.Connection) -> set[tuple[str, ...]]:
+    """Return the state of a session that the next client would see."""
     queries = (_SETTINGS, _STATEMENTS, _LOCKS, _TEMPORARY, _CURSORS)
     plain = psycopg.ClientCursor(connection)
     return {(query[:30], *row) for query in queries for row in plain.execute(query).fetchall()}
 
 
 class Sessions:
-    """Looks at each session of a database when it comes back to the pool, and throws away what it keeps."""
+    """Checks each session that returns to the pool for state, and discards that state."""
 
     def __init__(self, engine: Engine) -> None:
         self.fresh: dict[int, set[tuple[str, ...]]] = {}
         self.returned = 0
         self.differing: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
-        event.listen(engine.pool, "checkout", self.taken)
-        event.listen(engine.pool, "checkin", self.given_back)
+        event.listen(engine.pool, "checkout", self.note_checkout)
+        event.listen(engine.pool, "checkin", self.note_return)
 
-    def taken(self, connection: psycopg.Connection, _record: object, _proxy: Pool) -> None:
+    def note_checkout(self, connection: psycopg.Connection, _record: object, _proxy: Pool) -> None:
         connection.execute("DISCARD ALL", prepare=False)  # another server's session, for all that is known
         connection.execute("LOAD 'vector'", prepare=False)  # whose settings exist from then on
         with self._lock:
-            self.fresh[id(connection)] = state(connection)
+            self.fresh[id(connection)] = read_session_state(connection)
 
-    def given_back(self, connection: psycopg.Connection | None, _record: object) -> None:
+    def note_return(self, connection: psycopg.Connection | None, _record: object) -> None:
         if connection is None or connection.closed:
             return
         with self._lock:
             self.returned += 1
-            self.differing |= self.fresh[id(connection)] ^ state(connection)
+            self.differing |= self.fresh[id(connection)] ^ read_session_state(connection)
 
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, prepare="off", build_memory=64, build_workers=0) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, prepare="off", build_memory=64, build_workers=0) as database:
         yield database
 
 
@@ -88,30 +88,30 @@ def test_no_call_leaves_anything_in_its_session(database: Database) -> None:
 
 
 def test_the_timeout_holds_without_a_setting_of_the_session(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, prepare="off", timeout=7) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, prepare="off", timeout=7) as database:
         seen: list[str] = []
         pool = database._backend._pool  # type: ignore[attr-defined]
         with pool.connection() as connection:
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
             with connection.transaction():
-                pool._unprepared(connection, _shown(), {})
+                pool._unprepared(connection, compile_show(), {})
                 seen += connection.execute("SHOW statement_timeout").fetchone()
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
     assert seen == ["7s"]
 
 
-def _shown() -> object:
+def compile_show() -> object:
     from vecstore.backends.postgres.statements import Statement
 
     return Statement("SELECT 1", {})
 
 
 def test_only_a_lost_commit_leaves_the_outcome_open(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     with (
         make_proxy(postgres_url) as proxy,
-        opened(proxy.replace_address(postgres_url), namespace, prepare="off", timeout=3) as database,
+        open_database(proxy.replace_address(postgres_url), namespace, prepare="off", timeout=3) as database,
     ):
         store = database.create("a", schema())
         store.upsert(batch(1))
@@ -125,4 +125,4 @@ def test_only_a_lost_commit_leaves_the_outcome_open(postgres_url: str, namespace
         with pytest.raises(UnknownOutcome):
             store.upsert(batch(4))
         assert store.upsert(batch(4)) == 20
-    assert numbers(stored_ids(postgres_url, namespace, "a")) == {1, 2, 3, 4}
+    assert numbers(read_stored_ids(postgres_url, namespace, "a")) == {1, 2, 3, 4}

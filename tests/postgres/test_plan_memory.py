@@ -1,4 +1,4 @@
-"""What is remembered of earlier calls changes no answer, whatever has happened since."""
+"""Plan memory changes no answer, whatever has happened since."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ways
 
 
-def vectors(count: int) -> np.ndarray:
+def draw_vectors(count: int) -> np.ndarray:
     return np.random.default_rng(3).standard_normal((count, DIM)).astype(np.float32)
 
 
-def filled(db: Database, name: str, rows: int = 1_000) -> VectorStore:
+def create_filled(db: Database, name: str, rows: int = 1_000) -> VectorStore:
     index = HNSW(m=8, ef_construction=40, target_recall=0.5)
     store = db.create(name, Schema(DIM, "l2", index=index, fields={"n": fields.Int()}))
-    store.insert(Record(str(n), vector, metadata={"n": n}) for n, vector in enumerate(vectors(rows)))
+    store.insert(Record(str(n), vector, metadata={"n": n}) for n, vector in enumerate(draw_vectors(rows)))
     assert store.index_status().ef is not None
     return store
 
 
 def test_a_graph_is_searched_until_there_is_none(db: Database, place: PostgresPlace, asked: list[str]) -> None:
-    store, query = filled(db, "walks"), vectors(1)[0]
+    store, query = create_filled(db, "graph"), draw_vectors(1)[0]
     asked.clear()
     first = [hit.id for hit in store.search(query)]
     hits = store.search(query)
     assert ([hit.id for hit in hits], hits.exact) == (first, False)
     with place.connect() as other:
-        other.open("walks").reindex(Flat())
+        other.open("graph").reindex(Flat())
     assert store.search(query).exact
     assert store.search(query).exact
     assert asked == ["compile_search"] * 4
@@ -72,7 +72,7 @@ def test_a_graph_is_searched_until_there_is_none(db: Database, place: PostgresPl
 def test_few_matches_are_compared_at_once_for_a_while(
     db: Database, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, query = filled(db, "few", ROWS), vectors(1)[0]
+    store, query = create_filled(db, "few", ROWS), draw_vectors(1)[0]
     few = F.n < 40
     monkeypatch.setattr(plan_memory, "_SECONDS", 600.0)
     asked.clear()
@@ -93,8 +93,8 @@ def test_few_matches_are_compared_at_once_for_a_while(
     assert asked == ["compile_search"] * 3
 
 
-def test_a_dropped_store_is_not_walked(db: Database, place: PostgresPlace) -> None:
-    store, query = filled(db, "gone"), vectors(1)[0]
+def test_a_dropped_store_is_not_searched(db: Database, place: PostgresPlace) -> None:
+    store, query = create_filled(db, "gone"), draw_vectors(1)[0]
     store.search(query)
     with place.connect() as other:
         other.rebuild("gone", schema=Schema(DIM, "l2", fields={"n": fields.Int()}))

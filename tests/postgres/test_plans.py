@@ -1,4 +1,4 @@
-"""Which way PostgreSQL takes: an index where one is meant, and none where an answer has to be exact."""
+"""Plans of PostgreSQL: the graph or a field's index where intended, no graph where an answer must be exact."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROWS = 12_000
 KINDS = [("cosine", "float32", 2), ("l2", "float32", 16), ("ip", "float32", 384), ("cosine", "float16", 64)]
 
 
-def names(plan: Any) -> set[str]:
-    """Return the indexes that the parts of a plan use which PostgreSQL has run."""
+def list_used_indexes(plan: Any) -> set[str]:
+    """Return the indexes used by those parts of a plan that were executed."""
     if plan.get("Actual Loops") == 0:
         return set()
     found = {plan["Index Name"]} if "Index Name" in plan else set()
-    return found.union(*map(names, plan.get("Plans", [])))
+    return found.union(*map(list_used_indexes, plan.get("Plans", [])))
 
 
 class PlannedStore:
@@ -38,7 +38,7 @@ class PlannedStore:
         self._place = place
         self._backend = backend
 
-    def used(self, *, exact: bool = False, where: Filter | None = None) -> set[str]:
+    def explain(self, *, exact: bool = False, where: Filter | None = None) -> set[str]:
         generation = self._backend.find(name=self.store.name).active
         layout = self._backend._layouts.get(generation)
         bound = bind(where, generation.schema)
@@ -56,7 +56,11 @@ class PlannedStore:
             explain = "EXPLAIN (ANALYZE, FORMAT JSON) " + statement.text
             [plan] = link.execute(explain, {**statement.constants, **values}).fetchone() or ([],)
         found = json.loads(plan) if isinstance(plan, str) else plan
-        return {name.partition("_h_")[1] or name for name in names(found[0]["Plan"]) if "_g_" in name or "_h_" in name}
+        return {
+            name.partition("_h_")[1] or name
+            for name in list_used_indexes(found[0]["Plan"])
+            if "_g_" in name or "_h_" in name
+        }
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind)))
@@ -75,16 +79,16 @@ def planned(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[Plann
     place.close()
 
 
-def test_a_search_walks_the_graph(planned: PlannedStore) -> None:
-    assert "_h_" in planned.used()
+def test_a_search_uses_the_graph(planned: PlannedStore) -> None:
+    assert "_h_" in planned.explain()
 
 
 def test_an_exact_search_does_not(planned: PlannedStore) -> None:
-    assert "_h_" not in planned.used(exact=True)
+    assert "_h_" not in planned.explain(exact=True)
 
 
 def test_many_matches_are_found_by_the_graph_and_few_by_the_index_of_the_field(planned: PlannedStore) -> None:
-    assert "_h_" in planned.used(where=F.number >= 1_000)
-    few = planned.used(where=F.number >= ROWS - 100)
+    assert "_h_" in planned.explain(where=F.number >= 1_000)
+    few = planned.explain(where=F.number >= ROWS - 100)
     assert "_h_" not in few
     assert any(name.endswith("_f0") for name in few)

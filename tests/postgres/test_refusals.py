@@ -1,4 +1,4 @@
-"""Connecting and rights: what a server refuses, and what the caller is told: the thing and the next step."""
+"""Refused connections and rights: each error names the thing and the next step."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.indexes import Builder
 from vecstore.backends.postgres.server import ServerWarning
 
-from .catalogues import in_namespace, new_database
-from .stores import lay, opened, url_with
+from .catalogues import create_database, format_statement
+from .stores import add_parameters, open_database, prepare_namespace
 
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace, lock_timeout=0.3, timeout=5) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, lock_timeout=0.3, timeout=5) as database:
         yield database
 
 
@@ -82,51 +82,51 @@ class TestConnecting:
 
     def test_a_database_without_a_catalogue_gets_the_command(self, postgres_url: str, namespace: str) -> None:
         with expect_error(MigrationRequired, "vecstore migrate upgrade", namespace):
-            vecstore.connect(url_with(postgres_url, namespace))
+            vecstore.connect(add_parameters(postgres_url, namespace))
 
     def test_an_older_catalogue_gets_the_command(
         self, postgres_url: str, namespace: str, admin: psycopg.Connection
     ) -> None:
-        lay(postgres_url, namespace)
-        admin.execute(in_namespace("UPDATE {}.vecstore_alembic_version SET version_num = 'vs0001'", namespace))
+        prepare_namespace(postgres_url, namespace)
+        admin.execute(format_statement("UPDATE {}.vecstore_alembic_version SET version_num = 'vs0001'", namespace))
         with expect_error(MigrationRequired, "vecstore migrate upgrade", "vs0001", "vs0002"):
-            vecstore.connect(url_with(postgres_url, namespace))
+            vecstore.connect(add_parameters(postgres_url, namespace))
 
     def test_a_database_without_the_extension_gets_the_statement(self, postgres_url: str) -> None:
-        with new_database(postgres_url) as url:
-            lay(url, "ns")
+        with create_database(postgres_url) as url:
+            prepare_namespace(url, "ns")
             with psycopg.connect(url, autocommit=True) as link:
                 link.execute("DROP EXTENSION vector")
             with expect_error(ExtensionMissing, "CREATE EXTENSION vector"):
-                vecstore.connect(url_with(url, "ns"))
+                vecstore.connect(add_parameters(url, "ns"))
 
     @pytest.mark.parametrize("prepare", ["on", "off"])
     def test_an_extension_in_another_schema_works_without_a_search_path(self, postgres_url: str, prepare: str) -> None:
-        with new_database(postgres_url) as url:
+        with create_database(postgres_url) as url:
             with psycopg.connect(url, autocommit=True) as link:
                 link.execute('CREATE SCHEMA "Ext Ension"')
                 link.execute('CREATE EXTENSION vector SCHEMA "Ext Ension"')
                 link.execute(
                     sql.SQL("ALTER DATABASE {} SET search_path = ''").format(sql.Identifier(urlsplit(url).path[1:]))
                 )
-            lay(url, "ns")
-            with opened(url, "ns", prepare=prepare) as database:
-                whole_cycle(database, {"a": "float32", "b": "float16"} if prepare == "on" else {"a": "float32"})
+            prepare_namespace(url, "ns")
+            with open_database(url, "ns", prepare=prepare) as database:
+                run_whole_cycle(database, {"a": "float32", "b": "float16"} if prepare == "on" else {"a": "float32"})
 
     def test_an_old_extension_is_refused_and_a_faulty_one_warned_of(self, postgres_url: str) -> None:
-        with new_database(postgres_url) as url:
-            lay(url, "ns")
+        with create_database(postgres_url) as url:
+            prepare_namespace(url, "ns")
             with expect_error(ExtensionMissing, "0.7.4", "ALTER EXTENSION vector UPDATE"):
-                vecstore.connect(url_with(with_extension(url, "0.7.4"), "ns"))
+                vecstore.connect(add_parameters(pretend_version(url, "0.7.4"), "ns"))
             with pytest.warns(ServerWarning, match=r"0\.8\.3"):
-                vecstore.connect(url_with(with_extension(url, "0.8.3"), "ns")).close()
-            vecstore.connect(url_with(with_extension(url, "0.8.4"), "ns")).close()
+                vecstore.connect(add_parameters(pretend_version(url, "0.8.3"), "ns")).close()
+            vecstore.connect(add_parameters(pretend_version(url, "0.8.4"), "ns")).close()
 
     def test_an_extension_that_builds_unsafely_gets_no_helpers(self, postgres_url: str) -> None:
-        with new_database(postgres_url) as url:
-            lay(url, "ns")
+        with create_database(postgres_url) as url:
+            prepare_namespace(url, "ns")
             with pytest.warns(ServerWarning):
-                opening = vecstore.connect(url_with(with_extension(url, "0.8.1"), "ns"))
+                opening = vecstore.connect(add_parameters(pretend_version(url, "0.8.1"), "ns"))
             with opening as database:
                 store = database.create("a", schema(vecstore.HNSW()))
                 assert store.count() == 0
@@ -137,14 +137,14 @@ class TestConnecting:
                     assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("0",)
 
 
-def with_extension(url: str, version: str) -> str:
-    """Let a database say that it has this version: the wheel has the scripts of no other."""
+def pretend_version(url: str, version: str) -> str:
+    """Make a database report this version of pgvector, because the wheel has scripts of only one."""
     with psycopg.connect(url, autocommit=True) as link:
         link.execute("UPDATE pg_extension SET extversion = %s WHERE extname = 'vector'", (version,))
     return url
 
 
-def whole_cycle(database: Database, dtypes: dict[str, str]) -> None:
+def run_whole_cycle(database: Database, dtypes: dict[str, str]) -> None:
     for name, dtype in dtypes.items():
         described = vecstore.Schema(dim=DIM, metric="l2", dtype=dtype, index=vecstore.HNSW(), fields=schema().fields)
         store = database.create(name, described)
@@ -180,7 +180,7 @@ class TestRights:
         return change_url(postgres_url, user=role, password=PASSWORD)
 
     def test_a_role_that_may_read_reads(self, reader: str, namespace: str) -> None:
-        with opened(reader, namespace) as database:
+        with open_database(reader, namespace) as database:
             store = database.open("a")
             checked_answer(store, 1)
             assert len(list(store.scan())) == store.count() == 20
@@ -190,7 +190,7 @@ class TestRights:
             assert store.count() == 20
 
     def test_mode_ro_writes_nothing(self, reader: str, namespace: str) -> None:
-        with opened(reader, namespace, mode="ro") as database:
+        with open_database(reader, namespace, mode="ro") as database:
             store = database.open("a")
             checked_answer(store, 1)
             with pytest.raises(Unsupported):
@@ -202,7 +202,7 @@ class TestRights:
         self, reader: str, role: str, admin: psycopg.Connection, namespace: str
     ) -> None:
         admin.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(sql.Identifier(role)))
-        with opened(reader, namespace) as database:
+        with open_database(reader, namespace) as database:
             assert database.open("a").count() == 20
             with pytest.raises(Unsupported):
                 database.open("a").upsert(batch(2))
@@ -211,5 +211,5 @@ class TestRights:
         self, store: VectorStore, role: str, postgres_url: str, namespace: str
     ) -> None:
         with expect_error(StorageError, "right", namespace):
-            vecstore.connect(url_with(change_url(postgres_url, user=role, password=PASSWORD), namespace))
+            vecstore.connect(add_parameters(change_url(postgres_url, user=role, password=PASSWORD), namespace))
         assert store.count() == 20

@@ -1,4 +1,4 @@
-"""The servers that the other tests stand on: one for a run, gone with the run; one of its own to kill."""
+"""The servers that other tests use: one shared by a run and gone with it, and one for a single test to kill."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_the_server_has_room_and_pgvector(admin: psycopg.Connection) -> None:
+def test_the_server_has_connections_and_pgvector(admin: psycopg.Connection) -> None:
     row = admin.execute("SELECT current_setting('max_connections')::int, version FROM pg_available_extension_versions "
                         "WHERE name = 'vector' ORDER BY version DESC").fetchone()  # fmt: skip
     assert row is not None
@@ -60,7 +60,7 @@ def test_the_server_has_room_and_pgvector(admin: psycopg.Connection) -> None:
     assert row[1] >= "0.8.0"
 
 
-def test_a_worker_has_a_database_of_its_own(admin: psycopg.Connection, postgres_server: str, namespace: str) -> None:
+def test_a_worker_has_its_own_database(admin: psycopg.Connection, postgres_server: str, namespace: str) -> None:
     assert admin.info.dbname not in postgres_server
     assert admin.execute("SELECT to_regnamespace(%s)", [namespace]).fetchone() == (None,)
 
@@ -87,13 +87,13 @@ def test_workers_share_a_server_that_ends_with_the_killed_run(short_folder: Path
 
 
 def test_without_any_server_the_tests_are_told_what_to_install(tmp_path: Path) -> None:
-    said = answer(BARE, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    said = run_program(BARE, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert "pip install" in said
     assert VARIABLE in said
 
 
-def answer(program: str, **variables: str) -> str:
-    """Run a program as the owner of a server would; Docker's client leaves sockets open where it fails."""
+def run_program(program: str, **variables: str) -> str:
+    """Run a program in a separate process, because Docker's client leaves sockets open when it fails."""
     command = [sys.executable, "-c", program]
     environment = {**os.environ, **variables}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
@@ -102,7 +102,7 @@ def answer(program: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    """One for the tests below, one after the other: to make one takes a second or more."""
+    """One server for the tests below, because making one takes a second or more."""
     folder = Path(tempfile.mkdtemp(prefix="vecstore-pg-"))
     with OwnServer(folder / "pg") as server:
         yield server
@@ -110,7 +110,7 @@ def server() -> Iterator[OwnServer]:
 
 
 def test_writes_are_durable(server: OwnServer) -> None:
-    assert value(server.url, "SHOW fsync") == "on"
+    assert read_value(server.url, "SHOW fsync") == "on"
 
 
 def test_a_wrong_password_is_refused(server: OwnServer) -> None:
@@ -128,7 +128,7 @@ def test_what_was_committed_survives_a_kill(server: OwnServer) -> None:
             connection.execute("SELECT 1")
     assert not server.answers()
     server.start()
-    assert value(server.url, "SELECT n FROM kept") == "42"
+    assert read_value(server.url, "SELECT n FROM kept") == "42"
     assert "database system was not properly shut down" in server.read_log()
 
 
@@ -138,7 +138,7 @@ def test_a_restart_keeps_the_port(server: OwnServer, mode: str) -> None:
     server.restart("fast" if mode == "fast" else "immediate")
     assert server.pid != pid
     assert urlsplit(server.url).port == port
-    assert value(server.url, "SELECT 1") == "1"
+    assert read_value(server.url, "SELECT 1") == "1"
 
 
 def test_a_stopped_server_leaves_no_process(server: OwnServer) -> None:
@@ -150,7 +150,7 @@ def test_a_stopped_server_leaves_no_process(server: OwnServer) -> None:
     server.start()
 
 
-def value(url: str, query: str) -> str:
+def read_value(url: str, query: str) -> str:
     with psycopg.connect(url) as connection:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""A network that goes silent: every call ends within its timeout and a second, and says what it can know."""
+"""A network that goes silent: each call ends within its timeout plus a second and reports the outcome, if known."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.silence import READS, TIMEOUT, WRITES, expect_in_time, fail_all_at_on
 from vecstore import HNSW, Database, ForkedStore, Timeout, UnknownOutcome, VecstoreError, VectorStore
 from vecstore.backends.postgres.backend import PostgresBackend
 
-from .catalogues import in_namespace
-from .stores import lay, opened, stored_ids, url_with
+from .catalogues import format_statement
+from .stores import add_parameters, open_database, prepare_namespace, read_stored_ids
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def proxy(postgres_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def database(postgres_url: str, namespace: str, proxy: Proxy) -> Iterator[Database]:
-    lay(postgres_url, namespace)
-    with opened(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT) as database:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(proxy.replace_address(postgres_url), namespace, timeout=TIMEOUT) as database:
         yield database
 
 
@@ -46,7 +46,7 @@ def store(database: Database) -> VectorStore:
 
 @contextmanager
 def swallowing(proxy: Proxy) -> Iterator[None]:
-    """Let the network lose everything."""
+    """Make the network lose everything."""
     proxy.swallow_everything()
     yield
     proxy.heal()
@@ -55,13 +55,13 @@ def swallowing(proxy: Proxy) -> Iterator[None]:
 @pytest.mark.usefixtures("store")
 def test_reads_without_an_answer_time_out(proxy: Proxy, postgres_url: str, namespace: str) -> None:
     url = proxy.replace_address(postgres_url)
-    fail_all_at_once(READS, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), Timeout)
+    fail_all_at_once(READS, lambda: open_database(url, namespace, timeout=TIMEOUT), swallowing(proxy), Timeout)
 
 
 @pytest.mark.usefixtures("store")
 def test_writes_without_an_answer_have_an_unknown_outcome(proxy: Proxy, postgres_url: str, namespace: str) -> None:
     url = proxy.replace_address(postgres_url)
-    fail_all_at_once(WRITES, lambda: opened(url, namespace, timeout=TIMEOUT), swallowing(proxy), UnknownOutcome)
+    fail_all_at_once(WRITES, lambda: open_database(url, namespace, timeout=TIMEOUT), swallowing(proxy), UnknownOutcome)
 
 
 def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
@@ -75,7 +75,7 @@ def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
     with expect_in_time(UnknownOutcome):
         database.create("c", schema())
     proxy.heal()
-    with opened(postgres_url, namespace) as direct:
+    with open_database(postgres_url, namespace) as direct:
         assert direct.names() == ["a", "b", "c"]
 
 
@@ -94,10 +94,10 @@ def test_connecting_ends_in_time_wherever_the_server_falls_silent(postgres_url: 
             proxy.cut_after(server_bytes=kept, fate="hole")
             with Lateness() as lateness:
                 with pytest.raises(Timeout):
-                    vecstore.connect(url_with(proxy.replace_address(postgres_url), namespace, timeout=2))
+                    vecstore.connect(add_parameters(proxy.replace_address(postgres_url), namespace, timeout=2))
                 assert lateness.undisturbed() < 3
 
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     with ThreadPoolExecutor(5) as threads:
         list(threads.map(connect, [0, 200, 700, 1_000, 1_400]))
 
@@ -116,11 +116,11 @@ def test_a_statement_in_the_callers_transaction_ends_in_time(
         store.using(connection).upsert(batch(5))
         connection.commit()
     engine.dispose()
-    assert {id_[:6] for id_ in stored_ids(postgres_url, namespace, "a")} == {"b00001", "b00005"}
+    assert {id_[:6] for id_ in read_stored_ids(postgres_url, namespace, "a")} == {"b00001", "b00005"}
 
 
 def test_the_applications_own_engine_is_limited_too(proxy: Proxy, postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     engine = create_engine(proxy.replace_address(postgres_url).replace("postgresql:", "postgresql+psycopg:"))
     options = {"namespace": namespace, "timeout": str(TIMEOUT)}
     with Database(PostgresBackend.adopt(engine, options)) as database:
@@ -143,8 +143,10 @@ def test_the_applications_own_engine_is_limited_too(proxy: Proxy, postgres_url: 
 
 def test_a_slow_server_is_cut_off_by_its_own_timeout(store: VectorStore, postgres_url: str, namespace: str) -> None:
     with psycopg.connect(postgres_url) as blocker:
-        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
-        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
+        [(generation,)] = blocker.execute(
+            format_statement("SELECT active FROM {}.vecstore_store", namespace)
+        ).fetchall()
+        blocker.execute(format_statement("LOCK TABLE {}.{} IN ACCESS EXCLUSIVE MODE", namespace, generation))
         with expect_in_time(Timeout):
             store.count()
     checked_answer(store, 1)
@@ -154,8 +156,10 @@ def test_an_index_may_take_longer_to_build_than_a_call(database: Database, postg
     store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
     store.insert([record for number in range(3) for record in batch(number)])
     with psycopg.connect(postgres_url) as blocker:
-        [(generation,)] = blocker.execute(in_namespace("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
-        blocker.execute(in_namespace("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
+        [(generation,)] = blocker.execute(
+            format_statement("SELECT active FROM {}.vecstore_store", namespace)
+        ).fetchall()
+        blocker.execute(format_statement("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
         building = threading.Thread(target=store.reindex)
         building.start()
         building.join(TIMEOUT + 1)
@@ -167,9 +171,9 @@ def test_an_index_may_take_longer_to_build_than_a_call(database: Database, postg
 
 
 def test_one_thread_watches_and_ends_with_the_database(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
+    prepare_namespace(postgres_url, namespace)
     before = find_watchers()
-    with opened(postgres_url, namespace) as database:
+    with open_database(postgres_url, namespace) as database:
         store = database.create("a", schema())
         store.upsert(batch(1))
         callers = [threading.Thread(target=store.count) for _ in range(5)]

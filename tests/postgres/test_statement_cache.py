@@ -1,4 +1,4 @@
-"""What was compiled for the table of one store serves all of the same form, and any filter."""
+"""Statements compiled for one store serve all stores with the same columns, and filters of the same shape."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.batches import batch, schema, vector_of
 from vecstore import Database, F, Filter, Record, Schema, fields
 from vecstore.backends.postgres import bulk_copy, catalogue, change_list, reads, search, writes
 
-from .stores import lay, opened
+from .stores import open_database, prepare_namespace
 
 COMPILING = (catalogue, change_list, bulk_copy, reads, search, writes)
 FILTERS = [F.tag == 1, F.tag.between(1, 2) & ~F.word.in_(["w1", "w2"]), F.tag.in_([]) | F.id.exists()]
 
 
-def use(db: Database, name: str, where: Filter) -> None:
-    """Ask and change records in every way that has a statement of its own."""
+def use_every_statement(db: Database, name: str, where: Filter) -> None:
+    """Read and change records with every kind of statement."""
     store = db.create(name, schema())
     store.insert(batch(1))
     store.upsert([*batch(1), *batch(2)])
@@ -39,21 +39,21 @@ def test_a_second_store_and_other_filters_compile_nothing_of_that(
     postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("compiled anew")
+        raise AssertionError("compiled again")
 
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as db:
-        use(db, "first", FILTERS[0])
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as db:
+        use_every_statement(db, "first", FILTERS[0])
     for module in COMPILING:
         monkeypatch.setattr(module, "compile_statement", refuse)
-    with opened(postgres_url, namespace) as db:
+    with open_database(postgres_url, namespace) as db:
         for number, where in enumerate(FILTERS):
-            use(db, f"next_{number}", where)
+            use_every_statement(db, f"next_{number}", where)
 
 
 def test_stores_of_one_form_are_not_mistaken_for_each_other(postgres_url: str, namespace: str) -> None:
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as db:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as db:
         stores = [db.create(f"store_{number}", schema()) for number in range(3)]
         for number, store in enumerate(stores):
             store.insert(batch(number))
@@ -68,8 +68,8 @@ def test_stores_of_one_form_are_not_mistaken_for_each_other(postgres_url: str, n
 
 def test_fields_may_be_called_as_the_marks_are(postgres_url: str, namespace: str) -> None:
     names = ("id_of_this_form", "rows_of_this_form")
-    lay(postgres_url, namespace)
-    with opened(postgres_url, namespace) as db:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace) as db:
         store = db.create("store", Schema(dim=2, fields={name: fields.Int() for name in names}))
         store.insert(Record(str(number), [number, 1], metadata=dict.fromkeys(names, number)) for number in range(9))
         where = (F[names[0]] == 3) | (F[names[1]] == 4)

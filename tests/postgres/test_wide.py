@@ -1,4 +1,4 @@
-"""Beyond 2,000 dimensions the index is built over rounded vectors, and every answer is scored by whole ones."""
+"""Beyond 2,000 dimensions the index holds rounded vectors, and every answer is scored by the stored ones."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def test_candidates_are_scored_from_what_is_stored(db: Database, metric: str) ->
     store.insert(Record(str(number), row) for number, row in enumerate(matrix))
     assert store.index_status().state == "ready"
     query = draw.standard_normal(DIM).astype(np.float32)
-    walked, true = store.search(query, ef=400), store.search(query, exact=True)
-    assert not walked.exact
-    assert [hit.id for hit in walked] == [hit.id for hit in true]
-    assert [hit.score for hit in walked] == pytest.approx([hit.score for hit in true], rel=1e-6)
+    approximate, true = store.search(query, ef=400), store.search(query, exact=True)
+    assert not approximate.exact
+    assert [hit.id for hit in approximate] == [hit.id for hit in true]
+    assert [hit.score for hit in approximate] == pytest.approx([hit.score for hit in true], rel=1e-6)
     # A query that float16 cannot hold is answered exactly.
     assert store.search(query * 1e6).exact
 

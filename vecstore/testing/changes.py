@@ -19,7 +19,7 @@ class BuilderFailure(Exception):
 
 
 class ChangesTests(BackendLevel):
-    """The change list of a store beside whose active generation another one stands."""
+    """The change list of a store that has a standby generation."""
 
     @pytest.fixture
     def building(self, backend: Backend, entry: Entry) -> Entry:

@@ -5,7 +5,7 @@
     schema <namespace>                  "vecstore" by default; beside tables of the application or alone
       vecstore_store                    a store's name, its active generation, a standby one and that one's role
       vecstore_generation               per generation: schema and embedder identity as JSON, calibrated effort
-      vecstore_change                   the change list: per generation, ids that a standby has yet to follow
+      vecstore_change                   the change list: per generation, ids that a standby must still copy
       vecstore_change_seq               numbers the notes
       vecstore_alembic_version          the catalogue's revision
       vecstore_g_<generation>           the records of one generation, one table each

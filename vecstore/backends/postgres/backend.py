@@ -102,7 +102,7 @@ class PostgresBackend(Backend):
         self._pool = pool
         self._server = server
         self._runner: Runner = pool
-        self._is_joined = False
+        self._has_caller_transaction = False
         self._tables = make_catalogue_tables(pool.options.namespace)
         self._catalogue = Catalogue(self._tables)
         self._layouts = Layouts(pool.options.namespace, server.extension)
@@ -156,10 +156,11 @@ class PostgresBackend(Backend):
     def using(self, connection: object) -> Self:
         """Return a backend whose statements join the caller's transaction."""
         self._pool.check_usable()
-        joined = copy(self)  # with the statements that are compiled already
-        joined._runner = CallerTransaction(connection, self._server.oids, self._pool.watch)
-        joined._is_joined = True
-        return joined
+        # The copy shares the compiled statements.
+        other = copy(self)
+        other._runner = CallerTransaction(connection, self._server.oids, self._pool.watch)
+        other._has_caller_transaction = True
+        return other
 
     # -- catalogue
 
@@ -172,9 +173,9 @@ class PostgresBackend(Backend):
     def create(self, name: str, generation: Generation) -> Entry:
         with self._hold_transaction("creating a store") as transaction:
             entry = self._add_entry(transaction, name, generation)
-            made = self._layouts.get(generation).table
-            transaction.run(compile_statement(CreateTable(made), writes=True), {})
-            for index in sorted(made.indexes, key=lambda each: str(each.name)):
+            table = self._layouts.get(generation).table
+            transaction.run(compile_statement(CreateTable(table), writes=True), {})
+            for index in sorted(table.indexes, key=lambda each: str(each.name)):
                 transaction.run(compile_statement(CreateIndex(index), writes=True), {})
         return entry
 
@@ -271,13 +272,13 @@ class PostgresBackend(Backend):
             except StorageFailed as error:
                 if not insert or read_state(error.__cause__ or error) != REFUSED:
                     raise
-                taken = self._run(generation, self._stored(table), {"ids": values["given_id"]})
+                taken = self._run(generation, self._get_stored_statement(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
     def _copy_in(self, generation: Generation, table: Layout, batch: Rows, *, insert: bool) -> bool:
         """Copy many new records in; do nothing if an id has a record or a tombstone, or if changes are noted."""
-        if self._is_joined or generation.standby or len(batch) < bulk_copy.FEWEST:
+        if self._has_caller_transaction or generation.standby or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._plans.may_be_new(generation.id):
             return False
@@ -297,23 +298,28 @@ class PostgresBackend(Backend):
         self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
         values = rows.encode_update(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
-        where, chosen_values = _split_selection(selection, table)
+        where, selection_values = _split_selection(selection, table)
         merges_extra = bool(update.extra)
         statement = self._get_statement(
             ("update", standby, assigned, merges_extra),
             table,
             lambda form, later: writes.compile_update(
-                self._tables, form, _make_chosen(later, form), assigned, merges_extra=merges_extra, standby=standby
+                self._tables,
+                form,
+                _make_selection_condition(later, form),
+                assigned,
+                merges_extra=merges_extra,
+                standby=standby,
             ),
             where,
         )
         try:
-            return self._run_write(generation, statement, {**values, **chosen_values})
+            return self._run_write(generation, statement, {**values, **selection_values})
         except StorageFailed as error:
             if read_state(error.__cause__ or error) != REFUSED:
                 raise
             grown = self._runner.run(
-                writes.compile_outgrown(table, _make_chosen(where, table)), {**values, **chosen_values}
+                writes.compile_outgrown(table, _make_selection_condition(where, table)), {**values, **selection_values}
             )
             owner = f"Record {grown[0][0]!a}" if grown else "A record"
             raise InvalidMetadata(
@@ -333,7 +339,9 @@ class PostgresBackend(Backend):
         statement = self._get_statement(
             ("delete", standby),
             table,
-            lambda form, later: writes.compile_delete(self._tables, form, _make_chosen(later, form), standby=standby),
+            lambda form, later: writes.compile_delete(
+                self._tables, form, _make_selection_condition(later, form), standby=standby
+            ),
             where,
         )
         return self._run_write(generation, statement, values)
@@ -455,7 +463,7 @@ class PostgresBackend(Backend):
             self._upkeep.build(generation, on_progress)
 
     def tend(self, generation: Generation) -> bool:
-        if self._is_joined:
+        if self._has_caller_transaction:
             return False
         with _raising_superseded():
             return self._upkeep.tend(generation)
@@ -479,7 +487,7 @@ class PostgresBackend(Backend):
         return verify_index(self, generation, found)
 
     def close(self) -> None:
-        if not self._is_joined:
+        if not self._has_caller_transaction:
             self._pool.close()
 
     # -- parts
@@ -496,7 +504,7 @@ class PostgresBackend(Backend):
             )
         return found
 
-    def _stored(self, table: Layout) -> Statement:
+    def _get_stored_statement(self, table: Layout) -> Statement:
         return self._get_statement("stored", table, lambda form, _: writes.compile_stored_ids(form))
 
     @contextmanager
@@ -548,7 +556,7 @@ class PostgresBackend(Backend):
         return entry
 
     def _check_own_transaction(self, what: str) -> None:
-        if self._is_joined:
+        if self._has_caller_transaction:
             raise Unsupported(f"{what} inside a transaction", "postgres", "Use the store itself, not using().")
 
     def _check_rounding(self, generation: Generation, table: Layout, vectors: NDArray[Any] | None) -> None:
@@ -589,7 +597,7 @@ def _split_selection(selection: Selection, table: Layout) -> tuple[Filter | None
     return None, {"ids": list(selection)}
 
 
-def _make_chosen(where: Filter | None, table: Layout) -> filters.Condition:
+def _make_selection_condition(where: Filter | None, table: Layout) -> filters.Condition:
     return table.columns.id == writes.match_any("ids") if where is None else filters.make_condition(where, table)
 
 

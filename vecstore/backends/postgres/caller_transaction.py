@@ -44,7 +44,7 @@ class CallerTransaction:
     caller : sqlalchemy.Connection or sqlalchemy.orm.Session
     oids : Oids
     watch : Watch
-        Gives up a connection whose server does not answer.
+        Closes a connection whose server does not answer.
     """
 
     def __init__(self, caller: object, oids: Oids, watch: Watch) -> None:

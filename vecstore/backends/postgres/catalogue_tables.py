@@ -33,7 +33,7 @@ class CatalogueTables:
     generations : Table
         What each generation is. Its records are in a separate table, which no migration touches.
     changes : Table
-        Ids of changed records that a standby generation has yet to follow, at most once each.
+        Ids of changed records that a standby generation must still copy, at most once each.
     numbers : Sequence
         Numbers the changes.
     """

@@ -203,8 +203,8 @@ class Checkout:
 
     __slots__ = ("_connections", "_limit", "_pooled")
 
-    def __init__(self, lender: ConnectionCache, limit: Limit) -> None:
-        self._connections = lender
+    def __init__(self, connections: ConnectionCache, limit: Limit) -> None:
+        self._connections = connections
         self._limit = limit
 
     def __enter__(self) -> PooledConnection:

@@ -1,4 +1,4 @@
-"""What earlier calls of a kind turned out to be, which saves the next one from finding out.
+"""Facts about earlier calls that save later calls of the same kind from measuring them again.
 
 A wrong memory costs time and changes nothing else: comparing all matches is right however many there are, and a COPY
 that meets a stored id is undone, after which the batch is written by an INSERT.

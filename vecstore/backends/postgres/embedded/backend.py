@@ -41,5 +41,5 @@ class EmbeddedBackend(PostgresBackend):
 
     def close(self) -> None:
         super().close()
-        if self._running and not self._is_joined:
+        if self._running and not self._has_caller_transaction:
             self._running.close()
