@@ -70,7 +70,7 @@ def make_metadata(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_what_is_copy_in_comes_back(place: PostgresPlace, copies: list[bool], dtype: str) -> None:
+def test_copied_records_come_back(place: PostgresPlace, copies: list[bool], dtype: str) -> None:
     draw = np.random.default_rng(1).standard_normal((MANY, 3)).astype(dtype)
     given = [
         Record(f"{STRINGS[n % 7]}{n}", draw[n], STRINGS[n % 10] if n % 7 else None, make_metadata(n))
@@ -94,7 +94,7 @@ def test_what_is_copy_in_comes_back(place: PostgresPlace, copies: list[bool], dt
             assert copied.count(where) == written.count(where) > 0
 
 
-def test_an_upsert_of_new_ids_is_copy_in_and_one_of_stored_ids_is_not(place: PostgresPlace, copies: list[bool]) -> None:
+def test_an_upsert_of_new_ids_is_copied_and_one_of_stored_ids_is_not(place: PostgresPlace, copies: list[bool]) -> None:
     with place.connect() as db:
         store = db.create("a", schema())
         assert store.upsert(batch(1, MANY)) == MANY
