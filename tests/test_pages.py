@@ -24,7 +24,7 @@ PAGES = sorted([ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "READ
 LISTED = [page for page in PAGES if page.name not in {"CHANGELOG.md"}]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 BACKENDS = {"files": "file", "PostgreSQL": "postgres", "Redis": "redis"}
-FIELD_TABLES = {"file": "file.state.fields", "postgres": "postgres.generation_table", "redis": "redis.fields"}
+FIELD_TABLES = {"file": "file.state.fields", "postgres": "postgres.fields", "redis": "redis.fields"}
 KINDS = sorted(cls.kind for cls in vars(fields).values() if inspect.isclass(cls) and hasattr(cls, "kind"))
 
 
