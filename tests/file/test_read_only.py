@@ -56,15 +56,15 @@ def test_everything_can_be_read(tmp_path: Path) -> None:
 READ = """
 import sys
 from pathlib import Path
-from tests.file.samples import contents, opened, rows
+from tests.file.samples import connect_backend, make_rows, read_contents
 from vecstore.errors import StorageFailed
-backend = opened(Path(sys.argv[1]), **dict(each.split("=") for each in sys.argv[2:]))
+backend = connect_backend(Path(sys.argv[1]), **dict(each.split("=") for each in sys.argv[2:]))
 active = backend.find(name="docs").active
-print(len(contents(backend, active)), backend.verify(active).ok)
+print(len(read_contents(backend, active)), backend.verify(active).ok)
 if backend.capabilities.read_only:
     sys.exit()
 try:
-    backend.write(active, rows([1], 1), insert=False)
+    backend.write(active, make_rows([1], 1), insert=False)
 except StorageFailed:
     print("refused")
 """
