@@ -19,7 +19,7 @@ from vecstore.backends.postgres.pool import Pool
 from .stores import open_database, prepare_namespace
 
 
-def test_who_waits_for_a_connection_gets_the_one_that_is_given_back(postgres_url: str, namespace: str) -> None:
+def test_a_waiting_call_gets_a_returned_connection(postgres_url: str, namespace: str) -> None:
     """This includes connections that a call might keep in the cache."""
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace, pool_size=2, timeout=5) as database:
@@ -52,7 +52,7 @@ def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str)
         store.search(vector_of(1), k=1)
 
 
-def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: psycopg.Connection) -> None:
+def test_closing_ends_cached_connections(postgres_url: str, namespace: str, admin: psycopg.Connection) -> None:
     prepare_namespace(postgres_url, namespace)
     named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
     with open_database(postgres_url, namespace, application_name=namespace) as database:
@@ -66,7 +66,9 @@ def test_closing_ends_what_is_at_hand(postgres_url: str, namespace: str, admin: 
     assert count == 0
 
 
-def test_a_joined_search_is_one_round_trip_of_prepared_statements(postgres_url: str, namespace: str) -> None:
+def test_a_search_in_a_callers_transaction_is_one_round_trip_of_prepared_statements(
+    postgres_url: str, namespace: str
+) -> None:
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace) as database, make_proxy(postgres_url) as proxy:
         store = database.create("a", schema())

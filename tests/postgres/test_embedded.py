@@ -147,7 +147,7 @@ def close_in_child(close: object, ready: object, end: object) -> None:
     end.wait()  # type: ignore[attr-defined]
 
 
-def test_an_interrupted_beginning_is_begun_again(server_folder: Path) -> None:
+def test_an_interrupted_creation_is_repeated(server_folder: Path) -> None:
     (server_folder / "data.new").mkdir(parents=True)
     (server_folder / "data.new" / "PG_VERSION").write_text("18\n")
     with closing(use_server(server_folder)) as running, psycopg.connect(running.url) as connection:
@@ -175,7 +175,7 @@ def test_a_server_that_does_not_start_names_its_log(made: Path) -> None:
     assert not answers(made)
 
 
-def test_a_file_is_no_directory(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_directory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for path in (file, file / "below"):

@@ -85,7 +85,7 @@ def test_a_zero_vector_is_refused_where_a_graph_would_lose_it(database: Database
             call()
 
 
-def test_what_is_stored_is_what_was_rounded(database: Database) -> None:
+def test_rounded_values_are_stored(database: Database) -> None:
     store = database.create("a", Schema(dim=3, metric="l2", dtype="float16", index=Flat()))
     store.upsert([Record("a", [2049, 1e-9, 1])])
     [record] = store.get(["a"])
@@ -181,7 +181,9 @@ def test_settings_of_the_server_change_no_answer(own_server: OwnServer) -> None:
         assert np.asarray(found.vector).tobytes() == (vector_of(9) / 3).tobytes()
 
 
-def test_a_full_disk_is_told_and_loses_nothing(store: VectorStore, admin: psycopg.Connection, namespace: str) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(
+    store: VectorStore, admin: psycopg.Connection, namespace: str
+) -> None:
     """A trigger raises the server's own error, because a tablespace of limited size needs rights to mount."""
     store.upsert(batch(1))
     [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()

@@ -72,7 +72,7 @@ def test_an_extension_in_another_schema_is_left_alone(database: str, owner: psyc
     assert find_extension_schema(owner) == "extensions"
 
 
-def test_who_may_not_create_it_gets_the_sql_for_who_may(role: str, owner: psycopg.Connection) -> None:
+def test_a_role_without_the_right_gets_the_sql_for_one_with_it(role: str, owner: psycopg.Connection) -> None:
     with pytest.raises(ExtensionMissing, match="administrator") as caught:
         upgrade(role)
     assert not caught.value.retryable
@@ -147,7 +147,7 @@ def test_a_database_without_public_asks_where_to_put_it(database: str, owner: ps
     assert catalogues.list_tables(owner, "mine") == TABLES
 
 
-def test_a_server_without_pgvector_is_told_from_a_right_that_lacks(database: str, owner: psycopg.Connection) -> None:
+def test_a_server_without_pgvector_is_told_from_a_missing_right(database: str, owner: psycopg.Connection) -> None:
     # The server then looks for extensions where there are none.
     with catalogues.connect_engine(database) as connection:
         connection.exec_driver_sql("SET extension_control_path TO '/nowhere'")

@@ -107,7 +107,7 @@ def test_a_dropped_store_is_not_searched(db: Database, place: PostgresPlace) -> 
         store.search(query)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_plan_memory_is_bounded() -> None:
     memory = plan_memory.PlanMemory()
     for number in range(5_000):
         memory.remember_matches(number, are_few=number % 2 == 0)

@@ -22,7 +22,7 @@ def db(postgres_url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
-def test_candidates_are_scored_from_what_is_stored(db: Database, metric: str) -> None:
+def test_candidates_are_scored_by_stored_vectors(db: Database, metric: str) -> None:
     draw = np.random.default_rng(5)
     matrix = draw.standard_normal((ROWS, DIM)).astype(np.float32)
     store = db.create("wide", Schema(DIM, metric, index=HNSW(m=8, ef_construction=40)))
@@ -37,7 +37,7 @@ def test_candidates_are_scored_from_what_is_stored(db: Database, metric: str) ->
     assert store.search(query * 1e6).exact
 
 
-def test_what_rounding_would_lose_is_refused(db: Database) -> None:
+def test_vectors_that_rounding_would_lose_are_refused(db: Database) -> None:
     store = db.create("wide", Schema(DIM, "l2", index=HNSW()))
     with pytest.raises(Unsupported, match=r"Flat\(\)"):
         store.insert([Record("large", np.full(DIM, 1e6, np.float32))])

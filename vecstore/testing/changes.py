@@ -1,4 +1,4 @@
-"""Below the facade: generations beside the active one, and the change list."""
+"""Below the facade: standby generations and the change list."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class StandbyTests(BackendLevel):
                 backend.drop(entry.uid, id_)
         assert backend.count(entry.active, None) == 0
 
-    def test_both_hold_records_of_their_own(self, backend: Backend, entry: Entry) -> None:
+    def test_each_generation_has_its_own_records(self, backend: Backend, entry: Entry) -> None:
         standby = backend.create("docs", new_generation(standby=True)).building
         assert standby is not None
         write_fenced(backend, entry.active, [("a", 1)])

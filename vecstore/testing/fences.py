@@ -1,4 +1,4 @@
-"""Below the facade: versions, fences and tombstones, which workers that retry and arrive late rely on."""
+"""Below the facade: versions, fences and tombstones, which make retried and late writes safe."""
 
 from __future__ import annotations
 

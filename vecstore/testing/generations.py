@@ -1,4 +1,4 @@
-"""Rebuild and rollback of a store at rest: the schema changes, the records stay."""
+"""Rebuild and rollback of an idle store: the schema changes, the records stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .sample_records import SCHEMA, SampleStore, key_by_id, make_book, make_book
 
 
 def with_fields(changes: Mapping[str, fields.Field | None]) -> Schema:
-    """Return the schema of books with other fields; None is no longer declared."""
+    """Return the schema of books with other fields; None removes a field."""
     declared = {**SCHEMA.fields, **changes}
     return replace(SCHEMA, fields={name: each for name, each in declared.items() if each})
 
@@ -144,7 +144,7 @@ class RebuildTests(SampleStore):
             scores = scores / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
         assert [hit.score for hit in store.search(query, k=10, exact=True)] == pytest.approx(sorted(scores)[::-1])
 
-    def test_a_zero_vector_stops_the_way_to_cosine(self, db: Database, store: VectorStore) -> None:
+    def test_a_zero_vector_stops_a_rebuild_to_cosine(self, db: Database, store: VectorStore) -> None:
         store.upsert([Record("zero", [0, 0, 0, 0])])
         with pytest.raises(InvalidVector, match="zero"):
             db.rebuild("docs", schema=replace(SCHEMA, metric=Metric.COSINE))
@@ -185,7 +185,7 @@ class RollbackTests(SampleStore):
         ],
         ids=["dtype", "metric", "dates", "fields", "same"],
     )
-    def test_back_to_what_was_with_all_that_was_written_since(
+    def test_the_old_schema_returns_with_all_later_writes(
         self, db: Database, store: VectorStore, schema: Schema
     ) -> None:
         store.upsert([Record("third", [1 / 3, 1, 1, 1])])
@@ -215,7 +215,7 @@ class RollbackTests(SampleStore):
         assert read_contents(store) == key_by_id(make_books([*range(4, 10), *range(100, 104)]))
         check_storage(place, place.backend())
 
-    def test_what_was_replaced_can_be_given_up(self, place: Place, db: Database, store: VectorStore) -> None:
+    def test_dropping_the_previous_generation_stops_notes(self, place: Place, db: Database, store: VectorStore) -> None:
         assert not db.drop_previous("docs")
         db.rebuild("docs")
         kept = read_contents(store)
@@ -238,7 +238,7 @@ class RollbackTests(SampleStore):
         with pytest.raises(InvalidArgument, match="no previous"):
             db.rollback("docs")
 
-    def test_a_previous_generation_can_be_given_up(self, db: Database, store: VectorStore) -> None:
+    def test_a_previous_generation_can_be_dropped(self, db: Database, store: VectorStore) -> None:
         assert not db.drop_previous("docs")
         db.rebuild("docs")
         store.upsert([make_book(10)])

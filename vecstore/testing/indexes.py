@@ -1,4 +1,4 @@
-"""An index and its calibration: how many are found, how many of them are the right ones, and what changes nothing."""
+"""An index and its calibration: the number of hits, their recall, and what must not change them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ COUNT = 3_000
 CLUSTERS = 40
 TARGET = 0.98
 SLACK = 0.01
-"""How far a hundred other queries may stay below what two hundred were calibrated to."""
+"""How far the recall of a hundred other queries may be below the target of the calibration with two hundred."""
 KINDS = [("cosine", "float32"), ("ip", "float32"), ("l2", "float32"), ("l2", "float16")]
 FIELDS = {"share": fields.Int(), "cluster": fields.Int()}
 
 
 def draw_clustered(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return vectors, as of embeddings that nobody normalised, around centres of very different norms; and which."""
+    """Return vectors like unnormalised embeddings, around centres of very different norms, and the centres' numbers."""
     centres = np.random.default_rng(99).normal(size=(CLUSTERS, DIM))
     centres *= np.random.default_rng(98).lognormal(0, 0.3, (CLUSTERS, 1))
     draw = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def draw_clustered(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[
 
 
 def make_records(count: int, seed: int = 1, prefix: str = "r") -> list[Record]:
-    """Return records whose field ``share`` is each number below ``count`` once, in no order."""
+    """Return records whose field ``share`` has each number below ``count`` once, in random order."""
     vectors, clusters = draw_clustered(count, seed)
     shares = np.random.default_rng(seed).permutation(count)
     return [
@@ -51,7 +51,7 @@ def make_records(count: int, seed: int = 1, prefix: str = "r") -> list[Record]:
 
 
 def mean_recall(found: Sequence[Hits], truth: Sequence[Hits]) -> float:
-    """Return the mean share of true hits that were found; one as near as the last true one is as good."""
+    """Return the mean share of true hits that were found; a hit as near as the last true one counts too."""
     shares = []
     for hits, true in zip(found, truth, strict=True):
         near = {hit.id for hit in true}
@@ -61,7 +61,7 @@ def mean_recall(found: Sequence[Hits], truth: Sequence[Hits]) -> float:
 
 
 class IndexTests(Places):
-    """Three thousand clustered vectors, searched as a user does who names no effort."""
+    """Three thousand clustered vectors, searched without naming an effort."""
 
     @pytest.fixture(scope="class", params=KINDS, ids="-".join)
     @classmethod
@@ -86,7 +86,7 @@ class IndexTests(Places):
 
     @pytest.fixture
     def queries(self, indexed: tuple[Place, VectorStore]) -> NDArray[np.float32]:
-        """Return what is asked of the index; where there is none, every answer is exact and few queries show it."""
+        """Return the queries; few suffice without an index, because every answer is exact."""
         return draw_clustered(100 if indexed[0].indexed else 10, 3)[0]
 
     def test_a_write_builds_the_index_and_calibrates_it(self, indexed: tuple[Place, VectorStore]) -> None:
@@ -96,7 +96,7 @@ class IndexTests(Places):
         assert status.state == ("ready" if place.indexed else "none")
         assert (status.indexed > 0) == place.indexed
         assert place.indexes("clusters") == [RawIndex(options.m, options.ef_construction)] * place.indexed
-        # Among so few rows, the effort that inner products need may cost more than to compare them all.
+        # With this few rows, the effort that inner products need may cost more than comparing all of them.
         if store.schema.metric is not Metric.IP:
             assert (status.ef is not None) == place.indexed
         assert store.search(draw_clustered(1, 2)[0][0]).exact is (status.ef is None)
@@ -106,7 +106,7 @@ class IndexTests(Places):
         assert (found.queries, found.k) == (200, 10)
         # Over many builds of an index the mean was 0.992 with a standard deviation of 0.003.
         assert found.mean >= TARGET - SLACK
-        # A single answer is right or wrong, so chance has more room: hence more queries, and its own bound.
+        # With k=1 each answer is right or wrong, so the mean varies more: hence more queries and a separate bound.
         nearest = store.measure_recall(600, 1)
         assert round(nearest.mean * nearest.queries) >= fewest_hits(nearest.queries, TARGET)
 
@@ -144,7 +144,7 @@ class IndexTests(Places):
         self.check_scores(store, queries, found)
 
     def check_scores(self, store: VectorStore, queries: NDArray[np.float32], found: Sequence[Hits]) -> None:
-        """Check that whatever was found has the score and the distance that its vector gives."""
+        """Check that every hit has the score and the distance of its vector."""
         metric = store.schema.metric.value
         for query, hits in zip(queries, found, strict=True):
             rows = np.array([hit.vector for hit in hits], np.float64)

@@ -1,4 +1,4 @@
-"""What a backend's test file gives to the suite."""
+"""The interface between a backend's test file and the suite."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Place(ABC):
     """Whether a process started with ``url`` sees the same stores."""
 
     indexed: bool = True
-    """Whether an HNSW store of a few dozen records gets an index, which the place's URL may ask for."""
+    """Whether an HNSW store of a few dozen records gets an index; a place's URL may lower the limit for that."""
 
     part: int = 1
-    """One of how many random programs and filters a usual run tries, where each call crosses to a server."""
+    """A usual run tries one in this many random programs and filters, to save time if calls go to a server."""
 
     @property
     @abstractmethod
@@ -73,11 +73,11 @@ class Place(ABC):
 
     @abstractmethod
     def connect(self) -> Database:
-        """Return a further Database on the place, or the same one where it cannot be shared."""
+        """Return another Database on the place, or the same one if it cannot be shared."""
 
     @abstractmethod
     def backend(self) -> Backend:
-        """Return a backend on the place, for what is below the facade: versions, fences, change lists."""
+        """Return a backend on the place, for tests below the facade: versions, fences, change lists."""
 
     def raw(self, store: str) -> Mapping[str, RawRecord] | None:
         """Return the records in the storage, read without vecstore; None where that is impossible."""
@@ -100,7 +100,7 @@ class Place(ABC):
 
 
 class Places:
-    """The fixtures that every part of the suite inherits; a backend's test file gives ``new_place``.
+    """The fixtures that every part of the suite inherits. A backend's test file defines ``new_place``.
 
     ``new_place`` is a class-scoped fixture: a function that makes an empty place, another one each time.
 
@@ -110,7 +110,7 @@ class Places:
 
     @pytest.fixture
     def seed(self) -> int:
-        """Return what random tests draw from: ``VECSTORE_SEED``, or a new one that a failing test shows."""
+        """Return the seed of random tests: ``VECSTORE_SEED``, or a new one, which a failing test shows."""
         seed = int(os.environ.get("VECSTORE_SEED") or secrets.randbelow(2**32))
         print(f"VECSTORE_SEED={seed}")  # noqa: T201
         return seed
