@@ -57,7 +57,7 @@ class ChromadbCollection(Subject):
         return self._collection.query(
             query_embeddings=query[None],
             n_results=k,
-            where=_where(condition),
+            where=_to_where(condition),
             include=["documents", "metadatas", "distances"],
         )
 
@@ -81,7 +81,7 @@ class ChromadbCollection(Subject):
         )
 
 
-def _where(condition: Condition | None) -> Any:
+def _to_where(condition: Condition | None) -> Any:
     if condition is None:
         return None
     return {condition.field: {"$eq" if condition.operator == "==" else "$gt": condition.value}}

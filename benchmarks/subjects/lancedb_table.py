@@ -29,7 +29,7 @@ class LancedbTable(Subject):
 
     def load(self, corpus: Corpus) -> None:
         """Create the table from Arrow columns."""
-        self._table = lancedb.connect(self.folder).create_table(_NAME, _arrow(corpus))
+        self._table = lancedb.connect(self.folder).create_table(_NAME, _to_arrow(corpus))
 
     def build(self) -> None:
         """Build one graph over all rows, as the other subjects do, and the indexes that filters use."""
@@ -50,7 +50,7 @@ class LancedbTable(Subject):
         """Search the table's only partition; texts and fields come back, vectors do not."""
         search = self._table.search(query).distance_type("cosine").nprobes(1).limit(k).select(_COLUMNS)
         if condition is not None:
-            search = search.where(_sql(condition), prefilter=True)
+            search = search.where(_to_sql(condition), prefilter=True)
         if self._setting:
             search = search.ef(self._setting["ef"]).refine_factor(self._setting["refine_factor"])
         return search.to_list()
@@ -66,7 +66,7 @@ class LancedbTable(Subject):
         merge.execute([record])
 
 
-def _arrow(corpus: Corpus) -> pa.Table:
+def _to_arrow(corpus: Corpus) -> pa.Table:
     return pa.table(
         {
             "id": pa.array(corpus.ids, pa.string()),
@@ -78,6 +78,6 @@ def _arrow(corpus: Corpus) -> pa.Table:
     )
 
 
-def _sql(condition: Condition) -> str:
+def _to_sql(condition: Condition) -> str:
     value = f"'{condition.value}'" if isinstance(condition.value, str) else str(condition.value)
     return f"{condition.field} {'=' if condition.operator == '==' else condition.operator} {value}"

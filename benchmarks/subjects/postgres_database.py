@@ -40,9 +40,9 @@ class PostgresDatabase(Subject):
 
     def disk_mib(self) -> float:
         """Ask the server."""
-        return float(self.asked("SELECT pg_database_size(current_database())")) / 2**20
+        return float(self.fetch_value("SELECT pg_database_size(current_database())")) / 2**20
 
-    def asked(self, statement: str) -> Any:
+    def fetch_value(self, statement: str) -> Any:
         """Return the one value that a statement answers with, apart from what is measured."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             [value] = connection.execute(statement.encode()).fetchone() or (None,)

@@ -38,7 +38,7 @@ class QdrantLocal(Subject):
         )
         for start in range(0, len(corpus), _BATCH):
             places = range(start, min(start + _BATCH, len(corpus)))
-            self._client.upsert(_NAME, [_point(corpus.row(place), corpus.vectors[place]) for place in places])
+            self._client.upsert(_NAME, [_make_point(corpus.row(place), corpus.vectors[place]) for place in places])
 
     def open(self) -> None:
         """Open the directory, which reads every point."""
@@ -50,7 +50,7 @@ class QdrantLocal(Subject):
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Any:
         """Query with payloads."""
         return self._client.query_points(
-            _NAME, query=query, limit=k, query_filter=_filter(condition), with_payload=True
+            _NAME, query=query, limit=k, query_filter=_to_filter(condition), with_payload=True
         ).points
 
     def rows(self, answer: Any) -> list[Row]:
@@ -62,7 +62,7 @@ class QdrantLocal(Subject):
 
     def upsert(self, row: Row, vector: Vectors) -> None:
         """Upsert a list of one."""
-        self._client.upsert(_NAME, [_point(row, vector)])
+        self._client.upsert(_NAME, [_make_point(row, vector)])
 
     def close(self) -> None:
         """Close the client."""
@@ -72,7 +72,7 @@ class QdrantLocal(Subject):
         self._client = QdrantClient(path=str(self.folder))
 
 
-def _point(row: Row, vector: Vectors) -> models.PointStruct:
+def _make_point(row: Row, vector: Vectors) -> models.PointStruct:
     return models.PointStruct(
         id=str(uuid.uuid5(uuid.NAMESPACE_OID, row.id)),
         vector=vector.tolist(),
@@ -80,7 +80,7 @@ def _point(row: Row, vector: Vectors) -> models.PointStruct:
     )
 
 
-def _filter(condition: Condition | None) -> models.Filter | None:
+def _to_filter(condition: Condition | None) -> models.Filter | None:
     if condition is None:
         return None
     if condition.operator == "==":

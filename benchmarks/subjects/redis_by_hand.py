@@ -74,7 +74,7 @@ class RedisByHand(RedisNamespace):
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Found:
         """Send the command as it is, and take what is needed out of the answer."""
         answer: Any = self._client.execute_command(
-            "FT.SEARCH", self._index, self._asked(k, condition), "PARAMS", 2, "query", query.tobytes(),
+            "FT.SEARCH", self._index, self._make_query(k, condition), "PARAMS", 2, "query", query.tobytes(),
             "RETURN", len(_RETURNED), *_RETURNED, "SORTBY", "distance", "LIMIT", 0, k, "DIALECT", 2,
         )  # fmt: skip
         start, found = len(self._index) + 1, []
@@ -97,7 +97,7 @@ class RedisByHand(RedisNamespace):
         """Disconnect."""
         self._client.close()
 
-    def _asked(self, k: int, condition: Condition | None) -> str:
+    def _make_query(self, k: int, condition: Condition | None) -> str:
         where = "*" if condition is None else _WHERE[condition.name]
         return f"{where}=>[KNN {k:d} @vector $query {self._how} AS distance]"
 
@@ -136,7 +136,9 @@ class RedisByHandFt(RedisByHand):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Found:
         """Make a query object, and take what is needed out of the documents."""
-        asked = Query(self._asked(k, condition)).return_fields(*_RETURNED).sort_by("distance").paging(0, k).dialect(2)
+        asked = (
+            Query(self._make_query(k, condition)).return_fields(*_RETURNED).sort_by("distance").paging(0, k).dialect(2)
+        )
         start = len(self._index) + 1
         return [
             (hit.id[start:], hit.text, {"section": hit.section, "size": int(hit.size)}, float(hit.distance))

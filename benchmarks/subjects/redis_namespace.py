@@ -64,12 +64,12 @@ class RedisNamespace(Subject):
         with redis.Redis.from_url(self.url) as client:
             state = client.info()
             search = next(one["ver"] for one in state["modules"] if one["name"] == "search")
-            found: dict[str, Any] = {"server": f"Redis {state['redis_version']}, search {_version(search)}"}
+            found: dict[str, Any] = {"server": f"Redis {state['redis_version']}, search {_format_version(search)}"}
             if self._used_before is not None:
                 found["server_mib"] = (state["used_memory"] - self._used_before) / 2**20
         return {**super().remarks(), **found}
 
 
-def _version(number: int) -> str:
+def _format_version(number: int) -> str:
     """Turn 21005 into 2.10.5, as the module counts."""
     return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"

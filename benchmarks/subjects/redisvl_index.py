@@ -30,7 +30,7 @@ class RedisvlIndex(RedisNamespace):
     def load(self, corpus: Corpus) -> None:
         """Load all rows below an index without a graph."""
         self.clear()
-        self._index = self._made(_FLAT)
+        self._index = self._create_index(_FLAT)
         self._index.create()
         rows = zip(corpus.ids, corpus.vectors, corpus.texts, corpus.metadata, strict=True)
         self._index.load(
@@ -49,7 +49,7 @@ class RedisvlIndex(RedisNamespace):
 
     def open(self) -> None:
         """Make the index object, which connects when it is used."""
-        self._index = self._made(_GRAPH)
+        self._index = self._create_index(_GRAPH)
 
     def tune(self, setting: Setting) -> None:
         """Take ``ef``, or compare with every match."""
@@ -78,7 +78,7 @@ class RedisvlIndex(RedisNamespace):
         """Disconnect."""
         self._index.disconnect()
 
-    def _made(self, algorithm: dict[str, Any]) -> SearchIndex:
+    def _create_index(self, algorithm: dict[str, Any]) -> SearchIndex:
         vector = {"dims": self.dim, "distance_metric": "cosine", "datatype": "float32", **algorithm}
         fields = [
             {"name": "section", "type": "tag"},
