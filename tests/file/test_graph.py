@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from vecstore.backends.file.index import index_file
-from vecstore.backends.file.index.coverage import Coverage, read_stored_rows
+from vecstore.backends.file.index.coverage import Coverage
 from vecstore.backends.file.index.duplicates import DistinctCodes
+from vecstore.backends.file.index.graph_build import TooLarge, build_graph, extend_graph
 from vecstore.backends.file.index.index_file import IndexRow
+from vecstore.backends.file.index.stored_rows import Run, read_stored_rows
 from vecstore.backends.file.metrics import METRICS
 from vecstore.backends.file.search.faiss_threads import single_threaded
-from vecstore.backends.file.search.graph import Graph, Run, TooLarge, build_graph, extend_graph
+from vecstore.backends.file.search.graph import Graph
 from vecstore.backends.file.storage.checksums import BlockCrcs
 from vecstore.backends.file.vectors.part import Part
 from vecstore.errors import StoreCorrupt

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vecstore.backends.file.search.graph import Graph, find_near
+from vecstore.backends.file.search.graph import Graph
+from vecstore.backends.file.search.graph_search import find_near
 from vecstore.backends.file.search.plan import Plan, Strategy, count_rescored
 from vecstore.metric import Metric, score_rows
 

@@ -37,9 +37,11 @@ from .index import upkeep
 from .options import Options, parse_options
 from .search.search import find_nearest
 from .state import reads, writes
+from .state.change_list import read_changes, settle_changes
 from .state.open_generation import OpenGeneration
 from .state.open_generations import OpenGenerations
-from .state.reads import Reading
+from .state.retries import Reading
+from .state.tombstones import read_tombstones
 from .state.transaction import WriteTransaction
 from .stats import collect_stats, read_index_state
 from .storage import lock
@@ -154,9 +156,9 @@ class FileBackend(Backend):
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         if settled:
             with self._writing(generation) as transaction:
-                writes.settle(transaction, settled)
+                settle_changes(transaction, settled)
         with self._open_current(generation) as (opened, _):
-            return reads.changes(opened, limit)
+            return read_changes(opened, limit)
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         reading = self._begin_reading(generation)
@@ -190,7 +192,7 @@ class FileBackend(Backend):
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         with self._open_current(generation) as (opened, _):
-            return reads.tombstones(opened, after, limit)
+            return read_tombstones(opened, after, limit)
 
     # -- upkeep
 

@@ -15,14 +15,14 @@ from vecstore.backend import Change, Entry, Generation
 from vecstore.errors import StorageError, StoreExists, StoreNotFound
 
 from .options import Options
+from .state.change_list import clear_changes, read_changes
+from .state.garbage import remove_dropped_generations
 from .state.generation_files import GenerationFiles
 from .state.open_generation import OpenGeneration
 from .storage import os_calls
 from .storage.catalogue_file import CatalogueEdit
-from .storage.commit_mark import read_last_mark
 from .storage.failures import translate_errors
-from .storage.layout import DirectoryLayout, GenerationLayout
-from .storage.lock import HeldLock
+from .storage.layout import DirectoryLayout
 
 Opener = Callable[[Generation], OpenGeneration]
 
@@ -44,7 +44,7 @@ def create(
     else:
         edit.before.check_free(name)
         entry = Entry(uuid.uuid4().hex, name, generation)
-    remove_garbage(layout, edit)
+    remove_dropped_generations(layout, edit)
     paths = layout.locate_generation(generation.id)
     with translate_errors(paths.root):
         GenerationFiles(paths, generation).create(options)
@@ -53,7 +53,7 @@ def create(
     active = open_generation(entry.active)
     with active.lock_writer() as held:
         # Changes noted for an earlier standby do not apply to this one.
-        _clear_notes(active, held)
+        clear_changes(active, held)
         # Every write that commits from now on sees the standby and notes its changes.
         return edit.put(entry)
 
@@ -84,8 +84,8 @@ def drop(
         with contextlib.suppress(OSError, StorageError):
             active = open_generation(entry.active)
             with active.lock_writer() as held:
-                _clear_notes(active, held)
-    remove_garbage(layout, edit)
+                clear_changes(active, held)
+    remove_dropped_generations(layout, edit)
 
 
 def switch(
@@ -99,37 +99,13 @@ def switch(
         entry.uid, entry.name, replace(entry.standby, standby=False), previous=replace(entry.active, standby=True)
     )
     with old.lock_writer() as held_old:
-        drain(_read_changes(old))
+        with translate_errors(old.paths.rows):
+            changes = read_changes(old)
+        drain(changes)
         with new.lock_writer() as held_new:
-            _clear_notes(new, held_new)
+            clear_changes(new, held_new)
             edit.put(switched)
         # The switch has happened. A standby needs no change list; clear it before this one can become active again.
         with contextlib.suppress(StorageError):
-            _clear_notes(old, held_old)
+            clear_changes(old, held_old)
     return switched
-
-
-def _read_changes(opened: OpenGeneration) -> list[Change]:
-    with translate_errors(opened.paths.rows), opened.pool.check_out() as connection:
-        return [Change(note.seq, note.id) for note in opened.read_notes(connection, "changes").by_id.values()]
-
-
-def _clear_notes(opened: OpenGeneration, held: HeldLock) -> None:
-    with opened.begin_locked(held) as transaction:
-        transaction.changes.clear()
-
-
-def remove_garbage(layout: DirectoryLayout, edit: CatalogueEdit) -> None:
-    """Remove generations that were dropped or never named by the catalogue, whose lock is held, and unused locks.
-
-    Other unnamed generations stay: they may belong to a newer catalogue than the one that was restored from a
-    backup. Files that cannot be removed now are tried again next time.
-    """
-    named = edit.before.list_generations()
-    with contextlib.suppress(OSError):
-        for name in os_calls.list_names(layout.generations):
-            paths = GenerationLayout(layout.generations / name)
-            if name not in named and (os_calls.read_identity(paths.dropped) or not read_last_mark(paths.lock)):
-                os_calls.remove_tree(paths.root, last=paths.dropped.name)
-        for uid in layout.list_builders() - edit.before.entries.keys():
-            os_calls.unlink(layout.locate_builder_lock(uid))

@@ -12,9 +12,10 @@ from vecstore.backend import Generation, Verification
 from vecstore.errors import StorageError
 
 from .index import index_file
-from .index.coverage import Coverage, read_stored_rows
+from .index.coverage import Coverage
 from .index.duplicates import view_codes
 from .index.index_file import IndexRow
+from .index.stored_rows import read_stored_rows
 from .options import Options
 from .search.faiss_threads import in_own_thread
 from .search.graph import Graph

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..search.graph import Graph, Run
+from ..search.graph import Graph
 from ..state.columns import Columns
 from ..state.fields import Mask
 from ..vectors.part import Part
 from ..vectors.segment import find_places
 
-_BLOCK = 4_096
 _Piece = tuple[Mask, int, Mask]
 """The stored rows of a part, where its rows begin in the graph, and which of the graph's rows were stored."""
 
@@ -82,32 +81,3 @@ def _compute_piece(graph: Graph, part: Part, known: _Piece | None) -> _Piece:
     inside = places < len(piece)
     piece[places[inside]] = graph.rids[start:end][places[inside]] == rids[inside]
     return part.alive, start, piece
-
-
-def read_stored_rows(parts: Sequence[Part]) -> Iterator[Run]:
-    """Yield all stored rows of parts, in the order of their rids.
-
-    Parts whose ranges of rids overlap are merged.
-    """
-    places = [np.flatnonzero(part.alive) for part in parts]
-    rids = [part.get_rids(some) for part, some in zip(parts, places, strict=True)]
-    every = np.concatenate([np.empty(0, np.int64), *rids])
-    owners = np.repeat(np.arange(len(parts)), [len(some) for some in rids])
-    within = np.concatenate([np.empty(0, np.int64), *places])
-    order = np.argsort(every, kind="stable")
-    for start in range(0, len(order), _BLOCK):
-        some = order[start : start + _BLOCK]
-        yield _read_run(parts, every[some], owners[some], within[some])
-
-
-def _read_run(
-    parts: Sequence[Part], rids: NDArray[np.int64], owners: NDArray[np.int64], within: NDArray[np.int64]
-) -> Run:
-    vectors = np.empty((len(rids), parts[0].vectors.shape[1]), parts[0].vectors.dtype)
-    norms = np.empty(len(rids))
-    for owner in np.unique(owners).tolist():
-        mine = owners == owner
-        part, places = parts[owner], within[mine]
-        part.touch(int(places[0]), int(places[-1]) + 1)
-        vectors[mine], norms[mine] = part.vectors[places], part.read_norms()[places]
-    return Run(rids, vectors, norms)

@@ -11,16 +11,18 @@ from vecstore.backend import Progress
 from vecstore.errors import StorageError, StoreLocked
 from vecstore.index import HNSW, IndexOptions
 
-from ..search.graph import Graph, Run, TooLarge, build_graph, extend_graph
+from ..search.graph import Graph
+from ..state.garbage import remove_unnamed_indexes
 from ..state.ledger import Ledger
 from ..state.open_generation import OpenGeneration
 from ..state.snapshot import Snapshot
 from ..storage import os_calls
 from ..storage.failures import translate_errors
 from . import index_file
-from .coverage import read_stored_rows
+from .graph_build import TooLarge, build_graph, extend_graph
 from .index_file import IndexRow
 from .index_policy import Need, assess_need, has_doubled, may_need_upkeep
+from .stored_rows import Run, read_stored_rows
 
 Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
@@ -98,7 +100,7 @@ def _satisfy(
     """Do what the index needs; the caller holds the lock for upkeep."""
     if need is Need.NOTHING:
         return
-    _remove_unnamed_files(opened, snapshot)
+    remove_unnamed_indexes(opened, snapshot)
     if need is Need.REMOVAL or not isinstance(options, HNSW):
         _commit(opened, None, check)
         return
@@ -123,14 +125,6 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
     if old:
         with contextlib.suppress(OSError):
             os_calls.unlink(opened.paths.locate_index(old["uid"]))
-
-
-def _remove_unnamed_files(opened: OpenGeneration, snapshot: Snapshot) -> None:
-    """Remove files of builders that did not reach their commit; the next write removes what this leaves."""
-    opened.mark_untidy()
-    with contextlib.suppress(OSError):
-        for path in opened.paths.list_unnamed_indexes(snapshot.ledger.index_uids):
-            os_calls.unlink(path)
 
 
 def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..state.rows import Values
 
 if TYPE_CHECKING:
-    from ..state.reads import Reader
+    from ..state.reader import Reader
 
 _BUDGET = 8 << 20
 _LARGEST = 1 << 16

@@ -17,11 +17,11 @@ from ..filters import match_rows
 from ..index.coverage import Coverage
 from ..metrics import METRICS, Doubles, Singles
 from ..state.columns import View
-from ..state.reads import Reader
+from ..state.reader import Reader
 from ..vectors.part import Part
 from . import exact_batch, exact_codes, exact_float32
 from .filter_cache import FilterMatches, ScanInput
-from .graph import find_near
+from .graph_search import find_near
 from .plan import Plan, Strategy, choose_plan
 from .scoring import Scorer
 from .top_k import Answer

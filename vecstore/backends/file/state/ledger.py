@@ -11,14 +11,11 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vecstore.errors import StorageError, StoreCorrupt, UnknownOutcome, Unsupported
-
-from ..storage.connections import SqliteConnection, abandon, begin_reading
-from ..storage.failures import DRIVER_ERRORS
+from vecstore.errors import StoreCorrupt
 
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -138,60 +135,6 @@ class Ledger:
         first = self.next[kind]
         self.next[kind] = first + count
         return first
-
-
-def commit(connection: SqliteConnection, before: Ledger, after: Ledger, reopen: Callable[[], SqliteConnection]) -> bool:
-    """Commit; after an error, read the file to find out whether the commit happened.
-
-    Parameters
-    ----------
-    connection : SqliteConnection
-        Has the transaction open.
-    before, after : Ledger
-        The states before and after the transaction.
-    reopen : callable
-        Opens a new connection to the same file.
-
-    Returns
-    -------
-    bool
-        False if the commit happened but the connection can no longer be used.
-
-    Raises
-    ------
-    UnknownOutcome
-    sqlite3.Error, MemoryError
-        The commit did not happen.
-    """
-    try:
-        after.write(connection)
-        connection.execute("COMMIT")
-    except (sqlite3.Error, MemoryError) as error:
-        token = _read_token_after_failure(connection, after, reopen)
-        if token == after.token:
-            return False
-        if token == before.token:
-            raise
-        raise UnknownOutcome(
-            "A commit failed, and whether it took effect could not be determined. Repeat the write with upsert(), "
-            "or read the records first."
-        ) from error
-    return True
-
-
-def _read_token_after_failure(
-    connection: SqliteConnection, after: Ledger, reopen: Callable[[], SqliteConnection]
-) -> str | None:
-    abandon(connection)
-    try:
-        fresh = reopen()
-        try:
-            with begin_reading(fresh):
-                return Ledger.read(fresh, after.owner, "the database").token
-        finally:
-            fresh.close()
-    except (*DRIVER_ERRORS, StorageError, Unsupported):
-        return None
 
 
 def _crc(body: str) -> int:

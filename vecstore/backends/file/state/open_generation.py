@@ -8,18 +8,20 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
-from vecstore.errors import StorageError, StorageFailed, StoreLocked
+from vecstore.errors import StorageFailed
 
 from ..options import Options
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
-from ..storage import lock, os_calls
+from ..storage import lock
 from ..storage.commit_mark import check_not_older, read_last_mark
 from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
 from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error, translate_errors
 from ..storage.pool import ForkGuard, SqlitePool, read_data_version
+from .commit import commit
+from .garbage import remove_unnamed_files
 from .generation_files import GenerationFiles
-from .ledger import Ledger, commit
+from .ledger import Ledger
 from .notes import Notes
 from .snapshot import Snapshot, advance_snapshot
 from .transaction import WriteTransaction
@@ -208,7 +210,7 @@ class OpenGeneration:
                     for table in ("tombstones", "changes")
                 ]
             check_not_older(snapshot.ledger.seq, held.read_mark(), self.paths.rows)
-            self._remove_unnamed_files(snapshot)
+            self._is_tidy = self._is_tidy or remove_unnamed_files(self, snapshot)
             transaction = WriteTransaction(self.files, connection, snapshot, *notes)
             yield transaction
             if transaction.has_changes:
@@ -245,16 +247,3 @@ class OpenGeneration:
 
     def _open_writer(self) -> SqliteConnection:
         return open_connection(self.paths.rows, ROWS, self._options.timeout, writer=True)
-
-    def _remove_unnamed_files(self, snapshot: Snapshot) -> None:
-        """Remove files of writers and builders that did not reach their commit."""
-        if self._is_tidy:
-            return
-        with contextlib.suppress(OSError, StorageError, StoreLocked):
-            unnamed = self.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
-            unnamed += self.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
-            # An unnamed file may belong to a process that has not committed yet.
-            with self.lock_upkeep(wait=False) if unnamed else contextlib.nullcontext():
-                for path in unnamed:
-                    os_calls.unlink(path)
-            self._is_tidy = True

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.backend import Change, Rows, Selection, Update
+from vecstore.backend import Rows, Selection, Update
 from vecstore.errors import RecordExists, StoreCorrupt
 from vecstore.filters.nodes import Filter
 from vecstore.rows import metadata
@@ -83,13 +83,6 @@ def delete(transaction: WriteTransaction, selection: Selection, fence: Sequence[
     transaction.tombstones.put(graves)
     transaction.note_changes(removed)
     return len(removed)
-
-
-def settle(transaction: WriteTransaction, settled: Sequence[Change]) -> None:
-    """Forget changes, unless their records changed again."""
-    notes = transaction.changes.by_id
-    same = [change.id for change in settled if (note := notes.get(change.id)) and note.seq == change.seq]
-    transaction.changes.remove(dict.fromkeys(same))
 
 
 def _find_versions(transaction: WriteTransaction, ids: Sequence[str], positions: NDArray[np.int64]) -> list[int]:

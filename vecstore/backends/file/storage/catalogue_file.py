@@ -12,7 +12,8 @@ from vecstore.errors import StorageFailed, StoreCorrupt
 
 from ..catalogue import COLUMNS, OWNER, Catalogue, make_empty_ledger, make_rows, parse_entries
 from ..options import Options
-from ..state.ledger import CREATE, Ledger, Total, commit
+from ..state.commit import commit
+from ..state.ledger import CREATE, Ledger, Total
 from . import lock, os_calls
 from .commit_mark import check_not_older, read_last_mark
 from .connections import (
