@@ -16,8 +16,8 @@
 
 **A commit** is a commit of SQLite, in a rollback journal with ``synchronous=EXTRA``. Bulk vectors are synced to
 disk before the commit that names them (`state.transaction`, `storage.os_calls`); a segment that no commit names
-is garbage. An error during a commit does not say whether the commit happened, so the file is read again to find
-out (`state.ledger`).
+is garbage (`state.garbage`). An error during a commit does not say whether the commit happened, so the file is read
+again to find out (`state.commit`).
 
 **Everything that is read is checked.** SQLite has no checksums, so every row has one, and a ledger keeps the row
 count and the checksum sum of each table (`state.ledger`, `storage.checksums`). Ids and fields are read in full
@@ -28,7 +28,7 @@ of itself (`storage.commit_mark`).
 
 **Rows never change.** A changed record gets a new row under a new number (its rid), which also tells where its
 vector is. A reader therefore needs no lock and no long transaction: what it knows of a commit stays true, and when
-a row is gone it retries with the newest commit (`state.reads`).
+a row is gone it retries with the newest commit (`state.retries`).
 
 **Small batches go to the memtable.** Their vectors are rows of the table ``hot`` in ``rows.db`` and are kept in
 memory (`vectors.memtable`) until compaction moves them into a segment (`vectors.compaction`).

@@ -35,6 +35,7 @@ from .backup import backup
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
 from .options import Options, parse_options
+from .search.hits import needs_view
 from .search.search import find_nearest
 from .state import reads, writes
 from .state.change_list import read_changes, settle_changes
@@ -187,7 +188,7 @@ class FileBackend(Backend):
     def search(self, generation: Generation, search: Search) -> list[Found]:
         reading = self._begin_reading(generation)
         while True:
-            with reading.attempt(view=reads.needs_view(search)) as reader:
+            with reading.attempt(view=needs_view(search)) as reader:
                 return find_nearest(reader, search, reading.generation)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from ..search.faiss_threads import count_cores, in_parallel
 from ..search.graph import Graph, assemble_graph, open_scanner
 from ..storage import os_calls
 from ..storage.checksums import BLOCK, BlockCrcs
+from .faiss_io import copy_links, open_copying_reader, stream_index
 
 _FORMAT = 1
 _ALIGNED = 64
@@ -74,7 +75,7 @@ def write(path: Path, generation: str, graph: Graph) -> IndexRow:
         out(np.ascontiguousarray(graph.rids, "<i8").view(np.uint8).data)
         out(np.ascontiguousarray(graph.nodes, "<i4").view(np.uint8).tobytes().ljust(_measure_nodes(len(graph)), b"\0"))
         before = sums.size
-        _stream_index(lambda writer: faiss.write_index(graph.index, writer), out)
+        stream_index(lambda writer: faiss.write_index(graph.index, writer), out)
         table = struct.pack(f"<{len(sums.values)}I", *sums.values)
         size, crc = sums.size + len(table) + _FOOTER.size, zlib.crc32(table)
         put(table + _FOOTER.pack(size, sums.size - before, crc, _END))
@@ -130,54 +131,6 @@ def _make_head(generation: str, graph: Graph) -> bytes:
     return (_LENGTH.pack(len(text)) + text).ljust(-(-(_LENGTH.size + len(text)) // _ALIGNED) * _ALIGNED)
 
 
-def _stream_index(write_to: Callable[[Any], None], out: Callable[[bytes], None]) -> None:
-    """Let FAISS write through a function; its errors are raised here, not within FAISS."""
-    import faiss
-
-    failures: list[BaseException] = []
-
-    def pass_on(data: bytes) -> None:
-        if failures:
-            return
-        try:
-            out(data)
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            failures.append(error)
-
-    write_to(faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(pass_on), BLOCK))
-    if failures:
-        raise failures[0]
-
-
-def _open_copying_reader(data: NDArray[np.uint8]) -> Any:
-    """Return a reader with which FAISS copies the index into private memory."""
-    import faiss
-
-    done = 0
-
-    def take(count: int) -> bytes:
-        nonlocal done
-        piece = data[done : done + count].tobytes()
-        done += len(piece)
-        return piece
-
-    return faiss.BufferedIOReader(faiss.PyCallbackIOReader(take, BLOCK), BLOCK)
-
-
-def _copy_links(index: Any) -> NDArray[np.int32]:
-    """Move the links of a mapped graph into memory, which is returned and must outlive the graph.
-
-    If the file changes after the check, a changed code gives a wrong distance, but a changed link would make FAISS read
-    arbitrary memory.
-    """
-    import faiss
-
-    known = index.hnsw.neighbors
-    links: NDArray[np.int32] = faiss.rev_swig_ptr(known.data(), known.size()).copy()
-    known.view_data = known.c_ptr = faiss.swig_ptr(links)
-    return links
-
-
 def _make_error(path: Path) -> StoreCorrupt:
     return StoreCorrupt(f"{path} is not what was written. Build the index again with reindex().")
 
@@ -211,9 +164,9 @@ def _parse_graph(
     rest = body[start + _measure_nodes(row.n) :]
     if len(rest) != length:
         raise ValueError("another length")
-    reader = _open_copying_reader(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
+    reader = open_copying_reader(rest) if growing else faiss.ZeroCopyIOReader(faiss.swig_ptr(rest), len(rest))
     index = faiss.read_index(reader)
-    links = None if growing else _copy_links(index)
+    links = None if growing else copy_links(index)
     count = int(index.ntotal)
     if index.d != described["dim"] or (len(nodes) and (int(nodes.min()), int(nodes.max())) != (0, count - 1)):
         raise ValueError("another graph")

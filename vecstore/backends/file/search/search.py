@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.backend import Found, Generation, Rows, Search
+from vecstore.backend import Found, Generation, Search
 from vecstore.metric import Metric
 
 from ..filters import match_rows
 from ..index.coverage import Coverage
 from ..metrics import METRICS, Doubles, Singles
-from ..state.columns import View
 from ..state.reader import Reader
 from ..vectors.part import Part
 from . import exact_batch, exact_codes, exact_float32
 from .filter_cache import FilterMatches, ScanInput
 from .graph_search import find_near
+from .hits import read_hits
 from .plan import Plan, Strategy, choose_plan
 from .scoring import Scorer
 from .top_k import Answer
@@ -101,7 +100,7 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
         answers = [_keep_best(rids, scorer.score(query, rids), search.k) for query in queries]
     else:
         answers = _answer_in_float32(context, queries, snapshot.vectors.parts)
-    return _read_hits(context, answers, exact=plan.strategy is not Strategy.GRAPH)
+    return read_hits(reader, search, answers, exact=plan.strategy is not Strategy.GRAPH)
 
 
 def _match(reader: Reader, search: Search) -> FilterMatches | None:
@@ -178,7 +177,7 @@ def _collect_rows(context: SearchContext) -> ScanInput:
     matches, coverage, snapshot = context.matches, context.coverage, context.reader.snapshot
     if matches is not None and (known := matches.find_scan_input(coverage)) is not None:
         return known
-    cache, keep = context.reader.opened.index_cache, None if matches is None else matches.keep
+    cache, keep = context.reader.opened.code_cache, None if matches is None else matches.keep
     coded, uncoded = cache.collect_codes(snapshot.vectors, coverage, snapshot.view, keep)
     if matches is None:
         if uncoded:
@@ -197,33 +196,3 @@ def _keep_best(rids: NDArray[np.int64], scores: Doubles, k: int) -> Answer:
         return rids, scores
     best = scores >= np.partition(scores, -k)[-k]
     return rids[best], scores[best]
-
-
-def _read_hits(context: SearchContext, answers: Sequence[Answer], *, exact: bool) -> list[Found]:
-    """Return the answers with the columns that are asked for."""
-    reader, include = context.reader, context.search.include
-    # Under a least score, hits may be missing that the graph search did not find.
-    complete = exact or context.search.min_score is None
-    if reader.snapshot.view and not include:
-        bare = _list_ids(reader.snapshot.view, [rids for rids, _ in answers])
-        return [Found(some, scores, exact, complete) for some, (_, scores) in zip(bare, answers, strict=True)]
-    recent, whole = reader.opened.recent, bool({"text", "metadata"} & include)
-    if len(answers) == 1:
-        each = [recent.read(reader, answers[0][0].tolist(), whole=whole)]
-    else:
-        every = np.unique(np.concatenate([rids for rids, _ in answers])).tolist()
-        known = dict(zip(every, recent.read(reader, every, whole=whole), strict=True))
-        each = [[known[rid] for rid in rids.tolist()] for rids, _ in answers]
-    hits = []
-    for rows, (rids, scores) in zip(each, answers, strict=True):
-        vectors = reader.gather_vectors(rows, rids) if "vector" in include else None
-        hits.append(Found(reader.opened.row_format.assemble(rows, include, vectors), scores, exact, complete))
-    return hits
-
-
-def _list_ids(view: View, rids: Sequence[NDArray[np.int64]]) -> list[Rows]:
-    """Return rows of which nothing but their ids is wanted, those of each query."""
-    places = np.searchsorted(view.rids, np.concatenate(rids))
-    ids, versions = view.get_ids(places), view.versions[places].tolist()
-    ends = list(accumulate(map(len, rids), initial=0))
-    return [Rows(ids[start:end], None, None, None, None, versions[start:end]) for start, end in pairwise(ends)]

@@ -11,13 +11,14 @@ from typing import Any
 from vecstore.errors import StorageFailed
 
 from ..options import Options
+from ..search.code_cache import CodeCache
 from ..search.index_cache import IndexCache
 from ..search.recent_rows import RecentRows
 from ..storage import lock
 from ..storage.commit_mark import check_not_older, read_last_mark
-from ..storage.connections import ROWS, SqliteConnection, abandon, begin_reading, open_connection
+from ..storage.connections import DATA_VERSION, ROWS, SqliteConnection, abandon, begin_reading, open_connection
 from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error, translate_errors
-from ..storage.pool import ForkGuard, SqlitePool, read_data_version
+from ..storage.pool import ForkGuard, SqlitePool
 from .commit import commit
 from .garbage import remove_unnamed_files
 from .generation_files import GenerationFiles
@@ -36,6 +37,7 @@ class OpenGeneration:
         self.row_format, self.shape = files.row_format, files.shape
         self.recent = RecentRows()
         self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
+        self.code_cache = CodeCache(files.schema.metric)
         self.pool = SqlitePool(files.paths.rows, ROWS, options.timeout)
         self._options = options
         # Held while the state is brought up to date, but not while a writer waits for readers.
@@ -67,7 +69,7 @@ class OpenGeneration:
         StoreCorrupt
         """
         known = self._snapshot
-        version = read_data_version(connection)
+        version: int = connection.execute(DATA_VERSION).fetchone()[0]
         if known and connection.stamp == (version, known.ledger.token) and (known.view or not view):
             return known
         # The transaction begins under the lock, so it sees every commit that is already known.

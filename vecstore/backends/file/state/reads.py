@@ -8,20 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.backend import Include, Rows, Search
+from vecstore.backend import Include, Rows
 from vecstore.filters.nodes import Filter
 
 from ..filters import match_rows
 from .reader import Reader
 
 _ALL: Include = frozenset({"text", "metadata", "vector"})
-_IDS = 2_000
-"""For more hits than this, loading all ids is faster than reading rows."""
-
-
-def needs_view(search: Search) -> bool:
-    """Say whether a search needs the ids and fields of all rows."""
-    return search.where is not None or len(search.queries) * search.k > _IDS
 
 
 def fetch(reader: Reader, ids: Sequence[str]) -> Rows:

@@ -16,6 +16,7 @@ from vecstore.errors import StoreCorrupt
 
 from ..storage.checksums import checksum_body, checksum_memtable_row, checksum_row
 from ..vectors import segment
+from ..vectors.memtable import belongs_in_memtable
 from ..vectors.segment import SegmentRow
 from ..vectors.vectors import Vectors
 from .columns import View
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from .generation_files import GenerationFiles
     from .snapshot import Snapshot
 
-MAX_MEMTABLE_ROWS = 64
-_MAX_MEMTABLE_BYTES = 1 << 20
 CHUNK = 1_024
 
 Record = tuple[str, int, Sequence[Any], str, str | None]
@@ -109,10 +108,10 @@ class WriteTransaction:
             return
         base = self.ledger.take("rid", count)
         crcs: NDArray[np.uint32] = np.empty(count, np.uint32)
-        if count > MAX_MEMTABLE_ROWS or count * self.files.shape.row_bytes > _MAX_MEMTABLE_BYTES:
-            self._add_segment(base, self._checksum_vectors(vectors, crcs), count)
-        else:
+        if belongs_in_memtable(count, self.files.shape.row_bytes):
             self._add_to_memtable(base, self._checksum_vectors(vectors, crcs))
+        else:
+            self._add_segment(base, self._checksum_vectors(vectors, crcs), count)
         added = 0
         every = iter(records)
         while batch := list(islice(every, CHUNK)):

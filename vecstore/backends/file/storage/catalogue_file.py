@@ -18,6 +18,7 @@ from . import lock, os_calls
 from .commit_mark import check_not_older, read_last_mark
 from .connections import (
     CATALOG,
+    DATA_VERSION,
     SqliteConnection,
     abandon,
     begin_reading,
@@ -27,7 +28,7 @@ from .connections import (
 )
 from .failures import DRIVER_ERRORS, is_lasting, translate_error, translate_errors
 from .layout import DirectoryLayout
-from .pool import ForkGuard, SqlitePool, read_data_version
+from .pool import ForkGuard, SqlitePool
 
 _PURPOSE = "changes the catalogue"
 
@@ -62,7 +63,7 @@ class CatalogueFile:
             if origin != self._origin:
                 self._start_over(origin)
             with self._pool.check_out() as connection:
-                version = read_data_version(connection)
+                version: int = connection.execute(DATA_VERSION).fetchone()[0]
                 if connection.stamp is None or connection.stamp[0] != version:
                     connection.stamp = (version, self._load(connection))
                 state: Catalogue = connection.stamp[1]

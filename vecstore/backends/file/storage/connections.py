@@ -19,6 +19,8 @@ from . import os_calls
 from .fork_gate import leak_in_child
 
 FORMAT = 1
+DATA_VERSION = "PRAGMA data_version"
+"""Gives a number that changes with every commit of another connection."""
 _MAX_VALUE = 256 << 20
 """Far above the size of any row; a damaged file may claim any size."""
 

@@ -98,8 +98,3 @@ class SqlitePool:
                 self._idle.append(connection)
                 return
         connection.close()
-
-
-def read_data_version(connection: SqliteConnection) -> int:
-    """Return a number that changes with every commit of another connection."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])

@@ -23,6 +23,14 @@ from .segment import SegmentRow, Shape, find_places
 Rids = NDArray[np.int64]
 _NOWHERE = np.empty(0, np.int64)
 
+_MAX_BATCH_ROWS = 64
+_MAX_BATCH_BYTES = 1 << 20
+
+
+def belongs_in_memtable(rows: int, row_bytes: int) -> bool:
+    """Say whether a batch goes to the memtable; a larger one becomes a segment at once."""
+    return rows <= _MAX_BATCH_ROWS and rows * row_bytes <= _MAX_BATCH_BYTES
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memtable:
