@@ -25,7 +25,7 @@ from vecstore import Flat, Record, Schema, VectorStore, fields
 from vecstore.backends.file.search import search
 from vecstore.backends.file.search.exact_codes import CodedRows
 from vecstore.backends.file.search.filter_cache import FilterCache
-from vecstore.backends.file.search.recent_rows import RecentRows
+from vecstore.backends.file.search.row_cache import RowCache
 
 ROWS, DIM, CLUSTERS = 60_000, 384, 300
 SPREAD = 0.7
@@ -35,9 +35,9 @@ PER_MILLE = 1_000
 TEXT = " ".join(["passage"] * 200)
 
 
-def without_recent_rows() -> AbstractContextManager[object]:
+def without_row_cache() -> AbstractContextManager[object]:
     """Read every row from SQLite."""
-    return patch.multiple(RecentRows, find=lambda _cache, _rids: {}, keep=lambda _cache, _rows: None)
+    return patch.multiple(RowCache, find=lambda _cache, _rids: {}, keep=lambda _cache, _rows: None)
 
 
 def without_filter_matches() -> AbstractContextManager[object]:
@@ -77,9 +77,9 @@ def search_together(store: VectorStore, queries: Queries, _turn: int) -> None:
 
 
 COMPARISONS: Sequence[tuple[str, str, Callable[[], AbstractContextManager[object]], Call]] = (
-    ("recently read rows", "no filter", without_recent_rows, search_each(None)),
-    ("recently read rows", "0.5 % match", without_recent_rows, search_each(5)),
-    ("recently read rows", "2 % match", without_recent_rows, search_each(20)),
+    ("row cache", "no filter", without_row_cache, search_each(None)),
+    ("row cache", "0.5 % match", without_row_cache, search_each(5)),
+    ("row cache", "2 % match", without_row_cache, search_each(20)),
     ("filter matches", "0.5 % match", without_filter_matches, search_each(5)),
     ("filter matches", "2 % match", without_filter_matches, search_each(20)),
     ("filter matches", "30 % match", without_filter_matches, search_each(300)),

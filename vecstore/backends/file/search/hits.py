@@ -31,12 +31,12 @@ def read_hits(reader: Reader, search: Search, answers: Sequence[Answer], *, exac
     if reader.snapshot.view and not include:
         bare = _list_ids(reader.snapshot.view, [rids for rids, _ in answers])
         return [Found(some, scores, exact, complete) for some, (_, scores) in zip(bare, answers, strict=True)]
-    recent, whole = reader.opened.recent, bool({"text", "metadata"} & include)
+    cache, whole = reader.opened.row_cache, bool({"text", "metadata"} & include)
     if len(answers) == 1:
-        each = [recent.read(reader, answers[0][0].tolist(), whole=whole)]
+        each = [cache.read(reader, answers[0][0].tolist(), whole=whole)]
     else:
         every = np.unique(np.concatenate([rids for rids, _ in answers])).tolist()
-        known = dict(zip(every, recent.read(reader, every, whole=whole), strict=True))
+        known = dict(zip(every, cache.read(reader, every, whole=whole), strict=True))
         each = [[known[rid] for rid in rids.tolist()] for rids, _ in answers]
     hits = []
     for rows, (rids, scores) in zip(each, answers, strict=True):

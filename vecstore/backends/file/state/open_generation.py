@@ -13,7 +13,7 @@ from vecstore.errors import StorageFailed
 from ..options import Options
 from ..search.code_cache import CodeCache
 from ..search.index_cache import IndexCache
-from ..search.recent_rows import RecentRows
+from ..search.row_cache import RowCache
 from ..storage import lock
 from ..storage.commit_mark import check_not_older, read_last_mark
 from ..storage.connections import DATA_VERSION, ROWS, SqliteConnection, abandon, begin_reading, open_connection
@@ -35,7 +35,7 @@ class OpenGeneration:
         self.files = files
         self.id, self.schema, self.paths = files.id, files.schema, files.paths
         self.row_format, self.shape = files.row_format, files.shape
-        self.recent = RecentRows()
+        self.row_cache = RowCache()
         self.index_cache = IndexCache(files.paths, files.id, files.schema.metric)
         self.code_cache = CodeCache(files.schema.metric)
         self.pool = SqlitePool(files.paths.rows, ROWS, options.timeout)

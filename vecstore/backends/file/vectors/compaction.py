@@ -4,8 +4,7 @@ Rows and rids do not change, and readers that hold the old segments keep reading
 snapshot while other writers go on; only the exchange of the segments is a write. Rows that are removed meanwhile are
 copied too, and are dead in the new segment from the start because their removals are on record.
 
-Removals are forgotten one compaction later than they could be, so that a reader which missed one compaction need not
-read everything again.
+At its end, old removals are forgotten (`removals`).
 """
 
 from __future__ import annotations
@@ -21,15 +20,14 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt, StoreLocked
 
-from ..state.ledger import Total
 from ..state.open_generation import OpenGeneration
 from ..state.snapshot import Snapshot
 from ..state.transaction import WriteTransaction
 from ..storage import os_calls
-from ..storage.checksums import checksum_row
 from . import segment
 from .compaction_policy import CompactionPolicy, MergeRange, Sizes, may_be_due, select_all, select_due
-from .segment import Segment, SegmentRow, find_places
+from .removals import forget_removals
+from .segment import Segment, SegmentRow
 from .vectors import Vectors
 
 POLICY = CompactionPolicy()
@@ -162,29 +160,7 @@ def _exchange(transaction: WriteTransaction, merged: MergedSegment) -> None:
     if merged.made:
         transaction.put_segment(merged.made)
     transaction.remove_from_memtable(merged.rids)
-    _forget_removals(transaction, merged, remaining)
-
-
-def _forget_removals(transaction: WriteTransaction, merged: MergedSegment, remaining: list[Segment]) -> None:
-    """Delete removals that were on record before the last compaction began and that no segment needs any more."""
-    ledger, connection = transaction.ledger, transaction.connection
-    seq, end = ledger.compacted
-    ledger.compacted = (merged.before.ledger.seq, merged.before.ledger.next["dead"])
-    rows = connection.execute("SELECT seq, rid FROM dead").fetchall()
-    found = Total()
-    found.add(map(checksum_row, rows))
-    if found != ledger.tables["dead"]:
-        raise StoreCorrupt(f"{transaction.files.paths.rows}: removals are damaged. Restore it from a backup.")
-    old = [row for row in rows if row[0] < end]
-    rids = np.array([rid for _, rid in old], np.int64)
-    is_needed = find_places(merged.rids, len(merged.rids), rids)[1]
-    for each in remaining:
-        is_needed |= find_places(each.rids, each.row.n, rids)[1]
-    forgotten = [old[place] for place in np.flatnonzero(~is_needed).tolist()]
-    if forgotten:
-        connection.executemany("DELETE FROM dead WHERE seq = ?", ((number,) for number, _ in forgotten))
-        ledger.tables["dead"].remove(map(checksum_row, forgotten))
-        ledger.pruned = seq
+    forget_removals(transaction, merged.before.ledger, merged.rids, remaining)
 
 
 def _measure(snapshot: Snapshot) -> Sizes:

@@ -20,7 +20,7 @@ _FRAME = 600
 """About the bytes of a row beside its text and undeclared metadata."""
 
 
-class RecentRows:
+class RowCache:
     """Whole rows by rid. A row never changes and a rid is used once, so nothing here becomes stale.
 
     Rows are kept in two halves of the budget. When the new half is full it becomes the old one, and rows of the

@@ -9,7 +9,7 @@ import numpy as np
 
 import vecstore
 from vecstore import Record, Schema
-from vecstore.backends.file.search.recent_rows import RecentRows
+from vecstore.backends.file.search.row_cache import RowCache
 
 
 def make_row(rid: int, text: str = "text") -> tuple[Any, ...]:
@@ -17,26 +17,26 @@ def make_row(rid: int, text: str = "text") -> tuple[Any, ...]:
 
 
 def test_what_was_kept_is_known() -> None:
-    recent = RecentRows()
-    recent.keep([make_row(1), make_row(2)])
-    assert recent.find([2, 3, 1]) == {1: make_row(1), 2: make_row(2)}
+    cache = RowCache()
+    cache.keep([make_row(1), make_row(2)])
+    assert cache.find([2, 3, 1]) == {1: make_row(1), 2: make_row(2)}
 
 
 def test_rows_that_are_not_asked_for_are_forgotten() -> None:
-    recent = RecentRows(budget=100_000)
+    cache = RowCache(budget=100_000)
     for rid in range(1_000):
-        recent.keep([make_row(rid)])
-        assert 0 in recent.find([0])
-    known = recent.find(range(1_000))
+        cache.keep([make_row(rid)])
+        assert 0 in cache.find([0])
+    known = cache.find(range(1_000))
     assert 500 not in known
     assert 999 in known
-    assert len(recent._new) + len(recent._old) < 100_000 / 600
+    assert len(cache._new) + len(cache._old) < 100_000 / 600
 
 
 def test_a_large_row_is_not_kept() -> None:
-    recent = RecentRows()
-    recent.keep([make_row(1, "x" * 100_000), make_row(2)])
-    assert list(recent.find([1, 2])) == [2]
+    cache = RowCache()
+    cache.keep([make_row(1, "x" * 100_000), make_row(2)])
+    assert list(cache.find([1, 2])) == [2]
 
 
 def test_a_search_shows_the_newest_state_of_a_row_that_was_read_before(tmp_path: Path) -> None:
