@@ -9,7 +9,7 @@
       g/<generation>/
         writer.lock         held during one write call; readers never take it
         upkeep.lock         held while vectors are compacted, an index is built, or a copy is made
-        rows.db             everything but bulk vectors (SQLite): `state.rows`
+        rows.db             everything but bulk vectors (SQLite): `state.tables`, `state.rows`
         seg/<uid>.vec       bulk vectors, written once: `vectors.segment`
         idx/<uid>.faiss     the index, derived from the vectors: `index.index_file`
         dropped             marks a generation that the next `create` or `drop` removes

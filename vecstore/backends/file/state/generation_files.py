@@ -11,6 +11,7 @@ from ..storage.layout import GenerationLayout
 from ..storage.pool import ForkGuard
 from ..vectors.segment import Shape
 from .rows import RowFormat
+from .tables import create_tables
 
 
 class GenerationFiles:
@@ -31,6 +32,6 @@ class GenerationFiles:
             os_calls.make_directory(path)
         os_calls.sync_directory(paths.root.parent)
         with ForkGuard(paths.rows), create_database(paths.rows, ROWS, options.timeout) as connection:
-            self.row_format.create_tables(connection, self.id)
+            create_tables(connection, self.id, self.row_format.columns)
         os_calls.close(os_calls.open_lock(paths.lock))
         os_calls.sync_directory(paths.root)

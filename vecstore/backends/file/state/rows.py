@@ -1,4 +1,4 @@
-"""How a record is written into ``rows.db``: tables, columns, checksums.
+"""How a record is written into ``rows.db``: columns and checksums.
 
 A row is never changed: every change of a record removes its row and adds another one under a new ``rid``.
 Declared fields are in columns ``f0``, ``f1``, … in the order of their names, so that no name of a user
@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -23,24 +22,10 @@ from vecstore.schema import Schema
 
 from ..storage.checksums import checksum_body, checksum_row
 from .fields import FIELDS, FieldForm
-from .ledger import CREATE as CREATE_LEDGER
-from .ledger import Ledger, Total
 
 MAX_FIELDS = 1_900
 """A table of SQLite has at most 2,000 columns."""
 _CHUNK = 256
-
-_TABLES: Mapping[str, str] = MappingProxyType(
-    {
-        "hot": "CREATE TABLE hot(rid INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
-        "segments": "CREATE TABLE segments(base INTEGER PRIMARY KEY, last INTEGER, n INTEGER, uid TEXT, "
-        "size INTEGER, crc INTEGER)",
-        "dead": "CREATE TABLE dead(seq INTEGER PRIMARY KEY, rid INTEGER)",
-        "tombstones": "CREATE TABLE tombstones(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",
-        "changes": "CREATE TABLE changes(seq INTEGER PRIMARY KEY, id TEXT, version INTEGER)",
-    }
-)
-_COUNTERS = ("rid", "dead", "tombstones", "changes")
 
 Values = tuple[Any, ...]
 
@@ -57,28 +42,15 @@ class RowFormat:
         if len(self.names) > MAX_FIELDS:
             raise Unsupported(f"{len(self.names):,} fields", "file", f"At most {MAX_FIELDS:,}.")
         self._forms = [FIELDS[schema.fields[name].kind] for name in self.names]
-        self._columns = [f"f{number}" for number in range(len(self.names))]
-        head = ", ".join(["rid", "id", "version", "body_crc", "vector_crc", *self._columns, "head_crc"])
-        self.head_size = 6 + len(self._columns)
+        self.columns = [f"f{number}" for number in range(len(self.names))]
+        head = ", ".join(["rid", "id", "version", "body_crc", "vector_crc", *self.columns, "head_crc"])
+        self.head_size = 6 + len(self.columns)
         marks = ", ".join("?" * (self.head_size + 2))
         # All names in these statements come from this file.
         self.insert = f"INSERT INTO rows({head}, extra, text) VALUES ({marks})"  # noqa: S608
         self.select_heads = f"SELECT {head} FROM rows WHERE rid > ? ORDER BY rid"  # noqa: S608
         self._select_some = f"SELECT {head} FROM rows WHERE rid IN "  # noqa: S608
         self._select_whole = f"SELECT {head}, extra, text FROM rows WHERE rid IN "  # noqa: S608
-
-    def create_tables(self, connection: sqlite3.Connection, owner: str) -> None:
-        """Create all tables and the ledger of an empty generation, in the open transaction."""
-        fields = "".join(f", {column}" for column in self._columns)
-        connection.execute(
-            "CREATE TABLE rows(rid INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
-            f"body_crc INTEGER NOT NULL, vector_crc INTEGER NOT NULL{fields}, head_crc INTEGER NOT NULL, "
-            "extra TEXT NOT NULL, text TEXT)"
-        )
-        for statement in (CREATE_LEDGER, *_TABLES.values()):
-            connection.execute(statement)
-        tables = {name: Total() for name in ("rows", *_TABLES)}
-        Ledger(owner, next=dict.fromkeys(_COUNTERS, 1), tables=tables).write(connection)
 
     def encode_fields(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
         """Return the values of ``f0``, ``f1``, … of each of ``count`` records."""
