@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -152,6 +152,26 @@ class Entry:
     def standby(self) -> Generation | None:
         """The generation beside the active one: ``building`` or ``previous``."""
         return self.building or self.previous
+
+    def has_role(self, generation: Generation) -> bool:
+        """Say whether the store has that generation, in the role that ``generation.standby`` says."""
+        holder = self.standby if generation.standby else self.active
+        return holder is not None and holder.id == generation.id
+
+    def replace_generation(self, generation: Generation) -> Entry:
+        """Return the entry with the generation of that id, whatever its role, replaced by this one."""
+        if self.active.id == generation.id:
+            return replace(self, active=replace(generation, standby=False))
+        beside = replace(generation, standby=True)
+        if self.building is not None and self.building.id == generation.id:
+            return replace(self, building=beside)
+        if self.previous is not None and self.previous.id == generation.id:
+            return replace(self, previous=beside)
+        return self
+
+    def switch(self, standby: Generation) -> Entry:
+        """Return the entry with its standby as the active generation, and the active one as ``previous``."""
+        return Entry(self.uid, self.name, replace(standby, standby=False), previous=replace(self.active, standby=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -496,7 +516,6 @@ class Backend(ABC):
 
     # -- upkeep
 
-    @abstractmethod
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         """Build the schema's index over all records, or remove it for ``Flat``, while searches continue.
 
@@ -508,6 +527,7 @@ class Backend(ABC):
         StoreLocked
             Another process is building or compacting.
         """
+        self.count(generation, None)  # a backend without an index has nothing to build, unless the generation is gone
 
     def tend(self, generation: Generation) -> bool:
         """Do the upkeep that is due. The facade calls this at the end of each write call that changed something.
@@ -552,17 +572,17 @@ class Backend(ABC):
         hint = "Use the engine's own tool, such as pg_dump for PostgreSQL."
         raise Unsupported("backup", self.capabilities.backend, hint)
 
-    @abstractmethod
     def index_state(self, generation: Generation) -> IndexState:
         """Return the state of the index."""
+        return IndexState("none", rows=self.count(generation, None), indexed=0)
 
-    @abstractmethod
     def stats(self, generation: Generation) -> Stats:
         """Return figures."""
+        return Stats(self.count(generation, None), bytes=0)
 
-    @abstractmethod
     def verify(self, generation: Generation) -> Verification:
         """Check every stored byte for which the engine has a checksum. Damage is reported, not raised."""
+        return Verification(self.count(generation, None))
 
     @abstractmethod
     def close(self) -> None:

@@ -13,10 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from threading import RLock
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..backend import (
     Backend,
@@ -25,15 +21,12 @@ from ..backend import (
     Entry,
     Found,
     Generation,
-    IndexState,
-    Progress,
     Rows,
     Search,
     Selection,
     Stats,
     Superseded,
     Update,
-    Verification,
 )
 from ..errors import (
     InvalidUrl,
@@ -43,20 +36,9 @@ from ..errors import (
     StoreNotFound,
     Unsupported,
 )
-from ..fields import Stored
 from ..filters.nodes import Filter, matches
-from ..metric import score_rows
-from ..rows import metadata
 from .shared.guards import check_usable
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Row:
-    vector: NDArray[Any]
-    text: str | None
-    fields: Mapping[str, Stored | None]
-    extra: str
-    version: int
+from .shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 
 
 @dataclass(slots=True)
@@ -64,7 +46,7 @@ class _Table:
     """One generation's records, tombstones and change list."""
 
     generation: Generation
-    rows: dict[str, _Row] = field(default_factory=dict)
+    rows: dict[str, RowRecord] = field(default_factory=dict)
     tombstones: dict[str, int] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
     last_seq: int = 0
@@ -86,16 +68,7 @@ class _Table:
         return [id_ for id_ in dict.fromkeys(selection) if id_ in self.rows]
 
     def columns(self, ids: Sequence[str]) -> Rows:
-        rows = [self.rows[id_] for id_ in ids]
-        schema = self.generation.schema
-        return Rows(
-            ids=list(ids),
-            vectors=np.array([row.vector for row in rows], schema.dtype).reshape(len(rows), schema.width),
-            texts=[row.text for row in rows],
-            fields={name: [row.fields.get(name) for row in rows] for name in schema.fields},
-            extras=[row.extra for row in rows],
-            versions=[row.version for row in rows],
-        )
+        return make_rows(self.generation.schema, self.rows, ids)
 
 
 class MemoryBackend(Backend):
@@ -177,12 +150,7 @@ class MemoryBackend(Backend):
             table = self._table(generation)
             table.generation = generation
             entry = self._entry_of(generation)
-            roles = {
-                role: generation if each and each.id == generation.id else each
-                for role, each in (("building", entry.building), ("previous", entry.previous))
-            }
-            active = generation if entry.active.id == generation.id else entry.active
-            self._entries[entry.uid] = Entry(entry.uid, entry.name, active, **roles)
+            self._entries[entry.uid] = entry.replace_generation(generation)
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._building(uid)
@@ -207,9 +175,8 @@ class MemoryBackend(Backend):
             drain(self.changes(old, (), self._tables[old.id].last_seq))
             self._tables[old.id].changes.clear()
             self._tables[new.id].changes.clear()
-            switched = Entry(uid, entry.name, replace(new, standby=False), previous=replace(old, standby=True))
-            self._entries[uid] = switched
-            return switched
+            self._entries[uid] = entry.switch(new)
+            return self._entries[uid]
 
     # -- records
 
@@ -226,7 +193,7 @@ class MemoryBackend(Backend):
                     if version > fence[number]:
                         continue
                     version = fence[number]
-                table.rows[id_] = _row(rows, number, version)
+                table.rows[id_] = take_record(rows, number, version)
                 table.tombstones.pop(id_, None)
                 written.append(id_)
             self._note(table, written)
@@ -235,16 +202,7 @@ class MemoryBackend(Backend):
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         with self._lock:
             table = self._table(generation)
-            changed = {}
-            for id_ in table.select(selection):
-                row = table.rows[id_]
-                changed[id_] = replace(
-                    row,
-                    vector=row.vector if update.vector is None else update.vector,
-                    text=update.text if update.sets_text else row.text,
-                    fields={**row.fields, **update.fields},
-                    extra=metadata.merge(row.extra, update.extra, id_),
-                )
+            changed = {id_: table.rows[id_].apply(update, id_) for id_ in table.select(selection)}
             table.rows.update(changed)
             self._note(table, list(changed))
             return len(changed)
@@ -289,9 +247,7 @@ class MemoryBackend(Backend):
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         with self._lock:
             table = self._table(generation)
-            ids = sorted(table.select(where))
-            chosen = ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
-            return table.columns(chosen)
+            return table.columns(choose_evenly(sorted(table.select(where)), size))
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         with self._lock:
@@ -300,8 +256,8 @@ class MemoryBackend(Backend):
     def search(self, generation: Generation, search: Search) -> list[Found]:
         with self._lock:
             table = self._table(generation)
-            rows = table.columns(sorted(table.select(search.where)))
-            return [_nearest(table, rows, query, search) for query in search.queries]
+            ids = sorted(table.select(search.where))
+            return search_exactly(table.generation.schema, table.rows, ids, search)
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
         with self._lock:
@@ -310,13 +266,6 @@ class MemoryBackend(Backend):
             return {id_: found[id_] for id_ in ids[:limit]}
 
     # -- upkeep
-
-    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        """Do nothing, because every search is exact."""
-        self._table(generation)
-
-    def index_state(self, generation: Generation) -> IndexState:
-        return IndexState("none", rows=self.count(generation, None), indexed=0)
 
     def compact(self, generation: Generation) -> bool:
         """Do nothing, because removed records take no space."""
@@ -333,9 +282,6 @@ class MemoryBackend(Backend):
             size = sum(row.vector.nbytes + len(row.text or "") + len(row.extra) for row in table.rows.values())
             return Stats(len(table.rows), size)
 
-    def verify(self, generation: Generation) -> Verification:
-        return Verification(self.count(generation, None))
-
     def close(self) -> None:
         self._closed = True
 
@@ -346,8 +292,7 @@ class MemoryBackend(Backend):
 
     def _entry_of(self, generation: Generation) -> Entry:
         for entry in self._entries.values():
-            expected = entry.standby if generation.standby else entry.active
-            if expected and expected.id == generation.id:
+            if entry.has_role(generation):
                 return entry
         raise Superseded
 
@@ -360,23 +305,3 @@ class MemoryBackend(Backend):
         entry = next((each for each in self._entries.values() if each.active.id == table.generation.id), None)
         if entry and entry.standby:
             table.note(ids)
-
-
-def _row(rows: Rows, number: int, version: int) -> _Row:
-    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
-        raise TypeError("a write needs every column")
-    return _Row(
-        vector=rows.vectors[number].copy(),
-        text=rows.texts[number],
-        fields={name: column[number] for name, column in rows.fields.items()},
-        extra=rows.extras[number],
-        version=version,
-    )
-
-
-def _nearest(table: _Table, rows: Rows, query: NDArray[np.float32], search: Search) -> Found:
-    if rows.vectors is None:
-        raise TypeError("columns() returns every column")
-    found = score_rows(table.generation.schema.metric, rows.vectors, query)
-    best = np.argsort(-found, kind="stable")[: search.k]  # rows are in the order of ids, and ties keep it
-    return Found(table.columns([rows.ids[number] for number in best]), found[best], exact=True)

@@ -67,13 +67,8 @@ class Catalogue:
         Superseded
         """
         for entry in self.entries.values():
-            if entry.active.id == generation.id:
-                return replace(entry, active=replace(generation, standby=False))
-            for role in ("building", "previous"):
-                each = getattr(entry, role)
-                if each is not None and each.id == generation.id:
-                    changes: dict[str, Any] = {role: replace(generation, standby=True)}
-                    return replace(entry, **changes)
+            if generation.id in {each.id for each in (entry.active, entry.standby) if each is not None}:
+                return entry.replace_generation(generation)
         raise Superseded
 
     def list_names(self) -> list[str]:
