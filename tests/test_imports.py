@@ -113,7 +113,7 @@ def forbidden(module: str, other: str) -> bool:
     if within(module, "vecstore.cli", "vecstore.__main__"):
         return within(other, "vecstore.testing")
     if within(module, "vecstore.backends"):
-        return within(other, "vecstore.embedders", "vecstore.embedding", "vecstore.cli", "vecstore.testing")
+        return within(other, "vecstore.embedders", "vecstore.store_embedder", "vecstore.cli", "vecstore.testing")
     if within(module, "vecstore.embedders"):
         return within(other, "vecstore.backends", "vecstore.cli", "vecstore.testing")
     # The core and the suite know backends by URL, and of embedders what all of them share.

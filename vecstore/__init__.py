@@ -51,7 +51,7 @@ from .errors import (
 from .filters import ALL, F, Filter
 from .index import HNSW, Flat
 from .metric import Metric
-from .rebuild.rebuild import Rebuilt
+from .rebuild.switch import Rebuilt
 from .records import Hit, Hits, Record
 from .schema import Schema
 from .store import IndexStatus, UpkeepWarning, VectorStore

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Literal, Self
 from . import registry
 from .backend import Backend, Capabilities, Generation, Progress
 from .embedders.identity import Identity
-from .embedding import StoreEmbedder
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
-from .rebuild.copy import Pace
-from .rebuild.rebuild import Rebuilt, plan_generation, rebuild, rollback
+from .rebuild.pace import Pace
+from .rebuild.rebuild import rebuild
+from .rebuild.rollback import rollback
+from .rebuild.switch import Rebuilt
+from .rebuild.target import plan_generation
 from .schema import Schema, check_name
 from .store import VectorStore
+from .store_embedder import StoreEmbedder
 
 if TYPE_CHECKING:
     from redis import Redis

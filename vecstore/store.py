@@ -28,7 +28,6 @@ from .calibration.calibrate import calibrate
 from .calibration.probes import Probes
 from .calibration.recall import Recall, summarize_recall
 from .embedders.identity import Identity
-from .embedding import StoreEmbedder
 from .errors import (
     BackendUnavailable,
     EmbedderMismatch,
@@ -52,9 +51,11 @@ from .lookup import find_again
 from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, make_hits, read_plain_query
 from .records import Hits, Record, check_id, check_ids
 from .rows import metadata
-from .rows.batches import as_records, as_rows, cut_batches
+from .rows.batches import cut_batches
+from .rows.conversion import as_records, as_rows
 from .rows.vectors import as_matrix, as_queries
 from .schema import Schema
+from .store_embedder import StoreEmbedder
 
 Where = Filter | Mapping[str, Any] | None
 

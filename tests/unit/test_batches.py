@@ -18,7 +18,8 @@ from vecstore import (
     Schema,
     fields,
 )
-from vecstore.rows.batches import BATCH_BYTES, as_rows, cut_batches
+from vecstore.rows.batches import BATCH_BYTES, cut_batches
+from vecstore.rows.conversion import as_rows
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int(), "tags": fields.Keywords()})
 

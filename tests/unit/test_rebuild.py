@@ -9,10 +9,14 @@ from vecstore import BackendUnavailable, Database, InvalidArgument, Record, Sche
 from vecstore.backend import Backend, Entry, Generation, Update
 from vecstore.backends.memory import MemoryBackend
 from vecstore.embedders import Identity
-from vecstore.embedding import StoreEmbedder
+from vecstore.rebuild import catch_up as catching_up
 from vecstore.rebuild import copy as generation_copy
-from vecstore.rebuild.copy import Copy, Pace, is_same_model
-from vecstore.rebuild.rebuild import plan_generation
+from vecstore.rebuild.catch_up import CatchUp
+from vecstore.rebuild.copy import Copy
+from vecstore.rebuild.overlap import measure_overlap
+from vecstore.rebuild.pace import Pace
+from vecstore.rebuild.target import is_same_model, plan_generation
+from vecstore.store_embedder import StoreEmbedder
 from vecstore.testing.sample_records import SCHEMA, key_by_id, make_books, read_contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
@@ -51,8 +55,8 @@ def test_backfill_goes_no_faster_than_told(backend: Backend, monkeypatch: pytest
     monkeypatch.setattr(generation_copy, "BATCH", 10)
     slept: list[float] = []
     clock = iter(range(100))
-    monkeypatch.setattr("vecstore.rebuild.copy.time.sleep", slept.append)
-    monkeypatch.setattr("vecstore.rebuild.copy.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("vecstore.rebuild.pace.time.sleep", slept.append)
+    monkeypatch.setattr("vecstore.rebuild.pace.time.monotonic", lambda: next(clock))
     copy_of(building(backend), backend).backfill(Pace(records_per_second=4))
     assert slept == [1.5, 3.0, 4.5]  # 10, 20 and 30 records are due after 2.5, 5 and 7.5 s; 1, 2 and 3 s have passed
 
@@ -64,32 +68,34 @@ def test_a_rate_is_above_0(rate: float) -> None:
 
 
 def test_catching_up_leaves_few_changes_to_the_switch(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation_copy, "BATCH", 10)
-    monkeypatch.setattr(generation_copy, "CALM", 4)
+    monkeypatch.setattr(catching_up, "BATCH", 10)
+    monkeypatch.setattr(catching_up, "CALM", 4)
     entry = building(backend)
     copy = copy_of(entry, backend)
+    catch_up = CatchUp(backend, copy)
     copy.backfill(Pace())
     backend.update(entry.active, [f"book-{number:05}" for number in range(23)], Update({"lang": "xx"}, {}))
-    copy.catch_up()
+    catch_up.run()
     assert len(backend.changes(entry.active, (), 100)) == 3
-    assert copy.caught_up == 20
+    assert catch_up.caught_up == 20
 
 
 def test_writers_that_never_rest_do_not_keep_it_from_ending(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation_copy, "CALM", 0)
+    monkeypatch.setattr(catching_up, "CALM", 0)
     entry = building(backend)
     copy = copy_of(entry, backend)
+    catch_up = CatchUp(backend, copy)
     copy.backfill(Pace())
-    apply = copy._apply
+    apply = catch_up._apply
     backend.update(entry.active, ["book-00001"], Update({"lang": "xx"}, {}))
 
     def busy(changes: object) -> None:
         apply(changes)  # type: ignore[arg-type]
         backend.update(entry.active, ["book-00001"], Update({"lang": "xx"}, {}))
 
-    monkeypatch.setattr(copy, "_apply", busy)
-    copy.catch_up()
-    assert copy.caught_up == 50
+    monkeypatch.setattr(catch_up, "_apply", busy)
+    catch_up.run()
+    assert catch_up.caught_up == 50
 
 
 def tampering(backend: Backend, change: Update | None) -> None:
@@ -141,13 +147,12 @@ def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Back
 
 def test_overlap_is_the_share_of_common_neighbours(backend: Backend) -> None:
     entry = building(backend)
-    copy = copy_of(entry, backend)
-    assert copy.measure_overlap() == 1.0  # nothing to compare
-    copy.backfill(Pace())
-    assert copy.measure_overlap() == 1.0
     assert entry.building is not None
+    assert measure_overlap(backend, entry.active, entry.building) == 1.0  # nothing to compare
+    copy_of(entry, backend).backfill(Pace())
+    assert measure_overlap(backend, entry.active, entry.building) == 1.0
     backend.delete(entry.building, [f"book-{number:05}" for number in range(1, 30)])
-    assert copy.measure_overlap() == 0
+    assert measure_overlap(backend, entry.active, entry.building) == 0
 
 
 GIVEN = Generation("0" * 32, Schema(dim=4, metric="ip", fields={"n": fields.Int()}))

@@ -8,7 +8,7 @@ import pytest
 from vecstore import EmbedderMismatch, EmbedderRequired, InvalidArgument, Schema
 from vecstore.backend import Generation
 from vecstore.embedders import FunctionEmbedder, Identity
-from vecstore.embedding import StoreEmbedder
+from vecstore.store_embedder import StoreEmbedder
 from vecstore.testing.toy_embedder import ToyEmbedder
 
 OLD, NEW = ToyEmbedder(4, seed=1, name="old"), ToyEmbedder(4, seed=2, name="new")

@@ -15,7 +15,7 @@ from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
 from ..fields import Keyword
 from ..filters.nodes import F
 from ..records import Record
-from ..rows.batches import EmbedTexts, as_rows
+from ..rows.conversion import EmbedTexts, as_rows
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
 from .exits import Failure

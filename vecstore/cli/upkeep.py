@@ -9,7 +9,7 @@ import typer
 
 from .. import connect
 from ..database import Database
-from ..rebuild.rebuild import Rebuilt
+from ..rebuild.switch import Rebuilt
 from ..schema import Schema
 from . import output
 from .exits import NEGATIVE, Failure

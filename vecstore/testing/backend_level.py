@@ -9,7 +9,7 @@ import pytest
 
 from ..backend import Backend, Entry, Generation, Rows
 from ..records import Record
-from ..rows.batches import as_rows
+from ..rows.conversion import as_rows
 from ..schema import Schema
 from .place import Place, Places
 from .sample_records import SCHEMA, make_book

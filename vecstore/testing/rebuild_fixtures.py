@@ -9,7 +9,7 @@ import pytest
 
 from ..backend import Backend, Entry, Superseded
 from ..index import HNSW
-from ..rebuild import copy
+from ..rebuild import catch_up, comparison, copy
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
@@ -38,7 +38,9 @@ class SmallPages(Places):
     def pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let a rebuild copy 40 records at a time."""
         monkeypatch.setattr(copy, "BATCH", PAGE)
-        monkeypatch.setattr(copy, "CALM", 8)
+        monkeypatch.setattr(catch_up, "BATCH", PAGE)
+        monkeypatch.setattr(catch_up, "CALM", 8)
+        monkeypatch.setattr(comparison, "PAGE", PAGE)
 
 
 def make_texts(number: int) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
-from .rows.batches import EmbedTexts
+from .rows.conversion import EmbedTexts
 
 if TYPE_CHECKING:
     from .backend import Generation

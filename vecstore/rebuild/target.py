@@ -1,0 +1,69 @@
+"""The target of a rebuild: the generation that it has to create, or the one that an interrupted rebuild left."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from ..backend import Backend, Entry, Generation
+from ..embedders.identity import Identity
+from ..errors import InvalidArgument
+from ..lookup import find_again
+from ..schema import Schema
+
+
+def plan_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
+    """Return the generation that a rebuild has to create.
+
+    Raises
+    ------
+    InvalidArgument
+        The dimension changes, but no embedder is given to make new vectors.
+    """
+    schema = active.schema if schema is None else schema
+    if not isinstance(schema, Schema):
+        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
+    identity = active.identity
+    if embedder is not None:
+        identity = Identity.of(embedder).to_json()
+        schema = schema.with_dim(embedder.dim) if schema.dim is None else schema
+        if schema.dim != embedder.dim:
+            schema = _take_embedder_dim(schema, active, embedder.dim)
+    elif schema.dim is None:
+        schema = schema.with_dim(active.schema.width)
+    if embedder is None and schema.dim != active.schema.dim:
+        raise InvalidArgument(
+            f"The store's vectors have {active.schema.dim} dimensions, not {schema.dim}. "
+            "Give embedder=… to embed the texts again."
+        )
+    return Generation(uuid.uuid4().hex, schema, identity, standby=True)
+
+
+def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
+    if schema is active.schema:
+        return schema.with_dim(dim)
+    raise InvalidArgument(f"The schema has dim={schema.dim}, but the embedder makes {dim} dimensions. Leave dim out.")
+
+
+def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
+    """Return the entry with a ``building`` generation, either that of an interrupted rebuild or a new one."""
+    entry = find_again(backend, entry)
+    building = entry.building
+    if building and not building.schema.differences(wanted.schema) and is_same_model(building, wanted):
+        if building.schema.index == wanted.schema.index:
+            return entry
+        backend.amend(replace(building, schema=wanted.schema))
+        return find_again(backend, entry)
+    if entry.standby:
+        backend.drop(entry.uid, entry.standby.id)
+    return backend.create(entry.name, wanted)
+
+
+def is_same_model(one: Generation, other: Generation) -> bool:
+    """Return whether the vectors of one generation fit the other, as far as their embedders are known."""
+    if one.schema.dim != other.schema.dim:
+        return False
+    if one.identity is None or other.identity is None:
+        return one.identity is other.identity
+    return Identity.from_json(one.identity).matches(Identity.from_json(other.identity), other.schema.metric)

@@ -1,0 +1,100 @@
+"""Conversion of a batch of records to the columns that a backend stores, and back: checked, embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..backend import Rows
+from ..errors import DuplicateId, EmbedderRequired, InvalidVector
+from ..records import MAX_ID_BYTES, Record, check_id
+from ..schema import Schema
+from . import metadata
+from .strings import are_storable
+from .vectors import as_matrix
+
+
+class EmbedTexts(Protocol):
+    """Embeds texts. ``label`` returns what an error message calls the text at a position."""
+
+    def __call__(self, texts: Sequence[str], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
+        """Return one row for each text."""
+
+
+def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -> Rows:
+    """Check one batch and convert it to columns; texts without a vector are embedded.
+
+    Raises
+    ------
+    InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
+    """
+    ids = _check_ids(batch)
+    names = _Names(ids)
+    texts = metadata.check_texts([record.text for record in batch], names)
+    columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
+    vectors = [record.vector for record in batch]
+    return Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+
+
+def as_records(rows: Rows, schema: Schema) -> list[Record]:
+    """Return rows that have all columns as records."""
+    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
+        raise TypeError("records need every column")
+    values = metadata.join(rows.fields, rows.extras, schema.fields)
+    return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
+
+
+def _check_ids(batch: Sequence[Record]) -> list[str]:
+    given = [record.id for record in batch]
+    ids = given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
+    if len(set(ids)) < len(ids):
+        twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
+        raise DuplicateId(f"Duplicate id {twice!a} in one batch.")
+    return ids
+
+
+class _Names(Sequence[str]):
+    """The names of records in error messages, made only when one is needed."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [f"Record {id_!a}" for id_ in self._ids[index]]
+        return f"Record {self._ids[index]!a}"
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def _make_matrix(
+    vectors: list[ArrayLike | None],
+    texts: Sequence[str | None],
+    names: Sequence[str],
+    schema: Schema,
+    embed: EmbedTexts | None,
+) -> NDArray[np.generic]:
+    bare = [number for number, vector in enumerate(vectors) if vector is None]
+    for number in bare:
+        if texts[number] is None:
+            raise InvalidVector(f"{names[number]} has neither a vector nor a text to embed.")
+    if bare:
+        if embed is None:
+            raise EmbedderRequired(
+                f"{names[bare[0]]} has a text but no vector, and the store has no embedder. "
+                "Open the store with embedder=…, or give vectors."
+            )
+        made = embed(
+            [text for number in bare if (text := texts[number]) is not None], label=lambda row: names[bare[row]]
+        )
+        for number, vector in zip(bare, made, strict=True):
+            vectors[number] = vector
+    return as_matrix([vector for vector in vectors if vector is not None], schema, names)
