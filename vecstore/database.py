@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from . import registry
 from .backend import Backend, Capabilities, Generation, Progress
+from .backup_target import check_empty_directory
 from .embedders.identity import Identity
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
 from .rebuild.pace import Pace
@@ -250,7 +250,7 @@ class Database:
             backup has to block writers for a moment.
         InvalidArgument
         """
-        self._backend.backup(_check_empty_directory(target))
+        self._backend.backup(check_empty_directory(target))
 
     def close(self) -> None:
         """Release connections, files and locks. A second call does nothing."""
@@ -267,20 +267,6 @@ class Database:
                 "Open it as it is with open(), or change it with rebuild()."
             )
         return VectorStore(self._backend, entry, given)
-
-
-def _check_empty_directory(target: object) -> str:
-    if not isinstance(target, str | os.PathLike) or not (path := os.fspath(target)) or not isinstance(path, str):
-        raise InvalidArgument(f"target must be the path of a directory, not {type(target).__name__}.")
-    if "\0" in path:
-        raise InvalidArgument("target contains a NUL character, which a path cannot have.")
-    try:
-        is_taken = os.path.lexists(path) and any(Path(path).iterdir())
-    except OSError as error:
-        raise InvalidArgument(f"{path!a} is not a readable directory. Give another path.") from error
-    if is_taken:
-        raise InvalidArgument(f"{path!a} is not empty. Give another path.")
-    return path
 
 
 def _check_single(embedder: Embedder | None) -> Embedder | None:
