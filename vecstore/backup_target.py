@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .errors import InvalidArgument
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_empty_directory(target: object) -> str:
