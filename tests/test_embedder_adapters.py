@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tests.embedder_makers import MINILM, made
 from vecstore import embedders
 from vecstore.embedders import Embedder, Role, SentenceTransformersEmbedder, TruncatedText, WordLlamaEmbedder, load
+from vecstore.embedders.adapters import ADAPTERS
 from vecstore.embedders.wordllama import _load_installed
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, InvalidVector, MissingExtra
 from vecstore.metric import Metric
@@ -273,7 +274,7 @@ class TestLoad:
             load(spec)
 
     def test_the_tables_are_sorted_and_complete(self) -> None:
-        assert list(embedders._ADAPTERS) == sorted(embedders._ADAPTERS)
+        assert list(ADAPTERS) == sorted(ADAPTERS)
         assert sorted(embedders.__all__) == sorted([*embedders._MODULES, "load"])
         for name in embedders.__all__:
             assert name in dir(embedders)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tests.embedder_makers import letters, letters_of_queries, made
 from vecstore.embedders import FunctionEmbedder, Identity, WordLlamaEmbedder
-from vecstore.embedders.identity import CANARY_TEXTS
+from vecstore.embedders.canaries import CANARY_TEXTS
 from vecstore.errors import EmbedderMismatch, InvalidArgument, StoreCorrupt
 from vecstore.metric import Metric
 

@@ -19,6 +19,7 @@ import vecstore
 from tests.sources import ROOT, sources
 from vecstore import Metric, backend, embedders, errors, fields, index, registry
 from vecstore.backends.file.options import Options
+from vecstore.embedders.adapters import ADAPTERS
 
 PAGES = sorted([ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 LISTED = [page for page in PAGES if page.name not in {"CHANGELOG.md"}]
@@ -161,9 +162,9 @@ def test_every_index_kind_is_offered_by_each_backend() -> None:
         assert set(getattr(import_module(module), cls).capabilities.indexes) == set(index._KINDS), target
 
 
-@pytest.mark.parametrize("adapter", embedders._ADAPTERS)
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_every_embedder_has_its_file_extra_and_test(adapter: str) -> None:
-    module, cls = embedders._ADAPTERS[adapter]
+    module, cls = ADAPTERS[adapter]
     assert (ROOT / "vecstore" / "embedders" / f"{module}.py").exists()
     assert embedders._MODULES[cls] == module
     assert adapter in tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]

@@ -7,12 +7,13 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidArgument, close_matches
+from .adapters import load
 
 if TYPE_CHECKING:
-    from .base import Embedder, Role, TruncatedText
+    from .base import Embedder, Role
     from .function import FunctionEmbedder
     from .identity import Identity
+    from .long_texts import TruncatedText
     from .sentence_transformers import SentenceTransformersEmbedder
     from .wordllama import WordLlamaEmbedder
 
@@ -34,15 +35,8 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Identity": "identity",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
-        "TruncatedText": "base",
+        "TruncatedText": "long_texts",
         "WordLlamaEmbedder": "wordllama",
-    }
-)
-
-_ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "sentence-transformers": ("sentence_transformers", "SentenceTransformersEmbedder"),
-        "wordllama": ("wordllama", "WordLlamaEmbedder"),
     }
 )
 
@@ -55,33 +49,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def load(spec: str) -> Embedder:
-    """Return the embedder with a name, as given on the command line.
-
-    Parameters
-    ----------
-    spec : str
-        ``NAME[:MODEL]``, such as ``"wordllama"`` or ``"sentence-transformers:all-MiniLM-L6-v2"``.
-        It must come from the person or program that opens the store, never from stored data.
-
-    Returns
-    -------
-    Embedder
-
-    Raises
-    ------
-    InvalidArgument
-        The name is unknown, or the library does not have the model.
-    MissingExtra
-        The library behind the name is not installed.
-    """
-    name, separator, model = spec.partition(":")
-    if name not in _ADAPTERS:
-        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, _ADAPTERS)}")
-    if separator and not model:
-        raise InvalidArgument(f"The embedder {spec!r} has no model after the colon.")
-    module, adapter = _ADAPTERS[name]
-    embedder: Embedder = getattr(import_module(f".{module}", __name__), adapter).from_spec(model or None)
-    return embedder

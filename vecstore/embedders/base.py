@@ -1,30 +1,27 @@
-"""The base class of all embedders: batching, validation and normalisation."""
+"""The base class of all embedders."""
 
 from __future__ import annotations
 
 import threading
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..errors import DimensionMismatch, InvalidArgument, InvalidMetadata, InvalidVector
+from ..errors import InvalidArgument
+from .batching import cut_by_length
 from .identity import Identity
+from .long_texts import LongTexts, OnLong
+from .text_checks import check_texts
+from .vector_checks import Float32Array, check_shape, finish_rows
 
 Role: TypeAlias = Literal["document", "query"]
-OnLong: TypeAlias = Literal["truncate", "error"]
 Progress: TypeAlias = Callable[[int, int], None]
-Float32Array: TypeAlias = NDArray[np.float32]
 
 _PLURALS: Mapping[Role, str] = MappingProxyType({"document": "documents", "query": "queries"})
-
-
-class TruncatedText(UserWarning):
-    """A text is longer than the model reads, and its end was ignored."""
 
 
 def check_whole(name: str, value: object, low: int = 1) -> int:
@@ -73,8 +70,7 @@ class Embedder(ABC):
         on_long: OnLong = "truncate",
         allow_zero: bool = False,
     ) -> None:
-        if on_long not in ("truncate", "error"):
-            raise InvalidArgument(f"on_long must be 'truncate' or 'error', not {on_long!r}.")
+        self._long_texts = LongTexts(on_long)
         if normalize and allow_zero:
             raise InvalidArgument("A vector of length 0 cannot be normalised, so allow_zero requires normalize=False.")
         self._kind = kind
@@ -83,10 +79,8 @@ class Embedder(ABC):
         self._normalize = normalize
         self._truncate_dim = None if truncate_dim is None else check_whole("truncate_dim", truncate_dim)
         self._batch_size = check_whole("batch_size", batch_size)
-        self._on_long = on_long
         self._allow_zero = allow_zero
         self._identity: Identity | None = None
-        self._warned = False
         # Re-entrant, because the identity needs the dimension, and both may load the model.
         self._lock = threading.RLock()
 
@@ -184,18 +178,21 @@ class Embedder(ABC):
             def label(position: int) -> str:
                 return f"{plural}[{position}]"
 
-        texts = _check_texts(texts, label)
+        texts = check_texts(texts, label)
         vectors = np.empty((len(texts), self.dim), np.float32)
-        # Texts of similar length need little padding, and a transformer computes the padding too.
-        order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
-        for start in range(0, len(order), self._batch_size):
-            positions = order[start : start + self._batch_size]
+        done = 0
+        for positions in cut_by_length(texts, self._batch_size):
             batch = [texts[position] for position in positions]
-            self._check_length(batch, role, positions, label)
+            limit = self._max_tokens()
+            if limit is not None and self._long_texts.needs_counts:
+                self._long_texts.check(self._count_tokens(batch, role), limit, positions, label, self.name)
             rows = self._encode_rows(batch, role)[:, : self._truncate_dim]
-            vectors[positions] = self._finish_rows(rows, positions, label)
+            vectors[positions] = finish_rows(
+                rows, positions, label, self.name, normalize=self._normalize, allow_zero=self._allow_zero
+            )
+            done += len(positions)
             if on_progress is not None:
-                on_progress(start + len(positions), len(order))
+                on_progress(done, len(texts))
         return vectors
 
     def _find_native_dim(self) -> int:
@@ -209,63 +206,4 @@ class Embedder(ABC):
             return self._native_dim
 
     def _encode_rows(self, texts: list[str], role: Role) -> Float32Array:
-        raw = self._encode(texts, role)
-        try:
-            with np.errstate(over="ignore"):  # overflow becomes infinity and is refused later with its position
-                rows = np.asarray(raw, np.float32)
-        except (TypeError, ValueError) as error:
-            raise InvalidVector(f"{self.name!r} did not return numbers in the shape (n, dim).") from error
-        if rows.ndim != 2 or len(rows) != len(texts) or rows.shape[1] == 0:
-            raise InvalidVector(f"{self.name!r} returned an array of shape {rows.shape} for {len(texts)} texts.")
-        if self._native_dim is not None and rows.shape[1] != self._native_dim:
-            raise DimensionMismatch(
-                f"{self.name!r} returned vectors of {rows.shape[1]} dimensions where {self._native_dim} were expected."
-            )
-        return rows
-
-    def _finish_rows(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
-        broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if broken.size:
-            worst = label(min(positions[row] for row in broken))
-            raise InvalidVector(f"{self.name!r} returned a vector with NaN or infinity for {worst}.")
-        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-        empty = np.flatnonzero(norms == 0)
-        if empty.size and not self._allow_zero:
-            worst = label(min(positions[row] for row in empty))
-            raise InvalidVector(
-                f"{self.name!r} returned a vector of zeros for {worst}: the text contains no token that the model "
-                "knows. Leave it out, or give a vector with it."
-            )
-        return np.asarray(rows / norms[:, np.newaxis], np.float32) if self._normalize else rows
-
-    def _check_length(self, texts: list[str], role: Role, positions: list[int], label: Callable[[int], str]) -> None:
-        limit = self._max_tokens()
-        if limit is None or (self._warned and self._on_long == "truncate"):
-            return
-        counts = self._count_tokens(texts, role)
-        long = [position for position, count in zip(positions, counts, strict=True) if count > limit]
-        if not long:
-            return
-        message = f"{label(min(long))} is longer than the {limit} tokens that {self.name!r} reads."
-        if self._on_long == "error":
-            raise InvalidMetadata(f"{message} Split it into passages.")
-        with self._lock:
-            warned, self._warned = self._warned, True
-        if not warned:
-            advice = "The end of such texts is not embedded. Split them, or pass on_long='error'."
-            warnings.warn(f"{message} {advice}", TruncatedText, stacklevel=4)
-
-
-def _check_texts(texts: Iterable[str], label: Callable[[int], str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InvalidArgument("texts must be a list of str, not one str.")
-    texts = list(texts)
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InvalidArgument(f"{label(position)} is {type(text).__name__}, not str.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            # From None, because the codec's own error contains the text.
-            raise InvalidMetadata(f"{label(position)} has a lone surrogate at position {error.start}.") from None
-    return texts
+        return check_shape(self._encode(texts, role), len(texts), self._native_dim, self.name)

@@ -9,13 +9,10 @@ shown, and never used to find or load anything.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -23,27 +20,12 @@ from numpy.typing import NDArray
 
 from ..errors import EmbedderMismatch, InvalidArgument, StoreCorrupt
 from ..metric import Metric
+from .canaries import CANARY_SET, CANARY_TEXTS, are_alike, decode_canaries, encode_canaries
+from .mismatch import explain_mismatch, name_store
 
 _LOG = logging.getLogger("vecstore")
 
-CANARY_SET = 1
-"""Version of the texts below. It is stored with their vectors and incremented if the texts change."""
-
-CANARY_TEXTS: tuple[str, ...] = (
-    "water",
-    "The cat sat on the windowsill and watched the rain.",
-    "Quarterly revenue rose by 12.5 % to $3,400,000, well above forecast.",
-    "def area(radius): return 3.14159 * radius ** 2",
-    "How do I reset a forgotten password?",
-    "Grüße aus Köln, привет из Москвы, 東京より愛をこめて",
-)
-"""Short enough for every model, unlike each other, and in several scripts and registers."""
-
-MIN_COSINE = 0.999
-MAX_NORM_DIFFERENCE = 0.01
-
 _MAX_DIM = 16_000
-_COMPARES_NORMS: Mapping[Metric, bool] = MappingProxyType({Metric.COSINE: False, Metric.IP: True, Metric.L2: True})
 
 
 class CanarySource(Protocol):
@@ -109,25 +91,8 @@ class Identity:
         return f"{label!a} ({self.canaries.shape[2]} dimensions)"
 
     def matches(self, other: Identity, metric: Metric) -> bool:
-        """Return whether both make the same vectors, as far as ``metric`` can tell.
-
-        All canaries must agree with a cosine of at least 0.999 and, if the metric depends on lengths, their
-        norms must agree within 1 %.
-        """
-        if self.canaries.shape != other.canaries.shape:
-            return False
-        ours, theirs = self.canaries.astype(np.float64), other.canaries.astype(np.float64)
-        norms, other_norms = np.linalg.norm(ours, axis=2), np.linalg.norm(theirs, axis=2)
-        product = norms * other_norms
-        # Two zero vectors are equal; a zero vector differs from any other vector.
-        empty = product == 0
-        if (empty & (norms != other_norms)).any():
-            return False
-        cosines = np.einsum("ijk,ijk->ij", ours, theirs) / np.where(empty, 1, product)
-        if (~empty & (cosines < MIN_COSINE)).any():
-            return False
-        close = np.abs(norms - other_norms) <= MAX_NORM_DIFFERENCE * np.maximum(norms, other_norms)
-        return bool(close.all()) or not _COMPARES_NORMS[metric]
+        """Return whether both make the same vectors, as far as ``metric`` can tell; see `are_alike`."""
+        return are_alike(self.canaries, other.canaries, metric)
 
     def check(self, embedder: CanarySource, metric: Metric, *, store: str | None = None) -> Identity | None:
         """Accept an embedder for the store that has this identity, or refuse it.
@@ -162,12 +127,12 @@ class Identity:
         """
         found = Identity.of(embedder)
         if not self.matches(found, metric):
-            raise EmbedderMismatch(_explain_refusal(self, found, store))
+            raise EmbedderMismatch(explain_mismatch(self, found, store))
         if found.config == self.config:
             return None
         _LOG.info(
             "%s was filled with %s and is now used with %s; they make the same vectors.",
-            _name_store(store),
+            name_store(store),
             self.name,
             found.name,
         )
@@ -175,7 +140,7 @@ class Identity:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON data, with vectors as little-endian float32 in base64."""
-        data = base64.b64encode(self.canaries.astype("<f4").tobytes()).decode("ascii")
+        data = encode_canaries(self.canaries)
         return {
             "config": json.loads(json.dumps(dict(self.config))),
             "canaries": {"set": CANARY_SET, "shape": list(self.canaries.shape), "data": data},
@@ -193,49 +158,18 @@ class Identity:
         dim = config.get("dim")
         if type(dim) is not int or not 1 <= dim <= _MAX_DIM or shape != [2, len(CANARY_TEXTS), dim]:
             raise _report_damage("the shape of its canaries does not match its config")
-        vectors = np.frombuffer(_decode_canaries(encoded, 4 * 2 * len(CANARY_TEXTS) * dim), "<f4").reshape(shape)
-        if not np.isfinite(vectors).all():
-            raise _report_damage("its canaries contain NaN or infinity")
-        vectors = vectors.astype(np.float32)
+        try:
+            vectors = decode_canaries(encoded, dim)
+        except ValueError as error:
+            raise _report_damage(str(error)) from error
         vectors.setflags(write=False)
         return cls(dict(config), vectors)
-
-
-def _name_store(store: str | None) -> str:
-    return "The store" if store is None else f"Store {store!r}"
-
-
-def _explain_refusal(stored: Identity, found: Identity, store: str | None) -> str:
-    again = f"embed its texts again: db.rebuild({'name' if store is None else repr(store)}, embedder=...)."
-    if stored.config == found.config:
-        return (
-            f"The model behind {stored.name} changed. {_name_store(store)} contains vectors of the earlier model. "
-            f"Restore that model, or {again}"
-        )
-    advice = f"Open it with that embedder, or {again}"
-    if stored.name != found.name:
-        return f"{_name_store(store)} was filled with {stored.name}, not with {found.name}. {advice}"
-    keys = sorted({*stored.config, *found.config})
-    unlike = ", ".join(key for key in keys if stored.config.get(key) != found.config.get(key))
-    return f"{_name_store(store)} was filled with {stored.name} with different settings: {unlike}. {advice}"
 
 
 def _take_members(data: object, *keys: str) -> list[Any]:
     if not isinstance(data, Mapping) or set(data) != set(keys):
         raise _report_damage(f"it should have exactly {', '.join(keys)}")
     return [data[key] for key in keys]
-
-
-def _decode_canaries(encoded: object, size: int) -> bytes:
-    if not isinstance(encoded, str):
-        raise _report_damage("its canaries are not text")
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _report_damage("its canaries are not base64") from error
-    if len(decoded) != size:
-        raise _report_damage(f"its canaries have {len(decoded)} bytes instead of {size}")
-    return decoded
 
 
 def _report_damage(reason: str) -> StoreCorrupt:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidArgument, MissingExtra, close_matches
-from .base import Embedder, Float32Array, OnLong, Role
+from ..errors import InvalidArgument, MissingExtra
+from .base import Embedder, Role
+from .fingerprint import hash_directory
+from .long_texts import OnLong
+from .prompts import PROMPT_NAMES, Prompts
+from .vector_checks import Float32Array
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# sentence-transformers looks for the prompt of a role under these names, in this order.
-_PROMPT_NAMES: Mapping[Role, tuple[str, ...]] = MappingProxyType(
-    {"document": ("document", "passage", "corpus"), "query": ("query",)}
-)
 _MEDIA = frozenset({"audio", "image", "video"})
-# Weights up to this size are hashed for the identity, in about a second. For larger ones the canaries suffice.
-_HASHED_BYTES = 256 * 2**20
 
 
 class SentenceTransformersEmbedder(Embedder):
@@ -94,10 +90,7 @@ class SentenceTransformersEmbedder(Embedder):
         )
         self._wanted_revision = revision
         self._device = device
-        self._prompts = _check_by_role("prompts", prompts)
-        self._prompt_names = _check_by_role("prompt_names", prompt_names)
-        if both := sorted(self._prompts.keys() & self._prompt_names.keys()):
-            raise InvalidArgument(f"The prompt for {both[0]!r} is given both as text and by name. Give one of them.")
+        self._prompts = Prompts(prompts, prompt_names)
         self._revision: str | None = None
         self._hashed = False
 
@@ -148,25 +141,17 @@ class SentenceTransformersEmbedder(Embedder):
             model = self._load()
             if not self._hashed:
                 commit = getattr(getattr(model.transformers_model, "config", None), "_commit_hash", None)
-                self._revision = commit or self._wanted_revision or _hash_weights(self._source)
+                self._revision = commit or self._wanted_revision or hash_directory(self._source)
                 self._hashed = True
             return {
                 "revision": self._revision,
                 "max_tokens": self._max_tokens(),
-                "prompts": {role: self._find_prompt(role) for role in _PROMPT_NAMES},
+                "prompts": {role: self._find_prompt(role) for role in PROMPT_NAMES},
             }
 
     def _find_prompt(self, role: Role) -> str:
-        if role in self._prompts:
-            return self._prompts[role]
-        known = self._load().prompts
-        if role in self._prompt_names:
-            name = self._prompt_names[role]
-            if name not in known:
-                raise InvalidArgument(f"{self.name!r} has no prompt {name!r}.{close_matches(name, known)}")
-            return known[name] or ""
-        found = next((name for name in _PROMPT_NAMES[role] if name in known), self._load().default_prompt_name)
-        return known.get(found or "") or ""
+        model = self._load()
+        return self._prompts.find(role, model.prompts, model.default_prompt_name, self.name)
 
     def _load(self) -> SentenceTransformer:
         with self._lock:
@@ -213,25 +198,3 @@ def _name_instance(model: SentenceTransformer) -> str:
     if not source:
         raise InvalidArgument("This model has no name. Pass name=….")
     return _shorten_name(source)
-
-
-def _check_by_role(option: str, given: Mapping[Role, str] | None) -> dict[Role, str]:
-    prompts = dict(given or {})
-    for role, text in prompts.items():
-        if role not in _PROMPT_NAMES:
-            raise InvalidArgument(f"{option} has an unknown role {role!r}.{close_matches(role, _PROMPT_NAMES)}")
-        if not isinstance(text, str):
-            raise InvalidArgument(f"{option}[{role!r}] is {type(text).__name__}, not str.")
-    return prompts
-
-
-def _hash_weights(source: str | None) -> str | None:
-    if source is None or not os.path.isdir(source):
-        return None
-    files = sorted(path for path in Path(source).rglob("*") if path.suffix in {".bin", ".safetensors"})
-    if not files or sum(path.stat().st_size for path in files) > _HASHED_BYTES:
-        return None
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes())
-    return f"sha256:{digest.hexdigest()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, MissingExtra, close_matches
-from .base import Embedder, Float32Array, Role
+from .base import Embedder, Role
+from .fingerprint import hash_files
+from .vector_checks import Float32Array
 
 _MODEL = "l2_supercat"
 # The wheel contains 256 dimensions, trained so that these prefixes work on their own.
@@ -101,8 +102,8 @@ def _load_installed() -> tuple[Any, str]:
     weights = package / "weights" / f"{_MODEL}_{_NATIVE_DIM}.safetensors"
     try:
         model = wordllama.WordLlama.load(_MODEL, cache_dir=package, dim=_NATIVE_DIM, disable_download=True)
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        fingerprint = hash_files([weights])
     except FileNotFoundError as error:
         raise MissingExtra("The model in wordllama's wheel", "wordllama") from error
     model.tokenizer.no_padding()
-    return model, f"sha256:{digest}"
+    return model, fingerprint

@@ -1,0 +1,51 @@
+"""The names under which embedders are known on the command line, ``NAME[:MODEL]``, and their adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidArgument, close_matches
+
+if TYPE_CHECKING:
+    from .base import Embedder
+
+ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "sentence-transformers": ("sentence_transformers", "SentenceTransformersEmbedder"),
+        "wordllama": ("wordllama", "WordLlamaEmbedder"),
+    }
+)
+"""The module and the class of each name."""
+
+
+def load(spec: str) -> Embedder:
+    """Return the embedder with a name, as given on the command line.
+
+    Parameters
+    ----------
+    spec : str
+        ``NAME[:MODEL]``, such as ``"wordllama"`` or ``"sentence-transformers:all-MiniLM-L6-v2"``.
+        It must come from the person or program that opens the store, never from stored data.
+
+    Returns
+    -------
+    Embedder
+
+    Raises
+    ------
+    InvalidArgument
+        The name is unknown, or the library does not have the model.
+    MissingExtra
+        The library behind the name is not installed.
+    """
+    name, separator, model = spec.partition(":")
+    if name not in ADAPTERS:
+        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, ADAPTERS)}")
+    if separator and not model:
+        raise InvalidArgument(f"The embedder {spec!r} has no model after the colon.")
+    module, adapter = ADAPTERS[name]
+    embedder: Embedder = getattr(import_module(f".{module}", __package__), adapter).from_spec(model or None)
+    return embedder
