@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from vecstore.backend import Capabilities
+from vecstore.capabilities import Capabilities
 from vecstore.registry import schemes
 
 README = Path(__file__).parent.parent / "README.md"

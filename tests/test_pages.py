@@ -17,7 +17,7 @@ import pytest
 
 import vecstore
 from tests.sources import ROOT, sources
-from vecstore import Metric, backend, embedders, errors, fields, index, registry
+from vecstore import Metric, backend, capabilities, embedders, errors, fields, index_options, registry
 from vecstore.backends.file.options import Options
 from vecstore.embedders.adapters import ADAPTERS
 
@@ -159,7 +159,7 @@ def test_every_metric_is_in_the_table_of_each_backend(folder: str) -> None:
 def test_every_index_kind_is_offered_by_each_backend() -> None:
     for target in set(registry.schemes().values()):
         module, _, cls = target.partition(":")
-        assert set(getattr(import_module(module), cls).capabilities.indexes) == set(index._KINDS), target
+        assert set(getattr(import_module(module), cls).capabilities.indexes) == set(index_options._KINDS), target
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
@@ -188,9 +188,8 @@ def test_the_glossary_is_alphabetical(part: str) -> None:
 
 
 def test_the_glossary_has_every_public_name_and_every_class_of_the_contract() -> None:
-    contract = {
-        key for key, value in vars(backend).items() if inspect.isclass(value) and value.__module__ == backend.__name__
-    }
+    modules = {backend.__name__, capabilities.__name__}
+    contract = {key for key, value in vars(backend).items() if inspect.isclass(value) and value.__module__ in modules}
     quoted = {word.strip("`") for part in ("words", "errors") for word in words(part) if word.startswith("`")}
     assert quoted - {"Embedder"} == {*vecstore.__all__, *contract}
     assert {word.strip("`") for word in words("errors")} == set(errors.__all__)

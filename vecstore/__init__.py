@@ -49,10 +49,11 @@ from .errors import (
     VecstoreError,
 )
 from .filters import ALL, F, Filter
-from .index import HNSW, Flat
+from .hits import Hit, Hits
+from .index_options import HNSW, Flat
 from .metric import Metric
 from .rebuild.switch import Rebuilt
-from .records import Hit, Hits, Record
+from .records import Record
 from .schema import Schema
 from .store import IndexStatus, UpkeepWarning, VectorStore
 

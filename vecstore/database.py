@@ -8,16 +8,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from . import registry
-from .backend import Backend, Capabilities, Generation, Progress
+from .backend import Backend, Generation, Progress
 from .backup_target import check_empty_directory
+from .capabilities import Capabilities
 from .embedders.identity import Identity
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
+from .names import check_name
 from .rebuild.pace import Pace
 from .rebuild.rebuild import rebuild
 from .rebuild.rollback import rollback
 from .rebuild.switch import Rebuilt
 from .rebuild.target import plan_generation
-from .schema import Schema, check_name
+from .schema import Schema
 from .store import VectorStore
 from .store_embedder import StoreEmbedder
 

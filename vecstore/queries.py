@@ -1,20 +1,18 @@
-"""The two ends of a search: a user's arguments become a backend's `Search`, and its `Found` becomes `Hits`."""
+"""A user's search arguments: their limits and checks, and the `Search` that a backend gets for them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .backend import Found, Include, Rows, Search
+from .backend import Include, Search
 from .errors import InvalidArgument, close_matches
 from .filters.binding import bind
 from .filters.nodes import Compare, Filter
-from .records import Hit, Hits
-from .rows import metadata
 from .schema import Schema
 
 MAX_K = 10_000
@@ -77,32 +75,6 @@ def compile_search(
         others = ~Compare("id", "eq", without)
         bound = others if bound is None else bound & others
     return Search(matrix, k, bound, floor, ef, exact, include)
-
-
-def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
-    """Sort a backend's rows by (score descending, id ascending) and cut them to ``k`` and ``min_score``."""
-    ids, scores = found.rows.ids, found.scores.tolist()
-    order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
-    if search.min_score is not None:
-        order = [row for row in order if scores[row] >= search.min_score]
-    shown = _build_hits(found.rows, scores, order[: search.k], search.include, schema)
-    return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
-
-
-def _build_hits(
-    rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema
-) -> list[Hit]:
-    # distance(score) is distance(0) - score for every metric.
-    ids, perfect = rows.ids, schema.metric.distance(0.0)
-    if not include:
-        return [Hit(ids[row], scores[row], perfect - scores[row]) for row in order]
-    nothing = [None] * len(ids)
-    texts = rows.texts if "text" in include and rows.texts is not None else nothing
-    vectors = rows.vectors if "vector" in include and rows.vectors is not None else nothing
-    values: Sequence[Mapping[str, Any] | None] = nothing
-    if "metadata" in include and rows.fields is not None and rows.extras is not None:
-        values = metadata.join(rows.fields, rows.extras, schema.fields)
-    return [Hit(ids[row], scores[row], perfect - scores[row], texts[row], values[row], vectors[row]) for row in order]
 
 
 def _is_finite(value: object) -> bool:

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import index as index_options
+from . import index_options
 from .errors import InvalidArgument, close_matches
 from .fields import Field, make_field
-from .index import HNSW, Flat, IndexOptions
+from .index_options import HNSW, Flat, IndexOptions
 from .metric import Metric
+from .names import check_name
 
 MAX_DIM = 16_000
 DTYPES = ("float32", "float16")
 RESERVED = frozenset({"id", "text", "vector", "score", "distance"})
-
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
-
-
-def check_name(name: object, what: str) -> str:
-    """Return the name of a store or a field if it is valid.
-
-    Raises
-    ------
-    InvalidArgument
-    """
-    if isinstance(name, str) and _NAME.fullmatch(name):
-        return name
-    shown = ascii(name[:60]) if isinstance(name, str) else type(name).__name__
-    raise InvalidArgument(f"{what} {shown}: a name has 1 to 48 characters of a-z, 0-9 and _, and starts with a letter.")
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,12 @@ from .errors import (
 )
 from .filters.binding import bind
 from .filters.nodes import Filter
-from .index import HNSW, IndexOptions
+from .hits import Hits, make_hits
+from .ids import check_id, check_ids
+from .index_options import HNSW, IndexOptions
 from .lookup import find_again
-from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, make_hits, read_plain_query
-from .records import Hits, Record, check_id, check_ids
+from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, read_plain_query
+from .records import Record
 from .rows import metadata
 from .rows.batches import cut_batches
 from .rows.conversion import as_records, as_rows

@@ -24,7 +24,7 @@ from vecstore.backends.file.state.snapshot import Snapshot
 from vecstore.backends.file.vectors import compaction
 from vecstore.backends.file.vectors.compaction import MergedSegment
 from vecstore.backends.file.vectors.compaction_policy import MergeRange
-from vecstore.index import IndexOptions
+from vecstore.index_options import IndexOptions
 
 from .contents import State, Wrong
 from .random_calls import draw_call

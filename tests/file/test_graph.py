@@ -22,7 +22,7 @@ from vecstore.backends.file.search.graph import Graph
 from vecstore.backends.file.storage.checksums import BlockCrcs
 from vecstore.backends.file.vectors.part import Part
 from vecstore.errors import StoreCorrupt
-from vecstore.index import HNSW
+from vecstore.index_options import HNSW
 from vecstore.metric import Metric
 from vecstore.rows.vectors import compute_norms
 

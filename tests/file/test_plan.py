@@ -9,7 +9,7 @@ import pytest
 from vecstore.backends.file.index.index_file import IndexRow
 from vecstore.backends.file.index.index_policy import Need, assess_need
 from vecstore.backends.file.search.plan import Plan, Strategy, choose_plan, count_rescored
-from vecstore.index import HNSW, Flat, IndexOptions
+from vecstore.index_options import HNSW, Flat, IndexOptions
 
 ROWS = 62_666
 

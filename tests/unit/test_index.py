@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vecstore import HNSW, Flat, InvalidArgument
-from vecstore.index import IndexOptions, from_dict, to_dict
+from vecstore.index_options import IndexOptions, from_dict, to_dict
 
 
 @pytest.mark.parametrize("options", [Flat(), HNSW(), HNSW(2, 4, 1), HNSW(100, 1000, 0.5)], ids=str)

@@ -9,7 +9,7 @@ import pytest
 
 from vecstore.backend import Generation, Progress
 from vecstore.backends.shared.index_policy import IndexUpkeep, choose_graph
-from vecstore.index import HNSW, Flat, IndexOptions
+from vecstore.index_options import HNSW, Flat, IndexOptions
 from vecstore.schema import Schema
 
 HELD = Generation("0" * 32, Schema(2, index=HNSW()))

@@ -8,7 +8,8 @@ import pytest
 
 from vecstore import F, InvalidArgument, InvalidFilter, Schema, fields
 from vecstore.backend import Found, Include, Rows, Search
-from vecstore.queries import check_arguments, compile_search, make_hits, read_plain_query
+from vecstore.hits import make_hits
+from vecstore.queries import check_arguments, compile_search, read_plain_query
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
 MATRIX = np.zeros((1, 2), np.float32)

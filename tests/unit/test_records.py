@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vecstore import Hit, Hits, InvalidArgument, InvalidId, Record
-from vecstore.records import check_id, check_ids
+from vecstore.ids import check_id, check_ids
 
 
 class Colour(str, Enum):  # noqa: UP042 - str() of it is not what it holds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vecstore import HNSW, Flat, InvalidArgument, Metric, Schema, fields
-from vecstore.schema import check_name
+from vecstore.names import check_name
 
 FULL = Schema(
     dim=3,

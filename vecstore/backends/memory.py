@@ -14,20 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from threading import RLock
 
-from ..backend import (
-    Backend,
-    Capabilities,
-    Change,
-    Entry,
-    Found,
-    Generation,
-    Rows,
-    Search,
-    Selection,
-    Stats,
-    Superseded,
-    Update,
-)
+from ..backend import Backend, Change, Entry, Found, Generation, Rows, Search, Selection, Stats, Superseded, Update
+from ..capabilities import Capabilities
 from ..errors import (
     InvalidUrl,
     RecordExists,

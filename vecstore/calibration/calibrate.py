@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from ..backend import Backend, Entry, Generation
-from ..index import HNSW
+from ..index_options import HNSW
 from ..lookup import find_generation
 from .probes import Probes
 from .recall import Answer, compute_recall

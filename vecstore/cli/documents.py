@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..fields import Field
-from ..records import MAX_ID_BYTES, Record
+from ..ids import MAX_ID_BYTES
+from ..records import Record
 from .blocks import Markup
 from .front_matter import metadata_of, read_front_matter
 from .passages import passages

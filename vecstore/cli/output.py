@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
-from ..records import Hits, Record
+from ..hits import Hits
+from ..records import Record
 
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C, 0x200E, 0x200F}
 _LINE_ENDS = {0x2028, 0x2029}

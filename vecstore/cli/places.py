@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..database import Database
 from ..errors import InvalidArgument, close_matches
 from ..fields import Field, make_field
-from ..index import HNSW, Flat, IndexOptions
+from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import connect
-from ..records import Hits
+from ..hits import Hits
 from . import output
 from .exits import NEGATIVE, Failure
 from .exports import choose_format, export_to

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InvalidFilter, UnknownField, close_matches
 from ..fields import Field, Stored
-from ..records import MAX_ID_BYTES
+from ..ids import MAX_ID_BYTES
 from ..rows.strings import find_fault, to_plain
 from ..schema import Schema
 from .dict_form import MAX_DEPTH, as_filter

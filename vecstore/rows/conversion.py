@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backend import Rows
 from ..errors import DuplicateId, EmbedderRequired, InvalidVector
-from ..records import MAX_ID_BYTES, Record, check_id
+from ..ids import MAX_ID_BYTES, check_id
+from ..records import Record
 from ..schema import Schema
 from . import metadata
 from .strings import are_storable

@@ -11,7 +11,7 @@ from .. import fields
 from ..database import Database
 from ..errors import StoreExists, StoreNotFound, VecstoreError
 from ..filters.nodes import ALL
-from ..index import HNSW, Flat
+from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

@@ -10,7 +10,7 @@ import pytest
 from ..backend import Backend, Entry, Update
 from ..errors import StoreExists, StoreLocked, StoreNotFound
 from ..filters.nodes import ALL, Compare
-from ..index import HNSW
+from ..index_options import HNSW
 from .backend_level import BackendLevel, make_rows_named, new_generation, read_changed_ids, read_versions, write_fenced
 
 

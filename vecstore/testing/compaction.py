@@ -11,7 +11,7 @@ import pytest
 from ..backend import Backend, Entry
 from ..database import Database
 from ..filters.nodes import ALL, F
-from ..index import HNSW
+from ..index_options import HNSW
 from ..store import VectorStore
 from .backend_level import (
     make_rows_named,

@@ -10,7 +10,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
-from ..index import HNSW, Flat
+from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import MAX_DIM, Schema
 from .place import Place, Places

@@ -13,7 +13,7 @@ from ..database import Database
 from ..embedders.base import Embedder, Role
 from ..errors import DuplicateId, EmbedderMismatch, EmbedderRequired, InvalidArgument, InvalidVector, PartialWrite
 from ..filters.nodes import ALL
-from ..index import HNSW, Flat
+from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

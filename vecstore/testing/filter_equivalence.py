@@ -19,7 +19,7 @@ from .. import fields
 from ..database import Database
 from ..filters.dict_form import to_dict
 from ..filters.nodes import And, Compare, F, Filter, Not, Or
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

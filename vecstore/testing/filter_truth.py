@@ -15,7 +15,7 @@ from .. import fields
 from ..database import Database
 from ..filters.dict_form import from_dict, to_dict
 from ..filters.nodes import ALL, F, Filter
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

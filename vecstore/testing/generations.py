@@ -13,7 +13,7 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidMetadata, InvalidVector, UnknownField
 from ..filters.nodes import F
-from ..index import HNSW
+from ..index_options import HNSW
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from .. import fields
 from ..filters.nodes import F, Filter
-from ..index import HNSW
+from ..hits import Hits
+from ..index_options import HNSW
 from ..metric import Metric
-from ..records import Hits, Record
+from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .chance import fewest_hits

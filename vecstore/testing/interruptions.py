@@ -10,7 +10,7 @@ import pytest
 
 from ..database import Database
 from ..errors import StoreLocked, StoreNotFound
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..store import VectorStore
 from .place import Place, Places

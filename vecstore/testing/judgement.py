@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import Hits, Record
+from ..hits import Hits
+from ..records import Record
 from ..schema import Schema
 
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3}

@@ -18,7 +18,7 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidFilter, InvalidMetadata, UnknownField
 from ..filters.nodes import ALL, F
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

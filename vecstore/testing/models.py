@@ -10,7 +10,7 @@ import pytest
 from ..database import Database
 from ..errors import DimensionMismatch, EmbedderMismatch, EmbedderRequired, InvalidArgument, InvalidVector
 from ..filters.nodes import ALL
-from ..index import HNSW
+from ..index_options import HNSW
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

@@ -11,7 +11,7 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument
 from ..filters.nodes import F
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from .corpus import STRINGS

@@ -14,8 +14,9 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidId, RecordNotFound
 from ..filters.nodes import F, Filter
-from ..index import HNSW, Flat, IndexOptions
-from ..records import Hit, Hits, Record
+from ..hits import Hit, Hits
+from ..index_options import HNSW, Flat, IndexOptions
+from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .corpus import list_accepted

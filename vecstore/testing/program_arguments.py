@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from .. import fields
 from ..filters.nodes import ALL, F
-from ..index import HNSW, Flat, IndexOptions
+from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema

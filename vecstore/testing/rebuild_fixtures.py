@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ..backend import Backend, Entry, Superseded
-from ..index import HNSW
+from ..index_options import HNSW
 from ..rebuild import catch_up, comparison, copy
 from ..records import Record
 from ..schema import Schema

@@ -13,7 +13,7 @@ import pytest
 from .. import fields
 from ..backend import Backend, Entry
 from ..database import Database
-from ..index import HNSW
+from ..index_options import HNSW
 from ..records import Record
 from ..schema import Schema
 from .author import Author

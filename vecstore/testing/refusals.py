@@ -16,7 +16,7 @@ from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, UnknownField, VecstoreError
 from ..filters.dict_form import to_dict
 from ..filters.nodes import ALL, And, Compare, F, FieldRef, Filter, Or
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

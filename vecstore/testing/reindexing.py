@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..database import Database
 from ..filters.nodes import F, Filter
-from ..index import HNSW, Flat
+from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .. import fields
 from ..database import Database
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ..database import Database
-from ..index import HNSW, Flat, IndexOptions
-from ..records import Hits, Record
+from ..hits import Hits
+from ..index_options import HNSW, Flat, IndexOptions
+from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .place import Places

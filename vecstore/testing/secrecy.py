@@ -13,7 +13,7 @@ from .. import fields
 from ..database import Database
 from ..errors import VecstoreError
 from ..filters.nodes import ALL, F
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

@@ -14,8 +14,9 @@ from .. import connect
 from ..database import Database
 from ..errors import VecstoreError
 from ..filters.nodes import F, Filter
-from ..index import HNSW, Flat, IndexOptions
-from ..records import Hits, Record
+from ..hits import Hits
+from ..index_options import HNSW, Flat, IndexOptions
+from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .chance import lowest_mean

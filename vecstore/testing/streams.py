@@ -8,7 +8,7 @@ import pytest
 
 from ..database import Database
 from ..errors import PartialWrite
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..rows.batches import BATCH_RECORDS
 from ..schema import Schema

@@ -12,7 +12,7 @@ from ..database import Database
 from ..errors import InvalidFilter, InvalidId, InvalidMetadata, UnknownField
 from ..filters.dict_form import to_dict
 from ..filters.nodes import ALL, F, Filter
-from ..index import Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

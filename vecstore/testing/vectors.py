@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..database import Database
 from ..errors import DimensionMismatch, EmbedderRequired, InvalidArgument, InvalidVector, VecstoreError
-from ..index import Flat
-from ..records import Hits, Record
+from ..hits import Hits
+from ..index_options import Flat
+from ..records import Record
 from ..schema import MAX_DIM, Schema
 from ..store import VectorStore
 from .place import Place, Places

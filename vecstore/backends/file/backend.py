@@ -12,7 +12,6 @@ from pathlib import Path
 
 from vecstore.backend import (
     Backend,
-    Capabilities,
     Change,
     Entry,
     Found,
@@ -26,6 +25,7 @@ from vecstore.backend import (
     Update,
     Verification,
 )
+from vecstore.capabilities import Capabilities
 from vecstore.errors import StorageError, StoreNotFound
 from vecstore.filters.nodes import Filter
 from vecstore.urls import read_path

@@ -11,7 +11,8 @@ from typing import Any
 
 from vecstore.backend import Entry, Generation, Superseded
 from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound
-from vecstore.schema import Schema, check_name
+from vecstore.names import check_name
+from vecstore.schema import Schema
 
 from ..shared.guards import refuse_newer
 from .state.ledger import Ledger, Total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecstore.backend import IndexState, Stats
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 
 from .index.index_file import IndexRow
 from .state.open_generation import OpenGeneration

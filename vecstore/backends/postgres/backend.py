@@ -22,7 +22,6 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from vecstore.backend import (
     Backend,
-    Capabilities,
     Change,
     Entry,
     Found,
@@ -37,6 +36,7 @@ from vecstore.backend import (
     Update,
     Verification,
 )
+from vecstore.capabilities import Capabilities
 from vecstore.errors import (
     InvalidMetadata,
     RecordExists,
@@ -47,7 +47,7 @@ from vecstore.errors import (
     VecstoreError,
 )
 from vecstore.filters.nodes import Filter
-from vecstore.index import HNSW
+from vecstore.index_options import HNSW
 from vecstore.metric import Metric
 from vecstore.rows import metadata
 

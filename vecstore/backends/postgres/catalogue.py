@@ -11,8 +11,8 @@ from sqlalchemy.types import TypeEngine
 
 from vecstore.backend import Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreNotFound
-from vecstore.index import IndexOptions
-from vecstore.schema import check_name
+from vecstore.index_options import IndexOptions
+from vecstore.names import check_name
 
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .catalogue_tables import CatalogueTables

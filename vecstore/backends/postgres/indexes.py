@@ -21,7 +21,7 @@ from sqlalchemy import Index
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from vecstore.backend import Progress
-from vecstore.index import HNSW
+from vecstore.index_options import HNSW
 
 from .column_types import quote_name, quote_table
 from .failures import translate

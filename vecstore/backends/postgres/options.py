@@ -12,7 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from vecstore.errors import InvalidUrl
-from vecstore.schema import check_name
+from vecstore.names import check_name
 from vecstore.urls import check_authority
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole, word

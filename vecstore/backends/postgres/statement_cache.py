@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from vecstore.backend import Generation
 from vecstore.filters.nodes import Filter
-from vecstore.index import Flat
+from vecstore.index_options import Flat
 from vecstore.schema import Schema
 
 from .filters import PLACEHOLDER, describe_shape, fill_conditions, make_condition

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Select, func, literal_column, select
 
 from vecstore.backend import Generation, IndexState, Progress, Stats
 from vecstore.errors import StoreLocked
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue

@@ -15,7 +15,6 @@ from redis.retry import Retry
 
 from vecstore.backend import (
     Backend,
-    Capabilities,
     Change,
     Entry,
     Found,
@@ -29,9 +28,10 @@ from vecstore.backend import (
     Update,
     Verification,
 )
+from vecstore.capabilities import Capabilities
 from vecstore.errors import InvalidUrl, StoreNotFound, Unsupported
 from vecstore.filters.nodes import Filter
-from vecstore.index import Flat
+from vecstore.index_options import Flat
 
 from ..shared.recheck import replace_doubtful, split_queries, verify_index
 from .catalogue import Catalogue

@@ -7,7 +7,7 @@ from typing import Any
 
 from vecstore.backend import Change, Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
-from vecstore.schema import check_name
+from vecstore.names import check_name
 
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .client import Client

@@ -9,7 +9,7 @@ import numpy as np
 import redis
 
 from vecstore.errors import IndexNotReady
-from vecstore.index import HNSW, Flat, IndexOptions
+from vecstore.index_options import HNSW, Flat, IndexOptions
 from vecstore.schema import Schema
 
 from .failures import translate

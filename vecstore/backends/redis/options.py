@@ -10,7 +10,7 @@ from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 from vecstore.errors import InvalidUrl
-from vecstore.schema import check_name
+from vecstore.names import check_name
 from vecstore.urls import check_authority, read_path
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole

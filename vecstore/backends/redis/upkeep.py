@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from vecstore.backend import Generation, IndexState, Progress, Stats
 from vecstore.errors import IndexNotReady, StoreCorrupt
-from vecstore.index import HNSW, Flat, IndexOptions
+from vecstore.index_options import HNSW, Flat, IndexOptions
 
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue

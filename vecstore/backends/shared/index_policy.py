@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
 from vecstore.backend import Generation, Progress
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 
 BUSY = "Another process is building this store's index."
 """Says why a build is refused while another one runs."""

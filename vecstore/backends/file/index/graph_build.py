@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from vecstore.index import HNSW
+from vecstore.index_options import HNSW
 from vecstore.metric import Metric
 
 from ..metrics import RoundingError, Singles

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 
 from ..state.ledger import Ledger
 from .index_file import IndexRow

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from vecstore.backend import Progress
 from vecstore.errors import StorageError, StoreLocked
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 
 from ..search.graph import Graph
 from ..state.garbage import remove_unnamed_indexes

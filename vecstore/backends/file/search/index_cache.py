@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Any
 
 from vecstore.errors import StorageError
-from vecstore.index import HNSW, IndexOptions
+from vecstore.index_options import HNSW, IndexOptions
 from vecstore.metric import Metric
 
 from ..index import index_file

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vecstore.errors import InvalidArgument, MigrationRequired
-from vecstore.schema import check_name
+from vecstore.names import check_name
 
 from .failures import UNDEFINED_TABLE, read_state, translating
 from .revisions import BASE, HEAD, find_position, list_revisions, load_scripts, locate_revision, name_revision

@@ -1,0 +1,73 @@
+"""What a backend can do: its limits on dimensions, dtypes, metrics and indexes, and the refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import Unsupported
+from .index_options import HNSW
+from .schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do, determined once at connect and checked before an operation's I/O."""
+
+    backend: str
+    max_dim: int
+    max_hnsw_dim: int
+    dtypes: tuple[str, ...] = ("float32", "float16")
+    metrics: tuple[str, ...] = ("cosine", "ip", "l2")
+    indexes: tuple[str, ...] = ("flat", "hnsw")
+    durable: bool = True
+    """Acknowledged writes survive the end of the process."""
+    shared: bool = True
+    """Several processes may use the database at once."""
+    transactions: bool = False
+    """`VectorStore.using` can join the caller's transaction."""
+    read_only: bool = False
+    namespaces: bool = False
+    """One server or directory can contain several databases, distinguished by name."""
+    migrations: bool = False
+    """Migrations upgrade the catalogue."""
+
+    def check_writable(self) -> None:
+        """Refuse to write through a read-only Database.
+
+        Raises
+        ------
+        Unsupported
+        """
+        if self.read_only:
+            raise Unsupported("writing", self.backend, "The Database was opened read-only (mode=ro).")
+
+    def check_schema(self, schema: Schema) -> None:
+        """Refuse a schema that the backend cannot store.
+
+        Raises
+        ------
+        Unsupported
+        """
+        for what, value, known in (
+            ("the metric", schema.metric.value, self.metrics),
+            ("the dtype", schema.dtype, self.dtypes),
+        ):
+            if value not in known:
+                raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
+        if schema.width > self.max_dim:
+            raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
+        self.check_index(schema)
+
+    def check_index(self, schema: Schema) -> None:
+        """Refuse a schema whose index the backend cannot build.
+
+        Raises
+        ------
+        Unsupported
+        """
+        kind = schema.index.kind
+        if kind not in self.indexes:
+            raise Unsupported(f"the index {kind}", self.backend, f"It has: {', '.join(self.indexes)}.")
+        if isinstance(schema.index, HNSW) and schema.width > self.max_hnsw_dim:
+            hint = f"The maximum is {self.max_hnsw_dim:,}. Use index=Flat()."
+            raise Unsupported(f"an HNSW index over {schema.width:,} dimensions", self.backend, hint)

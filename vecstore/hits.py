@@ -1,0 +1,101 @@
+"""Hits: what a search returns, in their order, made from what a backend found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from numpy.typing import NDArray
+
+from .backend import Found, Include, Rows, Search
+from .rows import metadata
+from .schema import Schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """A found record.
+
+    Attributes
+    ----------
+    id : str
+    score : float
+        Larger is nearer, whatever the metric.
+    distance : float
+        Smaller is nearer: 1 − cos, −a·b or the Euclidean distance.
+    text, metadata, vector
+        None unless ``include`` asked for them.
+    """
+
+    id: str
+    score: float
+    distance: float
+    text: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    vector: NDArray[Any] | None = None
+
+    def __repr__(self) -> str:
+        """Show neither text nor vector nor values, because representations end up in logs."""
+        return f"<Hit {self.id!a} score={self.score:.4f} distance={self.distance:.4f}>"
+
+
+class Hits(Sequence[Hit]):
+    """The hits of one search, nearest first; ties are in the order of ids.
+
+    Parameters
+    ----------
+    hits : iterable of Hit
+    exact : bool
+        True if no nearer record can exist.
+    complete : bool
+        False if there may be more matching records than these.
+    """
+
+    __slots__ = ("_hits", "complete", "exact")
+
+    def __init__(self, hits: Iterable[Hit], *, exact: bool, complete: bool) -> None:
+        self._hits = tuple(hits)
+        self.exact = exact
+        self.complete = complete
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self._hits[index]
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{hit.id!r}: {hit.score:.4f}" for hit in self._hits[:5])
+        more = ", …" if len(self) > 5 else ""
+        return f"<Hits {len(self)} [{shown}{more}] exact={self.exact} complete={self.complete}>"
+
+
+def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
+    """Sort a backend's rows by (score descending, id ascending) and cut them to ``k`` and ``min_score``."""
+    ids, scores = found.rows.ids, found.scores.tolist()
+    order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
+    if search.min_score is not None:
+        order = [row for row in order if scores[row] >= search.min_score]
+    shown = _build_hits(found.rows, scores, order[: search.k], search.include, schema)
+    return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
+
+
+def _build_hits(
+    rows: Rows, scores: Sequence[float], order: Sequence[int], include: Include, schema: Schema
+) -> list[Hit]:
+    # distance(score) is distance(0) - score for every metric.
+    ids, perfect = rows.ids, schema.metric.distance(0.0)
+    if not include:
+        return [Hit(ids[row], scores[row], perfect - scores[row]) for row in order]
+    nothing = [None] * len(ids)
+    texts = rows.texts if "text" in include and rows.texts is not None else nothing
+    vectors = rows.vectors if "vector" in include and rows.vectors is not None else nothing
+    values: Sequence[Mapping[str, Any] | None] = nothing
+    if "metadata" in include and rows.fields is not None and rows.extras is not None:
+        values = metadata.join(rows.fields, rows.extras, schema.fields)
+    return [Hit(ids[row], scores[row], perfect - scores[row], texts[row], values[row], vectors[row]) for row in order]
