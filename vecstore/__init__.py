@@ -51,11 +51,13 @@ from .errors import (
 from .filters import ALL, F, Filter
 from .hits import Hit, Hits
 from .index_options import HNSW, Flat
+from .index_status import IndexStatus
 from .metric import Metric
 from .rebuild.switch import Rebuilt
 from .records import Record
 from .schema import Schema
-from .store import IndexStatus, UpkeepWarning, VectorStore
+from .store import VectorStore
+from .upkeep import UpkeepWarning
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .backend import Backend, Entry, Generation, Superseded
 from .errors import StoreMoved, StoreNotFound
 
@@ -36,3 +38,51 @@ def find_generation(backend: Backend, entry: Entry, generation: Generation) -> G
     if found is None or found.id != generation.id:
         raise Superseded
     return found
+
+
+class CurrentEntry:
+    """A store's catalogue entry as it was last looked up. Threads may share it.
+
+    Attributes
+    ----------
+    backend : Backend
+    entry : Entry
+    """
+
+    __slots__ = ("backend", "entry")
+
+    def __init__(self, backend: Backend, entry: Entry) -> None:
+        self.backend = backend
+        self.entry = entry
+
+    def look_up(self) -> Entry:
+        """Read the entry from the catalogue again.
+
+        Raises
+        ------
+        StoreNotFound
+        """
+        self.entry = find_again(self.backend, self.entry)
+        return self.entry
+
+    def read_active(self, generation: Generation) -> Generation:
+        """Return the catalogue's present copy of an active generation.
+
+        Raises
+        ------
+        StoreNotFound, Superseded
+        """
+        entry = find_again(self.backend, self.entry)
+        if entry.active.id != generation.id:
+            raise Superseded
+        self.entry = entry
+        return entry.active
+
+    def set_active(self, generation: Generation) -> None:
+        """Take a copy of the active generation that the catalogue has by now."""
+        self.entry = replace(self.entry, active=generation)
+
+    def amend(self, generation: Generation) -> None:
+        """Store the active generation's index options, identity and effort."""
+        self.backend.amend(generation)
+        self.set_active(generation)

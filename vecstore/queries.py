@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -46,8 +46,11 @@ def check_arguments(k: int, min_score: float | None, ef: int | None, include: Co
     return cast("Include", frozenset(include))
 
 
-def read_plain_query(query: object, schema: Schema) -> NDArray[np.float32] | None:
-    """Return a query as a matrix if it is obviously a valid array, or None if it needs all checks."""
+def read_plain_query(asked: Sequence[object], schema: Schema) -> NDArray[np.float32] | None:
+    """Return a single query as a matrix if it is obviously a valid array, or None if it needs all checks."""
+    if len(asked) != 1:
+        return None
+    query = asked[0]
     if type(query) is not np.ndarray or query.dtype != np.float32 or query.shape != (schema.dim,):
         return None
     wide = query.astype(np.float64)

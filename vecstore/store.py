@@ -4,96 +4,37 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import TracebackType
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .backend import (
-    Backend,
-    Entry,
-    Generation,
-    Progress,
-    Selection,
-    Stats,
-    Superseded,
-    Update,
-    Verification,
-)
-from .calibration.calibrate import calibrate
+from .backend import Backend, Entry, Generation, Progress, Stats, Verification
 from .calibration.probes import Probes
 from .calibration.recall import Recall, summarize_recall
 from .embedders.identity import Identity
-from .errors import (
-    BackendUnavailable,
-    EmbedderMismatch,
-    EmbedderRequired,
-    InvalidArgument,
-    InvalidFilter,
-    InvalidMetadata,
-    InvalidVector,
-    PartialWrite,
-    RecordNotFound,
-    StorageError,
-    StoreLocked,
-    StoreNotFound,
-    UnknownOutcome,
-    VecstoreError,
-)
+from .errors import InvalidArgument, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind
-from .filters.nodes import Filter
 from .hits import Hits, make_hits
 from .ids import check_id, check_ids
-from .index_options import HNSW, IndexOptions
-from .lookup import find_again
+from .index_options import IndexOptions
+from .index_status import IndexStatus, read_index_status
+from .lookup import CurrentEntry
 from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, read_plain_query
 from .records import Record
-from .rows import metadata
+from .retries import Attempts
 from .rows.batches import cut_batches
 from .rows.conversion import as_records, as_rows
-from .rows.vectors import as_matrix, as_queries
+from .rows.vectors import as_queries
 from .schema import Schema
+from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
-
-Where = Filter | Mapping[str, Any] | None
+from .updates import compile_update, merge_changes
+from .upkeep import calibrate_active, tend
 
 PAGE = 1_000
-_SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, EmbedderMismatch)
-_ATTEMPTS = 8
-"""How many generations one call tries when the store's active generation keeps changing."""
-
-
-class UpkeepWarning(UserWarning):
-    """The records were written, but the upkeep of the index failed: searches are correct, perhaps slower."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStatus:
-    """The index of a store.
-
-    Attributes
-    ----------
-    kind : {"flat", "hnsw"}
-    state : {"none", "building", "ready", "invalid"}
-        ``"none"`` means that every search is exact. A small store has no index yet.
-    rows, indexed : int
-        Records in the store, and how many of them the index covers. The rest is searched exactly.
-    ef : int or None
-        The calibrated search effort, the default of ``search(ef=…)``. None if the index is not calibrated or
-        no effort reaches the target; searches without ``ef`` are exact then.
-    target_recall : float or None
-    """
-
-    kind: str
-    state: str
-    rows: int
-    indexed: int
-    ef: int | None
-    target_recall: float | None
 
 
 class VectorStore:
@@ -105,7 +46,7 @@ class VectorStore:
 
     def __init__(self, backend: Backend, entry: Entry, embedder: StoreEmbedder) -> None:
         self._backend = backend
-        self._entry = entry
+        self._current = CurrentEntry(backend, entry)
         self._embedder = embedder
 
     def __repr__(self) -> str:
@@ -115,17 +56,17 @@ class VectorStore:
     @property
     def name(self) -> str:
         """The store's name when it was last looked up."""
-        return self._entry.name
+        return self._current.entry.name
 
     @property
     def schema(self) -> Schema:
         """The schema of the active generation when it was last looked up."""
-        return self._entry.active.schema
+        return self._current.entry.active.schema
 
     @property
     def embedder_config(self) -> Mapping[str, Any] | None:
         """The config of the embedder that filled the store; None if all vectors were given."""
-        identity = self._entry.active.identity
+        identity = self._current.entry.active.identity
         return None if identity is None else Identity.from_json(identity).config
 
     # -- writing
@@ -139,7 +80,7 @@ class VectorStore:
             An id is already stored. Nothing of its batch is written.
         """
         written = self._write(records, batch_size, insert=True)
-        self._tend(written)
+        tend(self._current, written)
         return written
 
     def upsert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
@@ -166,7 +107,7 @@ class VectorStore:
             The same errors, or an error of the storage, after earlier batches were committed.
         """
         written = self._write(records, batch_size, insert=False)
-        self._tend(written)
+        tend(self._current, written)
         return written
 
     def update(
@@ -196,24 +137,17 @@ class VectorStore:
             Records changed. Ids that do not exist are not counted.
         """
         self._check_writable()
-        if isinstance(unset, str):
-            raise InvalidArgument(f"unset must be a list of keys, not the str {unset[:40]!a}.")
-        if set is not None and not isinstance(set, Mapping):
-            raise InvalidArgument(f"set must be a mapping, not {type(set).__name__}.")
-        removed = dict.fromkeys(unset)
-        for key in removed.keys() & (set or {}).keys():
-            raise InvalidArgument(f"update() got {key!a} in both set and unset. Leave it out of one of them.")
-        changes = {**(set or {}), **removed}
-        if not changes:
-            raise InvalidArgument("update() has nothing to change. Give set={…} or unset=[…].")
+        changes = merge_changes(set, unset)
         listed = None if ids is None else check_ids(ids)
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
-                selection = _make_selection(listed, where, generation.schema)
-                changed = self._backend.update(generation, selection, self._make_update(changes, generation))
+                selection = make_selection(listed, where, generation.schema)
+                changed = self._backend.update(
+                    generation, selection, compile_update(changes, generation, self._current, self._embedder)
+                )
                 break
-        self._tend(changed)
+        tend(self._current, changed)
         return changed
 
     def delete(self, *, ids: Iterable[str] | None = None, where: Where = None) -> int:
@@ -227,12 +161,12 @@ class VectorStore:
         """
         self._check_writable()
         listed = None if ids is None else check_ids(ids)
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
-                deleted = self._backend.delete(generation, _make_selection(listed, where, generation.schema))
+                deleted = self._backend.delete(generation, make_selection(listed, where, generation.schema))
                 break
-        self._tend(deleted)
+        tend(self._current, deleted)
         return deleted
 
     # -- reading
@@ -252,7 +186,7 @@ class VectorStore:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 bind(where, generation.schema)
@@ -260,7 +194,7 @@ class VectorStore:
 
     def count(self, where: Where = None) -> int:
         """Return how many records match."""
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 return self._backend.count(generation, bind(where, generation.schema))
@@ -356,16 +290,16 @@ class VectorStore:
             Another process is building or compacting.
         """
         self._check_writable()
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
-                present = self._read_again(generation)
+                present = self._current.read_active(generation)
                 if index is not None and index != present.schema.index:
                     present = replace(present, schema=present.schema.with_index(index), ef=None)
                     self._backend.capabilities.check_index(present.schema)
-                    self._amend(present)
+                    self._current.amend(present)
                 self._backend.build_index(present, on_progress)
-                self._calibrate(present)
+                calibrate_active(self._current, present)
                 return
 
     def calibrate(self) -> int | None:
@@ -381,10 +315,10 @@ class VectorStore:
             The effort, ``ef``. None if no effort is enough or there is no index; searches are exact then.
         """
         self._check_writable()
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
-                return self._calibrate(generation).ef
+                return calibrate_active(self._current, generation).ef
 
     def compact(self) -> None:
         """Reclaim the space of removed and replaced records now; otherwise it happens automatically over time.
@@ -397,22 +331,20 @@ class VectorStore:
             Another process is building or compacting.
         """
         self._check_writable()
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 if self._backend.compact(generation):
-                    self._calibrate(generation)
+                    calibrate_active(self._current, generation)
                 return
 
     def index_status(self) -> IndexStatus:
         """Return what the index covers, and the calibrated search effort."""
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
-                present = self._read_again(generation)
-                state, index = self._backend.index_state(present), present.schema.index
-                target = index.target_recall if isinstance(index, HNSW) else None
-                return IndexStatus(index.kind, state.state, state.rows, state.indexed, present.ef, target)
+                present = self._current.read_active(generation)
+                return read_index_status(self._backend, present)
 
     def measure_recall(self, queries: int = 200, k: int = 10, where: Where = None) -> Recall:
         """Compare default searches with exact ones, for queries that lie between stored vectors.
@@ -430,7 +362,7 @@ class VectorStore:
         if isinstance(queries, bool) or not isinstance(queries, int) or queries < 1:
             raise InvalidArgument(f"queries must be a whole number of at least 1, not {queries!r}.")
         check_arguments(k, None, None, ())
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 bound = bind(where, generation.schema)
@@ -439,14 +371,14 @@ class VectorStore:
 
     def stats(self) -> Stats:
         """Return the number of records, the bytes they take and backend-specific figures."""
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 return self._backend.stats(generation)
 
     def verify(self) -> Verification:
         """Check every stored byte. The result's ``problems`` list what is damaged."""
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 return self._backend.verify(generation)
@@ -458,46 +390,12 @@ class VectorStore:
         ------
         Unsupported
         """
-        return VectorStore(self._backend.using(connection), self._entry, self._embedder)
+        return VectorStore(self._backend.using(connection), self._current.entry, self._embedder)
 
     # -- parts
 
     def _check_writable(self) -> None:
         self._backend.capabilities.check_writable()
-
-    def _amend(self, generation: Generation) -> None:
-        self._backend.amend(generation)
-        self._entry = replace(self._entry, active=generation)
-
-    def _calibrate(self, generation: Generation) -> Generation:
-        present = calibrate(self._backend, self._entry, generation)
-        self._entry = replace(self._entry, active=present)
-        return present
-
-    def _tend(self, changed: int) -> None:
-        """Do the upkeep that is due after a write. Its failure is only a warning: the records are committed."""
-        if not changed:
-            return
-        attempts = _Attempts(self)
-        try:
-            while True:
-                with attempts as generation:
-                    if self._backend.tend(generation):
-                        self._calibrate(generation)
-                    return
-        except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
-            return
-        except (StorageError, UnknownOutcome, MemoryError) as error:
-            reason = str(error) or "there was too little memory."
-            warnings.warn(
-                f"The records are written to store {self.name!r}, but the upkeep after the write failed: {reason} "
-                "Searches are still correct but may be slower. Fix the cause, then call reindex() and compact().",
-                UpkeepWarning,
-                stacklevel=3,
-            )
-        except BaseException as error:  # an interrupt
-            error.add_note(f"vecstore: the {changed} records of this call are written; the upkeep was interrupted.")
-            raise
 
     def _write(self, records: Iterable[Record], batch_size: int | None, *, insert: bool) -> int:
         self._check_writable()
@@ -517,69 +415,17 @@ class VectorStore:
 
     def _write_batch(self, batch: Sequence[Record], *, insert: bool) -> int:
         needs_embedder = any(record.vector is None for record in batch)
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 if not needs_embedder:
                     return self._backend.write(generation, as_rows(batch, generation.schema, None), insert=insert)
-                present = self._refresh_identity(generation)
+                present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
                 rows = as_rows(batch, present.schema, embed)
                 if embed:
-                    present = self._claim(present)
+                    present = self._embedder.claim(self._current, present)
                 return self._backend.write(present, rows, insert=insert)
-
-    def _read_again(self, generation: Generation) -> Generation:
-        """Return the catalogue's present copy of an active generation."""
-        entry = find_again(self._backend, self._entry)
-        if entry.active.id != generation.id:
-            raise Superseded
-        self._entry = entry
-        return entry.active
-
-    def _refresh_identity(self, generation: Generation) -> Generation:
-        """Look up a generation without an identity again; another process may have stored one since."""
-        if generation.identity is not None or not self._embedder:
-            return generation
-        return self._read_again(generation)
-
-    def _claim(self, generation: Generation) -> Generation:
-        """Store the embedder's identity if it is the first embedder that writes into this generation."""
-        if generation.identity is not None:
-            return generation
-        claimed = replace(generation, identity=self._embedder.identify(generation, self.name).to_json())
-        self._amend(claimed)
-        return claimed
-
-    def _make_update(self, changes: Mapping[str, Any], generation: Generation) -> Update:
-        values = dict(changes)
-        for key in ("id", "score", "distance"):
-            if key in values:
-                raise InvalidArgument(f"update() cannot set {key!r}.")
-        sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update()")
-        if "vector" in values and values["vector"] is None:
-            raise InvalidArgument("update() cannot remove 'vector': every record has one.")
-        vector = values.pop("vector", None)
-        declared, extra = metadata.split(values, generation.schema.fields, "update()")
-        texts = metadata.dump_each(extra, "update()")
-        return Update(declared, texts, self._make_vector(vector, text, generation), sets_text, text)
-
-    def _make_vector(self, vector: Any, text: str | None, generation: Generation) -> NDArray[Any] | None:
-        schema = generation.schema
-        if vector is not None:
-            return as_matrix([vector], schema, ["The new vector"])[0]  # type: ignore[no-any-return]
-        if text is None:
-            return None
-        present = self._refresh_identity(generation)
-        embed = self._embedder.choose_for_documents(present, self.name)
-        if embed is None:
-            raise EmbedderRequired(
-                "The new text needs a new vector, but the store has no embedder. "
-                "Open the store with embedder=…, or set 'vector' too."
-            )
-        matrix = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
-        self._claim(present)
-        return matrix[0]  # type: ignore[no-any-return]
 
     def _read_pages(self, where: Where, batch_size: int) -> Iterator[Record]:
         after: str | None = None
@@ -588,14 +434,14 @@ class VectorStore:
             after = page[-1].id
 
     def _read_page(self, where: Where, after: str | None, limit: int) -> list[Record]:
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 rows = self._backend.page(generation, bind(where, generation.schema), after, limit)
                 return as_records(rows, generation.schema)
 
     def _fetch(self, ids: Sequence[str]) -> list[Record]:
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 return as_records(self._backend.fetch(generation, ids), generation.schema)
@@ -614,13 +460,16 @@ class VectorStore:
     ) -> list[Hits]:
         """Search for ``asked``, or for the vector of the stored record ``like``, which is then left out."""
         columns = check_arguments(k, min_score, ef, include)
-        attempts = _Attempts(self)
+        attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 schema = generation.schema
-                matrix = (
-                    self._embed_queries(asked, generation) if like is None else self._fetch_vector(like, generation)
-                )
+                if like is not None:
+                    matrix = self._fetch_vector(like, generation)
+                elif (plain := read_plain_query(asked, schema)) is not None:
+                    matrix = plain
+                else:
+                    matrix = self._embed_queries(asked, generation)
                 search = compile_search(
                     matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
                     without=like,
@@ -637,64 +486,11 @@ class VectorStore:
 
     def _embed_queries(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
         """Return queries, each a text or a vector, as one matrix."""
-        if len(asked) == 1 and (plain := read_plain_query(asked[0], generation.schema)) is not None:
-            return plain
         vectors = list(asked)
         places = [place for place, query in enumerate(asked) if isinstance(query, str)]
         if places:
-            present = self._refresh_identity(generation)
+            present = self._embedder.refresh(self._current, generation)
             embed = self._embedder.choose_for_queries(present, self.name)
             for place, vector in zip(places, embed([asked[place] for place in places]), strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)
-
-
-class _Attempts:
-    """The attempts of one call on the active generation: a context manager that a loop enters for each attempt.
-
-    ::
-
-        attempts = _Attempts(self)
-        while True:
-            with attempts as generation:
-                return self._backend.count(generation, …)
-
-    Other processes replace the active generation. A block that fails because of this is left silently, and the
-    loop tries again with the generation that the catalogue names now. An error about the schema counts too:
-    what does not fit the generation that this object knew may fit its successor.
-    """
-
-    __slots__ = ("_entry", "_left", "_store")
-
-    def __init__(self, store: VectorStore) -> None:
-        self._store = store
-        self._entry = store._entry
-        self._left = _ATTEMPTS
-
-    def __enter__(self) -> Generation:
-        self._entry = self._store._entry
-        return self._entry.active
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, (Superseded, *_SCHEMA_ERRORS)):
-            return False
-        entry = self._store._entry = find_again(self._store._backend, self._entry)
-        if not isinstance(error, Superseded) and entry.active.id == self._entry.active.id:
-            return False
-        self._left -= 1
-        if not self._left:
-            raise BackendUnavailable(
-                f"Store {entry.name!r} changed its active generation {_ATTEMPTS} times during one call. Try again."
-            ) from None
-        return True
-
-
-def _make_selection(ids: list[str] | None, where: Where, schema: Schema) -> Selection:
-    if ids is not None and where is None:
-        return ids
-    bound = bind(where, schema)
-    if bound is None or ids is not None:
-        raise InvalidArgument("Give either ids=[…] or where=…. To select every record, give where=vecstore.ALL.")
-    return bound

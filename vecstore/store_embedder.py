@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .rows.conversion import EmbedTexts
 
 if TYPE_CHECKING:
     from .backend import Generation
+    from .lookup import CurrentEntry
 
 EmbedQueries = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -66,6 +68,20 @@ class StoreEmbedder:
                 "The query is a text, but the store has no embedder. Open the store with embedder=…, or give a vector."
             )
         return self._find_fitting(generation, store).embed_queries
+
+    def refresh(self, current: CurrentEntry, generation: Generation) -> Generation:
+        """Look up a generation without an identity again; another process may have stored one since."""
+        if generation.identity is not None or not self._given:
+            return generation
+        return current.read_active(generation)
+
+    def claim(self, current: CurrentEntry, generation: Generation) -> Generation:
+        """Store the embedder's identity if it is the first embedder that writes into this generation."""
+        if generation.identity is not None:
+            return generation
+        claimed = replace(generation, identity=self.identify(generation, current.entry.name).to_json())
+        current.amend(claimed)
+        return claimed
 
     def _find_fitting(self, generation: Generation, store: str) -> Embedder:
         key = (generation.id, generation.identity is None)

@@ -117,7 +117,7 @@ def test_of_a_batch_with_a_stored_id_nothing_is_written(place: PostgresPlace, co
 def test_a_tombstone_keeps_its_version(place: PostgresPlace, copies: list[bool]) -> None:
     with place.connect() as db:
         store = db.create("a", schema())
-        backend, generation = store._backend, store._entry.active
+        backend, generation = store._backend, store._current.entry.active
         backend.delete(generation, [batch(1)[7].id], fence=[5])
         assert store.insert(batch(1, MANY)) == MANY
         assert copies[-1] is False
@@ -191,7 +191,7 @@ def test_a_constraint_of_the_application_holds(place: PostgresPlace) -> None:
     """A COPY is refused where an INSERT is."""
     with place.connect() as db:
         store: VectorStore = db.create("a", schema())
-        table = f'"{place.namespace}".vecstore_g_{store._entry.active.id}'
+        table = f'"{place.namespace}".vecstore_g_{store._current.entry.active.id}'
         with psycopg.connect(place.server, autocommit=True) as link:
             link.execute(f"ALTER TABLE {table} ADD CHECK (id <> 'b00001-99')".encode())
         with pytest.raises(vecstore.StorageFailed):

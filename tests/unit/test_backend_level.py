@@ -79,7 +79,7 @@ def test_whatever_a_user_gives_a_backend_gets_the_same(recorder: Recorder, store
     for name, positional, named in recorder.calls:
         check_call(name, positional, named, store.schema)
         if name != "find":
-            assert positional[0] == store._entry.active
+            assert positional[0] == store._current.entry.active
 
 
 BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {

@@ -65,7 +65,7 @@ def test_a_search_is_compiled_with_its_filter_bound() -> None:
 
 def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:
     for query in (np.array([1, 2], np.float32), np.array([1, 0, 2, 0], np.float32)[::2]):
-        matrix = read_plain_query(query, SCHEMA)
+        matrix = read_plain_query([query], SCHEMA)
         assert matrix is not None
         assert matrix.flags.c_contiguous
         assert matrix.tolist() == [[1, 2]]
@@ -87,9 +87,9 @@ def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:
     ],
 )
 def test_everything_else_is_looked_at(query: Any) -> None:
-    assert read_plain_query(query, SCHEMA) is None
+    assert read_plain_query([query], SCHEMA) is None
     half = Schema(dim=2, dtype="float16")
-    assert read_plain_query(np.ones(2, np.float32), half) is None
+    assert read_plain_query([np.ones(2, np.float32)], half) is None
 
 
 def test_good_arguments() -> None:

@@ -1,0 +1,48 @@
+"""The upkeep after a write, and the calibration of an index that it built. A failure is only a warning."""
+
+from __future__ import annotations
+
+import warnings
+
+from .backend import Generation
+from .calibration.calibrate import calibrate
+from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
+from .lookup import CurrentEntry
+from .retries import Attempts
+
+
+class UpkeepWarning(UserWarning):
+    """The records were written, but the upkeep of the index failed: searches are correct, perhaps slower."""
+
+
+def tend(current: CurrentEntry, changed: int) -> None:
+    """Do the upkeep that is due after a write of ``changed`` records, which are committed whatever happens here."""
+    if not changed:
+        return
+    attempts = Attempts(current)
+    try:
+        while True:
+            with attempts as generation:
+                if current.backend.tend(generation):
+                    calibrate_active(current, generation)
+                return
+    except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
+        return
+    except (StorageError, UnknownOutcome, MemoryError) as error:
+        reason = str(error) or "there was too little memory."
+        warnings.warn(
+            f"The records are written to store {current.entry.name!r}, but the upkeep after the write failed: {reason} "
+            "Searches are still correct but may be slower. Fix the cause, then call reindex() and compact().",
+            UpkeepWarning,
+            stacklevel=3,
+        )
+    except BaseException as error:  # an interrupt
+        error.add_note(f"vecstore: the {changed} records of this call are written; the upkeep was interrupted.")
+        raise
+
+
+def calibrate_active(current: CurrentEntry, generation: Generation) -> Generation:
+    """Calibrate the index of the active generation, and return the generation with its effort."""
+    present = calibrate(current.backend, current.entry, generation)
+    current.set_active(present)
+    return present
