@@ -1,4 +1,4 @@
-"""What PostgreSQL's connection cache and plan memory bring to a call: ``python -m benchmarks.postgres_caches``.
+"""What PostgreSQL's caches and memories bring to a call: ``python -m benchmarks.postgres_caches``.
 
 One store on a server of its own is asked the same with and without each of them, in turns of a few calls, so that what
 else runs on the machine slows both alike. A cache stays in the code where a row shows at least 10 %.
@@ -22,7 +22,8 @@ import numpy as np
 import vecstore
 from vecstore import HNSW, F, Flat, Record, Schema, VectorStore, fields
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.plan_memory import PlanMemory
+from vecstore.backends.postgres.copy_or_insert import CopyOrInsert
+from vecstore.backends.postgres.few_matches import FewMatches
 
 from . import postgres_server
 
@@ -97,19 +98,23 @@ SEARCHES = (
     Row("search", "connection cache", search, 600),
     Row("get of one record", "connection cache", fetch, 600),
     Row("search, 0.5 % match", "connection cache", search_few, 300),
-    Row("search, 0.5 % match", "plan memory", search_few, 300),
+    Row("search, 0.5 % match", "few matches", search_few, 300),
 )
 UPSERTS = (
-    Row(f"upsert of {BATCH} stored records", "plan memory", replace, 200),
-    Row(f"upsert of {BATCH} records, 1 stored", "plan memory", replace_one, 200),
+    Row(f"upsert of {BATCH} stored records", "copy or insert", replace, 200),
+    Row(f"upsert of {BATCH} records, 1 stored", "copy or insert", replace_one, 200),
 )
 
 
-class NoMemory(PlanMemory):
+class NoFewMatches(FewMatches):
     """Remembers nothing."""
 
-    def remember_matches(self, search: int, *, are_few: bool) -> None:
+    def remember(self, search: int, *, are_few: bool) -> None:
         """Forget it at once."""
+
+
+class NoCopyOrInsert(CopyOrInsert):
+    """Remembers nothing."""
 
     def remember_stored(self, generation: str) -> None:
         """Forget it at once."""
@@ -117,10 +122,12 @@ class NoMemory(PlanMemory):
 
 @contextmanager
 def taken_away(backend: PostgresBackend, what: str) -> Iterator[None]:
-    """Do without one of the two for a while."""
+    """Do without one of them for a while."""
     with ExitStack() as stack:
-        if what == "plan memory":
-            stack.enter_context(patch.object(backend, "_plans", NoMemory()))
+        if what == "few matches":
+            stack.enter_context(patch.object(backend, "_few_matches", NoFewMatches()))
+        elif what == "copy or insert":
+            stack.enter_context(patch.object(backend, "_copy_or_insert", NoCopyOrInsert()))
         else:
             stack.enter_context(patch.object(backend._pool._connections, "_keeps", False))
         yield

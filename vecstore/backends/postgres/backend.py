@@ -64,21 +64,25 @@ from . import (
 from . import (
     search as searches,
 )
+from .advisory_lock import hold_lock
 from .caller_transaction import CallerTransaction
 from .catalogue import Catalogue
 from .catalogue_tables import make_catalogue_tables
 from .column_types import PACKED, PackedQuery
+from .copy_or_insert import CopyOrInsert
 from .engine import get_driver, make_engine
 from .failures import GONE, REFUSED, read_state, translating
+from .few_matches import FewMatches, hash_search
 from .generation_guard import make_lock_key
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
-from .plan_memory import PlanMemory, hash_search
-from .pool import Pool, Runner, Transaction
+from .pool import Pool
 from .server import Server, read_server, warn_of_faults
 from .statements import Answer, Statement, compile_statement
+from .stats import collect_stats, read_index_state
+from .transaction import Runner, Transaction
 from .upkeep import Upkeep
 from .verify import verify_table
 
@@ -108,7 +112,7 @@ class PostgresBackend(Backend):
         self._layouts = Layouts(pool.options.namespace, server.extension)
         self._upkeep = Upkeep(pool, server, self._layouts, self._catalogue)
         self._statements: dict[Hashable, Statement] = {}
-        self._plans = PlanMemory()
+        self._few_matches, self._copy_or_insert = FewMatches(), CopyOrInsert()
         read_only = pool.options.read_only or server.read_only
         self.capabilities = replace(type(self).capabilities, read_only=read_only)
 
@@ -233,7 +237,7 @@ class PostgresBackend(Backend):
     @contextmanager
     def _hold_builder(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
-        with self._upkeep.hold_lock(make_lock_key(uid), f"Another rebuild of {name!r} is running."):
+        with hold_lock(self._pool, make_lock_key(uid), f"Another rebuild of {name!r} is running."):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
@@ -280,14 +284,14 @@ class PostgresBackend(Backend):
         """Copy many new records in; do nothing if an id has a record or a tombstone, or if changes are noted."""
         if self._has_caller_transaction or generation.standby or len(batch) < bulk_copy.FEWEST:
             return False
-        if not insert and not self._plans.may_be_new(generation.id):
+        if not insert and not self._copy_or_insert.may_copy(generation.id):
             return False
         values = {"generation": generation.id, **self._make_guard_values(generation)}
         guard, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
         with _raising_superseded():
             answer = self._pool.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:
-            self._plans.remember_stored(generation.id)
+            self._copy_or_insert.remember_stored(generation.id)
             return False
         if not answer:
             raise Superseded
@@ -416,10 +420,10 @@ class PostgresBackend(Backend):
         if search.where is None:
             return [_decode_answer(self._ask(generation, table, search, build), table, search)]
         number = hash_search(generation.id, generation.ef, search.ef is None, search.where)
-        is_few = self._plans.are_few(number)
+        is_few = self._few_matches.are_few(number)
         answer = self._ask(generation, table, search, searches.compile_exact_search if is_few else build)
         if not is_few:
-            self._plans.remember_matches(number, are_few=answer[0][1])
+            self._few_matches.remember(number, are_few=answer[0][1])
         return [_decode_answer(answer, table, search)]
 
     def _ask(self, generation: Generation, table: Layout, search: Search, build: searches.Build) -> Answer:
@@ -475,11 +479,11 @@ class PostgresBackend(Backend):
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._hold_role(generation) as count:
-            return self._upkeep.read_state(generation, count)
+            return read_index_state(self._pool, self._layouts.get(generation), count)
 
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:
-            return self._upkeep.read_stats(generation, count)
+            return collect_stats(self._pool, self._server, self._layouts.get(generation), count)
 
     def verify(self, generation: Generation) -> Verification:
         with self._hold_role(generation):

@@ -16,8 +16,8 @@ from vecstore.names import check_name
 
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .catalogue_tables import CatalogueTables
-from .pool import Runner
 from .statements import Statement, compile_statement, make_parameter
+from .transaction import Runner
 
 
 def _cast_parameter(name: str, type_: TypeEngine[Any] | None = None) -> ColumnElement[Any]:

@@ -17,6 +17,7 @@ from vecstore.errors import Unsupported
 
 from ..shared.deadlines import Limit, Socket
 from .options import Options
+from .session_settings import make_arguments
 
 _KEY = "vecstore.socket"
 _SHORTEST = 2
@@ -50,21 +51,7 @@ class Connecting(threading.local):
 
 def make_engine(url: URL, options: Options) -> Engine:
     """Return an engine whose connections commit each statement on their own."""
-    seconds = max(1, round(options.timeout))
-    arguments: dict[str, Any] = {
-        "autocommit": True,
-        "connect_timeout": seconds,
-        "tcp_user_timeout": seconds * 1000,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "application_name": "vecstore",
-        "client_encoding": "utf8",
-        "prepare_threshold": 1 if options.prepare else None,
-    }
-    if options.prepare:
-        arguments["options"] = f"-c statement_timeout={int(options.timeout * 1000)} -c plan_cache_mode=auto"
-    given = {name: value for name, value in arguments.items() if name not in url.query}
+    given = {name: value for name, value in make_arguments(options).items() if name not in url.query}
     return create_engine(
         url,
         connect_args=given,

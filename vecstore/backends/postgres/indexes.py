@@ -27,9 +27,10 @@ from .column_types import quote_name, quote_table
 from .failures import translate
 from .generation_table import Layout
 from .metrics import METRICS, cast_for_index
-from .pool import Pool, Runner
+from .pool import Pool
 from .server import SAFE_PARALLEL_BUILDS, Server, ServerWarning
 from .statements import Statement, compile_statement
+from .transaction import Runner
 
 POLL = 0.2
 """Seconds between two reads of a build's progress."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -19,59 +19,11 @@ from .connections import Checkout, ConnectionCache
 from .failures import REPEATABLE, is_lost, read_state, translate
 from .options import Options
 from .statements import Answer, Statement, copy_rows, open_cursor, run_statement
+from .transaction import Transaction
 
 _TRIES = 4
 _WORTH_TRYING = 1.0
 """A lost statement is not repeated with fewer seconds left, because connecting may take two."""
-_RESTING = (
-    "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 30; "
-    "SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3"
-)
-
-
-class Runner(Protocol):
-    """Runs statements: an open transaction, or a pool."""
-
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        """Run one statement and return its rows."""
-
-
-class Transaction:
-    """An open transaction on one connection.
-
-    Parameters
-    ----------
-    connection : psycopg.Connection
-    prepare : bool
-    limit : Limit, optional
-        Entered for each statement, unless something else limits them.
-
-    Attributes
-    ----------
-    writes : bool
-        Whether there is something to commit.
-    """
-
-    def __init__(self, connection: psycopg.Connection[Any], *, prepare: bool, limit: Limit | None = None) -> None:
-        self._connection = connection
-        self._prepare = prepare
-        self._limit = limit or nullcontext()
-        self.writes = False
-
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        """Run one statement; a driver's error passes."""
-        self.writes |= statement.writes
-        with self._limit:
-            return run_statement(open_cursor(self._connection), statement, values, prepare=self._prepare)
-
-    def rest(self) -> None:
-        """Prepare to stay open for long: release the snapshot, which holds back vacuum, and detect a vanished client.
-
-        A statement with parameters keeps its snapshot until the next statement. The server gives up on a client
-        machine that has vanished after a minute.
-        """
-        with self._limit:
-            self._connection.execute(_RESTING)
 
 
 class Pool:

@@ -45,6 +45,7 @@ from .options import make_server_url, parse_options
 from .reads import Reads
 from .selection import Matches
 from .server import Server, read_server
+from .stats import collect_stats, read_index_state
 from .upkeep import Upkeep
 from .verify import Verifier
 from .writes import Writes
@@ -64,10 +65,11 @@ class RedisBackend(Backend):
         self._keys = Keys(client.options.namespace)
         self._leases = Leases(client)
         self._catalogue = Catalogue(client, self._keys)
-        guard = GenerationGuard(client, self._keys, self._leases)
+        guard = self._guard = GenerationGuard(client, self._keys, self._leases)
         matches = Matches(guard)
         self._verifier = Verifier(client, self._keys, guard)
-        self._upkeep = Upkeep(client, self._keys, self._leases, self._catalogue, guard, server)
+        self._server = server
+        self._upkeep = Upkeep(client, self._keys, self._leases, self._catalogue, guard)
         self._reads = Reads(guard, matches)
         self._writes = Writes(guard, matches, self._upkeep, self._verifier)
         self.capabilities = replace(type(self).capabilities, read_only=client.options.read_only or server.replica)
@@ -209,10 +211,10 @@ class RedisBackend(Backend):
         return False
 
     def index_state(self, generation: Generation) -> IndexState:
-        return self._upkeep.read_state(generation)
+        return read_index_state(self._client, self._keys, self._guard, generation)
 
     def stats(self, generation: Generation) -> Stats:
-        return self._upkeep.read_stats(generation)
+        return collect_stats(self._client, self._keys, self._guard, self._server, generation)
 
     def verify(self, generation: Generation) -> Verification:
         return verify_index(self, generation, self._verifier.verify(generation))

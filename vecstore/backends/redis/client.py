@@ -20,9 +20,9 @@ import redis
 from ..shared.deadlines import Limit, Socket, Watch
 from ..shared.guards import check_usable
 from .connections import Connections
+from .durability import check_on_disk, make_wait
 from .failures import (
     WAITING,
-    check_on_disk,
     check_reply,
     is_lost,
     is_waiting,
@@ -96,7 +96,7 @@ class Client:
         """
         waits = writes and self.options.wait_aof
         if waits:
-            commands = [*commands, ("WAITAOF", 1, 0, max(1, int(self.options.timeout * 1000) // 2))]
+            commands = [*commands, make_wait(self.options.timeout)]
         limit, pause, lost = Limit(self._watch), _FIRST_PAUSE, 0
         limit.begin()
         while True:

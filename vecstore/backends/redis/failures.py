@@ -171,22 +171,3 @@ def check_reply(reply: Any) -> Any:
     if isinstance(reply, redis.RedisError):
         raise translate(reply) from reply
     return reply
-
-
-def check_on_disk(replies: list[Any]) -> list[Any]:
-    """Return the replies without the last one, which tells whether the append-only file is on disk.
-
-    Raises
-    ------
-    Timeout, StorageFailed
-    """
-    *others, aof = replies
-    if isinstance(others[0], redis.RedisError):  # nothing was written
-        return others
-    if isinstance(aof, redis.RedisError):
-        raise StorageFailed(
-            "The write is made, but the server could not wait for its append-only file. Turn appendonly on there."
-        ) from aof
-    if aof[0] < 1:
-        raise Timeout("The write is made, but was not on disk within half of the timeout. Check the server's disk.")
-    return others

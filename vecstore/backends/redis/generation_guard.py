@@ -23,8 +23,8 @@ from .scripts import Script
 ATTEMPTS = 8
 """How often one call follows an index or a role that changes meanwhile."""
 _PAUSE = 0.005
-_COUNTS, _PAUSE_BETWEEN_COUNTS = 3, 0.1
-"""Right after a restart, the engine was once seen to count more hashes than there were for a moment."""
+_COUNTS, _PAUSE_BETWEEN_COUNTS = 10, 0.1
+"""Right after a restart, the engine may count more hashes than there are; on a busy machine 0.3 s were not enough."""
 _LOCKED = "A switch of this store lasted longer than lock_timeout. Try again."
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 
 from vecstore.errors import StorageFailed, Unsupported
 
 from ..shared.guards import refuse_newer
-from .client import Client
 from .failures import check_reply, read_code, translate
 from .keys import Keys
+
+if TYPE_CHECKING:
+    from .client import Client
 
 _RESP3 = (
     "Only RESP3 tells whether an answer is partial. Create the client with redis.Redis(…, protocol=3), or use a URL."
@@ -94,26 +96,8 @@ def check_append_only(known: Mapping[str, str]) -> None:
         raise Unsupported("wait_aof=on", "redis", "The server keeps no append-only file. Turn appendonly on.")
 
 
-def describe_durability(client: Client) -> dict[str, str]:
-    """Describe what becomes of a write when the server is killed or the power fails, by the server's settings."""
-    info, *settings = client.pipeline(
-        [("INFO", "persistence"), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save")]
-    )
-    has_aof = parse_info(check_reply(info)).get("aof_enabled") == "1"
-    fsync, save = (_read_setting(reply) for reply in settings)
-    if not has_aof:
-        snapshots = "nothing is saved" if save == "" else f"snapshots only (save {save})"
-        return {"durability": f"none between snapshots: {snapshots}; turn appendonly on"}
-    meanings = {
-        "always": "every acknowledged write is on disk",
-        # Redis does not write to the file while it waits for the previous fsync, for up to two seconds.
-        "everysec": "a kill of the server or a power failure may lose the last second or two",
-        "no": "writes survive a kill of the server; a power failure loses what the system had not written",
-    }
-    return {"durability": f"append-only file, appendfsync {fsync}: {meanings.get(fsync, 'unknown')}"}
-
-
-def _read_setting(reply: Any) -> str:
+def read_setting(reply: Any) -> str:
+    """Return the value in a reply to CONFIG GET, or that it may not be read."""
     if isinstance(reply, redis.RedisError):
         if read_code(reply) in {"NOPERM", "ERR", ""}:
             return _DENIED

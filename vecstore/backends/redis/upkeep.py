@@ -1,10 +1,10 @@
-"""When the index of a generation is built again, and what state it is in."""
+"""When the index of a generation is built again, and how."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from vecstore.backend import Generation, IndexState, Progress, Stats
+from vecstore.backend import Generation, Progress
 from vecstore.errors import IndexNotReady, StoreCorrupt
 from vecstore.index_options import HNSW, Flat, IndexOptions
 
@@ -16,11 +16,8 @@ from .indexes import make_index_command
 from .keys import Keys
 from .leases import Leases
 from .scripts import COUNT, REPLACE_INDEX
-from .server import Server, describe_durability
 
 _PAUSE = 0.02
-_SAMPLE = 20
-"""Records whose memory stands for that of all."""
 
 
 class Upkeep(IndexUpkeep):
@@ -33,7 +30,6 @@ class Upkeep(IndexUpkeep):
     leases : Leases
     catalogue : Catalogue
     guard : GenerationGuard
-    server : Server
     """
 
     def __init__(
@@ -43,7 +39,6 @@ class Upkeep(IndexUpkeep):
         leases: Leases,
         catalogue: Catalogue,
         guard: GenerationGuard,
-        server: Server,
     ) -> None:
         super().__init__(client.options.index_min_rows)
         self._client = client
@@ -51,7 +46,6 @@ class Upkeep(IndexUpkeep):
         self._leases = leases
         self._catalogue = catalogue
         self._guard = guard
-        self._server = server
         self._counts: dict[str, int] = {}
 
     def note_count(self, generation: Generation, count: int) -> None:
@@ -126,39 +120,3 @@ class Upkeep(IndexUpkeep):
                 "Run verify() to list the others."
             )
         return count
-
-    def read_state(self, generation: Generation) -> IndexState:
-        """Return how far the index is."""
-        state, count = self._guard.read(generation), self._count_up_to(generation, self._min_rows)
-        info, _ = self._guard.read_index(generation, state.index)
-        if info is None:
-            return IndexState("invalid", count, 0)
-        if state.kind == "hnsw":
-            return IndexState("ready" if info.complete else "building", count, info.records)
-        is_building = self._client.execute("EXISTS", self._keys.lock("index", generation.id))
-        is_wanted = isinstance(generation.schema.index, HNSW)
-        return IndexState("building" if is_building and is_wanted else "none", count, 0)
-
-    def read_stats(self, generation: Generation) -> Stats:
-        """Return figures about records, index and server."""
-        state, count = self._guard.read(generation), self._count_up_to(generation, self._min_rows)
-        info, _ = self._guard.read_index(generation, state.index)
-        index_bytes = info.bytes if info else 0
-        details: dict[str, str | int | float] = {
-            "server": self._server.version,
-            "index": state.index,
-            "index bytes": index_bytes,
-            "refused by the index": info.failures if info else 0,
-            **describe_durability(self._client),
-        }
-        return Stats(count, index_bytes + self._estimate_bytes(generation, count), details)
-
-    def _estimate_bytes(self, generation: Generation, count: int) -> int:
-        """Estimate the memory of all records from a few of them."""
-        ids = self._client.execute("ZRANGE", self._keys.ids(generation.id), 0, _SAMPLE - 1)
-        if not ids:
-            return 0
-        prefix = self._keys.records(generation.id)
-        replies = self._client.pipeline([("MEMORY", "USAGE", prefix + id_.decode()) for id_ in ids])
-        sizes = [size for size in replies if isinstance(size, int)]
-        return sum(sizes) * count // max(1, len(sizes))

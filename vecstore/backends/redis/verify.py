@@ -15,7 +15,7 @@ from .filters import EVERY, assign_presence_tokens, match_any
 from .generation_guard import GenerationGuard
 from .keys import Keys
 from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, to_attribute
-from .scripts import INSPECT
+from .scripts import VERIFY_PAGE
 from .search import make_count_command, read_count
 
 _PAGE = 500
@@ -74,7 +74,7 @@ class Verifier:
     def _inspect(self, generation: Generation, start: str, problems: list[str]) -> list[str]:
         """Check the next records and return their ids."""
         names = (VECTOR, ID, HAS, TEXT, EXTRA, VERSION, *map(to_attribute, generation.schema.fields))
-        answer = self._guard.run(generation, INSPECT, [len(names), *names, start, _PAGE])[1:]
+        answer = self._guard.run(generation, VERIFY_PAGE, [len(names), *names, start, _PAGE])[1:]
         ids = [id_.decode() for id_ in answer[::2]]
         for id_, values in zip(ids, answer[1::2], strict=True):
             if values[0] is None:

@@ -1,4 +1,4 @@
-"""Plan memory changes no answer, whatever has happened since."""
+"""The memory of few matches changes no answer, whatever has happened since."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres.places import PostgresPlace
 from vecstore import HNSW, Database, F, Flat, Record, Schema, VectorStore, fields
-from vecstore.backends.postgres import plan_memory
+from vecstore.backends.postgres import few_matches
 from vecstore.backends.postgres.backend import PostgresBackend
 
 ROWS = 6_000
@@ -74,7 +74,7 @@ def test_few_matches_are_compared_at_once_for_a_while(
 ) -> None:
     store, query = create_filled(db, "few", ROWS), draw_vectors(1)[0]
     few = F.n < 40
-    monkeypatch.setattr(plan_memory, "_SECONDS", 600.0)
+    monkeypatch.setattr(few_matches, "_SECONDS", 600.0)
     asked.clear()
     found = [store.search(query, where=few) for _ in range(3)]
     assert asked == ["compile_search", "compile_exact_search", "compile_exact_search"]
@@ -84,8 +84,8 @@ def test_few_matches_are_compared_at_once_for_a_while(
     hits = store.search(query, where=few)
     assert hits.exact
     assert [hit.id for hit in hits] == [hit.id for hit in store.search(query, exact=True)]
-    monkeypatch.setattr(plan_memory, "_SECONDS", -1.0)
-    monkeypatch.setattr(store._backend, "_plans", plan_memory.PlanMemory())
+    monkeypatch.setattr(few_matches, "_SECONDS", -1.0)
+    monkeypatch.setattr(store._backend, "_few_matches", few_matches.FewMatches())
     asked.clear()
     assert not store.search(query, where=few).exact
     assert store.search(query, where=F.n < 1).exact
@@ -107,11 +107,11 @@ def test_a_dropped_store_is_not_searched(db: Database, place: PostgresPlace) -> 
         store.search(query)
 
 
-def test_plan_memory_is_bounded() -> None:
-    memory = plan_memory.PlanMemory()
+def test_the_memory_of_few_matches_is_bounded() -> None:
+    memory = few_matches.FewMatches()
     for number in range(5_000):
-        memory.remember_matches(number, are_few=number % 2 == 0)
-    assert len(memory._few) <= plan_memory._KEPT
+        memory.remember(number, are_few=number % 2 == 0)
+    assert len(memory._few) <= few_matches._KEPT
     assert memory.are_few(4_998)
     assert not memory.are_few(4_999)
     assert not memory.are_few(0)

@@ -1,0 +1,49 @@
+"""Statistics of a generation's table, and the state of its index."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from vecstore.backend import IndexState, Stats
+
+from .column_types import quote_table
+from .generation_table import Layout
+from .indexes import list_graphs
+from .pool import Pool
+from .server import Server
+from .statements import Statement
+
+_SIZES = Statement(
+    "SELECT pg_total_relation_size(to_regclass(%(table)s)), pg_indexes_size(to_regclass(%(table)s)), "
+    "n_dead_tup FROM pg_stat_all_tables WHERE relid = to_regclass(%(table)s)",
+    MappingProxyType({}),
+)
+_BUILDING = Statement(
+    "SELECT 1 FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s)", MappingProxyType({})
+)
+
+
+def collect_stats(pool: Pool, server: Server, layout: Layout, count: int) -> Stats:
+    """Return figures about a table of so many records."""
+    name = quote_table(layout.table)
+    rows = pool.run(_SIZES, {"table": name})
+    total, indexes, dead = rows[0] if rows else (0, 0, 0)
+    details = {
+        "table": name,
+        "index bytes": indexes,
+        "dead rows": dead,
+        "pgvector": ".".join(map(str, server.pgvector)),
+        "PostgreSQL": f"{server.version // 10_000}.{server.version % 10_000}",
+    }
+    return Stats(count, total, details)
+
+
+def read_index_state(pool: Pool, layout: Layout, count: int) -> IndexState:
+    """Say how far the index of so many records is, by the table's indexes alone."""
+    graphs = list_graphs(pool, layout)
+    if any(each.valid for each in graphs):
+        return IndexState("ready", count, count)
+    if not graphs:
+        return IndexState("none", count, 0)
+    is_building = pool.run(_BUILDING, {"table": quote_table(layout.table)})
+    return IndexState("building" if is_building else "invalid", count, 0)
