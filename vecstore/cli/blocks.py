@@ -82,12 +82,12 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
     if fence and not _CODE_END.search(text, start, end):
         return [Block(start, end)], fence
     if not fence and not _STRUCTURE.search(text, start, end):
-        return list(_paragraphs(text, start, end)), ""
+        return list(_split_paragraphs(text, start, end)), ""
     lines = [start, *(match.end() for match in re.compile("\n").finditer(text, start, end))]
     if lines[-1] < end:
         lines.append(end)
     opened = 1 if fence else 0
-    tokens = _parser().parse(fence + text[start:end])
+    tokens = _make_parser().parse(fence + text[start:end])
     blocks: list[Block] = []
     done, after = start, ""
     for token, inline in pairwise([*tokens, None]):
@@ -97,7 +97,7 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
         if not is_heading and token.type not in _WHOLE:
             continue
         first, last = (lines[min(max(0, line - opened), len(lines) - 1)] for line in token.map)
-        blocks += _paragraphs(text, done, first)
+        blocks += _split_paragraphs(text, done, first)
         if is_heading:
             title = " ".join(inline.content.split()) if inline else ""
             blocks.append(Block(first, last, int(token.tag[1]), title))
@@ -107,7 +107,7 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
         if token.type == "fence" and last == end:
             is_continued = bool(fence) and first == start
             after = "" if _is_closed(text[first:last], token.markup, is_continued) else f"{token.markup}{token.info}\n"
-    return [*blocks, *_paragraphs(text, done, end)], after
+    return [*blocks, *_split_paragraphs(text, done, end)], after
 
 
 def _is_closed(code: str, mark: str, is_continued: bool) -> bool:
@@ -116,15 +116,13 @@ def _is_closed(code: str, mark: str, is_continued: bool) -> bool:
     return (len(lines) > 1 or is_continued) and closing.startswith(mark) and not closing.strip(mark[0])
 
 
-def _paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
-    block: Block | None = None
+def _split_paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
     for match in _BLANK_LINES.finditer(text, start, end):
         if text[start : match.start()].strip():
             yield Block(start, match.start() + 1)
         start = match.end()
     if text[start:end].strip():
-        block = Block(start, end, is_open=True)
-        yield block
+        yield Block(start, end, is_open=True)
 
 
 def _read_rst(text: str, start: int) -> Iterator[Block]:
@@ -133,15 +131,15 @@ def _read_rst(text: str, start: int) -> Iterator[Block]:
         title, underline, mark = match.groups()
         if len(underline) < len(title.rstrip()):
             continue
-        yield from _paragraphs(text, start, match.start())
+        yield from _split_paragraphs(text, start, match.start())
         end = min(match.end() + 1, len(text))
         yield Block(match.start(), end, levels.setdefault(mark, len(levels) + 1), title.strip())
         start = end
-    yield from (replace(block, is_open=False) for block in _paragraphs(text, start, len(text)))
+    yield from (replace(block, is_open=False) for block in _split_paragraphs(text, start, len(text)))
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _make_parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark")

@@ -15,7 +15,7 @@ from ..fields import Field
 from ..ids import MAX_ID_BYTES
 from ..records import Record
 from .blocks import Markup
-from .front_matter import metadata_of, read_front_matter
+from .front_matter import make_metadata, read_front_matter
 from .passages import passages
 from .sources import MARKDOWN_ENDINGS, TEXT_ENDINGS, Item, Skipped
 
@@ -102,7 +102,7 @@ class Documents:
         return [f"{self.folder}: keys of front matter that are not stored: {', '.join(keys)}."]
 
     def _read_front_matter(self, text: str) -> dict[str, Any]:
-        metadata, left_out = metadata_of(read_front_matter(text).values, self.fields)
+        metadata, left_out = make_metadata(read_front_matter(text).values, self.fields)
         self._left_out.update(left_out)
         return metadata
 

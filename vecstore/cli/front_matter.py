@@ -62,7 +62,7 @@ def _read_mapping(source: str) -> dict[str, Any] | None:
     return values
 
 
-def metadata_of(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
+def make_metadata(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
     """Return the metadata that front matter gives, and the keys that are left out.
 
     Title, tags and date become metadata, where the store does not declare these names for something else. A date

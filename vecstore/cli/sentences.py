@@ -47,31 +47,31 @@ def cut_text(text: str, start: int, end: int, size: int) -> Iterator[tuple[int, 
 
 def _find_cut(text: str, start: int, limit: int) -> int:
     least = start + (limit - start) // 4
-    cut = max(_last_sentence_end(text, start, least, limit), text.rfind("\n", least, limit) + 1)
+    cut = max(_find_last_sentence_end(text, start, least, limit), text.rfind("\n", least, limit) + 1)
     if cut <= least:
         cut = max(text.rfind(space, least, limit) for space in _SPACES) + 1
     if cut <= least:
         cut = limit
-    return _before_cluster(text, start, cut)
+    return _move_before_cluster(text, start, cut)
 
 
-def _last_sentence_end(text: str, start: int, least: int, limit: int) -> int:
+def _find_last_sentence_end(text: str, start: int, least: int, limit: int) -> int:
     line = max(start, text.rfind("\n", start, limit) + 1)
     if line >= limit:
         return -1
-    sentences = _segmenter()("en", text[line : limit + _LOOKAHEAD])
+    sentences = _load_segmenter()("en", text[line : limit + _LOOKAHEAD])
     # The last sentence is unfinished, unless the lookahead went beyond its end.
     ends = [line + length for length in accumulate(map(len, sentences[:-1]))]
     return max((found for found in ends if least < found <= limit), default=-1)
 
 
-def _before_cluster(text: str, start: int, cut: int) -> int:
+def _move_before_cluster(text: str, start: int, cut: int) -> int:
     """Move a cut to the beginning of the grapheme cluster that it would divide."""
     if cut >= len(text) or (text[cut] < "\u0300" and text[cut - 1] < "\u0300"):
         return cut
     first = max(start, cut - _CLUSTER)
     boundary = first
-    for match in _clusters().finditer(text, first, cut + _CLUSTER):
+    for match in _compile_clusters().finditer(text, first, cut + _CLUSTER):
         if match.start() > cut:
             break
         boundary = match.start()
@@ -80,7 +80,7 @@ def _before_cluster(text: str, start: int, cut: int) -> int:
 
 
 @cache
-def _segmenter() -> Callable[[str, str], list[str]]:
+def _load_segmenter() -> Callable[[str, str], list[str]]:
     import sentencex
 
     segment: Callable[[str, str], list[str]] = sentencex.segment
@@ -88,7 +88,7 @@ def _segmenter() -> Callable[[str, str], list[str]]:
 
 
 @cache
-def _clusters() -> Any:
+def _compile_clusters() -> Any:
     import regex
 
     return regex.compile(r"\X")

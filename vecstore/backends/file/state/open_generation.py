@@ -180,7 +180,7 @@ class OpenGeneration:
 
         Parameters
         ----------
-        held : Lock
+        held : HeldLock
         whole : bool
             Without it, the transaction knows vectors alone, and can neither add nor remove records.
         """

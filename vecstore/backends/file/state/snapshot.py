@@ -54,7 +54,7 @@ def advance_snapshot(
     files : GenerationFiles
     known : Snapshot or None
         An earlier commit, which is not changed.
-    link : Link
+    connection : SqliteConnection
         In a transaction.
     ledger : Ledger
         The ledger of the commit.

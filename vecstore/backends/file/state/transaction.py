@@ -44,7 +44,7 @@ class WriteTransaction:
         The state after the write.
     heads : list of tuple
         The heads of the added rows, as `RowFormat.select_heads` would give them.
-    tombstones, changes : RegisterEdit
+    tombstones, changes : NotesEdit
         The versions of removed records, and the change list.
     """
 

@@ -22,7 +22,7 @@ class CompactionPolicy:
 
     Attributes
     ----------
-    max_segments, max_hot_rows, max_hot_bytes : int
+    max_segments, max_memtable_rows, max_memtable_bytes : int
         More are merged.
     max_dead_share : float
         Of the rows in segments, where at least `min_dead` are dead.
