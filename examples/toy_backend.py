@@ -13,7 +13,7 @@ from vecstore import ALL, Filter, backend, errors
 from vecstore.backend import Change, Entry, Found, Generation, Rows
 from vecstore.backends.shared.guards import check_usable
 from vecstore.backends.shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
-from vecstore.filters.nodes import matches
+from vecstore.filters.matching import matches
 
 MAX_VERSION = 2**53
 

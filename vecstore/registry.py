@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
 from .backend import Backend
+from .driver_objects import find_scheme, has_class
 from .errors import InvalidUrl, MissingExtra, Unsupported, close_matches
 from .urls import Url, describe_scheme, parse_url
 
@@ -39,37 +40,6 @@ _EXTRAS: Mapping[str, str] = MappingProxyType(
     {**dict.fromkeys(("alembic", "psycopg", "sqlalchemy"), "postgres"), "redis": "redis"}
 )
 """Packages that built-in backends need, with the extra that installs them."""
-_OBJECTS: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("redis", "Redis"): "redis",
-        ("redis", "RedisCluster"): "redis",  # refused there
-        ("sqlalchemy", "Engine"): "postgresql",
-    }
-)
-"""Packages and classes of the connections that are taken in place of a URL, with the scheme that serves each."""
-
-_GIVE_ENGINE = "Give connect() its Engine, and to write inside its transaction use store.using({})."
-_GIVE_URL = (
-    "Give connect() a URL such as postgresql://user@host/database, or an Engine made by sqlalchemy.create_engine()."
-)
-_REFUSED: Mapping[tuple[str, str], str] = MappingProxyType(
-    {
-        ("sqlalchemy", "AsyncEngine"): _GIVE_URL,
-        ("sqlalchemy", "AsyncConnection"): _GIVE_URL,
-        ("sqlalchemy", "AsyncSession"): _GIVE_URL,
-        ("sqlalchemy", "async_sessionmaker"): _GIVE_URL,
-        ("sqlalchemy", "async_scoped_session"): _GIVE_URL,
-        ("sqlalchemy", "Connection"): _GIVE_ENGINE.format("connection"),
-        ("sqlalchemy", "Session"): _GIVE_ENGINE.format("session"),
-        ("sqlalchemy", "sessionmaker"): _GIVE_ENGINE.format("session"),
-        ("sqlalchemy", "scoped_session"): _GIVE_ENGINE.format("session"),
-        ("psycopg", "Connection"): _GIVE_URL,
-        ("psycopg", "AsyncConnection"): _GIVE_URL,
-        ("psycopg_pool", "ConnectionPool"): _GIVE_URL,
-        ("psycopg_pool", "AsyncConnectionPool"): _GIVE_URL,
-    }
-)
-"""Objects that applications try instead, with what to give."""
 
 
 def connect(place: object, *, namespace: str | None = None, migrate: bool = False) -> Backend:
@@ -83,7 +53,7 @@ def connect(place: object, *, namespace: str | None = None, migrate: bool = Fals
     ------
     InvalidUrl, Unsupported
     """
-    if _has_class(place, {("sqlalchemy", "URL")}):
+    if has_class(place, {("sqlalchemy", "URL")}):
         place = place.render_as_string(hide_password=False)  # type: ignore[attr-defined]
     location, options = place, dict[str, str]()
     if isinstance(place, str | os.PathLike):
@@ -92,7 +62,7 @@ def connect(place: object, *, namespace: str | None = None, migrate: bool = Fals
         backend = _find_backend(url)
         opened = backend.connect
     else:
-        scheme = _find_scheme(place)
+        scheme = find_scheme(place)
         backend = _import_class(_BUILT_IN[scheme])
         opened = backend.adopt
     if namespace is not None:
@@ -113,29 +83,6 @@ def _find_backend(url: Url) -> Any:
     if url.scheme not in known:
         raise InvalidUrl(f"Unknown database URL{describe_scheme(url)}.{close_matches(url.scheme, known)}")
     return _import_class(known[url.scheme])
-
-
-def _find_scheme(place: object) -> str:
-    kind = type(place)
-    if any(each.__module__.startswith("redis.asyncio") for each in kind.__mro__):
-        raise InvalidUrl(
-            "connect() takes no redis.asyncio client. Give it a redis.Redis or a URL such as redis://host."
-        )
-    scheme = next((found for key, found in _OBJECTS.items() if _has_class(place, {key})), None)
-    if scheme is None:
-        advice = next((text for key, text in _REFUSED.items() if _has_class(place, {key})), None)
-        if advice is not None:
-            raise InvalidUrl(f"connect() takes no {kind.__name__}. {advice}")
-        raise InvalidUrl(
-            "A database is a URL such as 'file:./kb', a path, a SQLAlchemy Engine or a redis.Redis, "
-            f"not {kind.__name__}."
-        )
-    return scheme
-
-
-def _has_class(place: object, keys: Collection[tuple[str, str]]) -> bool:
-    """Say whether a class of an object is one of these, without importing the packages."""
-    return any((each.__module__.partition(".")[0], each.__name__) in keys for each in type(place).__mro__)
 
 
 def _import_class(target: str) -> Any:

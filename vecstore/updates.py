@@ -11,6 +11,7 @@ from .backend import Generation, Update
 from .errors import EmbedderRequired, InvalidArgument
 from .lookup import CurrentEntry
 from .rows import metadata
+from .rows.texts import check_text
 from .rows.vectors import as_matrix
 from .store_embedder import StoreEmbedder
 
@@ -48,7 +49,7 @@ def compile_update(
     for key in ("id", "score", "distance"):
         if key in values:
             raise InvalidArgument(f"update() cannot set {key!r}.")
-    sets_text, text = "text" in values, metadata.check_text(values.pop("text", None), "update()")
+    sets_text, text = "text" in values, check_text(values.pop("text", None), "update()")
     if "vector" in values and values["vector"] is None:
         raise InvalidArgument("update() cannot remove 'vector': every record has one.")
     vector = values.pop("vector", None)

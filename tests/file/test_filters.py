@@ -17,7 +17,8 @@ from vecstore.backends.file.storage.checksums import checksum_row
 from vecstore.errors import StoreCorrupt
 from vecstore.fields import Stored
 from vecstore.filters import ALL, Filter
-from vecstore.filters.nodes import And, Compare, Not, Or, matches
+from vecstore.filters.matching import matches
+from vecstore.filters.nodes import And, Compare, Not, Or
 
 SCHEMA = Schema(
     dim=2,

@@ -12,7 +12,8 @@ from vecstore import ALL, Schema, fields
 from vecstore.backend import Rows, Search, Superseded, Update
 from vecstore.backends.memory import MemoryBackend
 from vecstore.filters import Filter
-from vecstore.filters.nodes import LISTS, OPERATORS, And, Compare, Not, Or
+from vecstore.filters.nodes import And, Compare, Not, Or
+from vecstore.filters.operators import LISTS, OPERATORS
 
 FIELDS: dict[str, fields.Field] = {
     "k": fields.Keyword(), "ks": fields.Keywords(), "i": fields.Int(), "f": fields.Float(), "b": fields.Bool(),

@@ -7,7 +7,9 @@ import pytest
 
 from vecstore import ALL, F, Filter, InvalidFilter, Schema, UnknownField, fields
 from vecstore.filters.binding import bind
-from vecstore.filters.nodes import And, Compare, FieldRef, Not, Or, matches
+from vecstore.filters.field_ref import FieldRef
+from vecstore.filters.matching import matches
+from vecstore.filters.nodes import And, Compare, Not, Or
 
 SCHEMA = Schema(dim=1, fields={"x": fields.Int(), "tags": fields.Keywords(), "at": fields.DateTime()})
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vecstore import ALL, F, Filter, InvalidFilter
-from vecstore.filters.dict_form import MAX_DEPTH, as_filter, from_dict, to_dict
+from vecstore.filters.dict_form import as_filter, from_dict, to_dict
+from vecstore.filters.limits import MAX_DEPTH
 from vecstore.filters.nodes import And, Or
 
 PAIRS: list[tuple[dict[str, Any], Filter]] = [

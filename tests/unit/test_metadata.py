@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vecstore import InvalidMetadata, fields
-from vecstore.rows import metadata
+from vecstore.rows import metadata, texts
 from vecstore.rows.strings import are_storable
 
 FIELDS = {"lang": fields.Keyword(), "tags": fields.Keywords(), "year": fields.Int()}
@@ -88,10 +88,10 @@ def test_the_reason_is_said(value: Any, reason: str) -> None:
 
 
 def test_texts() -> None:
-    assert metadata.check_text(None, "a") is None
-    assert metadata.check_text("", "a") == ""
+    assert texts.check_text(None, "a") is None
+    assert texts.check_text("", "a") == ""
     with pytest.raises(InvalidMetadata, match=r"the owner: the text has 16,777,217 bytes"):
-        metadata.check_text("x" * ((16 << 20) + 1), "the owner")
+        texts.check_text("x" * ((16 << 20) + 1), "the owner")
 
 
 MANY = {"lang": fields.Keyword(), "year": fields.Int(), "on": fields.Bool(), "at": fields.Float()}

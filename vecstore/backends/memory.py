@@ -24,7 +24,8 @@ from ..errors import (
     StoreNotFound,
     Unsupported,
 )
-from ..filters.nodes import Filter, matches
+from ..filters.matching import matches
+from ..filters.nodes import Filter
 from .shared.guards import check_usable
 from .shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 

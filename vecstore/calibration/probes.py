@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Backend, Found, Generation, Rows, Search
 from ..filters.nodes import Filter
-from ..metric import Metric
-from ..rows.vectors import compute_norms
 from .recall import Answer, compute_recall
+from .rotation import rotate_vectors
 
 CHUNK = 25
 """Queries per call of the backend: enough to share the reading, few enough to stop in between."""
-ROTATIONS: Mapping[Metric, float] = MappingProxyType({Metric.COSINE: 1 / 3, Metric.IP: 2 / 5, Metric.L2: 4 / 11})
-"""The share of the other vector in a rotated query's direction. Less is too easy, more is too hard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,21 +66,8 @@ class Probes:
         return replace(self, ids=[self.ids[number] for number in chosen], vectors=self.vectors[chosen])
 
     def rotate(self) -> Probes:
-        """Return these queries, each rotated part of the way towards another one at the same length.
-
-        In a graph, the node of a stored vector leads straight to its neighbours: stored vectors had a recall of
-        0.98 where held-out vectors of the same texts had 0.88. Queries rotated by `ROTATIONS` have about the
-        recall of held-out ones. A mix of two vectors is shorter than both and therefore, under l2, nearer to
-        the bulk of the records, where a graph misses less. So the length is restored.
-        """
-        share = ROTATIONS[self.generation.schema.metric]
-        wide = self.vectors.astype(np.float64)
-        lengths = compute_norms(wide)[:, None]
-        units = wide / np.where(lengths > 0, lengths, 1)
-        mixed = (1 - share) * units + share * np.roll(units, len(units) // 2, axis=0)
-        scales = compute_norms(mixed)[:, None]
-        rotated = mixed / np.where(scales > 0, scales, 1) * lengths
-        return replace(self, vectors=rotated.astype(np.float32))
+        """Return these queries, each rotated part of the way towards another one; see `rotate_vectors`."""
+        return replace(self, vectors=rotate_vectors(self.vectors, self.generation.schema.metric))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
 from ..fields import Keyword
-from ..filters.nodes import F
+from ..filters.field_ref import F
 from ..records import Record
 from ..rows.conversion import EmbedTexts, as_rows
 from ..store import VectorStore

@@ -1,5 +1,6 @@
 """Filters: `F` and the nodes that it builds, their JSON form, and their binding to a schema."""
 
-from .nodes import ALL, F, Filter
+from .field_ref import F
+from .nodes import ALL, Filter
 
 __all__ = ["ALL", "F", "Filter"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ..errors import InvalidFilter, UnknownField, close_matches
@@ -11,25 +10,10 @@ from ..fields import Field, Stored
 from ..ids import MAX_ID_BYTES
 from ..rows.strings import find_fault, to_plain
 from ..schema import Schema
-from .dict_form import MAX_DEPTH, as_filter
-from .nodes import LISTS, And, Compare, Filter, Not, Or, to_tuple
-
-MAX_NODES = 512
-MAX_VALUES = 10_000
-
-_SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "eq": "== ($eq)",
-        "in": "in_ ($in)",
-        "lt": "< ($lt)",
-        "lte": "<= ($lte)",
-        "gt": "> ($gt)",
-        "gte": ">= ($gte)",
-        "contains_any": "contains_any ($contains_any)",
-        "contains_all": "contains ($contains), contains_all ($contains_all)",
-    }
-)
-"""How users write each operator. The complements ``!=`` and ``not_in`` are not listed."""
+from .dict_form import as_filter
+from .limits import MAX_VALUES, check_size
+from .nodes import And, Compare, Filter, Not, Or
+from .operators import LISTS, SPELLINGS, to_tuple
 
 
 def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | None:
@@ -47,25 +31,8 @@ def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | N
     if where is None:
         return None
     condition = as_filter(where)
-    _check_size(condition)
+    check_size(condition)
     return _bind(condition, schema.fields)
-
-
-def _check_size(condition: Filter) -> None:
-    nodes, pending = 0, [(condition, 1)]
-    while pending:
-        item, depth = pending.pop()
-        nodes += 1
-        if depth > MAX_DEPTH:
-            raise InvalidFilter(f"The filter is nested deeper than {MAX_DEPTH}.")
-        if nodes > MAX_NODES:
-            raise InvalidFilter(
-                f"The filter has more than {MAX_NODES} parts. Use in_() to match many values of one field."
-            )
-        if isinstance(item, And | Or):
-            pending += [(child, depth + 1) for child in item.items]
-        elif isinstance(item, Not):
-            pending.append((item.item, depth + 1))
 
 
 def _bind(condition: Filter, fields: Mapping[str, Field]) -> Filter:
@@ -89,9 +56,9 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
         return True
     allowed = frozenset({"eq", "in"}) if name == "id" else fields[name].operators
     if op not in allowed:
-        known = ", ".join(_SPELLINGS[each] for each in _SPELLINGS if each in allowed)
+        known = ", ".join(SPELLINGS[each] for each in SPELLINGS if each in allowed)
         raise InvalidFilter(
-            f"Field {name!r} does not support {_SPELLINGS.get(op, repr(op))}. It supports: {known}, exists ($exists)."
+            f"Field {name!r} does not support {SPELLINGS.get(op, repr(op))}. It supports: {known}, exists ($exists)."
         )
     encode = _encode_id if name == "id" else fields[name].operand
     try:

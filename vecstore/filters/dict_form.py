@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import InvalidFilter, close_matches
 from ..fields import unwrap
-from .nodes import ALL, And, Compare, FieldRef, Filter, Not, Or
-
-MAX_DEPTH = 32
+from .field_ref import FieldRef
+from .limits import MAX_DEPTH
+from .nodes import ALL, And, Compare, Filter, Not, Or
 
 _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
     {

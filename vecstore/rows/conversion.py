@@ -15,6 +15,7 @@ from ..records import Record
 from ..schema import Schema
 from . import metadata
 from .strings import are_storable
+from .texts import check_texts
 from .vectors import as_matrix
 
 
@@ -34,7 +35,7 @@ def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -
     """
     ids = _check_ids(batch)
     names = _Names(ids)
-    texts = metadata.check_texts([record.text for record in batch], names)
+    texts = check_texts([record.text for record in batch], names)
     columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
     vectors = [record.vector for record in batch]
     return Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)

@@ -18,34 +18,10 @@ from .strings import are_storable, find_fault, to_plain
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
-MAX_TEXT_BYTES = 16 << 20
 
 NO_EXTRA = "{}"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
-
-
-def check_text(text: object, owner: str) -> str | None:
-    """Return a record's text if it can be stored. Error messages call the record ``owner``.
-
-    Raises
-    ------
-    InvalidMetadata
-    """
-    if text is None:
-        return None
-    reason = find_fault(text, 0, MAX_TEXT_BYTES)
-    if reason:
-        raise InvalidMetadata(f"{owner}: the text {reason}.")
-    return to_plain(text)
-
-
-def check_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:
-    """Return the texts of records after checking them; see `check_text`."""
-    found: list[Any] = list(texts)
-    if are_storable([text for text in found if text is not None], 0, MAX_TEXT_BYTES):
-        return found
-    return [check_text(text, owner) for text, owner in zip(texts, owners, strict=True)]
 
 
 def split_columns(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..database import connect
-from ..filters.nodes import F
+from ..filters.field_ref import F
 from ..records import Record
 from ..store import VectorStore
 from .sample_records import make_vector

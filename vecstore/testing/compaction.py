@@ -10,7 +10,8 @@ import pytest
 
 from ..backend import Backend, Entry
 from ..database import Database
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..index_options import HNSW
 from ..store import VectorStore
 from .backend_level import (

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from .. import fields
 from ..database import Database
 from ..filters.dict_form import to_dict
-from ..filters.nodes import And, Compare, F, Filter, Not, Or
+from ..filters.field_ref import F
+from ..filters.nodes import And, Compare, Filter, Not, Or
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

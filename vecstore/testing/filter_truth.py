@@ -14,7 +14,8 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..filters.dict_form import from_dict, to_dict
-from ..filters.nodes import ALL, F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import ALL, Filter
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

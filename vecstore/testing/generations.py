@@ -12,7 +12,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidMetadata, InvalidVector, UnknownField
-from ..filters.nodes import F
+from ..filters.field_ref import F
 from ..index_options import HNSW
 from ..metric import Metric
 from ..records import Record

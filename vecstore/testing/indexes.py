@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from .. import fields
-from ..filters.nodes import F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import Filter
 from ..hits import Hits
 from ..index_options import HNSW
 from ..metric import Metric

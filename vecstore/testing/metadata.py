@@ -17,7 +17,8 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidFilter, InvalidMetadata, UnknownField
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

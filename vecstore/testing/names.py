@@ -10,7 +10,7 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument
-from ..filters.nodes import F
+from ..filters.field_ref import F
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

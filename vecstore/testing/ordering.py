@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidId, RecordNotFound
-from ..filters.nodes import F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import Filter
 from ..hits import Hit, Hits
 from ..index_options import HNSW, Flat, IndexOptions
 from ..records import Record

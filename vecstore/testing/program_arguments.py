@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from .. import fields
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Record

@@ -15,7 +15,8 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, UnknownField, VecstoreError
 from ..filters.dict_form import to_dict
-from ..filters.nodes import ALL, And, Compare, F, FieldRef, Filter, Or
+from ..filters.field_ref import F, FieldRef
+from ..filters.nodes import ALL, And, Compare, Filter, Or
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ..database import Database
-from ..filters.nodes import F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import Filter
 from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import Schema

@@ -8,7 +8,8 @@ import pytest
 
 from ..database import Database
 from ..errors import InvalidArgument, InvalidFilter, InvalidId, UnknownField
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..records import Record
 from ..store import PAGE, VectorStore
 from .place import Place, Places

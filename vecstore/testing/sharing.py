@@ -11,7 +11,8 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import RecordExists, StoreNotFound
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore

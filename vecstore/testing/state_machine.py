@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from .. import connect
 from ..database import Database
 from ..errors import VecstoreError
-from ..filters.nodes import F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import Filter
 from ..hits import Hits
 from ..index_options import HNSW, Flat, IndexOptions
 from ..records import Record

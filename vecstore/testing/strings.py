@@ -11,7 +11,8 @@ from .. import fields
 from ..database import Database
 from ..errors import InvalidFilter, InvalidId, InvalidMetadata, UnknownField
 from ..filters.dict_form import to_dict
-from ..filters.nodes import ALL, F, Filter
+from ..filters.field_ref import F
+from ..filters.nodes import ALL, Filter
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema

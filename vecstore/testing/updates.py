@@ -20,7 +20,8 @@ from ..errors import (
     UnknownField,
     VecstoreError,
 )
-from ..filters.nodes import ALL, F
+from ..filters.field_ref import F
+from ..filters.nodes import ALL
 from ..records import Record
 from ..rows.metadata import MAX_BYTES
 from ..schema import Schema

@@ -1,4 +1,4 @@
-"""Which rows of a view match a bound filter; `vecstore.filters.nodes.matches` is the definition."""
+"""Which rows of a view match a bound filter; `vecstore.filters.matching.matches` is the definition."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""The operators of filters: what each means for a stored value, and how users write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InvalidFilter
+
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
+    {
+        "eq": lambda stored, value: stored == value,
+        "in": lambda stored, values: stored in values,
+        "lt": lambda stored, value: stored < value,
+        "lte": lambda stored, value: stored <= value,
+        "gt": lambda stored, value: stored > value,
+        "gte": lambda stored, value: stored >= value,
+        "exists": lambda stored, value: True,
+        "contains_any": lambda stored, values: any(value in stored for value in values),
+        "contains_all": lambda stored, values: bool(values) and all(value in stored for value in values),
+    }
+)
+"""The meaning of each operator of a bound filter, for a stored value (never None) and the operand."""
+LISTS = frozenset({"in", "contains_any", "contains_all"})
+"""Operators whose value is a tuple. An empty tuple matches nothing."""
+SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "eq": "== ($eq)",
+        "in": "in_ ($in)",
+        "lt": "< ($lt)",
+        "lte": "<= ($lte)",
+        "gt": "> ($gt)",
+        "gte": ">= ($gte)",
+        "contains_any": "contains_any ($contains_any)",
+        "contains_all": "contains ($contains), contains_all ($contains_all)",
+    }
+)
+"""How users write each operator. The complements ``!=`` and ``not_in`` are not listed."""
+
+
+def to_tuple(op: str, values: object) -> tuple[object, ...]:
+    """Return the values of a list operator as a tuple. A bare ``str`` is refused."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise InvalidFilter(f"{op} takes a list of values, not {type(values).__name__}.")
+    return tuple(values)
