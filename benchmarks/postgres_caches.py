@@ -129,7 +129,7 @@ def taken_away(backend: PostgresBackend, what: str) -> Iterator[None]:
         elif what == "copy or insert":
             stack.enter_context(patch.object(backend, "_copy_or_insert", NoCopyOrInsert()))
         else:
-            stack.enter_context(patch.object(backend._pool._connections, "_keeps", False))
+            stack.enter_context(patch.object(backend._client._connections, "_keeps", False))
         yield
 
 

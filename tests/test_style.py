@@ -15,7 +15,7 @@ FILE_LINES = 300
 FUNCTION_LINES = 60
 STORE_METHODS = 22
 NAMELESS = {"common", "helper", "helpers", "misc", "util", "utils"}
-SAME_ROLE = {"Catalogue", "FieldType", "Options", "Server", "Upkeep"}
+SAME_ROLE = {"Catalogue", "Client", "FieldType", "Options", "Server", "Upkeep"}
 """Class names that backends share because the classes do the same job; every other name has one meaning."""
 UNSAFE_MODULES = {"dill", "joblib", "marshal", "pickle", "shelve"}
 

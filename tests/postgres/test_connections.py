@@ -14,7 +14,7 @@ from tests.lateness import Lateness
 from tests.proxy import make_proxy
 from vecstore import Timeout
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.pool import Pool
+from vecstore.backends.postgres.client import Client
 
 from .stores import open_database, prepare_namespace
 
@@ -43,8 +43,8 @@ def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str)
     with open_database(postgres_url, namespace, pool_size=2, timeout=1) as database:
         store = database.create("a", schema())
         store.search(vector_of(1), k=1)
-        pool = _pool_of(database._backend)
-        with pool.connection(), pool.connection(), Lateness() as lateness:
+        client = _client_of(database._backend)
+        with client.connection(), client.connection(), Lateness() as lateness:
             with pytest.raises(Timeout, match="pool"):
                 store.search(vector_of(1), k=1)
             assert lateness.elapsed() > 0.5
@@ -86,6 +86,6 @@ def test_a_search_in_a_callers_transaction_is_one_round_trip_of_prepared_stateme
         engine.dispose()
 
 
-def _pool_of(backend: object) -> Pool:
+def _client_of(backend: object) -> Client:
     assert isinstance(backend, PostgresBackend)
-    return backend._pool
+    return backend._client

@@ -160,7 +160,7 @@ def test_no_secret_is_shown_anywhere(
             fault()
     assert caplog.records
     shown = [*(f"{each.getMessage()} {each.exc_text}" for each in caplog.records), repr(database), repr(store)]
-    shown += [repr(store._backend._pool._connections._engine), repr(store._backend._pool.options)]  # type: ignore[attr-defined]
+    shown += [repr(store._backend._client._connections._engine), repr(store._backend._client.options)]  # type: ignore[attr-defined]
     password = urlsplit(postgres_url).password
     assert password
     for text in shown:

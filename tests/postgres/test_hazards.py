@@ -26,7 +26,7 @@ from vecstore import (
     VectorStore,
     fields,
 )
-from vecstore.backends.postgres.server import ServerWarning
+from vecstore.backends.postgres.server_checks import ServerWarning
 
 from .catalogues import create_database, format_statement, list_tables
 from .own_server import OwnServer

@@ -64,7 +64,7 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 
 
 def test_no_call_leaves_anything_in_its_session(database: Database) -> None:
-    sessions = Sessions(database._backend._pool._connections._engine)  # type: ignore[attr-defined]
+    sessions = Sessions(database._backend._client._connections._engine)  # type: ignore[attr-defined]
     store = database.create("a", schema(HNSW(m=4, ef_construction=8)))
     for number in range(8):
         store.upsert(batch(number))
@@ -91,11 +91,11 @@ def test_the_timeout_holds_without_a_setting_of_the_session(postgres_url: str, n
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace, prepare="off", timeout=7) as database:
         seen: list[str] = []
-        pool = database._backend._pool  # type: ignore[attr-defined]
-        with pool.connection() as connection:
+        client = database._backend._client  # type: ignore[attr-defined]
+        with client.connection() as connection:
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
             with connection.transaction():
-                pool._unprepared(connection, compile_show(), {})
+                client._unprepared(connection, compile_show(), {})
                 seen += connection.execute("SHOW statement_timeout").fetchone()
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
     assert seen == ["7s"]

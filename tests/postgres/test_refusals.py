@@ -27,8 +27,8 @@ from vecstore import (
     VectorStore,
 )
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.indexes import Builder
-from vecstore.backends.postgres.server import ServerWarning
+from vecstore.backends.postgres.index_build import Builder
+from vecstore.backends.postgres.server_checks import ServerWarning
 
 from .catalogues import create_database, format_statement
 from .stores import add_parameters, open_database, prepare_namespace
@@ -133,7 +133,7 @@ class TestConnecting:
                 backend = database._backend
                 assert isinstance(backend, PostgresBackend)
                 layout = backend._layouts.get(backend.find(name="a").active)
-                with Builder(backend._pool, backend._server, layout)._hold_connection() as connection:
+                with Builder(backend._client, backend._server, layout)._hold_connection() as connection:
                     assert connection.execute("SHOW max_parallel_maintenance_workers").fetchone() == ("0",)
 
 

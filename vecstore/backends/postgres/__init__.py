@@ -32,6 +32,7 @@ Only ``pg_index`` says whether an HNSW index is usable (`indexes`); one is built
 an advisory lock, beside the present one, which is removed afterwards. Searches choose between the graph and exact
 comparison within one statement (`search`).
 
-Statements are compiled once for all tables with the same columns (`statement_cache`). `connections` keeps connections
-of SQLAlchemy's pool at hand, and one thread per pool ends calls that exceed their time.
+Statements are compiled once for all tables with the same columns (`statement_cache`). `client` runs them, again where
+a failure allows it (`retries`), on connections that `connections` keeps at hand. One thread per client ends calls that
+exceed their time.
 """

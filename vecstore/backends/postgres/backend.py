@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -64,30 +63,28 @@ from . import (
 from . import (
     search as searches,
 )
-from .advisory_lock import hold_lock
+from .advisory_locks import exclude_writers, hold_lock, make_lock_key
 from .caller_transaction import CallerTransaction
 from .catalogue import Catalogue
 from .catalogue_tables import make_catalogue_tables
+from .client import Client
 from .column_types import PACKED, PackedQuery
 from .copy_or_insert import CopyOrInsert
 from .engine import get_driver, make_engine
 from .failures import GONE, REFUSED, read_state, translating
 from .few_matches import FewMatches, hash_search
-from .generation_guard import make_lock_key
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
-from .pool import Pool
-from .server import Server, read_server, warn_of_faults
+from .server_checks import Server, read_server, warn_of_faults
+from .session_settings import LOCK_TIMEOUT, format_lock_timeout
 from .statements import Answer, Statement, compile_statement
 from .stats import collect_stats, read_index_state
 from .transaction import Runner, Transaction
 from .upkeep import Upkeep
 from .verify import verify_table
 
-_WAIT = Statement("SELECT set_config('lock_timeout', %(lock_timeout)s, true)", MappingProxyType({}))
-_EXCLUDE = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
 _MAX_GRAPH_HITS = 500
 """Beyond this many hits a graph search would need more candidates than pgvector allows."""
 _PER_STATEMENT = 25
@@ -102,18 +99,18 @@ class PostgresBackend(Backend):
         migrations=True,
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, server: Server) -> None:
-        self._pool = pool
+    def __init__(self, client: Client, server: Server) -> None:
+        self._client = client
         self._server = server
-        self._runner: Runner = pool
+        self._runner: Runner = client
         self._has_caller_transaction = False
-        self._tables = make_catalogue_tables(pool.options.namespace)
+        self._tables = make_catalogue_tables(client.options.namespace)
         self._catalogue = Catalogue(self._tables)
-        self._layouts = Layouts(pool.options.namespace, server.extension)
-        self._upkeep = Upkeep(pool, server, self._layouts, self._catalogue)
+        self._layouts = Layouts(client.options.namespace, server.extension)
+        self._upkeep = Upkeep(client, server, self._layouts, self._catalogue)
         self._statements: dict[Hashable, Statement] = {}
         self._few_matches, self._copy_or_insert = FewMatches(), CopyOrInsert()
-        read_only = pool.options.read_only or server.read_only
+        read_only = client.options.read_only or server.read_only
         self.capabilities = replace(type(self).capabilities, read_only=read_only)
 
     @classmethod
@@ -145,24 +142,24 @@ class PostgresBackend(Backend):
 
     @classmethod
     def _open(cls, engine: Engine, options: Options, *, owned: bool) -> Self:
-        pool = Pool(engine, options, owned=owned)
+        client = Client(engine, options, owned=owned)
         try:
-            with pool.examine() as connection:
+            with client.examine() as connection:
                 migrate.check(connection, namespace=options.namespace)
                 server = read_server(get_driver(connection.connection))
         except BaseException:
-            pool.close()
+            client.close()
             raise
         warn_of_faults(server)
-        pool.use_types(server.oids)
-        return cls(pool, server)
+        client.use_types(server.oids)
+        return cls(client, server)
 
     def using(self, connection: object) -> Self:
         """Return a backend whose statements join the caller's transaction."""
-        self._pool.check_usable()
+        self._client.check_usable()
         # The copy shares the compiled statements.
         other = copy(self)
-        other._runner = CallerTransaction(connection, self._server.oids, self._pool.watch)
+        other._runner = CallerTransaction(connection, self._server.oids, self._client.watch)
         other._has_caller_transaction = True
         return other
 
@@ -237,7 +234,7 @@ class PostgresBackend(Backend):
     @contextmanager
     def _hold_builder(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
-        with hold_lock(self._pool, make_lock_key(uid), f"Another rebuild of {name!r} is running."):
+        with hold_lock(self._client, make_lock_key(uid), f"Another rebuild of {name!r} is running."):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
@@ -289,7 +286,7 @@ class PostgresBackend(Backend):
         values = {"generation": generation.id, **self._make_guard_values(generation)}
         guard, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
         with _raising_superseded():
-            answer = self._pool.copy(guard, values, bulk_copy.make_target(table), parts)
+            answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:
             self._copy_or_insert.remember_stored(generation.id)
             return False
@@ -479,20 +476,20 @@ class PostgresBackend(Backend):
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._hold_role(generation) as count:
-            return read_index_state(self._pool, self._layouts.get(generation), count)
+            return read_index_state(self._client, self._layouts.get(generation), count)
 
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:
-            return collect_stats(self._pool, self._server, self._layouts.get(generation), count)
+            return collect_stats(self._client, self._server, self._layouts.get(generation), count)
 
     def verify(self, generation: Generation) -> Verification:
         with self._hold_role(generation):
-            found = verify_table(self._pool, self._layouts.get(generation))
+            found = verify_table(self._client, self._layouts.get(generation))
         return verify_index(self, generation, found)
 
     def close(self) -> None:
         if not self._has_caller_transaction:
-            self._pool.close()
+            self._client.close()
 
     # -- parts
 
@@ -538,25 +535,23 @@ class PostgresBackend(Backend):
         return int(count)
 
     def _make_guard_values(self, generation: Generation) -> dict[str, Any]:
-        wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
-        return {"lock": make_lock_key(generation.id), "lock_timeout": wait}
+        return {"lock": make_lock_key(generation.id), "lock_timeout": format_lock_timeout(self._client.options)}
 
     @contextmanager
     def _hold_transaction(self, what: str) -> Iterator[Transaction]:
         """Hold a transaction that changes the catalogue."""
         self._check_own_transaction(what)
-        wait = f"{int(self._pool.options.lock_timeout * 1000)}ms"
-        with self._pool.transaction() as transaction:
-            transaction.run(_WAIT, {"lock_timeout": wait})
+        with self._client.transaction() as transaction:
+            transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
             yield transaction
 
     def _lock_out_writers(self, transaction: Transaction, uid: str) -> Entry:
         """Keep every writer out of a store's active generation and return its entry."""
         active = self._catalogue.find(transaction, uid=uid).active.id
-        transaction.run(_EXCLUDE, {"lock": make_lock_key(active)})
+        exclude_writers(transaction, active)
         entry = self._catalogue.lock(transaction, uid)
         if entry.active.id != active:
-            transaction.run(_EXCLUDE, {"lock": make_lock_key(entry.active.id)})
+            exclude_writers(transaction, entry.active.id)
         return entry
 
     def _check_own_transaction(self, what: str) -> None:

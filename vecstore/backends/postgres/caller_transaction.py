@@ -24,9 +24,10 @@ from ..shared.deadlines import Limit, Watch
 from ..shared.guards import check_process
 from .column_types import Oids
 from .connections import teach_types
+from .cursors import fetch_rows, open_cursor, send_statement
 from .engine import get_driver, get_socket
 from .failures import is_lost, translate, translating
-from .statements import Answer, Statement, fetch_rows, open_cursor, send_statement
+from .statements import Answer, Statement
 
 _GUARD = b"SAVEPOINT vecstore_call"
 _RELEASE = b"RELEASE SAVEPOINT vecstore_call"

@@ -7,65 +7,28 @@ of a short call (``benchmarks/postgres_caches.py``).
 from __future__ import annotations
 
 import os
-import select
 import threading
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import psycopg
-from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import PoolProxiedConnection
 
 from vecstore.errors import BackendUnavailable, VecstoreError
 
-from ..shared.deadlines import Limit, Socket, Watch
+from ..shared.deadlines import Limit, Watch
 from ..shared.guards import check_usable
 from .column_types import Oids, register_types
-from .engine import Connecting, discard, get_driver, get_socket, is_stale, make_poll
+from .engine import Connecting, get_driver, get_socket
 from .failures import is_lost, make_timeout, translating
 from .options import Options
-from .statements import Answer, Statement, open_cursor
+from .pooled_connection import PooledConnection
+from .stale_connections import discard, is_stale, make_poll
 
 _TAUGHT = "vecstore.oids"
-_SMALL = 100
-"""Answers of at most this many rows keep their cursor, which holds them until the next call."""
-
-
-@dataclass(slots=True, eq=False)
-class PooledConnection:
-    """A connection: SQLAlchemy's proxy of it, psycopg's object, and its socket."""
-
-    fairy: PoolProxiedConnection
-    connection: psycopg.Connection[Any]
-    socket: Socket
-    _poll: select.poll
-    _cursor: psycopg.Cursor[Any] | None = None
-
-    @property
-    def is_stale(self) -> bool:
-        """See `engine.is_stale`."""
-        return self.connection.closed or bool(self._poll.poll(0))
-
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        """Run one statement, prepared, and return its rows; a driver's error passes.
-
-        The cursor is reused after a small answer: it has cached how to send the values of the statement.
-        """
-        cursor, self._cursor = self._cursor, None
-        if cursor is None:
-            cursor = open_cursor(self.connection)
-        cursor.execute(statement.encoded, {**statement.constants, **values})
-        # As `fetch_rows`, without a call: cursor.description would make an object of each column.
-        result = cursor.pgresult
-        rows = cursor.fetchall() if result and result.status == ExecStatus.TUPLES_OK else []
-        if len(rows) <= _SMALL:
-            self._cursor = cursor
-        return rows
 
 
 def teach_types(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any], oids: Oids) -> None:

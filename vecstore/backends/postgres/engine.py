@@ -1,8 +1,7 @@
-"""Connections in SQLAlchemy's pool: making them, their sockets, checking that they are alive, and discarding them."""
+"""SQLAlchemy's engine, which makes the connections, each within its call's time, and their sockets."""
 
 from __future__ import annotations
 
-import select
 import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -78,25 +77,6 @@ def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
         fairy.close()
         raise Unsupported(f"the driver {kind}", "postgres", "Make the engine with postgresql+psycopg://.")
     return connection
-
-
-def is_stale(connection: psycopg.Connection[Any]) -> bool:
-    """Say whether an idle connection is closed or has unread data, which nearly always announces its end."""
-    return connection.closed or bool(make_poll(connection).poll(0))
-
-
-def make_poll(connection: psycopg.Connection[Any]) -> select.poll:
-    """Return a poll object that reports unread data on a live connection."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return poll
-
-
-def discard(fairy: PoolProxiedConnection) -> None:
-    """Discard a connection; do nothing if it was discarded before."""
-    if fairy.dbapi_connection is not None:
-        forget_socket(fairy.info)
-        fairy.invalidate()
 
 
 def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:

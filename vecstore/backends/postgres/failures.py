@@ -22,8 +22,6 @@ from vecstore.errors import (
 
 from ..shared.deadlines import Limit
 
-REPEATABLE = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: nothing was done, and the same statement may succeed."""
 GONE = "42P01"
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""

@@ -21,11 +21,6 @@ SETTINGS = ("lock_timeout",)
 """Settings that a write's guard changes."""
 
 
-def make_lock_key(name: str) -> int:
-    """Return the key of a store's or generation's advisory lock, from the random digits of its id."""
-    return int(name[:16], 16) - (1 << 63)
-
-
 def select_pointer(catalogue: CatalogueTables, *, standby: bool) -> Select[Any]:
     """Return one row if the generation has the expected role, otherwise none."""
     store = catalogue.stores

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import psycopg
-from psycopg.pq import ExecStatus
-from psycopg.rows import tuple_row
 from sqlalchemy import ClauseElement, ColumnElement, TableValuedAlias, bindparam, column, func
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
 Answer = list[tuple[Any, ...]]
-_ROWS = ExecStatus.TUPLES_OK
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -52,41 +48,6 @@ def compile_statement(statement: ClauseElement, *, writes: bool = False, setting
     found = statement.compile(dialect=_DIALECT)
     constants = {name: value for name, value in (found.params or {}).items() if value is not None}
     return Statement(str(found), MappingProxyType(constants), writes, settings)
-
-
-def open_cursor(connection: psycopg.Connection[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Return a cursor that sends and receives values in binary."""
-    return connection.cursor(binary=True, row_factory=tuple_row)
-
-
-def run_statement(
-    cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
-) -> Answer:
-    """Run one statement and return its rows; a driver's error passes."""
-    send_statement(cursor, statement, values, prepare=prepare)
-    return fetch_rows(cursor)
-
-
-def send_statement(
-    cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement, values: Mapping[str, Any], *, prepare: bool
-) -> None:
-    """Send one statement."""
-    given = {**statement.constants, **values} if statement.constants else values
-    cursor.execute(statement.encoded, given, prepare=None if prepare else False)
-
-
-def fetch_rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Answer:
-    """Return the rows of a statement, none if it returns none."""
-    # cursor.description would tell as well, but makes an object of each column.
-    result = cursor.pgresult
-    return cursor.fetchall() if result and result.status == _ROWS else []
-
-
-def copy_rows(connection: psycopg.Connection[Any], target: bytes, parts: Iterable[bytes]) -> None:
-    """Send rows to a COPY; a driver's error passes."""
-    with connection.cursor() as cursor, cursor.copy(target) as copy:
-        for part in parts:
-            copy.write(part)
 
 
 def make_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:

@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 from vecstore.backend import IndexState, Stats
 
+from .client import Client
 from .column_types import quote_table
 from .generation_table import Layout
 from .indexes import list_graphs
-from .pool import Pool
-from .server import Server
+from .server_checks import Server
 from .statements import Statement
 
 _SIZES = Statement(
@@ -23,10 +23,10 @@ _BUILDING = Statement(
 )
 
 
-def collect_stats(pool: Pool, server: Server, layout: Layout, count: int) -> Stats:
+def collect_stats(client: Client, server: Server, layout: Layout, count: int) -> Stats:
     """Return figures about a table of so many records."""
     name = quote_table(layout.table)
-    rows = pool.run(_SIZES, {"table": name})
+    rows = client.run(_SIZES, {"table": name})
     total, indexes, dead = rows[0] if rows else (0, 0, 0)
     details = {
         "table": name,
@@ -38,12 +38,12 @@ def collect_stats(pool: Pool, server: Server, layout: Layout, count: int) -> Sta
     return Stats(count, total, details)
 
 
-def read_index_state(pool: Pool, layout: Layout, count: int) -> IndexState:
+def read_index_state(client: Client, layout: Layout, count: int) -> IndexState:
     """Say how far the index of so many records is, by the table's indexes alone."""
-    graphs = list_graphs(pool, layout)
+    graphs = list_graphs(client, layout)
     if any(each.valid for each in graphs):
         return IndexState("ready", count, count)
     if not graphs:
         return IndexState("none", count, 0)
-    is_building = pool.run(_BUILDING, {"table": quote_table(layout.table)})
+    is_building = client.run(_BUILDING, {"table": quote_table(layout.table)})
     return IndexState("building" if is_building else "invalid", count, 0)

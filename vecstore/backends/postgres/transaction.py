@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import psycopg
 
 from ..shared.deadlines import Limit
+from .cursors import open_cursor, run_statement
 from .session_settings import RESTING
-from .statements import Answer, Statement, open_cursor, run_statement
+from .statements import Answer, Statement
 
 
 class Runner(Protocol):

@@ -11,26 +11,23 @@ from vecstore.backend import Generation, Progress
 from vecstore.index_options import HNSW, IndexOptions
 
 from ..shared.index_policy import BUSY, IndexUpkeep
-from .advisory_lock import hold_lock
+from .advisory_locks import hold_lock, make_builder_key
 from .catalogue import Catalogue
-from .generation_guard import make_lock_key
+from .client import Client
 from .generation_table import Layout, Layouts
-from .indexes import Builder, list_graphs
-from .pool import Pool
+from .index_build import Builder
+from .indexes import list_graphs
 from .reads import is_live
-from .server import Server
+from .server_checks import Server
 from .statements import Statement, compile_statement, make_parameter
-
-_BUILDER = 1
-"""Distinguishes the lock of a generation's builder from that of its writers."""
 
 
 class Upkeep(IndexUpkeep):
     """The index of one generation after another, on connections of a pool."""
 
-    def __init__(self, pool: Pool, server: Server, layouts: Layouts, catalogue: Catalogue) -> None:
-        super().__init__(pool.options.index_min_rows)
-        self._pool = pool
+    def __init__(self, client: Client, server: Server, layouts: Layouts, catalogue: Catalogue) -> None:
+        super().__init__(client.options.index_min_rows)
+        self._client = client
         self._server = server
         self._layouts = layouts
         self._catalogue = catalogue
@@ -42,27 +39,27 @@ class Upkeep(IndexUpkeep):
         return self._has_graph(generation)
 
     def _builder(self, generation: Generation) -> Builder:
-        return Builder(self._pool, self._server, self._layouts.get(generation))
+        return Builder(self._client, self._server, self._layouts.get(generation))
 
     def _has_graph(self, generation: Generation) -> bool:
-        return any(each.valid for each in list_graphs(self._pool, self._layouts.get(generation)))
+        return any(each.valid for each in list_graphs(self._client, self._layouts.get(generation)))
 
     def _count_up_to(self, generation: Generation, most: int) -> int:
-        [(count,)] = self._pool.run(_compile_bounded_count(self._layouts.get(generation)), {"most": most})
+        [(count,)] = self._client.run(_compile_bounded_count(self._layouts.get(generation)), {"most": most})
         return int(count)
 
     def _read_options(self, generation: Generation) -> IndexOptions:
-        return self._catalogue.read_options(self._pool, generation.id)
+        return self._catalogue.read_options(self._client, generation.id)
 
     def _lock(self, generation: Generation) -> AbstractContextManager[None]:
-        return hold_lock(self._pool, make_lock_key(generation.id) ^ _BUILDER, BUSY)
+        return hold_lock(self._client, make_builder_key(generation.id), BUSY)
 
     def _replace(self, generation: Generation, graph: HNSW | None, on_progress: Progress | None) -> None:
         layout, builder = self._layouts.get(generation), self._builder(generation)
         if graph is None:
-            builder.remove(list_graphs(self._pool, layout))
+            builder.remove(list_graphs(self._client, layout))
             return
-        [(count,)] = self._pool.run(_compile_count(layout), {})
+        [(count,)] = self._client.run(_compile_count(layout), {})
         builder.build(graph, int(count), on_progress)
 
 

@@ -7,19 +7,19 @@ from sqlalchemy import Text, cast, func, literal_column, select
 from vecstore.backend import Verification
 from vecstore.errors import StoreCorrupt
 
+from .client import Client
 from .column_types import name_function, quote_name
 from .generation_table import Layout
 from .indexes import list_graphs
-from .pool import Pool
 from .reads import is_live
 from .statements import Statement, compile_statement
 
 
-def verify_table(pool: Pool, layout: Layout) -> Verification:
+def verify_table(client: Client, layout: Layout) -> Verification:
     """Read every value of every record, which makes the server check its page checksums."""
-    problems = [f"index {each.name} is not valid: reindex()" for each in list_graphs(pool, layout) if not each.valid]
+    problems = [f"index {each.name} is not valid: reindex()" for each in list_graphs(client, layout) if not each.valid]
     try:
-        [(count, sound)] = pool.run(_compile_reading(layout), {})
+        [(count, sound)] = client.run(_compile_reading(layout), {})
     except StoreCorrupt as error:
         return Verification(0, (*problems, str(error)))
     if sound != count:

@@ -38,5 +38,5 @@ connection, so that the lease of a killed process can be taken at once, and it e
 (`leases`).
 
 **Durability** is that of the server: its append-only file and its snapshots. ``stats()`` describes it, and
-``wait_aof=on`` makes each write wait until it is on disk (`server`, `client`).
+``wait_aof=on`` makes each write wait until it is on disk (`durability`).
 """

@@ -44,7 +44,7 @@ from .leases import Leases
 from .options import make_server_url, parse_options
 from .reads import Reads
 from .selection import Matches
-from .server import Server, read_server
+from .server_checks import Server, read_server
 from .stats import collect_stats, read_index_state
 from .upkeep import Upkeep
 from .verify import Verifier

@@ -9,7 +9,7 @@ import redis
 from vecstore.errors import StorageFailed, Timeout
 
 from .failures import check_reply
-from .server import parse_info, read_setting
+from .server_checks import parse_info, read_setting
 
 if TYPE_CHECKING:
     from .client import Client

@@ -10,7 +10,7 @@ from .durability import describe_durability
 from .generation_guard import GenerationGuard
 from .keys import Keys
 from .scripts import COUNT
-from .server import Server
+from .server_checks import Server
 
 _SAMPLE = 20
 """Records whose memory stands for that of all."""

@@ -16,18 +16,17 @@ from sqlalchemy import Connection, Engine
 from ..shared.deadlines import Limit, Watch
 from .column_types import Oids
 from .connections import Checkout, ConnectionCache
-from .failures import REPEATABLE, is_lost, read_state, translate
+from .cursors import copy_rows, open_cursor, run_statement
+from .failures import translate
 from .options import Options
-from .statements import Answer, Statement, copy_rows, open_cursor, run_statement
+from .retries import TRIES, is_worth_trying
+from .session_settings import limit_statements
+from .statements import Answer, Statement
 from .transaction import Transaction
 
-_TRIES = 4
-_WORTH_TRYING = 1.0
-"""A lost statement is not repeated with fewer seconds left, because connecting may take two."""
 
-
-class Pool:
-    """Connections to one database.
+class Client:
+    """Runs statements on connections to one database.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ class Pool:
         It is repeated after a deadlock, and, unless it may have been committed, after a lost connection.
         """
         limit = Limit(self.watch)
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             committing = statement.writes and self.options.prepare
             try:
                 with Checkout(self._connections, limit) as pooled:
@@ -61,7 +60,7 @@ class Pool:
                         committing = statement.writes
                     return answer
             except psycopg.Error as error:
-                if not left or not _is_worth_trying(error, limit, committing=committing):
+                if not left or not is_worth_trying(error, limit, committing=committing):
                     raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
@@ -77,12 +76,12 @@ class Pool:
             false, nothing was written.
         """
         limit = Limit(self.watch)
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             committing = False
             try:
                 with Checkout(self._connections, limit) as pooled, pooled.connection.transaction():
                     if not self.options.prepare:
-                        self._limit_statements(pooled.connection)
+                        limit_statements(pooled.connection, self.options)
                     answer = run_statement(open_cursor(pooled.connection), guard, values, prepare=self.options.prepare)
                     if answer == [(False,)]:
                         copy_rows(pooled.connection, target, parts())
@@ -91,20 +90,15 @@ class Pool:
             except psycopg.errors.UniqueViolation:
                 return None
             except psycopg.Error as error:
-                if not left or not _is_worth_trying(error, limit, committing=committing):
+                if not left or not is_worth_trying(error, limit, committing=committing):
                     raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
     def _unprepared(
         self, connection: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]
     ) -> Answer:
-        self._limit_statements(connection)
+        limit_statements(connection, self.options)
         return run_statement(open_cursor(connection), statement, values, prepare=False)
-
-    def _limit_statements(self, connection: psycopg.Connection[Any]) -> None:
-        # Behind PgBouncer, a setting of the session would apply to other clients too.
-        limit = str(int(self.options.timeout * 1000))
-        connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,), prepare=False)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -141,11 +135,6 @@ class Pool:
         self._connections.check_usable()
 
     def close(self) -> None:
-        """End the pool's connections where they are ours."""
+        """End the connections where they are ours."""
         self.watch.stop()
         self._connections.close()
-
-
-def _is_worth_trying(error: psycopg.Error, limit: Limit, *, committing: bool) -> bool:
-    again = read_state(error) in REPEATABLE or (is_lost(error) and not committing)
-    return again and limit.remaining >= _WORTH_TRYING
