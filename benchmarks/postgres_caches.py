@@ -23,7 +23,7 @@ import vecstore
 from vecstore import HNSW, F, Flat, Record, Schema, VectorStore, fields
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.copy_or_insert import CopyOrInsert
-from vecstore.backends.postgres.few_matches import FewMatches
+from vecstore.backends.postgres.few_matches_cache import FewMatches
 
 from . import postgres_server
 

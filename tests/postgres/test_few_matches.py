@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres.places import PostgresPlace
 from vecstore import HNSW, Database, F, Flat, Record, Schema, VectorStore, fields
-from vecstore.backends.postgres import few_matches
+from vecstore.backends.postgres import few_matches_cache
 from vecstore.backends.postgres.backend import PostgresBackend
 
 ROWS = 6_000
@@ -74,7 +74,7 @@ def test_few_matches_are_compared_at_once_for_a_while(
 ) -> None:
     store, query = create_filled(db, "few", ROWS), draw_vectors(1)[0]
     few = F.n < 40
-    monkeypatch.setattr(few_matches, "_SECONDS", 600.0)
+    monkeypatch.setattr(few_matches_cache, "_SECONDS", 600.0)
     asked.clear()
     found = [store.search(query, where=few) for _ in range(3)]
     assert asked == ["compile_search", "compile_exact_search", "compile_exact_search"]
@@ -84,8 +84,8 @@ def test_few_matches_are_compared_at_once_for_a_while(
     hits = store.search(query, where=few)
     assert hits.exact
     assert [hit.id for hit in hits] == [hit.id for hit in store.search(query, exact=True)]
-    monkeypatch.setattr(few_matches, "_SECONDS", -1.0)
-    monkeypatch.setattr(store._backend, "_few_matches", few_matches.FewMatches())
+    monkeypatch.setattr(few_matches_cache, "_SECONDS", -1.0)
+    monkeypatch.setattr(store._backend, "_few_matches", few_matches_cache.FewMatches())
     asked.clear()
     assert not store.search(query, where=few).exact
     assert store.search(query, where=F.n < 1).exact
@@ -108,10 +108,10 @@ def test_a_dropped_store_is_not_searched(db: Database, place: PostgresPlace) -> 
 
 
 def test_the_memory_of_few_matches_is_bounded() -> None:
-    memory = few_matches.FewMatches()
+    memory = few_matches_cache.FewMatches()
     for number in range(5_000):
         memory.remember(number, are_few=number % 2 == 0)
-    assert len(memory._few) <= few_matches._KEPT
+    assert len(memory._few) <= few_matches_cache._KEPT
     assert memory.are_few(4_998)
     assert not memory.are_few(4_999)
     assert not memory.are_few(0)

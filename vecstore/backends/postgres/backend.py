@@ -72,7 +72,7 @@ from .column_types import PACKED, PackedQuery
 from .copy_or_insert import CopyOrInsert
 from .engine import get_driver, make_engine
 from .failures import GONE, REFUSED, read_state, translating
-from .few_matches import FewMatches, hash_search
+from .few_matches_cache import FewMatches, hash_search
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .metrics import METRICS
 from .migrations import migrate

@@ -24,17 +24,13 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    column,
     func,
-    literal,
     literal_column,
     or_,
     select,
-    table,
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import REGCLASS
 
 from vecstore.backend import Include
 from vecstore.filters.nodes import Filter
@@ -44,26 +40,20 @@ from .catalogue_tables import CatalogueTables
 from .column_types import VectorType
 from .filters import Condition, make_condition
 from .generation_table import Layout
+from .match_estimate import FEW, estimate_share, may_be_few
 from .metrics import cast_for_index, compute_distance, compute_true_distance, make_vector_type
 from .reads import is_live, list_needed_columns, select_columns
 from .statements import Statement, compile_statement, make_parameter
 from .writes import make_array_parameter
 
-FEW = 5_000
-"""Up to this many matches are compared one by one; among more, an equally good graph search is faster."""
 MAX_EF = 1_000
 SETTINGS = ("hnsw.iterative_scan", "hnsw.ef_search")
 """Settings that a graph search changes."""
 
-_SURELY_MANY = 4
-"""Matches are not counted if the sample estimates more than this many times `FEW`."""
 _CARRIED = 100
 """Up to this many hits, the sort carries their columns along; with more it would not fit into memory."""
 _ONE = literal_column("1", BigInteger())
 _MOST = literal_column(str(MAX_EF), BigInteger())
-_SOME: ColumnElement[Any] = literal_column("1.0")
-_SAMPLE: ColumnElement[Any] = literal_column("524288.0")
-"""Bytes of a table from which the share of matches is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +115,8 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
     if search.where is None:
         by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
         return compile_statement(union_all(compared.where(~uses_graph), by_graph.where(uses_graph)), settings=SETTINGS)
-    share = _estimate_share(named.layout, search.where)
-    perhaps = and_(uses_graph, _may_be_few(named, share))
+    share = estimate_share(named.layout, search.where)
+    perhaps = and_(uses_graph, may_be_few(named.layout, named.few, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
     )
@@ -176,28 +166,6 @@ def _select_matches(search: SearchStatement, condition: ColumnElement[bool], ask
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     rows = select(layout.columns.id, distance).select_from(layout.table.join(asked, true()))
     return rows.where(is_live(layout, search.condition), condition).limit(bound)
-
-
-def _estimate_share(layout: Layout, where: Filter) -> CTE:
-    """Return how many rows there are for one that matches, from a sample of the table's pages."""
-    size = func.greatest(func.pg_relation_size(_cast_to_regclass(layout)), _ONE)
-    percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
-    sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
-    of_sample = replace(layout, table=sampled)
-    matching = func.count().filter(is_live(of_sample, make_condition(where, of_sample)))
-    return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
-
-
-def _may_be_few(search: SearchStatement, share: CTE) -> ColumnElement[bool]:
-    """Say whether matches may be few, by their share and the statistics of the table."""
-    statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
-    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(search.layout)).scalar_subquery()
-    inverse = select(share.c.inverse).scalar_subquery()
-    return func.coalesce(rows, _make_number(0)) <= _make_number(_SURELY_MANY * search.few) * inverse
-
-
-def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
-    return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
 
 
 def _select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:

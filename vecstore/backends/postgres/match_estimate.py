@@ -1,0 +1,58 @@
+"""How many records match a filter: an estimate from a sample of the table's pages, and what counts as few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    table,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+from vecstore.filters.nodes import Filter
+
+from .filters import make_condition
+from .generation_table import Layout
+from .reads import is_live
+
+FEW = 5_000
+"""Up to this many matches are compared one by one; among more, an equally good graph search is faster."""
+_SURELY_MANY = 4
+"""Matches are not counted if the sample estimates more than this many times `FEW`."""
+_SAMPLE: ColumnElement[Any] = literal_column("524288.0")
+"""Bytes of a table from which the share of matches is estimated."""
+_ONE = literal_column("1", BigInteger())
+_SOME: ColumnElement[Any] = literal_column("1.0")
+
+
+def estimate_share(layout: Layout, where: Filter) -> CTE:
+    """Return how many rows there are for one that matches, from a sample of the table's pages."""
+    size = func.greatest(func.pg_relation_size(_cast_to_regclass(layout)), _ONE)
+    percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
+    sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
+    of_sample = replace(layout, table=sampled)
+    matching = func.count().filter(is_live(of_sample, make_condition(where, of_sample)))
+    return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
+
+
+def may_be_few(layout: Layout, few: int, share: CTE) -> ColumnElement[bool]:
+    """Say whether matches may be as few as ``few``, by their share and the statistics of the table."""
+    statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
+    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(layout)).scalar_subquery()
+    inverse = select(share.c.inverse).scalar_subquery()
+    none = literal_column("0", BigInteger())
+    return func.coalesce(rows, none) <= literal_column(str(_SURELY_MANY * few), BigInteger()) * inverse
+
+
+def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
+    return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
