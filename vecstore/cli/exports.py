@@ -18,7 +18,8 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from .exits import STORAGE, Failure, describe_os_error
-from .output import Meter, dump_json, record_to_json
+from .output import dump_json, record_to_json
+from .progress import Meter
 from .sources import detect_kind
 
 FORMATS = ("jsonl", "parquet")

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from .. import IndexStatus, connect
-from . import output
+from . import output, progress
+from .declarations import parse_index
 from .exits import NEGATIVE
 from .options import IndexKind, Json, Name, Url, Where, parse_where
-from .places import parse_index
 
 
 def reindex(
@@ -36,7 +36,7 @@ def reindex(
     wanted = parse_index(index, m, ef_construction, target_recall)
     with connect(url) as database:
         store = database.open(name)
-        with output.meter("Indexing", quiet=json) as meter:
+        with progress.meter("Indexing", quiet=json) as meter:
             store.reindex(wanted, on_progress=meter)
         status = store.index_status()
     if json:
@@ -57,7 +57,7 @@ def calibrate(url: Url, name: Name, json: Json = False) -> None:
     """
     with connect(url) as database:
         store = database.open(name)
-        with output.show_wait("Measuring", quiet=json):
+        with progress.show_wait("Measuring", quiet=json):
             store.calibrate()
         status = store.index_status()
     if json:
@@ -88,7 +88,7 @@ def recall(
     For example:
       vecstore recall file:./kb articles --min-recall 0.95
     """
-    with connect(url) as database, output.show_wait("Measuring", quiet=json):
+    with connect(url) as database, progress.show_wait("Measuring", quiet=json):
         found = database.open(name).measure_recall(queries, k, where=parse_where(where))
     enough = min_recall is None or found.mean >= min_recall
     if json:

@@ -19,8 +19,8 @@ from ..rows.conversion import EmbedTexts, as_rows
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
 from .exits import Failure
-from .places import Target
 from .sources import Item, Skipped, Source
+from .target import Target
 
 FIRST_BATCH, LARGEST_BATCH = 256, 4_096
 _QUICK, _SLOW = 0.5, 2.0  # seconds per batch; in between, a progress bar moves often enough and commits are few

@@ -9,11 +9,11 @@ import typer
 
 from .. import connect
 from ..hits import Hits
-from . import output
+from . import output, progress
+from .embedder_choice import check_guess, load_embedder
 from .exits import NEGATIVE, Failure
 from .exports import choose_format, export_to
 from .options import EmbedderSpec, Json, Name, Url, Where, parse_json, parse_where
-from .places import check_guess, load_embedder
 
 
 def search(
@@ -139,7 +139,7 @@ def export(
     condition = parse_where(where)
     with connect(url) as database:
         store = database.open(name)
-        with output.meter("Exporting", quiet=json) as meter:
+        with progress.meter("Exporting", quiet=json) as meter:
             number = export_to(store, file, kind, condition, vectors=not no_vectors, overwrite=overwrite, meter=meter)
     if file == "-":
         return

@@ -11,11 +11,12 @@ from .. import connect
 from ..database import Database
 from ..rebuild.switch import Rebuilt
 from ..schema import Schema
-from . import output
+from . import output, progress
+from .declarations import parse_fields
+from .embedder_choice import embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
 from .options import DtypeName, Fields, Json, MetricName, Name, Url
-from .places import embedder_config, load_embedder, parse_fields
 
 
 def info(url: Url, name: Name, json: Json = False) -> None:
@@ -97,7 +98,7 @@ def compact(url: Url, name: Name, json: Json = False) -> None:
     with connect(url) as database:
         store = database.open(name)
         before = store.stats().bytes
-        with output.show_wait("Compacting", quiet=json):
+        with progress.show_wait("Compacting", quiet=json):
             store.compact()
         after = store.stats().bytes
     if json:
@@ -121,7 +122,7 @@ def backup(
       vecstore backup file:./kb ./kb-of-today
     """
     with connect(url) as database:
-        with output.show_wait("Copying", quiet=json):
+        with progress.show_wait("Copying", quiet=json):
             database.backup(directory)
         names = database.names()
     if json:
@@ -168,7 +169,7 @@ def rebuild(
     if rollback and any(change is not None for change in changes):
         raise Failure("--rollback can be combined with --embedder only.")
     model = load_embedder(embedder) if embedder else None
-    with connect(url) as database, output.meter("Rebuilding", quiet=json) as meter:
+    with connect(url) as database, progress.meter("Rebuilding", quiet=json) as meter:
         if rollback:
             done = database.rollback(name, embedder=model)
         else:

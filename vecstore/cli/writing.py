@@ -15,7 +15,8 @@ import typer
 
 from .. import ALL, connect
 from ..fields import Field
-from . import output
+from . import output, progress
+from .declarations import parse_fields, parse_index
 from .documents import Documents
 from .exits import Failure
 from .ingest import Ingestion, Report
@@ -34,9 +35,9 @@ from .options import (
     parse_where,
 )
 from .passages import DEFAULT_SIZE, MAX_SIZE, MIN_SIZE
-from .places import StoreRequest, Target, parse_fields, parse_index
 from .recordfiles import RecordFile
 from .sources import DOCUMENT_FIELDS, ColumnNames, Skipped, Source, detect_kind
+from .target import StoreRequest, Target
 
 _EXAMPLES = 3
 
@@ -118,7 +119,7 @@ def add(
         )
         ingestion = Ingestion(target, batch_size, skip_bad=skip_bad)
         try:
-            with output.meter("Adding", quiet=json) as meter:
+            with progress.meter("Adding", quiet=json) as meter:
                 ingest_all(ingestion, reader.sources(paths), meter, certain=yes)
         except KeyboardInterrupt:
             output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
@@ -198,7 +199,7 @@ class PathReader:
         return Documents(found, folder, self.patterns, self.passage_size, fields=self.fields)
 
 
-def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: output.Meter, *, certain: bool) -> None:
+def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: progress.Meter, *, certain: bool) -> None:
     """Write all sources into the store, then remove passages that are gone from documents."""
     sizes = [source.size for source in sources]
     total = None if None in sizes else sum(size or 0 for size in sizes)

@@ -1,4 +1,4 @@
-"""Opening the database, store and embedder that arguments name. A model is loaded only if it is needed."""
+"""The store that `add` fills: what was asked for, opened or created. A model is loaded only if it is needed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..database import Database
-from ..errors import InvalidArgument, close_matches
-from ..fields import Field, make_field
-from ..index_options import HNSW, Flat, IndexOptions
+from ..errors import InvalidArgument
+from ..fields import Field
+from ..index_options import HNSW, IndexOptions
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema
@@ -19,62 +19,7 @@ from .exits import Failure
 if TYPE_CHECKING:
     from ..embedders.base import Embedder
 
-DEFAULT_EMBEDDER = "wordllama"
-KINDS = tuple(dict.fromkeys(each.kind for each in Field.__subclasses__()))
-
-
-def embedder_config(store: VectorStore) -> dict[str, Any] | None:
-    """Return the configuration of the model that filled a store, or None if vectors were given."""
-    config = store.embedder_config
-    return None if config is None else dict(config)
-
-
-def load_embedder(spec: str | None) -> Embedder:
-    """Return the embedder that the user named, or the default one."""
-    from ..embedders import load
-
-    return load(spec or DEFAULT_EMBEDDER)
-
-
-def check_guess(store: VectorStore, spec: str | None) -> None:
-    """Refuse to guess the model of given vectors, which need not be the default one."""
-    if spec is None and embedder_config(store) is None:
-        raise Failure(
-            f"Store {store.name!r} was filled with vectors, and the model that made them is not known. "
-            "Name it with --embedder, or give a vector instead of a text."
-        )
-
-
-def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
-    """Return the fields that ``--field name:kind`` declares."""
-    fields: dict[str, Field] = {}
-    for declaration in declarations:
-        name, _, kind = declaration.partition(":")
-        if kind not in KINDS:
-            hint = close_matches(kind, KINDS) if kind else f" Kinds: {', '.join(KINDS)}."
-            raise Failure(f"--field {declaration!a} does not look like name:kind.{hint}")
-        if name in fields:
-            raise Failure(f"--field declares {name!a} twice.")
-        fields[name] = make_field(kind)
-    return fields
-
-
-def parse_index(
-    kind: str | None, m: int | None, ef_construction: int | None, target_recall: float | None
-) -> IndexOptions | None:
-    """Return the index that options describe, or None without options."""
-    given = {
-        key: value
-        for key, value in (("m", m), ("ef_construction", ef_construction), ("target_recall", target_recall))
-        if value is not None
-    }
-    if kind == "flat":
-        if given:
-            raise Failure("A flat index has no options.")
-        return Flat()
-    if kind not in {None, "hnsw"}:
-        raise Failure(f"There is no index {kind!a}. Known: flat, hnsw.")
-    return HNSW(**given) if kind or given else None  # type: ignore[arg-type]
+from .embedder_choice import check_guess, load_embedder
 
 
 @dataclass(frozen=True)
@@ -117,7 +62,7 @@ class Target:
     ----------
     database : Database
     name : str
-    wish : Wish
+    wish : StoreRequest
     embedder : str, optional
     says_model : bool
         Whether the user said that the given vectors come from this embedder too.

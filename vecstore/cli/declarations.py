@@ -1,0 +1,44 @@
+"""What options declare about a store: its fields and its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import close_matches
+from ..fields import Field, make_field
+from ..index_options import HNSW, Flat, IndexOptions
+from .exits import Failure
+
+KINDS = tuple(dict.fromkeys(each.kind for each in Field.__subclasses__()))
+
+
+def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
+    """Return the fields that ``--field name:kind`` declares."""
+    fields: dict[str, Field] = {}
+    for declaration in declarations:
+        name, _, kind = declaration.partition(":")
+        if kind not in KINDS:
+            hint = close_matches(kind, KINDS) if kind else f" Kinds: {', '.join(KINDS)}."
+            raise Failure(f"--field {declaration!a} does not look like name:kind.{hint}")
+        if name in fields:
+            raise Failure(f"--field declares {name!a} twice.")
+        fields[name] = make_field(kind)
+    return fields
+
+
+def parse_index(
+    kind: str | None, m: int | None, ef_construction: int | None, target_recall: float | None
+) -> IndexOptions | None:
+    """Return the index that options describe, or None without options."""
+    given = {
+        key: value
+        for key, value in (("m", m), ("ef_construction", ef_construction), ("target_recall", target_recall))
+        if value is not None
+    }
+    if kind == "flat":
+        if given:
+            raise Failure("A flat index has no options.")
+        return Flat()
+    if kind not in {None, "hnsw"}:
+        raise Failure(f"There is no index {kind!a}. Known: flat, hnsw.")
+    return HNSW(**given) if kind or given else None  # type: ignore[arg-type]
