@@ -11,6 +11,7 @@
     │   ├── InvalidMetadata
     │   ├── InvalidFilter
     │   │   └── UnknownField (LookupError)
+    │   ├── InvalidQuery              no text to search for, or a threshold that no score can have
     │   ├── DuplicateId
     │   └── EmbedderRequired
     ├── MissingExtra (ImportError)    an optional dependency is not installed
@@ -60,6 +61,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidId",
     "InvalidMetadata",
+    "InvalidQuery",
     "InvalidUrl",
     "InvalidVector",
     "MigrationRequired",
@@ -142,8 +144,12 @@ class UnknownField(InvalidFilter, LookupError):
     """A filter on a field that the schema does not declare."""
 
 
+class InvalidQuery(InvalidArgument):
+    """A query text without a letter, number or symbol, or a ``min_score`` outside the metric's range."""
+
+
 class DuplicateId(InvalidArgument):
-    """The same id appears twice in one batch."""
+    """The same id appears twice in one batch of `insert`."""
 
 
 class EmbedderRequired(InvalidArgument):

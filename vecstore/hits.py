@@ -9,6 +9,7 @@ from typing import Any, overload
 from numpy.typing import NDArray
 
 from .backend import Found, Include, Rows, Search
+from .records import are_same_vectors
 from .rows import metadata
 from .schema import Schema
 
@@ -34,6 +35,18 @@ class Hit:
     text: str | None = None
     metadata: Mapping[str, Any] | None = None
     vector: NDArray[Any] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hit):
+            return NotImplemented
+        return (
+            (self.id, self.score, self.distance, self.text) == (other.id, other.score, other.distance, other.text)
+            and self.metadata == other.metadata
+            and are_same_vectors(self.vector, other.vector)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.score, self.distance, self.text))
 
     def __repr__(self) -> str:
         """Show neither text nor vector nor values, because representations end up in logs."""
@@ -68,6 +81,14 @@ class Hits(Sequence[Hit]):
 
     def __len__(self) -> int:
         return len(self._hits)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hits):
+            return NotImplemented
+        return (self._hits, self.exact, self.complete) == (other._hits, other.exact, other.complete)
+
+    def __hash__(self) -> int:
+        return hash((self._hits, self.exact, self.complete))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{hit.id!r}: {hit.score:.4f}" for hit in self._hits[:5])

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from .arguments import check_whole, describe, is_finite
 from .errors import InvalidArgument
-
-
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidArgument(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,14 @@ class HNSW:
     target_recall: float = 0.98
 
     def __post_init__(self) -> None:
-        _check_whole("m", self.m, 2, 100)
-        _check_whole("ef_construction", self.ef_construction, max(4, 2 * self.m), 1000)
+        m = check_whole("m", self.m, 2, 100)
+        ef_construction = check_whole("ef_construction", self.ef_construction, max(4, 2 * m), 1000)
         recall = self.target_recall
-        if isinstance(recall, bool) or not isinstance(recall, int | float) or not 0 < recall <= 1:
-            raise InvalidArgument(f"target_recall must be above 0 and at most 1, not {recall!r}.")
+        if not is_finite(recall) or not 0 < recall <= 1:
+            raise InvalidArgument(f"target_recall must be above 0 and at most 1, not {describe(recall)}.")
+        object.__setattr__(self, "m", m)
+        object.__setattr__(self, "ef_construction", ef_construction)
+        object.__setattr__(self, "target_recall", float(recall))
 
 
 IndexOptions = Flat | HNSW

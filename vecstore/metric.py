@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,18 +17,23 @@ Float64Array = NDArray[np.float64]
 class Metric(StrEnum):
     """How near two vectors are. A larger score and a smaller distance always mean nearer.
 
-    ======== ============== ============
-    metric   distance       score
-    ======== ============== ============
-    cosine   1 − cos(a, b)  cos(a, b)
-    ip       −a·b           a·b
-    l2       √Σ(a − b)²     −distance
-    ======== ============== ============
+    ======== ============== ============ ================
+    metric   distance       score        range of scores
+    ======== ============== ============ ================
+    cosine   1 − cos(a, b)  cos(a, b)    −1 to 1
+    ip       −a·b           a·b          all numbers
+    l2       √Σ(a − b)²     −distance    0 and below
+    ======== ============== ============ ================
     """
 
     COSINE = "cosine"
     IP = "ip"
     L2 = "l2"
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The smallest and the largest score that two vectors can have."""
+        return _RANGES[self]
 
     def distance(self, score: float) -> float:
         """Return the distance for a score."""
@@ -49,6 +55,10 @@ def _score_l2(vectors: Float64Array, query: Float64Array) -> Float64Array:
     distances: Float64Array = np.linalg.norm(vectors - query, axis=1)
     return 0.0 - distances  # not -distances, so that no score is -0.0
 
+
+_RANGES: Mapping[Metric, tuple[float, float]] = MappingProxyType(
+    {Metric.COSINE: (-1.0, 1.0), Metric.IP: (-math.inf, math.inf), Metric.L2: (-math.inf, 0.0)}
+)
 
 _SCORES: Mapping[Metric, Callable[[Float64Array, Float64Array], Float64Array]] = MappingProxyType(
     {Metric.COSINE: _score_cosine, Metric.IP: _score_inner_product, Metric.L2: _score_l2}

@@ -37,7 +37,7 @@ class Record:
             self.id == other.id
             and self.text == other.text
             and dict(self.metadata) == dict(other.metadata)
-            and _same_vector(self.vector, other.vector)
+            and are_same_vectors(self.vector, other.vector)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -48,7 +48,8 @@ class Record:
         return f"<Record {self.id!a} with {', '.join(has)}>"
 
 
-def _same_vector(a: ArrayLike | None, b: ArrayLike | None) -> bool:
+def are_same_vectors(a: ArrayLike | None, b: ArrayLike | None) -> bool:
+    """Say whether two vectors have equal numbers, or both are missing."""
     if a is None or b is None:
         return a is b
     return bool(np.array_equal(np.asarray(a), np.asarray(b)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 
 from .backend import Generation, Superseded
-from .errors import BackendUnavailable, EmbedderMismatch, InvalidFilter, InvalidMetadata, InvalidVector
+from .errors import BackendUnavailable, EmbedderMismatch, InvalidFilter, InvalidMetadata, InvalidQuery, InvalidVector
 from .lookup import CurrentEntry
 
 ATTEMPTS = 8
 """How many generations one call tries when the store's active generation keeps changing."""
-SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, EmbedderMismatch)
+SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, InvalidQuery, EmbedderMismatch)
 """Errors that another generation may not have."""
 
 

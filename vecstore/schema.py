@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import index_options
+from .arguments import check_whole
 from .errors import InvalidArgument, close_matches
 from .fields import Field, make_field
 from .index_options import HNSW, Flat, IndexOptions
@@ -53,18 +54,21 @@ class Schema:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        dim = self.dim
-        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM):
-            raise InvalidArgument(f"dim must be a whole number from 1 to {MAX_DIM:,}, not {dim!r}.")
+        dim = None if self.dim is None else check_whole("dim", self.dim, 1, MAX_DIM)
         if not isinstance(self.metric, str) or self.metric not in set(Metric):
             raise InvalidArgument(f"Unknown metric {self.metric!r}.{close_matches(str(self.metric), Metric)}")
         if self.dtype not in DTYPES:
             raise InvalidArgument(f"Unknown dtype {self.dtype!r}. Known: {', '.join(DTYPES)}.")
         if not isinstance(self.index, Flat | HNSW):
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
+        object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "metric", Metric(self.metric))
         object.__setattr__(self, "dtype", str(self.dtype))  # a numpy dtype equals its name
         object.__setattr__(self, "fields", MappingProxyType(_check_fields(self.fields)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the arguments, because the read-only view of ``fields`` can be neither."""
+        return type(self), (self.dim, self.metric, self.dtype, self.index, dict(self.fields))
 
     def __hash__(self) -> int:
         return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields))))

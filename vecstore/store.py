@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Progress, Stats, Verification
 from .calibration.probes import Probes
 from .calibration.recall import Recall, summarize_recall
@@ -22,7 +23,7 @@ from .ids import check_id, check_ids
 from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
 from .lookup import CurrentEntry
-from .queries import DEFAULT_INCLUDE, check_arguments, compile_search, read_plain_query
+from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, read_plain_query
 from .records import Record
 from .retries import Attempts
 from .rows.batches import cut_batches
@@ -35,6 +36,8 @@ from .updates import compile_update, merge_changes
 from .upkeep import calibrate_active, tend
 
 PAGE = 1_000
+LARGEST_PAGE = 1_000_000
+MAX_QUERIES = 1_000_000
 
 
 class VectorStore:
@@ -77,7 +80,9 @@ class VectorStore:
         Raises
         ------
         RecordExists
-            An id is already stored. Nothing of its batch is written.
+            An id is already stored, or was in an earlier batch. Nothing of its batch is written.
+        DuplicateId
+            An id appears twice in one batch, of which nothing is written.
         """
         written = self._write(records, batch_size, insert=True)
         tend(self._current, written)
@@ -85,6 +90,8 @@ class VectorStore:
 
     def upsert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
         """Write records; a stored record with the same id is replaced as a whole.
+
+        If an id appears more than once, its last record is stored, in whatever batches they are.
 
         Parameters
         ----------
@@ -97,11 +104,11 @@ class VectorStore:
         Returns
         -------
         int
-            Records written.
+            Records taken; all records of an id count.
 
         Raises
         ------
-        InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
+        InvalidId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
             Nothing of the batch is written.
         PartialWrite
             The same errors, or an error of the storage, after earlier batches were committed.
@@ -184,8 +191,7 @@ class VectorStore:
 
         A record that is present throughout appears exactly once. Concurrent changes may or may not appear.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
+        batch_size = min(check_whole("batch_size", batch_size), LARGEST_PAGE)
         attempts = Attempts(self._current)
         while True:
             with attempts as generation:
@@ -359,8 +365,7 @@ class VectorStore:
         where : Filter or mapping, optional
             Measure searches with this filter; the queries come from the matching records.
         """
-        if isinstance(queries, bool) or not isinstance(queries, int) or queries < 1:
-            raise InvalidArgument(f"queries must be a whole number of at least 1, not {queries!r}.")
+        queries = check_whole("queries", queries, 1, MAX_QUERIES)
         check_arguments(k, None, None, ())
         attempts = Attempts(self._current)
         while True:
@@ -403,7 +408,8 @@ class VectorStore:
         width = self.schema.width * np.dtype(self.schema.dtype).itemsize
         try:
             for batch in cut_batches(records, batch_size, width):
-                committed += self._write_batch(batch, insert=insert)
+                self._write_batch(batch, insert=insert)
+                committed += len(batch)
         except VecstoreError as error:
             if committed:
                 raise PartialWrite(committed, error) from error
@@ -413,19 +419,22 @@ class VectorStore:
             raise
         return committed
 
-    def _write_batch(self, batch: Sequence[Record], *, insert: bool) -> int:
+    def _write_batch(self, batch: Sequence[Record], *, insert: bool) -> None:
         needs_embedder = any(record.vector is None for record in batch)
         attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 if not needs_embedder:
-                    return self._backend.write(generation, as_rows(batch, generation.schema, None), insert=insert)
+                    rows = as_rows(batch, generation.schema, None, unique=insert)
+                    self._backend.write(generation, rows, insert=insert)
+                    return
                 present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
-                rows = as_rows(batch, present.schema, embed)
+                rows = as_rows(batch, present.schema, embed, unique=insert)
                 if embed:
                     present = self._embedder.claim(self._current, present)
-                return self._backend.write(present, rows, insert=insert)
+                self._backend.write(present, rows, insert=insert)
+                return
 
     def _read_pages(self, where: Where, batch_size: int) -> Iterator[Record]:
         after: str | None = None
@@ -459,11 +468,13 @@ class VectorStore:
         like: str | None = None,
     ) -> list[Hits]:
         """Search for ``asked``, or for the vector of the stored record ``like``, which is then left out."""
-        columns = check_arguments(k, min_score, ef, include)
+        columns = check_arguments(k, min_score, ef, include, exact)
         attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 schema = generation.schema
+                if min_score is not None:
+                    clip_threshold(min_score, schema.metric)  # before a query is embedded
                 if like is not None:
                     matrix = self._fetch_vector(like, generation)
                 elif (plain := read_plain_query(asked, schema)) is not None:

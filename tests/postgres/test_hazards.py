@@ -13,7 +13,6 @@ from tests.batches import DIM, batch, checked_answer, schema, vector_of
 from vecstore import (
     HNSW,
     Database,
-    DuplicateId,
     F,
     Flat,
     InvalidId,
@@ -69,11 +68,10 @@ def test_one_bad_record_keeps_its_whole_batch_out_and_is_named(store: VectorStor
         (InvalidMetadata, Record("bad", vector_of(1), None, {"more": float("nan")})),
         (InvalidMetadata, Record("bad", vector_of(1), None, {"more": "\ud800"})),
         (InvalidId, Record("bad\0", vector_of(1))),
-        (DuplicateId, Record("b00001-00", vector_of(1))),
     ]
     for kind, record in bad:
         for write in (store.upsert, store.insert):
-            with pytest.raises(kind, match=r"bad|b00001-00"):
+            with pytest.raises(kind, match="bad"):
                 write([*batch(1), record])
             assert store.count() == 0
 

@@ -86,7 +86,7 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "records": lambda store: store.upsert(None),  # type: ignore[arg-type]
     "batch size": lambda store: store.upsert([], batch_size=0),
     "id": lambda store: store.upsert([Record("a\0", [1, 2, 3])]),
-    "id twice": lambda store: store.upsert([Record("a", [1, 2, 3])] * 2),
+    "id twice": lambda store: store.insert([Record("a", [1, 2, 3])] * 2),
     "update nothing": lambda store: store.update(ids=["a"]),
     "update everything": lambda store: store.update(set={"k": "x"}),
     "update ids and where": lambda store: store.update(ids=["a"], where=ALL, set={"k": "x"}),

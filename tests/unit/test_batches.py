@@ -131,7 +131,6 @@ def test_nothing_is_embedded_where_every_vector_is_given() -> None:
 
 @pytest.mark.parametrize("bad, error, told", [
     (Record("", [1, 2]), InvalidId, "id"),
-    (Record("0", [1, 2]), DuplicateId, "'0'"),
     (Record("bad", [1, 2], metadata={"n": "3"}), InvalidMetadata, "'bad'.*'n'"),
     (Record("bad", text="\0"), InvalidMetadata, "'bad'.*text"),
     (Record("bad"), InvalidVector, "'bad' has neither"),
@@ -144,7 +143,26 @@ def test_the_record_that_is_wrong_is_named(bad: Record, error: type[Exception], 
         as_rows([*numbered(2), bad, Record("z", [1, 2])], SCHEMA, None)
 
 
-@pytest.mark.parametrize("bad", [Record("0", text="again"), Record("x", text="t", metadata={"n": "3"}), Record("x")])
+def test_of_twins_the_last_row_is_kept() -> None:
+    words = Words()
+    batch = [
+        Record("a", [1, 2], "first", {"n": 1, "x": 1}),
+        Record("b", [3, 4]),
+        Record("a", text="xxx"),
+        Record("c", [5, 6]),
+    ]
+    rows = as_rows(batch, SCHEMA, words)
+    assert (rows.ids, rows.texts, rows.extras) == (["b", "a", "c"], [None, "xxx", None], ["{}"] * 3)
+    assert rows.fields == {"n": [None] * 3, "tags": [None] * 3}
+    assert rows.vectors is not None
+    assert rows.vectors.tolist() == [[3, 4], [3, 1], [5, 6]]
+    assert rows.vectors.flags.c_contiguous
+    with pytest.raises(DuplicateId, match="'a'"):
+        as_rows(batch, SCHEMA, words, unique=True)
+    assert words.asked == ["xxx"]
+
+
+@pytest.mark.parametrize("bad", [Record("x", text="t", metadata={"n": "3"}), Record("x")])
 def test_what_needs_no_model_is_checked_before_it_is_asked(bad: Record) -> None:
     words = Words()
     with pytest.raises(InvalidArgument):

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import F, InvalidArgument, InvalidFilter, Schema, fields
+from vecstore import F, InvalidArgument, InvalidFilter, InvalidQuery, Metric, Schema, fields
 from vecstore.backend import Found, Include, Rows, Search
 from vecstore.hits import make_hits
-from vecstore.queries import check_arguments, compile_search, read_plain_query
+from vecstore.queries import check_arguments, clip_threshold, compile_search, read_plain_query
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
 MATRIX = np.zeros((1, 2), np.float32)
@@ -55,12 +55,49 @@ def test_a_hit_carries_what_was_asked_for() -> None:
 
 
 def test_a_search_is_compiled_with_its_filter_bound() -> None:
-    options: dict[str, Any] = {"k": 3, "min_score": np.float32(0.5), "ef": None, "exact": False, "include": frozenset()}
+    options: dict[str, Any] = {
+        "k": 3,
+        "min_score": np.float32(-0.5),
+        "ef": None,
+        "exact": False,
+        "include": frozenset(),
+    }
     assert compile_search(MATRIX, SCHEMA, where=None, **options).where is None
     assert compile_search(MATRIX, SCHEMA, where={"n": 1}, **options).where == (F.n == 1)
     assert type(compile_search(MATRIX, SCHEMA, where=None, **options).min_score) is float
     with pytest.raises(InvalidFilter):
         compile_search(MATRIX, SCHEMA, where={}, **options)
+
+
+@pytest.mark.parametrize(
+    "metric, score, expected",
+    [
+        ("cosine", 1 + 5e-7, 1.0),
+        ("cosine", -1 - 5e-7, -1.0),
+        ("cosine", np.nextafter(1.0, 2), 1.0),
+        ("cosine", 0.25, 0.25),
+        ("l2", 0, 0.0),
+        ("l2", -1e300, -1e300),
+        ("ip", 1e300, 1e300),
+    ],
+)
+def test_a_threshold_within_the_range(metric: str, score: float, expected: float) -> None:
+    clipped = clip_threshold(score, Metric(metric))
+    assert (clipped, type(clipped)) == (expected, float)
+
+
+@pytest.mark.parametrize(
+    "metric, score, shown",
+    [
+        ("cosine", 80, "min_score is 80, but scores of the metric cosine are from -1 to 1."),
+        ("cosine", -1.00001, "min_score is -1.00001, but scores of the metric cosine are from -1 to 1."),
+        ("l2", 0.8, "min_score is 0.8, but scores of the metric l2 are 0 and below: the negative distance."),
+    ],
+)
+def test_a_threshold_outside_the_range(metric: str, score: float, shown: str) -> None:
+    with pytest.raises(InvalidQuery) as caught:
+        clip_threshold(score, Metric(metric))
+    assert str(caught.value) == shown
 
 
 def test_an_array_that_is_plainly_right_is_taken_as_it_is() -> None:

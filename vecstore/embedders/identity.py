@@ -66,6 +66,14 @@ class Identity:
     config: Mapping[str, Any]
     canaries: NDArray[np.float32]
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Identity):
+            return NotImplemented
+        return dict(self.config) == dict(other.config) and np.array_equal(self.canaries, other.canaries)
+
+    def __hash__(self) -> int:
+        return hash((json.dumps(dict(self.config), sort_keys=True), self.canaries.tobytes()))
+
     @classmethod
     def of(cls, embedder: CanarySource) -> Identity:
         """Return the identity that an embedder keeps, or measure it. Loads the model."""

@@ -75,6 +75,10 @@ class FieldRef:
 class _Fields:
     """``F.year``, or ``F["year"]`` for a name in a variable."""
 
+    def __reduce__(self) -> str:
+        """Pickle and copy by name, because there is one of it."""
+        return "F"
+
     def __getattr__(self, name: str) -> FieldRef:
         if name.startswith("__"):
             raise AttributeError(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ..arguments import check_whole
 from ..errors import InvalidArgument
 from ..records import Record
 from . import metadata
@@ -19,9 +20,7 @@ def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes:
     """Cut an iterable, consumed once, into lists of ``batch_size`` records or 16 MiB, whichever comes first."""
     if isinstance(records, Record | str | bytes) or not isinstance(records, Iterable):
         raise InvalidArgument(f"records must be an iterable of Record, not {type(records).__name__}.")
-    most = BATCH_RECORDS if batch_size is None else batch_size
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise InvalidArgument(f"batch_size must be a whole number of at least 1, not {batch_size!r}.")
+    most = BATCH_RECORDS if batch_size is None else check_whole("batch_size", batch_size)
     batch: list[Record] = []
     size = 0
     for record in records:

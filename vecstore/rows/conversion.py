@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,19 +27,35 @@ class EmbedTexts(Protocol):
         """Return one row for each text."""
 
 
-def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None) -> Rows:
+def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None, *, unique: bool = False) -> Rows:
     """Check one batch and convert it to columns; texts without a vector are embedded.
+
+    Parameters
+    ----------
+    batch : sequence of Record
+    schema : Schema
+    embed : callable, optional
+    unique : bool
+        Refuse an id that appears twice. Otherwise the last of its records is kept. The others are checked and
+        embedded all the same, so that the outcome does not depend on where batches are cut.
 
     Raises
     ------
     InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
     """
     ids = _check_ids(batch)
+    has_twins = len(set(ids)) < len(ids)
+    if unique and has_twins:
+        twice = Counter(ids).most_common(1)[0][0]
+        raise DuplicateId(
+            f"Record {twice!a} appears twice in one batch. Leave one out, or use upsert(), which keeps the last."
+        )
     names = _Names(ids)
     texts = check_texts([record.text for record in batch], names)
     columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
     vectors = [record.vector for record in batch]
-    return Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+    rows = Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+    return _keep_last(rows) if has_twins else rows
 
 
 def as_records(rows: Rows, schema: Schema) -> list[Record]:
@@ -51,11 +68,23 @@ def as_records(rows: Rows, schema: Schema) -> list[Record]:
 
 def _check_ids(batch: Sequence[Record]) -> list[str]:
     given = [record.id for record in batch]
-    ids = given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
-    if len(set(ids)) < len(ids):
-        twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
-        raise DuplicateId(f"Duplicate id {twice!a} in one batch.")
-    return ids
+    return given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
+
+
+def _keep_last(rows: Rows) -> Rows:
+    """Return the rows without those whose id appears again later."""
+    last = sorted({id_: row for row, id_ in enumerate(rows.ids)}.values())
+
+    def take(column: Sequence[Any]) -> list[Any]:
+        return [column[row] for row in last]
+
+    return Rows(
+        take(rows.ids),
+        None if rows.vectors is None else rows.vectors[last],
+        None if rows.texts is None else take(rows.texts),
+        None if rows.fields is None else {name: take(column) for name, column in rows.fields.items()},
+        None if rows.extras is None else take(rows.extras),
+    )
 
 
 class _Names(Sequence[str]):

@@ -127,7 +127,7 @@ class EmbeddingTests(Texts):
     def test_a_bad_record_is_found_before_anything_is_embedded(self, store: VectorStore, embedder: ToyEmbedder) -> None:
         embedder.documents.clear()
         with pytest.raises(DuplicateId):
-            store.upsert([Record("x", text="one"), Record("x", text="two")])
+            store.insert([Record("x", text="one"), Record("x", text="two")])
         with pytest.raises(PartialWrite):
             store.upsert([Record("x", text="one"), Record("y", text="two"), Record("\0", text="3")], batch_size=2)
         assert sorted(embedder.documents) == ["one", "two"]
@@ -253,7 +253,7 @@ class IdentityTests(Texts):
         store = db.create("plain", Schema(dim=8, metric="cosine"), embedder=None)
         early = db.open("plain", embedder=ToyEmbedder(seed=9))
         with pytest.raises(InvalidArgument):
-            early.upsert([Record("a", text="red apple"), Record("a", text="again")])
+            early.upsert([Record("a", text="red apple"), Record("a", [1.0])])
         with pytest.raises(InvalidArgument):
             early.update(ids=["a"], set={"text": "red apple", "note": float("nan")})
         db.open("plain", embedder=ToyEmbedder()).upsert([Record("a", text="red apple")])

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from .. import fields
@@ -147,11 +148,17 @@ def other_calls(store: VectorStore) -> list[Callable[[], object]]:
         lambda: store.search_many([SECRET]),
         lambda: store.upsert([Record("new", text=SECRET)]),
         lambda: store.update(where=ALL, set={"text": SECRET}),
-        lambda: store.upsert([good, good]),
+        lambda: store.insert([good, good]),
         lambda: store.insert([good, Record("known", VECTOR, SECRET)]),
         lambda: store.upsert([good, Record("bad", [NUMBER])], batch_size=1),
         lambda: store.upsert([good, SECRET]),  # type: ignore[list-item]
         lambda: store.upsert(good),  # type: ignore[arg-type]
-        lambda: store.search(VECTOR, min_score=SECRET),  # type: ignore[arg-type]
+        *(
+            lambda name=name, wrong=wrong: store.search(VECTOR, **{name: wrong})
+            for name in ("k", "min_score", "ef", "exact")
+            for wrong in (SECRET, [SECRET], VECTOR, WHOLE * 10**5000, np.array(VECTOR))
+        ),
+        *(lambda wrong=wrong: store.search(VECTOR, include=[wrong]) for wrong in (VECTOR, (SECRET,), {SECRET})),
+        *(lambda wrong=wrong: store.upsert([], batch_size=wrong) for wrong in (SECRET, VECTOR)),
         lambda: store.using(SECRET),
     ]

@@ -31,6 +31,8 @@ from . import (
     streams,
     strings,
     switches,
+    thresholds,
+    twins,
     updates,
     vectors,
     writes,
@@ -64,6 +66,7 @@ class StoreSuite:
     TestOrder = ordering.OrderTests
     TestAnswer = ordering.AnswerTests
     TestCompleteness = ordering.CompletenessTests
+    TestThreshold = thresholds.ThresholdTests
     TestIndex = indexes.IndexTests
     TestReindex = reindexing.ReindexTests
     TestCompaction = compaction.CompactionTests
@@ -72,6 +75,7 @@ class StoreSuite:
     TestWrite = writes.WriteTests
     TestInsert = writes.InsertTests
     TestUpsert = writes.UpsertTests
+    TestTwin = twins.TwinTests
     TestStream = streams.StreamTests
 
     TestUpdate = updates.UpdateTests

@@ -11,7 +11,6 @@ import pytest
 from ..database import Database
 from ..errors import (
     DimensionMismatch,
-    DuplicateId,
     EmbedderRequired,
     InvalidArgument,
     InvalidId,
@@ -129,11 +128,6 @@ class WriteTests(Places):
         assert not caught.value.retryable
         assert read_contents(store) == key_by_id(make_books(range(4)))
 
-    def test_the_same_id_twice_in_a_batch(self, store: VectorStore, write: Write) -> None:
-        with pytest.raises(DuplicateId, match="book-00001"):
-            write([*make_books(range(3)), make_book(7, id="book-00001")])
-        assert store.count() == 0
-
     def test_a_caller_keeps_what_it_gave(self, store: VectorStore, write: Write) -> None:
         given = np.array([1, 2, 3, 4], np.float32)
         values: dict[str, Any] = {"tags": ["x"], "shelf": {"row": 1}}
@@ -194,12 +188,6 @@ class InsertTests(Places):
         assert isinstance(caught.value.__cause__, RecordExists)
         assert read_contents(store) == key_by_id(make_books([0, 1, 2, 5, 6]))
 
-    def test_the_same_id_in_two_batches(self, store: VectorStore) -> None:
-        with pytest.raises(PartialWrite) as caught:
-            store.insert([make_book(5), make_book(6), make_book(5)], batch_size=2)
-        assert isinstance(caught.value.__cause__, RecordExists)
-        assert store.count() == 5
-
     def test_a_removed_id_is_free_again(self, store: VectorStore) -> None:
         store.delete(ids=["book-00001"])
         assert store.insert([make_book(9, id="book-00001")]) == 1
@@ -226,11 +214,6 @@ class UpsertTests(Places):
     def test_new_and_known_ids_count_alike(self, store: VectorStore) -> None:
         assert store.upsert(make_books(range(1, 6))) == 5
         assert read_contents(store) == key_by_id(make_books(range(6)))
-
-    def test_of_the_same_id_in_two_batches_the_last_stays(self, store: VectorStore) -> None:
-        written = store.upsert([make_book(1), make_book(2), make_book(8, id="book-00001")], batch_size=2)
-        assert written == 3
-        assert store.get(["book-00001"]) == [make_book(8, id="book-00001")]
 
     def test_writing_the_same_again_changes_nothing(self, store: VectorStore) -> None:
         assert store.upsert(make_books(range(3))) == 3
