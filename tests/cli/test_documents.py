@@ -39,7 +39,8 @@ def test_a_directory_becomes_passages_that_are_found(run: Run, url: str, docs: P
     assert ids(url) == ["docs/guide.md#1", "docs/guide.md#2", "docs/sub/notes.txt#1"]
     (hit,) = run("search", url, "notes", "animals", "-k", "1", "--json").json["hits"]
     assert hit["id"] == "docs/sub/notes.txt#1"
-    assert hit["metadata"] == {"folder": "docs", "source": "docs/sub/notes.txt", "line": 1}
+    root = str(docs.resolve())
+    assert hit["metadata"] == {"folder": "docs", "source": "docs/sub/notes.txt", "root": root, "line": 1}
     where = '{"source": "docs/guide.md", "line": {"$gt": 1}}'
     (hit,) = run("search", url, "notes", "animals", "--where", where, "--json").json["hits"]
     assert (hit["id"], hit["metadata"]["heading"]) == ("docs/guide.md#2", "Guide > Use")
@@ -78,32 +79,16 @@ def test_an_emptied_file_loses_its_passages(run: Run, url: str, docs: Path) -> N
     assert run("add", url, "notes", docs, "--json").json["removed"] == 2
 
 
-def test_another_directory_of_the_same_name_does_not_empty_the_store(run: Run, url: str, docs: Path) -> None:
+def test_files_that_are_mostly_gone_are_removed_only_when_that_is_certain(run: Run, url: str, docs: Path) -> None:
     run("add", url, "notes", docs)
-    other = docs.parent / "other" / "docs"
-    other.mkdir(parents=True)
-    (other / "else.md").write_text("something else")
-    report = run("add", url, "notes", other, "--json").json
-    assert report["removed"] == 0
-    assert "--as" in report["notes"][0]
-    assert len(ids(url)) == 4
-    assert run("add", url, "notes", other, "--yes", "--json").json["removed"] == 3
-    assert ids(url) == ["docs/else.md#1"]
-
-
-def test_as_gives_a_directory_another_name(run: Run, url: str, docs: Path) -> None:
-    run("add", url, "notes", docs)
-    run("add", url, "notes", docs, "--as", "old")
-    assert len(ids(url)) == 6
-    assert "old/guide.md#1" in ids(url)
-
-
-def test_two_directories_of_one_name_in_one_command_are_refused(run: Run, url: str, docs: Path) -> None:
-    other = docs.parent / "other" / "docs"
-    other.mkdir(parents=True)
-    answer = run("add", url, "notes", docs, other)
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "--as" in answer.err
+    for name in ("guide.md", "sub/notes.txt"):
+        (docs / name).unlink()
+    (docs / "new.md").write_text("new")
+    report = run("add", url, "notes", docs, "--json").json
+    assert (report["written"], report["removed"]) == (1, 0)
+    assert "--yes" in report["notes"][0]
+    assert run("add", url, "notes", docs, "--yes", "--json").json["removed"] == 3
+    assert ids(url) == ["docs/new.md#1"]
 
 
 def test_files_that_a_pattern_leaves_out_keep_their_passages(run: Run, url: str, docs: Path) -> None:

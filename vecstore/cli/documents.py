@@ -36,6 +36,8 @@ class Documents:
     path : Path
     folder : str
         What ids begin with: ``folder/file.md#1``.
+    root : str
+        The directory, as `vecstore.cli.roots.describe_root` writes it; each passage stores it.
     patterns : sequence of str
         Which files of a directory to read, as shell patterns of their names; by default by their ending.
     passage_size : int
@@ -43,6 +45,7 @@ class Documents:
 
     path: Path
     folder: str
+    root: str
     patterns: Sequence[str] = ()
     passage_size: int = 1_000
     counts: dict[str, int] = field(default_factory=dict)
@@ -63,6 +66,11 @@ class Documents:
     def whole_folder(self) -> bool:
         """Whether files of the folder that are not here are gone."""
         return self.path.is_dir()
+
+    @property
+    def sources(self) -> list[str]:
+        """The ``source`` of each file to read."""
+        return [source for _, source, _ in self._files]
 
     @property
     def size(self) -> int:
@@ -87,7 +95,13 @@ class Documents:
                 passages(text, self.passage_size, markup=markup, front_matter=is_markdown), 1
             ):
                 self.counts[source] = number
-                values = {**about, "folder": self.folder, "source": source, "heading": passage.heading or None}
+                values = {
+                    **about,
+                    "folder": self.folder,
+                    "source": source,
+                    "root": self.root,
+                    "heading": passage.heading or None,
+                }
                 record = Record(f"{source}#{number}", text=passage.text, metadata={**values, "line": passage.line})
                 yield Item(record, f"{source}, line {passage.line}", position, passage=True)
             if not self.counts[source]:

@@ -5,40 +5,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
-from ..fields import Keyword
-from ..filters.field_ref import F
 from ..records import Record
 from ..rows.conversion import EmbedTexts, as_rows
+from ..schema import Schema
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
 from .exits import Failure
+from .report import Report
+from .roots import explain_conflict, find_conflict, is_passage, list_passages
 from .sources import Item, Skipped, Source
 from .target import Target
 
 FIRST_BATCH, LARGEST_BATCH = 256, 4_096
 _QUICK, _SLOW = 0.5, 2.0  # seconds per batch; in between, a progress bar moves often enough and commits are few
-_LISTED = 1_000
 _PAGE = 1_000
-
-
-@dataclass
-class Report:
-    """What `add` did."""
-
-    read: int = 0
-    written: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    skipped: int = 0
-    first_skipped: list[Skipped] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class Ingestion:
@@ -51,10 +37,15 @@ class Ingestion:
         Records in one commit; by default about a second's worth.
     skip_bad : bool
         Continue after a record that cannot be stored.
+    same_place : bool
+        Replace passages that came from another root.
     """
 
-    def __init__(self, target: Target, batch_size: int | None = None, *, skip_bad: bool = False) -> None:
+    def __init__(
+        self, target: Target, batch_size: int | None = None, *, skip_bad: bool = False, same_place: bool = False
+    ) -> None:
         self.report = Report()
+        self._same_place = same_place
         self._target = target
         self._fixed = batch_size
         self._size = batch_size or FIRST_BATCH
@@ -71,10 +62,10 @@ class Ingestion:
             self._adapt(time.monotonic() - began, len(batch))
 
     def remove_gone(self, documents: Documents, *, certain: bool) -> None:
-        """Remove passages that are no longer in the documents.
+        """Remove passages of the same root that are no longer in the documents.
 
-        If more than half of the known files are gone, ``certain`` must be true, because this may be another
-        directory of the same name.
+        If more than half of the known files are gone, ``certain`` must be true, because the directory may be
+        empty by accident.
         """
         store = self._target.store
         if store is None or self._target.created:
@@ -89,8 +80,7 @@ class Ingestion:
         if len(files) * 2 > len(known) and not certain:
             self.report.notes.append(
                 f"{len(files):,} of the {len(known):,} files that the store knows of {documents.folder!a} are not "
-                "here: their passages are kept. To remove them, add --yes. For another directory of that name, add "
-                "--as NAME."
+                f"in {documents.root} any more: their passages are kept. To remove them, add --yes."
             )
             gone = {source: ids for source, ids in gone.items() if source in documents.counts}
         removed = [id_ for ids in gone.values() for id_ in ids]
@@ -106,13 +96,12 @@ class Ingestion:
 
     def _skip(self, skipped: Skipped) -> None:
         if skipped.bad and not self._skip_bad:
-            written = f" {self.report.written:,} records before it were written." if self.report.written else ""
+            count = self.report.written
+            written = f" {count:,} {'record' if count == 1 else 'records'} before it were written." if count else ""
             raise Failure(
                 f"{skipped.place}: {skipped.reason.rstrip('.')}.{written} Fix it, or add --skip-bad to leave it out."
             )
-        self.report.skipped += 1
-        if len(self.report.first_skipped) < _LISTED:
-            self.report.first_skipped.append(skipped)
+        self.report.note_skipped(skipped)
 
     def _adapt(self, seconds: float, count: int) -> None:
         if self._fixed or count < self._size:
@@ -125,38 +114,91 @@ class Ingestion:
     def _write(self, batch: Sequence[Item]) -> None:
         latest = {item.record.id: item for item in batch}
         items = list(latest.values())
-        store = self._target.open_for([item.record for item in batch])
+        schema = self._target.prepare([item.record for item in batch])
         # A record that a later one replaces is not written, but it is still checked.
-        list(self._select_valid(store, [item for item in batch if latest[item.record.id] is not item]))
+        replaced = [item for item in batch if latest[item.record.id] is not item]
+        self.report.note_replaced(len(list(self._select_valid(schema, replaced))))
+        if self._target.store is None and self._create(schema, items):
+            return
+        store = self._target.get_store()
         try:
-            new = items if self._target.created else self._select_changed(store, items)
-            self._put(store, new)
+            self._put(store, self._select_changed(store, items))
         except (InvalidArgument, PartialWrite) as error:
             cause = error.__cause__ if isinstance(error, PartialWrite) else error
             if not isinstance(cause, InvalidArgument) or isinstance(cause, EmbedderRequired):
                 raise
-            good = list(self._select_valid(store, items))
+            good = list(self._select_valid(schema, items))
             if len(good) == len(items):
                 raise
-            self._put(store, good)
+            self._put(store, self._select_changed(store, good))
+
+    def _create(self, schema: Schema, items: Sequence[Item]) -> bool:
+        """Create the store with its first records. Return False if there is one to write to, made by another process.
+
+        The records are checked and embedded first: a store that would get nothing is not created.
+        """
+        records = [item.record for item in items]
+        try:
+            rows = as_rows(records, schema, self._embed)
+        except EmbedderRequired:
+            raise
+        except InvalidArgument:
+            records = [item.record for item in self._select_valid(schema, items)]
+            if len(records) == len(items):
+                raise
+            rows = as_rows(records, schema, self._embed)
+        if not records:
+            return True
+        vectors: Any = rows.vectors
+        made = [Record(each.id, row, each.text, each.metadata) for each, row in zip(records, vectors, strict=True)]
+        if not self._target.create(schema, made):
+            return False
+        self.report.note_written(record.id for record in records)
+        return True
+
+    @property
+    def _embed(self) -> EmbedTexts | None:
+        embedder = self._target.embedder
+        return embedder.embed_documents if embedder else None
 
     def _put(self, store: VectorStore, items: Sequence[Item]) -> None:
-        if items:
-            self.report.written += store.upsert((item.record for item in items), batch_size=len(items))
+        if not items:
+            return
+        ids = [item.record.id for item in items]
+        try:
+            store.upsert((item.record for item in items), batch_size=len(items))
+        except PartialWrite as error:
+            self.report.note_written(ids[: error.committed])
+            raise
+        self.report.note_written(ids)
 
     def _select_changed(self, store: VectorStore, items: Sequence[Item]) -> list[Item]:
         stored = store.get([item.record.id for item in items])
-        new = [item for item, old in zip(items, stored, strict=True) if old is None or not _is_same(item.record, old)]
-        self.report.unchanged += len(items) - len(new)
+        new, unchanged = [], []
+        for item, old in zip(items, stored, strict=True):
+            if old is not None:
+                self._check_root(store, item, old)
+            if old is not None and _is_same(item.record, old):
+                unchanged.append(item.record.id)
+            else:
+                new.append(item)
+        self.report.note_unchanged(unchanged)
         return new
 
-    def _select_valid(self, store: VectorStore, items: Iterable[Item]) -> Iterator[Item]:
+    def _check_root(self, store: VectorStore, item: Item, old: Record) -> None:
+        """Refuse to replace a passage of another root, also where a file of records has it, such as an export."""
+        root = item.record.metadata.get("root")
+        conflict = None if self._same_place else find_conflict(root, old)
+        if conflict is None or not (item.passage or (is_passage(item.record) and conflict.passage and conflict.root)):
+            return
+        folder = str(item.record.metadata.get("folder"))
+        raise Failure(f"{item.place}: {explain_conflict(store.name, folder, str(root), conflict)}")
+
+    def _select_valid(self, schema: Schema, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items that can be stored; checks each record alone after a batch was refused."""
-        embedder = self._target.embedder
-        embed: EmbedTexts | None = embedder.embed_documents if embedder else None
         for item in items:
             try:
-                as_rows([item.record], store.schema, embed)
+                as_rows([item.record], schema, self._embed)
             except InvalidArgument as error:
                 self._skip(Skipped(item.place, str(error), bad=not item.passage))
             else:
@@ -180,15 +222,13 @@ def _is_same(new: Record, old: Record) -> bool:
 
 
 def _list_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:
-    """Iterate over the sources and ids of passages added earlier from the same folder or file."""
+    """Iterate over the sources and ids of passages added earlier from the same directory or file."""
     name, value = (
         ("folder", documents.folder) if documents.whole_folder else ("source", next(iter(documents.counts), ""))
     )
-    where = F[name] == value if isinstance(store.schema.fields.get(name), Keyword) else None
-    for record in store.scan(where=where):
-        source = record.metadata.get("source")
-        if isinstance(source, str) and record.metadata.get(name) == value and record.id.startswith(f"{source}#"):
-            yield source, record.id
+    for record in list_passages(store, name, value):
+        if record.metadata.get("root") == documents.root:
+            yield str(record.metadata["source"]), record.id
 
 
 def _is_gone(documents: Documents, source: str, id_: str) -> bool:

@@ -114,8 +114,14 @@ def print_hits(hits: Hits, *, full: bool) -> None:
             (f"{rank:>2} ", "dim"), (f"{hit.score:.3f}", "green"), "  ", (escape_controls(hit.id), "bold")
         )
         out.print(head, overflow="fold")
-        # Values that the id begins with are not repeated.
-        told = {key: value for key, value in (hit.metadata or {}).items() if not _repeats(hit.id, value)}
+        # Values that the id begins with are not repeated, nor the root that all passages of a directory share.
+        metadata = hit.metadata or {}
+        passage = _repeats(hit.id, metadata.get("source"))
+        told = {
+            key: value
+            for key, value in metadata.items()
+            if not _repeats(hit.id, value) and not (passage and key == "root")
+        }
         if told:
             shown = "  ".join(escape_controls(f"{key}={_format_value(value)}") for key, value in told.items())
             _print_indented(out, shown, "cyan", None if full else 1)

@@ -20,6 +20,7 @@ RECORD_ENDINGS = {
 DOCUMENT_FIELDS: dict[str, Field] = {
     "folder": Keyword(),
     "source": Keyword(),
+    "root": Keyword(),
     "heading": Keyword(),
     "line": IntField(),
     "title": Keyword(),
@@ -27,6 +28,9 @@ DOCUMENT_FIELDS: dict[str, Field] = {
     "date": DateTime(),
 }
 """Declared fields of a store created for documents."""
+
+PASSAGE_KEYS = ("folder", "source", "root", "heading", "line")
+"""The metadata that passages have themselves; the others come from front matter."""
 
 
 @dataclass(frozen=True, slots=True)

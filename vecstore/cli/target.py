@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..database import Database
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, StoreExists, VecstoreError
 from ..fields import Field
 from ..index_options import HNSW, IndexOptions
 from ..metric import Metric
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
+from . import output
+from .embedder_choice import check_guess, load_embedder
 from .exits import Failure
 
 if TYPE_CHECKING:
     from ..embedders.base import Embedder
-
-from .embedder_choice import check_guess, load_embedder
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class Target:
         self._says_model = says_model
         self.embedder: Embedder | None = None
         self.store: VectorStore | None = None
-        self.created = name not in database.names()
-        if not self.created:
+        self.created = False
+        if name in database.names():
             self.store = database.open(name)
             wish.check(self.store)
 
@@ -88,27 +89,76 @@ class Target:
         """Declared fields of the store, even if it is still to be created."""
         return dict(self.store.schema.fields) if self.store else self._request.fields
 
-    def open_for(self, records: Sequence[Record]) -> VectorStore:
-        """Return the store, with an embedder if a record has no vector."""
-        needs = any(record.vector is None for record in records)
-        if needs and self.embedder is None:
+    def prepare(self, records: Sequence[Record]) -> Schema:
+        """Load the embedder if a record has no vector, and return the schema that the records must fit.
+
+        Raises
+        ------
+        Failure
+            The model that made vectors is not known, and would be guessed.
+        """
+        bare = [record.vector is None for record in records]
+        if any(bare) and self.embedder is None:
             if self.store:
                 check_guess(self.store, self._spec)
+            elif not all(bare) and not self._says_model:
+                raise Failure(
+                    "Some records have a vector and others only a text: name the model of the vectors with --embedder, "
+                    "or add the two kinds to stores of their own."
+                )
             self.embedder = load_embedder(self._spec)
             if self.store:
                 self.store = self._database.open(self._name, embedder=self.embedder)
+        return self.store.schema if self.store else self._choose_schema(records)
+
+    def get_store(self) -> VectorStore:
+        """Return the store, which must exist."""
         if self.store is None:
-            self.store = self._create(records)
+            raise RuntimeError("the store was not created")
         return self.store
 
-    def _create(self, records: Sequence[Record]) -> VectorStore:
+    def create(self, schema: Schema, records: Sequence[Record]) -> bool:
+        """Create the store with its first records. Return False if another process created one meanwhile.
+
+        The store gets its name when it holds the records. So a failure or an interrupt leaves nothing, and what
+        is removed then has never been seen by another process.
+        """
+        unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
+        try:
+            store = self._database.create(unfinished, schema, embedder=self.embedder)
+            store.upsert(records, batch_size=len(records))
+            self._database.rename(unfinished, self._name)
+        except StoreExists:
+            self._discard(unfinished)
+            self.store = self._database.open(self._name, embedder=self.embedder)
+            self._request.check(self.store)
+            return False
+        except BaseException:
+            self._discard(unfinished)
+            raise
+        self.store, self.created = self._database.open(self._name, embedder=self.embedder), True
+        return True
+
+    def _discard(self, unfinished: str) -> None:
+        try:
+            if unfinished in self._database.names():
+                self._database.drop(unfinished)
+        except VecstoreError as error:
+            output.note(f"Store {unfinished!r} could not be removed: {error} Remove it with `vecstore drop`.")
+
+    def _choose_schema(self, records: Sequence[Record]) -> Schema:
         schema = self._request.schema()
         if self.embedder is None and self._says_model:
             self.embedder = load_embedder(self._spec)
-        if self.embedder is None and schema.dim is None:
-            first: Any = records[0].vector
-            try:
-                schema = schema.with_dim(len(first))
-            except TypeError as error:
-                raise InvalidArgument(f"Record {records[0].id!a} has a vector that is not a list.") from error
-        return self._database.create(self._name, schema, embedder=self.embedder)
+        if self.embedder is not None and schema.dim not in {None, self.embedder.dim}:
+            raise Failure(
+                f"--dim is {schema.dim}, but the model makes {self.embedder.dim} dimensions. Leave --dim out."
+            )
+        if schema.dim is not None:
+            return schema
+        if self.embedder is not None:
+            return schema.with_dim(self.embedder.dim)
+        dim = next((len(each) for record in records if isinstance(each := record.vector, Sized) and len(each)), None)
+        if dim is None:
+            raise InvalidArgument(f"Record {records[0].id!a} has a vector that is not a list.")
+        return schema.with_dim(dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from . import output, progress
 from .declarations import parse_fields, parse_index
 from .documents import Documents
 from .exits import Failure
-from .ingest import Ingestion, Report
+from .ingest import Ingestion
 from .options import (
     DtypeName,
     EmbedderSpec,
@@ -36,10 +35,10 @@ from .options import (
 )
 from .passages import DEFAULT_SIZE, MAX_SIZE, MIN_SIZE
 from .recordfiles import RecordFile
-from .sources import DOCUMENT_FIELDS, ColumnNames, Skipped, Source, detect_kind
+from .report import Report, print_report
+from .roots import check_one_command, check_roots, describe_root
+from .sources import DOCUMENT_FIELDS, PASSAGE_KEYS, ColumnNames, Source, detect_kind
 from .target import StoreRequest, Target
-
-_EXAMPLES = 3
 
 Paths = Annotated[
     list[str],
@@ -57,7 +56,18 @@ PassageSize = Annotated[
     ),
 ]
 FolderName = Annotated[
-    str | None, typer.Option("--as", metavar="NAME", help="The beginning of ids, instead of the directory's name.")
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="The name under which this directory is stored, which ids begin with; by default the directory's own.",
+    ),
+]
+SamePlace = Annotated[
+    bool,
+    typer.Option(
+        "--same-place", help="What is stored under this name came from here, though the directory was elsewhere then."
+    ),
 ]
 IdColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds ids.")]
 TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds texts.")]
@@ -82,6 +92,7 @@ def add(
     glob: Globs = None,
     passage_size: PassageSize = DEFAULT_SIZE,
     folder: FolderName = None,
+    same_place: SamePlace = False,
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     vector_column: VectorColumn = "vector",
@@ -97,8 +108,10 @@ def add(
     """Add documents or records, and create the store if there is none.
 
     Text and Markdown files of a directory are split into passages. Adding it again writes changed passages
-    and removes those that are gone. In files of records, every column except id, text and vector is
-    metadata, and a record with a known id is replaced.
+    and removes those that are gone. Ids are name/path#number, and each passage stores its directory's
+    absolute path as root: another directory of the same name is refused, unless --as gives it another one.
+    In files of records, every column except id, text and vector is metadata, and a record with a known id
+    is replaced.
 
     For example:
       vecstore add file:./kb notes docs/
@@ -107,24 +120,29 @@ def add(
     """
     began = time.monotonic()
     fields = parse_fields(field or [])
+    index_options = parse_index(index, None, None, None)
+    check_paths(paths)
     with connect(url) as database:
-        new = name not in database.names()
-        documents = new and any(_is_document(path) for path in paths)
+        documents = name not in database.names() and any(_is_document(path) for path in paths)
         wanted = {**DOCUMENT_FIELDS, **fields} if documents else fields
-        wish = StoreRequest(wanted, dim, metric, dtype, parse_index(index, None, None, None))
+        wish = StoreRequest(wanted, dim, metric, dtype, index_options)
         named = getattr(context.get_parameter_source("embedder"), "name", "") == "COMMANDLINE"
         target = Target(database, name, wish, embedder, says_model=named)
         reader = PathReader(
             ColumnNames(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder
         )
-        ingestion = Ingestion(target, batch_size, skip_bad=skip_bad)
+        sources = reader.sources(paths)
+        if target.store is not None:
+            places = [source for source in sources if isinstance(source, Documents)]
+            check_roots(target.store, places, same_place=same_place)
+        ingestion = Ingestion(target, batch_size, skip_bad=skip_bad, same_place=same_place)
         try:
             with progress.meter("Adding", quiet=json) as meter:
-                ingest_all(ingestion, reader.sources(paths), meter, certain=yes)
+                ingest_all(ingestion, sources, meter, certain=yes)
         except KeyboardInterrupt:
             output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
             raise
-        _print_report(name, target, ingestion.report, time.monotonic() - began, machine=json)
+        _print_outcome(name, target, ingestion.report, time.monotonic() - began, machine=json)
 
 
 def delete(
@@ -174,29 +192,73 @@ class PathReader:
         Raises
         ------
         Failure
-            A path does not exist, or two directories would give the same ids.
+            Two directories would be stored under one name, or the name cannot be stored.
         """
-        missing = [path for path in paths if not _is_stdin(path) and not os.path.exists(path)]
-        if missing:
-            raise Failure(f"{missing[0]}: there is no such file.")
-        if paths.count("-") > 1:
-            raise Failure("'-' was given twice, but stdin can be read only once.")
-        sources = [self._source(path) for path in paths]
-        folders = [source.folder for source in sources if isinstance(source, Documents) and source.whole_folder]
-        twice = [folder for folder, count in Counter(folders).items() if count > 1]
-        if twice:
-            raise Failure(f"Two directories are called {twice[0]!a}: add them one by one, with --as NAME.")
+        folder = _check_folder(self.folder)
+        sources: list[Source] = []
+        places: dict[Path, tuple[Documents, str]] = {}
+        for path in paths:
+            if not _is_document(path):
+                sources.append(self._open_records(path))
+            elif Path(path).resolve() not in places:
+                place = self._open_documents(Path(path).resolve(), folder)
+                places[place.path] = (place, path)
+                sources.append(place)
+        check_one_command(list(places.values()))
         return sources
 
-    def _source(self, path: str) -> Source:
-        if not _is_document(path):
-            place = None if _is_stdin(path) else Path(path)
-            kind = detect_kind(place) if place else "jsonl"
-            return RecordFile(place, kind or "jsonl", self.columns, self.fields)
-        found = Path(path)
-        resolved = found.resolve()
-        folder = self.folder or (resolved.name if found.is_dir() else resolved.parent.name) or "root"
-        return Documents(found, folder, self.patterns, self.passage_size, fields=self.fields)
+    def _open_records(self, path: str) -> RecordFile:
+        place = None if _is_stdin(path) else Path(path)
+        kind = detect_kind(place) if place else "jsonl"
+        return RecordFile(place, kind or "jsonl", self.columns, self.fields)
+
+    def _open_documents(self, path: Path, folder: str | None) -> Documents:
+        check_document_fields(self.fields)
+        directory = path if path.is_dir() else path.parent
+        root = describe_root(directory)
+        name = folder or directory.name or "root"
+        return Documents(path, name, root, self.patterns, self.passage_size, fields=self.fields)
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Refuse paths that do not exist, before a database is opened.
+
+    Raises
+    ------
+    Failure
+    """
+    missing = [path for path in paths if not _is_stdin(path) and not os.path.exists(path)]
+    if missing:
+        raise Failure(f"{missing[0]}: there is no such file.")
+    if paths.count("-") > 1:
+        raise Failure("'-' was given twice, but stdin can be read only once.")
+
+
+def check_document_fields(fields: Mapping[str, Field]) -> None:
+    """Refuse a store that declares a key of every passage as something else.
+
+    Raises
+    ------
+    Failure
+    """
+    for name in PASSAGE_KEYS:
+        declared, wanted = fields.get(name), DOCUMENT_FIELDS[name]
+        if declared is not None and declared != wanted:
+            raise Failure(
+                f"Passages of documents have a {wanted.kind} {name!r}, which is declared as {declared.kind}. "
+                "Add documents to a store of their own."
+            )
+
+
+def _check_folder(folder: str | None) -> str | None:
+    if folder is None:
+        return None
+    name = folder.strip("/")
+    if not name.strip() or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise Failure(f"--as {folder!a} is no name for a directory. Give a word, such as --as handbook.")
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        raise Failure(f"--as {folder!a} is not UTF-8.")
+    return name
 
 
 def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: progress.Meter, *, certain: bool) -> None:
@@ -221,41 +283,12 @@ def _is_document(path: str) -> bool:
     return not _is_stdin(path) and (os.path.isdir(path) or detect_kind(Path(path)) is None)
 
 
-def _print_report(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
+def _print_outcome(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
+    created = target.created
     if machine:
-        skipped = [{"place": each.place, "reason": each.reason, "bad": each.bad} for each in report.first_skipped]
-        figures = {
-            "store": name, "created": target.created and target.store is not None, "read": report.read,
-            "written": report.written, "unchanged": report.unchanged, "removed": report.removed,
-            "skipped": report.skipped, "first_skipped": skipped, "notes": report.notes, "seconds": round(seconds, 3),
-        }  # fmt: skip
+        figures = {"store": name, "created": created, **report.to_json(), "seconds": round(seconds, 3)}
         output.print_json(figures)
     else:
-        _print_for_people(name, target, report, seconds)
+        print_report(report, name, seconds, created=created, exists=target.store is not None)
     if target.store is None:
         raise Failure(f"There was nothing to add, so store {name!r} was not created.")
-
-
-def _print_for_people(name: str, target: Target, report: Report, seconds: float) -> None:
-    parts = [f"{count:,} {what}" for count, what in (
-        (report.unchanged, "unchanged"), (report.removed, "removed"), (report.skipped, "skipped")
-    ) if count]  # fmt: skip
-    beside = f" ({', '.join(parts)})" if parts else ""
-    where = f"the new store {name}" if target.created else name
-    if target.store is not None:
-        output.say(f"Wrote {report.written:,} {_records(report.written)} to {where}{beside} in {seconds:.1f} s.")
-    by_reason: dict[str, list[Skipped]] = {}
-    for each in report.first_skipped:
-        by_reason.setdefault(each.reason, []).append(each)
-    if report.skipped:
-        output.note(f"Skipped {report.skipped:,}:")
-    for reason, entries in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
-        shown = ", ".join(entry.place for entry in entries[:_EXAMPLES])
-        more = f" and {len(entries) - _EXAMPLES:,} more" if len(entries) > _EXAMPLES else ""
-        output.note(output.escape_controls(f"  {reason}: {shown}{more}"))
-    for text in report.notes:
-        output.note(output.escape_controls(f"Note: {text}"))
-
-
-def _records(count: int) -> str:
-    return "record" if count == 1 else "records"
