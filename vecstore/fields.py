@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .rows.missing import name_missing
+from .rows.replacements import MISSING, suggest_field_value
 from .rows.strings import find_fault, to_plain
 
 Stored = str | tuple[str, ...] | int | float | bool
@@ -39,6 +41,14 @@ def unwrap(value: Any) -> Any:
     if not isinstance(value, np.generic) or value.dtype.kind not in "biufU":
         return value
     return float(value) if value.dtype.kind == "f" else value.item()
+
+
+def make_type_error(value: object, kind: str, wanted: str) -> ValueError:
+    """Return the error for a value of a wrong type, or for a missing one, with what to give instead."""
+    if missing := name_missing(value):
+        return ValueError(f"is {missing}, {MISSING}")
+    advice = suggest_field_value(kind, value)
+    return ValueError(f"must be {wanted}, not {type(value).__name__}{'; ' if advice else ''}{advice}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class Keyword(Field):
     def encode(self, value: Any) -> str:
         if type(value) is not str:
             value = unwrap(value)
+        if not isinstance(value, str):
+            raise make_type_error(value, "keyword", "a str")
         reason = find_fault(value, 0, MAX_KEYWORD_BYTES)
         if reason:
             raise ValueError(reason)
@@ -87,10 +99,16 @@ class Keywords(Field):
 
     def encode(self, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"must be a list of str, not {type(value).__name__}")
+            raise make_type_error(value, "keywords", "a list of str")
         if len(value) > MAX_KEYWORDS:
             raise ValueError(f"has {len(value):,} keywords, more than {MAX_KEYWORDS:,}")
-        return tuple(self.operand(item) for item in value)
+        return tuple(self._encode_item(number, item) for number, item in enumerate(value))
+
+    def _encode_item(self, number: int, item: Any) -> str:
+        try:
+            return self.operand(item)
+        except ValueError as error:
+            raise ValueError(f"has an item at position {number} that {error}") from error
 
     def operand(self, value: Any) -> str:
         return Keyword().encode(value)
@@ -110,7 +128,9 @@ class Int(Field):
         if type(value) is not int:
             value = unwrap(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"must be an int, not {type(value).__name__}")
+            if isinstance(value, float) and value.is_integer():
+                raise ValueError("must be an int, not float; the number is whole, so give int(value)")
+            raise make_type_error(value, "int", "an int")
         if not -MAX_INT <= value <= MAX_INT:
             raise ValueError("is beyond 2**53, where engines cannot tell integers apart; store it as a Keyword")
         return int(value)
@@ -126,13 +146,15 @@ class Float(Field):
     def encode(self, value: Any) -> float:
         value = unwrap(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a float, not {type(value).__name__}")
+            raise make_type_error(value, "float", "a float")
         try:
             number = float(value)
         except OverflowError as error:
             raise ValueError("is too large for a double") from error
-        if not math.isfinite(number):
-            raise ValueError("must be finite")
+        if math.isnan(number):
+            raise make_type_error(value, "float", "a float")
+        if math.isinf(number):
+            raise ValueError("must be finite; leave the key out or give None if there is no number")
         return number + 0.0  # SQLite stores -0.0 as 0.0, so every backend does
 
 
@@ -146,7 +168,7 @@ class Bool(Field):
     def encode(self, value: Any) -> bool:
         value = unwrap(value)
         if not isinstance(value, bool):
-            raise ValueError(f"must be a bool, not {type(value).__name__}")
+            raise make_type_error(value, "bool", "a bool")
         return value
 
 
@@ -158,10 +180,10 @@ class DateTime(Field):
     operators = _ORDER
 
     def encode(self, value: Any) -> int:
-        if not isinstance(value, datetime):
-            raise ValueError(f"must be a datetime, not {type(value).__name__}")
+        if not isinstance(value, datetime) or name_missing(value):
+            raise make_type_error(value, "datetime", "a datetime")
         if value.tzinfo is None or value.utcoffset() is None:
-            raise ValueError("must have a time zone, for example tzinfo=datetime.UTC")
+            raise ValueError("must have a time zone; give value.replace(tzinfo=datetime.UTC) if it is in UTC")
         micros = (value - _EPOCH) // _MICROSECOND
         if not -MAX_INT <= micros <= MAX_INT:
             raise ValueError("is more than 2**53 microseconds away from 1970")
@@ -173,7 +195,9 @@ class DateTime(Field):
             try:
                 value = datetime.fromisoformat(value)
             except ValueError:  # its message quotes the value
-                raise ValueError("must be a datetime or ISO 8601 text") from None
+                raise ValueError("must be a datetime or ISO 8601 text, such as 2024-01-31T09:30:00Z") from None
+            if value.tzinfo is None:
+                raise ValueError("must have a time zone, as in 2024-01-31T09:30:00Z or 2024-01-31T09:30:00+01:00")
         return self.encode(value)
 
     def decode(self, stored: Stored) -> datetime:

@@ -22,7 +22,8 @@ class Record:
         If it is missing, the store's embedder makes it from ``text``.
     text : str, optional
     metadata : mapping, optional
-        Declared fields, which filters can use, and other JSON values, which are returned unchanged.
+        Declared fields, which filters can use, and other JSON values, which are returned unchanged. A tuple comes
+        back as a list, and a key with None is left out. NaN and NaT are refused: leave the key out or give None.
     """
 
     id: str

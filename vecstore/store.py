@@ -408,7 +408,7 @@ class VectorStore:
         width = self.schema.width * np.dtype(self.schema.dtype).itemsize
         try:
             for batch in cut_batches(records, batch_size, width):
-                self._write_batch(batch, insert=insert)
+                self._write_batch(batch, committed, insert=insert)
                 committed += len(batch)
         except VecstoreError as error:
             if committed:
@@ -419,18 +419,18 @@ class VectorStore:
             raise
         return committed
 
-    def _write_batch(self, batch: Sequence[Record], *, insert: bool) -> None:
+    def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool) -> None:
         needs_embedder = any(record.vector is None for record in batch)
         attempts = Attempts(self._current)
         while True:
             with attempts as generation:
                 if not needs_embedder:
-                    rows = as_rows(batch, generation.schema, None, unique=insert)
+                    rows = as_rows(batch, generation.schema, None, unique=insert, first=first)
                     self._backend.write(generation, rows, insert=insert)
                     return
                 present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
-                rows = as_rows(batch, present.schema, embed, unique=insert)
+                rows = as_rows(batch, present.schema, embed, unique=insert, first=first)
                 if embed:
                     present = self._embedder.claim(self._current, present)
                 self._backend.write(present, rows, insert=insert)

@@ -49,7 +49,7 @@ def test_what_numpy_cannot_read() -> None:
         def __array__(self, dtype: object = None, copy: object = None) -> Any:
             raise RuntimeError("Can't call numpy() on a tensor that requires grad")
 
-    with pytest.raises(InvalidVector, match="a Tensor that numpy cannot read"):
+    with pytest.raises(InvalidVector, match="the vector is a Tensor, not an array of numbers"):
         as_queries([Tensor()], Schema(dim=2))
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import errno
 import os
 
-from ..errors import EmbedderMismatch, EmbedderRequired, PartialWrite, StorageError, UnknownOutcome, VecstoreError
+from ..errors import (
+    EmbedderMismatch,
+    EmbedderRequired,
+    PartialWrite,
+    StorageError,
+    UnknownField,
+    UnknownOutcome,
+    VecstoreError,
+)
 
 NEGATIVE = 1
 USAGE = 2
@@ -22,6 +30,7 @@ CODES = (
 _HINTS: tuple[tuple[type[VecstoreError], str], ...] = (
     (EmbedderMismatch, "On the command line, use --embedder NAME[:MODEL] or `vecstore rebuild`."),
     (EmbedderRequired, "On the command line, use --embedder NAME[:MODEL]."),
+    (UnknownField, "On the command line, use `vecstore rebuild` with --field."),
 )
 """The command-line form of advice that the library gives in Python."""
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..errors import InvalidFilter, UnknownField, close_matches
 from ..fields import Field, Stored
 from ..ids import MAX_ID_BYTES
+from ..rows.missing import name_missing
 from ..rows.strings import find_fault, to_plain
 from ..schema import Schema
 from .dict_form import as_filter
@@ -50,8 +53,11 @@ def _bind(condition: Filter, fields: Mapping[str, Field]) -> Filter:
 
 def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
     if name != "id" and name not in fields:
-        hint = close_matches(name, fields) or " The schema declares no fields."
-        raise UnknownField(f"The schema has no field {str(name)[:60]!a} to filter on.{hint}")
+        hint = close_matches(name, fields) or ("" if fields else " The schema declares no fields.")
+        raise UnknownField(
+            f"The schema has no field {str(name)[:60]!a} to filter on.{hint} "
+            "To declare it, call Database.rebuild() with a schema that has it."
+        )
     if op == "exists":
         return True
     allowed = frozenset({"eq", "in"}) if name == "id" else fields[name].operators
@@ -64,24 +70,39 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
     try:
         if op not in LISTS:
             return _encode_operand(encode, value)
-        values = to_tuple(op, value)
+        values = to_tuple(name, op, value)
         if len(values) > MAX_VALUES:
-            raise ValueError(f"has {len(values):,} values, more than {MAX_VALUES:,}")
-        return tuple(_encode_operand(encode, each) for each in values)
+            raise ValueError(f"has {len(values):,} entries, more than {MAX_VALUES:,}; ask in several calls")
+        return tuple(_encode_item(encode, number, each) for number, each in enumerate(values))
     except ValueError as error:
         if isinstance(error, InvalidFilter):
             raise
-        raise InvalidFilter(f"The value that {name!r} is compared with {error}.") from error
+        kind = "" if name == "id" else f" ({fields[name].kind})"
+        raise InvalidFilter(f"Field {name!r}{kind}, {SPELLINGS[op]}: the value {error}.") from error
 
 
 def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:
-    if value is None:
-        raise ValueError("is None; use is_missing() or exists() to match missing values")
+    missing = "None" if value is None else name_missing(value)
+    if missing:
+        raise ValueError(f"is {missing}; use is_missing() or exists() ($exists) to match missing values")
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        raise ValueError(
+            f"is a {type(value).__name__}; for several values use in_ ($in), on keywords contains_any ($contains_any)"
+        )
+    if isinstance(value, Mapping):
+        raise ValueError(f"is a {type(value).__name__}; give a single value")
     return encode(value)
+
+
+def _encode_item(encode: Callable[[Any], Stored], number: int, value: object) -> Stored:
+    try:
+        return _encode_operand(encode, value)
+    except ValueError as error:
+        raise ValueError(f"at position {number} {error}") from error
 
 
 def _encode_id(value: Any) -> str:
     reason = find_fault(value, 1, MAX_ID_BYTES)
     if reason:
-        raise ValueError(reason)
+        raise ValueError(reason if isinstance(value, str) else f"{reason}; give str(value)")
     return to_plain(value)

@@ -23,8 +23,8 @@ _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
         "$gte": lambda ref, value: ref >= value,
         "$in": FieldRef.in_,
         "$nin": FieldRef.not_in,
-        "$between": lambda ref, value: ref.between(*_check_pair(value)),
-        "$exists": lambda ref, value: ref.exists() if _check_bool(value) else ref.is_missing(),
+        "$between": lambda ref, value: ref.between(*_check_pair(ref, value)),
+        "$exists": lambda ref, value: ref.exists() if _check_bool(ref, value) else ref.is_missing(),
         "$contains": FieldRef.contains,
         "$contains_any": FieldRef.contains_any,
         "$contains_all": FieldRef.contains_all,
@@ -32,15 +32,16 @@ _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
 )
 
 
-def _check_pair(value: object) -> tuple[object, object]:
+def _check_pair(ref: FieldRef, value: object) -> tuple[object, object]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise InvalidFilter("$between takes a list of two values.")
+        found = f"a list of {len(value)}" if isinstance(value, list | tuple) else type(value).__name__
+        raise InvalidFilter(f"Field {ref.name[:60]!a}: $between takes a list of two values, not {found}.")
     return value[0], value[1]
 
 
-def _check_bool(value: object) -> bool:
+def _check_bool(ref: FieldRef, value: object) -> bool:
     if not isinstance(value, bool):
-        raise InvalidFilter("$exists takes true or false.")
+        raise InvalidFilter(f"Field {ref.name[:60]!a}: $exists takes true or false, not {type(value).__name__}.")
     return value
 
 
@@ -63,7 +64,9 @@ def _parse(data: object, depth: int) -> Filter:
     if depth > MAX_DEPTH:
         raise InvalidFilter(f"The filter is nested deeper than {MAX_DEPTH}.")
     if not isinstance(data, Mapping):
-        raise InvalidFilter(f"A filter is a Filter or a dict, not {type(data).__name__}.")
+        raise InvalidFilter(
+            f"A filter is written as F.year >= 2020 or {{'year': {{'$gte': 2020}}}}, not as {type(data).__name__}."
+        )
     if not data:
         raise InvalidFilter(
             "An empty dict would match every record. Pass None for no filter, or ALL to match every record explicitly."
@@ -74,12 +77,13 @@ def _parse(data: object, depth: int) -> Filter:
 
 def _parse_entry(key: object, value: object, depth: int) -> Filter:
     if not isinstance(key, str):
-        raise InvalidFilter(f"A filter's keys must be str, not {type(key).__name__}.")
+        raise InvalidFilter(f"A filter's keys are names of fields, and must be str, not {type(key).__name__}.")
     if key == "$not":
         return Not(_parse(value, depth + 1))
     if key in {"$and", "$or"}:
         if not isinstance(value, list | tuple) or not value:
-            raise InvalidFilter(f"{key} takes a list of at least one filter.")
+            found = "an empty list" if isinstance(value, list | tuple) else type(value).__name__
+            raise InvalidFilter(f"{key} takes a list of at least one filter, not {found}.")
         items = tuple(_parse(item, depth + 1) for item in value)
         return And(items) if key == "$and" else Or(items)
     if key == "$all" and value is True:
@@ -90,13 +94,17 @@ def _parse_entry(key: object, value: object, depth: int) -> Filter:
         return FieldRef(key) == value
     conditions = [_parse_operator(FieldRef(key), op, operand) for op, operand in value.items()]
     if not conditions:
-        raise InvalidFilter(f"Field {key[:60]!a} has an empty condition, which would match every record.")
+        raise InvalidFilter(
+            f"Field {key[:60]!a} has an empty condition, which would match every record. "
+            "Write one such as {'$eq': …}."
+        )
     return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
 
 def _parse_operator(ref: FieldRef, op: object, operand: object) -> Filter:
     if not isinstance(op, str) or op not in _FROM_DICT:
-        raise InvalidFilter(f"Unknown operator {str(op)[:40]!a}.{close_matches(str(op), _FROM_DICT)}")
+        hint = close_matches(str(op), _FROM_DICT)
+        raise InvalidFilter(f"Unknown operator {str(op)[:40]!a} on field {ref.name[:60]!a}.{hint}")
     return _FROM_DICT[op](ref, operand)
 
 

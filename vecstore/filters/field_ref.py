@@ -45,7 +45,7 @@ class FieldRef:
 
     def in_(self, values: Iterable[object]) -> Filter:
         """Match any of the values; an empty list matches nothing."""
-        return Compare(self.name, "in", to_tuple("in_", values))
+        return Compare(self.name, "in", to_tuple(self.name, "in", values))
 
     def not_in(self, values: Iterable[object]) -> Filter:
         """Match what `in_` does not, including records without the field."""
@@ -57,11 +57,11 @@ class FieldRef:
 
     def contains_any(self, values: Iterable[object]) -> Filter:
         """Match lists that contain at least one of the values."""
-        return Compare(self.name, "contains_any", to_tuple("contains_any", values))
+        return Compare(self.name, "contains_any", to_tuple(self.name, "contains_any", values))
 
     def contains_all(self, values: Iterable[object]) -> Filter:
         """Match lists that contain every value; an empty list matches nothing."""
-        return Compare(self.name, "contains_all", to_tuple("contains_all", values))
+        return Compare(self.name, "contains_all", to_tuple(self.name, "contains_all", values))
 
     def exists(self) -> Filter:
         """Match records that have a value for the field."""

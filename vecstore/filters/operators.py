@@ -39,8 +39,11 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
 """How users write each operator. The complements ``!=`` and ``not_in`` are not listed."""
 
 
-def to_tuple(op: str, values: object) -> tuple[object, ...]:
-    """Return the values of a list operator as a tuple. A bare ``str`` is refused."""
+def to_tuple(name: str, op: str, values: object) -> tuple[object, ...]:
+    """Return the values of a list operator on a field as a tuple. A bare ``str`` is refused."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InvalidFilter(f"{op} takes a list of values, not {type(values).__name__}.")
+        raise InvalidFilter(
+            f"Field {str(name)[:60]!a}, {SPELLINGS[op]}: give a list of values, not {type(values).__name__}. "
+            "Write [value] for a single one."
+        )
     return tuple(values)

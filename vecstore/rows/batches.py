@@ -8,6 +8,7 @@ from ..arguments import check_whole
 from ..errors import InvalidArgument
 from ..records import Record
 from . import metadata
+from .no_records import describe_container, describe_item, is_container
 
 BATCH_RECORDS = 5_000
 BATCH_BYTES = 16 << 20
@@ -18,14 +19,14 @@ _SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
     """Cut an iterable, consumed once, into lists of ``batch_size`` records or 16 MiB, whichever comes first."""
-    if isinstance(records, Record | str | bytes) or not isinstance(records, Iterable):
-        raise InvalidArgument(f"records must be an iterable of Record, not {type(records).__name__}.")
+    if is_container(records) or not isinstance(records, Iterable):
+        raise InvalidArgument(describe_container(records))
     most = BATCH_RECORDS if batch_size is None else check_whole("batch_size", batch_size)
     batch: list[Record] = []
     size = 0
-    for record in records:
+    for number, record in enumerate(records):
         if not isinstance(record, Record):
-            raise InvalidArgument(f"records must contain Record objects, not {type(record).__name__}.")
+            raise InvalidArgument(describe_item(record, number))
         batch.append(record)
         size += (
             vector_bytes + _estimate_bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)

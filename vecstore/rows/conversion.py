@@ -27,7 +27,14 @@ class EmbedTexts(Protocol):
         """Return one row for each text."""
 
 
-def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None, *, unique: bool = False) -> Rows:
+def as_rows(
+    batch: Sequence[Record],
+    schema: Schema,
+    embed: EmbedTexts | None,
+    *,
+    unique: bool = False,
+    first: int | None = None,
+) -> Rows:
     """Check one batch and convert it to columns; texts without a vector are embedded.
 
     Parameters
@@ -38,12 +45,14 @@ def as_rows(batch: Sequence[Record], schema: Schema, embed: EmbedTexts | None, *
     unique : bool
         Refuse an id that appears twice. Otherwise the last of its records is kept. The others are checked and
         embedded all the same, so that the outcome does not depend on where batches are cut.
+    first : int, optional
+        The position of the first record in the user's iterable, for error messages about ids.
 
     Raises
     ------
     InvalidId, DuplicateId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
     """
-    ids = _check_ids(batch)
+    ids = _check_ids(batch, first)
     has_twins = len(set(ids)) < len(ids)
     if unique and has_twins:
         twice = Counter(ids).most_common(1)[0][0]
@@ -66,9 +75,12 @@ def as_records(rows: Rows, schema: Schema) -> list[Record]:
     return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
 
 
-def _check_ids(batch: Sequence[Record]) -> list[str]:
+def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:
     given = [record.id for record in batch]
-    return given if are_storable(given, 1, MAX_ID_BYTES) else [check_id(each) for each in given]
+    if are_storable(given, 1, MAX_ID_BYTES):
+        return given
+    owners = [""] * len(given) if first is None else [f"records[{first + row}]" for row in range(len(given))]
+    return [check_id(id_, owner) for id_, owner in zip(given, owners, strict=True)]
 
 
 def _keep_last(rows: Rows) -> Rows:
@@ -116,7 +128,7 @@ def _make_matrix(
     bare = [number for number, vector in enumerate(vectors) if vector is None]
     for number in bare:
         if texts[number] is None:
-            raise InvalidVector(f"{names[number]} has neither a vector nor a text to embed.")
+            raise InvalidVector(f"{names[number]} has neither a vector nor a text to embed. Give one of them.")
     if bare:
         if embed is None:
             raise EmbedderRequired(

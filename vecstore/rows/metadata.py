@@ -14,6 +14,8 @@ from typing import Any
 
 from ..errors import InvalidMetadata
 from ..fields import MAX_INT, MAX_KEYWORD_BYTES, Bool, Field, Int, Keyword, Stored, unwrap
+from .missing import name_missing
+from .replacements import MISSING, suggest_json
 from .strings import are_storable, find_fault, to_plain
 
 MAX_BYTES = 1 << 20
@@ -90,7 +92,9 @@ def split(
     InvalidMetadata
     """
     if type(metadata) is not dict and not isinstance(metadata, Mapping):
-        raise InvalidMetadata(f"{owner}: metadata must be a mapping, not {type(metadata).__name__}.")
+        raise InvalidMetadata(
+            f"{owner}: metadata must be a dict such as {{'year': 2024}}, not {type(metadata).__name__}."
+        )
     declared: dict[str, Stored | None] = {}
     extra: dict[str, Any] = {}
     for key, value in metadata.items():
@@ -157,7 +161,8 @@ def join(
 def _check_key(key: object) -> str:
     reason = find_fault(key, 0, MAX_BYTES)
     if reason:
-        raise ValueError(f"has a key that {reason}")
+        advice = "" if isinstance(key, str) else "; give str(key)"
+        raise ValueError(f"has a key that {reason}{advice}")
     return to_plain(key)
 
 
@@ -173,7 +178,7 @@ def _to_json_value(value: Any, depth: int) -> Any:
         return to_plain(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError("contains NaN or infinity, which JSON cannot represent")
+            raise ValueError(_describe_no_number(value, depth))
         return float(value)
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested deeper than {MAX_DEPTH}")
@@ -181,4 +186,18 @@ def _to_json_value(value: Any, depth: int) -> Any:
         return [_to_json_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
         return {_check_key(key): _to_json_value(item, depth + 1) for key, item in value.items()}
-    raise ValueError(f"contains a {type(value).__name__}, which JSON cannot represent")
+    raise ValueError(_describe_no_json(value, depth))
+
+
+def _describe_no_number(value: float, depth: int) -> str:
+    what = "NaN" if math.isnan(value) else "infinity"
+    verb, advice = ("is", "leave the key out or give None") if depth == 1 else ("contains", "give None in its place")
+    return f"{verb} {what}, which JSON cannot represent; for a missing value {advice}"
+
+
+def _describe_no_json(value: object, depth: int) -> str:
+    if missing := name_missing(value):
+        return f"{'is' if depth == 1 else 'contains'} {missing}, {MISSING}"
+    kind = type(value).__name__
+    article = "an" if kind[:1].lower() in set("aeiou") and kind != "UUID" else "a"
+    return f"contains {article} {kind}, which JSON cannot represent; {suggest_json(value, nested=depth > 1)}"

@@ -24,11 +24,11 @@ def find_fault(value: object, low: int, high: int) -> str | None:
     if not isinstance(value, str):
         return f"must be a str, not {type(value).__name__}"
     if "\0" in value:
-        return "contains a NUL character"
+        return "contains a NUL character; remove it with replace('\\0', '')"
     try:
         size = len(value) if value.isascii() else len(value.encode())
     except UnicodeEncodeError:
-        return "contains a lone surrogate, which has no UTF-8 form"
+        return "contains a lone surrogate, which has no UTF-8 form; replace it with encode('utf-8', 'replace').decode()"
     if size < low:
         return "is empty"
     if size > high:

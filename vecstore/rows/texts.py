@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import InvalidMetadata
+from .missing import name_missing
 from .strings import are_storable, find_fault, to_plain
 
 MAX_TEXT_BYTES = 16 << 20
+
+_ADVICE: Mapping[type, str] = MappingProxyType(
+    {
+        bytes: "; give text.decode()",
+        list: "; join its parts, or make a record of each",
+        tuple: "; join its parts, or make a record of each",
+        int: "; give str(text)",
+        float: "; give str(text)",
+    }
+)
 
 
 def check_text(text: object, owner: str) -> str | None:
@@ -21,9 +33,14 @@ def check_text(text: object, owner: str) -> str | None:
     if text is None:
         return None
     reason = find_fault(text, 0, MAX_TEXT_BYTES)
-    if reason:
-        raise InvalidMetadata(f"{owner}: the text {reason}.")
-    return to_plain(text)
+    if reason is None:
+        return to_plain(text)
+    if missing := name_missing(text):
+        raise InvalidMetadata(f"{owner}: the text is {missing}. Give None for a record without a text.")
+    advice = _ADVICE.get(type(text), "")
+    if isinstance(text, str) and len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES:
+        advice = "; split it into several records"
+    raise InvalidMetadata(f"{owner}: the text {reason}{advice}.")
 
 
 def check_texts(texts: Sequence[object], owners: Sequence[str]) -> list[str | None]:

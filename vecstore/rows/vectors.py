@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DimensionMismatch, InvalidVector
 from ..metric import Metric
 from ..schema import Schema
+from .vector_faults import describe_dtype, describe_object, describe_ragged, describe_shape, describe_unreadable
 
 MIN_NORM = 1e-15
 MAX_NORM = 1e15
 _PLAIN = (1e-25, 1e25)
 """Squared norms in this range are within the limits despite float32 rounding."""
 _ROWS = 512
+_MAKE_AGAIN = "Make the vector again, or leave it out."
 
 
 def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]) -> NDArray[Any]:
@@ -69,20 +71,20 @@ def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float
 
 
 def _check_vector(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
+    if fault := describe_unreadable(vector, dim):
+        raise InvalidVector(f"{name}: {fault}")
     try:
         array = np.asarray(vector)
-    except ValueError as error:
-        raise InvalidVector(f"{name}: the vector is ragged. Give {dim} numbers.") from error
-    except (RuntimeError, TypeError) as error:  # a tensor with gradients, or of a type unknown to numpy
-        kind = type(vector).__name__
-        raise InvalidVector(f"{name}: the vector is a {kind} that numpy cannot read. Give a float array.") from error
+    except (ValueError, RuntimeError, TypeError) as error:  # ragged; or a tensor with gradients, or on a GPU
+        fault = describe_ragged(vector, dim) if isinstance(vector, list | tuple) else describe_object(vector, dim)
+        raise InvalidVector(f"{name}: {fault}") from error
     if array.dtype.kind not in "iuf":
-        raise InvalidVector(f"{name}: the vector contains {array.dtype.name} values. Give {dim} numbers.")
+        raise InvalidVector(f"{name}: {describe_dtype(vector, array, dim)}")
     if array.shape != (dim,):
-        shape = f"{array.shape[0]} dimensions" if array.ndim == 1 else f"shape {array.shape}"
-        raise DimensionMismatch(f"{name}: the vector has {shape}, but the store has {dim} dimensions.")
+        raise DimensionMismatch(f"{name}: {describe_shape(array, dim)}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 4 and not np.isfinite(array).all():
-        raise InvalidVector(f"{name}: the vector contains NaN or infinity.")
+        position = int(np.argmin(np.isfinite(array)))
+        raise InvalidVector(f"{name}: the vector contains NaN or infinity at position {position}. {_MAKE_AGAIN}")
     return array
 
 
@@ -94,16 +96,25 @@ def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) ->
         return
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
-        name = names[int(np.argmin(finite))]
-        raise InvalidVector(f"{name}: the vector contains NaN, infinity or a number too large for {schema.dtype}.")
+        row = int(np.argmin(finite))
+        position = int(np.argmin(np.isfinite(matrix[row])))
+        raise InvalidVector(
+            f"{names[row]}: the vector contains NaN, infinity or a number too large for {schema.dtype} "
+            f"at position {position}. {_MAKE_AGAIN}"
+        )
     zero = norms == 0
     if zero.any() and schema.metric is Metric.COSINE:
         name = names[int(np.argmax(zero))]
-        raise InvalidVector(f"{name}: the vector is zero in {schema.dtype}, so cosine has no direction to compare.")
+        raise InvalidVector(
+            f"{name}: the vector is zero in {schema.dtype}, so cosine has no direction to compare. "
+            "Leave it out, or use a store with metric='ip' or 'l2'."
+        )
     outside = ~zero & ((norms < MIN_NORM) | (norms > MAX_NORM))
     if outside.any():
         name = names[int(np.argmax(outside))]
-        raise InvalidVector(f"{name}: the vector's norm is outside the range {MIN_NORM:g} to {MAX_NORM:g}.")
+        raise InvalidVector(
+            f"{name}: the vector's norm is outside the range {MIN_NORM:g} to {MAX_NORM:g}. Scale the vectors."
+        )
 
 
 def _are_ordinary(matrix: NDArray[np.float32]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    advice,
     catalogue,
     changes,
     compaction,
@@ -60,6 +61,8 @@ class StoreSuite:
     TestFilterTruth = filter_truth.FilterTruthTests
     TestFilterEquivalence = filter_equivalence.FilterEquivalenceTests
     TestFilterRefusal = refusals.FilterRefusalTests
+    TestAdvice = advice.AdviceTests
+    TestRowNumber = advice.RowNumberTests
 
     TestScore = scores.ScoreTests
     TestExactScore = scores.ExactScoreTests
