@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -47,19 +47,19 @@ class Size(Enum):
     SMALL = "s"
 
 
-def make_stranger(module: str, name: str, **methods: Any) -> Any:
-    """Return an object of a class of a library that need not be installed."""
-    return type(name, (), {"__module__": module, **methods})()
+def make_stranger(module: str, name: str, method: str = "__len__", function: Callable[..., Any] = len) -> Any:
+    """Return an object of a class of a library that need not be installed, with one method."""
+    return type(name, (), {"__module__": module, method: function})()
 
 
-def raise_type_error(*_: object, **__: object) -> Any:
+def raise_type_error(*_: object) -> Any:
     raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
 
 NAN = float("nan")
 NAT = make_stranger("pandas._libs.tslibs.nattype", "NaTType")
 NA = make_stranger("pandas._libs.missing", "NAType")
-TENSOR = make_stranger("torch", "Tensor", __array__=raise_type_error)
+TENSOR = make_stranger("torch", "Tensor", "__array__", raise_type_error)
 LEAVE_OUT = "leave the key out or give None"
 
 # Field -> values that it refuses, with the words of the next step.
@@ -105,10 +105,10 @@ VECTORS: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 
 RECORDS: list[tuple[Any, str]] = [
-    (make_stranger("pandas", "DataFrame", __iter__=lambda _: iter(["id"])), "frame.to_dict('records')"),
-    (make_stranger("polars.dataframe.frame", "DataFrame", __iter__=lambda _: iter(["id"])), "frame.to_dicts()"),
+    (make_stranger("pandas", "DataFrame", "__iter__", lambda _: iter(["id"])), "frame.to_dict('records')"),
+    (make_stranger("polars.dataframe.frame", "DataFrame", "__iter__", lambda _: iter(["id"])), "frame.to_dicts()"),
     (make_stranger("pyarrow.lib", "Table"), "table.to_pylist()"),
-    (make_stranger("duckdb", "DuckDBPyRelation", __arrow_c_stream__=None), "pyarrow.table(records)"),
+    (make_stranger("duckdb", "DuckDBPyRelation", "__arrow_c_stream__"), "pyarrow.table(records)"),
     ({"id": "a", "vector": VECTOR}, "[Record(**record)]"), ({"a": VECTOR}, "records.items()"), (GOOD, "[record]"),
     ("a text", "[Record(id, text=text)]"), (np.eye(2), "enumerate(matrix)"), (None, "[Record("), (3, "[Record("),
     (lambda: iter([GOOD]), "records()"), ([GOOD, ("a", VECTOR)], "records[1] is of type tuple"),
