@@ -265,10 +265,18 @@ class UnknownOutcome(VecstoreError):
 
 
 class ForkedStore(VecstoreError):
-    """A Database that was opened before ``fork()`` was used in the child process."""
+    """A Database, or a connection of the application, was opened before ``fork()`` and used in the child process.
 
-    def __init__(self) -> None:
-        super().__init__("This Database was opened before fork(). Call vecstore.connect() in the child process.")
+    Parameters
+    ----------
+    message : str, optional
+        What was opened, and what to do in the child.
+    """
+
+    def __init__(
+        self, message: str = "This Database was opened before fork(). Call vecstore.connect() in the child process."
+    ) -> None:
+        super().__init__(message)
 
 
 class StorageError(VecstoreError):

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
+from . import inherited_sockets as inherited_sockets  # notes in each forked child what it has inherited
 from .backend import Backend
 from .driver_objects import find_scheme, has_class
 from .errors import InvalidUrl, MissingExtra, Unsupported, close_matches

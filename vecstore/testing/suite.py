@@ -12,6 +12,7 @@ from . import (
     fences,
     filter_equivalence,
     filter_truth,
+    forks,
     generations,
     indexes,
     interruptions,
@@ -110,7 +111,7 @@ class StoreSuite:
     TestThreads = sharing.ThreadsTests
     TestProcesses = sharing.ProcessesTests
 
-    TestFork = lifetimes.ForkTests
+    TestFork = forks.ForkTests
     TestClose = lifetimes.CloseTests
     TestDurable = lifetimes.DurableTests
 

@@ -74,6 +74,7 @@ from .engine import get_driver, make_engine
 from .failures import GONE, REFUSED, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
+from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
@@ -135,6 +136,7 @@ class PostgresBackend(Backend):
             raise Unsupported(
                 f"the driver {engine.dialect.driver}", "postgres", "Make the engine with postgresql+psycopg://."
             )
+        check_pool(engine.pool)
         if migrating:
             with translating(), engine.connect() as connection:
                 migrate.upgrade(connection, namespace=ours.namespace)

@@ -27,6 +27,7 @@ from .connections import teach_types
 from .cursors import fetch_rows, open_cursor, send_statement
 from .engine import get_driver, get_socket
 from .failures import is_lost, translate, translating
+from .inherited_connections import ADVICE, check_caller
 from .statements import Answer, Statement
 
 _GUARD = b"SAVEPOINT vecstore_call"
@@ -52,6 +53,7 @@ class CallerTransaction:
         if not isinstance(caller, Connection | Session):
             kind = type(caller).__name__
             raise InvalidArgument(f"using() takes a SQLAlchemy Connection or Session, not {kind}.")
+        check_caller(caller)
         self._caller = caller
         self._oids = oids
         self._watch = watch
@@ -60,11 +62,12 @@ class CallerTransaction:
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer:
         """Run one statement under a SAVEPOINT."""
-        check_process(self._process)
+        check_process(self._process, ADVICE)
         with Limit(self._watch) as limit:
             with translating(limit=limit):
+                check_caller(self._caller)
                 connection, driver = self._connection()
-                limit.guard(get_socket(driver, connection.info))
+                limit.guard(get_socket(driver, connection.info, owned=False))
             try:
                 return self._run_guarded(driver, statement, values)
             except psycopg.Error as error:

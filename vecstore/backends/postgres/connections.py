@@ -18,12 +18,14 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from vecstore.errors import BackendUnavailable, VecstoreError
+from vecstore.inherited_sockets import sever
 
 from ..shared.deadlines import Limit, Watch
 from ..shared.guards import check_usable
 from .column_types import Oids, register_types
 from .engine import Connecting, get_driver, get_socket
 from .failures import is_lost, make_timeout, translating
+from .inherited_connections import ADVICE, check_pool, is_parents
 from .options import Options
 from .pooled_connection import PooledConnection
 from .stale_connections import discard, is_stale, make_poll
@@ -70,18 +72,19 @@ class ConnectionCache:
     @contextmanager
     def examine(self) -> Iterator[Connection]:
         """Check out a SQLAlchemy connection for the checks at connect, within the timeout; errors are translated."""
+        self._check_pool()
         with (
             Limit(self.watch) as limit,
             translating(limit=limit),
             self._connecting.within(limit),
             self._engine.connect() as connection,
         ):
-            limit.guard(get_socket(get_driver(connection.connection), connection.info))
+            limit.guard(get_socket(get_driver(connection.connection), connection.info, owned=self._owned))
             yield connection
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        check_usable(self._process, closed=self._closed)
+        check_usable(self._process, closed=self._closed, advice="" if self._owned else ADVICE)
 
     def check_out(self, limit: Limit) -> PooledConnection:
         """Return a live connection."""
@@ -106,15 +109,23 @@ class ConnectionCache:
         pooled.fairy.close()
 
     def close(self) -> None:
-        """End the connections where they are ours."""
+        """End the connections where they are ours; a forked child only forgets them."""
+        if os.getpid() != self._process:
+            self._closed = True  # without the lock, which a thread of the parent may have held at the fork
+            if self._owned:
+                self._engine.dispose(close=False)
+            return
         with self._lock:
             self._closed = True
             kept, self._idle = self._idle, []
         if self._owned:
-            if os.getpid() == self._process:
-                for pooled in kept:
-                    pooled.fairy.close()
-            self._engine.dispose(close=os.getpid() == self._process)
+            for pooled in kept:
+                pooled.fairy.close()
+            self._engine.dispose()
+
+    def _check_pool(self) -> None:
+        if not self._owned:
+            check_pool(self._engine.pool)
 
     def _find(self, limit: Limit) -> PooledConnection | None:
         """Return the connection that was used last, or one from SQLAlchemy's pool; None where it has been closed."""
@@ -137,6 +148,7 @@ class ConnectionCache:
     def _check_out(self, limit: Limit) -> PooledConnection | None:
         self._connecting.limit = limit
         try:
+            self._check_pool()
             fairy = self._engine.raw_connection()
         except (psycopg.Error, SQLAlchemyError):
             with translating(limit=limit):
@@ -146,6 +158,10 @@ class ConnectionCache:
             with self._lock:
                 self._waiting -= 1
         connection = get_driver(fairy)
+        if not self._owned and is_parents(connection):
+            sever([connection.fileno()])  # a thread gave it back after the check: closing it must not end the parent's
+            discard(fairy)
+            return None
         # Bytes that wait on a new connection may be TLS session tickets, not the server's farewell.
         is_new = self._owned and _TAUGHT not in fairy.info
         if not is_new and is_stale(connection):
@@ -155,7 +171,8 @@ class ConnectionCache:
             connection.autocommit = True
         if self.oids:
             teach_types(connection, fairy.info, self.oids)
-        return PooledConnection(fairy, connection, get_socket(connection, fairy.info), make_poll(connection))
+        link = get_socket(connection, fairy.info, owned=self._owned)
+        return PooledConnection(fairy, connection, link, make_poll(connection))
 
 
 class Checkout:

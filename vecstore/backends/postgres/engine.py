@@ -44,7 +44,7 @@ class Connecting(threading.local):
             return None
         seconds = min(float(parameters["connect_timeout"]), self.limit.remaining)
         made = dialect.connect(*arguments, **{**parameters, "connect_timeout": max(_SHORTEST, round(seconds))})
-        self.limit.guard(get_socket(cast("psycopg.Connection[Any]", made), record.info))
+        self.limit.guard(get_socket(cast("psycopg.Connection[Any]", made), record.info, owned=True))
         return made
 
 
@@ -79,11 +79,11 @@ def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
     return connection
 
 
-def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any]) -> Socket:
-    """Return a connection's socket, which is kept in the connection's ``info``."""
+def get_socket(connection: psycopg.Connection[Any], info: MutableMapping[Any, Any], *, owned: bool) -> Socket:
+    """Return a connection's socket, which is kept in the connection's ``info``; ``owned`` as for `Socket`."""
     found = info.get(_KEY)
     if not isinstance(found, Socket):
-        found = info[_KEY] = Socket(connection.fileno())
+        found = info[_KEY] = Socket(connection.fileno(), owned=owned)
     return found
 
 

@@ -17,6 +17,9 @@ from typing import Any
 
 import redis
 
+from vecstore.errors import ForkedStore
+from vecstore.inherited_sockets import is_inherited
+
 from ..shared.deadlines import Limit, Socket, Watch
 from ..shared.guards import check_usable
 from .connections import Connections
@@ -32,6 +35,12 @@ from .failures import (
     translate,
 )
 from .options import Options
+
+ADVICE = "Call vecstore.connect(client) in the child process: the pool of redis-py opens connections of its own there."
+INHERITED = (
+    "The client's pool gave a connection that was opened before fork() and belongs to the parent process. "
+    "Make another redis.Redis in the child process, then call vecstore.connect(client)."
+)
 
 Command = Sequence[Any]
 """A command's words: str, bytes, int or float."""
@@ -161,7 +170,9 @@ class Client:
                 raise translate(error.__cause__ or error, limit=limit) from error
 
     def close(self) -> None:
-        """Close the connections unless they are the application's."""
+        """Close the connections unless they are the application's; a forked child only forgets them."""
+        if os.getpid() != self._process:
+            self._closed = threading.Event()  # a thread of the parent may have held the lock of the old one
         self._closed.set()
         self._watch.stop()
         if os.getpid() == self._process:
@@ -169,7 +180,8 @@ class Client:
 
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
-        check_usable(self._process, closed=self._closed.is_set())
+        advice = "" if self._connections.owned else ADVICE
+        check_usable(self._process, closed=self._closed.is_set(), advice=advice)
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until `close`."""
@@ -225,12 +237,16 @@ class Client:
         raw = connection._sock
         known = self._peers.get(connection)
         if known is None or known.raw is not raw:
+            if is_inherited(raw.fileno()):  # from a pool that, unlike redis-py's, keeps its connections after a fork
+                raise ForkedStore(INHERITED)
             poll = select.poll()
             poll.register(raw.fileno(), select.POLLIN)
             [info] = self._transfer(connection, [("INFO", "server")])
             if is_waiting(info):
                 raise info
-            known = self._peers[connection] = _Peer(raw, Socket(raw.fileno()), poll, parse_run(check_reply(info)))
+            known = self._peers[connection] = _Peer(
+                raw, Socket(raw.fileno(), owned=self._connections.owned), poll, parse_run(check_reply(info))
+            )
         return known
 
     def _transfer(self, connection: Any, commands: Sequence[Command]) -> list[Any]:

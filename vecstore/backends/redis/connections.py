@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 
@@ -18,7 +18,15 @@ def make_pool_timeout() -> Timeout:
 
 
 class Connections(ABC):
-    """A pool of redis-py's connections."""
+    """A pool of redis-py's connections.
+
+    Attributes
+    ----------
+    owned : bool
+        Whether they are vecstore's and not the application's.
+    """
+
+    owned: ClassVar[bool]
 
     @abstractmethod
     def check_out(self) -> Any:
@@ -53,6 +61,8 @@ class OwnConnections(Connections):
         Seconds to wait for a free one.
     """
 
+    owned = True
+
     def __init__(self, pool: redis.ConnectionPool, size: int, timeout: float) -> None:
         self._pool = pool
         self._free = threading.BoundedSemaphore(size)
@@ -81,7 +91,9 @@ class OwnConnections(Connections):
 
 
 class ApplicationConnections(Connections):
-    """The connections of the application's own client."""
+    """The connections of the application's own client, whose pool opens new ones after a fork."""
+
+    owned = False
 
     def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool

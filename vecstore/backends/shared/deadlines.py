@@ -2,6 +2,8 @@
 
 Once the other end has acknowledged a request, a driver waits for ever, or its timeout restarts with each byte. One
 thread per pool therefore shuts down the sockets of calls whose time is over. The driver then reports a lost connection.
+
+A forked child loses its copies of the sockets of its parent's own pools and running calls, whatever it does with them.
 """
 
 from __future__ import annotations
@@ -13,18 +15,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
+from weakref import WeakSet
+
+from vecstore.inherited_sockets import sever
 
 GRACE = 0.5
 """Seconds in which the server can report its own timeout before the connection is given up."""
 
 
 class Socket:
-    """A duplicate descriptor of a connection's socket: by the shutdown, the original number may be reused."""
+    """A duplicate descriptor of a connection's socket: by the shutdown, the original number may be reused.
 
-    __slots__ = ("_descriptor",)
+    Parameters
+    ----------
+    descriptor : int
+    owned : bool
+        Whether the connection is vecstore's own. A forked child must never use its copy of it.
+    """
 
-    def __init__(self, descriptor: int) -> None:
+    __slots__ = ("__weakref__", "_descriptor", "_original")
+
+    def __init__(self, descriptor: int, *, owned: bool) -> None:
         self._descriptor = os.dup(descriptor)
+        self._original = descriptor
+        if owned:
+            _owned.add(self)
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # os.dup() failed in __init__
@@ -35,6 +50,13 @@ class Socket:
         with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as end:
             end.shutdown(socket.SHUT_RDWR)
 
+    def list_descriptors(self) -> list[int]:
+        """Return the descriptors of the socket: the duplicate, and the original if it is still open."""
+        with suppress(OSError):
+            if os.path.sameopenfile(self._original, self._descriptor):
+                return [self._original, self._descriptor]
+        return [self._descriptor]
+
 
 class Limit:
     """The time limit of one call: a context manager that may be entered again for the next part of the call.
@@ -43,13 +65,15 @@ class Limit:
     ----------
     passed : bool
         Whether the time ran out before the call ended.
+    link : Socket or None
+        The socket that is shut down when the time is over; see `guard`.
     """
 
-    __slots__ = ("_guarded", "_watch", "deadline", "passed")
+    __slots__ = ("_watch", "deadline", "link", "passed")
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._guarded: Socket | None = None
+        self.link: Socket | None = None
         self.deadline = time.monotonic() + watch.seconds
         self.passed = False
 
@@ -72,15 +96,15 @@ class Limit:
 
     def guard(self, link: Socket) -> None:
         """Set the socket that is shut down when the time is over, immediately if it already is."""
-        self._guarded = link
+        self.link = link
         if self.passed:
             link.shut()
 
     def end(self) -> None:
         """Mark the time as over and shut the socket down."""
         self.passed = True
-        if self._guarded:
-            self._guarded.shut()
+        if self.link:
+            self.link.shut()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -107,6 +131,8 @@ class Watch:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+        _watches.add(self)
 
     def add(self, limit: Limit) -> None:
         """Start watching a call."""
@@ -122,8 +148,17 @@ class Watch:
             self._limits.discard(limit)
 
     def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
+        """End the thread, which a forked child does not have."""
+        if os.getpid() == self._process:
+            self._stopped.set()
+
+    def list_guarded(self) -> list[Socket]:
+        """Return the sockets of the running calls."""
+        return [limit.link for limit in self._limits if limit.link]
+
+    def start_over(self) -> None:
+        """Make a new lock in a forked child: a thread of the parent may have held the old one."""
+        self._lock = threading.Lock()
 
     def _run(self) -> None:
         pause = self.seconds
@@ -138,3 +173,20 @@ class Watch:
                 self._limits.discard(each)
                 each.end()
             return min((limit.deadline for limit in self._limits), default=now + self.seconds) - now
+
+
+_owned: WeakSet[Socket] = WeakSet()
+_watches: WeakSet[Watch] = WeakSet()
+
+
+def _sever_in_child() -> None:
+    """Cut a forked child off its parent's connections, so that not even an unwinding call can use them."""
+    sockets = {*_owned, *(link for watch in _watches for link in watch.list_guarded())}
+    for watch in _watches:
+        watch.start_over()
+    if sockets:
+        sever(number for each in sockets for number in each.list_descriptors())
+    _owned.clear()
+
+
+os.register_at_fork(after_in_child=_sever_in_child)
