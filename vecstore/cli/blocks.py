@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-Markup = Literal["markdown", "rst"]
+Markup = Literal["markdown", "rst", "text"]
+"""How headings are written; in ``"text"`` there are none."""
 
 _PIECE = 1 << 18
 _LARGEST_PIECE = 1 << 21
@@ -58,6 +59,8 @@ def read_blocks(text: str, start: int = 0, markup: Markup = "markdown") -> Itera
     """
     if markup == "rst":
         return _read_rst(text, start)
+    if markup == "text":
+        return split_paragraphs(text, start, len(text))
     return _read_markdown(text, start)
 
 
@@ -82,7 +85,7 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
     if fence and not _CODE_END.search(text, start, end):
         return [Block(start, end)], fence
     if not fence and not _STRUCTURE.search(text, start, end):
-        return list(_split_paragraphs(text, start, end)), ""
+        return list(split_paragraphs(text, start, end)), ""
     lines = [start, *(match.end() for match in re.compile("\n").finditer(text, start, end))]
     if lines[-1] < end:
         lines.append(end)
@@ -97,7 +100,7 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
         if not is_heading and token.type not in _WHOLE:
             continue
         first, last = (lines[min(max(0, line - opened), len(lines) - 1)] for line in token.map)
-        blocks += _split_paragraphs(text, done, first)
+        blocks += split_paragraphs(text, done, first)
         if is_heading:
             title = " ".join(inline.content.split()) if inline else ""
             blocks.append(Block(first, last, int(token.tag[1]), title))
@@ -107,7 +110,7 @@ def _read_piece(text: str, start: int, end: int, fence: str) -> tuple[list[Block
         if token.type == "fence" and last == end:
             is_continued = bool(fence) and first == start
             after = "" if _is_closed(text[first:last], token.markup, is_continued) else f"{token.markup}{token.info}\n"
-    return [*blocks, *_split_paragraphs(text, done, end)], after
+    return [*blocks, *split_paragraphs(text, done, end)], after
 
 
 def _is_closed(code: str, mark: str, is_continued: bool) -> bool:
@@ -116,7 +119,8 @@ def _is_closed(code: str, mark: str, is_continued: bool) -> bool:
     return (len(lines) > 1 or is_continued) and closing.startswith(mark) and not closing.strip(mark[0])
 
 
-def _split_paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
+def split_paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
+    """Iterate over what lies between blank lines in a part of a text."""
     for match in _BLANK_LINES.finditer(text, start, end):
         if text[start : match.start()].strip():
             yield Block(start, match.start() + 1)
@@ -131,11 +135,11 @@ def _read_rst(text: str, start: int) -> Iterator[Block]:
         title, underline, mark = match.groups()
         if len(underline) < len(title.rstrip()):
             continue
-        yield from _split_paragraphs(text, start, match.start())
+        yield from split_paragraphs(text, start, match.start())
         end = min(match.end() + 1, len(text))
         yield Block(match.start(), end, levels.setdefault(mark, len(levels) + 1), title.strip())
         start = end
-    yield from (replace(block, is_open=False) for block in _split_paragraphs(text, start, len(text)))
+    yield from (replace(block, is_open=False) for block in split_paragraphs(text, start, len(text)))
 
 
 @cache

@@ -1,9 +1,11 @@
-"""Directories of text and Markdown files, and single ones, as passages."""
+"""Directories of documents, and single ones, as passages."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +16,18 @@ from typing import Any
 from ..fields import Field
 from ..ids import MAX_ID_BYTES
 from ..records import Record
-from .blocks import Markup
-from .front_matter import make_metadata, read_front_matter
-from .passages import passages
-from .sources import MARKDOWN_ENDINGS, TEXT_ENDINGS, Item, Skipped
+from .blocks import read_blocks
+from .formats.content import check_binary, check_text, decode_text, read_bytes
+from .formats.kinds import PLAIN, Format, explain_refusal, find_format
+from .formats.parts import BrokenDocument, DocumentPart, DocumentText
+from .formats.process import ReaderProcess
+from .formats.signatures import find_markup
+from .front_matter import fit_metadata, make_metadata, read_front_matter
+from .passages import Passage, join_blocks
+from .sources import Item, Skipped, detect_kind
 
-MAX_FILE_BYTES = 64 << 20
-_SNIFFED = 8192
 _ROOM_FOR_NUMBER = 12
+_NO_DOCUMENT = "not a document that is read"
 
 UNREADABLE = -1
 """How many passages a file has that could not be read: not known, none of them is removed."""
@@ -29,7 +35,7 @@ UNREADABLE = -1
 
 @dataclass
 class Documents:
-    """The text files below a directory, or one text file.
+    """The documents below a directory, or one document.
 
     Parameters
     ----------
@@ -41,6 +47,8 @@ class Documents:
     patterns : sequence of str
         Which files of a directory to read, as shell patterns of their names; by default by their ending.
     passage_size : int
+    encoding : str, optional
+        Of text, HTML and notebooks; by default what they declare, or UTF-8.
     """
 
     path: Path
@@ -48,15 +56,18 @@ class Documents:
     root: str
     patterns: Sequence[str] = ()
     passage_size: int = 1_000
+    encoding: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
     """Passages of each file read so far, by its ``source``."""
     fields: Mapping[str, Field] = field(default_factory=dict)
     """Declared fields of the store."""
 
     def __post_init__(self) -> None:
-        self._files: list[tuple[Path, str, int]] = []
+        self._files: list[tuple[Path, str, int, Format]] = []
         self._skipped: list[Skipped] = []
         self._left_out: Counter[str] = Counter()
+        self._unread: Counter[str] = Counter()
+        self._outputs = 0
         if self.path.is_dir():
             self._walk()
         else:
@@ -70,31 +81,75 @@ class Documents:
     @property
     def sources(self) -> list[str]:
         """The ``source`` of each file to read."""
-        return [source for _, source, _ in self._files]
+        return [source for _, source, _, _ in self._files]
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(size for _, _, size in self._files)
+        return sum(size for _, _, size, _ in self._files)
 
     def items(self) -> Iterator[Item | Skipped]:
-        """Read file by file."""
+        """Read file by file. A file that cannot be read is skipped, and the next one follows."""
         yield from self._skipped
         position = 0
-        for path, source, size in self._files:
-            position += size
-            text = self._text(path, source)
-            if isinstance(text, Skipped):
-                yield text
-                continue
-            self.counts[source] = 0
-            is_markdown = path.suffix.lower() in MARKDOWN_ENDINGS
-            about = self._read_front_matter(text) if is_markdown else {}
-            markup: Markup = "rst" if path.suffix.lower() == ".rst" else "markdown"
-            for number, passage in enumerate(
-                passages(text, self.passage_size, markup=markup, front_matter=is_markdown), 1
-            ):
-                self.counts[source] = number
+        with ReaderProcess() as process:
+            for path, source, size, kind in self._files:
+                position += size
+                try:
+                    document, about = self._read(process, path, kind)
+                except BrokenDocument as error:
+                    self.counts[source] = UNREADABLE
+                    yield Skipped(source, error.reason)
+                    continue
+                except OSError as error:
+                    self.counts[source] = UNREADABLE
+                    yield Skipped(source, f"unreadable: {error.strerror}")
+                    continue
+                self.counts[source] = 0
+                yield from self._make_items(document, about, source, kind, position)
+                for place, reason in document.gaps:
+                    yield Skipped(f"{source}, {place}" if place else source, reason)
+                if not self.counts[source] and not document.gaps:
+                    yield Skipped(source, "empty")
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read and is not stored, and how many files were not read."""
+        notes = []
+        if self._left_out:
+            notes.append(f"keys of front matter that are not stored: {_count_files(self._left_out)}.")
+        if self._outputs:
+            notes.append(f"outputs of notebook cells that are not stored: {self._outputs:,}.")
+        if self._unread:
+            notes.append(
+                f"files of other kinds: {_count_files(self._unread)}. To read text of another ending, use --glob."
+            )
+        return [f"{self.folder}: {each}" for each in notes]
+
+    def _read(self, process: ReaderProcess, path: Path, kind: Format) -> tuple[DocumentText, dict[str, Any]]:
+        """Return the text of a document, and metadata of all its passages."""
+        if kind.module:
+            document = process.read(path, kind, self.encoding)
+            self._outputs += document.outputs
+            return document, fit_metadata({"title": document.title}, self.fields)
+        data = read_bytes(path, kind.max_bytes)
+        check_text(data)
+        text = decode_text(data, self.encoding).replace("\r\n", "\n").replace("\r", "\n")
+        check_binary(text)
+        if markup := find_markup(text):
+            raise BrokenDocument(f"by its content {markup}")
+        front = read_front_matter(text) if kind.front_matter else None
+        about, left_out = make_metadata(front.values, self.fields) if front else ({}, [])
+        self._left_out.update(left_out)
+        part = DocumentPart(text, read_blocks(text, front.end if front else 0, kind.markup))
+        return DocumentText([part]), about
+
+    def _make_items(
+        self, document: DocumentText, about: Mapping[str, Any], source: str, kind: Format, position: int
+    ) -> Iterator[Item]:
+        for part in document.parts:
+            for passage in join_blocks(part.text, part.blocks, self.passage_size):
+                self.counts[source] += 1
                 values = {
                     **about,
                     "folder": self.folder,
@@ -102,23 +157,14 @@ class Documents:
                     "root": self.root,
                     "heading": passage.heading or None,
                 }
-                record = Record(f"{source}#{number}", text=passage.text, metadata={**values, "line": passage.line})
-                yield Item(record, f"{source}, line {passage.line}", position, passage=True)
-            if not self.counts[source]:
-                yield Skipped(source, "empty")
-
-    @property
-    def notes(self) -> list[str]:
-        """What was read and is not stored."""
-        if not self._left_out:
-            return []
-        keys = (f"{key} ({count:,} {'file' if count == 1 else 'files'})" for key, count in self._left_out.most_common())
-        return [f"{self.folder}: keys of front matter that are not stored: {', '.join(keys)}."]
-
-    def _read_front_matter(self, text: str) -> dict[str, Any]:
-        metadata, left_out = make_metadata(read_front_matter(text).values, self.fields)
-        self._left_out.update(left_out)
-        return metadata
+                place = find_place(part, passage, kind)
+                record = Record(
+                    f"{source}#{self.counts[source]}",
+                    text=passage.text,
+                    metadata={**values, **fit_metadata(place, self.fields)},
+                )
+                where = "".join(f", {unit} {number}" for unit, number in place.items())
+                yield Item(record, f"{source}{where}", position, passage=True)
 
     def _walk(self) -> None:
         def unreadable(error: OSError) -> None:
@@ -152,39 +198,52 @@ class Documents:
         reason = reason or _reason_by_source(source)
         if reason is None and not stat.S_ISREG(found.st_mode):
             reason = "not a regular file"
-        if reason is None and found.st_size > MAX_FILE_BYTES:
-            reason = f"larger than {MAX_FILE_BYTES >> 20} MiB"
-        if reason is None:
-            self._files.append((path, source, found.st_size))
+        kind = self._find_kind(path, is_chosen=chosen or bool(self.patterns)) if reason is None else reason
+        if isinstance(kind, str):
+            self._skip(source, kind)
+        elif found.st_size > kind.max_bytes:
+            self._skip(source, f"larger than {kind.max_bytes >> 20} MiB")
         else:
-            self._skip(source, reason)
+            self._files.append((path, source, found.st_size, kind))
 
     def _reason_by_name(self, path: Path, found: os.stat_result) -> str | None:
         if path.name.startswith("."):
             return "hidden"
         if stat.S_ISLNK(found.st_mode):
             return "a symbolic link"
-        if self.patterns:
-            fits = any(fnmatch(path.name, pattern) for pattern in self.patterns)
-            return None if fits else "not chosen by --glob"
-        if path.suffix.lower() in TEXT_ENDINGS:
-            return None
-        return f"not text or Markdown ({path.suffix.lower() or 'no ending'})"
+        if self.patterns and not any(fnmatch(path.name, pattern) for pattern in self.patterns):
+            return "not chosen by --glob"
+        return None
 
-    def _text(self, path: Path, source: str) -> str | Skipped:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            self.counts[source] = UNREADABLE
-            return Skipped(source, f"unreadable: {error.strerror}")
-        if b"\0" in data[:_SNIFFED]:
-            return Skipped(source, "binary")
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            return Skipped(source, f"not UTF-8 (line {line})")
-        return Skipped(source, "binary") if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
+    def _find_kind(self, path: Path, *, is_chosen: bool) -> Format | str:
+        """Return the format of a file by its name, or why it is not read."""
+        kind = find_format(path)
+        if kind is not None:
+            return _explain_missing(kind) or kind
+        if detect_kind(path) is not None:
+            return "a file of records; to add its records, name the file itself instead of its directory"
+        if refusal := explain_refusal(path):
+            return refusal
+        if is_chosen:
+            return PLAIN
+        self._unread[path.suffix.lower() or "no ending"] += 1
+        return _NO_DOCUMENT
+
+
+def find_place(part: DocumentPart, passage: Passage, kind: Format) -> dict[str, int]:
+    """Return where a passage begins, in what its format counts: ``{"page": 3}``."""
+    if kind.unit == "line":
+        return {"line": passage.line}
+    begun = bisect_right(part.numbers, (passage.line, sys.maxsize))
+    return {kind.unit: part.numbers[begun - 1][1]} if kind.unit and begun else {}
+
+
+def _explain_missing(kind: Format) -> str | None:
+    return f'{kind.name} is read with an extra: pip install "vecstore-db[documents]"' if kind.missing else None
+
+
+def _count_files(counts: Counter[str]) -> str:
+    return ", ".join(f"{key} ({count:,} {'file' if count == 1 else 'files'})" for key, count in counts.most_common())
 
 
 def _reason_by_source(source: str) -> str | None:

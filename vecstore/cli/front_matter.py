@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..fields import DateTime, Field, Keyword, Keywords
+from ..fields import DateTime, Field, Int, Keyword, Keywords
 
 _MAX_SIZE = 64 << 10
 _MAX_TITLE = 250  # characters; a Keyword holds 1,024 bytes
@@ -77,6 +77,25 @@ def make_metadata(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tup
         if value:
             metadata[key] = value
     return metadata, [key for key in values if key not in metadata]
+
+
+def fit_metadata(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return the values that are there and that the store does not declare as something else.
+
+    Parameters
+    ----------
+    values : mapping of str to str, int or None
+        By name of the metadata field.
+    fields : mapping of str to Field
+        Declared fields of the store.
+    """
+    fitting: dict[str, Any] = {}
+    for key, value in values.items():
+        declared = fields.get(key)
+        kind = Int if isinstance(value, int) else Keyword
+        if value is not None and (declared is None or isinstance(declared, kind)):
+            fitting[key] = value[:_MAX_TITLE] if isinstance(value, str) else value
+    return fitting
 
 
 def _read_text(value: Any) -> str | None:

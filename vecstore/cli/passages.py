@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .blocks import Block, Markup, read_blocks
@@ -74,17 +74,31 @@ def passages(
     text : str
     size : int
         Characters in one passage at most.
-    markup : {"markdown", "rst"}
-        How headings are written.
+    markup : {"markdown", "rst", "text"}
+        How headings are written; in ``"text"`` there are none.
     front_matter : bool
         Leave out the YAML front matter of a Markdown document; `read_front_matter` says what counts as such.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = read_front_matter(text).end if front_matter and markup == "markdown" else 0
+    return join_blocks(text, read_blocks(text, start, markup), size)
+
+
+def join_blocks(text: str, blocks: Iterable[Block], size: int = DEFAULT_SIZE) -> Iterator[Passage]:
+    """Make passages of a document whose blocks are known, as `passages` does.
+
+    Parameters
+    ----------
+    text : str
+        Lines end in a newline.
+    blocks : iterable of Block
+        In the order of the text. A heading without characters stands above what follows, and is no part of it.
+    size : int
+    """
     lines = _Lines(text)
     stack: list[tuple[int, str]] = []
     current = _Open()
-    for block in read_blocks(text, start, markup):
+    for block in blocks:
         is_full = current.size + block.end - block.start > size
         if current.has_body and (block.level or is_full):
             yield from _cut(lines, current.blocks, stack, size)

@@ -11,8 +11,6 @@ from ..fields import DateTime, Field, Keyword, Keywords
 from ..fields import Int as IntField
 from ..records import Record
 
-MARKDOWN_ENDINGS = frozenset({".md", ".markdown", ".mdx"})
-TEXT_ENDINGS = MARKDOWN_ENDINGS | {".txt", ".text", ".rst"}
 RECORD_ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
@@ -23,6 +21,8 @@ DOCUMENT_FIELDS: dict[str, Field] = {
     "root": Keyword(),
     "heading": Keyword(),
     "line": IntField(),
+    "page": IntField(),
+    "cell": IntField(),
     "title": Keyword(),
     "tags": Keywords(),
     "date": DateTime(),
