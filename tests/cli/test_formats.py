@@ -37,7 +37,9 @@ def texts(path: Path) -> list[str]:
 
 
 def metadata(item: Item) -> dict[str, Any]:
-    return {key: value for key, value in item.record.metadata.items() if key not in {"folder", "source", "root"} and value}
+    return {
+        key: value for key, value in item.record.metadata.items() if key not in {"folder", "source", "root"} and value
+    }
 
 
 def test_html_gives_its_main_text(tmp_path: Path) -> None:
