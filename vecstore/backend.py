@@ -68,6 +68,10 @@ class Generation:
     ef: int | None = None
     standby: bool = False
 
+    def amend(self, other: Generation) -> Generation:
+        """Return a copy of the generation with what it may change; an identity that it has already stays."""
+        return replace(other, identity=other.identity if self.identity is None else self.identity, standby=self.standby)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -95,14 +99,16 @@ class Entry:
         return holder is not None and holder.id == generation.id
 
     def replace_generation(self, generation: Generation) -> Entry:
-        """Return the entry with the generation of that id, whatever its role, replaced by this one."""
+        """Return the entry with the generation of that id, whatever its role, replaced by this one.
+
+        An identity that it has already stays.
+        """
         if self.active.id == generation.id:
-            return replace(self, active=replace(generation, standby=False))
-        beside = replace(generation, standby=True)
+            return replace(self, active=self.active.amend(generation))
         if self.building is not None and self.building.id == generation.id:
-            return replace(self, building=beside)
+            return replace(self, building=self.building.amend(generation))
         if self.previous is not None and self.previous.id == generation.id:
-            return replace(self, previous=beside)
+            return replace(self, previous=self.previous.amend(generation))
         return self
 
     def switch(self, standby: Generation) -> Entry:
@@ -336,7 +342,11 @@ class Backend(ABC):
 
     @abstractmethod
     def amend(self, generation: Generation) -> None:
-        """Store a generation's index options, identity and ``ef``, in any role. Nothing else may differ."""
+        """Store a generation's index options, ``ef`` and identity, in any role. Nothing else may differ.
+
+        A generation keeps the identity that it has, in the same atomic step: of two embedders that claim it at
+        once, the first one stays.
+        """
 
     @abstractmethod
     def builder(self, uid: str) -> AbstractContextManager[None]:

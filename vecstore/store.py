@@ -108,7 +108,7 @@ class VectorStore:
 
         Raises
         ------
-        InvalidId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired
+        InvalidId, InvalidVector, DimensionMismatch, InvalidMetadata, EmbedderRequired, EmbedderMismatch
             Nothing of the batch is written.
         PartialWrite
             The same errors, or an error of the storage, after earlier batches were committed.
@@ -277,6 +277,27 @@ class VectorStore:
         """
         return self._search([], k, where, min_score, ef, exact, include, like=check_id(id))[0]
 
+    def check_embedder(self, *, claim: bool = False) -> None:
+        """Check the embedder that the store was opened with, before anything is embedded elsewhere.
+
+        Parameters
+        ----------
+        claim : bool
+            If the store's vectors were given and nothing says which embedder made them: say that it was this
+            one. From then on every other embedder is refused.
+
+        Raises
+        ------
+        EmbedderMismatch
+            A text written through this object would be refused: the embedder makes other vectors than those in
+            the store, or the store contains vectors of an unknown embedder and ``claim`` is False.
+        EmbedderRequired
+            The store was opened without an embedder.
+        """
+        if claim:
+            self._check_writable()
+        self._embedder.check(self._current, claim=claim)
+
     # -- upkeep
 
     def reindex(self, index: IndexOptions | None = None, on_progress: Progress | None = None) -> None:
@@ -407,8 +428,11 @@ class VectorStore:
         committed = 0
         width = self.schema.width * np.dtype(self.schema.dtype).itemsize
         try:
+            claimable: bool | None = None  # once for the call, so that it does not depend on where batches are cut
             for batch in cut_batches(records, batch_size, width):
-                self._write_batch(batch, committed, insert=insert)
+                if claimable is None:
+                    claimable = self._embedder.may_claim(self._current)
+                self._write_batch(batch, committed, insert=insert, claimable=claimable)
                 committed += len(batch)
         except VecstoreError as error:
             if committed:
@@ -419,7 +443,7 @@ class VectorStore:
             raise
         return committed
 
-    def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool) -> None:
+    def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool, claimable: bool) -> None:
         needs_embedder = any(record.vector is None for record in batch)
         attempts = Attempts(self._current)
         while True:
@@ -430,6 +454,7 @@ class VectorStore:
                     return
                 present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
+                self._embedder.check_claim(present, self.name, claimable=claimable)
                 rows = as_rows(batch, present.schema, embed, unique=insert, first=first)
                 if embed:
                     present = self._embedder.claim(self._current, present)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
+from .retries import Attempts
 from .rows.conversion import EmbedTexts
 
 if TYPE_CHECKING:
@@ -75,13 +76,85 @@ class StoreEmbedder:
             return generation
         return current.read_active(generation)
 
+    def may_claim(self, current: CurrentEntry) -> bool:
+        """Return whether a text may be embedded for the store: its embedder is known, or there are no records.
+
+        Without an embedder the answer is True and nothing is read.
+        """
+        if not self._given or current.entry.active.identity is not None:
+            return True
+        attempts = Attempts(current)
+        while True:
+            with attempts as generation:
+                present = current.read_active(generation)
+                return present.identity is not None or not len(current.backend.page(present, None, None, 1))
+
+    def check_claim(self, generation: Generation, store: str, *, claimable: bool) -> None:
+        """Refuse to embed texts for a generation whose vectors are of an unknown embedder.
+
+        Raises
+        ------
+        EmbedderMismatch
+        """
+        if self._given and generation.identity is None and not claimable:
+            raise EmbedderMismatch(
+                f"Store {store!r} contains vectors, and nothing says which embedder made them. If it was this one, "
+                f"say so once: check_embedder(claim=True). Otherwise embed its texts again: db.rebuild({store!r}, "
+                "embedder=…)."
+            )
+
     def claim(self, current: CurrentEntry, generation: Generation) -> Generation:
-        """Store the embedder's identity if it is the first embedder that writes into this generation."""
+        """Store the embedder's identity if the generation has none, and return the generation with its identity.
+
+        A generation that is being built for the same store without an embedder has the same vectors, and gets
+        the same identity.
+
+        Raises
+        ------
+        EmbedderMismatch
+            Another embedder has claimed the generation in the meantime.
+        """
         if generation.identity is not None:
             return generation
-        claimed = replace(generation, identity=self.identify(generation, current.entry.name).to_json())
-        current.amend(claimed)
-        return claimed
+        identity = self.identify(generation, current.entry.name).to_json()
+        present = current.read_active(generation)
+        if present.identity is None:
+            current.backend.amend(replace(present, identity=identity))
+            present = current.read_active(generation)  # of several that claim at once, the first one stays
+            building = current.entry.building
+            if building is not None and building.identity is None:
+                current.backend.amend(replace(building, identity=present.identity))
+        if present.identity != identity:
+            self.identify(present, current.entry.name)
+        return present
+
+    def check(self, current: CurrentEntry, *, claim: bool) -> None:
+        """Do what `VectorStore.check_embedder` promises.
+
+        Raises
+        ------
+        EmbedderRequired, EmbedderMismatch
+        """
+        if not self._given:
+            raise EmbedderRequired(
+                f"Store {current.entry.name!r} was opened without an embedder. Open it with embedder=…"
+            )
+        claimable = claim or self.may_claim(current)
+        attempts = Attempts(current)
+        while True:
+            with attempts as generation:
+                present = current.read_active(generation)
+                if (
+                    claim
+                    and present.identity is None
+                    and [each.dim for each in self._given].count(present.schema.width) > 1
+                ):
+                    raise InvalidArgument("claim=True says which embedder made the vectors. Open the store with one.")
+                self.identify(present, current.entry.name)
+                self.check_claim(present, current.entry.name, claimable=claimable)
+                if claim:
+                    self.claim(current, present)
+                return
 
     def _find_fitting(self, generation: Generation, store: str) -> Embedder:
         key = (generation.id, generation.identity is None)

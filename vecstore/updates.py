@@ -43,7 +43,7 @@ def compile_update(
 
     Raises
     ------
-    InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, EmbedderRequired
+    InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, EmbedderRequired, EmbedderMismatch
     """
     values = dict(changes)
     for key in ("id", "score", "distance"):
@@ -68,6 +68,7 @@ def _make_vector(
         return None
     present = embedder.refresh(current, generation)
     embed = embedder.choose_for_documents(present, current.entry.name)
+    embedder.check_claim(present, current.entry.name, claimable=embedder.may_claim(current))
     if embed is None:
         raise EmbedderRequired(
             "The new text needs a new vector, but the store has no embedder. "

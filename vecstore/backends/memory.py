@@ -137,9 +137,11 @@ class MemoryBackend(Backend):
     def amend(self, generation: Generation) -> None:
         with self._lock:
             table = self._table(generation)
-            table.generation = generation
-            entry = self._entry_of(generation)
-            self._entries[entry.uid] = entry.replace_generation(generation)
+            entry = self._entry_of(generation).replace_generation(generation)
+            self._entries[entry.uid] = entry
+            table.generation = next(
+                each for each in (entry.active, entry.standby) if each is not None and each.id == generation.id
+            )
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._building(uid)

@@ -16,7 +16,7 @@ from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from . import output
-from .embedder_choice import check_guess, load_embedder
+from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
 
 if TYPE_CHECKING:
@@ -67,16 +67,26 @@ class Target:
     embedder : str, optional
     says_model : bool
         Whether the user said that the given vectors come from this embedder too.
+    claim : bool
+        Whether the user said that the vectors in an existing store come from this embedder.
     """
 
     def __init__(
-        self, database: Database, name: str, wish: StoreRequest, embedder: str | None, *, says_model: bool = False
+        self,
+        database: Database,
+        name: str,
+        wish: StoreRequest,
+        embedder: str | None,
+        *,
+        says_model: bool = False,
+        claim: bool = False,
     ) -> None:
         self._database = database
         self._name = name
         self._request = wish
         self._spec = embedder
         self._says_model = says_model
+        self._claim = claim
         self.embedder: Embedder | None = None
         self.store: VectorStore | None = None
         self.created = False
@@ -98,10 +108,10 @@ class Target:
             The model that made vectors is not known, and would be guessed.
         """
         bare = [record.vector is None for record in records]
-        if any(bare) and self.embedder is None:
+        if (any(bare) or self._claim) and self.embedder is None:
             if self.store:
-                check_guess(self.store, self._spec)
-            elif not all(bare) and not self._says_model:
+                check_guess(self.store, self._spec, writes=True)
+            elif any(bare) and not all(bare) and not self._says_model:
                 raise Failure(
                     "Some records have a vector and others only a text: name the model of the vectors with --embedder, "
                     "or add the two kinds to stores of their own."
@@ -109,6 +119,7 @@ class Target:
             self.embedder = load_embedder(self._spec)
             if self.store:
                 self.store = self._database.open(self._name, embedder=self.embedder)
+                check_claim(self.store, self.embedder, claim=self._claim)
         return self.store.schema if self.store else self._choose_schema(records)
 
     def get_store(self) -> VectorStore:

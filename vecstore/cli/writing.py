@@ -77,6 +77,9 @@ Dim = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Dimensions of a new store; by default those of the vectors.")
 ]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="Records in one commit.")]
+Claim = Annotated[
+    bool, typer.Option("--claim", help="Say that the given vectors of an existing store are of this embedder.")
+]
 Certain = Annotated[
     bool, typer.Option("--yes", "-y", help="Remove passages of files that are gone, even of most files.")
 ]
@@ -102,6 +105,7 @@ def add(
     dtype: DtypeName = None,
     index: IndexKind = None,
     batch_size: BatchSize = None,
+    claim: Claim = False,
     yes: Certain = False,
     json: Json = False,
 ) -> None:
@@ -127,7 +131,7 @@ def add(
         wanted = {**DOCUMENT_FIELDS, **fields} if documents else fields
         wish = StoreRequest(wanted, dim, metric, dtype, index_options)
         named = getattr(context.get_parameter_source("embedder"), "name", "") == "COMMANDLINE"
-        target = Target(database, name, wish, embedder, says_model=named)
+        target = Target(database, name, wish, embedder, says_model=named, claim=claim)
         reader = PathReader(
             ColumnNames(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder
         )

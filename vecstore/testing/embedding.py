@@ -13,7 +13,7 @@ from ..database import Database
 from ..embedders.base import Embedder, Role
 from ..errors import DuplicateId, EmbedderMismatch, EmbedderRequired, InvalidArgument, InvalidVector, PartialWrite
 from ..filters.nodes import ALL
-from ..index_options import HNSW, Flat
+from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
@@ -228,26 +228,6 @@ class IdentityTests(Texts):
             wrong.search("red apple")
         right = db.create("texts", schema, embedder=ToyEmbedder(), if_exists="open")
         assert right.search("red apple", k=1)[0].id == "a"
-
-    @pytest.mark.parametrize("how", ["upsert", "update"])
-    def test_a_store_made_without_embedder_takes_the_first_one(self, db: Database, how: str) -> None:
-        store = db.create("plain", Schema(dim=8, metric="cosine"))
-        store.insert([Record("v", [1.0] * 8)])
-        first, wrong = db.open("plain", embedder=ToyEmbedder()), db.open("plain", embedder=ToyEmbedder(seed=9))
-        with pytest.raises(EmbedderMismatch):
-            db.open("plain", embedder=ToyEmbedder(7)).search("red apple")
-        wrong.search("red apple")  # nothing says yet that it is the wrong one
-        if how == "upsert":
-            first.upsert([Record("a", text="red apple")])
-        else:
-            first.update(ids=["v"], set={"text": "red apple"})
-        store.reindex(HNSW())
-        assert first.search("red apple", k=1)[0].text == "red apple"
-        for each in (wrong, db.open("plain", embedder=ToyEmbedder(seed=9))):
-            with pytest.raises(EmbedderMismatch):
-                each.search("red apple")
-            with pytest.raises(EmbedderMismatch):
-                each.upsert([Record("b", text="red apple")])
 
     def test_a_write_that_fails_does_not_choose_the_embedder(self, db: Database) -> None:
         store = db.create("plain", Schema(dim=8, metric="cosine"), embedder=None)

@@ -6,6 +6,7 @@ from . import (
     advice,
     catalogue,
     changes,
+    claims,
     compaction,
     creation,
     embedding,
@@ -117,5 +118,6 @@ class StoreSuite:
 
     TestEmbedding = embedding.EmbeddingTests
     TestIdentity = embedding.IdentityTests
+    TestClaim = claims.ClaimTests
 
     TestStateMachine = state_machine.StateMachineTests

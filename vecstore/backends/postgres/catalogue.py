@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, insert, or_, select, update
+from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, func, insert, or_, select, update
 from sqlalchemy.types import TypeEngine
 
 from vecstore.backend import Entry, Generation, Superseded
@@ -69,7 +69,7 @@ class Catalogue:
         return load_generation(*rows[0], standby=False).schema.index
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
-        """Replace the description of a generation; return whether it exists."""
+        """Replace the description of a generation, but not an identity that it has; return whether it exists."""
         return bool(runner.run(self._statements["amend"], _encode_generation(generation)))
 
     def rename(self, runner: Runner, uid: str, name: str) -> bool:
@@ -104,6 +104,7 @@ def _compile_statements(tables: CatalogueTables) -> Mapping[str, Statement]:
         "identity": _cast_parameter("identity", JSON()),
         "ef": _cast_parameter("ef", Integer()),
     }
+    amended = {**described, "identity": func.coalesce(generation.c.identity, described["identity"])}
     roles = {
         "active": _cast_parameter("active"),
         "standby": _cast_parameter("standby"),
@@ -133,7 +134,7 @@ def _compile_statements(tables: CatalogueTables) -> Mapping[str, Statement]:
         "add store": compile_statement(adding, writes=True),
         "add generation": compile_statement(describing, writes=True),
         "amend": compile_statement(
-            update(generation).values(described).where(id_).returning(generation.c.id), writes=True
+            update(generation).values(amended).where(id_).returning(generation.c.id), writes=True
         ),
         "rename": compile_statement(
             update(store).values(name=_cast_parameter("name")).where(this).returning(store.c.uid), writes=True

@@ -90,7 +90,7 @@ class Catalogue:
             raise StoreNotFound("that was dropped", self.names())
 
     def amend(self, generation: Generation) -> None:
-        """Replace the description of a generation.
+        """Replace the description of a generation, but not an identity that it has.
 
         Raises
         ------
