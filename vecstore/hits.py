@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import neg
 from typing import Any, overload
 
 from numpy.typing import NDArray
@@ -99,7 +100,8 @@ class Hits(Sequence[Hit]):
 def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
     """Sort a backend's rows by (score descending, id ascending) and cut them to ``k`` and ``min_score``."""
     ids, scores = found.rows.ids, found.scores.tolist()
-    order = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
+    nearest_first = sorted(zip(map(neg, scores), ids, range(len(ids)), strict=True))
+    order = [row for _, _, row in nearest_first]
     if search.min_score is not None:
         order = [row for row in order if scores[row] >= search.min_score]
     shown = _build_hits(found.rows, scores, order[: search.k], search.include, schema)

@@ -36,7 +36,8 @@ def test_the_nearest_of_the_rows_found_stay(
     left_out = 0
     for query in plain(rng, 30, 12):
         found = search_all(graph, query, counts)
-        places, count = find_near(graph, query, plan, K, counts)
+        [(rids, count)] = find_near(graph, query[None, :], plan, K, counts)
+        places = rids - 1
         assert count == len(found)
         assert K <= len(places) <= most
         left_out += most - len(places)
@@ -52,6 +53,19 @@ def test_fewer_rows_than_are_wanted_all_stay(rng: np.random.Generator) -> None:
     counts = np.zeros(300, np.bool_)
     counts[:3] = True
     plan = Plan(Strategy.GRAPH, 300, 300, count_rescored(K))
-    places, count = find_near(graph, plain(rng, 1, 8)[0], plan, K, counts)
-    assert sorted(places.tolist()) == [0, 1, 2]
+    [(rids, count)] = find_near(graph, plain(rng, 1, 8), plan, K, counts)
+    assert sorted(rids.tolist()) == [1, 2, 3]
     assert count == 3
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_queries_asked_together_find_what_each_finds_alone(share: float, rng: np.random.Generator) -> None:
+    vectors = plain(rng, 600, 12).astype(np.float32)
+    graph = make_graph([make_part(vectors, 1)])
+    counts = None if share == 1 else rng.random(len(vectors)) < share
+    plan = Plan(Strategy.GRAPH, EFFORT, EFFORT, count_rescored(K))
+    queries = plain(rng, 40, 12).astype(np.float32)
+    together = find_near(graph, queries, plan, K, counts)
+    for query, (rids, count) in zip(queries, together, strict=True):
+        [(alone, found)] = find_near(graph, query[None, :], plan, K, counts)
+        assert (rids.tolist(), count) == (alone.tolist(), found)

@@ -9,7 +9,7 @@ the lower bounds of ``k`` others need not be scored in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -134,6 +134,23 @@ class MetricForm:
         formed, unit = self.scale_query(query.astype(np.float64), exponent)
         return EncodedQuery(formed.astype(np.float32)[None, :], math.sqrt(float(formed @ formed)), unit)
 
+    def count_near(self, distances: Sequence[float], query: EncodedQuery, error: RoundingError, k: int) -> int:
+        """Return how many of the nearest codes, nearest first, can be among the ``k`` nearest rows."""
+        if len(distances) <= k:
+            return len(distances)
+        # A code whose upper bound is below the lower bound of the k-th is none of the k nearest, nor is any after it.
+        floor, _ = self._bound_score(distances[k - 1], query, error)
+        few = k
+        while few < len(distances) and self._bound_score(distances[few], query, error)[1] >= floor:
+            few += 1
+        return few
+
+    def _bound_score(self, distance: float, query: EncodedQuery, error: RoundingError) -> tuple[float, float]:
+        if not math.isfinite(distance):
+            return -math.inf, math.inf
+        lower, upper = self.bound_codes(distance, query, error, query.vector.shape[1])  # type: ignore[arg-type]
+        return float(lower), float(upper)
+
     def bound_scores(self, distances: Singles, query: EncodedQuery, error: RoundingError) -> Intervals:
         """Return the least and the greatest score that each of FAISS's distances to codes can stand for.
 
@@ -151,19 +168,19 @@ class MetricForm:
 
 
 def _score_cosine(vectors: Doubles, queries: Doubles, vector_norms: Doubles, query_norms: Doubles) -> Doubles:
-    cosines = np.einsum("ij,ij->i", vectors, queries) / (vector_norms * query_norms)
+    cosines = np.vecdot(vectors, queries) / (vector_norms * query_norms)
     clipped: Doubles = np.minimum(np.maximum(cosines, -1.0), 1.0)
     return clipped
 
 
 def _score_ip(vectors: Doubles, queries: Doubles, _vector_norms: Doubles, _query_norms: Doubles) -> Doubles:
-    products: Doubles = np.einsum("ij,ij->i", vectors, queries)
+    products: Doubles = np.vecdot(vectors, queries)
     return products
 
 
 def _score_l2(vectors: Doubles, queries: Doubles, _vector_norms: Doubles, _query_norms: Doubles) -> Doubles:
     differences = vectors - queries
-    distances: Doubles = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    distances: Doubles = np.sqrt(np.vecdot(differences, differences))
     return -distances
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,24 @@ from numpy.typing import NDArray
 
 from ..metrics import METRICS, Singles
 from ..state.fields import Mask
-from .faiss_threads import single_threaded
+from .faiss_threads import in_own_thread, single_threaded
 from .graph import Graph
 from .plan import Plan
 
+_MANY = 8
+"""From this many queries on, a thread of its own and its team pay."""
 
-def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | None) -> tuple[NDArray[np.int64], int]:
-    """Search the graph; return the places of the rows to score again for ``k`` hits, and how many rows were found.
+Near = tuple[NDArray[np.int64], int]
+"""The rids of the rows to score again, and how many rows were found."""
+
+
+def find_near(graph: Graph, queries: Singles, plan: Plan, k: int, counts: Mask | None) -> list[Near]:
+    """Search the graph with all queries in one call; return what each found for ``k`` hits.
 
     Parameters
     ----------
     graph : Graph
-    query : ndarray, shape (dim,), float32
+    queries : ndarray, shape (q, dim), float32
     plan : Plan
     k : int
     counts : ndarray of bool or None
@@ -29,25 +35,31 @@ def find_near(graph: Graph, query: Singles, plan: Plan, k: int, counts: Mask | N
     """
     codes = graph.codes
     form = METRICS[codes.coding.metric]
-    encoded = form.encode_query(query, codes.coding.exponent)
-    with single_threaded():
-        distances, found = graph.index.search(encoded.vector, plan.candidates, params=_search_parameters(plan.ef))
-    nodes, distances = found[0], distances[0]
-    few = plan.rescored
-    if graph.shared is not None:
-        places = graph.find_rows(nodes[nodes >= 0])
-        places = places if counts is None else places[counts[places]]
-        return places[:few], len(places)
-    kept = nodes >= 0
-    if counts is not None:
-        kept &= counts[nodes]
-    if not kept.all():
-        nodes, distances = nodes[kept], distances[kept]
-    if len(nodes) > k:
-        # Nearest first: a code whose upper bound is below the lower bound of the k-th is none of the k nearest.
-        lower, upper = form.bound_scores(distances[:few], encoded, codes.error)
-        few = int(np.count_nonzero(upper >= lower[k - 1]))
-    return nodes[:few], len(nodes)
+    encoded = [form.encode_query(query, codes.coding.exponent) for query in queries]
+    vectors = encoded[0].vector
+    if len(encoded) > 1:
+        vectors = np.concatenate([query.vector for query in encoded])
+    walk = partial(graph.index.search, vectors, plan.candidates, params=_search_parameters(plan.ef))
+    if len(encoded) >= _MANY:
+        distances, found = in_own_thread(walk)
+    else:
+        with single_threaded():
+            distances, found = walk()
+    near: list[Near] = []
+    for number, query in enumerate(encoded):
+        nodes, row = found[number], distances[number].tolist()
+        # FAISS fills up with -1 at the end.
+        if graph.shared is not None:
+            places = graph.find_rows(nodes[nodes >= 0])
+            places = places if counts is None else places[counts[places]]
+            near.append((graph.rids[places[: plan.rescored]], len(places)))
+            continue
+        if counts is not None or nodes[-1] < 0:
+            kept = nodes >= 0 if counts is None else (nodes >= 0) & counts[nodes]
+            nodes, row = nodes[kept], distances[number][kept].tolist()
+        few = form.count_near(row[: plan.rescored], query, codes.error, k)
+        near.append((graph.rids[nodes[:few]], len(nodes)))
+    return near
 
 
 @lru_cache

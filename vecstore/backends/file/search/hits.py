@@ -15,12 +15,12 @@ from ..state.reader import Reader
 from .top_k import Answer
 
 _IDS = 2_000
-"""For more hits than this, loading all ids is faster than reading rows."""
+"""For more hits than this, of which nothing but the ids is wanted, loading all ids is faster than reading rows."""
 
 
 def needs_view(search: Search) -> bool:
     """Say whether a search needs the ids and fields of all rows."""
-    return search.where is not None or len(search.queries) * search.k > _IDS
+    return search.where is not None or (not search.include and len(search.queries) * search.k > _IDS)
 
 
 def read_hits(reader: Reader, search: Search, answers: Sequence[Answer], *, exact: bool) -> list[Found]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from ..state.rows import Values
@@ -36,15 +36,9 @@ class RowCache:
 
     def find(self, rids: Iterable[int]) -> dict[int, Values]:
         """Return the rows that are known."""
-        found: dict[int, Values] = {}
-        for rid in rids:
-            row = self._new.get(rid)
-            if row is None:
-                row = self._old.get(rid)
-                if row is None:
-                    continue
-                self.keep((row,))
-            found[rid] = row
+        new, old = self._new, self._old
+        found = {rid: row for rid in rids if (row := new.get(rid) or old.get(rid)) is not None}
+        self.keep([row for rid, row in found.items() if rid not in new])
         return found
 
     def read(self, reader: Reader, rids: Sequence[int], *, whole: bool) -> list[Values]:
@@ -60,7 +54,7 @@ class RowCache:
     def keep(self, rows: Iterable[Values]) -> None:
         """Keep whole rows, which end with ``extra`` and ``text``."""
         for row in rows:
-            size = _FRAME + sys.getsizeof(row[-2]) + sys.getsizeof(row[-1])
+            size = _FRAME + getsizeof(row[-2]) + getsizeof(row[-1])
             if size > _LARGEST:
                 continue
             if self._size + size > self._half:

@@ -34,6 +34,15 @@ class Scorer:
         asked = query.astype(np.float64)[None, :]
         return self.form.score_pairs(vectors, asked, compute_norms(vectors), compute_norms(asked))
 
+    def score_each(self, queries: Singles, found: Sequence[tuple[NDArray[np.int64], int]]) -> Sequence[Doubles]:
+        """Score the rows that were found for each query; rids come first in ``found``."""
+        if len(queries) == 1:
+            return [self.score(queries[0], found[0][0])]
+        sizes = [len(rids) for rids, _ in found]
+        owners = np.repeat(np.arange(len(queries)), sizes)
+        scores = self.score_pairs(queries, np.concatenate([rids for rids, _ in found]), owners)
+        return np.split(scores, np.cumsum(sizes)[:-1])
+
     def score_pairs(self, queries: Singles, rids: NDArray[np.int64], owners: NDArray[np.int64]) -> Doubles:
         """Score rows against the queries of those numbers."""
         asked = queries.astype(np.float64)

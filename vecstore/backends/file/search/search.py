@@ -122,17 +122,15 @@ def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage,
     elif coverage.count < len(graph.rids):
         counts = coverage.stored
     tails = _answer_in_float32(context, queries, coverage.tail) if coverage.tail else None
+    near = find_near(graph, queries, plan, k, counts)
     answers: list[Answer] = []
-    for number, query in enumerate(queries):
-        places, found = find_near(graph, query, plan, k, counts)
+    for number, ((rids, found), scores) in enumerate(zip(near, scorer.score_each(queries, near), strict=True)):
         if found < min(k, least):
-            answers += _answer_by_codes(context, scorer, query[None, :])
+            answers += _answer_by_codes(context, scorer, queries[number : number + 1])
             continue
-        rids = graph.rids[places]
-        scores = scorer.score(query, rids)
         if tails:
             rids, scores = np.concatenate((rids, tails[number][0])), np.concatenate((scores, tails[number][1]))
-        answers.append(_keep_best(rids, scores, k))
+        answers.append((rids, scores) if len(rids) <= k else _keep_best(rids, scores, k))
     return answers
 
 

@@ -100,22 +100,25 @@ class RowFormat:
             some = list(rids[start : start + _CHUNK])
             # Sizes are powers of two, so SQLite compiles only a few different statements.
             some += [some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))
-            marks = ", ".join("?" * len(some))
-            for row in connection.execute(f"{statement}({marks})", some).fetchall():
-                self._check(row, path, whole=whole)
+            rows = connection.execute(f"{statement}({', '.join('?' * len(some))})", some).fetchall()
+            self._check(rows, path, whole=whole)
+            for row in rows:
                 found[row[0]] = row
         return found
 
-    def _check(self, row: Values, path: Path, *, whole: bool) -> None:
-        size = self.head_size
-        good = checksum_row(row[: size - 1]) == row[size - 1]
-        if good and whole:
-            extra, text = row[size], row[size + 1]
-            good = (
-                isinstance(extra, str) and isinstance(text, str | None) and checksum_body(row[0], extra, text) == row[3]
-            )
-        if not good:
-            raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
+    def _check(self, rows: Sequence[Values], path: Path, *, whole: bool) -> None:
+        last = self.head_size - 1
+        for row in rows:
+            good = checksum_row(row[:last]) == row[last]
+            if good and whole:
+                extra, text = row[-2:]
+                good = (
+                    isinstance(extra, str)
+                    and (text is None or isinstance(text, str))
+                    and checksum_body(row[0], extra, text) == row[3]
+                )
+            if not good:
+                raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
 
 
 def _encode_value(value: Stored | None, form: FieldForm) -> Any:

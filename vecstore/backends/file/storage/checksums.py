@@ -17,7 +17,7 @@ def checksum_row(values: Sequence[Any]) -> int:
 
     ``ascii`` writes each value in the same way on every Python, and distinct rows differently.
     """
-    return zlib.crc32(ascii(tuple(values)).encode("ascii"))
+    return zlib.crc32(ascii(tuple(values)).encode())
 
 
 def checksum_body(rid: int, extra: str, text: str | None) -> int:

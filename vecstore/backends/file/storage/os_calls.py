@@ -228,6 +228,11 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
     return os.pread(descriptor, size, offset)
 
 
+def read_each(places: Iterable[tuple[int, int]], size: int) -> list[bytes]:
+    """Return up to ``size`` bytes from each place, a descriptor and an offset."""
+    return [os.pread(descriptor, size, offset) for descriptor, offset in places]
+
+
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
     """Write a few bytes, without syncing."""
     os.pwrite(descriptor, data, offset)

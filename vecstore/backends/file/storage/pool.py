@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -28,7 +26,7 @@ class ForkGuard:
 
     __slots__ = ("_gate", "_path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self._path = str(path)
         self._gate = fork_gate.gate
 
@@ -53,31 +51,48 @@ class ForkGuard:
                 gate.moved.notify_all()
 
 
+class CheckOut(ForkGuard):
+    """A connection of a pool while the context lasts. No generator: every read enters two of these."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: SqlitePool) -> None:
+        super().__init__(pool.name)
+        self._pool = pool
+
+    def __enter__(self) -> SqliteConnection:  # type: ignore[override]
+        super().__enter__()
+        try:
+            connection = self._connection = self._pool.take()
+        except BaseException:
+            super().__exit__()
+            raise
+        return connection
+
+    def __exit__(self, *raised: object) -> None:
+        try:
+            if raised and isinstance(raised[1], (*DRIVER_ERRORS, StoreCorrupt)):
+                self._connection.close()
+            else:
+                self._pool.give_back(self._connection)
+        finally:
+            super().__exit__()
+
+
 class SqlitePool:
     """A pool of connections for reading one file; any thread may check one out."""
 
     def __init__(self, path: Path, kind: DatabaseKind, timeout: float) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self._kind = kind
         self._timeout = timeout
         self._idle: list[SqliteConnection] = []
         self._lock = Lock()
         self._open = True
 
-    @contextmanager
-    def check_out(self) -> Iterator[SqliteConnection]:
+    def check_out(self) -> CheckOut:
         """Check out a connection while the context lasts."""
-        with ForkGuard(self.path):
-            connection = self._check_out()
-            try:
-                yield connection
-            except (*DRIVER_ERRORS, StoreCorrupt):
-                connection.close()
-                raise
-            except BaseException:
-                self._check_in(connection)
-                raise
-            self._check_in(connection)
+        return CheckOut(self)
 
     def close(self) -> None:
         """Close every connection; one in use is closed when it is checked in."""
@@ -86,13 +101,15 @@ class SqlitePool:
         for connection in idle:
             connection.close()
 
-    def _check_out(self) -> SqliteConnection:
+    def take(self) -> SqliteConnection:
+        """Return an idle connection, or a new one; only `CheckOut` calls this."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return open_connection(self.path, self._kind, self._timeout)
 
-    def _check_in(self, connection: SqliteConnection) -> None:
+    def give_back(self, connection: SqliteConnection) -> None:
+        """Keep a connection for the next one who asks; only `CheckOut` calls this."""
         with self._lock:
             if self._open and len(self._idle) < _IDLE and not connection.in_transaction:
                 self._idle.append(connection)

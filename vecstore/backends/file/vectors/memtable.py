@@ -85,6 +85,11 @@ class Memtable:
         """The checksums of all vectors, computed by `checksum_memtable_row`."""
         return self._crcs.view(self.size)
 
+    def get_vector(self, rid: int) -> bytes:
+        """Return the vector of a rid, empty if it is not here."""
+        places, inside = find_places(self.rids, self.size, np.array([rid]))
+        return self.matrix[places[0]].tobytes() if inside[0] else b""
+
     def find_living(self, rids: Rids) -> NDArray[np.int64]:
         """Return the places of the rids that are in the memtable."""
         places, inside = find_places(self.rids, self.size, rids)

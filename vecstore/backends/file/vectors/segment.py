@@ -194,21 +194,21 @@ class Segment:
         self._extents = extents = _Extents(shape, row)
         self._map = os_calls.map_file(path, row.size)
         try:
-            self._descriptor = os_calls.open_for_reading(path)
+            self.descriptor = os_calls.open_for_reading(path)
         except BaseException:
             self._map.close()
             raise
-        weakref.finalize(self, _close, self._descriptor)
+        weakref.finalize(self, _close, self.descriptor)
         _check_format(path, self._map[:_HEADER_SIZE])
         if row.size != extents.size:
-            raise self._make_error("its size")
+            raise self.make_error("its size")
         table = self._map[extents.table : extents.table + 4 * extents.blocks]
         header, footer = self._map[:_HEADER_SIZE], self._map[-_FOOTER.size :]
         if header != shape.make_header(row):
-            raise self._make_error("its header")
+            raise self.make_error("its header")
         check = zlib.crc32(table, zlib.crc32(header))
         if check != row.crc or footer != _FOOTER.pack(row.size, check, _END):
-            raise self._make_error("its table of checksums")
+            raise self.make_error("its table of checksums")
         self._crcs = struct.unpack(f"<{extents.blocks}I", table)
         self._unseen = set(range(extents.blocks))
         self._lock = Lock()
@@ -232,26 +232,19 @@ class Segment:
             self._check_bytes(self._extents.rids - _HEADER_SIZE, self._extents.table - _HEADER_SIZE)
         return self._rids
 
-    def find_place(self, rid: int) -> int | None:
-        """Return the place of a rid, None if the segment does not have it."""
+    def find_offset(self, rid: int) -> int:
+        """Return where a vector begins in the file, checked; -1 if it is not here."""
         if self._is_dense:
-            return rid - self.row.base if rid <= self.row.last else None
-        rids = self.rids
-        place = int(np.searchsorted(rids, rid))
-        return place if place < self.row.n and rids[place] == rid else None  # type: ignore[index]
-
-    def get_vector(self, place: int) -> NDArray[Any]:
-        """Return one vector, checked."""
-        self.touch(place, place + 1)
-        return self.vectors[place]  # type: ignore[no-any-return]
-
-    def read(self, place: int) -> NDArray[Any]:
-        """Return a copy of one vector, checked; unlike the map, this loads no other pages into memory."""
-        self.touch(place, place + 1)
-        data = os_calls.read_at(self._descriptor, self._row_bytes, _HEADER_SIZE + place * self._row_bytes)
-        if len(data) != self._row_bytes:
-            raise self._make_error("its size")
-        return np.frombuffer(data, self.vectors.dtype)
+            place = rid - self.row.base
+            if place >= self.row.n:
+                return -1
+        else:
+            place = int(np.searchsorted(self.rids, rid))
+            if place >= self.row.n or self.rids[place] != rid:  # type: ignore[index]
+                return -1
+        if self._unseen:
+            self.touch(place, place + 1)
+        return _HEADER_SIZE + place * self._row_bytes
 
     def release(self) -> None:
         """Release the mapped pages; the next read maps them again."""
@@ -273,13 +266,13 @@ class Segment:
         """Return a range of vectors, checked again, since a copy is no longer covered by these checksums."""
         for block in range(start * self._row_bytes // BLOCK, -(-end * self._row_bytes // BLOCK)):
             if not self._is_good(block):
-                raise self._make_error(f"block {block + 1} of {len(self._crcs)}")
+                raise self.make_error(f"block {block + 1} of {len(self._crcs)}")
         return self.vectors[start:end]
 
     def check(self) -> list[str]:
         """Check every block again; return the damaged ones."""
         return [
-            str(self._make_error(f"block {block + 1} of {len(self._crcs)}"))
+            str(self.make_error(f"block {block + 1} of {len(self._crcs)}"))
             for block in range(len(self._crcs))
             if not self._is_good(block)
         ]
@@ -288,7 +281,7 @@ class Segment:
         with self._lock:
             for block in self._unseen.intersection(range(start // BLOCK, -(-end // BLOCK))):
                 if not self._is_good(block):
-                    raise self._make_error(f"block {block + 1} of {len(self._crcs)}")
+                    raise self.make_error(f"block {block + 1} of {len(self._crcs)}")
                 self._unseen.discard(block)
 
     def _is_good(self, block: int) -> bool:
@@ -296,5 +289,6 @@ class Segment:
         with memoryview(self._map) as whole:
             return zlib.crc32(whole[start : min(start + BLOCK, self._extents.table)]) == int(self._crcs[block])
 
-    def _make_error(self, what: str) -> StoreCorrupt:
+    def make_error(self, what: str) -> StoreCorrupt:
+        """Return the error for a part of the file that is not what was written."""
         return StoreCorrupt(f"{self.path}: {what} is not what was written. Restore the directory from a backup.")

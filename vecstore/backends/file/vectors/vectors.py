@@ -18,6 +18,7 @@ from vecstore.errors import StoreCorrupt
 
 from ..state.fields import Mask
 from ..state.ledger import Ledger, Total
+from ..storage import os_calls
 from ..storage.checksums import checksum_row
 from ..storage.connections import SqliteConnection
 from ..storage.layout import GenerationLayout
@@ -115,11 +116,10 @@ class Vectors:
         ------
         StoreCorrupt
         """
-        result = np.empty((len(rids), self.shape.dim), self.shape.dtype)
         if len(rids) <= (_SOME if self.is_large else _FEW):
-            self._gather_few(rids.tolist(), result)
-            return result
-        covering = np.searchsorted([segment.row.base for segment in self.segments], rids, side="right") - 1
+            return self._gather_few(rids.tolist())
+        result = np.empty((len(rids), self.shape.dim), self.shape.dtype)
+        covering = np.searchsorted(self._bases, rids, side="right") - 1
         missing = np.ones(len(rids), np.bool_)
         for number in np.unique(covering[covering >= 0]).tolist():
             segment = self.segments[number]
@@ -135,20 +135,36 @@ class Vectors:
             raise StoreCorrupt(f"{self.paths.root}: {int(missing.sum())} stored rows have no vector.")
         return result
 
-    def _gather_few(self, rids: Sequence[int], result: NDArray[Any]) -> None:
-        """Copy a few vectors into ``result`` one by one, which is faster than grouping them by segment."""
-        segments = self.segments
-        bases = [segment.row.base for segment in segments]
-        look = Segment.read if self.is_large else Segment.get_vector
+    def _gather_few(self, rids: Sequence[int]) -> NDArray[Any]:
+        """Return copies of a few vectors, each by a read of its own, which unlike the map loads no other pages."""
+        bases, segments, size = self._bases, self.segments, self.shape.row_bytes
+        extents, in_memory = [], []
         for row, rid in enumerate(rids):
             number = bisect_right(bases, rid) - 1
-            if number >= 0 and (place := segments[number].find_place(rid)) is not None:
-                result[row] = look(segments[number], place)
-                continue
-            places, inside = find_places(self.memtable.rids, self.memtable.size, np.array([rid]))
-            if not inside[0]:
-                raise StoreCorrupt(f"{self.paths.root}: stored rows have no vector.")
-            result[row] = self.memtable.matrix[places[0]]
+            offset = segments[number].find_offset(rid) if number >= 0 else -1
+            if offset < 0:
+                in_memory.append(row)
+            else:
+                extents.append((segments[number].descriptor, offset))
+        data = os_calls.read_each(extents, size)
+        for row in in_memory:
+            data.insert(row, self.memtable.get_vector(rids[row]))
+        joined = bytearray().join(data)
+        if len(joined) != len(rids) * size:
+            raise self._find_fault(next(rid for rid, vector in zip(rids, data, strict=True) if len(vector) != size))
+        # An array over a `bytearray` can be written to.
+        return np.frombuffer(joined, self.shape.stored).reshape(len(rids), self.shape.dim)
+
+    def _find_fault(self, rid: int) -> StoreCorrupt:
+        """Return the error for a stored row whose vector cannot be read in full."""
+        number = bisect_right(self._bases, rid) - 1
+        if number >= 0 and self.segments[number].find_offset(rid) >= 0:
+            return self.segments[number].make_error("its size")
+        return StoreCorrupt(f"{self.paths.root}: stored rows have no vector.")
+
+    @cached_property
+    def _bases(self) -> list[int]:
+        return [segment.row.base for segment in self.segments]
 
     def advance(self, connection: SqliteConnection, ledger: Ledger) -> tuple[Vectors, NDArray[np.int64]]:
         """Return the state that a connection sees, and the rids that were removed since this one, rising.
