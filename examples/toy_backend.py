@@ -77,7 +77,8 @@ class ToyBackend(backend.Backend):
         with self._lock:
             if generation.standby:
                 entry = self.find(name=name)
-                taken, entry = entry.standby is not None, replace(entry, building=generation)
+                taken, entry = entry.building is not None, replace(entry, building=generation)
+                self._tables[entry.active.id].changes.clear()
             else:
                 taken, entry = name in self.names(), Entry(uuid.uuid4().hex, name, generation)
             if taken:
@@ -96,13 +97,14 @@ class ToyBackend(backend.Backend):
     def drop(self, uid: str, generation: str | None = None) -> None:
         with self._lock:
             entry = self.find(uid=uid)
-            if generation is None:
-                del self._entries[uid]
-            elif entry.standby is None or entry.standby.id != generation:
+            left = entry if generation is None else entry.drop_beside(generation)
+            if left is None:
                 raise errors.StoreNotFound(entry.name)
-            else:
-                self._tables[entry.active.id].changes.clear()
-                self._entries[uid] = replace(entry, building=None, previous=None)
+            del self._entries[uid]
+            if generation is not None:
+                self._entries[uid] = left
+                if left.standby != entry.standby:
+                    self._tables[entry.active.id].changes.clear()
 
     def amend(self, generation: Generation) -> None:
         with self._table(generation):

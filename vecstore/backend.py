@@ -78,8 +78,10 @@ class Entry:
     """A store in the catalogue.
 
     ``building`` is the generation under construction; ``previous`` is a kept generation that a switch
-    replaced. At most one of them is set. While one is, every write also notes its ids in the active
-    generation's change list, in the same commit.
+    replaced. While there is one, every write also notes its ids in the active generation's change list, in
+    the same commit. While both are set, ``building`` is the standby. ``previous`` is parked: it is kept as it
+    is and answers `Superseded`, until ``building`` is dropped, which makes it the standby again, without what
+    was written meanwhile; or becomes active, which ends ``previous``.
     """
 
     uid: str
@@ -90,8 +92,13 @@ class Entry:
 
     @property
     def standby(self) -> Generation | None:
-        """The generation beside the active one: ``building`` or ``previous``."""
+        """The generation that follows the active one: ``building`` or ``previous``."""
         return self.building or self.previous
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """All generations: the active one, the standby, and one that is parked."""
+        return tuple(each for each in (self.active, self.building, self.previous) if each is not None)
 
     def has_role(self, generation: Generation) -> bool:
         """Say whether the store has that generation, in the role that ``generation.standby`` says."""
@@ -110,6 +117,14 @@ class Entry:
         if self.previous is not None and self.previous.id == generation.id:
             return replace(self, previous=self.previous.amend(generation))
         return self
+
+    def drop_beside(self, generation: str) -> Entry | None:
+        """Return the entry without the generation of that id beside the active one; None if there is none."""
+        if self.building is not None and self.building.id == generation:
+            return replace(self, building=None)
+        if self.previous is not None and self.previous.id == generation:
+            return replace(self, previous=None)
+        return None
 
     def switch(self, standby: Generation) -> Entry:
         """Return the entry with its standby as the active generation, and the active one as ``previous``."""
@@ -314,10 +329,12 @@ class Backend(ABC):
     def create(self, name: str, generation: Generation) -> Entry:
         """Create a physical store. A standby generation is attached as ``building``; another one gets the name.
 
+        A ``previous`` generation is parked, see `Entry`. The change list begins empty.
+
         Raises
         ------
         StoreExists
-            The name is taken; or, for a standby generation, the store already has a standby.
+            The name is taken; or, for a standby generation, one is under construction already.
         StoreNotFound
             The store of the standby generation does not exist.
         """
@@ -333,7 +350,9 @@ class Backend(ABC):
 
     @abstractmethod
     def drop(self, uid: str, generation: str | None = None) -> None:
-        """Remove a store with all its generations, or one standby generation and the change list with it.
+        """Remove a store with all its generations, or one generation beside the active one.
+
+        The change list goes with the standby generation.
 
         Raises
         ------
@@ -359,9 +378,19 @@ class Backend(ABC):
         StoreLocked
         """
 
+    def check_rebuildable(self, entry: Entry) -> None:  # noqa: B027 - most backends have nothing to refuse
+        """Refuse a rebuild or a rollback that would lose records or what else belongs to the active generation.
+
+        The builder calls it before it copies anything.
+
+        Raises
+        ------
+        Unsupported
+        """
+
     @abstractmethod
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
-        """Make the standby generation with this id active, and the active one ``previous``.
+        """Make the standby generation with this id active, and the active one ``previous``; drop a parked one.
 
         No write to the active generation commits during the call. ``drain`` is called exactly once with the
         changes still noted, even if there are none, and copies these records into the standby. It may read

@@ -178,7 +178,8 @@ class Database:
 
         A new generation is filled beside the active one, catches up with concurrent writes, is indexed,
         compared record by record, and becomes active in one atomic step. To continue an interrupted rebuild,
-        call it again with the same arguments.
+        call it again with the same arguments; `rollback` gives it up. If the store has the schema, the index and
+        the model already, nothing is copied.
 
         Parameters
         ----------
@@ -190,7 +191,7 @@ class Database:
             Embeds all texts again, unless it is the model that filled the store.
         keep_previous : bool
             Keep the replaced generation and record all writes for it, so that `rollback` is possible until
-            `drop_previous` is called.
+            `drop_previous` is called. The one that an earlier rebuild replaced stays until the switch.
         on_progress : callable, optional
             Called with the number of copied records and the total.
         records_per_second : float, optional
@@ -199,6 +200,9 @@ class Database:
         Raises
         ------
         StoreNotFound, StoreLocked, InvalidArgument, StoreCorrupt
+        Unsupported
+            Something belongs to the store's table that a new one cannot take over (PostgreSQL); the message
+            names it. Nothing was copied.
         """
         self.capabilities.check_writable()
         given, pace = StoreEmbedder(embedder), Pace(on_progress, records_per_second)
@@ -209,6 +213,8 @@ class Database:
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
         """Go back to the generation that the last `rebuild` replaced, including all later writes.
+
+        This works too after a later rebuild that failed or broke off, which it gives up.
 
         Parameters
         ----------

@@ -27,7 +27,7 @@ def fill(db: Database) -> None:
     """Leave a store with an index and a previous generation that follows changes."""
     store = db.create("docs", schema(HNSW(target_recall=0.5)))
     store.insert([*batch(0), *batch(1)])
-    db.rebuild("docs")
+    db.rebuild("docs", schema=schema(HNSW(target_recall=0.4)))
     store.upsert(batch(2))
     assert store.index_status().state == "ready"
 

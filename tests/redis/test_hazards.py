@@ -201,7 +201,7 @@ def test_removed_records_take_no_memory_and_no_place_among_hits(
         store.upsert(make_records(200))
         assert store.delete(where=F.year >= 100) == 100
         assert len(store.search([150, 1], 200, ef=200)) == 100
-    db.rebuild("docs")
+    db.rebuild("docs", schema=SCHEMA)
     db.drop_previous("docs")
     db.drop("docs")
     assert list(admin.scan_iter(f"{namespace}:*", count=10_000)) == [f"{namespace}:format".encode()]
@@ -254,7 +254,7 @@ class TestServers:
             store.insert(make_records(100))
             assert store.search([7, 1], 1, where=F.year < 50)[0].id == "r0007"
             assert store.update(where=F.year == 3, set={"note": 1}) == store.delete(where=F.year == 3) == 1
-            assert db.rebuild("docs").records == 99
+            assert db.rebuild("docs", schema=SCHEMA).records == 99
             assert store.verify().ok
             assert store.stats().records == 99
             db.drop("docs")

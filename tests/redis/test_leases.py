@@ -17,6 +17,7 @@ from vecstore.backends.redis.scripts import SWITCH
 from vecstore.testing.processes import Python
 
 SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int()})
+WIDER = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int(), "pages": vecstore.fields.Int()})
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_switch_that_lost_its_lock_switches_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RedisBackend, "switch", switch_late)
         with pytest.raises(StoreLocked, match="nothing was switched"):
-            db.rebuild("docs", on_progress=steal)
+            db.rebuild("docs", schema=WIDER, on_progress=steal)
     assert load_generation(admin, "docs", namespace) == before
     assert SWITCH.writes
-    assert db.rebuild("docs").records == 5
+    assert db.rebuild("docs", schema=WIDER).records == 5

@@ -17,7 +17,7 @@ from vecstore.rebuild.overlap import measure_overlap
 from vecstore.rebuild.pace import Pace
 from vecstore.rebuild.target import is_same_model, plan_generation
 from vecstore.store_embedder import StoreEmbedder
-from vecstore.testing.sample_records import SCHEMA, key_by_id, make_books, read_contents
+from vecstore.testing.sample_records import SCHEMA, WIDER, key_by_id, make_books, read_contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
 
@@ -109,7 +109,7 @@ def tampering(backend: Backend, change: Update | None) -> None:
         else:
             backend.update(target, ["book-00007"], change)
 
-    Database(backend).rebuild("docs", on_progress=damage)
+    Database(backend).rebuild("docs", schema=WIDER, on_progress=damage)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_copy_that_differs_is_not_switched_to(backend: Backend, change: Update
     assert (entry.active, entry.standby) == (before, None)
     db = Database(backend)
     assert read_contents(db.open("docs")) == key_by_id(make_books(range(30)))
-    assert db.rebuild("docs").records == 30
+    assert db.rebuild("docs", schema=WIDER).records == 30
 
 
 def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Backend) -> None:
@@ -141,7 +141,7 @@ def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Back
         backend.drop(entry.uid, entry.building.id)
 
     with pytest.raises(BackendUnavailable, match="another rebuild") as caught:
-        Database(backend).rebuild("docs", on_progress=drop)
+        Database(backend).rebuild("docs", schema=WIDER, on_progress=drop)
     assert caught.value.retryable
 
 

@@ -286,7 +286,7 @@ def test_a_rebuild_switches_to_a_calibrated_index(
 def test_a_rollback_passes_over_upkeep_that_somebody_else_does(
     backend: GraphBackend, db: Database, store: VectorStore
 ) -> None:
-    db.rebuild("docs")
+    db.rebuild("docs", schema=replace(SCHEMA, dtype="float16"))
     backend.error = StoreLocked("compacting")
     assert db.rollback("docs").records == 300
 

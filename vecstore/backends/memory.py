@@ -102,8 +102,9 @@ class MemoryBackend(Backend):
         with self._lock:
             if generation.standby:
                 entry = self.find(name=name)
-                if entry.standby:
-                    raise StoreExists(f"Store {name!r} already has a generation beside the active one.")
+                if entry.building:
+                    raise StoreExists(f"Store {name!r} already has a generation under construction.")
+                self._tables[entry.active.id].changes.clear()
                 entry = replace(entry, building=generation)
             else:
                 if name in self.names():
@@ -125,13 +126,15 @@ class MemoryBackend(Backend):
             entry = self.find(uid=uid)
             if generation is None:
                 del self._entries[uid]
-                for each in filter(None, (entry.active, entry.standby)):
+                for each in entry.generations:
                     del self._tables[each.id]
                 return
-            if entry.standby is None or entry.standby.id != generation:
+            left = entry.drop_beside(generation)
+            if left is None:
                 raise StoreNotFound(entry.name)
-            self._entries[uid] = replace(entry, building=None, previous=None)
-            self._tables[entry.active.id].changes.clear()
+            if entry.standby and entry.standby.id == generation:
+                self._tables[entry.active.id].changes.clear()
+            self._entries[uid] = left
             del self._tables[generation]
 
     def amend(self, generation: Generation) -> None:
@@ -167,6 +170,9 @@ class MemoryBackend(Backend):
             self._tables[old.id].changes.clear()
             self._tables[new.id].changes.clear()
             self._entries[uid] = entry.switch(new)
+            for each in entry.generations:
+                if each not in (old, new):  # a parked one
+                    del self._tables[each.id]
             return self._entries[uid]
 
     # -- records

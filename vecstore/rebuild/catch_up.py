@@ -42,8 +42,15 @@ class CatchUp:
             self._apply(changes[start : start + BATCH])
         self._copy_tombstones()
 
+    def copy_again(self, ids: Sequence[str]) -> None:
+        """Make these records of the target what they are in the source."""
+        for start in range(0, len(ids), BATCH):
+            self._copy_ids(ids[start : start + BATCH])
+
     def _apply(self, changes: Sequence[Change]) -> None:
-        ids = list(dict.fromkeys(change.id for change in changes))
+        self._copy_ids(list(dict.fromkeys(change.id for change in changes)))
+
+    def _copy_ids(self, ids: Sequence[str]) -> None:
         rows = self._backend.fetch(self._copy.source, ids)
         present = frozenset(rows.ids)
         self._copy.copy_rows(rows)

@@ -17,6 +17,8 @@ PAGE = 1_000
 class Comparison:
     """Compares the records of two generations.
 
+    ``suspects`` are the ids of records that differed when they were compared.
+
     Parameters
     ----------
     backend : Backend
@@ -30,7 +32,7 @@ class Comparison:
         self._source = source
         self._target = target
         self._vectors = vectors
-        self._suspects: list[str] = []
+        self.suspects: list[str] = []
 
     def find_suspects(self) -> None:
         """Find records that differ between both generations.
@@ -40,7 +42,17 @@ class Comparison:
         after = None
         while page := self._backend.page(self._source, None, after, PAGE).ids:
             after = page[-1]
-            self._suspects += self._find_differing(page)
+            self.suspects += self._find_differing(page)
+
+    def find_extra(self) -> list[str]:
+        """Return ids of records that only the target has, as far as the counts show that there are any."""
+        counts = [self._backend.count(each, None) for each in (self._source, self._target)]
+        after, extra = None, list[str]()
+        while counts[0] != counts[1] and (page := self._backend.page(self._target, None, after, PAGE).ids):
+            after = page[-1]
+            present = frozenset(self._backend.fetch(self._source, page).ids)
+            extra += [id_ for id_ in page if id_ not in present]
+        return extra
 
     def check(self) -> None:
         """Check that both generations are equal, while nothing can change.
@@ -51,8 +63,8 @@ class Comparison:
         """
         differing = [
             id_
-            for start in range(0, len(self._suspects), PAGE)
-            for id_ in self._find_differing(self._suspects[start : start + PAGE])
+            for start in range(0, len(self.suspects), PAGE)
+            for id_ in self._find_differing(self.suspects[start : start + PAGE])
         ]
         counts = [self._backend.count(each, None) for each in (self._source, self._target)]
         if differing or counts[0] != counts[1]:

@@ -11,12 +11,14 @@ import time
 from ..backend import Backend, Entry, Generation
 from ..calibration.calibrate import calibrate
 from ..errors import InvalidArgument, StoreCorrupt
+from ..lookup import find_again
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
+from .comparison import Comparison
 from .copy import Copy
 from .pace import Pace
 from .switch import Rebuilt, report_lost_generation, switch_to_copy
-from .target import prepare_target
+from .target import is_unchanged, prepare_target
 
 
 def rebuild(
@@ -25,17 +27,31 @@ def rebuild(
     """Fill ``wanted`` beside the active generation and switch to it; see `Database.rebuild`."""
     began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
+        entry = find_again(backend, entry)
+        if is_unchanged(entry.active, wanted):
+            return _leave_unchanged(backend, entry, began)
+        backend.check_rebuildable(entry)
         entry = prepare_target(backend, entry, wanted)
         if entry.building is None:
             raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
         copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
         catch_up = CatchUp(backend, copy)
+        comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
         try:
             copy.backfill(pace)
             catch_up.run()
             backend.build_index(entry.building)
             calibrate(backend, entry, entry.building)
-            return switch_to_copy(backend, entry, copy, catch_up, began, keep_previous=keep_previous)
+            catch_up.run()
+            comparison.find_suspects()
+            return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
         except StoreCorrupt:
             backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
             raise
+
+
+def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:
+    """Copy nothing and keep the way back; only what an interrupted rebuild left is dropped."""
+    if entry.building is not None:
+        backend.drop(entry.uid, entry.building.id)
+    return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began)

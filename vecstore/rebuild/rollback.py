@@ -11,21 +11,35 @@ from ..errors import InvalidArgument, StoreLocked
 from ..lookup import find_again
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
+from .comparison import Comparison
 from .copy import Copy
 from .switch import Rebuilt, report_lost_generation, switch_to_copy
 
 
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
-    """Switch back to the generation that the last rebuild replaced, including all later writes."""
+    """Switch back to the generation that the last rebuild replaced, including all later writes.
+
+    A rebuild that failed since is given up. What was written while it ran is not in the change list, so both
+    generations are compared, as before every switch, and what differs is copied again.
+    """
     began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
-        if entry.previous is None:
+        previous = entry.previous
+        if previous is None:
             raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
-        copy = Copy(backend, entry.active, entry.previous, embedder, entry.name)
+        backend.check_rebuildable(entry)
+        if entry.building is not None:
+            backend.drop(entry.uid, entry.building.id)
+            entry = find_again(backend, entry)
+        copy = Copy(backend, entry.active, previous, embedder, entry.name)
         catch_up = CatchUp(backend, copy)
         catch_up.run()
+        comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
+        comparison.find_suspects()
+        catch_up.copy_again(comparison.suspects)
+        catch_up.copy_again(comparison.find_extra())
         with suppress(StoreLocked):  # another process does the upkeep, before or after the switch
-            if backend.tend(entry.previous):
-                calibrate(backend, entry, entry.previous)
-        return switch_to_copy(backend, entry, copy, catch_up, began, keep_previous=True)
+            if backend.tend(previous):
+                calibrate(backend, entry, previous)
+        return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=True)

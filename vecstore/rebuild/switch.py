@@ -44,7 +44,14 @@ class Rebuilt:
 
 
 def switch_to_copy(
-    backend: Backend, entry: Entry, copy: Copy, catch_up: CatchUp, began: float, *, keep_previous: bool
+    backend: Backend,
+    entry: Entry,
+    copy: Copy,
+    catch_up: CatchUp,
+    comparison: Comparison,
+    began: float,
+    *,
+    keep_previous: bool,
 ) -> Rebuilt:
     """Make the standby generation active once it equals the active one.
 
@@ -53,9 +60,6 @@ def switch_to_copy(
     StoreCorrupt
         The copy differs. Nothing was switched.
     """
-    catch_up.run()
-    comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
-    comparison.find_suspects()
     overlap = measure_overlap(backend, copy.source, copy.target)
     catch_up.run()  # the comparison took time, and the changes left for the switch block writers
     if entry.standby is None:

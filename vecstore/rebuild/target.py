@@ -46,6 +46,12 @@ def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
     raise InvalidArgument(f"The schema has dim={schema.dim}, but the embedder makes {dim} dimensions. Leave dim out.")
 
 
+def is_unchanged(active: Generation, wanted: Generation) -> bool:
+    """Say whether a rebuild has nothing to do: the store has this schema, this index and this model."""
+    same = not active.schema.differences(wanted.schema) and active.schema.index == wanted.schema.index
+    return same and is_same_model(active, wanted)
+
+
 def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
     """Return the entry with a ``building`` generation, either that of an interrupted rebuild or a new one."""
     entry = find_again(backend, entry)
@@ -55,8 +61,8 @@ def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
             return entry
         backend.amend(replace(building, schema=wanted.schema))
         return find_again(backend, entry)
-    if entry.standby:
-        backend.drop(entry.uid, entry.standby.id)
+    if building:
+        backend.drop(entry.uid, building.id)
     return backend.create(entry.name, wanted)
 
 

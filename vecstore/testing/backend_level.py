@@ -78,9 +78,8 @@ def check_storage(place: Place, backend: Backend) -> None:
     if stored is None:
         return
     entries = [backend.find(name=name) for name in backend.names()]
-    named = [each for entry in entries for each in (entry.active, entry.standby) if each]
-    assert stored.keys() == {each.id for each in named}
-    for each in named:
+    assert stored.keys() == {each.id for entry in entries for each in entry.generations}
+    for each in (each for entry in entries for each in (entry.active, entry.standby) if each):
         raw = stored[each.id]
         assert raw.versions == read_versions(backend, each)
         assert raw.tombstones == read_tombstones(backend, each)

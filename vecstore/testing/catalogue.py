@@ -17,7 +17,7 @@ from ..schema import Schema
 from ..store import VectorStore
 from .backend_level import check_storage
 from .place import Place, Places
-from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
+from .sample_records import SCHEMA, WIDER, key_by_id, make_book, make_books, read_contents
 
 OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
     "insert": lambda store: store.insert([make_book(1)]),
@@ -184,7 +184,7 @@ class DropTests(Places):
 
     def test_a_store_with_a_kept_generation_goes_whole(self, place: Place, db: Database) -> None:
         db.create("docs", SCHEMA).upsert(make_books(range(3)))
-        db.rebuild("docs")
+        db.rebuild("docs", schema=WIDER)
         db.drop("docs")
         assert not place.generations()
         fresh = db.create("docs", SCHEMA)

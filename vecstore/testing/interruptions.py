@@ -16,7 +16,7 @@ from ..store import VectorStore
 from .place import Place, Places
 from .processes import Python
 from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, check_texts, make_texts, new_model
-from .sample_records import SCHEMA, key_by_id, make_books, read_contents
+from .sample_records import SCHEMA, WIDER, key_by_id, make_books, read_contents
 from .toy_embedder import ToyEmbedder
 
 
@@ -131,7 +131,7 @@ class RivalsTests(Places):
         def progress(done: int, total: int) -> None:
             deed()
 
-        db.rebuild("docs", on_progress=progress)
+        db.rebuild("docs", schema=WIDER, on_progress=progress)
 
     def test_a_second_builder_is_refused(self, place: Place, db: Database, store: VectorStore) -> None:
         refused: list[str] = []
@@ -139,20 +139,25 @@ class RivalsTests(Places):
         def rivals() -> None:
             with ExitStack() as stack:
                 other = stack.enter_context(place.connect()) if place.shared else db
-                for rival in (other.rebuild, other.rollback, other.drop_previous):
+                for rival in (
+                    lambda: other.rebuild("docs", schema=WIDER),
+                    lambda: other.rebuild("docs"),
+                    lambda: other.rollback("docs"),
+                    lambda: other.drop_previous("docs"),
+                ):
                     with pytest.raises(StoreLocked) as caught:
-                        rival("docs")
+                        rival()
                     refused.append(str(caught.value))
                     assert caught.value.retryable
 
         self.during(db, rivals)
-        assert len(refused) == 3
+        assert len(refused) == 4
         assert read_contents(store) == key_by_id(make_books(range(10)))
-        assert db.rebuild("docs").records == 10
+        assert db.rebuild("docs", schema=WIDER).records == 10
 
     def test_another_store_is_free(self, db: Database, store: VectorStore) -> None:
         db.create("other", SCHEMA).insert(make_books(range(3)))
-        self.during(db, lambda: db.rebuild("other"))
+        self.during(db, lambda: db.rebuild("other", schema=WIDER))
         assert db.open("other").count() == 3
 
     @pytest.mark.parametrize("again", [False, True], ids=["gone", "created again"])
@@ -167,13 +172,13 @@ class RivalsTests(Places):
         assert db.names() == (["docs"] if again else [])
         if again:
             assert db.open("docs").count() == 0
-            assert db.rebuild("docs").records == 0
+            assert db.rebuild("docs", schema=WIDER).records == 0
 
     def test_a_renamed_store_is_rebuilt_under_its_new_name(self, db: Database, store: VectorStore) -> None:
         self.during(db, lambda: db.rename("docs", "renamed"))
         assert read_contents(store) == read_contents(db.open("renamed")) == key_by_id(make_books(range(10)))
 
     def test_a_previous_generation_that_is_not_kept(self, place: Place, db: Database, store: VectorStore) -> None:
-        db.rebuild("docs", keep_previous=False)
+        db.rebuild("docs", schema=WIDER, keep_previous=False)
         assert place.backend().find(name="docs").standby is None
         assert read_contents(store) == key_by_id(make_books(range(10)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -128,7 +129,7 @@ class RebuildUnderWritesTests(SmallPages):
             tombstones[removed] = version
 
         with RepeatingThreads(step) as threads:
-            db.rebuild("docs", on_progress=lambda done, total: threads.wait_for(3))
+            db.rebuild("docs", schema=SCHEMA.with_index(HNSW(m=8)), on_progress=lambda done, total: threads.wait_for(3))
             threads.wait_for(3)
             db.rollback("docs")
             threads.wait_for(60)
@@ -146,7 +147,7 @@ class CarriedTests(BackendLevel):
         backend.delete(entry.active, ["r3", "r4", "never"], fence=[7, 4, 2])
         backend.delete(entry.active, ["r5"])
         db = Database(backend)
-        for change in (db.rebuild, db.rollback, db.rollback):
+        for change in (partial(db.rebuild, schema=SCHEMA.with_index(HNSW(m=8))), db.rollback, db.rollback):
             change("docs")
             active = backend.find(name="docs").active
             assert read_versions(backend, active) == {f"r{number}": number for number in (0, 1, 2, 6, 7, 8, 9)}

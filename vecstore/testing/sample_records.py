@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,8 @@ SCHEMA = Schema(
         "at": fields.DateTime(),
     },
 )
+WIDER = replace(SCHEMA, fields={**SCHEMA.fields, "edition": fields.Int()})
+"""The schema with one more field, for rebuilds: one to the same schema copies nothing."""
 LANGS = ("de", "en", "fr")
 
 

@@ -13,7 +13,7 @@ from ..filters.nodes import ALL
 from ..records import Record
 from ..store import PAGE, VectorStore
 from .place import Place, Places
-from .sample_records import SCHEMA, key_by_id, make_book, make_books
+from .sample_records import SCHEMA, WIDER, key_by_id, make_book, make_books
 from .threads import RepeatingThreads
 
 IDS_IN_ORDER = sorted(
@@ -163,7 +163,7 @@ class ScanUnderChangeTests(Places):
         next(scan)
         with place.connect() if place.shared else db as other:
             other.open("docs").upsert(make_books(range(3)))
-            other.rebuild("docs", keep_previous=False)
+            other.rebuild("docs", schema=WIDER, keep_previous=False)
             other.open("docs").delete(where=ALL)
             other.drop("docs")
             assert other.names() == []
@@ -171,7 +171,7 @@ class ScanUnderChangeTests(Places):
     def test_a_scan_goes_on_across_a_rebuild(self, db: Database, store: VectorStore) -> None:
         scan = store.scan(batch_size=2)
         seen = [next(scan), next(scan), next(scan)]
-        db.rebuild("docs", keep_previous=False)
+        db.rebuild("docs", schema=WIDER, keep_previous=False)
         assert [*seen, *scan] == make_books(range(0, 20, 2))
 
     def test_writers_all_the_time(self, store: VectorStore) -> None:

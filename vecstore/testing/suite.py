@@ -38,6 +38,7 @@ from . import (
     twins,
     updates,
     vectors,
+    ways_back,
     writes,
 )
 
@@ -107,6 +108,9 @@ class StoreSuite:
     TestInterruptedRebuild = interruptions.InterruptedRebuildTests
     TestRivals = interruptions.RivalsTests
     TestCarried = rebuilds.CarriedTests
+    TestWayBack = ways_back.WayBackTests
+    TestUnchanged = ways_back.UnchangedTests
+    TestParked = ways_back.ParkedTests
 
     TestDatabases = sharing.DatabasesTests
     TestThreads = sharing.ThreadsTests

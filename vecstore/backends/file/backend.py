@@ -138,7 +138,7 @@ class FileBackend(Backend):
         self._check_writable()
         self._catalog.read().find_by_uid(uid)
         with self._catalog.edit() as edit:
-            return switch(edit, edit.before.find_by_uid(uid), standby, drain, self._generations.open)
+            return switch(self._layout, edit, edit.before.find_by_uid(uid), standby, drain, self._generations.open)
 
     # -- records
 

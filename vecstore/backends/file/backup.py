@@ -50,9 +50,8 @@ def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, op
         os_calls.make_root(target)
         os_calls.make_directory(layout.generations)
         for entry in edit.before.entries.values():
-            for generation in (entry.active, entry.standby):
-                if generation:
-                    _copy_generation(open_generation(generation), layout.locate_generation(generation.id), options)
+            for generation in entry.generations:
+                _copy_generation(open_generation(generation), layout.locate_generation(generation.id), options)
         unnamed = layout.catalog.with_name(layout.catalog.name + ".tmp")
         connection = open_connection(source, CATALOG, options.timeout)
         try:

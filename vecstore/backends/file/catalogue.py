@@ -68,7 +68,7 @@ class Catalogue:
         Superseded
         """
         for entry in self.entries.values():
-            if generation.id in {each.id for each in (entry.active, entry.standby) if each is not None}:
+            if generation.id in {each.id for each in entry.generations}:
                 return entry.replace_generation(generation)
         raise Superseded
 
@@ -88,8 +88,7 @@ class Catalogue:
 
     def list_generations(self) -> dict[str, Generation]:
         """Return every generation by its id."""
-        roles = (role for entry in self.entries.values() for role in (entry.active, entry.building, entry.previous))
-        return {role.id: role for role in roles if role is not None}
+        return {each.id: each for entry in self.entries.values() for each in entry.generations}
 
 
 def make_empty_ledger() -> Ledger:

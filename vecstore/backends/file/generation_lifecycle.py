@@ -38,8 +38,8 @@ def create(
     """Make a generation and name it; see `Backend.create`."""
     if generation.standby:
         entry = edit.before.find_by_name(name)
-        if entry.standby is not None:
-            raise StoreExists(f"Store {name!r} already has a standby generation.")
+        if entry.building is not None:
+            raise StoreExists(f"Store {name!r} already has a generation under construction.")
         entry = replace(entry, building=generation)
     else:
         edit.before.check_free(name)
@@ -61,14 +61,11 @@ def create(
 def drop(
     layout: DirectoryLayout, edit: CatalogueEdit, entry: Entry, generation: str | None, open_generation: Opener
 ) -> None:
-    """Forget a store or its standby, then remove the files; see `Backend.drop`."""
-    standby = entry.standby
-    if generation is None:
-        removed = [entry.active, *([standby] if standby else [])]
-    elif standby is None or standby.id != generation:
+    """Forget a store or a generation of it, then remove the files; see `Backend.drop`."""
+    left = entry if generation is None else entry.drop_beside(generation)
+    if left is None:
         raise StoreNotFound(entry.name)
-    else:
-        removed = [standby]
+    removed = [each for each in entry.generations if generation in {None, each.id}]
     with contextlib.ExitStack() as stack:
         for opened in map(open_generation, removed):
             # A write that has begun is acknowledged before its files are removed.
@@ -78,9 +75,9 @@ def drop(
         if generation is None:
             edit.remove(entry.uid)
         else:
-            edit.put(replace(entry, building=None, previous=None))
+            edit.put(left)
     # The drop has happened. Files that cannot be removed now are removed by the next create or drop.
-    if generation is not None:
+    if left.standby != entry.standby:
         with contextlib.suppress(OSError, StorageError):
             active = open_generation(entry.active)
             with active.lock_writer() as held:
@@ -89,23 +86,31 @@ def drop(
 
 
 def switch(
-    edit: CatalogueEdit, entry: Entry, standby: str, drain: Callable[[Sequence[Change]], None], open_generation: Opener
+    layout: DirectoryLayout,
+    edit: CatalogueEdit,
+    entry: Entry,
+    standby: str,
+    drain: Callable[[Sequence[Change]], None],
+    open_generation: Opener,
 ) -> Entry:
     """Flip the pointer while no write to the active generation can commit; see `Backend.switch`."""
     if entry.standby is None or entry.standby.id != standby:
         raise StoreNotFound(entry.name)
     old, new = open_generation(entry.active), open_generation(entry.standby)
-    switched = Entry(
-        entry.uid, entry.name, replace(entry.standby, standby=False), previous=replace(entry.active, standby=True)
-    )
+    switched = entry.switch(entry.standby)
     with old.lock_writer() as held_old:
         with translate_errors(old.paths.rows):
             changes = read_changes(old)
         drain(changes)
         with new.lock_writer() as held_new:
             clear_changes(new, held_new)
+            for parked in (each for each in entry.generations if each not in (entry.active, entry.standby)):
+                paths = layout.locate_generation(parked.id)
+                if os_calls.is_directory(paths.root):
+                    os_calls.create_mark(paths.dropped)
             edit.put(switched)
         # The switch has happened. A standby needs no change list; clear it before this one can become active again.
         with contextlib.suppress(StorageError):
             clear_changes(old, held_old)
+    remove_dropped_generations(layout, edit)
     return switched

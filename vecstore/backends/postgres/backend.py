@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -39,6 +39,7 @@ from vecstore.capabilities import Capabilities
 from vecstore.errors import (
     InvalidMetadata,
     RecordExists,
+    StorageError,
     StorageFailed,
     StoreExists,
     StoreNotFound,
@@ -71,17 +72,22 @@ from .client import Client
 from .column_types import PACKED, PackedQuery
 from .copy_or_insert import CopyOrInsert
 from .engine import get_driver, make_engine
-from .failures import GONE, REFUSED, read_state, translating
+from .failures import DENIED, GONE, REFUSED, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
+from .generation_guard import compile_role_check
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
 from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
+from .rights import Denied
+from .row_security import check_sees_all
 from .server_checks import Server, read_server, warn_of_faults
 from .session_settings import LOCK_TIMEOUT, format_lock_timeout
 from .statements import Answer, Statement, compile_statement
 from .stats import collect_stats, read_index_state
+from .table_dependents import check_dependents
+from .table_properties import TableProperties
 from .transaction import Runner, Transaction
 from .upkeep import Upkeep
 from .verify import verify_table
@@ -149,6 +155,13 @@ class PostgresBackend(Backend):
             with client.examine() as connection:
                 migrate.check(connection, namespace=options.namespace)
                 server = read_server(get_driver(connection.connection))
+        except StorageError as error:
+            try:
+                if read_state(error.__cause__ or error) == DENIED:
+                    raise Denied("connect", options.namespace).explain(client) from error
+            finally:
+                client.close()
+            raise
         except BaseException:
             client.close()
             raise
@@ -168,18 +181,22 @@ class PostgresBackend(Backend):
     # -- catalogue
 
     def names(self) -> list[str]:
-        return self._catalogue.names(self._runner)
+        with self._explaining("find"):
+            return self._catalogue.names(self._runner)
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
-        return self._catalogue.find(self._runner, name=name, uid=uid)
+        with self._explaining("find"):
+            return self._catalogue.find(self._runner, name=name, uid=uid)
 
     def create(self, name: str, generation: Generation) -> Entry:
-        with self._hold_transaction("creating a store") as transaction:
+        with self._hold_transaction("create", "creating a store") as transaction:
             entry = self._add_entry(transaction, name, generation)
             table = self._layouts.get(generation).table
             transaction.run(compile_statement(CreateTable(table), writes=True), {})
             for index in sorted(table.indexes, key=lambda each: str(each.name)):
                 transaction.run(compile_statement(CreateIndex(index), writes=True), {})
+            if generation.standby:
+                self._get_properties(transaction, entry.active, generation).copy_to_standby()
         return entry
 
     def _add_entry(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
@@ -190,14 +207,15 @@ class PostgresBackend(Backend):
                 raise StoreExists(f"Store {name!r} exists already.") from error
             return self._catalogue.find(transaction, name=name)
         entry = self._lock_out_writers(transaction, self._catalogue.find(transaction, name=name).uid)
-        if entry.standby:
-            raise StoreExists(f"Store {name!r} has a generation beside the active one already.")
+        if entry.building:
+            raise StoreExists(f"Store {name!r} has a generation under construction already.")
+        transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
         self._catalogue.add_generation(transaction, entry.uid, generation)
         self._catalogue.point(transaction, entry.uid, entry.active.id, generation.id, "building")
         return self._catalogue.find(transaction, uid=entry.uid)
 
     def rename(self, uid: str, name: str) -> None:
-        with self._hold_transaction("renaming a store") as transaction:
+        with self._hold_transaction("rename", "renaming a store") as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
             if entry.name == name:
                 raise StoreExists(f"Store {name!r} exists already.")
@@ -208,39 +226,48 @@ class PostgresBackend(Backend):
                 raise StoreExists(f"Store {name!r} exists already.") from error
 
     def drop(self, uid: str, generation: str | None = None) -> None:
-        with self._hold_transaction("dropping a store") as transaction:
+        of = self.find(uid=uid)
+        with self._hold_transaction("drop", "dropping a store", of.active) as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
-            if generation is not None and (entry.standby is None or entry.standby.id != generation):
-                raise StoreNotFound(entry.name)
-            removed = [each for each in (entry.active, entry.standby) if each and generation in {None, each.id}]
             # Tables before the store's row, in the order in which a write locks them.
-            for each in removed:
-                transaction.run(compile_statement(DropTable(self._layouts.get(each).table), writes=True), {})
+            for each in (each for each in entry.generations if generation in {None, each.id}):
+                self._drop_table(transaction, each)
             entry = self._lock_out_writers(transaction, uid)
-            transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
             if generation is None:
+                transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
                 self._catalogue.remove_store(transaction, uid)
                 return
-            if entry.standby is None or entry.standby.id != generation:
+            left = entry.drop_beside(generation)
+            if left is None:
                 raise StoreNotFound(entry.name)
-            self._catalogue.point(transaction, uid, entry.active.id, None, None)
+            if left.standby != entry.standby:
+                transaction.run(change_list.compile_forgetting(self._tables), {"generation": entry.active.id})
+                standby = left.standby.id if left.standby else None
+                self._catalogue.point(transaction, uid, left.active.id, standby, "previous" if standby else None)
             self._catalogue.remove_generation(transaction, generation)
 
+    def _drop_table(self, transaction: Transaction, generation: Generation) -> None:
+        transaction.run(compile_statement(DropTable(self._layouts.get(generation).table), writes=True), {})
+
     def amend(self, generation: Generation) -> None:
-        if not self._catalogue.amend(self._runner, generation):
-            raise Superseded
+        with self._explaining("amend"):
+            if not self._catalogue.amend(self._runner, generation):
+                raise Superseded
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._hold_builder(uid)
 
     @contextmanager
     def _hold_builder(self, uid: str) -> Iterator[None]:
-        name = self.find(uid=uid).name
-        with hold_lock(self._client, make_lock_key(uid), f"Another rebuild of {name!r} is running."):
+        name, lock = self.find(uid=uid).name, make_lock_key(uid)
+        with ExitStack() as stack:
+            with self._explaining("rebuild"):
+                stack.enter_context(hold_lock(self._client, lock, f"Another rebuild of {name!r} is running."))
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
-        with self._hold_transaction("switching a store") as transaction:
+        of = self.find(uid=uid)
+        with self._hold_transaction("switch", "switching a store", of.active) as transaction:
             entry = self._lock_out_writers(transaction, uid)
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
@@ -249,8 +276,25 @@ class PostgresBackend(Backend):
             drain([Change(seq, id_) for seq, id_ in noted])
             for each in (entry.active.id, standby):
                 transaction.run(change_list.compile_forgetting(self._tables), {"generation": each})
+            self._check_replaceable(transaction, entry.active)
+            self._get_properties(transaction, entry.active, entry.standby).hand_over()
+            for parked in (each for each in entry.generations if each not in (entry.active, entry.standby)):
+                self._drop_table(transaction, parked)
+                self._catalogue.remove_generation(transaction, parked.id)
             self._catalogue.point(transaction, uid, standby, entry.active.id, "previous")
             return self._catalogue.find(transaction, uid=uid)
+
+    def check_rebuildable(self, entry: Entry) -> None:
+        with self._explaining("read", entry.active):
+            self._check_replaceable(self._client, entry.active)
+
+    def _check_replaceable(self, runner: Runner, active: Generation) -> None:
+        layout = self._layouts.get(active)
+        check_sees_all(runner, layout)
+        check_dependents(runner, layout)
+
+    def _get_properties(self, transaction: Transaction, source: Generation, target: Generation) -> TableProperties:
+        return TableProperties(transaction, self._server.version, self._layouts.get(source), self._layouts.get(target))
 
     # -- records
 
@@ -269,13 +313,13 @@ class PostgresBackend(Backend):
         values = rows.encode_write(batch, table, fence)
         while True:
             try:
-                written = self._run_write(generation, statement, values)
+                written = self._run_write("write", generation, statement, values)
                 self._upkeep.note_written(generation, written)
                 return written
             except StorageFailed as error:
                 if not insert or read_state(error.__cause__ or error) != REFUSED:
                     raise
-                taken = self._run(generation, self._get_stored_statement(table), {"ids": values["given_id"]})
+                taken = self._run("read", generation, self._get_stored_statement(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
@@ -287,7 +331,7 @@ class PostgresBackend(Backend):
             return False
         values = {"generation": generation.id, **self._make_guard_values(generation)}
         guard, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
-        with _raising_superseded():
+        with self._explaining("write", generation):
             answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:
             self._copy_or_insert.remember_stored(generation.id)
@@ -317,7 +361,7 @@ class PostgresBackend(Backend):
             where,
         )
         try:
-            return self._run_write(generation, statement, {**values, **selection_values})
+            return self._run_write("update", generation, statement, {**values, **selection_values})
         except StorageFailed as error:
             if read_state(error.__cause__ or error) != REFUSED:
                 raise
@@ -337,7 +381,8 @@ class PostgresBackend(Backend):
                 table,
                 lambda form, _: writes.compile_fenced_delete(self._tables, form, standby=standby),
             )
-            return self._run_write(generation, statement, {"given_id": list(selection), "given_version": list(fence)})
+            fences = {"given_id": list(selection), "given_version": list(fence)}
+            return self._run_write("delete", generation, statement, fences)
         where, values = _split_selection(selection, table)
         statement = self._get_statement(
             ("delete", standby),
@@ -347,12 +392,12 @@ class PostgresBackend(Backend):
             ),
             where,
         )
-        return self._run_write(generation, statement, values)
+        return self._run_write("delete", generation, statement, values)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
         values = {"settled_seq": [each.seq for each in settled], "settled_id": [each.id for each in settled]}
         statement = change_list.compile_settling(self._tables, standby=generation.standby)
-        found = self._read_pointed(generation, statement, {**values, "limit": limit})
+        found = self._read_pointed(generation, statement, {**values, "limit": limit}, "follow")
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
@@ -398,7 +443,7 @@ class PostgresBackend(Backend):
             lambda form, later: reads.compile_count(self._tables, form, _make_condition(later, form), standby=standby),
             where,
         )
-        answer = self._run(generation, statement, _list_values(where, table))
+        answer = self._run("read", generation, statement, _list_values(where, table))
         if not answer:
             raise Superseded
         return int(answer[0][0])
@@ -443,7 +488,7 @@ class PostgresBackend(Backend):
         try:
             answer = self._runner.run(statement, values)
         except VecstoreError:
-            with _raising_superseded():
+            with self._explaining("search", generation):
                 raise
         if not answer:
             raise Superseded
@@ -462,18 +507,18 @@ class PostgresBackend(Backend):
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         self._check_own_transaction("building an index")
-        with self._hold_role(generation):
+        with self._hold_role(generation, "build"):
             self._upkeep.build(generation, on_progress)
 
     def tend(self, generation: Generation) -> bool:
         if self._has_caller_transaction:
             return False
-        with _raising_superseded():
+        with self._explaining("build", generation):
             return self._upkeep.tend(generation)
 
     def compact(self, generation: Generation) -> bool:
         self._check_own_transaction("compacting")
-        with self._hold_role(generation):
+        with self._hold_role(generation, "compact"):
             return self._upkeep.compact(generation)
 
     def index_state(self, generation: Generation) -> IndexState:
@@ -511,27 +556,62 @@ class PostgresBackend(Backend):
         return self._get_statement("stored", table, lambda form, _: writes.compile_stored_ids(form))
 
     @contextmanager
-    def _hold_role(self, generation: Generation) -> Iterator[int]:
+    def _hold_role(self, generation: Generation, call: str = "read") -> Iterator[int]:
         """Check that a generation has its role, and give its number of records."""
         count = self.count(generation, None)
-        with _raising_superseded():
+        with self._explaining(call, generation):
             yield count
 
-    def _run(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
+    @contextmanager
+    def _explaining(
+        self, call: str, generation: Generation | None = None, *, about: Generation | None = None
+    ) -> Iterator[None]:
+        """Say which rights a call lacks; raise `Superseded` where it failed because its generation lost its role.
+
+        The table of such a generation may be gone, and nobody but its owner has a right to it. A call that looks up
+        roles by itself only names a generation, by ``about``.
+        """
+        try:
+            yield
+        except VecstoreError as error:
+            state = read_state(error.__cause__ or error)
+            if generation is not None and (state == GONE or (state == DENIED and not self._has_role(generation))):
+                raise Superseded from error
+            if state != DENIED:
+                raise
+            named = generation or about
+            table = "" if named is None else str(self._layouts.get(named).table.name)
+            denied = Denied(call, self._client.options.namespace, self._server.extension, table)
+            raise denied.explain(self._runner) from error
+
+    def _has_role(self, generation: Generation) -> bool:
+        """Say whether a generation has its role, as far as this connection may read the catalogue."""
+        try:
+            return bool(
+                self._runner.run(
+                    compile_role_check(self._tables), {"generation": generation.id, "standby": generation.standby}
+                )
+            )
+        except VecstoreError:
+            return True
+
+    def _run(self, call: str, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
         try:
             return self._runner.run(statement, {"generation": generation.id, **values})
         except VecstoreError:
-            with _raising_superseded():
+            with self._explaining(call, generation):
                 raise
 
-    def _read_pointed(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> Answer:
-        answer = self._run(generation, statement, values)
+    def _read_pointed(
+        self, generation: Generation, statement: Statement, values: Mapping[str, Any], call: str = "read"
+    ) -> Answer:
+        answer = self._run(call, generation, statement, values)
         if not answer:
             raise Superseded
         return [row for row in answer if row[0] is not None]
 
-    def _run_write(self, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
-        [(opened, count)] = self._run(generation, statement, {**self._make_guard_values(generation), **values})
+    def _run_write(self, call: str, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
+        [(opened, count)] = self._run(call, generation, statement, {**self._make_guard_values(generation), **values})
         if not opened:
             raise Superseded
         return int(count)
@@ -540,10 +620,10 @@ class PostgresBackend(Backend):
         return {"lock": make_lock_key(generation.id), "lock_timeout": format_lock_timeout(self._client.options)}
 
     @contextmanager
-    def _hold_transaction(self, what: str) -> Iterator[Transaction]:
+    def _hold_transaction(self, call: str, what: str, generation: Generation | None = None) -> Iterator[Transaction]:
         """Hold a transaction that changes the catalogue."""
         self._check_own_transaction(what)
-        with self._client.transaction() as transaction:
+        with self._explaining(call, about=generation), self._client.transaction() as transaction:
             transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
             yield transaction
 
@@ -567,17 +647,6 @@ class PostgresBackend(Backend):
         if isinstance(generation.schema.index, HNSW) and not _is_comparable(vectors, table):
             hint = f"Beyond {MAX_VECTOR_INDEX:,} dimensions the index holds float16. Use Flat(), or scale the vectors."
             raise Unsupported("a vector that float16 cannot hold, in an HNSW index", "postgres", hint)
-
-
-@contextmanager
-def _raising_superseded() -> Iterator[None]:
-    """Raise `Superseded` where a missing table shows that the generation was dropped."""
-    try:
-        yield
-    except VecstoreError as error:
-        if error.__cause__ is not None and read_state(error.__cause__) == GONE:
-            raise Superseded from error
-        raise
 
 
 def _is_comparable(vectors: NDArray[Any], table: Layout) -> bool:

@@ -115,7 +115,7 @@ def _compile_statements(tables: CatalogueTables) -> Mapping[str, Statement]:
             store.c.uid, store.c.name, store.c.active, store.c.standby, store.c.standby_role, generation.c.id,
             cast(generation.c.schema, Text()), cast(generation.c.identity, Text()), generation.c.ef,
         )
-        .join(generation, generation.c.id.in_([store.c.active, store.c.standby]))
+        .join(generation, generation.c.store == store.c.uid)
         .where(or_(store.c.name == _cast_parameter("name"), this))
     )  # fmt: skip
     adding = insert(store).values(
@@ -156,4 +156,8 @@ def _decode_entry(rows: list[tuple[Any, ...]]) -> Entry:
     if active not in found or (standby is not None and standby not in found):
         raise StoreCorrupt(f"The catalogue names a generation of store {name!r} that it does not describe.")
     roles = {} if standby is None else {role: load_generation(*found[standby], standby=True)}
+    if role == "building":
+        # A generation without a role is the previous one, parked.
+        for id_ in found.keys() - {active, standby}:
+            roles["previous"] = load_generation(*found[id_], standby=True)
     return Entry(uid, check_name(name, "Store"), load_generation(*found[active], standby=False), **roles)

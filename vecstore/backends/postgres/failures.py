@@ -22,11 +22,12 @@ from vecstore.errors import (
 
 from ..shared.deadlines import Limit
 
+DENIED = "42501"
 GONE = "42P01"
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""
 
-_GRANTS = "The database role may not do this. Ask for the rights, or connect with mode=ro to read only."
+_GRANTS = "The database role may not do this; the server's log names the right that it lacks."
 _LOCKED = "Another transaction held a lock for longer than lock_timeout. Try again."
 _LOST = "The connection to the server was lost. Try again."
 _REFUSED = (
@@ -43,7 +44,7 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
         "25P02": lambda: BackendUnavailable(
             "The caller's transaction has failed already. Roll it back and start a new one."
         ),
-        "42501": lambda: StorageFailed(_GRANTS),
+        DENIED: lambda: StorageFailed(_GRANTS),
         "40001": lambda: StoreLocked(_CONFLICT),
         "40P01": lambda: StoreLocked(_CONFLICT),
         "53100": lambda: StorageFailed(
@@ -72,6 +73,8 @@ _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
 
 def read_state(error: BaseException) -> str:
     """Return the SQLSTATE of a driver's error, or an empty string."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        return read_state(error.orig) if error.orig is not None else ""
     return (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
 
 

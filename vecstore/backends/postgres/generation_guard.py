@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, Select, Text, false, func, literal_column, select, true
+from sqlalchemy import CTE, BigInteger, Boolean, Select, Text, case, cast, false, func, literal_column, select, true
 
 from .catalogue_tables import CatalogueTables
-from .statements import make_parameter
+from .statements import Statement, compile_statement, make_parameter
 
 GENERATION = make_parameter("generation", Text())
 SETTINGS = ("lock_timeout",)
@@ -26,6 +26,13 @@ def select_pointer(catalogue: CatalogueTables, *, standby: bool) -> Select[Any]:
     store = catalogue.stores
     role = store.c.standby if standby else store.c.active
     return select(literal_column("1").label("one")).where(role == GENERATION)
+
+
+def compile_role_check(catalogue: CatalogueTables) -> Statement:
+    """Return a row if the generation has the role that the parameter ``standby`` says."""
+    store, standby = catalogue.stores, make_parameter("standby", Boolean())
+    role = case((cast(standby, Boolean()), store.c.standby), else_=store.c.active)
+    return compile_statement(select(literal_column("1").label("one")).where(role == GENERATION))
 
 
 def guard_write(catalogue: CatalogueTables, *, standby: bool) -> CTE:

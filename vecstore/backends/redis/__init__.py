@@ -5,7 +5,7 @@
     <namespace>:format                  string: the version of this layout
     <namespace>:names                   hash: a store's name -> its uid
     <namespace>:doomed                  set: dropped generations whose records are still there
-    <namespace>:store:<uid>             hash: name, active, standby, role
+    <namespace>:store:<uid>             hash: name, active, standby, role, parked
     <namespace>:gen:<generation>        hash: store, schema, identity, ef, role, epoch, index, kind, noting, seq, …
     <namespace>:rec:<generation>:<id>   hash: one record
     <namespace>:ids:<generation>        sorted set: the ids of the records, in order

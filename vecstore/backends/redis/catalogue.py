@@ -64,10 +64,10 @@ class Catalogue:
         """
         ef = "" if generation.ef is None else generation.ef
         described = (generation.id, dump_schema(generation), dump_identity(generation) or "", ef)
-        words = (uid, name, *described, int(generation.standby), *index)
+        words = (uid, name, *described, int(generation.standby), self._keys.changes(""), *index)
         answer = self._run(CREATE, *words, further=(self._keys.format,))
         if answer[0] == b"exists":
-            beside = f"Store {name!r} has a generation beside the active one already."
+            beside = f"Store {name!r} has a generation under construction already."
             raise StoreExists(beside if generation.standby else f"There is a store {name!r} already.")
         if answer[0] == b"absent":
             raise StoreNotFound(name, self.names())
@@ -125,6 +125,7 @@ class Catalogue:
             raise StoreLocked(_LOST)
         if answer[0] == b"absent":
             raise StoreNotFound(answer[1].decode() or "that was dropped")
+        self.sweep()
         return _decode_entry(answer)
 
     def read_changes(self, generation: Generation) -> list[Change]:
@@ -157,9 +158,11 @@ def _decode_entry(answer: Sequence[Any]) -> Entry:
         _decode_generation(part, standby=bool(number)) for number, part in enumerate(described) if part[1] is not None
     ]
     store = check_name(name.decode(), "Store")
-    if len(found) != len(described) or len(found) != 1 + bool(role):
+    if len(found) != len(described) or len(found) < 1 + bool(role):
         raise StoreCorrupt(f"The catalogue names a generation of store {store!r} but does not describe it.")
     roles = {role.decode(): found[1]} if role else {}
+    if len(found) > 2:
+        roles["previous"] = found[2]
     return Entry(uid.decode(), store, found[0], **roles)
 
 

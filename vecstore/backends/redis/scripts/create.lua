@@ -1,29 +1,36 @@
 -- Makes a store, or a standby generation of one, and its index.
 -- Key 3: the number of the layout. Arguments: uid, name, the generation's id, schema, identity, ef, `1` for a standby,
--- and the words that make its index; the second of them is the index's name.
+-- the key prefix of change lists, and the words that make its index; the second of them is the index's name.
 --#include entry
-local uid, name, id, schema, identity, ef, standby = unpack(ARGV, 3, 9)
+local uid, name, id, schema, identity, ef, standby, changes = unpack(ARGV, 3, 10)
 local owner = redis.call("HGET", KEYS[1], name)
 if standby == "1" then
   if not owner then return {"absent"} end
   uid = owner
-  if redis.call("HEXISTS", stores .. uid, "standby") == 1 then return {"exists"} end
+  if redis.call("HGET", stores .. uid, "role") == "building" then return {"exists"} end
 elseif owner then
   return {"exists"}
 end
 if redis.acl_check_cmd and not redis.acl_check_cmd("HSET", generations .. id, "a", "a") then
   return redis.error_reply("NOPERM HSET")
 end
-local created = redis.pcall(unpack(ARGV, 10))
+local created = redis.pcall(unpack(ARGV, 11))
 if created.err then return {"refused", created.err} end
 local hash = generations .. id
 local role = standby == "1" and "building" or "active"
-redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[11], "kind", "flat")
+redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[12], "kind", "flat")
 if identity ~= "" then redis.call("HSET", hash, "identity", identity) end
 if ef ~= "" then redis.call("HSET", hash, "ef", ef) end
 if standby == "1" then
+  local active, previous = unpack(redis.call("HMGET", stores .. uid, "active", "standby"))
+  if previous then
+    redis.call("HSET", stores .. uid, "parked", previous)
+    redis.call("HDEL", generations .. previous, "role")
+    redis.call("HINCRBY", generations .. previous, "epoch", 1)
+  end
   redis.call("HSET", stores .. uid, "standby", id, "role", role)
-  redis.call("HSET", generations .. redis.call("HGET", stores .. uid, "active"), "noting", 1)
+  redis.call("HSET", generations .. active, "noting", 1)
+  redis.call("DEL", changes .. active)
 else
   redis.call("HSET", stores .. uid, "name", name, "active", id)
   redis.call("HSET", KEYS[1], name, uid)

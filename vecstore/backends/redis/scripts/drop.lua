@@ -1,28 +1,29 @@
--- Drops a store, or its standby generation; sweep.lua removes the records later.
--- Arguments: uid, the standby's id or an empty word, the key prefix of change lists.
+-- Drops a store, or a generation beside its active one; sweep.lua removes the records later.
+-- Arguments: uid, the generation's id or an empty word, the key prefix of change lists.
 --#include entry
+--#include drop_generation
 local uid, id, changes = ARGV[3], ARGV[4], ARGV[5]
-local store = redis.call("HMGET", stores .. uid, "name", "active", "standby")
-if not store[1] then return {"absent"} end
-local function drop_generation(each)
-  if not each then return end
-  local indexes = redis.call("HMGET", generations .. each, "index", "next")
-  for _, index in ipairs({indexes[1] or "", indexes[2] or ""}) do
-    if index ~= "" then redis.pcall("FT.DROPINDEX", index) end
-  end
-  redis.call("DEL", generations .. each)
-  redis.call("SADD", KEYS[2], each)
-end
+local name, active, standby, parked = unpack(redis.call("HMGET", stores .. uid, "name", "active", "standby", "parked"))
+if not name then return {"absent"} end
 if id == "" then
-  drop_generation(store[2])
-  drop_generation(store[3])
-  redis.call("HDEL", KEYS[1], store[1])
+  for _, each in ipairs({active, standby or "", parked or ""}) do
+    if each ~= "" then drop_generation(each) end
+  end
+  redis.call("HDEL", KEYS[1], name)
   redis.call("DEL", stores .. uid)
   return {"ok"}
 end
-if store[3] ~= id then return {"absent", store[1]} end
+if id ~= standby and id ~= parked then return {"absent", name} end
 drop_generation(id)
-redis.call("HDEL", stores .. uid, "standby", "role")
-redis.call("HDEL", generations .. store[2], "noting")
-redis.call("DEL", changes .. store[2])
+redis.call("HDEL", stores .. uid, "parked")
+if id == parked then return {"ok"} end
+redis.call("DEL", changes .. active)
+if parked then
+  redis.call("HSET", stores .. uid, "standby", parked, "role", "previous")
+  redis.call("HSET", generations .. parked, "role", "previous")
+  redis.call("HINCRBY", generations .. parked, "epoch", 1)
+else
+  redis.call("HDEL", stores .. uid, "standby", "role")
+  redis.call("HDEL", generations .. active, "noting")
+end
 return {"ok"}

@@ -2,10 +2,10 @@
 -- Keys: 1 the names, 2 the dropped generations. Arguments: 1 and 2 the key prefixes of stores and of generations.
 local stores, generations = ARGV[1], ARGV[2]
 local function read_entry(uid)
-  local store = redis.call("HMGET", stores .. uid, "name", "active", "standby", "role")
+  local store = redis.call("HMGET", stores .. uid, "name", "active", "standby", "role", "parked")
   if not store[1] then return {"absent"} end
   local answer = {"ok", uid, store[1], store[4] or ""}
-  for _, id in ipairs({store[2], store[3]}) do
+  for _, id in ipairs({store[2], store[3], store[5]}) do
     if id then
       local generation = redis.call("HMGET", generations .. id, "schema", "identity", "ef")
       answer[#answer + 1] = {id, generation[1], generation[2], generation[3]}

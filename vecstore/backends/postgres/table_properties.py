@@ -1,0 +1,115 @@
+"""What belongs to a generation's table besides its records, and how another table takes it over.
+
+Owner, rights, row security with its policies, comments, publications and options of storage are carried over, as
+`property_queries` lists them. What a table cannot take over is in `table_dependents`, and a rebuild is refused.
+
+A standby's table belongs to its owner alone: nobody else gets a right to it before the transaction that makes it the
+active one, and that transaction takes the rights away from the table that it replaces. So nobody sees a record in two
+tables, or under a policy that was tightened in the other one only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import psycopg
+
+from vecstore.errors import Unsupported
+
+from .column_types import quote_table
+from .generation_table import Layout
+from .property_queries import GRANTED, REMOVALS, REVOKED, list_properties
+from .statements import Statement
+from .transaction import Transaction
+
+_PLAIN_PATH = Statement("SET LOCAL search_path TO pg_catalog, pg_temp", MappingProxyType({}))
+"""Makes the server qualify every name in an expression, as in a dump."""
+_HINTS = MappingProxyType(
+    {
+        "42501": "Rebuild as the owner of the table, of its publications and of their rights, or as a superuser.",
+        "42703": "It needs a column that the new schema does not have: change or remove it, then rebuild.",
+    }
+)
+_OTHERWISE = "The server refused it for the new table: change or remove it, then rebuild."
+_OF_THE_MOMENT = ("40", "53", "55", "57", "58")
+"""Classes of errors that say nothing about the property: conflicts, resources, locks, cancelled statements, I/O."""
+
+
+class TableProperties:
+    """What one table takes over from another, inside a transaction.
+
+    Parameters
+    ----------
+    transaction : Transaction
+    version : int
+        The server's.
+    source, target : Layout
+    """
+
+    def __init__(self, transaction: Transaction, version: int, source: Layout, target: Layout) -> None:
+        self._transaction = transaction
+        self._queries = list_properties(version)
+        self._source, self._target = quote_table(source.table), quote_table(target.table)
+
+    def copy_to_standby(self) -> None:
+        """Give a new table everything but the rights of others than its owner.
+
+        Raises
+        ------
+        Unsupported
+            The table cannot take it over. The transaction has failed.
+        """
+        self._transaction.run(_PLAIN_PATH, {})
+        self._leave_to_owner(self._target)
+        self._apply(self._queries)
+
+    def hand_over(self) -> None:
+        """Make the target what the source is by now, rights included, and leave the source to its owner.
+
+        Raises
+        ------
+        Unsupported
+            As for `copy_to_standby`.
+        """
+        self._transaction.run(_PLAIN_PATH, {})
+        if self._describe(self._source) != self._describe(self._target):
+            self._apply(REMOVALS)
+            self._apply(self._queries)
+        self._run_all(self._list(REVOKED, self._target, self._target, owner=True))
+        self._apply([GRANTED])
+        self._leave_to_owner(self._source)
+
+    def _leave_to_owner(self, table: str) -> None:
+        self._run_all(self._list(REVOKED, table, table))
+
+    def _apply(self, queries: Iterable[Statement]) -> None:
+        for query in queries:
+            self._run_all(self._list(query, self._source, self._target))
+
+    def _describe(self, table: str) -> list[tuple[str, str]]:
+        """Return the statements that give the target what a table has."""
+        return [each for query in self._queries for each in self._list(query, table, self._target)]
+
+    def _list(self, query: Statement, source: str, target: str, *, owner: bool = False) -> list[tuple[str, str]]:
+        values = {"source": source, "target": target, "owner": owner}
+        return [(name, text) for name, text in self._transaction.run(query, values)]
+
+    def _run_all(self, statements: Iterable[tuple[str, str]]) -> None:
+        for name, text in statements:
+            with _refusing(name, self._source):
+                self._transaction.run(Statement(text.replace("%", "%%"), MappingProxyType({}), writes=True), {})
+
+
+@contextmanager
+def _refusing(name: str, table: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        state = error.sqlstate or ""
+        if not state or state.startswith(_OF_THE_MOMENT):
+            raise
+        raise Unsupported(
+            f"a rebuild that keeps {name} of {table}", "postgres", _HINTS.get(state, _OTHERWISE)
+        ) from error
