@@ -21,7 +21,6 @@ from vecstore import (
     ExtensionMissing,
     F,
     MigrationRequired,
-    StorageError,
     StorageFailed,
     Unsupported,
     VectorStore,
@@ -210,6 +209,6 @@ class TestRights:
     def test_a_role_without_rights_is_told_so(
         self, store: VectorStore, role: str, postgres_url: str, namespace: str
     ) -> None:
-        with expect_error(StorageError, "right", namespace):
+        with expect_error(StorageFailed, "right", "GRANT USAGE ON SCHEMA", namespace):
             vecstore.connect(add_parameters(change_url(postgres_url, user=role, password=PASSWORD), namespace))
         assert store.count() == 20
