@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("no_model")
 BAD_LINES = {
     b"{": "the line is not JSON (",
     b"[1]": "not a JSON object",
-    b'{"id": "x", "vector": [NaN, 0, 0]}': "the line is not JSON (NaN is not a JSON number)",
-    b'{"vector": [1, 0, 0]}': "no 'id'; name the column that holds ids with --id-column",
-    b'{"id": "x"}': "neither 'text' nor 'vector'; see --text-column",
+    b'{"id": "x", "vector": [NaN, 0, 0]}': "not JSON (NaN is not a JSON number; write null for a missing value)",
+    b'{"vector": [1, 0, 0]}': "no 'id' among 'vector'; name the column that holds ids with --id-column",
+    b'{"id": "x"}': "neither 'text' nor 'vector' has a value among 'id'; name the columns with --text-column",
     b'{"id": ["x"], "vector": [1, 0, 0]}': "'id' is not text",
     b'{"id": true, "vector": [1, 0, 0]}': "'id' is not text",
     b'{"id": "x", "vector": [1, "2", 0]}': "'vector' is not a list of numbers",
@@ -227,7 +227,7 @@ def test_a_file_of_many_records_is_read_in_constant_memory(run: Run, url: str, t
 
 
 def test_a_line_without_end_is_refused(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vecstore.cli.recordfiles.MAX_LINE_BYTES", 100)
+    monkeypatch.setattr("vecstore.cli.text_lines.MAX_LINE_BYTES", 100)
     assert "stdin, line 1: longer than" in run("add", url, "s", "-", stdin=b" " * 200).err
 
 

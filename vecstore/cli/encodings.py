@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+from typing import Annotated
+
+import typer
 
 from ..errors import close_matches
 from .exits import Failure
@@ -17,6 +20,15 @@ _MARKS = (
 )
 MARK_BYTES = 4
 """The first bytes of a file that `find_encoding` looks at."""
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of files that are not UTF-8, such as cp1252 (Western Windows), latin-1 or shift_jis.",
+    ),
+]
 
 
 def parse_encoding(name: str | None) -> str | None:

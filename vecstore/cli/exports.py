@@ -20,7 +20,7 @@ from ..store import VectorStore
 from .exits import STORAGE, Failure, describe_os_error
 from .output import dump_json, record_to_json
 from .progress import Meter
-from .sources import detect_kind
+from .sources import detect_kind, is_compressed
 
 FORMATS = ("jsonl", "parquet")
 _PAGE = 1_000
@@ -30,6 +30,10 @@ _REST = "metadata"
 
 def choose_format(file: str, wanted: str | None) -> str:
     """Return the format of an export: the requested one, or the one of the file's ending."""
+    if is_compressed(Path(file)):
+        raise Failure(
+            f"{file}: exports are not compressed. Leave FILE out, and write `| gzip > {file}` behind the command."
+        )
     kind = wanted or ("jsonl" if file == "-" else detect_kind(Path(file)))
     if kind not in FORMATS:
         raise Failure(f"{file}: name the format with --format: {' or '.join(FORMATS)}.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from .exits import Failure
+from .passages import MAX_SIZE, MIN_SIZE
 
 Command = Callable[..., None]
 
@@ -41,6 +42,15 @@ Fields = Annotated[
         metavar="NAME:KIND",
         help="Declare a metadata field that filters can use; repeat it for each field. "
         "Kinds: keyword, keywords, int, float, bool, datetime.",
+    ),
+]
+IdColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds ids.")]
+TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds texts.")]
+VectorColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds vectors.")]
+PassageSize = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=MIN_SIZE, max=MAX_SIZE, help="Maximum number of characters in a passage of a document."
     ),
 ]
 MetricName = Annotated[
@@ -84,6 +94,11 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def is_given(context: typer.Context, parameter: str) -> bool:
+    """Return whether the user wrote an option; a value of the environment does not count."""
+    return getattr(context.get_parameter_source(parameter), "name", "") == "COMMANDLINE"
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -1,30 +1,31 @@
-"""Files of records: JSON lines, CSV and Parquet."""
+"""Files of records: JSON lines, JSON arrays, CSV and Parquet, also compressed with gzip."""
 
 from __future__ import annotations
 
 import csv
-import json
+import gzip
 import sys
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import MissingExtra
-from ..fields import Bool, DateTime, Field, Float, Int, Keywords
-from ..records import Record
+from ..fields import Field
+from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
 from .exits import Failure, describe_os_error
-from .sources import ColumnNames, Item, Skipped
+from .json_values import iterate_values, parse_object
+from .record_columns import RecordColumns
+from .sources import ColumnNames, Item, Skipped, is_compressed
+from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
+from .vector_columns import VectorFit
 
-MAX_LINE_BYTES = 64 << 20
 _PARQUET_ROWS = 1_000
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-class Unreadable(ValueError):
-    """Why a line or a row is not a record."""
+_INDEX_NAMES = frozenset({"", "__index_level_0__"})
+"""Columns in which pandas writes the index of a frame."""
 
 
 @dataclass
@@ -35,16 +36,25 @@ class RecordFile:
     ----------
     path : Path or None
         None reads JSON lines from stdin.
-    kind : {"jsonl", "csv", "parquet"}
+    kind : {"jsonl", "json", "csv", "parquet"}
     columns : ColumnNames
     fields : mapping of str to Field
         Declared fields; texts are converted to their types.
+    encoding : str, optional
+        Of a text file without a byte order mark; UTF-8 by default.
+    fit : VectorFit
+        Which vectors are taken from a column that nobody named.
     """
 
     path: Path | None
     kind: str
     columns: ColumnNames = field(default_factory=ColumnNames)
     fields: Mapping[str, Field] = field(default_factory=dict)
+    encoding: str | None = None
+    fit: VectorFit = field(default_factory=VectorFit)
+
+    def __post_init__(self) -> None:
+        self._columns = RecordColumns(self.name, self.columns, self.fields, self.fit, from_text=self.kind == "csv")
 
     @property
     def name(self) -> str:
@@ -61,63 +71,108 @@ class RecordFile:
         except OSError as error:
             raise Failure(f"{self.name}: {describe_os_error(error)}.") from error
 
+    @property
+    def notes(self) -> list[str]:
+        """What was decided while the file was read and the user should know."""
+        return self._columns.notes
+
     def items(self) -> Iterator[Item | Skipped]:
         """Read record by record."""
+        readers = {"jsonl": self._read_json_lines, "json": self._read_json, "csv": self._read_csv}
         try:
             if self.path is None:
-                yield from self._read_json_lines(sys.stdin.buffer)
+                yield from self._read_json_lines(sys.stdin.buffer, sys.stdin.buffer)
             elif self.kind == "parquet":
                 yield from self._read_parquet(self.path)
             else:
-                with self.path.open("rb") as file:
-                    yield from self._read_csv(file) if self.kind == "csv" else self._read_json_lines(file)
+                with _open_unpacked(self.path) as (file, packed):
+                    yield from readers[self.kind](file, packed)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Failure(f"{self.name}: damaged or not complete, so it cannot be unpacked with gzip.") from error
         except OSError as error:
             raise Failure(f"{self.name}: {describe_os_error(error)}.") from error
 
-    def _read_json_lines(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
-        position = number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            position += len(line)
-            place = f"{self.name}, line {number}"
-            if len(line) > MAX_LINE_BYTES:
-                raise Failure(f"{place}: longer than {MAX_LINE_BYTES >> 20} MiB; a file of records has one per line.")
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if line := line.strip():
-                try:
-                    yield self._make_item(_parse_object(line), place, position)
-                except Unreadable as error:
-                    yield Skipped(place, str(error), bad=True, position=position)
+    def _read_json_lines(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
+        lines = TextLines(file, self.name, self.encoding)
+        while True:
+            try:
+                line = next(lines)
+                if not line.strip():
+                    continue
+                row = parse_object(line.strip())
+            except StopIteration:
+                return
+            except Unreadable as error:
+                yield self._skip(f"line {lines.number}", error, lines.position)
+            else:
+                yield self._make_item(row, f"line {lines.number}", _tell(file, packed, lines.position))
 
-    def _read_csv(self, file: IO[bytes]) -> Iterator[Item | Skipped]:
+    def _read_json(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
+        for number, value in enumerate(iterate_values(file, self.name, self.encoding), 1):
+            place, position = f"record {number}", _tell(packed, packed, 0)
+            if number == 1 and isinstance(value, dict):
+                self._check_enclosed(value)
+            if isinstance(value, dict):
+                yield self._make_item(value, place, position)
+            else:
+                yield self._skip(place, Unreadable("not a JSON object"), position)
+
+    def _check_enclosed(self, value: Mapping[str, Any]) -> None:
+        """Refuse an object that has the records in it."""
+        inside = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
+        if len(inside) == 1 and len(value) < len(value[inside[0]]) + 2 and self.columns.id not in value:
+            raise Failure(
+                f"{self.name}: an object with the records in {inside[0]!a}. Take the array out, for example with "
+                f"jq '.{inside[0]}' FILE."
+            )
+
+    def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
         csv.field_size_limit(MAX_LINE_BYTES)
-        delimiter = "\t" if self.path and self.path.suffix.lower() == ".tsv" else ","
-        lines = _Lines(file, self.name)
-        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+        lines = TextLines(file, self.name, self.encoding)
         try:
-            names = reader.fieldnames or []
-            if len(set(names)) < len(names):
-                raise Failure(f"{self.name}, line 1: a column name is given twice.")
+            reader, names = self._open_table(lines)
             while True:
-                begin = lines.number + 1
-                try:
-                    row = next(reader)
-                except StopIteration:
+                place = f"line {lines.number + 1}"
+                row = next(reader, None)
+                if row is None:
                     return
-                place = f"{self.name}, line {begin}"
-                try:
-                    if None in row or None in row.values():
-                        raise Unreadable(f"the row does not have the {len(names)} columns of line 1")
-                    item = self._make_item(
-                        {key: value for key, value in row.items() if value != ""}, place, lines.position
+                position = _tell(file, packed, lines.position)
+                if not any(row):
+                    continue
+                if len(row) != len(names):
+                    yield self._skip(
+                        place,
+                        Unreadable(
+                            f"the row does not have the {len(names)} columns of line 1, but {len(row)}; quote "
+                            "texts that contain the separator"
+                        ),
+                        position,
                     )
-                except Unreadable as error:
-                    yield Skipped(place, str(error), bad=True, position=lines.position)
-                else:
-                    yield item
-        except csv.Error as error:
+                    continue
+                values = {name: text for name, text in zip(names, row, strict=True) if text != "" and name}
+                yield self._make_item(values, place, position, names=names)
+        except Unreadable as error:
             raise Failure(f"{self.name}, line {lines.number}: {error}.") from error
+        except csv.Error as error:
+            raise Failure(f"{self.name}, line {lines.number}: {_explain(error)}.") from error
+
+    def _open_table(self, lines: TextLines) -> tuple[Iterator[list[str]], list[str]]:
+        """Return the rows of a CSV file behind its header, and the names of the columns."""
+        header = next(lines, "")
+        usual = "\t" if self.path and ".tsv" in self.path.suffixes[-2:] else ","
+        separator = read_separator_line(header)
+        if separator is not None:
+            header = next(lines, "")
+        else:
+            separator = choose_separator(header, usual, self.columns.id)
+            if separator != usual:
+                self.notes.append(f"{self.name}: the columns are separated by {SEPARATORS[separator]}.")
+        reader = csv.reader(chain([header], lines), delimiter=separator, strict=True)
+        names = [name.strip() for name in next(reader, [])]
+        self._check_names([name for name in names if name])
+        if names and not names[0]:
+            self.notes.append(f"{self.name}: columns without a name, such as the index of pandas, are left out.")
+        return reader, names
 
     def _read_parquet(self, path: Path) -> Iterator[Item | Skipped]:
         try:
@@ -130,131 +185,88 @@ class RecordFile:
             with parquet.ParquetFile(path) as file:
                 total = file.metadata.num_rows
                 names = file.schema_arrow.names
-                if len(set(names)) < len(names):
-                    raise Failure(f"{self.name}: a column name is given twice.")
+                self._check_names(names)
+                vectors = self._columns.find_vector_names(names)
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                    for row in _iterate_rows(batch, self.columns.vector):
+                    for row in _iterate_rows(batch, vectors):
                         number += 1
-                        place, position = f"{self.name}, row {number}", size * number // total
-                        try:
-                            yield self._make_item(row, place, position)
-                        except Unreadable as error:
-                            yield Skipped(place, str(error), bad=True, position=position)
+                        yield self._make_item(row, f"row {number}", size * number // total)
         except (pa.ArrowException, ValueError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise Failure(f"{self.name}: cannot be read as Parquet: {reason}.") from error
 
-    def _make_item(self, row: dict[str, Any], place: str, position: int) -> Item:
-        values = dict(row)
-        id_ = values.pop(self.columns.id, None)
-        text, vector = values.pop(self.columns.text, None), values.pop(self.columns.vector, None)
-        if isinstance(id_, int) and not isinstance(id_, bool):
-            id_ = str(id_)
-        if id_ is not None and not isinstance(id_, str):
-            raise Unreadable(f"{self.columns.id!r} is not text")
-        if id_ is None:
-            raise Unreadable(f"no {self.columns.id!r}; name the column that holds ids with --id-column")
-        if text is None and vector is None:
-            raise Unreadable(f"neither {self.columns.text!r} nor {self.columns.vector!r}; see --text-column")
-        if isinstance(vector, str):
-            vector = _parse_json(vector, self.columns.vector)
-        if isinstance(vector, list) and not all(type(number) in (int, float) for number in vector):
-            raise Unreadable(f"{self.columns.vector!r} is not a list of numbers")
-        nested = values.get("metadata")
-        if isinstance(nested, str) and nested.lstrip().startswith("{") and self.kind != "jsonl":
-            nested = _parse_json(nested, "metadata")
-        if isinstance(nested, dict):
-            del values["metadata"]
-            if twice := sorted(set(values) & set(nested)):
-                raise Unreadable(f"{twice[0]!r} is given twice, once within 'metadata'")
-            values.update(nested)
-        metadata = {key: self._convert_value(key, value) for key, value in values.items()}
-        return Item(Record(id_, vector, text, metadata), place, position)
+    def _check_names(self, names: Sequence[str]) -> None:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise Failure(f"{self.name}, line 1: a column name is given twice: {twice[:60]!a}. Rename one of them.")
+        self._columns.check_names(names)
 
-    def _convert_value(self, key: str, value: Any) -> Any:
-        declared = self.fields.get(key)
-        if declared is not None and isinstance(value, str):
-            return _convert_text(value, declared, from_text=self.kind == "csv")
-        if isinstance(value, datetime) and isinstance(declared, DateTime):
-            return value
-        if isinstance(value, datetime | date | time):
-            return value.isoformat()
-        return str(value) if isinstance(value, Decimal) else value
-
-
-class _Lines(Iterator[str]):
-    """Lines of a file as text, with their number and position."""
-
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self._file, self._name = file, name
-        self.number = self.position = 0
-
-    def __next__(self) -> str:
-        line = self._file.readline(MAX_LINE_BYTES + 1)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self.position += len(line)
+    def _make_item(
+        self, row: Mapping[str, Any], place: str, position: int, names: Sequence[str] | None = None
+    ) -> Item | Skipped:
+        where = f"{self.name}, {place}"
         try:
-            return line.decode("utf-8-sig" if self.number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise Failure(f"{self._name}, line {self.number}: not UTF-8.") from error
+            return Item(self._columns.make_record(row, where, names), where, position)
+        except Unreadable as error:
+            return self._skip(place, error, position)
+
+    def _skip(self, place: str, error: Unreadable, position: int) -> Skipped:
+        return Skipped(f"{self.name}, {place}", str(error), bad=True, position=position)
 
 
-def _iterate_rows(batch: Any, vector: str) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _open_unpacked(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a file; yield its contents, unpacked, and the file as it is stored."""
+    with path.open("rb") as packed:
+        if not is_compressed(path):
+            yield packed, packed
+            return
+        with gzip.open(packed, "rb") as file:
+            yield file, packed  # type: ignore[misc]
+
+
+def _tell(file: IO[bytes], packed: IO[bytes], position: int) -> int:
+    """Return how many bytes of the stored file have been read."""
+    return position if file is packed and position else packed.tell()
+
+
+def _explain(error: csv.Error) -> str:
+    reason = str(error)
+    if "new-line character" in reason:
+        return "lines end with a carriage return alone; save the file with line ends of Windows or Unix"
+    if "unexpected end of data" in reason:
+        return "unexpected end of data; a quotation mark is not closed"
+    return f"{reason}; write quotation marks within a quoted text twice"
+
+
+def _iterate_rows(batch: Any, vectors: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Return the rows of an Arrow batch, with vectors as arrays, which is much faster than lists."""
-    names = [name for name in batch.schema.names if name != vector]
-    columns = {name: batch.column(name).to_pylist() for name in names}
-    vectors: list[Any] = [None] * batch.num_rows
-    if vector in batch.schema.names:
-        column = batch.column(vector)
-        for number in range(batch.num_rows):
-            value = column[number]
-            if value.is_valid:
-                vectors[number] = (
-                    value.values.to_numpy(zero_copy_only=False) if hasattr(value, "values") else value.as_py()
-                )
-    for number in range(batch.num_rows):
-        yield {**{name: columns[name][number] for name in names}, vector: vectors[number]}
+    columns: dict[str, Any] = {}
+    for name in batch.schema.names:
+        if name in _INDEX_NAMES:
+            continue
+        column = _drop_nanoseconds(batch.column(name))
+        columns[name] = _read_arrays(column) if name in vectors else column.to_pylist()
+    for values in zip(*columns.values(), strict=True) if columns else ():
+        yield dict(zip(columns, values, strict=True))
 
 
-def _parse_object(line: bytes) -> dict[str, Any]:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable("not UTF-8") from error
-    value = _parse_json(text, "the line")
-    if not isinstance(value, dict):
-        raise Unreadable("not a JSON object")
-    return value
+def _drop_nanoseconds(column: Any) -> Any:
+    """Return dates of nanoseconds, in which pandas writes them, as microseconds, which Python has."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(column.type) or column.type.unit != "ns":
+        return column
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False)
 
 
-def _parse_json(text: str, what: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"{what} is not JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{what} is not JSON ({error})") from error
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _convert_text(text: str, declared: Field, *, from_text: bool) -> Any:
-    """Return the value of a text, or the text itself if it has none; the write then refuses it."""
-    try:
-        if isinstance(declared, DateTime):
-            return datetime.fromisoformat(text)
-        if not from_text:
-            return text
-        if isinstance(declared, Int | Float):
-            return int(text) if isinstance(declared, Int) else float(text)
-        if isinstance(declared, Bool):
-            return _TRUTH.get(text.strip().lower(), text)
-        if isinstance(declared, Keywords):
-            return json.loads(text) if text.startswith("[") else text.split("|")
-    except ValueError:
-        return text
-    return text
+def _read_arrays(column: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in column:
+        if not value.is_valid:
+            found.append(None)
+        elif hasattr(value, "values") and value.values is not None:
+            found.append(value.values.to_numpy(zero_copy_only=False))
+        else:
+            found.append(value.as_py())
+    return found

@@ -12,7 +12,8 @@ from ..fields import Int as IntField
 from ..records import Record
 
 RECORD_ENDINGS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
+    ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 
 DOCUMENT_FIELDS: dict[str, Field] = {
@@ -71,6 +72,10 @@ class Source(Protocol):
     """A source of records."""
 
     @property
+    def notes(self) -> list[str]:
+        """What the user should know about how it was read."""
+
+    @property
     def size(self) -> int | None:
         """Bytes to read, or None if that is not known."""
 
@@ -80,13 +85,23 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """The columns of a record's parts in a file of records; all others are metadata."""
+    """The columns of a record's parts in a file of records; all others are metadata.
+
+    ``given`` are the parts whose column the user named.
+    """
 
     id: str = "id"
     text: str = "text"
     vector: str = "vector"
+    given: frozenset[str] = frozenset()
 
 
 def detect_kind(path: Path) -> str | None:
-    """Return the format of a file of records by its ending, or None for a document."""
-    return RECORD_ENDINGS.get(path.suffix.lower())
+    """Return the format of a file of records by its ending, also behind ``.gz``, or None for a document."""
+    kind = RECORD_ENDINGS.get((path.with_suffix("") if is_compressed(path) else path).suffix.lower())
+    return None if kind == "parquet" and is_compressed(path) else kind
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether a file's name says that it is compressed with gzip."""
+    return path.suffix.lower() == ".gz"

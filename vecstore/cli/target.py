@@ -18,6 +18,7 @@ from ..store import VectorStore
 from . import output
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
+from .vector_columns import VectorFit
 
 if TYPE_CHECKING:
     from ..embedders.base import Embedder
@@ -98,6 +99,15 @@ class Target:
     def fields(self) -> dict[str, Field]:
         """Declared fields of the store, even if it is still to be created."""
         return dict(self.store.schema.fields) if self.store else self._request.fields
+
+    @property
+    def vector_fit(self) -> VectorFit:
+        """Which vectors are taken from a column that nobody named."""
+        if self.store and self.store.embedder_config is not None:
+            return VectorFit(obstacle=f"store {self._name!r} has vectors of the model that embeds its texts")
+        if self._says_model or self._claim:
+            return VectorFit(obstacle="--embedder says that texts are embedded")
+        return VectorFit(self.store.schema.dim if self.store else self._request.dim)
 
     def prepare(self, records: Sequence[Record]) -> Schema:
         """Load the embedder if a record has no vector, and return the schema that the records must fit.

@@ -17,28 +17,35 @@ from ..fields import Field
 from . import output, progress
 from .declarations import parse_fields, parse_index
 from .documents import Documents
+from .encodings import Encoding, parse_encoding
 from .exits import Failure
 from .ingest import Ingestion
 from .options import (
     DtypeName,
     EmbedderSpec,
     Fields,
+    IdColumn,
     IndexKind,
     Json,
     MetricName,
     Name,
+    PassageSize,
+    TextColumn,
     Url,
+    VectorColumn,
     Where,
     Yes,
     confirm,
+    is_given,
     parse_where,
 )
-from .passages import DEFAULT_SIZE, MAX_SIZE, MIN_SIZE
+from .passages import DEFAULT_SIZE
 from .recordfiles import RecordFile
 from .report import Report, print_report
 from .roots import check_one_command, check_roots, describe_root
 from .sources import DOCUMENT_FIELDS, PASSAGE_KEYS, ColumnNames, Source, detect_kind
 from .target import StoreRequest, Target
+from .vector_columns import VectorFit
 
 Paths = Annotated[
     list[str],
@@ -48,12 +55,6 @@ Paths = Annotated[
 ]
 Globs = Annotated[
     list[str] | None, typer.Option(metavar="PATTERN", help="Files to read in directories, such as '*.py'.")
-]
-PassageSize = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=MIN_SIZE, max=MAX_SIZE, help="Maximum number of characters in a passage of a document."
-    ),
 ]
 FolderName = Annotated[
     str | None,
@@ -69,9 +70,6 @@ SamePlace = Annotated[
         "--same-place", help="What is stored under this name came from here, though the directory was elsewhere then."
     ),
 ]
-IdColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds ids.")]
-TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds texts.")]
-VectorColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds vectors.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out records that cannot be stored, and list them.")]
 Dim = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Dimensions of a new store; by default those of the vectors.")
@@ -99,6 +97,7 @@ def add(
     id_column: IdColumn = "id",
     text_column: TextColumn = "text",
     vector_column: VectorColumn = "vector",
+    encoding: Encoding = None,
     skip_bad: SkipBad = False,
     dim: Dim = None,
     metric: MetricName = None,
@@ -130,11 +129,12 @@ def add(
         documents = name not in database.names() and any(_is_document(path) for path in paths)
         wanted = {**DOCUMENT_FIELDS, **fields} if documents else fields
         wish = StoreRequest(wanted, dim, metric, dtype, index_options)
-        named = getattr(context.get_parameter_source("embedder"), "name", "") == "COMMANDLINE"
-        target = Target(database, name, wish, embedder, says_model=named, claim=claim)
+        given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
+        target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
-            ColumnNames(id_column, text_column, vector_column), target.fields, glob or (), passage_size, folder
-        )
+            ColumnNames(id_column, text_column, vector_column, given), target.fields, glob or (), passage_size, folder,
+            parse_encoding(encoding), target.vector_fit,
+        )  # fmt: skip
         sources = reader.sources(paths)
         if target.store is not None:
             places = [source for source in sources if isinstance(source, Documents)]
@@ -189,6 +189,8 @@ class PathReader:
     patterns: Sequence[str]
     passage_size: int
     folder: str | None
+    encoding: str | None
+    fit: VectorFit
 
     def sources(self, paths: Sequence[str]) -> list[Source]:
         """Return the source of each path.
@@ -214,14 +216,14 @@ class PathReader:
     def _open_records(self, path: str) -> RecordFile:
         place = None if _is_stdin(path) else Path(path)
         kind = detect_kind(place) if place else "jsonl"
-        return RecordFile(place, kind or "jsonl", self.columns, self.fields)
+        return RecordFile(place, kind or "jsonl", self.columns, self.fields, self.encoding, self.fit)
 
     def _open_documents(self, path: Path, folder: str | None) -> Documents:
         check_document_fields(self.fields)
         directory = path if path.is_dir() else path.parent
         root = describe_root(directory)
         name = folder or directory.name or "root"
-        return Documents(path, name, root, self.patterns, self.passage_size, fields=self.fields)
+        return Documents(path, name, root, self.patterns, self.passage_size, self.encoding, fields=self.fields)
 
 
 def check_paths(paths: Sequence[str]) -> None:
@@ -274,8 +276,8 @@ def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: progress.
         ingestion.ingest(source, partial(meter.move, total, done))
         done += size or 0
     for source in sources:
+        ingestion.report.notes += source.notes
         if isinstance(source, Documents):
-            ingestion.report.notes += source.notes
             ingestion.remove_gone(source, certain=certain)
 
 

@@ -1,0 +1,226 @@
+"""Records of the rows of a file: which columns are the id, the text and the vector; all others are metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from ..fields import Field
+from ..records import Record
+from ..rows.missing import name_missing
+from .cell_values import convert_value
+from .exits import Failure
+from .json_values import parse_json
+from .sources import ColumnNames
+from .text_lines import Unreadable
+from .vector_columns import VectorFit, choose_vector_key, find_scattered, is_vector_name, measure_vector
+
+_SHOWN_NAMES = 20
+_NO_WORD = re.compile(r"[^a-z0-9]+")
+
+
+class RecordColumns:
+    """Makes the records of one file.
+
+    Parameters
+    ----------
+    file : str
+        What messages call the file.
+    columns : ColumnNames
+    fields : mapping of str to Field
+        Declared fields; values are converted to their types.
+    fit : VectorFit
+        Which vectors are taken from a column that nobody named.
+    from_text : bool
+        Whether every value of the file is text.
+    """
+
+    def __init__(
+        self, file: str, columns: ColumnNames, fields: Mapping[str, Field], fit: VectorFit, *, from_text: bool
+    ) -> None:
+        self.notes: list[str] = []
+        self._file, self._columns, self._fields, self._fit = file, columns, fields, fit
+        self._from_text = from_text
+        self._guessed: str | None = None
+        self._is_first, self._has_bare_texts = True, False
+        self._noted: set[str] = set()
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Refuse a table in which each number of a vector has a column of its own.
+
+        Raises
+        ------
+        Failure
+        """
+        scattered = [] if "vector" in self._columns.given else find_scattered(names)
+        if scattered:
+            raise Failure(
+                f"{self._file}: {len(scattered):,} columns {scattered[0]!a} to {scattered[-1]!a} look like "
+                "the numbers of one vector; join them to one column of lists such as [0.1, 0.2], or add "
+                "--vector-column vector to embed the texts and keep them as metadata."
+            )
+
+    def find_vector_names(self, names: Iterable[str]) -> list[str]:
+        """Return the columns of a table that may hold vectors."""
+        listed = list(names)
+        named = self._find_key(listed, self._columns.vector, "--vector-column")
+        if named is not None:
+            return [named]
+        if "vector" in self._columns.given:
+            return []
+        return [name for name in listed if is_vector_name(name) and name not in self._fields]
+
+    def make_record(self, row: Mapping[str, Any], place: str, names: Sequence[str] | None = None) -> Record:
+        """Return the record of a row. ``names`` are the columns of the table, also those without a value.
+
+        Raises
+        ------
+        Unreadable
+            The row is no record.
+        Failure
+            The file has vectors that are neither used nor left alone without a word of the user.
+        """
+        values = dict(row)
+        id_ = self._take_id(values, row if names is None else names)
+        text = self._take(values, self._columns.text, "--text-column")
+        vector = self._take(values, self._columns.vector, "--vector-column")
+        self._merge_nested(values)
+        if vector is None and "vector" not in self._columns.given:
+            vector = self._find_vector(values, place, has_text=text is not None)
+        elif self._is_first:
+            self._note_second_vector(values)
+        self._is_first = False
+        if text is None and vector is None:
+            raise Unreadable(
+                f"neither {self._columns.text!a} nor {self._columns.vector!a} has a value among "
+                f"{_list_names(row if names is None else names)}; name "
+                "the columns with --text-column and --vector-column"
+            )
+        if isinstance(vector, str):
+            vector = _parse_vector(vector, self._columns.vector)
+        if isinstance(vector, list):
+            _check_numbers(vector, self._guessed or self._columns.vector)
+        metadata = {}
+        for key, value in values.items():
+            name = self._name_field(key, values)
+            metadata[name] = convert_value(
+                name, value, self._fields.get(name), from_text=self._from_text, on_naive=self._note_naive
+            )
+        return Record(id_, vector, text, metadata)
+
+    def _take_id(self, values: dict[str, Any], names: Iterable[str]) -> str:
+        key = self._find_key(names, self._columns.id, "--id-column")
+        if key is None:
+            another = "another column" if "id" in self._columns.given else "the column that holds ids"
+            raise Unreadable(f"no {self._columns.id!a} among {_list_names(names)}; name {another} with --id-column")
+        id_ = values.pop(key, None)
+        if id_ is None or name_missing(id_):
+            raise Unreadable(f"{key!a} is empty; every record needs an id, or name another column with --id-column")
+        if isinstance(id_, int | UUID) and not isinstance(id_, bool):
+            id_ = str(id_)
+        if not isinstance(id_, str):
+            raise Unreadable(f"{key!a} is not text or a whole number, but of type {type(id_).__name__}")
+        return id_
+
+    def _take(self, values: dict[str, Any], name: str, option: str) -> Any:
+        key = self._find_key(values, name, option)
+        value = None if key is None else values.pop(key)
+        return None if name_missing(value) else value
+
+    def _find_key(self, names: Iterable[str], wanted: str, option: str) -> str | None:
+        """Return the name that is the wanted one, or that differs from it only in case and outer spaces."""
+        if wanted in names:
+            return wanted
+        folded = wanted.strip().casefold()
+        found = [name for name in names if name.strip().casefold() == folded]
+        if len(found) > 1:
+            raise Failure(
+                f"{self._file} has the columns {', '.join(map(ascii, found))}; name the right one with {option}."
+            )
+        return found[0] if found else None
+
+    def _merge_nested(self, values: dict[str, Any]) -> None:
+        nested = values.get("metadata")
+        if isinstance(nested, str) and nested.lstrip().startswith("{"):
+            nested = parse_json(nested, "metadata")
+        if not isinstance(nested, dict):
+            return
+        del values["metadata"]
+        if twice := sorted(set(values) & set(nested)):
+            raise Unreadable(f"{twice[0]!a} is given twice, once within 'metadata'")
+        values.update(nested)
+
+    def _find_vector(self, values: dict[str, Any], place: str, *, has_text: bool) -> Any:
+        """Take the vector under a usual name out of a row, or stop if there is one that does not fit."""
+        if self._guessed is not None:
+            vector = values.pop(self._guessed, None)
+            if vector is None and has_text:
+                raise Unreadable(
+                    f"no vector in {self._guessed!a}, where the records before have one; add --vector-column "
+                    f"{self._guessed} to embed the texts of such records"
+                )
+            return vector
+        try:
+            key = choose_vector_key(values, self._fields)
+        except Unreadable as error:
+            raise Failure(f"{place}: {error}.") from error
+        if key is None:
+            self._has_bare_texts = self._has_bare_texts or has_text
+            return None
+        obstacle = self._fit.find_obstacle(measure_vector(values[key]))
+        if not obstacle and self._has_bare_texts:
+            obstacle = "records before it have only a text"
+        if obstacle:
+            raise Failure(
+                f"{place}: {key!a} looks like vectors, but {obstacle}. Add --vector-column {key} to use them, or "
+                f"--vector-column {self._columns.vector} to embed the texts and keep {key!a} as metadata."
+            )
+        self._guessed = key
+        self.notes.append(
+            f"{self._file}: the vectors are those in {key!a}. To embed the texts instead, add --vector-column "
+            f"{self._columns.vector}."
+        )
+        return values.pop(key)
+
+    def _note_second_vector(self, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            if is_vector_name(key) and key not in self._fields and measure_vector(value):
+                self.notes.append(f"{self._file}: {key!a} looks like vectors too and is kept as metadata.")
+
+    def _name_field(self, key: str, values: Mapping[str, Any]) -> str:
+        """Return the declared field for a column whose name is written in another way, otherwise the name."""
+        if key in self._fields or not self._fields:
+            return key
+        name = _NO_WORD.sub("_", key.casefold()).strip("_")
+        if name not in self._fields or name in values:
+            return key
+        if key not in self._noted:
+            self._noted.add(key)
+            self.notes.append(f"{self._file}: {key!a} is stored in the declared field {name}.")
+        return name
+
+    def _note_naive(self, key: str) -> None:
+        if f"naive {key}" not in self._noted:
+            self._noted.add(f"naive {key}")
+            self.notes.append(f"{self._file}: dates without a time zone in {key!a} are taken for UTC.")
+
+
+def _parse_vector(text: str, name: str) -> Any:
+    try:
+        return parse_json(text, name)
+    except Unreadable as error:
+        raise Unreadable(f"{error}; write vectors like [0.1, 0.2]") from error
+
+
+def _check_numbers(vector: list[Any], name: str) -> None:
+    for position, number in enumerate(vector):
+        if type(number) not in (int, float):
+            raise Unreadable(f"{name!a} is not a list of numbers: at position {position} is a {type(number).__name__}")
+
+
+def _list_names(names: Iterable[str]) -> str:
+    listed = [ascii(name[:60]) for name in names]
+    more = f" and {len(listed) - _SHOWN_NAMES:,} more" if len(listed) > _SHOWN_NAMES else ""
+    return f"{', '.join(listed[:_SHOWN_NAMES])}{more}" if listed else "no columns"

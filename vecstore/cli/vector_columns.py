@@ -1,0 +1,110 @@
+"""Columns that hold vectors under the names that people give them: used where they fit, otherwise the command stops.
+
+Texts are never embedded again without a word where their vectors stand beside them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .json_values import parse_json
+from .text_lines import Unreadable
+
+_WORDS = frozenset({"embedding", "embeddings", "embed", "emb", "embs", "vector", "vectors", "vec", "vecs"})
+_NAMES = frozenset({"value", "values", "dense"})
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_PART = re.compile(r"(.*?)[\W_]*(\d+)\W*", re.DOTALL)
+_BRACKET = re.compile(r"\s*[\[({]\s*[-+]?[\d.]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
+_FEWEST_PARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class VectorFit:
+    """Which vectors a store takes although nobody named their column.
+
+    Attributes
+    ----------
+    dim : int or None
+        Their length; None for a new store, which takes any.
+    obstacle : str
+        Why none are taken, such as a model that embeds the texts of the store; usually empty.
+    """
+
+    dim: int | None = None
+    obstacle: str = ""
+
+    def find_obstacle(self, width: int) -> str:
+        """Return why vectors of a length are not taken, or an empty string."""
+        if self.dim is not None and width != self.dim:
+            return f"they have {width:,} numbers, and the store has {self.dim:,} dimensions"
+        return self.obstacle
+
+
+def is_vector_name(name: str) -> bool:
+    """Return whether people call a column of vectors so: ``embedding``, ``textEmbedding``, ``Vec``, ``values``."""
+    words = re.findall(r"[a-z]+", _CAMEL.sub(" ", name).lower())
+    return bool(_WORDS & set(words)) or name.strip().lower() in _NAMES
+
+
+def find_scattered(names: Iterable[str]) -> list[str]:
+    """Return columns such as ``emb_0``, ``emb_1``, …, each of which holds one number of a vector."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        found = _PART.fullmatch(name)
+        if found and is_vector_name(found[1]):
+            groups.setdefault(found[1], []).append(name)
+    return next((group for group in groups.values() if len(group) >= _FEWEST_PARTS), [])
+
+
+def choose_vector_key(row: Mapping[str, Any], declared: Iterable[str]) -> str | None:
+    """Return the key of a row under which its vector stands, or None.
+
+    Raises
+    ------
+    Unreadable
+        There are several, or one in a form that has to be converted first.
+    """
+    candidates = [
+        key for key, value in row.items() if value is not None and is_vector_name(key) and key not in declared
+    ]
+    found = [key for key in candidates if measure_vector(row[key])]
+    if len(found) > 1:
+        raise Unreadable(
+            f"{' and '.join(map(repr, found[:3]))} all look like vectors; name the right one with --vector-column"
+        )
+    if found:
+        return found[0]
+    packed = next((key for key in candidates if is_packed_vector(row[key])), None)
+    if packed is not None:
+        raise Unreadable(
+            f"{packed!a} looks like a vector in a form that is not read; write it as a list of numbers such as "
+            "[0.1, 0.2], or add --vector-column vector to embed the texts and keep it as metadata"
+        )
+    return None
+
+
+def measure_vector(value: Any) -> int:
+    """Return how many numbers a list, an array or the JSON text of a list has; 0 for everything else."""
+    if isinstance(value, np.ndarray):
+        return len(value) if value.ndim == 1 and value.dtype.kind in "iuf" else 0
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = parse_json(value, "it")
+        except Unreadable:
+            return 0
+    if not isinstance(value, list) or len(value) < 2:
+        return 0
+    return len(value) if all(type(number) in (int, float) for number in value) else 0
+
+
+def is_packed_vector(value: Any) -> bool:
+    """Return whether a value is a vector that has to be converted: bytes, base64, or numbers in brackets."""
+    if isinstance(value, bytes):
+        return True
+    return isinstance(value, str) and bool(_BRACKET.match(value) or _BASE64.fullmatch(value))
