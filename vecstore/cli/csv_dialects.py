@@ -1,4 +1,4 @@
-"""The dialect of a CSV file. Its header line decides, because `csv.Sniffer` mistakes texts for data.
+"""The dialect of a CSV file. Its header line decides, because the standard library's sniffer mistakes texts for data.
 
 The separator is the one of the file's ending if the id column then has its name, otherwise the first one under which it
 has, otherwise the one that gives most columns. Excel's line ``sep=;`` is obeyed.
