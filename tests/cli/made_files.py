@@ -17,11 +17,11 @@ def make_pdf(pages: Sequence[str | None], *, title: str = "", outline: Mapping[s
     """Return a PDF; a page is its text, whose lines are shown below each other, or None for an image of text."""
     objects: dict[int, bytes] = {1: b"", 2: b""}
     font = _add(objects, b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")
-    image = _add(objects, _stream(b"\0", b"/Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray"
+    image = _add(objects, make_stream(b"\0", b"/Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray"
                                   b"/BitsPerComponent 8"))  # fmt: skip
     kids = []
     for page in pages:
-        content = _add(objects, _stream(_draw(page)))
+        content = _add(objects, make_stream(_draw(page)))
         resources = b"<</Font<</F1 %d 0 R>>/XObject<</I %d 0 R>>>>" % (font, image)
         page_entries = b"/MediaBox[0 0 600 800]/Contents %d 0 R/Resources%s" % (content, resources)
         kids.append(_add(objects, b"<</Type/Page/Parent 2 0 R%s>>" % page_entries))
@@ -51,7 +51,8 @@ def _add(objects: dict[int, bytes], body: bytes) -> int:
     return number
 
 
-def _stream(data: bytes, entries: bytes = b"") -> bytes:
+def make_stream(data: bytes, entries: bytes = b"") -> bytes:
+    """Return a compressed stream of a PDF."""
     packed = zlib.compress(data)
     return b"<<%s/Filter/FlateDecode/Length %d>>stream\n%s\nendstream" % (entries, len(packed), packed)
 
@@ -83,7 +84,7 @@ def paragraph(text: str, style: str = "") -> str:
     return f"<w:p>{properties}<w:r><w:t>{escape(text)}</w:t></w:r></w:p>"
 
 
-def write_docx(path: Path, body: str, *, title: str = "", beginning: str = "") -> Path:
+def write_docx(path: Path, body: str, *, title: str = "", beginning: str = "", relations: str = "") -> Path:
     """Write a DOCX file of the given paragraphs."""
     styles = "".join(
         f'<w:style w:type="paragraph" w:styleId="berschrift{level}"><w:name w:val="heading {level}"/></w:style>'
@@ -95,7 +96,7 @@ def write_docx(path: Path, body: str, *, title: str = "", beginning: str = "") -
         "_rels/.rels": f'<Relationships xmlns="{_RELATIONSHIPS}"><Relationship Id="r1" Type="{_OFFICE}/officeDocument" '
         'Target="word/document.xml"/></Relationships>',
         "word/_rels/document.xml.rels": f'<Relationships xmlns="{_RELATIONSHIPS}"><Relationship Id="r2" '
-        f'Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
+        f'Type="{_OFFICE}/styles" Target="styles.xml"/>{relations}</Relationships>',
         "word/styles.xml": f'<w:styles xmlns:w="{W}">{styles}</w:styles>',
         "word/document.xml": f'{beginning}<w:document xmlns:w="{W}"><w:body>{body}</w:body></w:document>',
         "docProps/core.xml": '<p xmlns:dc="http://purl.org/dc/elements/1.1/">'

@@ -12,7 +12,7 @@ import pytest
 
 import vecstore
 from tests.cli.conftest import Run
-from vecstore.cli import documents
+from vecstore.cli import documents, encodings
 from vecstore.cli.formats import content
 from vecstore.embedders import WordLlamaEmbedder
 
@@ -123,7 +123,7 @@ def test_what_is_skipped_is_said(run: Run, url: str, docs: Path) -> None:
     assert answer.code == 0
     assert skipped(answer.json) == {
         "docs/binary.txt": "binary", "docs/late.txt": "binary", "docs/empty.md": "empty",
-        "docs/latin.md": "not UTF-8 (line 2); name its encoding with --encoding",
+        "docs/latin.md": f"line 2 is {encodings.describe_misfit('utf-8')}",
         "docs/photo.png": "not a document that is read", "docs/LICENSE": "not a document that is read",
         "docs/.hidden.md": "hidden", "docs/.git/": "hidden", "docs/link.md": "a symbolic link",
         "docs/around/": "a symbolic link", "docs/pipe.md": "not a regular file",

@@ -95,6 +95,10 @@ class Documents:
         with ReaderProcess() as process:
             for path, source, size, kind in self._files:
                 position += size
+                if not size:
+                    self.counts[source] = 0
+                    yield Skipped(source, "empty")
+                    continue
                 try:
                     document, about = self._read(process, path, kind)
                 except BrokenDocument as error:

@@ -8,10 +8,12 @@ import re
 import stat
 from pathlib import Path
 
+from ..encodings import MARK_BYTES, describe_misfit, find_encoding
 from .parts import BrokenDocument
 from .signatures import find_signature
 
 _SNIFFED = 8_192
+_LEAST_WIDE = 16
 _DECLARED = re.compile(
     rb"""<meta\s[^>]{0,1000}?\bcharset\s*=\s*["']?\s*([\w.:-]+)|^\s*<\?xml\s[^>]{0,200}?\bencoding\s*=\s*["']([\w.:-]+)""",
     re.IGNORECASE,
@@ -71,10 +73,11 @@ def decode_text(data: bytes, encoding: str | None) -> str:
     ------
     BrokenDocument
     """
-    marked = _find_mark(data)
-    if not marked and b"\0" in data[:_SNIFFED] and not (encoding or "").startswith(("utf-16", "utf-32", "utf_16")):
-        raise BrokenDocument("binary")
-    return _decode(data, marked or encoding or "utf-8")
+    found = find_encoding(data[:MARK_BYTES], encoding)
+    sample = data[:_SNIFFED]
+    if b"\0" in sample and not found.startswith(("utf-16", "utf-32")):
+        raise BrokenDocument(describe_misfit("utf-8", sample) if _is_wide(sample) else "binary")
+    return _decode(data, found)
 
 
 def decode_markup(data: bytes, encoding: str | None) -> str:
@@ -84,12 +87,10 @@ def decode_markup(data: bytes, encoding: str | None) -> str:
     ------
     BrokenDocument
     """
-    marked = _find_mark(data)
-    if marked or encoding:
-        return _decode(data, marked or encoding or "")
+    given = find_encoding(data[:MARK_BYTES], encoding)
     found = _DECLARED.search(data[:_SNIFFED])
-    if found is None:
-        return _decode(data, "utf-8")
+    if found is None or given != "utf-8" or encoding:
+        return decode_text(data, encoding)
     label = (found[1] or found[2]).decode("ascii", "replace")
     try:
         name = codecs.lookup(label).name
@@ -104,18 +105,10 @@ def _decode(data: bytes, encoding: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        name = encoding.removesuffix("-sig").upper()
-        raise BrokenDocument(f"not {name} (line {line}); name its encoding with --encoding") from error
+        raise BrokenDocument(f"line {line} is {describe_misfit(encoding)}") from error
 
 
-def _find_mark(data: bytes) -> str | None:
-    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
-
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+def _is_wide(sample: bytes) -> bool:
+    """Say whether bytes are probably text in UTF-16 without a mark: every other byte of much of it is zero."""
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    return len(sample) >= _LEAST_WIDE and max(even, odd) > len(sample) // 4 and min(even, odd) * 20 < max(even, odd)

@@ -33,6 +33,8 @@ def read(path: Path, limit: int, encoding: str | None) -> DocumentText:
                 file, style_map=_STYLES, include_embedded_style_map=False, external_file_access=False,
                 convert_image=mammoth.images.img_element(_omit_image),
             )  # fmt: skip
+    except RecursionError as error:
+        raise BrokenDocument("nested too deeply") from error
     except ERRORS as error:
         raise BrokenDocument("damaged: not the content of a DOCX file") from error
     return DocumentText([make_part(converted.value, whole=True).part], title)

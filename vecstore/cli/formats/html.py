@@ -16,6 +16,7 @@ from . import limits
 from .content import check_binary, check_text, decode_markup, read_bytes
 from .layout import TextLayout
 from .parts import BrokenDocument, DocumentPart, DocumentText
+from .signatures import find_markup
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -65,6 +66,8 @@ def read(path: Path, limit: int, encoding: str | None) -> DocumentText:
     check_text(data)
     text = decode_markup(data, encoding)
     check_binary(text)
+    if (found := find_markup(text)) is not None and found.startswith("JSON"):
+        raise BrokenDocument(f"by its content {found}")
     if _XHTML.search(text[:1_000]):
         text = expand_empty_elements(text)
     page = make_part(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..blocks import Markup
-from .limits import MAX_FILE_BYTES, MAX_TEXT_BYTES
+from .limits import MAX_FILE_BYTES, MAX_HTML_BYTES, MAX_TEXT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,16 @@ class Format:
     @property
     def missing(self) -> str | None:
         """The first library that is not installed, or None."""
-        return next((library for library in self.libraries if find_spec(library) is None), None)
+        return next((library for library in self.libraries if not _is_installed(library)), None)
 
 
 FORMATS = (
     Format("Markdown", frozenset({".md", ".markdown", ".mdx"}), markup="markdown", front_matter=True),
     Format("text", frozenset({".txt", ".text"}), markup="markdown"),
     Format("reStructuredText", frozenset({".rst"}), markup="rst"),
-    Format("HTML", frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"}), "html", ("selectolax",), ""),
+    Format(
+        "HTML", frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"}), "html", ("selectolax",), "", MAX_HTML_BYTES
+    ),
     Format("PDF", frozenset({".pdf"}), "pdf", ("pypdfium2",), "page", MAX_FILE_BYTES),
     Format(
         "DOCX",
@@ -100,6 +102,13 @@ _WAYS_OUT: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _WAY_OUT = {ending: way for way, endings in _WAYS_OUT.items() for ending in endings}
+
+
+def _is_installed(library: str) -> bool:
+    try:
+        return find_spec(library) is not None
+    except ImportError:
+        return False
 
 
 def find_format(path: Path) -> Format | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 MAX_TEXT_BYTES = 64 << 20
-"""Bytes of a text, HTML or notebook file."""
+"""Bytes of a text file or a notebook."""
+
+MAX_HTML_BYTES = 32 << 20
+"""Bytes of an HTML file, whose tree takes thirty times as much memory."""
 
 MAX_FILE_BYTES = 256 << 20
 """Bytes of a PDF, DOCX or EPUB file."""
@@ -17,7 +20,7 @@ MAX_TEXT_CHARACTERS = 64 << 20
 MAX_DEPTH = 5_000
 """Elements of HTML within each other. Parsers need quadratic time on deeper ones."""
 
-MAX_SECONDS = 60
+MAX_SECONDS = 120
 """Seconds for one document outside this process."""
 
 MAX_MEMORY_BYTES = 2 << 30

@@ -61,23 +61,22 @@ def read(path: Path, limit: int, encoding: str | None) -> DocumentText:
 
 
 def _open(data: bytes) -> PdfDocument:
-    from pypdfium2 import PdfDocument, PdfiumError
+    from pypdfium2 import PdfDocument, PdfiumError, raw
 
     signature = find_signature(data)
     if signature is not None and "a PDF" not in signature:
         raise BrokenDocument(f"not a PDF but {signature}")
+    # A document without pages sets no error and leaves that of the document before; this sets one.
+    raw.FPDF_LoadMemDocument64(b"", 0, None)
     try:
-        document = PdfDocument(data)
-        if len(document):
-            return document
+        return PdfDocument(data)
     except PdfiumError as error:
         code: Any = getattr(error, "err_code", None)
         if code == _WRONG_PASSWORD:
             raise BrokenDocument("encrypted: save it without a password") from error
         if code == _UNKNOWN_HANDLER:
             raise BrokenDocument("encrypted by a method that is not read") from error
-        raise BrokenDocument("damaged: not a PDF") from error
-    raise BrokenDocument("damaged: it has no pages")
+        raise BrokenDocument("damaged: not a PDF, or one without pages") from error
 
 
 def _list_headings(document: PdfDocument) -> list[tuple[int, list[str]]]:

@@ -64,7 +64,7 @@ def _is_json(text: str) -> bool:
         return len(text) == _LONGEST_LINE and error.pos >= len(text) - 64
     except (ValueError, RecursionError):
         return True
-    is_alone = not text[end:].split("\n", 1)[0].strip(" \t\r,")
+    is_alone = text[end:].lstrip(" \t\r\n,")[:1] in {"", "{", "["}
     return is_alone and (isinstance(value, dict) or (isinstance(value, list) and bool(value) and _has_data(value)))
 
 
