@@ -88,7 +88,7 @@ BYTES: Mapping[str, tuple[bytes, str]] = {
         "damaged: none of its pages can be read",
     ),
     "count.pdf": (write_pdf({1: PAGES, 2: b"<</Type/Pages/Kids[]/Count 2147483647>>"}), "damaged"),
-    "none.pdf": (write_pdf({1: PAGES, 2: b"<</Type/Pages/Kids[]/Count 0>>"}), "damaged: not a PDF, or one without pages"),
+    "none.pdf": (write_pdf({1: PAGES, 2: b"<</Type/Pages/Kids[]/Count 0>>"}), "or one without pages"),
     "locked.pdf": (
         write_pdf({1: PAGES, 2: b"<</Type/Pages/Kids[]/Count 0>>", 3: LOCK}, b"/Encrypt 3 0 R/ID[<aa><aa>]"),
         "encrypted: save it without a password",

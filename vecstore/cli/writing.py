@@ -50,7 +50,9 @@ from .vector_columns import VectorFit
 Paths = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH", help="Directories, text, Markdown, JSONL, CSV or Parquet files; - is JSONL from stdin."
+        metavar="PATH",
+        help="Directories, documents (Markdown, text, HTML, PDF, DOCX, EPUB, notebooks) or files of records (JSONL, "
+        "CSV, Parquet); - is JSONL from stdin.",
     ),
 ]
 Globs = Annotated[
@@ -110,8 +112,8 @@ def add(
 ) -> None:
     """Add documents or records, and create the store if there is none.
 
-    Text and Markdown files of a directory are split into passages. Adding it again writes changed passages
-    and removes those that are gone. Ids are name/path#number, and each passage stores its directory's
+    Documents are split into passages; what is not read is named with the reason. Adding a directory again
+    writes changed passages and removes those that are gone. Ids are name/path#number, and each passage stores its directory's
     absolute path as root: another directory of the same name is refused, unless --as gives it another one.
     In files of records, every column except id, text and vector is metadata, and a record with a known id
     is replaced.
