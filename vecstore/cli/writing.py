@@ -50,9 +50,7 @@ from .vector_columns import VectorFit
 Paths = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH",
-        help="Directories, documents (Markdown, text, HTML, PDF, DOCX, EPUB, notebooks) or files of records (JSONL, "
-        "CSV, Parquet); - is JSONL from stdin.",
+        metavar="PATH", help="Directories, documents such as PDF, files of records such as CSV; - is JSONL from stdin."
     ),
 ]
 Globs = Annotated[
@@ -113,10 +111,10 @@ def add(
     """Add documents or records, and create the store if there is none.
 
     Documents are split into passages; what is not read is named with the reason. Adding a directory again
-    writes changed passages and removes those that are gone. Ids are name/path#number, and each passage stores its directory's
-    absolute path as root: another directory of the same name is refused, unless --as gives it another one.
-    In files of records, every column except id, text and vector is metadata, and a record with a known id
-    is replaced.
+    writes changed passages and removes those that are gone. Ids are name/path#number, and each passage
+    stores its directory's absolute path as root: another directory of the same name is refused, unless
+    --as gives it another one. In files of records, every column except id, text and vector is metadata,
+    and a record with a known id is replaced.
 
     For example:
       vecstore add file:./kb notes docs/
