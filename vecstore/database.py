@@ -14,11 +14,6 @@ from .capabilities import Capabilities
 from .embedders.identity import Identity
 from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
 from .names import check_name
-from .rebuild.pace import Pace
-from .rebuild.rebuild import rebuild
-from .rebuild.rollback import rollback
-from .rebuild.switch import Rebuilt
-from .rebuild.target import plan_generation
 from .schema import Schema
 from .store import VectorStore
 from .store_embedder import StoreEmbedder
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
     from .embedders.base import Embedder
+    from .rebuild.switch import Rebuilt
 
 
 def connect(
@@ -205,6 +201,10 @@ class Database:
             names it. Nothing was copied.
         """
         self.capabilities.check_writable()
+        from .rebuild.pace import Pace
+        from .rebuild.rebuild import rebuild
+        from .rebuild.target import plan_generation
+
         given, pace = StoreEmbedder(embedder), Pace(on_progress, records_per_second)
         entry = self._backend.find(name=check_name(name, "Store"))
         wanted = plan_generation(entry.active, schema, _check_single(embedder))
@@ -222,6 +222,8 @@ class Database:
         embedder : Embedder, optional
             The embedder of the previous generation, for texts that were written since.
         """
+        from .rebuild.rollback import rollback
+
         self.capabilities.check_writable()
         given = StoreEmbedder(embedder)
         return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)

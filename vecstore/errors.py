@@ -45,7 +45,6 @@ exception stays in ``__cause__``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
@@ -87,6 +86,8 @@ __all__ = [
 
 def close_matches(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` with the nearest known words, or a list of all of them."""
+    from difflib import get_close_matches
+
     names = sorted(f"{name}" for name in known)  # a StrEnum member as its plain word
     near = get_close_matches(word, names, n=3, cutoff=0.6)
     if near:

@@ -10,7 +10,6 @@ has open too; only Linux tells.
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -37,6 +36,8 @@ def sever(descriptors: Iterable[int]) -> None:
 
     A driver then sees a lost connection. The other processes that have the sockets notice nothing.
     """
+    import socket
+
     ours, other = socket.socketpair()
     other.close()
     with ours:

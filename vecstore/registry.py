@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +32,8 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
 
 def schemes() -> dict[str, str]:
     """Return every known URL scheme with the ``module:Class`` that serves it."""
+    from importlib.metadata import entry_points
+
     third_party = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     return {**third_party, **_BUILT_IN}
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Progress, Stats, Verification
-from .calibration.probes import Probes
-from .calibration.recall import Recall, summarize_recall
 from .embedders.identity import Identity
 from .errors import InvalidArgument, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind
@@ -34,6 +32,9 @@ from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
 from .updates import compile_update, merge_changes
 from .upkeep import calibrate_active, tend
+
+if TYPE_CHECKING:
+    from .calibration.recall import Recall
 
 PAGE = 1_000
 LARGEST_PAGE = 1_000_000
@@ -386,6 +387,9 @@ class VectorStore:
         where : Filter or mapping, optional
             Measure searches with this filter; the queries come from the matching records.
         """
+        from .calibration.probes import Probes
+        from .calibration.recall import summarize_recall
+
         queries = check_whole("queries", queries, 1, MAX_QUERIES)
         check_arguments(k, None, None, ())
         attempts = Attempts(self._current)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 from .backend import Generation
-from .calibration.calibrate import calibrate
 from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
 from .lookup import CurrentEntry
 from .retries import Attempts
@@ -43,6 +42,8 @@ def tend(current: CurrentEntry, changed: int) -> None:
 
 def calibrate_active(current: CurrentEntry, generation: Generation) -> Generation:
     """Calibrate the index of the active generation, and return the generation with its effort."""
+    from .calibration.calibrate import calibrate
+
     present = calibrate(current.backend, current.entry, generation)
     current.set_active(present)
     return present

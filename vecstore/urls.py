@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -147,4 +146,6 @@ def check_authority(location: str, expected: str) -> None:
 
 
 def _may_hold_secret(query: str, names: list[str]) -> bool:
+    from difflib import get_close_matches
+
     return "@" in query or any(get_close_matches(name.lower(), _SECRETS) for name in names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +24,8 @@ def hash_directory(source: str | None) -> str | None:
 
 def hash_files(files: Iterable[Path]) -> str:
     """Return the fingerprint of these files, of any size."""
+    import hashlib
+
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.read_bytes())

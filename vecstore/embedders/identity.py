@@ -10,7 +10,6 @@ shown, and never used to find or load anything.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -22,8 +21,6 @@ from ..errors import EmbedderMismatch, InvalidArgument, StoreCorrupt
 from ..metric import Metric
 from .canaries import CANARY_SET, CANARY_TEXTS, are_alike, decode_canaries, encode_canaries
 from .mismatch import explain_mismatch, name_store
-
-_LOG = logging.getLogger("vecstore")
 
 _MAX_DIM = 16_000
 
@@ -138,7 +135,9 @@ class Identity:
             raise EmbedderMismatch(explain_mismatch(self, found, store))
         if found.config == self.config:
             return None
-        _LOG.info(
+        import logging
+
+        logging.getLogger("vecstore").info(
             "%s was filled with %s and is now used with %s; they make the same vectors.",
             name_store(store),
             self.name,
