@@ -247,7 +247,8 @@ def _explain_missing(kind: Format) -> str | None:
 
 
 def _count_files(counts: Counter[str]) -> str:
-    return ", ".join(f"{key} ({count:,} {'file' if count == 1 else 'files'})" for key, count in counts.most_common())
+    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{key} ({count:,} {'file' if count == 1 else 'files'})" for key, count in ranked)
 
 
 def _reason_by_source(source: str) -> str | None:

@@ -115,7 +115,8 @@ def expand_empty_elements(markup: str) -> str:
 
 def _check_depth(markup: str) -> None:
     depth = 0
-    for closing, tag in _TAG.findall(markup):
+    for match in _TAG.finditer(markup):
+        closing, tag = match.groups()
         if tag.lower() not in _NOT_NESTED:
             depth = max(0, depth - 1) if closing else depth + 1
             if depth > limits.MAX_DEPTH:

@@ -56,12 +56,13 @@ def find_markup(text: str) -> str | None:
 def _is_json(text: str) -> bool:
     """Say whether a text begins with JSON that is data: an object, or a list of objects or lists.
 
-    A document that is longer than what is looked at counts as JSON if its beginning is like that of a JSON document.
+    What ends in the middle of JSON, because it is longer than what is looked at or was cut, is JSON too.
     """
     try:
         value, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
-        return len(text) == _LONGEST_LINE and error.pos >= len(text) - 64
+        is_cut = len(text) == _LONGEST_LINE or text[0] == "{"
+        return error.pos >= len(text.rstrip()) or (is_cut and error.msg.startswith("Unterminated string"))
     except (ValueError, RecursionError):
         return True
     is_alone = text[end:].lstrip(" \t\r\n,")[:1] in {"", "{", "["}
