@@ -86,7 +86,8 @@ class Keyword(Field):
             raise make_type_error(value, "keyword", "a str")
         reason = find_fault(value, 0, MAX_KEYWORD_BYTES)
         if reason:
-            raise ValueError(reason)
+            advice = "" if "\0" in value or "bytes" not in reason else "; metadata that is not declared may be longer"
+            raise ValueError(f"{reason}{advice}")
         return to_plain(value)
 
 

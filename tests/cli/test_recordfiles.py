@@ -42,6 +42,7 @@ BAD_LINES = {
     b'{"id": "x", "vector": [1, 0, 0], "year": "2020"}': "metadata 'year' must be an int, not str",
     b'{"id": "x", "vector": [1, 0, 0], "at": "soon"}': "metadata 'at'",
     b'{"id": "x", "vector": [1, 0, 0], "year": 1, "metadata": {"year": 2}}': "'year' is given twice",
+    b'{"id": "x", "vector": [1, 0, 0], "year": 1, "year": 2}': "the line is not JSON (the key 'year' is given twice)",
     b"[" * 100_000: "the line is not JSON",
 }
 
@@ -169,7 +170,7 @@ def test_csv_text_becomes_what_fields_declare(run: Run, url: str, tmp_path: Path
         ("id,id\n1,2\n", "line 1: a column name is given twice"),
         ('id,vector\n1,"[1\n', "line 2: unexpected end of data"),
         ("vector\n[1]\n", "line 2: no 'id'"),
-        ("id,vector,year\n1,[1],abc\n", "line 2: Record '1': metadata 'year' must be an int, not str"),
+        ("id,vector,year\n1,[1],abc\n", "line 2: metadata 'year' must be an int such as 2024"),
     ],
 )
 def test_bad_csv_names_the_line(run: Run, url: str, tmp_path: Path, text: str, complaint: str) -> None:

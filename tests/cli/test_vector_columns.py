@@ -157,7 +157,7 @@ def test_a_second_column_is_kept_with_a_note(run: Run, url: str, tmp_path: Path)
     "value",
     [
         "[0.1 0.2 0.3]", "{0.1,0.2,0.3}", "(0.1, 0.2)", base64.b64encode(np.ones(64, np.float32).tobytes()).decode(),
-        "[0,1 0,2",
+        "[0,1 0,2", "0.1 0.2 0.3", "0.1, 0.2, -3e-2",
     ],
 )  # fmt: skip
 def test_a_form_that_is_not_read_stops(run: Run, url: str, tmp_path: Path, value: str) -> None:
@@ -166,6 +166,20 @@ def test_a_form_that_is_not_read_stops(run: Run, url: str, tmp_path: Path, value
         assert (answer.code, stored(url)) == (2, [])
         assert "'embedding' looks like a vector in a form that is not read" in answer.err
         assert value not in answer.err
+
+
+@pytest.mark.parametrize("value", [[[0.1, 0.2]], {"values": [0.1, 0.2]}, ["0.1", "0.2"], ["0,1", "0,2"]])
+def test_a_vector_inside_another_value_stops(run: Run, url: str, tmp_path: Path, value: Any) -> None:
+    answer = run("add", url, "s", write_records(tmp_path, "jsonl", columns("embedding", [value, value])))
+    assert (answer.code, "form that is not read" in answer.err, stored(url)) == (2, True, [])
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
+def test_a_long_list_of_numbers_is_a_vector_under_any_name(run: Run, url: str, tmp_path: Path, kind: str) -> None:
+    path = write_records(tmp_path, kind, columns("ada", np.random.default_rng(1).normal(size=(2, 64)).tolist()))
+    answer = run("add", url, "s", path, "--json")
+    assert answer.json["notes"][0].startswith(f"{path}: the vectors are those in 'ada'.")
+    assert [len(np.asarray(record.vector)) for record in stored(url)] == [64, 64]
 
 
 def test_bytes_in_parquet_stop(run: Run, url: str, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _convert_date(key: str, value: Any, on_naive: Callable[[str], None]) -> Any:
 
 
 def _convert_text(key: str, text: str, declared: Field) -> Any:
-    """Return the value of a text, or the text itself if it has none; the write then refuses it."""
+    """Return the value of a text."""
     word = text.strip()
     if isinstance(declared, Keywords):
         return _convert_list(key, text)
@@ -100,18 +100,24 @@ def _convert_text(key: str, text: str, declared: Field) -> Any:
     if word.lower() in _MISSING:
         return None
     if isinstance(declared, Bool):
-        return _TRUTH.get(word.lower(), text)
+        if word.lower() not in _TRUTH:
+            raise Unreadable(f"metadata {key!a} must be true or false; leave the cell empty if there is no value")
+        return _TRUTH[word.lower()]
     if _COMMA.fullmatch(word):
         raise Unreadable(
             f"metadata {key!a} has a comma in its number; write numbers as 1234.5, or declare it as {key}:keyword to "
             "keep the text"
         )
     if isinstance(declared, Int):
-        return int(word.partition(".")[0]) if _WHOLE.fullmatch(word) else text
+        if _WHOLE.fullmatch(word):
+            return int(word.partition(".")[0])
+        raise Unreadable(f"metadata {key!a} must be an int such as 2024; leave the cell empty if there is none")
     try:
         return float(word)
     except ValueError:
-        return text
+        raise Unreadable(
+            f"metadata {key!a} must be a number such as 1234.5; leave the cell empty if there is none"
+        ) from None
 
 
 def _convert_list(key: str, text: str) -> Any:

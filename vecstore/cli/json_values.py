@@ -19,7 +19,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 def parse_json(text: str, what: str) -> Any:
     """Return the value of a JSON text; raise `Unreadable` if it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except json.JSONDecodeError as error:
         raise Unreadable(f"{what} is not JSON ({error.msg} at column {error.colno})") from error
     except (ValueError, RecursionError) as error:
@@ -30,7 +30,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """Return the object on a line; raise `Unreadable` if it is none."""
     value = parse_json(text, "the line")
     if not isinstance(value, dict):
-        hint = " but an array; if the whole file is one, give it the ending .json" if isinstance(value, list) else ""
+        hint = " but an array; if everything is one, save it with the ending .json" if isinstance(value, list) else ""
         raise Unreadable(f"not a JSON object{hint}")
     return value
 
@@ -76,7 +76,7 @@ class _Text:
         self._file, self._name = open_buffered(file), name
         self._encoding = find_encoding(self._file.peek(MARK_BYTES)[:MARK_BYTES], encoding)
         self._decoder = codecs.getincrementaldecoder(self._encoding)()
-        self._json = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._json = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
         self._buffer, self._at, self._ended = "", 0, False
 
     def look(self) -> str:
@@ -120,6 +120,16 @@ class _Text:
         self._buffer = self._buffer[self._at :] + text.removeprefix("\ufeff")
         self._at = 0
         return bool(text) or not self._ended
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object with a key twice, because one value would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!a} is given twice")
+    return found
 
 
 def _refuse_constant(name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ _WORDS = frozenset({"embedding", "embeddings", "embed", "emb", "embs", "vector",
 _NAMES = frozenset({"value", "values", "dense"})
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PART = re.compile(r"(.*?)[\W_]*(\d+)\W*", re.DOTALL)
-_BRACKET = re.compile(r"\s*[\[({]\s*[-+]?[\d.]")
+_BRACKET = re.compile(r"\s*[\[({]\s*[-+]?[\d.].*", re.DOTALL)
+_NUMBERS = re.compile(r"\s*[-+]?[\d.][\d.eE+-]*([\s,;|]+[-+]?[\d.][\d.eE+-]*){2,}\s*")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 _FEWEST_PARTS = 3
+_DIGITS = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
+_LONG = 64
+"""So many numbers with fractions are a vector whatever their name is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class VectorFit:
         return self.obstacle
 
 
+@lru_cache(maxsize=10_000)
 def is_vector_name(name: str) -> bool:
     """Return whether people call a column of vectors so: ``embedding``, ``textEmbedding``, ``Vec``, ``values``."""
     words = re.findall(r"[a-z]+", _CAMEL.sub(" ", name).lower())
@@ -71,7 +77,9 @@ def choose_vector_key(row: Mapping[str, Any], declared: Iterable[str]) -> str | 
         There are several, or one in a form that has to be converted first.
     """
     candidates = [
-        key for key, value in row.items() if value is not None and is_vector_name(key) and key not in declared
+        key
+        for key, value in row.items()
+        if value is not None and (is_vector_name(key) or _is_long(value)) and key not in declared
     ]
     found = [key for key in candidates if measure_vector(row[key])]
     if len(found) > 1:
@@ -104,7 +112,19 @@ def measure_vector(value: Any) -> int:
 
 
 def is_packed_vector(value: Any) -> bool:
-    """Return whether a value is a vector that has to be converted: bytes, base64, or numbers in brackets."""
+    """Return whether a value is a vector that has to be converted: bytes, base64, numbers as text, or one inside."""
     if isinstance(value, bytes):
         return True
-    return isinstance(value, str) and bool(_BRACKET.match(value) or _BASE64.fullmatch(value))
+    if isinstance(value, str):
+        return any(pattern.fullmatch(value) for pattern in (_BRACKET, _NUMBERS, _BASE64))
+    if isinstance(value, dict):
+        return any(measure_vector(each) for each in value.values())
+    if not isinstance(value, list) or not value:
+        return False
+    return any(measure_vector(each) or (isinstance(each, str) and _DIGITS.fullmatch(each)) for each in value)
+
+
+def _is_long(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and len(value) >= _LONG and value.dtype.kind == "f"
+    return isinstance(value, list) and len(value) >= _LONG and all(type(each) is float for each in value)

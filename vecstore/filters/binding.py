@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from .dict_form import as_filter
 from .limits import MAX_VALUES, check_size
 from .nodes import And, Compare, Filter, Not, Or
 from .operators import LISTS, SPELLINGS, to_tuple
+
+_SIMPLE = frozenset({str, int, float, bool, datetime})
+"""Types whose values are bound without further checks, except for NaN, which does not equal itself."""
 
 
 def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | None:
@@ -73,7 +77,7 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
         values = to_tuple(name, op, value)
         if len(values) > MAX_VALUES:
             raise ValueError(f"has {len(values):,} entries, more than {MAX_VALUES:,}; ask in several calls")
-        return tuple(_encode_item(encode, number, each) for number, each in enumerate(values))
+        return _encode_items(encode, values)
     except ValueError as error:
         if isinstance(error, InvalidFilter):
             raise
@@ -82,6 +86,8 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
 
 
 def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:
+    if type(value) in _SIMPLE and value == value:
+        return encode(value)
     missing = "None" if value is None else name_missing(value)
     if missing:
         raise ValueError(f"is {missing}; use is_missing() or exists() ($exists) to match missing values")
@@ -94,11 +100,14 @@ def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:
     return encode(value)
 
 
-def _encode_item(encode: Callable[[Any], Stored], number: int, value: object) -> Stored:
+def _encode_items(encode: Callable[[Any], Stored], values: tuple[object, ...]) -> tuple[Stored, ...]:
+    found: list[Stored] = []
     try:
-        return _encode_operand(encode, value)
+        for value in values:
+            found.append(_encode_operand(encode, value))  # noqa: PERF401 - its length is the position of a wrong value
     except ValueError as error:
-        raise ValueError(f"at position {number} {error}") from error
+        raise ValueError(f"at position {len(found)} {error}") from error
+    return tuple(found)
 
 
 def _encode_id(value: Any) -> str:

@@ -104,8 +104,8 @@ def split(
             else:
                 extra[_check_key(key)] = _to_json_value(value, 1)
         except ValueError as error:
-            shown = ascii(key[:60]) if isinstance(key, str) else f"of type {type(key).__name__}"
-            raise InvalidMetadata(f"{owner}: metadata {shown} {error}.") from error
+            shown = f" {key[:60]!a}" if isinstance(key, str) else ""
+            raise InvalidMetadata(f"{owner}: metadata{shown} {error}.") from error
     return declared, extra
 
 
@@ -121,9 +121,13 @@ def dump(extra: Mapping[str, Any], owner: str) -> str:
     try:
         text = _encode({key: value for key, value in extra.items() if value is not None})
     except ValueError as error:  # an int with more digits than Python converts
-        raise InvalidMetadata(f"{owner}: metadata contains a number that is too long for JSON text.") from error
+        raise InvalidMetadata(
+            f"{owner}: metadata contains a number that is too long for JSON text. Give str(number)."
+        ) from error
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
-        raise InvalidMetadata(f"{owner}: metadata has more than {MAX_BYTES:,} bytes as JSON.")
+        raise InvalidMetadata(
+            f"{owner}: metadata has more than {MAX_BYTES:,} bytes as JSON. Keep large values elsewhere."
+        )
     return text
 
 
@@ -181,7 +185,7 @@ def _to_json_value(value: Any, depth: int) -> Any:
             raise ValueError(_describe_no_number(value, depth))
         return float(value)
     if depth > MAX_DEPTH:
-        raise ValueError(f"is nested deeper than {MAX_DEPTH}")
+        raise ValueError(f"is nested deeper than {MAX_DEPTH}; give json.dumps(value)")
     if isinstance(value, list | tuple):
         return [_to_json_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .missing import name_missing
+
 _FROM_BYTES = "np.frombuffer(vector, np.float32), in the dtype in which they were written"
 _CLASSES: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +39,7 @@ _DTYPES: Mapping[str, str] = MappingProxyType(
         "V": "Give vector.astype(np.float32)",
         "M": "Give {dim} numbers",
         "m": "Give {dim} numbers",
-        "U": "They are text; give [float(number) for number in vector]",
+        "U": "They are text; give [float(number) for number in vector], or several queries to search_many()",
         "S": "They are bytes; give [float(number) for number in vector]",
         "O": "Give [float(number) for number in vector]",
     }
@@ -52,6 +54,8 @@ def describe_unreadable(vector: object, dim: int) -> str | None:
     """
     if isinstance(vector, str | bytes | bytearray) or vector is None:
         return describe_object(vector, dim)
+    if missing := name_missing(vector):
+        return f"the vector is {missing}, a missing value. Leave it out, or give None and a text to embed."
     if isinstance(vector, memoryview) and vector.format in {"B", "b", "c"}:
         return describe_object(vector, dim)
     return None

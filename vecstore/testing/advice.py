@@ -101,6 +101,7 @@ VECTORS: list[tuple[str, Any, str]] = [
     ("set", {1.0, 2.0}, "no order"), ("dict", {0: 1}, "list of 2 numbers"), ("generator", (x for x in VECTOR), "list("),
     ("bool", [True, False], "float32"), ("tensor", TENSOR, "vector.detach().cpu().float().numpy()"),
     ("zero", [0, 0], "metric='ip'"), ("large", [1e20, 0], "Scale"), ("too large", [1e39, 1], "position 0"),
+    ("missing", NAN, "a missing value"), ("missing in pandas", NA, "a missing value"),
     ("void", np.zeros(2, "V2"), "astype(np.float32)"),
 ]  # fmt: skip
 
