@@ -17,7 +17,7 @@ from .names import check_name
 
 MAX_DIM = 16_000
 DTYPES = ("float32", "float16")
-RESERVED = frozenset({"id", "text", "vector", "score", "distance"})
+RESERVED = frozenset({"id", "text", "vector"})
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,8 @@ def compile_update(
     InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, EmbedderRequired, EmbedderMismatch
     """
     values = dict(changes)
-    for key in ("id", "score", "distance"):
-        if key in values:
-            raise InvalidArgument(f"update() cannot set {key!r}.")
+    if "id" in values:
+        raise InvalidArgument("update() cannot set 'id'. Write the record under its new id, and delete the old one.")
     sets_text, text = "text" in values, check_text(values.pop("text", None), "update()")
     if "vector" in values and values["vector"] is None:
         raise InvalidArgument("update() cannot remove 'vector': every record has one.")

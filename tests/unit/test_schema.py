@@ -59,7 +59,7 @@ def test_numpys_own_dtypes_are_kept_by_name() -> None:
         {"metric": ["l2"]}, {"dtype": "float64"}, {"dtype": "f4"}, {"dtype": None}, {"dtype": np.float32},
         {"index": "hnsw"}, {"index": HNSW}, {"fields": [fields.Int()]}, {"fields": {"a": fields.Int}},
         {"fields": {"a": "int"}}, {"fields": {"A": fields.Int()}},
-        {"fields": {1: fields.Int()}}, {"fields": {"text": fields.Int()}}, {"fields": {"score": fields.Int()}},
+        {"fields": {1: fields.Int()}}, {"fields": {"text": fields.Int()}}, {"fields": {"vector": fields.Int()}},
     ],
     ids=str,
 )  # fmt: skip

@@ -26,7 +26,7 @@ TELLING_NAMES = (
     "select", "from", "where", "order", "group", "table", "index", "primary", "null", "not", "or", "and", "in", "is",
     "values", "limit", "user", "key", "rowid", "oid", "ctid", "xmin", "row", "rows", "record", "records", "name",
     "names", "seq", "version", "generation", "segment", "place", "offset", "position", "extra", "extras", "metadata",
-    "fields", "payload", "embedding", "distances", "language", "as", "crc", "deleted", "k", "f_0", "v", "a" * 48,
+    "fields", "payload", "score", "distance", "rank", "embedding", "distances", "language", "as", "crc", "deleted", "k", "f_0", "v", "a" * 48,
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ class NameTests(Places):
         assert [[record.id for record in db.open(name).scan()] for name in names] == [[name] for name in names]
 
     def test_field_names(self) -> None:
-        reserved = ["id", "text", "vector", "score", "distance"]
+        reserved = ["id", "text", "vector"]
         for name in [*reserved, *(value for value in STRINGS if not NAME.fullmatch(value))]:
             with pytest.raises(InvalidArgument):
                 Schema(dim=2, fields={name: fields.Keyword()})
