@@ -17,6 +17,7 @@ from .backend import Stats, Verification
 from .database import Database, connect
 from .errors import (
     BackendUnavailable,
+    DatabaseReplaced,
     DimensionMismatch,
     DuplicateId,
     EmbedderMismatch,
@@ -71,6 +72,7 @@ __all__ = [
     "ALL",
     "BackendUnavailable",
     "Database",
+    "DatabaseReplaced",
     "DimensionMismatch",
     "DuplicateId",
     "EmbedderMismatch",

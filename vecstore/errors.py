@@ -34,6 +34,7 @@
         ├── StoreLocked               retryable
         ├── IndexNotReady             retryable
         ├── StorageFailed             an I/O error: full disk, failed fsync
+        ├── DatabaseReplaced          another directory or file is now where an open one was
         └── StoreCorrupt              stored bytes differ from what was written
 
 Messages carry names, ids and counts, never vectors, texts or passwords. A driver's own
@@ -49,6 +50,7 @@ from typing import Any
 
 __all__ = [
     "BackendUnavailable",
+    "DatabaseReplaced",
     "DimensionMismatch",
     "DuplicateId",
     "EmbedderMismatch",
@@ -322,6 +324,22 @@ class IndexNotReady(StorageError):
 
 class StorageFailed(StorageError):
     """The operating system failed a read or a write. Everything acknowledged before is intact."""
+
+
+class DatabaseReplaced(StorageError):
+    """Something else is now where an open Database was, for example after a restore. Connect again.
+
+    Parameters
+    ----------
+    what : str
+        The file or directory, as the message names it.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was replaced or removed while it was open, for example by a restore. "
+            "This call changed nothing that is there now. Call vecstore.connect() again."
+        )
 
 
 class StoreCorrupt(StorageError):

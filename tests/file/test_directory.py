@@ -218,19 +218,6 @@ def test_a_link_in_the_place_of_a_lock_is_not_written_through(tmp_path: Path) ->
     assert victim.read_bytes() == b"untouched"
 
 
-def test_a_directory_that_is_removed_and_made_again(tmp_path: Path) -> None:
-    store = make_busy_store(tmp_path / "kb")
-    reader = connect_backend(store.place)
-    assert reader.names() == ["docs"]
-    shutil.rmtree(store.place)
-    assert reader.names() == []
-    other = connect_backend(store.place)
-    other.create("fresh", make_generation())
-    assert reader.names() == store.backend.names() == ["fresh"]
-    with pytest.raises(Superseded):
-        reader.count(store.active, None)
-
-
 def test_a_store_that_is_dropped_elsewhere(tmp_path: Path) -> None:
     store = make_busy_store(tmp_path)
     other = connect_backend(tmp_path)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vecstore.errors import StoreCorrupt
+from vecstore.errors import DatabaseReplaced, StoreCorrupt
 
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -135,6 +135,17 @@ class Ledger:
         first = self.next[kind]
         self.next[kind] = first + count
         return first
+
+
+def check_same_history(known: Ledger, found: Ledger, path: object) -> None:
+    """Refuse a state that does not come after one that was read before, as that of a backup copied over the file.
+
+    Raises
+    ------
+    DatabaseReplaced
+    """
+    if found.seq <= known.seq and found.token != known.token:
+        raise DatabaseReplaced(str(path))
 
 
 def _crc(body: str) -> int:

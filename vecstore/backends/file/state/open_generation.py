@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
-from vecstore.errors import StorageFailed
+from vecstore.errors import DatabaseReplaced, StorageFailed, StoreCorrupt, UnknownOutcome
 
 from ..options import Options
 from ..search.code_cache import CodeCache
@@ -22,7 +22,7 @@ from ..storage.pool import ForkGuard, SqlitePool
 from .commit import commit
 from .garbage import remove_unnamed_files
 from .generation_files import GenerationFiles
-from .ledger import Ledger
+from .ledger import Ledger, check_same_history
 from .notes import Notes
 from .snapshot import Snapshot, advance_snapshot
 from .transaction import WriteTransaction
@@ -122,7 +122,15 @@ class OpenGeneration:
         # Set only after everything has been read, so an interrupted update is not used.
         self._snapshot = None
         written = self._written.pop((known.ledger.token, ledger.token), None) if known else None
-        self._snapshot = advance_snapshot(self.files, known, connection, ledger, written, view=view)
+        try:
+            self._snapshot = advance_snapshot(self.files, known, connection, ledger, written, view=view)
+        except StoreCorrupt as error:
+            if known is None:
+                raise
+            # What is whole when it is read from the start, but does not continue what was known, has another history.
+            advance_snapshot(self.files, None, connection, ledger, None, view=view)
+            self._snapshot = known
+            raise DatabaseReplaced(str(self.paths.rows)) from error
         return self._snapshot
 
     def _read_ledger(self, connection: SqliteConnection) -> Ledger:
@@ -131,6 +139,8 @@ class OpenGeneration:
             self.paths.check_directories()
         mark = known.ledger.seq if known else read_last_mark(self.paths.lock)
         ledger = Ledger.read(connection, self.id, self.paths.rows)
+        if known:
+            check_same_history(known.ledger, ledger, self.paths.rows)
         check_not_older(ledger.seq, mark, self.paths.rows)
         return ledger
 
@@ -202,6 +212,7 @@ class OpenGeneration:
         connection, self._writer = self._writer, None
         usable = False
         try:
+            self.pool.check_origin()
             connection = connection or self._open_writer()
             connection.execute("BEGIN IMMEDIATE")
             # Read everything now: once SQLite starts to write to the file, readers wait, possibly holding the lock.
@@ -217,13 +228,18 @@ class OpenGeneration:
             yield transaction
             if transaction.has_changes:
                 usable = commit(connection, snapshot.ledger, transaction.ledger, self._open_writer)
+                self.pool.check_origin()  # what was committed to a file that is gone is not acknowledged
                 self._written = {(snapshot.ledger.token, transaction.ledger.token): transaction.heads}
                 self.committed = transaction.ledger
                 held.set_mark(transaction.ledger.seq)
             else:
                 connection.execute("ROLLBACK")
                 usable = True
+        except UnknownOutcome:
+            self.pool.check_origin()
+            raise
         except DRIVER_ERRORS as error:
+            self.pool.check_origin()  # SQLite calls a file that was moved away not writable
             raise self.record_failure(error) from error
         finally:
             if usable:

@@ -13,7 +13,7 @@ from vecstore.errors import StorageFailed, StoreCorrupt
 from ..catalogue import COLUMNS, OWNER, Catalogue, make_empty_ledger, make_rows, parse_entries
 from ..options import Options
 from ..state.commit import commit
-from ..state.ledger import CREATE, Ledger, Total
+from ..state.ledger import CREATE, Ledger, Total, check_same_history
 from . import lock, os_calls
 from .commit_mark import check_not_older, read_last_mark
 from .connections import (
@@ -40,8 +40,7 @@ class CatalogueFile:
         self._layout = layout
         self._options = options
         self._path = layout.catalog
-        self._pool = SqlitePool(layout.catalog, CATALOG, options.timeout)
-        self._origin: tuple[int, int] | None = None
+        self._pool: SqlitePool | None = None
         self._newest: Catalogue | None = None
         self._failed = False
         self._lock = Lock()
@@ -51,18 +50,15 @@ class CatalogueFile:
 
         Raises
         ------
-        InvalidUrl, StoreCorrupt, StorageFailed, Timeout, Unsupported
+        InvalidUrl, DatabaseReplaced, StoreCorrupt, StorageFailed, Timeout, Unsupported
         """
         # No context manager here: every call of the backend reads the catalogue.
         try:
-            origin = os_calls.read_identity(self._path)
-            if origin is None:
-                self._start_over(None)
+            pool = self._pool or self._open_pool()
+            if pool is None:
                 self._layout.check_unused()
                 return Catalogue(make_empty_ledger())
-            if origin != self._origin:
-                self._start_over(origin)
-            with self._pool.check_out() as connection:
+            with pool.check_out() as connection:
                 version: int = connection.execute(DATA_VERSION).fetchone()[0]
                 if connection.stamp is None or connection.stamp[0] != version:
                     connection.stamp = (version, self._load(connection))
@@ -81,38 +77,44 @@ class CatalogueFile:
         """
         if self._failed:
             raise StorageFailed(f"An earlier write to {self._layout.catalog} failed. Call vecstore.connect() again.")
+        self.read()  # refuses a directory that was replaced, before anything is made in it
         with translate_errors(self._layout.root):
             os_calls.make_root(self._layout.root)
         with lock.hold_lock(self._layout.catalog_lock, self._options.lock_timeout, _PURPOSE) as held:
             try:
                 with translate_errors(self._layout.catalog):
-                    if os_calls.read_identity(self._layout.catalog) is None:
+                    if self._pool is None and os_calls.read_identity(self._layout.catalog) is None:
                         self._layout.check_unused()
                         self._create()
                 state = self.read()
                 check_not_older(state.ledger.seq, held.read_mark(), self._layout.catalog)
                 with translate_errors(self._layout.root):
                     yield CatalogueEdit(self._layout.catalog, state, held, self._options)
+                if self._pool is not None:
+                    self._pool.check_origin()
             except StorageFailed as error:
                 self._failed = isinstance(error.__cause__, DRIVER_ERRORS) and is_lasting(error.__cause__)
                 raise
 
     def check_integrity(self) -> list[str]:
         """Return the problems that SQLite finds in the file."""
+        if self._pool is None:
+            return []
         with translate_errors(self._layout.catalog), self._pool.check_out() as connection:
             return check_integrity(connection, self._layout.catalog)
 
     def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
 
-    def _start_over(self, origin: tuple[int, int] | None) -> None:
-        """Forget what was read from a file that was replaced."""
+    def _open_pool(self) -> SqlitePool | None:
+        """Return a pool of connections; None as long as there is no file."""
+        if os_calls.read_identity(self._path) is None:
+            return None
         with self._lock:
-            if origin != self._origin:
-                self._pool.close()
-                self._pool = SqlitePool(self._layout.catalog, CATALOG, self._options.timeout)
-                self._origin, self._newest = origin, None
+            self._pool = self._pool or SqlitePool(self._path, CATALOG, self._options.timeout)
+            return self._pool
 
     def _load(self, connection: SqliteConnection) -> Catalogue:
         # The transaction begins under the lock, so it sees every commit that is already known.
@@ -120,6 +122,8 @@ class CatalogueFile:
             newest = self._newest
             mark = newest.ledger.seq if newest else read_last_mark(self._layout.catalog_lock)
             ledger = Ledger.read(connection, OWNER, self._layout.catalog)
+            if newest:
+                check_same_history(newest.ledger, ledger, self._layout.catalog)
             check_not_older(ledger.seq, mark, self._layout.catalog)
             if newest and newest.ledger.token == ledger.token:
                 return newest

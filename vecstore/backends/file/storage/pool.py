@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Lock
 
-from vecstore.errors import StoreCorrupt
+from vecstore.errors import DatabaseReplaced, StoreCorrupt
 
-from . import fork_gate
+from . import fork_gate, os_calls
 from .connections import DatabaseKind, SqliteConnection, open_connection
 from .failures import DRIVER_ERRORS
 
@@ -80,10 +80,14 @@ class CheckOut(ForkGuard):
 
 
 class SqlitePool:
-    """A pool of connections for reading one file; any thread may check one out."""
+    """A pool of connections for reading one file; any thread may check one out.
+
+    The file is the one that was there at first: once something else is at its path, nothing is read from it any more.
+    """
 
     def __init__(self, path: Path, kind: DatabaseKind, timeout: float) -> None:
         self.path, self.name = path, str(path)
+        self._origin: tuple[int, int] | None = None
         self._kind = kind
         self._timeout = timeout
         self._idle: list[SqliteConnection] = []
@@ -94,6 +98,26 @@ class SqlitePool:
         """Check out a connection while the context lasts."""
         return CheckOut(self)
 
+    def check_origin(self) -> None:
+        """Refuse the file if another one, or none, is at its path.
+
+        Raises
+        ------
+        DatabaseReplaced
+        """
+        try:
+            status = os_calls.read_status(self.name)
+        except (FileNotFoundError, NotADirectoryError):
+            if self._origin is None:
+                return  # opening it says what is wrong
+            raise DatabaseReplaced(self.name) from None
+        identity = status.st_dev, status.st_ino
+        if identity != self._origin:
+            with self._lock:
+                self._origin = self._origin or identity
+            if identity != self._origin:
+                raise DatabaseReplaced(self.name)
+
     def close(self) -> None:
         """Close every connection; one in use is closed when it is checked in."""
         with self._lock:
@@ -102,11 +126,23 @@ class SqlitePool:
             connection.close()
 
     def take(self) -> SqliteConnection:
-        """Return an idle connection, or a new one; only `CheckOut` calls this."""
+        """Return an idle connection, or a new one; only `CheckOut` calls this.
+
+        Raises
+        ------
+        DatabaseReplaced
+        """
+        self.check_origin()
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return open_connection(self.path, self._kind, self._timeout)
+        connection = open_connection(self.path, self._kind, self._timeout)
+        try:
+            self.check_origin()
+        except DatabaseReplaced:
+            connection.close()
+            raise
+        return connection
 
     def give_back(self, connection: SqliteConnection) -> None:
         """Keep a connection for the next one who asks; only `CheckOut` calls this."""
