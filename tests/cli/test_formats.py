@@ -78,6 +78,28 @@ def test_docx_gives_its_paragraphs_under_their_headings(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_docx_gives_texts_that_are_wrapped(tmp_path: Path) -> None:
+    wrapped = [
+        "<w:fldSimple w:instr='REF x'><w:r><w:t>Field</w:t></w:r></w:fldSimple>",
+        "<m:oMath xmlns:m='m'><m:r><m:t xml:space='preserve'>a=b</m:t></m:r></m:oMath>",
+        "<w:r><w:ruby><w:rt><w:r><w:t>cha</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>茶</w:t></w:r></w:rubyBase></w:ruby></w:r>",
+        "<w:sdt><w:sdtContent><w:r><w:t>Control</w:t></w:r></w:sdtContent></w:sdt>",
+        "<w:hyperlink><w:r><w:t>Link</w:t></w:r></w:hyperlink>",
+        "<w:moveTo><w:r><w:t>Moved</w:t></w:r></w:moveTo>",
+        "<w:bdo w:val='rtl'><w:r><w:t>Right</w:t></w:r></w:bdo>",
+    ]
+    body = "".join(f"<w:p>{each}</w:p>" for each in wrapped)
+    table = "".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in ("cup", "pot"))
+    path = write_docx(tmp_path / "a.docx", f"{body}<w:tbl><w:tr>{table}</w:tr></w:tbl>")
+    assert texts(path) == ["Field\n\na=b\n\n茶\n\nControl\n\nLink\n\nMoved\n\nRight\n\ncup | pot"]
+
+
+def test_docx_says_what_is_in_other_documents(tmp_path: Path) -> None:
+    items, skipped = read(write_docx(tmp_path / "a.docx", f"{paragraph('Tea')}<w:altChunk/>"))
+    assert [item.record.text for item in items] == ["Tea"]
+    assert [each.place for each in skipped] == ["f/a.docx, word/document.xml"]
+
+
 def test_epub_gives_its_chapters_in_reading_order(tmp_path: Path) -> None:
     chapters = {"z.xhtml": "<h1>One</h1><p>First <a id='x'/>text.</p>", "a.xhtml": "<script src='x'/><p>Second.</p>"}
     items, _ = read(write_epub(tmp_path / "a.epub", chapters, title="Book"))

@@ -130,7 +130,7 @@ WRITTEN: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "locked.epub": (lambda path: lock(write_epub(path, {"a.xhtml": "<p>x"})), "encrypted: save it without a password"),
     "zeros.docx": (
         lambda path: write_zip(path, {"word/document.xml": "<a>" + " " * (limits.MAX_UNPACKED_BYTES + 1)}),
-        "unpacks to more than 256 MiB",
+        "unpacks to more than 64 MiB",
     ),
 }  # fmt: skip
 

@@ -68,6 +68,7 @@ class Documents:
         self._left_out: Counter[str] = Counter()
         self._unread: Counter[str] = Counter()
         self._outputs = 0
+        self._missing: dict[Format, str | None] = {}
         if self.path.is_dir():
             self._walk()
         else:
@@ -223,7 +224,9 @@ class Documents:
         """Return the format of a file by its name, or why it is not read."""
         kind = find_format(path)
         if kind is not None:
-            return _explain_missing(kind) or kind
+            if kind not in self._missing:
+                self._missing[kind] = _explain_missing(kind)
+            return self._missing[kind] or kind
         if detect_kind(path) is not None:
             return "a file of records; to add its records, name the file itself instead of its directory"
         if refusal := explain_refusal(path):

@@ -11,7 +11,7 @@ MAX_HTML_BYTES = 32 << 20
 MAX_FILE_BYTES = 256 << 20
 """Bytes of a PDF, DOCX or EPUB file."""
 
-MAX_UNPACKED_BYTES = 256 << 20
+MAX_UNPACKED_BYTES = 64 << 20
 """Bytes of all markup in a DOCX or EPUB file after unpacking."""
 
 MAX_TEXT_CHARACTERS = 64 << 20
