@@ -12,8 +12,9 @@ from .backend import Backend, Generation, Progress
 from .backup_target import check_empty_directory
 from .capabilities import Capabilities
 from .embedders.identity import Identity
-from .errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists
+from .errors import InvalidArgument, SchemaMismatch, StoreExists
 from .names import check_name
+from .new_store import check_identity, fill_dim
 from .schema import Schema
 from .store import VectorStore
 from .store_embedder import StoreEmbedder
@@ -79,6 +80,7 @@ class Database:
         schema: Schema,
         *,
         embedder: Embedder | None = None,
+        identity: Identity | None = None,
         if_exists: Literal["error", "open"] = "error",
     ) -> VectorStore:
         """Create a store.
@@ -91,6 +93,9 @@ class Database:
             Its ``dim`` is optional if an embedder is given.
         embedder : Embedder, optional
             Turns texts into vectors. Its identity is stored, and a different embedder is refused later.
+        identity : Identity, optional
+            Instead of an embedder: the identity of the one that makes the vectors, such as the
+            `VectorStore.embedder_identity` of the store that they come from. No model is loaded.
         if_exists : {"error", "open"}
             ``"open"`` opens an existing store with the same dim, metric, dtype and fields.
 
@@ -104,14 +109,16 @@ class Database:
         if not isinstance(schema, Schema):
             raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
         given, embedder = StoreEmbedder(embedder), _check_single(embedder)
+        dim = check_identity(identity, embedder)
         if if_exists == "open" and name in self._backend.names():
             return self._open_existing(name, schema, given)
         self.capabilities.check_writable()
-        schema = _fill_dim(schema, embedder)
+        schema = fill_dim(schema, dim if embedder is None else embedder.dim)
         self.capabilities.check_schema(schema)
-        identity = Identity.of(embedder).to_json() if embedder is not None else None
+        known = identity if embedder is None else Identity.of(embedder)
+        stored = None if known is None else known.to_json()
         try:
-            entry = self._backend.create(name, Generation(uuid.uuid4().hex, schema, identity))
+            entry = self._backend.create(name, Generation(uuid.uuid4().hex, schema, stored))
         except StoreExists:
             if if_exists == "open":
                 return self._open_existing(name, schema, given)
@@ -283,17 +290,3 @@ def _check_single(embedder: Embedder | None) -> Embedder | None:
     if isinstance(embedder, tuple):
         raise InvalidArgument("A new generation has one embedder. Only open() takes several, as (old, new).")
     return embedder
-
-
-def _fill_dim(schema: Schema, embedder: Embedder | None) -> Schema:
-    if embedder is None:
-        if schema.dim is None:
-            raise InvalidArgument("The schema has no dim. Give Schema(dim=…) or an embedder.")
-        return schema
-    if schema.dim is None:
-        return schema.with_dim(embedder.dim)
-    if schema.dim != embedder.dim:
-        raise DimensionMismatch(
-            f"The schema has dim={schema.dim}, but the embedder makes {embedder.dim} dimensions. Leave dim out."
-        )
-    return schema

@@ -73,6 +73,12 @@ class VectorStore:
         identity = self._current.entry.active.identity
         return None if identity is None else Identity.from_json(identity).config
 
+    @property
+    def embedder_identity(self) -> Identity | None:
+        """The identity of the embedder that filled the store; None if all vectors were given."""
+        identity = self._current.entry.active.identity
+        return None if identity is None else Identity.from_json(identity)
+
     # -- writing
 
     def insert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:

@@ -200,4 +200,4 @@ def test_vectors_and_texts_in_one_file_need_the_model_s_name(run: Run, url: str,
 def test_dim_beside_a_model_of_another(run: Run, url: str, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("hello")
     answer = run("add", url, "s", tmp_path / "a.md", "--dim", "3")
-    assert "--dim is 3, but the model makes 256 dimensions." in answer.err
+    assert "--dim is 3, and the model makes 256." in answer.err

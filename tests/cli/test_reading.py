@@ -186,8 +186,7 @@ def test_export_and_add_give_the_same_records(run: Run, url: str, tmp_path: Path
         database.create("old", Schema(dim=2, dtype=dtype, fields=declared)).insert(odd_records())
         path = tmp_path / f"records.{kind}"
         assert run("export", url, "old", path, "--json").json["records"] == 4
-        options = [f"--field={name}:{each.kind}" for name, each in declared.items()]
-        assert run("add", url, "new", path, "--dtype", dtype, *options).code == 0
+        assert run("add", url, "new", path).code == 0
         old, new = database.open("old").scan(), database.open("new").scan()
         for one, other in zip(old, new, strict=True):
             assert one == other
@@ -207,9 +206,11 @@ def test_export_is_typed_parquet(run: Run, articles: str, tmp_path: Path) -> Non
 
 
 def test_export_to_stdout_is_json_lines(run: Run, articles: str) -> None:
-    lines = run("export", articles, "articles", "--no-vectors").out.splitlines()
+    header, *lines = run("export", articles, "articles", "--no-vectors").out.splitlines()
+    assert list(json.loads(header)) == ["vecstore"]
     assert [json.loads(line)["id"] for line in lines] == ["a", "b", "c"]
     assert "vector" not in json.loads(lines[0])
+    assert run("export", articles, "articles", "--no-vectors", "--no-header").out.splitlines() == lines
 
 
 def test_export_replaces_nothing_unasked(run: Run, articles: str, tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_export_replaces_nothing_unasked(run: Run, articles: str, tmp_path: Path
     assert run("export", articles, "articles", path).code == 2
     assert path.read_text() == "precious"
     assert run("export", articles, "articles", path, "--overwrite").code == 0
-    assert len(path.read_text().splitlines()) == len(ARTICLES)
+    assert len(path.read_text().splitlines()) == 1 + len(ARTICLES)
 
 
 @pytest.mark.parametrize("file", ["x.txt", "x", "x.csv"])

@@ -138,6 +138,15 @@ def test_values_that_python_calls_equal_are_changes(run: Run, url: str, old: Any
     assert repr(found) == repr(new)
 
 
+def test_other_spellings_of_a_stored_value_are_no_change(run: Run, url: str) -> None:
+    declared = ("--field", "x:float", "--field", "at:datetime")
+    line = b'{"id": "1", "vector": [1, 0], "x": 3, "at": "2024-01-01T01:00:00+01:00"}'
+    assert run("add", url, "s", "-", *declared, stdin=line).code == 0
+    assert run("add", url, "s", "-", "--json", stdin=line).json["unchanged"] == 1
+    other = b'{"id": "1", "vector": [1, 0], "x": 3.0, "at": "2024-01-01T00:00:00Z"}'
+    assert run("add", url, "s", "-", "--json", stdin=other).json["unchanged"] == 1
+
+
 def test_csv_text_becomes_what_fields_declare(run: Run, url: str, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(

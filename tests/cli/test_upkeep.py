@@ -74,7 +74,7 @@ def test_backup(run: Run, articles: str, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     assert run("backup", articles, copy, "--json").json == {"directory": str(copy), "stores": ["articles"]}
     assert run("delete", articles, "articles", "a").code == 0
-    assert run("export", f"file:{copy}", "articles", "-").out.count("\n") == 3
+    assert run("export", f"file:{copy}", "articles", "--no-header").out.count("\n") == 3
     assert run("verify", f"file:{copy}").code == 0
     assert run("backup", articles, tmp_path / "again").out == f"Copied all stores (1) to {tmp_path}/again.\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,9 +16,9 @@ import numpy as np
 from ..errors import MissingExtra
 from ..fields import Bool, DateTime, Field, Float, Int, Keyword, Keywords
 from ..records import Record
-from ..schema import Schema
 from ..store import VectorStore
 from .exits import STORAGE, Failure, describe_os_error
+from .export_header import KEY, ExportHeader
 from .output import dump_json, record_to_json
 from .progress import Meter
 from .sources import detect_kind, is_compressed
@@ -47,6 +48,7 @@ def export_to(
     where: Mapping[str, Any] | None,
     *,
     vectors: bool,
+    header: bool,
     overwrite: bool,
     meter: Meter,
 ) -> int:
@@ -55,10 +57,13 @@ def export_to(
     pages = _read_pages(store, where, total, meter)
     if kind == "parquet" and file == "-" and sys.stdout.isatty():
         raise Failure("Parquet cannot be printed on a terminal. Give a FILE, or redirect stdout.")
+    described = ExportHeader.describe(store, vectors=vectors)
+    write = _write_json_lines if kind == "jsonl" else _write_parquet
     with _open_output(file, overwrite=overwrite) as stream:
-        if kind == "jsonl":
-            return _write_json_lines(pages, stream, vectors=vectors)
-        return _write_parquet(pages, stream, store.schema, vectors=vectors)
+        count = write(pages, stream, described, header=header)
+        if store.schema.differences(described.schema) or store.embedder_config != described.config:
+            raise Failure(f"Store {store.name!r} was rebuilt during the export. Run the command again.", STORAGE)
+    return count
 
 
 def _read_pages(
@@ -81,9 +86,9 @@ def _open_output(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
         return
     if os.path.lexists(file) and not overwrite:
         raise Failure(f"{file} exists. Choose another name, or add --overwrite.")
-    part = f"{file}.part"
+    part = f"{file}.{secrets.token_hex(4)}.part"
     try:
-        with open(part, "wb") as stream:
+        with open(part, "xb") as stream:
             yield stream
         os.replace(part, file)
     except OSError as error:
@@ -93,8 +98,12 @@ def _open_output(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
             os.unlink(part)
 
 
-def _write_json_lines(pages: Iterator[Sequence[Record]], stream: IO[bytes], *, vectors: bool) -> int:
-    count = 0
+def _write_json_lines(
+    pages: Iterator[Sequence[Record]], stream: IO[bytes], described: ExportHeader, *, header: bool
+) -> int:
+    count, vectors = 0, described.vectors
+    if header:
+        stream.write(dump_json(described.to_json()).encode() + b"\n")
     for page in pages:
         for record in page:
             stream.write(dump_json(record_to_json(record, vector=vectors)).encode() + b"\n")
@@ -102,7 +111,10 @@ def _write_json_lines(pages: Iterator[Sequence[Record]], stream: IO[bytes], *, v
     return count
 
 
-def _write_parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema: Schema, *, vectors: bool) -> int:
+def _write_parquet(
+    pages: Iterator[Sequence[Record]], stream: IO[bytes], described: ExportHeader, *, header: bool
+) -> int:
+    schema, vectors = described.schema, described.vectors
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -116,7 +128,8 @@ def _write_parquet(pages: Iterator[Sequence[Record]], stream: IO[bytes], schema:
     if vectors:
         columns.append(("vector", pa.list_(number_type, schema.width)))
     columns += [(name, types[type(each)]) for name, each in declared.items()]
-    layout = pa.schema([*columns, (_REST, pa.string())])
+    about = {KEY: dump_json(described.to_json()[KEY])} if header else None
+    layout = pa.schema([*columns, (_REST, pa.string())], metadata=about)
     count = 0
     with parquet.ParquetWriter(pa.PythonFile(_CountingStream(stream), mode="w"), layout) as writer:
         for page in pages:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
+from ..fields import DateTime, Field, Float
 from ..records import Record
 from ..rows.conversion import EmbedTexts, as_rows
 from ..schema import Schema
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
 from .exits import Failure
+from .progress import Meter
 from .report import Report
 from .roots import explain_conflict, find_conflict, is_passage, list_passages
 from .sources import Item, Skipped, Source
@@ -178,7 +182,7 @@ class Ingestion:
         for item, old in zip(items, stored, strict=True):
             if old is not None:
                 self._check_root(store, item, old)
-            if old is not None and _is_same(item.record, old):
+            if old is not None and _is_same(item.record, old, store.schema):
                 unchanged.append(item.record.id)
             else:
                 new.append(item)
@@ -205,10 +209,28 @@ class Ingestion:
                 yield item
 
 
-def _is_same(new: Record, old: Record) -> bool:
+def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: Meter, *, certain: bool) -> None:
+    """Write all sources into the store, then remove passages that are gone from documents."""
+    sizes = [source.size for source in sources]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    done = 0
+    for source, size in zip(sources, sizes, strict=True):
+        ingestion.ingest(source, partial(meter.move, total, done))
+        done += size or 0
+    for source in sources:
+        ingestion.report.notes += source.notes
+        if isinstance(source, Documents):
+            ingestion.remove_gone(source, certain=certain)
+
+
+def _is_same(new: Record, old: Record, schema: Schema) -> bool:
     """Say whether a stored record equals a new one; a vector made from the same text is the same."""
     # Compared as text, because 1, 1.0 and True are equal but not the same metadata.
-    values = {key: repr(value) for key, value in new.metadata.items() if value is not None}
+    values = {
+        key: repr(_convert_to_stored(value, schema.fields.get(key)))
+        for key, value in new.metadata.items()
+        if value is not None
+    }
     if new.text != old.text or values != {key: repr(value) for key, value in old.metadata.items()}:
         return False
     if new.vector is None:
@@ -219,6 +241,15 @@ def _is_same(new: Record, old: Record) -> bool:
             return np.array_equal(np.asarray(new.vector, vector.dtype), vector)
     except (OverflowError, TypeError, ValueError):
         return False  # not a vector; the write says why
+
+
+def _convert_to_stored(value: Any, declared: Field | None) -> Any:
+    """Return the value that a field returns for a valid one that it was given."""
+    if isinstance(declared, Float) and type(value) is int:
+        return float(value)
+    if isinstance(declared, DateTime) and isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC)
+    return value
 
 
 def _list_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:

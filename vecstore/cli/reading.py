@@ -124,12 +124,17 @@ def export(
     ] = None,
     where: Where = None,
     no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Leave vectors out.")] = False,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="Leave out the description of the store, for other programs.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     json: Json = False,
 ) -> None:
     """Write records to a JSON lines or Parquet file.
 
-    `vecstore add` reads it back. Records come in the order of their ids. Nothing else is printed on stdout.
+    `vecstore add` makes the same store of it: the first line of JSON lines, and metadata of a Parquet file,
+    describe the schema and the model. Records come in the order of their ids. Nothing else is printed on
+    stdout.
 
     For example:
       vecstore export file:./kb articles articles.parquet
@@ -140,7 +145,16 @@ def export(
     with connect(url) as database:
         store = database.open(name)
         with progress.meter("Exporting", quiet=json) as meter:
-            number = export_to(store, file, kind, condition, vectors=not no_vectors, overwrite=overwrite, meter=meter)
+            number = export_to(
+                store,
+                file,
+                kind,
+                condition,
+                vectors=not no_vectors,
+                header=not no_header,
+                overwrite=overwrite,
+                meter=meter,
+            )
     if file == "-":
         return
     if json:

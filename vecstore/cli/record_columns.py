@@ -35,14 +35,23 @@ class RecordColumns:
         Which vectors are taken from a column that nobody named.
     from_text : bool
         Whether every value of the file is text.
+    exact : bool
+        Whether every name is meant as it is, as in an export.
     """
 
     def __init__(
-        self, file: str, columns: ColumnNames, fields: Mapping[str, Field], fit: VectorFit, *, from_text: bool
+        self,
+        file: str,
+        columns: ColumnNames,
+        fields: Mapping[str, Field],
+        fit: VectorFit,
+        *,
+        from_text: bool,
+        exact: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self._file, self._columns, self._fields, self._fit = file, columns, fields, fit
-        self._from_text = from_text
+        self._from_text, self._exact = from_text, exact
         self._guessed: str | None = None
         self._is_first, self._has_bare_texts = True, False
         self._noted: set[str] = set()
@@ -54,7 +63,7 @@ class RecordColumns:
         ------
         Failure
         """
-        scattered = [] if "vector" in self._columns.given else find_scattered(names)
+        scattered = [] if self._exact or "vector" in self._columns.given else find_scattered(names)
         if scattered:
             raise Failure(
                 f"{self._file}: {len(scattered):,} columns {scattered[0]!a} to {scattered[-1]!a} look like "
@@ -68,7 +77,7 @@ class RecordColumns:
         named = self._find_key(listed, self._columns.vector, "--vector-column")
         if named is not None:
             return [named]
-        if "vector" in self._columns.given:
+        if self._exact or "vector" in self._columns.given:
             return []
         return [name for name in listed if is_vector_name(name) and name not in self._fields]
 
@@ -87,7 +96,9 @@ class RecordColumns:
         text = self._take(values, self._columns.text, "--text-column")
         vector = self._take(values, self._columns.vector, "--vector-column")
         self._merge_nested(values)
-        if vector is None and "vector" not in self._columns.given:
+        if self._exact:
+            pass
+        elif vector is None and "vector" not in self._columns.given:
             vector = self._find_vector(values, place, has_text=text is not None)
         elif self._is_first:
             self._note_second_vector(values)
@@ -133,6 +144,8 @@ class RecordColumns:
         """Return the name that is the wanted one, or that differs from it only in case and outer spaces."""
         if wanted in names:
             return wanted
+        if self._exact:
+            return None
         folded = wanted.strip().casefold()
         found = [name for name in names if name.strip().casefold() == folded]
         if len(found) > 1:
@@ -191,7 +204,7 @@ class RecordColumns:
 
     def _name_field(self, key: str, values: Mapping[str, Any]) -> str:
         """Return the declared field for a column whose name is written in another way, otherwise the name."""
-        if key in self._fields or not self._fields:
+        if self._exact or key in self._fields or not self._fields:
             return key
         name = _NO_WORD.sub("_", key.casefold()).strip("_")
         if name not in self._fields or name in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,9 @@ from ..errors import MissingExtra
 from ..fields import Field
 from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
 from .exits import Failure, describe_os_error
+from .export_header import ExportHeader, is_header
 from .json_values import iterate_values, parse_object
+from .origins import ReplayedStream
 from .record_columns import RecordColumns
 from .sources import ColumnNames, Item, Skipped, is_compressed
 from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
@@ -44,6 +47,10 @@ class RecordFile:
         Of a text file without a byte order mark; UTF-8 by default.
     fit : VectorFit
         Which vectors are taken from a column that nobody named.
+    header : ExportHeader, optional
+        The store that the file was exported from.
+    begin : bytes
+        What was read of stdin already.
     """
 
     path: Path | None
@@ -52,9 +59,13 @@ class RecordFile:
     fields: Mapping[str, Field] = field(default_factory=dict)
     encoding: str | None = None
     fit: VectorFit = field(default_factory=VectorFit)
+    header: ExportHeader | None = None
+    begin: bytes = b""
 
     def __post_init__(self) -> None:
-        self._columns = RecordColumns(self.name, self.columns, self.fields, self.fit, from_text=self.kind == "csv")
+        self._columns = RecordColumns(
+            self.name, self.columns, self.fields, self.fit, from_text=self.kind == "csv", exact=self.header is not None
+        )
 
     @property
     def name(self) -> str:
@@ -81,7 +92,8 @@ class RecordFile:
         readers = {"jsonl": self._read_json_lines, "json": self._read_json, "csv": self._read_csv}
         try:
             if self.path is None:
-                yield from self._read_json_lines(sys.stdin.buffer, sys.stdin.buffer)
+                stdin = io.BufferedReader(ReplayedStream(self.begin, sys.stdin.buffer))
+                yield from self._read_json_lines(stdin, stdin)
             elif self.kind == "parquet":
                 yield from self._read_parquet(self.path)
             else:
@@ -105,11 +117,17 @@ class RecordFile:
             except Unreadable as error:
                 yield self._skip(f"line {lines.number}", error, lines.position)
             else:
+                if is_header(row):
+                    self._check_header(row, f"line {lines.number}", is_first=lines.number == 1)
+                    continue
                 yield self._make_item(row, f"line {lines.number}", _tell(file, packed, lines.position))
 
     def _read_json(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
         for number, value in enumerate(iterate_values(file, self.name, self.encoding), 1):
             place, position = f"record {number}", _tell(packed, packed, 0)
+            if is_header(value):
+                self._check_header(value, place, is_first=number == 1)
+                continue
             if number == 1 and isinstance(value, dict):
                 self._check_enclosed(value)
             if isinstance(value, dict):
@@ -125,6 +143,12 @@ class RecordFile:
                 f"{self.name}: an object with the records in {inside[0]!a}. Take the array out, for example with "
                 f"jq '.{inside[0]}' FILE."
             )
+
+    def _check_header(self, value: Mapping[str, Any], place: str, *, is_first: bool) -> None:
+        """Pass over the header, and over that of another part of the same export in one file."""
+        place = f"{self.name}, {place}"
+        if self.header is None or not (is_first or self.header.describes_same(ExportHeader.from_json(value, place))):
+            raise Failure(f"{place}: an export of another store begins here. Give each export a file of its own.")
 
     def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
         csv.field_size_limit(MAX_LINE_BYTES)

@@ -3,58 +3,82 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..database import Database
 from ..errors import InvalidArgument, StoreExists, VecstoreError
 from ..fields import Field
-from ..index_options import HNSW, IndexOptions
-from ..metric import Metric
+from ..index_options import IndexOptions
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
 from . import output
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
+from .export_header import ExportHeader, check_existing
+from .sources import DOCUMENT_FIELDS
 from .vector_columns import VectorFit
 
 if TYPE_CHECKING:
     from ..embedders.base import Embedder
 
+_NOT_DECLARED = "not declared"
+
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """The properties of the store that `add` has to create; None where the user gave no option."""
+    """The properties of the store that `add` has to create; None where the user gave no option.
+
+    ``origin`` is the exported store that it is made like, and ``documents`` adds the fields of documents.
+    """
 
     fields: dict[str, Field] = field(default_factory=dict)
     dim: int | None = None
     metric: str | None = None
     dtype: str | None = None
     index: IndexOptions | None = None
+    origin: ExportHeader | None = None
+    documents: bool = False
 
     def schema(self) -> Schema:
         """Return the schema of a new store."""
-        schema = Schema(self.dim, Metric.COSINE, self.dtype or "float32", self.index or HNSW(), self.fields)
-        return replace(schema, metric=self.metric) if self.metric else schema  # type: ignore[arg-type]
+        base = self.origin.store_schema if self.origin else Schema()
+        given = {"dim": self.dim, "metric": self.metric, "dtype": self.dtype, "index": self.index}
+        documents = DOCUMENT_FIELDS if self.documents else {}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        return replace(base, **changes, fields={**documents, **base.fields, **self.fields})
 
     def check(self, store: VectorStore) -> None:
         """Refuse an existing store that differs from the request."""
-        schema = store.schema
+        for what, wish, fact in self._compare(store.schema):
+            raise Failure(
+                f"Store {store.name!r} exists, and its {what} is {fact}, not {wish}. "
+                "Leave the option out, or change the store with `vecstore rebuild`."
+            )
+
+    def check_origin(self) -> None:
+        """Refuse options that differ from the exported store."""
+        if self.origin is None:
+            return
+        for what, wish, fact in self._compare(self.origin.store_schema):
+            if fact not in {None, _NOT_DECLARED}:
+                raise Failure(
+                    f"{self.origin.place} was exported from a store whose {what} is {fact}, not {wish}. "
+                    "Leave the option out, and change the new store with `vecstore rebuild` or `vecstore reindex`."
+                )
+
+    def _compare(self, schema: Schema) -> Iterator[tuple[str, Any, Any]]:
+        """Yield each option that differs from a schema: what it is, the wish and the fact."""
         asked: list[tuple[str, Any, Any]] = [
             ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
             ("dtype", self.dtype, schema.dtype), ("index", self.index, schema.index),
         ]  # fmt: skip
         for name, wanted in self.fields.items():
             stored = schema.fields.get(name)
-            asked.append((f"field {name}", wanted.kind, stored.kind if stored else "not declared"))
-        for what, wish, fact in asked:
-            if wish is not None and wish != fact:
-                raise Failure(
-                    f"Store {store.name!r} exists, and its {what} is {fact}, not {wish}. "
-                    "Leave the option out, or change the store with `vecstore rebuild`."
-                )
+            asked.append((f"field {name}", wanted.kind, stored.kind if stored else _NOT_DECLARED))
+        return ((what, wish, fact) for what, wish, fact in asked if wish is not None and wish != fact)
 
 
 class Target:
@@ -91,14 +115,18 @@ class Target:
         self.embedder: Embedder | None = None
         self.store: VectorStore | None = None
         self.created = False
+        self.notes: list[str] = []
         if name in database.names():
             self.store = database.open(name)
             wish.check(self.store)
+            self.notes += check_existing(self.store, wish.origin) if wish.origin else []
+        else:
+            wish.check_origin()
 
     @property
     def fields(self) -> dict[str, Field]:
         """Declared fields of the store, even if it is still to be created."""
-        return dict(self.store.schema.fields) if self.store else self._request.fields
+        return dict(self.store.schema.fields if self.store else self._request.schema().fields)
 
     @property
     def vector_fit(self) -> VectorFit:
@@ -121,16 +149,26 @@ class Target:
         if (any(bare) or self._claim) and self.embedder is None:
             if self.store:
                 check_guess(self.store, self._spec, writes=True)
-            elif any(bare) and not all(bare) and not self._says_model:
-                raise Failure(
-                    "Some records have a vector and others only a text: name the model of the vectors with --embedder, "
-                    "or add the two kinds to stores of their own."
-                )
-            self.embedder = load_embedder(self._spec)
+            elif any(bare) and not self._says_model:
+                self._refuse_guess(bare)
+            embedder = self._load_embedder()
             if self.store:
-                self.store = self._database.open(self._name, embedder=self.embedder)
-                check_claim(self.store, self.embedder, claim=self._claim)
+                self.store = self._database.open(self._name, embedder=embedder)
+                check_claim(self.store, embedder, claim=self._claim)
         return self.store.schema if self.store else self._choose_schema(records)
+
+    def _refuse_guess(self, bare: Sequence[bool]) -> None:
+        origin = self._request.origin
+        if origin and not origin.identity:
+            raise Failure(
+                f"{origin.place} was exported from a store that was filled with vectors, and the model that made "
+                "them is not known. Name it with --embedder."
+            )
+        if not all(bare):
+            raise Failure(
+                "Some records have a vector and others only a text: name the model of the vectors with --embedder, "
+                "or add the two kinds to stores of their own."
+            )
 
     def get_store(self) -> VectorStore:
         """Return the store, which must exist."""
@@ -146,7 +184,9 @@ class Target:
         """
         unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
         try:
-            store = self._database.create(unfinished, schema, embedder=self.embedder)
+            identity = self._request.origin.identity if self._request.origin else None
+            embedder = None if identity else self.embedder
+            store = self._database.create(unfinished, schema, embedder=embedder, identity=identity)
             store.upsert(records, batch_size=len(records))
             self._database.rename(unfinished, self._name)
         except StoreExists:
@@ -160,6 +200,13 @@ class Target:
         self.store, self.created = self._database.open(self._name, embedder=self.embedder), True
         return True
 
+    def create_empty(self) -> None:
+        """Create the store of an export that has no records, as it was."""
+        origin = self._request.origin
+        if self.store is None and origin and origin.store_schema.dim is not None:
+            self.store = self._database.create(self._name, self._request.schema(), identity=origin.identity)
+            self.created = True
+
     def _discard(self, unfinished: str) -> None:
         try:
             if unfinished in self._database.names():
@@ -167,14 +214,19 @@ class Target:
         except VecstoreError as error:
             output.note(f"Store {unfinished!r} could not be removed: {error} Remove it with `vecstore drop`.")
 
+    def _load_embedder(self) -> Embedder:
+        self.embedder = load_embedder(self._spec)
+        if self.store is None and self._request.origin:
+            self._request.origin.check_embedder(self.embedder)
+        return self.embedder
+
     def _choose_schema(self, records: Sequence[Record]) -> Schema:
         schema = self._request.schema()
         if self.embedder is None and self._says_model:
-            self.embedder = load_embedder(self._spec)
+            self._load_embedder()
         if self.embedder is not None and schema.dim not in {None, self.embedder.dim}:
-            raise Failure(
-                f"--dim is {schema.dim}, but the model makes {self.embedder.dim} dimensions. Leave --dim out."
-            )
+            wish = f"--dim is {schema.dim}" if self._request.dim else f"The vectors have {schema.dim} dimensions"
+            raise Failure(f"{wish}, and the model makes {self.embedder.dim}. Leave --dim out, or name another model.")
         if schema.dim is not None:
             return schema
         if self.embedder is not None:

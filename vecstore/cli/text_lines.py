@@ -51,6 +51,11 @@ class TextLines(Iterator[str]):
                 raise Failure(f"{self._name}, line 1: {describe_misfit(self.encoding, line)}.")
         return text
 
+    def detach(self) -> None:
+        """Leave the file, which its owner closes, before the end."""
+        if self._text is not None:
+            self._text.detach()
+
     def _read_wide(self, text: io.TextIOWrapper) -> str:
         try:
             line = text.readline(MAX_LINE_BYTES + 1)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from .. import ALL, connect
-from ..fields import Field
 from . import output, progress
 from .declarations import parse_fields, parse_index
 from .documents import Documents
 from .encodings import Encoding, parse_encoding
 from .exits import Failure
-from .ingest import Ingestion
+from .ingest import Ingestion, ingest_all
 from .options import (
     DtypeName,
     EmbedderSpec,
@@ -39,13 +34,13 @@ from .options import (
     is_given,
     parse_where,
 )
+from .origins import Origins
 from .passages import DEFAULT_SIZE
-from .recordfiles import RecordFile
+from .paths import PathReader, check_paths, holds_documents
 from .report import Report, print_report
-from .roots import check_one_command, check_roots, describe_root
-from .sources import DOCUMENT_FIELDS, PASSAGE_KEYS, ColumnNames, Source, detect_kind
+from .roots import check_roots
+from .sources import ColumnNames, Source
 from .target import StoreRequest, Target
-from .vector_columns import VectorFit
 
 Paths = Annotated[
     list[str],
@@ -125,27 +120,24 @@ def add(
     fields = parse_fields(field or [])
     index_options = parse_index(index, None, None, None)
     check_paths(paths)
+    given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
+    columns = ColumnNames(id_column, text_column, vector_column, given)
+    origins = Origins.read(paths, parse_encoding(encoding))
+    origin = origins.find_common(given)
     with connect(url) as database:
-        documents = name not in database.names() and any(_is_document(path) for path in paths)
-        wanted = {**DOCUMENT_FIELDS, **fields} if documents else fields
-        wish = StoreRequest(wanted, dim, metric, dtype, index_options)
-        given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
+        wish = StoreRequest(fields, dim, metric, dtype, index_options, origin, holds_documents(paths))
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
-            ColumnNames(id_column, text_column, vector_column, given), target.fields, glob or (), passage_size, folder,
-            parse_encoding(encoding), target.vector_fit,
+            columns, target.fields, glob or (), passage_size, folder,
+            parse_encoding(encoding), target.vector_fit, origins,
         )  # fmt: skip
         sources = reader.sources(paths)
         if target.store is not None:
             places = [source for source in sources if isinstance(source, Documents)]
             check_roots(target.store, places, same_place=same_place)
         ingestion = Ingestion(target, batch_size, skip_bad=skip_bad, same_place=same_place)
-        try:
-            with progress.meter("Adding", quiet=json) as meter:
-                ingest_all(ingestion, sources, meter, certain=yes)
-        except KeyboardInterrupt:
-            output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
-            raise
+        ingestion.report.notes += target.notes
+        _ingest(ingestion, target, sources, certain=yes, quiet=json)
         _print_outcome(name, target, ingestion.report, time.monotonic() - began, machine=json)
 
 
@@ -180,113 +172,15 @@ def delete(
         output.say(f"Removed {count:,} {'record' if count == 1 else 'records'} from {name}.")
 
 
-@dataclass(frozen=True)
-class PathReader:
-    """The options for reading the paths of `add`."""
-
-    columns: ColumnNames
-    fields: Mapping[str, Field]
-    patterns: Sequence[str]
-    passage_size: int
-    folder: str | None
-    encoding: str | None
-    fit: VectorFit
-
-    def sources(self, paths: Sequence[str]) -> list[Source]:
-        """Return the source of each path.
-
-        Raises
-        ------
-        Failure
-            Two directories would be stored under one name, or the name cannot be stored.
-        """
-        folder = _check_folder(self.folder)
-        sources: list[Source] = []
-        places: dict[Path, tuple[Documents, str]] = {}
-        for path in paths:
-            if not _is_document(path):
-                sources.append(self._open_records(path))
-            elif Path(path).resolve() not in places:
-                place = self._open_documents(Path(path).resolve(), folder)
-                places[place.path] = (place, path)
-                sources.append(place)
-        check_one_command(list(places.values()))
-        return sources
-
-    def _open_records(self, path: str) -> RecordFile:
-        place = None if _is_stdin(path) else Path(path)
-        kind = detect_kind(place) if place else "jsonl"
-        return RecordFile(place, kind or "jsonl", self.columns, self.fields, self.encoding, self.fit)
-
-    def _open_documents(self, path: Path, folder: str | None) -> Documents:
-        check_document_fields(self.fields)
-        directory = path if path.is_dir() else path.parent
-        root = describe_root(directory)
-        name = folder or directory.name or "root"
-        return Documents(path, name, root, self.patterns, self.passage_size, self.encoding, fields=self.fields)
-
-
-def check_paths(paths: Sequence[str]) -> None:
-    """Refuse paths that do not exist, before a database is opened.
-
-    Raises
-    ------
-    Failure
-    """
-    missing = [path for path in paths if not _is_stdin(path) and not os.path.exists(path)]
-    if missing:
-        raise Failure(f"{missing[0]}: there is no such file.")
-    if paths.count("-") > 1:
-        raise Failure("'-' was given twice, but stdin can be read only once.")
-
-
-def check_document_fields(fields: Mapping[str, Field]) -> None:
-    """Refuse a store that declares a key of every passage as something else.
-
-    Raises
-    ------
-    Failure
-    """
-    for name in PASSAGE_KEYS:
-        declared, wanted = fields.get(name), DOCUMENT_FIELDS[name]
-        if declared is not None and declared != wanted:
-            raise Failure(
-                f"Passages of documents have a {wanted.kind} {name!r}, which is declared as {declared.kind}. "
-                "Add documents to a store of their own."
-            )
-
-
-def _check_folder(folder: str | None) -> str | None:
-    if folder is None:
-        return None
-    name = folder.strip("/")
-    if not name.strip() or any(part in {"", ".", ".."} for part in name.split("/")):
-        raise Failure(f"--as {folder!a} is no name for a directory. Give a word, such as --as handbook.")
-    if any("\ud800" <= char <= "\udfff" for char in name):
-        raise Failure(f"--as {folder!a} is not UTF-8.")
-    return name
-
-
-def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: progress.Meter, *, certain: bool) -> None:
-    """Write all sources into the store, then remove passages that are gone from documents."""
-    sizes = [source.size for source in sources]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-    done = 0
-    for source, size in zip(sources, sizes, strict=True):
-        ingestion.ingest(source, partial(meter.move, total, done))
-        done += size or 0
-    for source in sources:
-        ingestion.report.notes += source.notes
-        if isinstance(source, Documents):
-            ingestion.remove_gone(source, certain=certain)
-
-
-def _is_stdin(path: str) -> bool:
-    return path == "-"
-
-
-def _is_document(path: str) -> bool:
-    return not _is_stdin(path) and (os.path.isdir(path) or detect_kind(Path(path)) is None)
+def _ingest(ingestion: Ingestion, target: Target, sources: Sequence[Source], *, certain: bool, quiet: bool) -> None:
+    try:
+        with progress.meter("Adding", quiet=quiet) as meter:
+            ingest_all(ingestion, sources, meter, certain=certain)
+        if not ingestion.report.read and not ingestion.report.skipped:
+            target.create_empty()
+    except KeyboardInterrupt:
+        output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
+        raise
 
 
 def _print_outcome(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
