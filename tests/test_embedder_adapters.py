@@ -76,7 +76,7 @@ class TestWordLlama:
 
     @pytest.mark.parametrize("normalize", [True, False])
     def test_a_text_without_tokens_is_refused(self, *, normalize: bool) -> None:
-        with pytest.raises(InvalidVector, match=r"zeros for documents\[1\]"):
+        with pytest.raises(InvalidVector, match=r"documents\[1\]: .* zeros"):
             WordLlamaEmbedder(normalize=normalize).embed_documents(["fine", ""])
 
     def test_unnormalized_norms_carry_information(self) -> None:

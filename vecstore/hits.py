@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import neg
 from typing import Any, overload
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .backend import Found, Include, Rows, Search
@@ -37,6 +39,16 @@ class Hit:
     metadata: Mapping[str, Any] | None = None
     vector: NDArray[Any] | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as data that ``json.dumps`` takes.
+
+        The keys are ``id``, ``score``, ``distance``, ``text`` and ``metadata``, and ``vector`` if it was included.
+        Dates are in ISO 8601, a vector is a list of numbers.
+        """
+        found = {"id": self.id, "score": self.score, "distance": self.distance}
+        found |= {"text": self.text, "metadata": _convert_plain(self.metadata)}
+        return found if self.vector is None else {**found, "vector": _convert_plain(self.vector)}
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hit):
             return NotImplemented
@@ -63,7 +75,9 @@ class Hits(Sequence[Hit]):
     exact : bool
         True if no nearer record can exist.
     complete : bool
-        False if there may be more matching records than these.
+        True if the search found as many hits as it was asked for, or all that match. False only if ``min_score``
+        left fewer of an approximate search: the index may have missed a record with a higher score, and the same
+        search with ``exact=True`` would find it. Whether there are more than ``k`` matches is not what it says.
     """
 
     __slots__ = ("_hits", "complete", "exact")
@@ -83,6 +97,10 @@ class Hits(Sequence[Hit]):
     def __len__(self) -> int:
         return len(self._hits)
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the hits as data that ``json.dumps`` takes; see `Hit.to_dict`."""
+        return [hit.to_dict() for hit in self._hits]
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hits):
             return NotImplemented
@@ -97,15 +115,18 @@ class Hits(Sequence[Hit]):
         return f"<Hits {len(self)} [{shown}{more}] exact={self.exact} complete={self.complete}>"
 
 
-def make_hits(found: Found, search: Search, schema: Schema) -> Hits:
-    """Sort a backend's rows by (score descending, id ascending) and cut them to ``k`` and ``min_score``."""
+def make_hits(found: Found, search: Search, schema: Schema, offset: int = 0) -> Hits:
+    """Sort a backend's rows by (score descending, id ascending), cut them to ``k`` and ``min_score``, skip some."""
     ids, scores = found.rows.ids, found.scores.tolist()
     nearest_first = sorted(zip(map(neg, scores), ids, range(len(ids)), strict=True))
     order = [row for _, _, row in nearest_first]
+    proven = found.complete
     if search.min_score is not None:
         order = [row for row in order if scores[row] >= search.min_score]
-    shown = _build_hits(found.rows, scores, order[: search.k], search.include, schema)
-    return Hits(shown, exact=found.exact, complete=found.complete or len(shown) == search.k)
+        proven = proven and found.exact  # an index may have missed a record that reaches it
+    order = order[: search.k]
+    shown = _build_hits(found.rows, scores, order[offset:] if offset else order, search.include, schema)
+    return Hits(shown, exact=found.exact, complete=proven or len(order) == search.k)
 
 
 def _build_hits(
@@ -122,3 +143,16 @@ def _build_hits(
     if "metadata" in include and rows.fields is not None and rows.extras is not None:
         values = metadata.join(rows.fields, rows.extras, schema.fields)
     return [Hit(ids[row], scores[row], perfect - scores[row], texts[row], values[row], vectors[row]) for row in order]
+
+
+def _convert_plain(value: Any) -> Any:
+    """Return a metadata value or a vector as JSON data."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _convert_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_convert_plain(each) for each in value]
+    return value

@@ -41,6 +41,7 @@ def check_arguments(
     ef: int | None,
     include: Collection[str],
     exact: bool = False,  # noqa: FBT001, FBT002 - only the facade calls it, by position
+    offset: int = 0,
 ) -> Include:
     """Check the arguments that do not depend on the schema, and return the requested columns.
 
@@ -50,6 +51,11 @@ def check_arguments(
     """
     if not _is_whole(k) or not 0 <= k <= MAX_K:
         raise InvalidArgument(f"k must be a whole number from 0 to {MAX_K:,}, not {describe(k)}.")
+    if not _is_whole(offset) or not 0 <= offset <= MAX_K - k:
+        raise InvalidArgument(
+            f"offset must be a whole number from 0 to {MAX_K - k:,}, not {describe(offset)}: "
+            f"offset and k together are at most {MAX_K:,}. Narrow the search by a filter to go further."
+        )
     if ef is not None and (not _is_whole(ef) or not 1 <= ef <= MAX_EF):
         raise InvalidArgument(
             f"ef must be a whole number from 1 to {MAX_EF:,}, or None for the calibrated one, not {describe(ef)}."

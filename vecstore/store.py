@@ -22,11 +22,12 @@ from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
 from .lookup import CurrentEntry
 from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, read_plain_query
+from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
 from .rows.batches import cut_batches
 from .rows.conversion import as_records, as_rows
-from .rows.vectors import as_queries
+from .rows.vectors import as_queries, name_queries
 from .schema import Schema
 from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
@@ -217,6 +218,7 @@ class VectorStore:
         query: str | ArrayLike,
         k: int = 10,
         *,
+        offset: int = 0,
         where: Where = None,
         min_score: float | None = None,
         ef: int | None = None,
@@ -228,11 +230,15 @@ class VectorStore:
         Parameters
         ----------
         query : str or array_like, shape (dim,)
-            A text requires an embedder.
+            A text requires an embedder, and has at least one letter, digit or symbol.
         k : int, 0 to 10,000
+        offset : int, 0 to 10,000 − ``k``
+            Leave out the nearest hits: the second page of ten is ``offset=10``. In an exact search the pages are
+            the parts of one long answer. In an approximate one each page is cut from a search for ``offset + k``
+            records, which may find a record that a search for fewer missed.
         where : Filter or mapping, optional
         min_score : float, optional
-            Leave out hits with a lower score.
+            Leave out hits with a lower score. It has to be in the metric's range; see `Metric`.
         ef : int, 1 to 1,000, optional
             Number of candidates that an HNSW search keeps (``ef_search``). The default is the calibrated
             value; without one the search is exact.
@@ -242,15 +248,18 @@ class VectorStore:
 
         Raises
         ------
-        InvalidVector, DimensionMismatch, InvalidFilter, UnknownField, EmbedderRequired, EmbedderMismatch
+        InvalidQuery, InvalidVector, DimensionMismatch, InvalidFilter, UnknownField, EmbedderRequired, EmbedderMismatch
         """
-        return self._search([query], k, where, min_score, ef, exact, include)[0]
+        if isinstance(query, str):
+            check_query_texts([query])
+        return self._search([query], k, offset, where, min_score, ef, exact, include)[0]
 
     def search_many(
         self,
         queries: Sequence[str] | ArrayLike,
         k: int = 10,
         *,
+        offset: int = 0,
         where: Where = None,
         min_score: float | None = None,
         ef: int | None = None,
@@ -263,13 +272,15 @@ class VectorStore:
         if not isinstance(queries, Iterable):
             raise InvalidArgument(f"queries must be a list of queries, not {type(queries).__name__}.")
         listed: list[Any] = list(queries)
-        return self._search(listed, k, where, min_score, ef, exact, include)
+        check_query_texts(listed)
+        return self._search(listed, k, offset, where, min_score, ef, exact, include)
 
     def similar_to(
         self,
         id: str,
         k: int = 10,
         *,
+        offset: int = 0,
         where: Where = None,
         min_score: float | None = None,
         ef: int | None = None,
@@ -282,7 +293,7 @@ class VectorStore:
         ------
         RecordNotFound
         """
-        return self._search([], k, where, min_score, ef, exact, include, like=check_id(id))[0]
+        return self._search([], k, offset, where, min_score, ef, exact, include, like=check_id(id))[0]
 
     def check_embedder(self, *, claim: bool = False) -> None:
         """Check the embedder that the store was opened with, before anything is embedded elsewhere.
@@ -494,6 +505,7 @@ class VectorStore:
         self,
         asked: Sequence[Any],
         k: int,
+        offset: int,
         where: Where,
         min_score: float | None,
         ef: int | None,
@@ -503,7 +515,7 @@ class VectorStore:
         like: str | None = None,
     ) -> list[Hits]:
         """Search for ``asked``, or for the vector of the stored record ``like``, which is then left out."""
-        columns = check_arguments(k, min_score, ef, include, exact)
+        columns = check_arguments(k, min_score, ef, include, exact, offset)
         attempts = Attempts(self._current)
         while True:
             with attempts as generation:
@@ -517,12 +529,12 @@ class VectorStore:
                 else:
                     matrix = self._embed_queries(asked, generation)
                 search = compile_search(
-                    matrix, schema, k=int(k), where=where, min_score=min_score, ef=ef, exact=exact, include=columns,
-                    without=like,
+                    matrix, schema, k=int(k) + int(offset), where=where, min_score=min_score, ef=ef, exact=exact,
+                    include=columns, without=like,
                 )  # fmt: skip
                 if not k or not len(matrix):
                     return [Hits((), exact=True, complete=True) for _ in matrix]
-                return [make_hits(found, search, schema) for found in self._backend.search(generation, search)]
+                return [make_hits(found, search, schema, offset) for found in self._backend.search(generation, search)]
 
     def _fetch_vector(self, id_: str, generation: Generation) -> NDArray[np.float32]:
         vectors = self._backend.fetch(generation, [id_]).vectors
@@ -537,6 +549,8 @@ class VectorStore:
         if places:
             present = self._embedder.refresh(self._current, generation)
             embed = self._embedder.choose_for_queries(present, self.name)
-            for place, vector in zip(places, embed([asked[place] for place in places]), strict=True):
+            names = name_queries(len(asked))
+            texts = [asked[place] for place in places]
+            for place, vector in zip(places, embed(texts, label=lambda number: names[places[number]]), strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .embedders.base import Embedder
 from .embedders.identity import Identity
@@ -19,8 +15,6 @@ from .rows.conversion import EmbedTexts
 if TYPE_CHECKING:
     from .backend import Generation
     from .lookup import CurrentEntry
-
-EmbedQueries = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class StoreEmbedder:
@@ -57,7 +51,7 @@ class StoreEmbedder:
         """Return the identity of the embedder that fits the generation."""
         return self._find_fitting(generation, store).identity
 
-    def choose_for_queries(self, generation: Generation, store: str) -> EmbedQueries:
+    def choose_for_queries(self, generation: Generation, store: str) -> EmbedTexts:
         """Return the function that embeds queries.
 
         Raises

@@ -48,6 +48,28 @@ def test_search_options(run: Run, articles: str) -> None:
     assert found(run(*command, "-w", '{"$not": {"at": {"$lt": "2024-03-01T00:00:00Z"}}}')) == ["a", "b"]
 
 
+def test_search_pages(run: Run, articles: str) -> None:
+    command = ("search", articles, "articles", "--vector", "[1, 0, 0]", "-k", "1")
+    pages = [found(run(*command, "--offset", start, "--json")) for start in range(4)]
+    assert pages == [["a"], ["c"], ["b"], []]
+    assert found(run("search", articles, "articles", "--like", "a", "--offset", "1", "--json")) == ["b"]
+    assert run(*command, "--offset", "1").out.splitlines()[0] == " 2 0.994  c"
+
+
+def test_what_is_printed_as_json_is_what_the_library_gives(run: Run, articles: str) -> None:
+    answer = run("search", articles, "articles", "--vector", "[1, 0, 0]", "--json")
+    with vecstore.connect(articles) as db:
+        assert answer.json["hits"] == db.open("articles").search([1, 0, 0]).to_dicts()
+
+
+@pytest.mark.parametrize("query", ["", " ", "?", "\u3000", "\u200b", "。！"], ids=ascii)
+def test_a_query_without_meaning_is_refused_before_a_model_is_loaded(run: Run, articles: str, query: str) -> None:
+    for more in ((), ("--json",)):
+        answer = run("search", articles, "articles", query, *more)
+        assert answer.code == 2
+        assert "letter, digit or symbol" in answer.err or "empty" in answer.err
+
+
 def test_search_for_people(run: Run, articles: str) -> None:
     answer = run("search", articles, "articles", "--vector", "[1, 0, 0]", "-k", "2")
     lines = answer.out.splitlines()
@@ -77,6 +99,10 @@ def test_nothing_found_is_no_error(run: Run, articles: str) -> None:
         (["--vector", "[1, 0, 0]", "-k", "10001"], "10000"),
         (["--vector", "[1, 0, 0]", "-k", "-1"], "--limit"),
         (["--vector", "[1, 0, 0]", "--ef", "0"], "--ef"),
+        (["--vector", "[1, 0, 0]", "--min-score", "80"], "scores of the metric cosine are from -1 to 1"),
+        (["--like", "a", "--min-score", "-1.5"], "scores of the metric cosine are from -1 to 1"),
+        (["--vector", "[1, 0, 0]", "--offset", "-1"], "--offset"),
+        (["--vector", "[1, 0, 0]", "--offset", "9995"], "offset and k together are at most 10,000"),
         (["--vector", "[1, 0, 0]", "--min-score", "nan"], "min_score must be a finite number"),
         (["--vector", "[1, 0, 0]", "--where", "lang=en"], "--where is not JSON"),
         (["--vector", "[1, 0, 0]", "--where", "[]"], "--where is not a JSON object"),

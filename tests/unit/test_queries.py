@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 
 from vecstore import F, InvalidArgument, InvalidFilter, InvalidQuery, Metric, Schema, fields
 from vecstore.backend import Found, Include, Rows, Search
-from vecstore.hits import make_hits
+from vecstore.hits import Hit, make_hits
 from vecstore.queries import check_arguments, clip_threshold, compile_search, read_plain_query
 
 SCHEMA = Schema(dim=2, metric="l2", fields={"n": fields.Int()})
@@ -42,6 +45,38 @@ def test_an_answer_of_k_hits_is_complete() -> None:
     assert make_hits(short, search(2), SCHEMA).complete
     assert not make_hits(short, search(2, min_score=-1.0), SCHEMA).complete
     assert make_hits(found([], []), search(), SCHEMA).complete
+
+
+def test_a_page_is_cut_after_the_threshold() -> None:
+    answer = found(list("abcdef"), [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0])
+    page = make_hits(answer, search(4, min_score=-3.5), SCHEMA, 2)
+    assert ([hit.id for hit in page], page.complete) == (["c"], True)
+    assert [hit.id for hit in make_hits(answer, search(4), SCHEMA, 2)] == ["c", "d"]
+    assert len(make_hits(answer, search(8), SCHEMA, 7)) == 0
+
+
+def test_an_index_proves_nothing_below_a_threshold() -> None:
+    answer = replace(found(["a", "b"], [-1.0, -2.0]), exact=False)
+    assert make_hits(answer, search(3), SCHEMA).complete
+    assert not make_hits(answer, search(3, min_score=-5.0), SCHEMA).complete
+    assert not make_hits(answer, search(2, min_score=-1.5), SCHEMA).complete
+    assert make_hits(answer, search(2, min_score=-2.0), SCHEMA).complete
+
+
+def test_a_hit_is_json_whatever_it_holds() -> None:
+    values = {
+        "at": datetime(2024, 1, 2, tzinfo=UTC), "count": np.int64(3), "ratio": np.float32(0.5), "yes": np.bool_(True),
+        "deep": [{"at": datetime(2024, 1, 2, tzinfo=UTC)}, (1, None)], "none": None,
+    }  # fmt: skip
+    hit = Hit("a", 0.5, 0.5, "text", values, np.array([0.5, 2], np.float16))
+    assert json.loads(json.dumps(hit.to_dict())) == {
+        "id": "a", "score": 0.5, "distance": 0.5, "text": "text",
+        "metadata": {
+            "at": "2024-01-02T00:00:00+00:00", "count": 3, "ratio": 0.5, "yes": True,
+            "deep": [{"at": "2024-01-02T00:00:00+00:00"}, [1, None]], "none": None,
+        },
+        "vector": [0.5, 2.0],
+    }  # fmt: skip
 
 
 def test_a_hit_carries_what_was_asked_for() -> None:

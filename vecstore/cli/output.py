@@ -99,17 +99,13 @@ def record_to_json(record: Record, *, vector: bool) -> dict[str, Any]:
 
 def hits_to_json(hits: Hits) -> dict[str, Any]:
     """Return an answer as JSON data."""
-    shown = [
-        {"id": hit.id, "score": hit.score, "distance": hit.distance, "text": hit.text, "metadata": hit.metadata}
-        for hit in hits
-    ]
-    return {"hits": shown, "exact": hits.exact, "complete": hits.complete}
+    return {"hits": hits.to_dicts(), "exact": hits.exact, "complete": hits.complete}
 
 
-def print_hits(hits: Hits, *, full: bool) -> None:
-    """Print an answer as a ranked list."""
+def print_hits(hits: Hits, *, full: bool, first: int = 1) -> None:
+    """Print an answer as a ranked list; ``first`` is the rank of the first hit."""
     out = console()
-    for rank, hit in enumerate(hits, 1):
+    for rank, hit in enumerate(hits, first):
         head = Text.assemble(
             (f"{rank:>2} ", "dim"), (f"{hit.score:.3f}", "green"), "  ", (escape_controls(hit.id), "bold")
         )

@@ -9,6 +9,7 @@ import typer
 
 from .. import connect
 from ..hits import Hits
+from ..query_texts import check_query_texts
 from . import output, progress
 from .embedder_choice import check_guess, load_embedder
 from .exits import NEGATIVE, Failure
@@ -25,6 +26,10 @@ def search(
     k: Annotated[
         int, typer.Option("-k", "--limit", metavar="N", min=0, max=10_000, help="How many records to find.")
     ] = 10,
+    offset: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=10_000, help="Leave out the best hits: -k 10 --offset 10 is page two."),
+    ] = 0,
     where: Where = None,
     min_score: Annotated[float | None, typer.Option(metavar="SCORE", help="Leave out hits with a lower score.")] = None,
     like: Annotated[str | None, typer.Option(metavar="ID", help="Find records near this one; needs no model.")] = None,
@@ -54,17 +59,18 @@ def search(
     with connect(url) as database:
         store = database.open(name)
         if like is not None:
-            hits = store.similar_to(like, k, where=condition, min_score=min_score, ef=ef, exact=exact)
+            hits = store.similar_to(like, k, offset=offset, where=condition, min_score=min_score, ef=ef, exact=exact)
         else:
             if query is not None:
+                check_query_texts([query])  # before a model is loaded
                 check_guess(store, embedder)
                 store = database.open(name, embedder=load_embedder(embedder))
             asked = _parse_numbers(vector) if vector is not None else query or ""
-            hits = store.search(asked, k, where=condition, min_score=min_score, ef=ef, exact=exact)
+            hits = store.search(asked, k, offset=offset, where=condition, min_score=min_score, ef=ef, exact=exact)
     if json:
         output.print_json(output.hits_to_json(hits))
     else:
-        output.print_hits(hits, full=full)
+        output.print_hits(hits, full=full, first=offset + 1)
         output.note(_describe_hits(hits, time.monotonic() - began))
 
 

@@ -165,9 +165,9 @@ class Embedder(ABC):
         """
         return self._embed(texts, "document", label, on_progress)
 
-    def embed_queries(self, texts: Iterable[str]) -> Float32Array:
+    def embed_queries(self, texts: Iterable[str], *, label: Callable[[int], str] | None = None) -> Float32Array:
         """Embed the texts of queries; like `embed_documents`, in the query role of the model."""
-        return self._embed(texts, "query", None, None)
+        return self._embed(texts, "query", label, None)
 
     def _embed(
         self, texts: Iterable[str], role: Role, label: Callable[[int], str] | None, on_progress: Progress | None

@@ -50,13 +50,13 @@ def finish_rows(
     broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if broken.size:
         worst = label(min(positions[row] for row in broken))
-        raise InvalidVector(f"{model!r} returned a vector with NaN or infinity for {worst}.")
+        raise InvalidVector(f"{worst}: {model!r} returned a vector with NaN or infinity.")
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     empty = np.flatnonzero(norms == 0)
     if empty.size and not allow_zero:
         worst = label(min(positions[row] for row in empty))
         raise InvalidVector(
-            f"{model!r} returned a vector of zeros for {worst}: the text contains no token that the model "
-            "knows. Leave it out, or give a vector with it."
+            f"{worst}: {model!r} returned a vector of zeros, because the text contains no token that the model "
+            "knows. Leave it out, or give a vector instead."
         )
     return np.asarray(rows / norms[:, np.newaxis], np.float32) if normalize else rows

@@ -52,6 +52,11 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
     return matrix
 
 
+def name_queries(count: int) -> list[str]:
+    """Return what error messages call the queries of one call."""
+    return ["The query"] if count == 1 else [f"Query {number}" for number in range(count)]
+
+
 def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float32]:
     """Return query vectors as one float32 matrix, checked like stored vectors.
 
@@ -59,8 +64,7 @@ def as_queries(vectors: Sequence[ArrayLike], schema: Schema) -> NDArray[np.float
     ------
     DimensionMismatch, InvalidVector
     """
-    names = ["The query"] if len(vectors) == 1 else [f"Query {number}" for number in range(len(vectors))]
-    matrix = as_matrix(vectors, schema, names)
+    matrix = as_matrix(vectors, schema, name_queries(len(vectors)))
     if matrix.dtype == np.float32:
         return matrix
     # The query keeps the precision that the stored dtype would take from it.

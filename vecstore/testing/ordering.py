@@ -193,12 +193,14 @@ class AnswerTests(Places):
     @pytest.mark.parametrize(
         "wrong",
         [
-            *({"k": k} for k in (-1, 10_001, 1.0, True, "5", None, [5])),
-            *({"ef": ef} for ef in (0, -1, 1_001, 1.5, True, "16")),
+            *({"k": k} for k in (-1, 10_001, 10**30, 10**5000, 1.0, True, "5", None, [5])),
+            *({"offset": offset} for offset in (-1, 9_991, 10_000, 10**30, 10**5000, 1.0, True, "5", None, [5])),
+            *({"exact": exact} for exact in (0, 1, "yes", None, [1])),
+            *({"ef": ef} for ef in (0, -1, 1_001, 10**5000, 1.5, True, "16")),
             *({"min_score": score} for score in (float("nan"), float("inf"), 10**400, "0.5", True, [0.5], 1j)),
             *({"include": include} for include in ("text", ["texts"], ["id"], ["score"], None, 3, [None])),
         ],
-        ids=str,
+        ids=lambda wrong: next(iter(wrong)),
     )
     def test_arguments_are_checked(self, store: VectorStore, wrong: dict[str, Any]) -> None:
         for call in (

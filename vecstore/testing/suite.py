@@ -22,6 +22,8 @@ from . import (
     models,
     names,
     ordering,
+    pages,
+    query_texts,
     rebuilds,
     refusals,
     reindexing,
@@ -71,6 +73,8 @@ class StoreSuite:
     TestExactScore = scores.ExactScoreTests
     TestOrder = ordering.OrderTests
     TestAnswer = ordering.AnswerTests
+    TestPages = pages.PagesTests
+    TestQueryText = query_texts.QueryTextTests
     TestCompleteness = ordering.CompletenessTests
     TestThreshold = thresholds.ThresholdTests
     TestIndex = indexes.IndexTests
