@@ -324,7 +324,7 @@ class PostgresBackend(Backend):
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
     def _copy_in(self, generation: Generation, table: Layout, batch: Rows, *, insert: bool) -> bool:
-        """Copy many new records in; do nothing if an id has a record or a tombstone, or if changes are noted."""
+        """Copy many new records in; do nothing if an id is stored, changes are noted, or row security applies."""
         if self._has_caller_transaction or generation.standby or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._copy_or_insert.may_copy(generation.id):
@@ -508,6 +508,7 @@ class PostgresBackend(Backend):
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         self._check_own_transaction("building an index")
         with self._hold_role(generation, "build"):
+            check_sees_all(self._client, self._layouts.get(generation), "an index build")
             self._upkeep.build(generation, on_progress)
 
     def tend(self, generation: Generation) -> bool:

@@ -72,8 +72,9 @@ class Client:
         Returns
         -------
         list of tuple or None
-            The statement's answer; None if a key exists already. In that case, or after any answer other than
-            false, nothing was written.
+            The statement's answer; None if a key exists already, or if row security applies to the role, for
+            which the server copies nothing in. In these cases, or after any answer other than false, nothing was
+            written.
         """
         limit = Limit(self.watch)
         for left in reversed(range(TRIES)):
@@ -87,7 +88,7 @@ class Client:
                         copy_rows(pooled.connection, target, parts())
                         committing = True
                 return answer
-            except psycopg.errors.UniqueViolation:
+            except (psycopg.errors.UniqueViolation, psycopg.errors.FeatureNotSupported):
                 return None
             except psycopg.Error as error:
                 if not left or not is_worth_trying(error, limit, committing=committing):

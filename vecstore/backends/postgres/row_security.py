@@ -18,8 +18,8 @@ _ACTIVE = Statement(
 )
 
 
-def check_sees_all(runner: Runner, layout: Layout) -> None:
-    """Refuse to copy a table of which the role may see only some rows.
+def check_sees_all(runner: Runner, layout: Layout, what: str = "a rebuild") -> None:
+    """Refuse a call that would take the rows that the role may see for the whole table.
 
     Raises
     ------
@@ -30,8 +30,8 @@ def check_sees_all(runner: Runner, layout: Layout) -> None:
         if is_active:
             forced = f"or run ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY while it lasts, " if is_forced else ""
             raise Unsupported(
-                f"a rebuild of table {table} as role {role}, to which its row security applies",
+                f"{what} of table {table} as role {role}, to which its row security applies",
                 "postgres",
-                f"It would copy only the rows that the role may see. Rebuild as the table's owner, {forced}"
+                f"It would take the rows that the role may see for all of them. Connect as the table's owner, {forced}"
                 f"or have a superuser run: ALTER ROLE {role} BYPASSRLS",
             )

@@ -1,0 +1,350 @@
+"""Row security: a tenant's role sees, finds and writes its own records and no others, during a rebuild too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from tests.batches import DIM, batch, vector_of
+from tests.secrets import PASSWORD, change_url, expect_error
+from vecstore import (
+    HNSW,
+    Database,
+    F,
+    Hits,
+    Record,
+    Schema,
+    StorageFailed,
+    StoreCorrupt,
+    Unsupported,
+    VectorStore,
+    fields,
+)
+from vecstore.rebuild import copy
+from vecstore.testing.threads import RepeatingThreads
+
+from .catalogues import connect_engine, list_tables
+from .stores import open_database, prepare_namespace
+from .tenants import grant_catalogue, make_role, read_table, run
+
+FIELDS = {"tag": fields.Int(), "word": fields.Keyword()}
+SCHEMA = Schema(dim=DIM, metric="l2", fields=FIELDS, index=HNSW(m=8))
+WIDER = Schema(dim=DIM, metric="l2", fields={**FIELDS, "more": fields.Int()}, index=HNSW(m=8))
+MINE, THEIRS = "w1", "w2"
+COUNT = 40
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, lock_timeout=5) as database:
+        yield database
+
+
+@pytest.fixture
+def role(admin: psycopg.Connection) -> Iterator[str]:
+    with make_role(admin) as name:
+        yield name
+
+
+@pytest.fixture
+def store(database: Database, admin: psycopg.Connection, namespace: str, role: str) -> VectorStore:
+    """A store with 40 records of the tenant among 400."""
+    store = database.create("a", SCHEMA)
+    store.upsert([record for number in range(10) for record in batch(number, COUNT)])
+    table = read_table(admin, namespace, "a")
+    run(admin, "ALTER TABLE {} ENABLE ROW LEVEL SECURITY", table)
+    run(admin, "CREATE POLICY tenants ON {} USING (f_word = current_setting('app.tenant', true))", table)
+    run(admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}", table, role)
+    grant_catalogue(admin, namespace, role, writes=True)
+    return store
+
+
+@pytest.fixture
+def tenant_url(postgres_url: str, role: str) -> str:
+    """The URL of the tenant's role, whose sessions are the tenant's."""
+    return change_url(postgres_url, user=quote(role), password=PASSWORD)
+
+
+@contextmanager
+def open_tenant(url: str, namespace: str, tenant: str = MINE) -> Iterator[VectorStore]:
+    with open_database(url, namespace, options=f"-c app.tenant={tenant}") as database:
+        yield database.open("a")
+
+
+def list_words(hits: Hits) -> list[object]:
+    return [hit.metadata and hit.metadata["word"] for hit in hits]
+
+
+def check_own(store: VectorStore, word: str = MINE, count: int = COUNT) -> None:
+    """Prove that a store shows one tenant's records, all of them, in each way of reading."""
+    assert store.count() == count
+    assert {record.metadata["word"] for record in store.scan()} == {word}
+    for where in (None, F.tag >= 0, F.word == word):
+        for exact in (False, True):
+            hits = store.search(vector_of(5), k=2 * COUNT, where=where, exact=exact, include=("metadata",))
+            assert (list_words(hits), hits.complete) == ([word] * min(count, 2 * COUNT), True)
+    assert len(store.search(vector_of(5), k=7)) == min(7, count)
+    assert store.count(F.word != word) == len(store.search(vector_of(5), k=5, where=F.word != word)) == 0
+
+
+class Observer:
+    """Reads every table of records with the tenant's rights and raw SQL."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._link = psycopg.connect(url, autocommit=True, options=f"-c app.tenant={MINE}")
+        self._namespace = namespace
+        self.seen = 0
+
+    def look(self) -> None:
+        tables = [name for name in list_tables(self._link, self._namespace) if name.startswith("vecstore_g_")]
+        shown = [self._read(name) for name in tables]
+        assert all(words <= {MINE} for words in shown), shown
+        self.seen += any(shown)
+
+    def _read(self, table: str) -> set[str]:
+        query = sql.SQL("SELECT DISTINCT f_word FROM {}").format(sql.Identifier(self._namespace, table))
+        try:
+            return {word for (word,) in self._link.execute(query)}
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
+            return set()
+
+    def close(self) -> None:
+        self._link.close()
+
+
+def fail(done: int, total: int) -> None:
+    raise KeyboardInterrupt
+
+
+def rebuild(database: Database, threads: RepeatingThreads) -> None:
+    database.rebuild("a", schema=WIDER, on_progress=lambda done, total: threads.wait_for(1))
+
+
+def rebuild_and_fail(database: Database, threads: RepeatingThreads) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        database.rebuild("a", schema=WIDER, on_progress=fail)
+    threads.wait_for(2)
+
+
+def damage_the_copy(database: Database, threads: RepeatingThreads) -> None:
+    def damage(done: int, total: int) -> None:
+        building = database._backend.find(name="a").building
+        assert building is not None
+        database._backend.delete(building, ["b00001-00"])
+
+    with pytest.raises(StoreCorrupt):
+        database.rebuild("a", schema=WIDER, on_progress=damage)
+
+
+def rebuild_and_return(database: Database, threads: RepeatingThreads) -> None:
+    rebuild(database, threads)
+    for _ in range(3):
+        database.rollback("a")
+        threads.wait_for(1)
+
+
+def rebuild_and_drop(database: Database, threads: RepeatingThreads) -> None:
+    rebuild(database, threads)
+    database.drop_previous("a")
+    database.rebuild("a", schema=SCHEMA, keep_previous=False)
+
+
+def reindex(database: Database, threads: RepeatingThreads) -> None:
+    store = database.open("a")
+    store.reindex()
+    store.compact()
+
+
+def widen_all_rights(database: Database, threads: RepeatingThreads) -> None:
+    """Grant on all tables while one is built, as a script of an administrator does each night."""
+    backend = database._backend
+
+    def grant(done: int, total: int) -> None:
+        namespace = backend._client.options.namespace  # type: ignore[attr-defined]
+        with backend._client.connection() as connection:  # type: ignore[attr-defined]
+            run(connection, "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO PUBLIC", namespace)
+        threads.wait_for(1)
+
+    database.rebuild("a", schema=WIDER, on_progress=grant)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [rebuild, rebuild_and_fail, damage_the_copy, rebuild_and_return, rebuild_and_drop, reindex, widen_all_rights],
+)
+def test_nobody_sees_more_than_before_at_any_moment(
+    database: Database,
+    store: VectorStore,
+    tenant_url: str,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: Callable[[Database, RepeatingThreads], None],
+) -> None:
+    monkeypatch.setattr(copy, "BATCH", 150)
+    observer = Observer(tenant_url, namespace)
+    with open_tenant(tenant_url, namespace) as mine:
+
+        def read() -> None:
+            assert mine.count() == COUNT
+            hits = mine.search(vector_of(5), k=2 * COUNT, include=("metadata",))
+            assert list_words(hits) == [MINE] * COUNT
+
+        with RepeatingThreads(observer.look, read) as threads:
+            threads.wait_for(1)
+            deed(database, threads)
+            threads.wait_for(1)
+        assert observer.seen
+        check_own(mine)
+    observer.close()
+    assert store.count() == 10 * COUNT
+
+
+def test_a_policy_that_is_tightened_while_it_runs(
+    database: Database, store: VectorStore, admin: psycopg.Connection, tenant_url: str, namespace: str
+) -> None:
+    table = read_table(admin, namespace, "a")
+
+    def tighten(done: int, total: int) -> None:
+        run(
+            admin,
+            "ALTER POLICY tenants ON {} USING (f_word = current_setting('app.tenant', true) AND f_tag < 0)",
+            table,
+        )
+
+    with open_tenant(tenant_url, namespace) as mine:
+        database.rebuild("a", schema=WIDER, on_progress=tighten)
+        assert mine.count() == len(list(mine.scan())) == len(mine.search(vector_of(1), k=5)) == 0
+        database.rollback("a")
+        assert mine.count() == 0
+
+
+class TestTenants:
+    """A role to which row security applies."""
+
+    def test_it_reads_its_own_records(self, store: VectorStore, tenant_url: str, namespace: str) -> None:
+        with open_tenant(tenant_url, namespace) as mine:
+            check_own(mine)
+            assert [each and each.id for each in mine.get(["b00001-00", "b00002-00"])] == ["b00001-00", None]
+            assert mine.stats().records == COUNT
+            assert (mine.verify().records, mine.verify().ok) == (COUNT, True)
+
+    @pytest.mark.parametrize("size", [5, 300], ids=["few", "many"])
+    def test_it_writes_its_own_records(self, store: VectorStore, tenant_url: str, namespace: str, size: int) -> None:
+        new = [Record(f"new-{number}", vector_of(1), None, {"tag": 1, "word": MINE}) for number in range(size)]
+        with open_tenant(tenant_url, namespace) as mine:
+            for write in (mine.insert, mine.upsert):
+                assert write(new) == size
+                check_own(mine, count=COUNT + size)
+                assert mine.update(ids=["new-0", "b00002-00"], set={"tag": 7}) == 1
+                assert mine.delete(ids=[record.id for record in new] + ["b00002-00"]) == size
+            assert mine.delete(where=F.tag == 2) == mine.update(where=F.tag == 2, set={"tag": 1}) == 0
+        assert store.count() == 10 * COUNT
+
+    @pytest.mark.parametrize("size", [1, 200], ids=["one", "many"])
+    @pytest.mark.parametrize("id_, word", [("b00002-00", MINE), ("new", THEIRS)], ids=["their id", "their word"])
+    def test_it_does_not_write_those_of_others(
+        self, store: VectorStore, tenant_url: str, namespace: str, size: int, id_: str, word: str
+    ) -> None:
+        records = [Record(f"more-{number}", vector_of(1), None, {"word": MINE}) for number in range(size - 1)]
+        with open_tenant(tenant_url, namespace) as mine:
+            with expect_error(StorageFailed, "row security", "policies"):
+                mine.upsert([*records, Record(id_, vector_of(1), None, {"word": word})])
+            check_own(mine)
+        assert store.count((F.id == "b00002-00") & (F.word == THEIRS)) == 1
+
+    def test_one_engine_serves_them_all(
+        self, store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str, role: str
+    ) -> None:
+        """Roles and settings that change from one transaction to the next, over the same caches."""
+
+        def become(connection: Connection, tenant: str) -> None:
+            connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+            connection.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": tenant})
+
+        where = F.tag >= 0
+        with connect_engine(postgres_url) as connection:
+            for _ in range(4):
+                for tenant in (MINE, THEIRS, "nobody"):
+                    with connection.begin():
+                        become(connection, tenant)
+                        here = store.using(connection)
+                        if tenant == "nobody":
+                            assert here.count() == len(here.search(vector_of(1), k=3, where=where)) == 0
+                        else:
+                            check_own(here, tenant)
+                assert len(store.search(vector_of(1), k=150, where=where)) == 150
+                assert store.count(where) == 10 * COUNT
+
+    def test_a_rebuild_by_it_is_refused(
+        self, store: VectorStore, tenant_url: str, namespace: str, admin: psycopg.Connection, role: str
+    ) -> None:
+        run(admin, "GRANT ALL ON SCHEMA {} TO {}", namespace, role)
+        run(admin, "GRANT ALL ON ALL TABLES IN SCHEMA {} TO {}", namespace, role)
+        with open_database(tenant_url, namespace, options=f"-c app.tenant={MINE}") as theirs:
+            with pytest.raises(Unsupported, match="BYPASSRLS") as caught:
+                theirs.rebuild("a", schema=WIDER)
+            assert "for all of them" in str(caught.value)
+        assert store.count() == 10 * COUNT
+
+
+@pytest.fixture
+def owner(admin: psycopg.Connection, store: VectorStore, namespace: str, role: str) -> str:
+    """The role as the owner of everything, to which row security applies all the same."""
+    for table in list_tables(admin, namespace):
+        run(admin, "ALTER TABLE {} OWNER TO {}", sql.Identifier(namespace, table), role)
+    run(admin, "ALTER SCHEMA {} OWNER TO {}", namespace, role)
+    run(admin, "ALTER TABLE {} FORCE ROW LEVEL SECURITY", read_table(admin, namespace, "a"))
+    return role
+
+
+class TestForced:
+    """FORCE ROW LEVEL SECURITY, which applies to the owner too."""
+
+    def test_a_rebuild_is_refused_until_the_advice_is_taken(
+        self, store: VectorStore, tenant_url: str, namespace: str, admin: psycopg.Connection, owner: str
+    ) -> None:
+        table = read_table(admin, namespace, "a")
+        with open_database(tenant_url, namespace, options=f"-c app.tenant={MINE}") as theirs:
+            with pytest.raises(Unsupported, match="NO FORCE ROW LEVEL SECURITY"):
+                theirs.rebuild("a", schema=WIDER)
+            run(admin, "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", table)
+            assert theirs.rebuild("a", schema=WIDER).copied == 10 * COUNT
+            run(admin, "ALTER TABLE {} FORCE ROW LEVEL SECURITY", read_table(admin, namespace, "a"))
+            with pytest.raises(Unsupported, match="BYPASSRLS"):
+                theirs.rollback("a")
+            run(admin, "ALTER ROLE {} BYPASSRLS", owner)
+            theirs.rollback("a")
+        assert store.count() == 10 * COUNT
+
+    def test_forced_while_it_runs_it_loses_nothing(
+        self, store: VectorStore, tenant_url: str, namespace: str, admin: psycopg.Connection, owner: str
+    ) -> None:
+        table = read_table(admin, namespace, "a")
+        run(admin, "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", table)
+
+        def force(done: int, total: int) -> None:
+            run(admin, "ALTER TABLE {} FORCE ROW LEVEL SECURITY", table)
+
+        with ExitStack() as stack:
+            theirs = stack.enter_context(open_database(tenant_url, namespace, options=f"-c app.tenant={MINE}"))
+            with pytest.raises((Unsupported, StoreCorrupt)):
+                theirs.rebuild("a", schema=WIDER, on_progress=force)
+            assert read_table(admin, namespace, "a") == table
+            run(admin, "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", table)
+            theirs.rebuild("a", schema=WIDER)
+        assert store.count() == 10 * COUNT
+
+    def test_the_upkeep_does_not_take_what_it_sees_for_everything(
+        self, store: VectorStore, tenant_url: str, namespace: str, owner: str
+    ) -> None:
+        assert store.index_status().state == "ready"
+        with open_tenant(tenant_url, namespace, "nobody") as mine, pytest.raises(Unsupported, match="row security"):
+            mine.reindex()
+        assert store.index_status().state == "ready"
