@@ -26,6 +26,8 @@ class Capabilities:
     transactions: bool = False
     """`VectorStore.using` can join the caller's transaction."""
     read_only: bool = False
+    read_only_reason: str = "The Database was opened read-only: connect without mode=ro."
+    """Why nothing can be written, and what to do, where ``read_only`` is true."""
     namespaces: bool = False
     """One server or directory can contain several databases, distinguished by name."""
     migrations: bool = False
@@ -39,7 +41,7 @@ class Capabilities:
         Unsupported
         """
         if self.read_only:
-            raise Unsupported("writing", self.backend, "The Database was opened read-only (mode=ro).")
+            raise Unsupported("writing", self.backend, self.read_only_reason)
 
     def check_schema(self, schema: Schema) -> None:
         """Refuse a schema that the backend cannot store.

@@ -18,6 +18,7 @@ from servers import NoServer
 from .namespaces import Namespaces
 from .own_server import OwnServer
 from .server import INSTALL, get_shared_url
+from .tenants import make_role
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,13 @@ def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
     """A superuser's connection to the worker's database, each statement its own transaction."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def role(admin: psycopg.Connection) -> Iterator[str]:
+    """A role that may log in and nothing else; its name has to be quoted."""
+    with make_role(admin) as name:
+        yield name
 
 
 @pytest.fixture

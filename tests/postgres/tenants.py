@@ -9,11 +9,16 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from tests.batches import vector_of
 from tests.secrets import PASSWORD
+from vecstore import F, Hits, VectorStore
 
-from .catalogues import format_statement
+from .catalogues import format_statement, list_tables
+from .stores import open_database
 
-CATALOGUE = "vecstore_store, {0}.vecstore_generation, {0}.vecstore_change"
+MINE, THEIRS = "w1", "w2"
+COUNT = 40
+"""Two tenants, and how many records each has."""
 
 
 @contextmanager
@@ -51,3 +56,50 @@ def grant_catalogue(admin: psycopg.Connection, namespace: str, role: str, *, wri
         run(admin, "GRANT UPDATE ON {} TO {}", sql.Identifier(namespace, "vecstore_store"), role)
         run(admin, "GRANT SELECT, INSERT, UPDATE ON {} TO {}", sql.Identifier(namespace, "vecstore_change"), role)
         run(admin, "GRANT USAGE ON SEQUENCE {} TO {}", sql.Identifier(namespace, "vecstore_change_seq"), role)
+
+
+@contextmanager
+def open_tenant(url: str, namespace: str, tenant: str = MINE) -> Iterator[VectorStore]:
+    with open_database(url, namespace, options=f"-c app.tenant={tenant}") as database:
+        yield database.open("a")
+
+
+def list_words(hits: Hits) -> list[object]:
+    return [hit.metadata and hit.metadata["word"] for hit in hits]
+
+
+def check_own(store: VectorStore, word: str = MINE, count: int = COUNT) -> None:
+    """Prove that a store shows one tenant's records, all of them, in each way of reading."""
+    assert store.count() == count
+    assert {record.metadata["word"] for record in store.scan()} == {word}
+    for where in (None, F.tag >= 0, F.word == word):
+        for exact in (False, True):
+            hits = store.search(vector_of(5), k=2 * COUNT, where=where, exact=exact, include=("metadata",))
+            assert (list_words(hits), hits.complete) == ([word] * min(count, 2 * COUNT), True)
+    assert len(store.search(vector_of(5), k=7)) == min(7, count)
+    assert store.count(F.word != word) == len(store.search(vector_of(5), k=5, where=F.word != word)) == 0
+
+
+class Observer:
+    """Reads every table of records with the tenant's rights and raw SQL."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._link = psycopg.connect(url, autocommit=True, options=f"-c app.tenant={MINE}")
+        self._namespace = namespace
+        self.seen = 0
+
+    def look(self) -> None:
+        tables = [name for name in list_tables(self._link, self._namespace) if name.startswith("vecstore_g_")]
+        shown = [self._read(name) for name in tables]
+        assert all(words <= {MINE} for words in shown), shown
+        self.seen += any(shown)
+
+    def _read(self, table: str) -> set[str]:
+        query = sql.SQL("SELECT DISTINCT f_word FROM {}").format(sql.Identifier(self._namespace, table))
+        try:
+            return {word for (word,) in self._link.execute(query)}
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
+            return set()
+
+    def close(self) -> None:
+        self._link.close()

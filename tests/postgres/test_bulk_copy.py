@@ -15,7 +15,7 @@ import vecstore
 from tests.batches import batch, schema
 from tests.postgres.places import PostgresPlace
 from tests.proxy import make_proxy
-from vecstore import F, Flat, Record, RecordExists, Schema, VectorStore, fields
+from vecstore import HNSW, F, Flat, Record, RecordExists, Schema, VectorStore, fields
 from vecstore.backends.postgres import bulk_copy
 from vecstore.backends.postgres.backend import PostgresBackend
 
@@ -128,7 +128,7 @@ def test_a_tombstone_keeps_its_version(place: PostgresPlace, copies: list[bool])
 def test_what_is_written_beside_a_standby_is_noted(place: PostgresPlace, copies: list[bool]) -> None:
     with place.connect() as db:
         store = db.create("a", schema())
-        db.rebuild("a", schema=schema())
+        db.rebuild("a", schema=schema(HNSW()))
         assert store.insert(batch(1, MANY)) == MANY
         assert copies[-1] is False
         db.rollback("a")
@@ -138,7 +138,7 @@ def test_what_is_written_beside_a_standby_is_noted(place: PostgresPlace, copies:
 def test_a_handle_of_a_replaced_generation_writes_into_the_new_one(place: PostgresPlace) -> None:
     with place.connect() as db, place.connect() as other:
         store = db.create("a", schema())
-        other.rebuild("a", schema=schema())
+        other.rebuild("a", schema=schema(HNSW()))
         other.drop_previous("a")
         assert store.insert(batch(1, MANY)) == MANY
         assert other.open("a").count() == MANY

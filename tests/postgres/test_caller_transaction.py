@@ -148,7 +148,7 @@ def test_notes_and_guard_belong_to_the_transaction(engine: Engine, place: Postgr
     with vecstore.connect(f"{place.url}&lock_timeout=0.2") as other, engine.begin() as connection:
         store.using(connection).insert([Record("new", [1, 1])])
         with pytest.raises(StoreLocked):
-            other.rebuild("articles", schema=SCHEMA.with_index(Flat()))
+            other.rebuild("articles", schema=SCHEMA.with_index(HNSW()))
     assert ids(store) == ["new", "old"]
 
 

@@ -124,7 +124,7 @@ def test_but_it_may_where_the_server_trusts_the_extension(role: str, owner: psyc
 
 def test_a_role_that_may_not_create_the_namespace_is_told_so(role: str, owner: psycopg.Connection) -> None:
     owner.execute("CREATE EXTENSION vector")
-    with pytest.raises(StorageError, match="lacks the right"):
+    with pytest.raises(StorageError, match="lacks rights"):
         upgrade(role, "theirs")
     assert "theirs" not in catalogues.list_schemas(owner)
 
@@ -133,7 +133,7 @@ def test_a_role_without_rights_may_not_look(role: str, owner: psycopg.Connection
     upgrade(database, "theirs")
     with catalogues.connect_engine(role) as connection:
         for call in (migrate.check, migrate.current, migrate.upgrade):
-            with pytest.raises(StorageError, match="lacks the right"):
+            with pytest.raises(StorageError, match="lacks rights"):
                 call(connection, namespace="theirs")
     assert catalogues.list_tables(owner, "theirs") == TABLES
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import replace
 from urllib.parse import quote
 
 import psycopg
@@ -11,15 +12,13 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from tests.batches import DIM, batch, vector_of
+from tests.batches import batch, schema, vector_of
 from tests.secrets import PASSWORD, change_url, expect_error
 from vecstore import (
     HNSW,
     Database,
     F,
-    Hits,
     Record,
-    Schema,
     StorageFailed,
     StoreCorrupt,
     Unsupported,
@@ -27,17 +26,27 @@ from vecstore import (
     fields,
 )
 from vecstore.rebuild import copy
+from vecstore.testing.interruptions import Interruption
 from vecstore.testing.threads import RepeatingThreads
+from vecstore.testing.ways_back import break_off
 
 from .catalogues import connect_engine, list_tables
 from .stores import open_database, prepare_namespace
-from .tenants import grant_catalogue, make_role, read_table, run
+from .tenants import (
+    COUNT,
+    MINE,
+    THEIRS,
+    Observer,
+    check_own,
+    grant_catalogue,
+    list_words,
+    open_tenant,
+    read_table,
+    run,
+)
 
-FIELDS = {"tag": fields.Int(), "word": fields.Keyword()}
-SCHEMA = Schema(dim=DIM, metric="l2", fields=FIELDS, index=HNSW(m=8))
-WIDER = Schema(dim=DIM, metric="l2", fields={**FIELDS, "more": fields.Int()}, index=HNSW(m=8))
-MINE, THEIRS = "w1", "w2"
-COUNT = 40
+SCHEMA = schema(HNSW(m=8))
+WIDER = replace(SCHEMA, fields={**SCHEMA.fields, "more": fields.Int()})
 
 
 @pytest.fixture
@@ -45,12 +54,6 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace, lock_timeout=5) as database:
         yield database
-
-
-@pytest.fixture
-def role(admin: psycopg.Connection) -> Iterator[str]:
-    with make_role(admin) as name:
-        yield name
 
 
 @pytest.fixture
@@ -72,64 +75,13 @@ def tenant_url(postgres_url: str, role: str) -> str:
     return change_url(postgres_url, user=quote(role), password=PASSWORD)
 
 
-@contextmanager
-def open_tenant(url: str, namespace: str, tenant: str = MINE) -> Iterator[VectorStore]:
-    with open_database(url, namespace, options=f"-c app.tenant={tenant}") as database:
-        yield database.open("a")
-
-
-def list_words(hits: Hits) -> list[object]:
-    return [hit.metadata and hit.metadata["word"] for hit in hits]
-
-
-def check_own(store: VectorStore, word: str = MINE, count: int = COUNT) -> None:
-    """Prove that a store shows one tenant's records, all of them, in each way of reading."""
-    assert store.count() == count
-    assert {record.metadata["word"] for record in store.scan()} == {word}
-    for where in (None, F.tag >= 0, F.word == word):
-        for exact in (False, True):
-            hits = store.search(vector_of(5), k=2 * COUNT, where=where, exact=exact, include=("metadata",))
-            assert (list_words(hits), hits.complete) == ([word] * min(count, 2 * COUNT), True)
-    assert len(store.search(vector_of(5), k=7)) == min(7, count)
-    assert store.count(F.word != word) == len(store.search(vector_of(5), k=5, where=F.word != word)) == 0
-
-
-class Observer:
-    """Reads every table of records with the tenant's rights and raw SQL."""
-
-    def __init__(self, url: str, namespace: str) -> None:
-        self._link = psycopg.connect(url, autocommit=True, options=f"-c app.tenant={MINE}")
-        self._namespace = namespace
-        self.seen = 0
-
-    def look(self) -> None:
-        tables = [name for name in list_tables(self._link, self._namespace) if name.startswith("vecstore_g_")]
-        shown = [self._read(name) for name in tables]
-        assert all(words <= {MINE} for words in shown), shown
-        self.seen += any(shown)
-
-    def _read(self, table: str) -> set[str]:
-        query = sql.SQL("SELECT DISTINCT f_word FROM {}").format(sql.Identifier(self._namespace, table))
-        try:
-            return {word for (word,) in self._link.execute(query)}
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
-            return set()
-
-    def close(self) -> None:
-        self._link.close()
-
-
-def fail(done: int, total: int) -> None:
-    raise KeyboardInterrupt
-
-
 def rebuild(database: Database, threads: RepeatingThreads) -> None:
     database.rebuild("a", schema=WIDER, on_progress=lambda done, total: threads.wait_for(1))
 
 
 def rebuild_and_fail(database: Database, threads: RepeatingThreads) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        database.rebuild("a", schema=WIDER, on_progress=fail)
+    with pytest.raises(Interruption):
+        database.rebuild("a", schema=WIDER, on_progress=break_off)
     threads.wait_for(2)
 
 
@@ -152,14 +104,12 @@ def rebuild_and_return(database: Database, threads: RepeatingThreads) -> None:
 
 def rebuild_and_drop(database: Database, threads: RepeatingThreads) -> None:
     rebuild(database, threads)
-    database.drop_previous("a")
     database.rebuild("a", schema=SCHEMA, keep_previous=False)
 
 
 def reindex(database: Database, threads: RepeatingThreads) -> None:
-    store = database.open("a")
-    store.reindex()
-    store.compact()
+    database.open("a").reindex()
+    database.open("a").compact()
 
 
 def widen_all_rights(database: Database, threads: RepeatingThreads) -> None:

@@ -73,12 +73,6 @@ def store(database: Database) -> VectorStore:
 
 
 @pytest.fixture
-def role(admin: psycopg.Connection) -> Iterator[str]:
-    with make_role(admin) as name:
-        yield name
-
-
-@pytest.fixture
 def other(admin: psycopg.Connection) -> Iterator[str]:
     with make_role(admin) as name:
         yield name

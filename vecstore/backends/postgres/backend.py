@@ -39,7 +39,6 @@ from vecstore.capabilities import Capabilities
 from vecstore.errors import (
     InvalidMetadata,
     RecordExists,
-    StorageError,
     StorageFailed,
     StoreExists,
     StoreNotFound,
@@ -80,7 +79,7 @@ from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
-from .rights import Denied
+from .rights import Denied, make_denial
 from .row_security import check_sees_all
 from .server_checks import Server, read_server, warn_of_faults
 from .session_settings import LOCK_TIMEOUT, format_lock_timeout
@@ -117,8 +116,12 @@ class PostgresBackend(Backend):
         self._upkeep = Upkeep(client, server, self._layouts, self._catalogue)
         self._statements: dict[Hashable, Statement] = {}
         self._few_matches, self._copy_or_insert = FewMatches(), CopyOrInsert()
-        read_only = client.options.read_only or server.read_only
-        self.capabilities = replace(type(self).capabilities, read_only=read_only)
+        capabilities = type(self).capabilities
+        if client.options.read_only:
+            capabilities = replace(capabilities, read_only=True)
+        elif server.read_only_reason:
+            capabilities = replace(capabilities, read_only=True, read_only_reason=server.read_only_reason)
+        self.capabilities = capabilities
 
     @classmethod
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
@@ -155,13 +158,6 @@ class PostgresBackend(Backend):
             with client.examine() as connection:
                 migrate.check(connection, namespace=options.namespace)
                 server = read_server(get_driver(connection.connection))
-        except StorageError as error:
-            try:
-                if read_state(error.__cause__ or error) == DENIED:
-                    raise Denied("connect", options.namespace).explain(client) from error
-            finally:
-                client.close()
-            raise
         except BaseException:
             client.close()
             raise
@@ -189,7 +185,9 @@ class PostgresBackend(Backend):
             return self._catalogue.find(self._runner, name=name, uid=uid)
 
     def create(self, name: str, generation: Generation) -> Entry:
-        with self._hold_transaction("create", "creating a store") as transaction:
+        active = self.find(name=name).active if generation.standby else None
+        call = "create standby" if active else "create"
+        with self._hold_transaction(call, "creating a store", active) as transaction:
             entry = self._add_entry(transaction, name, generation)
             table = self._layouts.get(generation).table
             transaction.run(compile_statement(CreateTable(table), writes=True), {})
@@ -227,7 +225,8 @@ class PostgresBackend(Backend):
 
     def drop(self, uid: str, generation: str | None = None) -> None:
         of = self.find(uid=uid)
-        with self._hold_transaction("drop", "dropping a store", of.active) as transaction:
+        dropped = [each for each in of.generations if generation in {None, each.id}]
+        with self._hold_transaction("drop", "dropping a store", *dropped) as transaction:
             entry = self._catalogue.find(transaction, uid=uid)
             # Tables before the store's row, in the order in which a write locks them.
             for each in (each for each in entry.generations if generation in {None, each.id}):
@@ -267,7 +266,7 @@ class PostgresBackend(Backend):
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
         of = self.find(uid=uid)
-        with self._hold_transaction("switch", "switching a store", of.active) as transaction:
+        with self._hold_transaction("switch", "switching a store", *of.generations) as transaction:
             entry = self._lock_out_writers(transaction, uid)
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
@@ -520,6 +519,7 @@ class PostgresBackend(Backend):
     def compact(self, generation: Generation) -> bool:
         self._check_own_transaction("compacting")
         with self._hold_role(generation, "compact"):
+            self._make_denied("compact", generation).check(self._client)
             return self._upkeep.compact(generation)
 
     def index_state(self, generation: Generation) -> IndexState:
@@ -565,12 +565,12 @@ class PostgresBackend(Backend):
 
     @contextmanager
     def _explaining(
-        self, call: str, generation: Generation | None = None, *, about: Generation | None = None
+        self, call: str, generation: Generation | None = None, *, about: Sequence[Generation | None] = ()
     ) -> Iterator[None]:
         """Say which rights a call lacks; raise `Superseded` where it failed because its generation lost its role.
 
         The table of such a generation may be gone, and nobody but its owner has a right to it. A call that looks up
-        roles by itself only names a generation, by ``about``.
+        roles by itself only names generations, by ``about``.
         """
         try:
             yield
@@ -580,10 +580,12 @@ class PostgresBackend(Backend):
                 raise Superseded from error
             if state != DENIED:
                 raise
-            named = generation or about
-            table = "" if named is None else str(self._layouts.get(named).table.name)
-            denied = Denied(call, self._client.options.namespace, self._server.extension, table)
-            raise denied.explain(self._runner) from error
+            found = self._make_denied(call, generation, *about).explain(self._runner)
+            raise error if found is None and isinstance(error, Unsupported) else found or make_denial() from error
+
+    def _make_denied(self, call: str, *generations: Generation | None) -> Denied:
+        tables = tuple(str(self._layouts.get(each).table.name) for each in generations if each is not None)
+        return Denied(call, self._client.options.namespace, self._server.extension, tables)
 
     def _has_role(self, generation: Generation) -> bool:
         """Say whether a generation has its role, as far as this connection may read the catalogue."""
@@ -621,10 +623,10 @@ class PostgresBackend(Backend):
         return {"lock": make_lock_key(generation.id), "lock_timeout": format_lock_timeout(self._client.options)}
 
     @contextmanager
-    def _hold_transaction(self, call: str, what: str, generation: Generation | None = None) -> Iterator[Transaction]:
+    def _hold_transaction(self, call: str, what: str, *about: Generation | None) -> Iterator[Transaction]:
         """Hold a transaction that changes the catalogue."""
         self._check_own_transaction(what)
-        with self._explaining(call, about=generation), self._client.transaction() as transaction:
+        with self._explaining(call, about=about), self._client.transaction() as transaction:
             transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
             yield transaction
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -34,6 +34,13 @@ _REFUSED = (
     "The server cannot be reached, or refused or ended the connection. Check host, port, database, user and password "
     "in the URL, and whether the server runs; its log says more."
 )
+_TLS = "The server lets this user in only with TLS (its pg_hba.conf). Add sslmode=require to the URL."
+_FULL = "The server takes no more connections. Close some, use a smaller ?pool_size=, or raise its max_connections."
+_WRONG_USER = (
+    "The server refused the user or the password. Correct them in the URL; a password can also come from PGPASSWORD or "
+    "~/.pgpass."
+)
+_DATABASE = "The server has no such database. Create it with CREATE DATABASE, or correct the URL."
 _CONFLICT = "Another transaction changed the same records. Repeat the transaction."
 
 _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
@@ -51,12 +58,10 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
             "The server's disk is full; nothing was written. Free some space and try again."
         ),
         "53200": lambda: StorageFailed("The server ran out of memory; nothing was written. Use smaller batches."),
-        "53300": lambda: BackendUnavailable(
-            "The server takes no more connections. Try again, or raise max_connections."
-        ),
+        "53300": lambda: BackendUnavailable(_FULL),
         "55P03": lambda: StoreLocked(_LOCKED),
         "57014": lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
-        "3D000": lambda: BackendUnavailable("The server has no such database. Create it, or correct the URL."),
+        "3D000": lambda: BackendUnavailable(_DATABASE),
         "54000": lambda: StorageFailed("The statement is beyond a limit of the server. Use a smaller batch or filter."),
         "58030": lambda: StorageFailed("The server could not read or write its files. See its log."),
     }
@@ -64,11 +69,60 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
 _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
     {
         "08": lambda: BackendUnavailable(_LOST),
-        "28": lambda: BackendUnavailable("The server refused the user or the password. Correct the URL."),
+        "28": lambda: BackendUnavailable(_WRONG_USER),
         "57": lambda: BackendUnavailable("The server ended the connection. Try again."),
         "XX": lambda: StoreCorrupt("The server found damaged data. See its log, and restore from a backup."),
     }
 )
+
+_REFUSALS: Sequence[tuple[tuple[str, ...], str]] = (
+    (("no pg_hba.conf entry", "no encryption"), _TLS),
+    (("no pg_hba.conf entry", "SSL off"), _TLS),
+    (
+        ("no pg_hba.conf entry",),
+        "The server's pg_hba.conf does not let this user into this database from here. Add a line for it there, or "
+        "correct user and database in the URL.",
+    ),
+    (
+        ("server does not support SSL",),
+        "The server has no TLS, and the URL asks for it. Turn TLS on there, or use sslmode=prefer in the URL.",
+    ),
+    (
+        ("root certificate file",),
+        "The file of root certificates for TLS is missing. Name it by sslrootcert= in the URL, or use sslmode=require.",
+    ),
+    (
+        ("certificate verify failed",),
+        "The server's TLS certificate is not one that sslrootcert= in the URL vouches for. Name the right file there.",
+    ),
+    (
+        ("does not match host name",),
+        "The server's TLS certificate is for another host name. Use that name in the URL, or sslmode=verify-ca.",
+    ),
+    (("password authentication failed",), _WRONG_USER),
+    (("no password supplied",), _WRONG_USER),
+    (("role ", "is not permitted to log in"), "The role may not log in. Let an administrator run: ALTER ROLE … LOGIN"),
+    (("permission denied for database",), "The role may not enter the database: GRANT CONNECT ON DATABASE … TO …"),
+    (("database ", "is not currently accepting"), "The database accepts no connections (ALLOW_CONNECTIONS is off)."),
+    (("FATAL", "database ", "does not exist"), _DATABASE),
+    (("FATAL", "role ", "does not exist"), "The server has no such user. Create the role, or correct the URL."),
+    (("too many",), _FULL),
+    (("remaining connection slots",), _FULL),
+    (("the database system is",), "The server is starting or stopping. Try again in a moment."),
+    (
+        ("onnection refused",),
+        "Nothing answers at the server's host and port. Check both in the URL, and whether the server runs.",
+    ),
+    (("resolve host",), "The server's host name is not known. Correct the host in the URL."),
+    (("translate host name",), "The server's host name is not known. Correct the host in the URL."),
+)
+"""English words of a refused connection, for which libpq has no SQLSTATE, and what to say; the first line counts."""
+
+
+def _find_refusal(error: BaseException) -> str:
+    """Return what to say of a refused connection; in other languages than English nothing in particular."""
+    said = str(error)
+    return next((told for words, told in _REFUSALS if all(word in said for word in words)), _REFUSED)
 
 
 def read_state(error: BaseException) -> str:
@@ -118,7 +172,7 @@ def translate(
     if known:
         return known()
     if is_lost(error):
-        return BackendUnavailable(_REFUSED if connecting else _LOST)
+        return BackendUnavailable(_find_refusal(error) if connecting else _LOST)
     return StorageFailed(f"The server refused the statement (SQLSTATE {state or 'unknown'}); nothing was written.")
 
 

@@ -17,6 +17,8 @@ from .transaction import Runner
 
 _RECORDS = "records"
 """Stands for the table of the generation that a call is about."""
+_DATABASE = "*"
+"""Stands for the database, in which a missing namespace has to be made."""
 _READS = {_RECORDS: "SELECT", "vecstore_store": "SELECT"}
 _NOTES = {
     "vecstore_change": "SELECT, INSERT, UPDATE",
@@ -38,11 +40,18 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "update": {_RECORDS: "SELECT, UPDATE", "vecstore_store": "SELECT, UPDATE", **_NOTES},
         # A record with a version leaves a tombstone, which is an update.
         "delete": {_RECORDS: "SELECT, INSERT, UPDATE, DELETE", "vecstore_store": "SELECT, UPDATE", **_NOTES},
-        "follow": {**_READS, "vecstore_change": "SELECT, DELETE"},
+        "follow": {**_READS, "vecstore_change": "SELECT, UPDATE, DELETE"},
         "amend": {"vecstore_generation": "SELECT, UPDATE"},
         "create": {
             "": "CREATE",
             "vecstore_store": "SELECT, INSERT, UPDATE",
+            "vecstore_generation": "SELECT, INSERT",
+            **_SWITCHES,
+        },
+        "create standby": {
+            _RECORDS: "SELECT, OWNER",
+            "": "CREATE",
+            "vecstore_store": "SELECT, UPDATE",
             "vecstore_generation": "SELECT, INSERT",
             **_SWITCHES,
         },
@@ -60,7 +69,7 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "vecstore_generation": "SELECT, UPDATE",
             **_BUILDS,
         },
-        "compact": {_RECORDS: "SELECT, OWNER", **_LISTS, **_BUILDS},
+        "compact": {_RECORDS: "SELECT, MAINTAIN", **_LISTS, **_BUILDS},
         "rebuild": {**_LISTS, **_BUILDS},
         "switch": {
             _RECORDS: "SELECT, OWNER",
@@ -69,6 +78,7 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             **_SWITCHES,
         },
         "migrate": {
+            _DATABASE: "CREATE",
             "": "CREATE",
             "vecstore_alembic_version": "OWNER",
             "vecstore_store": "OWNER",
@@ -81,20 +91,25 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 _MISSING = Statement(
     """
-SELECT CASE WHEN w.name = '' THEN 'schema' WHEN w.name LIKE '%%)' THEN 'function'
+SELECT CASE WHEN w.name = '*' THEN 'database' WHEN w.name = '' THEN 'schema' WHEN w.name LIKE '%%)' THEN 'function'
         WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END,
-    CASE WHEN w.name = '' THEN quote_ident(w.place)
+    CASE WHEN w.name = '*' THEN quote_ident(current_database()) WHEN w.name = '' THEN quote_ident(w.place)
         WHEN w.name LIKE '%%)' THEN w.place || '.' || w.name ELSE format('%%I.%%I', w.place, w.name) END,
-    w.wanted, quote_ident(current_user), quote_ident(pg_get_userbyid(c.relowner)),
+    CASE WHEN w.wanted = 'MAINTAIN' AND NOT has_maintain THEN 'OWNER' ELSE w.wanted END,
+    quote_ident(current_user), quote_ident(pg_get_userbyid(c.relowner)),
     coalesce((SELECT rolsuper FROM pg_roles WHERE oid = c.relowner), false)
 FROM unnest(%(places)s::text[], %(names)s::text[], %(wanted)s::text[]) WITH ORDINALITY AS w(place, name, wanted, number)
+CROSS JOIN (SELECT current_setting('server_version_num')::int >= 170000 AS has_maintain) AS server
 LEFT JOIN pg_namespace n ON n.nspname = w.place
 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
 WHERE NOT coalesce(CASE
+    WHEN w.name = '*' THEN n.oid IS NOT NULL OR has_database_privilege(current_database(), w.wanted)
     WHEN w.name = '' THEN has_schema_privilege(n.oid, w.wanted)
     WHEN w.name LIKE '%%)' THEN has_function_privilege(w.place || '.' || w.name, w.wanted)
     WHEN w.wanted = 'OWNER' THEN pg_has_role(c.relowner, 'USAGE')
-    WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, w.wanted)
+    WHEN w.wanted = 'MAINTAIN' AND (NOT has_maintain OR pg_has_role(c.relowner, 'USAGE'))
+        THEN pg_has_role(c.relowner, 'USAGE')
+    WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, w.wanted || ', UPDATE')
     WHEN w.wanted = 'UPDATE' AND w.name = 'vecstore_store' THEN has_any_column_privilege(c.oid, w.wanted)
     ELSE has_table_privilege(c.oid, w.wanted) END, true)
 ORDER BY w.number
@@ -105,11 +120,16 @@ _ROW_SECURITY = Statement(
     """
 SELECT format('%%I.%%I', nspname, relname), quote_ident(current_user)
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE nspname = %(place)s AND relname = %(table)s AND row_security_active(c.oid)
+WHERE nspname = %(place)s AND relname = ANY (%(tables)s::text[]) AND row_security_active(c.oid)
 """,
     MappingProxyType({}),
 )
 _UNKNOWN = "The database role lacks a right that this call needs; the server's log names it."
+
+
+def make_denial() -> StorageFailed:
+    """Return the error of a refusal for which no right is found to be missing."""
+    return StorageFailed(_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,28 +142,42 @@ class Denied:
         One of `CALLS`.
     namespace, extension : str
         The schemas of the stores and of pgvector.
-    table : str
-        The name of the generation's table; empty if the call is about none.
+    tables : sequence of str
+        The names of the tables of records that the call is about.
     """
 
     call: str
     namespace: str
     extension: str = ""
-    table: str = ""
+    tables: Sequence[str] = ()
 
-    def explain(self, runner: Runner) -> VecstoreError:
-        """Return an error that names the missing rights and the statements that give them."""
-        wanted = self._list_wanted()
-        values = dict(zip(("places", "names", "wanted"), map(list, zip(*wanted, strict=True)), strict=True))
-        missing = [_Missing(*row) for row in runner.run(_MISSING, values)]
+    def explain(self, runner: Runner) -> VecstoreError | None:
+        """Return an error that names the missing rights and the statements that give them; None if none is found."""
+        missing = self._find_missing(runner)
         if missing:
             return StorageFailed(_describe(missing))
-        for table, role in runner.run(_ROW_SECURITY, {"place": self.namespace, "table": self.table}):
+        for table, role in runner.run(_ROW_SECURITY, {"place": self.namespace, "tables": list(self.tables)}):
             return StorageFailed(
                 f"The row security of table {table} keeps role {role} from writing this: an id belongs to a record "
                 "that the role may not see, or no policy allows the values (WITH CHECK). See the view pg_policies."
             )
-        return StorageFailed(_UNKNOWN)
+        return None
+
+    def check(self, runner: Runner) -> None:
+        """Refuse a call for which a right is missing: the server only warns of some, and does nothing.
+
+        Raises
+        ------
+        StorageFailed
+        """
+        missing = self._find_missing(runner)
+        if missing:
+            raise StorageFailed(_describe(missing))
+
+    def _find_missing(self, runner: Runner) -> list[_Missing]:
+        wanted = self._list_wanted()
+        values = dict(zip(("places", "names", "wanted"), map(list, zip(*wanted, strict=True)), strict=True))
+        return [_Missing(*row) for row in runner.run(_MISSING, values)]
 
     def _list_wanted(self) -> Sequence[tuple[str, str, str]]:
         """Return schema, object and right, the schemas' own first: without those nothing in them is found."""
@@ -152,7 +186,8 @@ class Denied:
             wanted.append((self.extension, "", "USAGE"))
         for name, rights in CALLS[self.call].items():
             place = "pg_catalog" if name.endswith(")") else self.namespace
-            wanted += [(place, self.table if name == _RECORDS else name, right) for right in rights.split(", ")]
+            objects = self.tables if name == _RECORDS else (name,)
+            wanted += [(place, each, right) for each in objects for right in rights.split(", ")]
         return wanted
 
 

@@ -23,7 +23,7 @@ ITERATIVE_SCANS = (0, 8, 0)
 
 _FACTS = """
 SELECT current_setting('server_version_num')::int, extversion, nspname, pg_is_in_recovery(),
-       current_setting('default_transaction_read_only') = 'on',
+       current_setting('default_transaction_read_only') = 'on', quote_ident(current_user),
        vector.oid, vector.typarray, halfvec.oid, halfvec.typarray
 FROM (SELECT) AS here
 LEFT JOIN pg_extension ON extname = 'vector'
@@ -31,6 +31,16 @@ LEFT JOIN pg_namespace ON pg_namespace.oid = extnamespace
 LEFT JOIN pg_type vector ON vector.typname = 'vector' AND vector.typnamespace = extnamespace
 LEFT JOIN pg_type halfvec ON halfvec.typname = 'halfvec' AND halfvec.typnamespace = extnamespace
 """
+
+_STANDBY = "The server is a read-only standby: connect to the primary."
+_READ_ONLY = (
+    "Transactions are read-only by default_transaction_read_only: run ALTER ROLE {role} SET "
+    "default_transaction_read_only = off (or change it where the database or the URL sets it), then connect again."
+)
+_NO_EXTENSION = (
+    "The database has no pgvector. Let a superuser, or a role with CREATE on the database where the server trusts the "
+    "extension, run in it: CREATE EXTENSION vector"
+)
 
 
 class ServerWarning(UserWarning):
@@ -48,15 +58,15 @@ class Server:
     pgvector : tuple of int
     extension : str
         The schema that pgvector is installed in.
-    read_only : bool
-        A standby server, or a role whose transactions are read-only.
+    read_only_reason : str
+        Why nothing can be written, and what to do; empty where it can.
     oids : Oids
     """
 
     version: int
     pgvector: tuple[int, ...]
     extension: str
-    read_only: bool
+    read_only_reason: str
     oids: Oids
 
 
@@ -71,21 +81,19 @@ def read_server(connection: psycopg.Connection[Any]) -> Server:
         row = cursor.execute(_FACTS).fetchone()
     if row is None:
         raise BackendUnavailable("The server did not report its version. Try again.")
-    version, extension_version, extension, recovering, reading, *oids = row
+    version, extension_version, extension, recovering, reading, role, *oids = row
     if version < OLDEST:
         raise BackendUnavailable(f"PostgreSQL {version // 10_000} is too old: vecstore needs 14 or newer.")
     if extension is None:
-        raise ExtensionMissing(
-            "The database has no pgvector. Run `vecstore migrate upgrade --url …`, "
-            "or have an administrator run: CREATE EXTENSION vector"
-        )
+        raise ExtensionMissing(_NO_EXTENSION)
     found = tuple(int(part) for part in extension_version.split(".")[:3])
     if found < ITERATIVE_SCANS or None in oids:
         raise ExtensionMissing(
             f"pgvector {extension_version} is too old: vecstore needs 0.8.0 or newer. Update the server's package, "
             "then run: ALTER EXTENSION vector UPDATE"
         )
-    return Server(version, found, extension, recovering or reading, Oids(*oids))
+    reason = _STANDBY if recovering else _READ_ONLY.format(role=role) if reading else ""
+    return Server(version, found, extension, reason, Oids(*oids))
 
 
 def warn_of_faults(server: Server) -> None:

@@ -19,6 +19,7 @@ from vecstore.errors import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.exc import DBAPIError
 
 UNDEFINED_TABLE = "42P01"
@@ -26,6 +27,7 @@ UNDEFINED_TABLE = "42P01"
 _REFUSED = "VS001"
 """The SQLSTATE that our revisions raise, with a message for the user."""
 
+_DENIED = "42501"
 _CREATE_EXTENSION = "CREATE EXTENSION"
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -61,16 +63,31 @@ def read_state(error: DBAPIError) -> str:
 
 
 @contextmanager
-def translating(namespace: str) -> Iterator[None]:
-    """Raise vecstore's errors instead of the driver's."""
+def translating(namespace: str, connection: Connection, call: str) -> Iterator[None]:
+    """Raise vecstore's errors instead of the driver's, with the rights that a call lacks; see `rights.CALLS`."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:
         yield
     except DBAPIError as error:
-        raise _translate(error, namespace) from error
+        denied = read_state(error) == _DENIED and not (error.statement or "").startswith(_CREATE_EXTENSION)
+        found = _explain_denial(connection, namespace, call) if denied else None
+        raise found or _translate(error, namespace) from error
     except SQLAlchemyError as error:
         raise InvalidArgument("The connection cannot be used: it is closed, or its transaction has ended.") from error
+
+
+def _explain_denial(connection: Connection, namespace: str, call: str) -> VecstoreError | None:
+    """Return an error that names the missing rights; None where the driver is not psycopg or the connection is lost."""
+    import psycopg
+
+    from ..rights import Denied
+    from ..transaction import Transaction
+
+    driver = None if connection.invalidated else connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        return None
+    return Denied(call, namespace).explain(Transaction(driver, prepare=False))
 
 
 def _translate(error: DBAPIError, namespace: str) -> VecstoreError:

@@ -103,7 +103,7 @@ def current(connection: Connection, *, namespace: str = DEFAULT_NAMESPACE) -> st
     _check_connection(connection)
     version: ColumnClause[str] = column("version_num")
     versions = select(version).select_from(table(_VERSIONS, schema=namespace))
-    with translating(namespace):
+    with translating(namespace, connection, "connect"):
         try:
             with _hold_transaction(connection):
                 found = connection.scalar(versions)
@@ -187,7 +187,7 @@ def include_object(item: Any, name: str | None, type_: str, reflected: bool, com
 def _run(connection: Connection, target: int, namespace: str, *, down: bool) -> None:
     _check_namespace(namespace)
     _check_connection(connection)
-    with translating(namespace):
+    with translating(namespace, connection, "migrate"):
         _check_transactional(connection)
         _run_in_transaction(connection, target, namespace, down=down)
 
