@@ -79,15 +79,13 @@ def translating(namespace: str, connection: Connection, call: str) -> Iterator[N
 
 def _explain_denial(connection: Connection, namespace: str, call: str) -> VecstoreError | None:
     """Return an error that names the missing rights; None where the driver is not psycopg or the connection is lost."""
-    import psycopg
-
+    if connection.dialect.driver != "psycopg" or connection.invalidated:
+        return None
+    from ..engine import get_driver
     from ..rights import Denied
     from ..transaction import Transaction
 
-    driver = None if connection.invalidated else connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        return None
-    return Denied(call, namespace).explain(Transaction(driver, prepare=False))
+    return Denied(call, namespace).explain(Transaction(get_driver(connection.connection), prepare=False))
 
 
 def _translate(error: DBAPIError, namespace: str) -> VecstoreError:
