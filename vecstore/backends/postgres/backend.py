@@ -68,10 +68,10 @@ from .caller_transaction import CallerTransaction
 from .catalogue import Catalogue
 from .catalogue_tables import make_catalogue_tables
 from .client import Client
-from .column_types import PACKED, PackedQuery
+from .column_types import PACKED, PackedQuery, quote_table
 from .copy_or_insert import CopyOrInsert
 from .engine import get_driver, make_engine
-from .failures import DENIED, GONE, REFUSED, read_state, translating
+from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .generation_guard import compile_role_check
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
@@ -246,7 +246,9 @@ class PostgresBackend(Backend):
             self._catalogue.remove_generation(transaction, generation)
 
     def _drop_table(self, transaction: Transaction, generation: Generation) -> None:
-        transaction.run(compile_statement(DropTable(self._layouts.get(generation).table), writes=True), {})
+        transaction.run(
+            compile_statement(DropTable(self._layouts.get(generation).table, if_exists=True), writes=True), {}
+        )
 
     def amend(self, generation: Generation) -> None:
         with self._explaining("amend"):
@@ -576,8 +578,10 @@ class PostgresBackend(Backend):
             yield
         except VecstoreError as error:
             state = read_state(error.__cause__ or error)
-            if generation is not None and (state == GONE or (state == DENIED and not self._has_role(generation))):
+            if generation is not None and state in {GONE, DENIED} and not self._has_role(generation):
                 raise Superseded from error
+            if generation is not None and state == GONE:
+                raise make_missing_table(quote_table(self._layouts.get(generation).table)) from error
             if state != DENIED:
                 raise
             found = self._make_denied(call, generation, *about).explain(self._runner)

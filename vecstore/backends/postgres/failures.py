@@ -139,6 +139,14 @@ def is_lost(error: BaseException) -> bool:
     return ended or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
 
 
+def make_missing_table(table: str) -> StoreCorrupt:
+    """Return the error of a store that the catalogue has and whose table is not there, as after a partial restore."""
+    return StoreCorrupt(
+        f"Table {table} of this store is missing: somebody dropped it, or a restore left it out. Restore the namespace "
+        "from a backup as a whole, or remove the store with drop()."
+    )
+
+
 def make_timeout() -> Timeout:
     """Return the error of a call that exceeded its timeout."""
     return Timeout("The server did not answer within the timeout. Try again, or raise ?timeout=.")
