@@ -151,11 +151,19 @@ def test_the_index_column_of_pandas_is_left_out(run: Run, url: str, tmp_path: Pa
     frame.to_csv(tmp_path / "x.csv")
     answer = run("add", url, "s", tmp_path / "x.csv", "--json")
     assert [record.metadata for record in stored(url).values()] == [{"n": "1"}, {"n": "2"}]
-    assert "columns without a name" in answer.json["notes"][0]
+    assert "a column without a name" in answer.json["notes"][0]
     frame["vector"] = [[1.0, 0.0], [0.0, 1.0]]
     frame.to_parquet(tmp_path / "x.parquet")
     assert run("add", url, "s", tmp_path / "x.parquet").code == 0
     assert [record.metadata for record in stored(url).values()] == [{"n": 1}, {"n": 2}]
+
+
+def test_lines_around_the_table(run: Run, url: str, tmp_path: Path) -> None:
+    answer = add(run, url, tmp_path / "x.csv", '\n\nid,vector,\n1,"[1, 0]",\n', "--json")
+    assert (answer.code, answer.json["notes"]) == (0, [])
+    assert stored(url)["1"].metadata == {}
+    answer = add(run, url, tmp_path / "x.csv", '# a comment\nid,vector\n1,"[1, 0]"\n')
+    assert "line 2: the row does not have the 1 columns of the header ('# a comment'), but 2" in answer.err
 
 
 def test_empty_rows_of_spreadsheets_are_no_records(run: Run, url: str, tmp_path: Path) -> None:

@@ -174,8 +174,8 @@ def test_csv_text_becomes_what_fields_declare(run: Run, url: str, tmp_path: Path
     "text, complaint",
     [
         ("id,vector\n1,[1\n", "line 2: vector is not JSON"),
-        ("id,vector\n1,[1],3\n", "line 2: the row does not have the 2 columns of line 1"),
-        ("id,vector\n1\n", "line 2: the row does not have the 2 columns of line 1"),
+        ("id,vector\n1,[1],3\n", "line 2: the row does not have the 2 columns of the header"),
+        ("id,vector\n1\n", "line 2: the row does not have the 2 columns of the header"),
         ("id,id\n1,2\n", "line 1: a column name is given twice"),
         ('id,vector\n1,"[1\n', "line 2: unexpected end of data"),
         ("vector\n[1]\n", "line 2: no 'id'"),

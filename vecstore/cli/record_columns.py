@@ -106,7 +106,7 @@ class RecordColumns:
         if text is None and vector is None:
             raise Unreadable(
                 f"neither {self._columns.text!a} nor {self._columns.vector!a} has a value among "
-                f"{_list_names(row if names is None else names)}; name "
+                f"{list_names(row if names is None else names)}; name "
                 "the columns with --text-column and --vector-column"
             )
         if isinstance(vector, str):
@@ -125,7 +125,7 @@ class RecordColumns:
         key = self._find_key(names, self._columns.id, "--id-column")
         if key is None:
             another = "another column" if "id" in self._columns.given else "the column that holds ids"
-            raise Unreadable(f"no {self._columns.id!a} among {_list_names(names)}; name {another} with --id-column")
+            raise Unreadable(f"no {self._columns.id!a} among {list_names(names)}; name {another} with --id-column")
         id_ = values.pop(key, None)
         if id_ is None or name_missing(id_):
             raise Unreadable(f"{key!a} is empty; every record needs an id, or name another column with --id-column")
@@ -214,6 +214,12 @@ class RecordColumns:
             self.notes.append(f"{self._file}: {key!a} is stored in the declared field {name}.")
         return name
 
+    def note_nameless(self) -> None:
+        """Note that a column without a name has values, which are left out."""
+        if "" not in self._noted:
+            self._noted.add("")
+            self.notes.append(f"{self._file}: a column without a name, such as the index of pandas, is left out.")
+
     def _note_naive(self, key: str) -> None:
         if f"naive {key}" not in self._noted:
             self._noted.add(f"naive {key}")
@@ -224,16 +230,20 @@ def _parse_vector(text: str, name: str) -> Any:
     try:
         return parse_json(text, name)
     except Unreadable as error:
-        raise Unreadable(f"{error}; write vectors like [0.1, 0.2]") from error
+        raise Unreadable(f"{error}; write vectors like [0.1, 0.2], with decimal points") from error
 
 
 def _check_numbers(vector: list[Any], name: str) -> None:
     for position, number in enumerate(vector):
         if type(number) not in (int, float):
-            raise Unreadable(f"{name!a} is not a list of numbers: at position {position} is a {type(number).__name__}")
+            kind = {"NoneType": "null", "str": "text", "bool": "true or false"}.get(
+                type(number).__name__, "another value"
+            )
+            raise Unreadable(f"{name!a} is not a list of numbers: at position {position} is {kind}")
 
 
-def _list_names(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
+    """Return the first names of columns, quoted, for a message."""
     listed = [ascii(name[:60]) for name in names]
     more = f" and {len(listed) - _SHOWN_NAMES:,} more" if len(listed) > _SHOWN_NAMES else ""
     return f"{', '.join(listed[:_SHOWN_NAMES])}{more}" if listed else "no columns"

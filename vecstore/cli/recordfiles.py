@@ -21,7 +21,7 @@ from .exits import Failure, describe_os_error
 from .export_header import ExportHeader, is_header
 from .json_values import iterate_values, parse_object
 from .origins import ReplayedStream
-from .record_columns import RecordColumns
+from .record_columns import RecordColumns, list_names
 from .sources import ColumnNames, Item, Skipped, is_compressed
 from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
 from .vector_columns import VectorFit
@@ -167,13 +167,15 @@ class RecordFile:
                     yield self._skip(
                         place,
                         Unreadable(
-                            f"the row does not have the {len(names)} columns of line 1, but {len(row)}; quote "
-                            "texts that contain the separator"
+                            f"the row does not have the {len(names)} columns of the header ({list_names(names)}), "
+                            f"but {len(row)}; quote texts that contain the separator"
                         ),
                         position,
                     )
                     continue
-                values = {name: text for name, text in zip(names, row, strict=True) if text != "" and name}
+                values = {name: text for name, text in zip(names, row, strict=True) if text != ""}
+                if values.pop("", None) is not None:
+                    self._columns.note_nameless()
                 yield self._make_item(values, place, position, names=names)
         except Unreadable as error:
             raise Failure(f"{self.name}, line {lines.number}: {error}.") from error
@@ -182,7 +184,7 @@ class RecordFile:
 
     def _open_table(self, lines: TextLines) -> tuple[Iterator[list[str]], list[str]]:
         """Return the rows of a CSV file behind its header, and the names of the columns."""
-        header = next(lines, "")
+        header = next((line for line in lines if line.strip()), "")
         usual = "\t" if self.path and ".tsv" in self.path.suffixes[-2:] else ","
         separator = read_separator_line(header)
         if separator is not None:
@@ -193,9 +195,7 @@ class RecordFile:
                 self.notes.append(f"{self.name}: the columns are separated by {SEPARATORS[separator]}.")
         reader = csv.reader(chain([header], lines), delimiter=separator, strict=True)
         names = [name.strip() for name in next(reader, [])]
-        self._check_names([name for name in names if name])
-        if names and not names[0]:
-            self.notes.append(f"{self.name}: columns without a name, such as the index of pandas, are left out.")
+        self._check_names([name for name in names if name], f"{self.name}, line {lines.number}")
         return reader, names
 
     def _read_parquet(self, path: Path) -> Iterator[Item | Skipped]:
@@ -209,7 +209,7 @@ class RecordFile:
             with parquet.ParquetFile(path) as file:
                 total = file.metadata.num_rows
                 names = file.schema_arrow.names
-                self._check_names(names)
+                self._check_names(names, self.name)
                 vectors = self._columns.find_vector_names(names)
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
                     for row in _iterate_rows(batch, vectors):
@@ -219,10 +219,10 @@ class RecordFile:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise Failure(f"{self.name}: cannot be read as Parquet: {reason}.") from error
 
-    def _check_names(self, names: Sequence[str]) -> None:
+    def _check_names(self, names: Sequence[str], place: str) -> None:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise Failure(f"{self.name}, line 1: a column name is given twice: {twice[:60]!a}. Rename one of them.")
+            raise Failure(f"{place}: a column name is given twice: {twice[:60]!a}. Rename one of them.")
         self._columns.check_names(names)
 
     def _make_item(

@@ -114,7 +114,7 @@ RECORDS: list[tuple[Any, str]] = [
     ("a text", "[Record(id, text=text)]"), (np.eye(2), "enumerate(matrix)"), (None, "[Record("), (3, "[Record("),
     (lambda: iter([GOOD]), "records()"), ([GOOD, ("a", VECTOR)], "records[1] is of type tuple"),
     ([GOOD, {"id": "a"}], "Record(**each)"), ([GOOD, None], "records[1] is of type NoneType"),
-    ((x for x in [("a", VECTOR)]), "Record(*each)"), (["a"], "records[0]"),
+    ([["a", VECTOR]], "Record(*each)"), (["a"], "records[0]"),
 ]  # fmt: skip
 
 TEXTS: list[tuple[Any, str]] = [(b"x", "text.decode()"), (NAN, "Give None"), (["a"], "join"), (3, "str(text)")]
