@@ -26,7 +26,8 @@ TELLING_NAMES = (
     "select", "from", "where", "order", "group", "table", "index", "primary", "null", "not", "or", "and", "in", "is",
     "values", "limit", "user", "key", "rowid", "oid", "ctid", "xmin", "row", "rows", "record", "records", "name",
     "names", "seq", "version", "generation", "segment", "place", "offset", "position", "extra", "extras", "metadata",
-    "fields", "payload", "score", "distance", "rank", "embedding", "distances", "language", "as", "crc", "deleted", "k", "f_0", "v", "a" * 48,
+    "fields", "payload", "score", "distance", "rank", "embedding", "distances", "language", "as",
+    "crc", "deleted", "k", "f_0", "v", "a" * 48,
 )  # fmt: skip
 
 
