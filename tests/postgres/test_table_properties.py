@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.batches import batch, schema, vector_of
-from tests.secrets import PASSWORD, change_url
-from vecstore import Database, Rebuilt, Record, Schema, Unsupported, VectorStore, fields
+from tests.batches import batch, schema
+from vecstore import Database, Rebuilt, Schema, Unsupported, VectorStore, fields
 
 from .catalogues import list_tables
 from .stores import open_database, prepare_namespace
-from .tenants import grant_catalogue, make_role, read_table, run
+from .tenants import make_role, read_table, run
 
 WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more": fields.Int()})
 
@@ -265,25 +264,3 @@ def test_what_comes_while_it_runs_and_cannot_be_carried_stops_the_switch(
     assert read_table(admin, namespace, "a") == table
     run(admin, "DROP VIEW {}.mine", namespace)
     assert database.rebuild("a", schema=WIDER).copied == 0
-
-
-def test_a_role_goes_on_working(
-    database: Database,
-    store: VectorStore,
-    admin: psycopg.Connection,
-    postgres_url: str,
-    namespace: str,
-    role: str,
-) -> None:
-    grant_catalogue(admin, namespace, role, writes=True)
-    run(admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}", read_table(admin, namespace, "a"), role)
-    with open_database(change_url(postgres_url, user=role, password=PASSWORD), namespace) as theirs:
-        mine = theirs.open("a")
-        changes: list[Callable[[Database, str], Rebuilt]] = [widen, Database.rollback]
-        for number, change in enumerate(changes):
-            mine.upsert([Record(f"x{number}", batch(2)[0].vector)])
-            change(database, "a")
-            assert mine.count() == 21 + number
-            assert len(mine.search(vector_of(1), k=5)) == 5
-            mine.upsert([Record(f"x{number}", batch(3)[0].vector)])
-            assert mine.delete(ids=["nothing"]) == 0

@@ -86,7 +86,7 @@ from .session_settings import LOCK_TIMEOUT, format_lock_timeout
 from .statements import Answer, Statement, compile_statement
 from .stats import collect_stats, read_index_state
 from .table_dependents import check_dependents
-from .table_properties import TableProperties
+from .table_properties import TableProperties, share_numbers
 from .transaction import Runner, Transaction
 from .upkeep import Upkeep
 from .verify import verify_table
@@ -194,6 +194,7 @@ class PostgresBackend(Backend):
             for index in sorted(table.indexes, key=lambda each: str(each.name)):
                 transaction.run(compile_statement(CreateIndex(index), writes=True), {})
             if generation.standby:
+                share_numbers(transaction, self._client.options.namespace)
                 self._get_properties(transaction, entry.active, generation).copy_to_standby()
         return entry
 

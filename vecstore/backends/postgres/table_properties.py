@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import psycopg
 
-from vecstore.errors import Unsupported
+from vecstore.errors import StorageFailed, Unsupported
 
 from .column_types import quote_table
 from .generation_table import Layout
@@ -35,6 +35,42 @@ _HINTS = MappingProxyType(
 _OTHERWISE = "The server refused it for the new table: change or remove it, then rebuild."
 _OF_THE_MOMENT = ("40", "53", "55", "57", "58")
 """Classes of errors that say nothing about the property: conflicts, resources, locks, cancelled statements, I/O."""
+
+
+_NUMBERS = Statement(
+    """
+SELECT format('GRANT USAGE ON SEQUENCE %%I.%%I TO %%s', nspname, numbers.relname,
+        CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END),
+    pg_has_role(numbers.relowner, 'USAGE')
+FROM pg_namespace n
+JOIN pg_class changes ON changes.relnamespace = n.oid AND changes.relname = 'vecstore_change'
+JOIN pg_class numbers ON numbers.relnamespace = n.oid AND numbers.relname = 'vecstore_change_seq',
+aclexplode(coalesce(changes.relacl, acldefault('r', changes.relowner)))
+WHERE nspname = %(namespace)s AND privilege_type = 'INSERT' AND NOT has_sequence_privilege(
+    CASE WHEN grantee = 0 THEN 'public' ELSE pg_get_userbyid(grantee) END, numbers.oid, 'USAGE, UPDATE')
+ORDER BY 1
+""",
+    MappingProxyType({}),
+)
+
+
+def share_numbers(transaction: Transaction, namespace: str) -> None:
+    """Let every role that may note changes number them too, which only writes beside a standby do.
+
+    Raises
+    ------
+    StorageFailed
+        The sequence belongs to another role. Nothing was changed.
+    """
+    found = transaction.run(_NUMBERS, {"namespace": namespace})
+    refused = [text for text, is_owner in found if not is_owner]
+    if refused:
+        raise StorageFailed(
+            "Some roles may write to the store, but could not while it is rebuilt. Let an administrator run: "
+            f"{'; '.join(refused)}"
+        )
+    for text, _ in found:
+        transaction.run(Statement(text.replace("%", "%%"), MappingProxyType({}), writes=True), {})
 
 
 class TableProperties:

@@ -1,0 +1,82 @@
+"""Roles that write to a store go on writing while and after its owner rebuilds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.batches import batch, schema, vector_of
+from tests.secrets import PASSWORD, change_url
+from vecstore import Database, Rebuilt, Record, Schema, StorageFailed, VectorStore, fields
+
+from .stores import open_database, prepare_namespace
+from .tenants import grant_catalogue, make_role, read_table, run
+
+WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more": fields.Int()})
+
+
+def widen(database: Database, name: str) -> Rebuilt:
+    return database.rebuild(name, schema=WIDER)
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, lock_timeout=2) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
+
+
+@pytest.mark.parametrize("numbers", [True, False], ids=["with the sequence", "with tables only"])
+def test_a_role_goes_on_working(
+    database: Database,
+    store: VectorStore,
+    admin: psycopg.Connection,
+    postgres_url: str,
+    namespace: str,
+    role: str,
+    *,
+    numbers: bool,
+) -> None:
+    grant_catalogue(admin, namespace, role, writes=True)
+    if not numbers:
+        run(admin, "REVOKE ALL ON SEQUENCE {} FROM {}", sql.Identifier(namespace, "vecstore_change_seq"), role)
+    run(admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}", read_table(admin, namespace, "a"), role)
+    with open_database(change_url(postgres_url, user=role, password=PASSWORD), namespace) as theirs:
+        mine = theirs.open("a")
+        changes: list[Callable[[Database, str], Rebuilt]] = [widen, Database.rollback]
+        for number, change in enumerate(changes):
+            mine.upsert([Record(f"x{number}", batch(2)[0].vector)])
+            change(database, "a")
+            assert mine.count() == 21 + number
+            assert len(mine.search(vector_of(1), k=5)) == 5
+            mine.upsert([Record(f"x{number}", batch(3)[0].vector)])
+            assert mine.delete(ids=["nothing"]) == 0
+
+
+def test_numbers_that_the_owner_of_the_store_may_not_share(
+    database: Database, store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str
+) -> None:
+    with make_role(admin) as owner, make_role(admin) as writer:
+        grant_catalogue(admin, namespace, owner, writes=True)
+        run(admin, "GRANT ALL ON SCHEMA {} TO {}", namespace, owner)
+        run(admin, "GRANT ALL ON ALL TABLES IN SCHEMA {} TO {}", namespace, owner)
+        run(admin, "GRANT INSERT ON {} TO {}", sql.Identifier(namespace, "vecstore_change"), writer)
+        run(admin, "ALTER TABLE {} OWNER TO {}", read_table(admin, namespace, "a"), owner)
+        with open_database(change_url(postgres_url, user=owner, password=PASSWORD), namespace) as theirs:
+            with pytest.raises(StorageFailed, match="GRANT USAGE ON SEQUENCE") as caught:
+                theirs.rebuild("a", schema=WIDER)
+            assert theirs._backend.find(name="a").standby is None
+            for statement in str(caught.value).partition(" run: ")[2].split("; "):
+                admin.execute(statement.encode())
+            assert theirs.rebuild("a", schema=WIDER).copied == 20
+        run(admin, "REASSIGN OWNED BY {} TO CURRENT_USER", owner)
