@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from multiprocessing import get_context
@@ -16,8 +17,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import vecstore
 from tests.sources import ROOT
-from vecstore import BackendUnavailable, InvalidUrl, MissingExtra, StorageFailed
+from vecstore import BackendUnavailable, DatabaseReplaced, InvalidUrl, MissingExtra, Record, Schema, StorageFailed
 from vecstore.backends.postgres.embedded.cluster import Cluster
 from vecstore.backends.postgres.embedded.server import use_server
 
@@ -61,6 +63,41 @@ def use_directory(directory: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout
         assert process.stdout.readline().strip() == Cluster(directory).url
         yield process
+
+
+@pytest.mark.parametrize("way", ["replaced", "removed"])
+def test_a_directory_that_is_replaced_is_noticed(server_folder: Path, way: str) -> None:
+    """The server goes on in the old directory, which nobody would find any more."""
+    url = f"postgresql+embedded://{server_folder}"
+    with vecstore.connect(url, migrate=True) as db:
+        db.create("docs", Schema(dim=2)).insert([Record("old", [1, 2])])
+    backup = server_folder.with_name("backup")
+    shutil.copytree(server_folder, backup)
+    shutil.chown(backup, server_folder.owner())
+    for path in backup.rglob("*"):
+        shutil.chown(path, server_folder.owner())
+    with vecstore.connect(url) as db:
+        store = db.open("docs")
+        store.insert([Record("new", [3, 4])])
+        postmaster = int((server_folder / "data" / "postmaster.pid").read_text().split()[0])
+        server_folder.rename(server_folder.with_name("away"))
+        if way == "replaced":
+            backup.rename(server_folder)
+        for call in (store.count, lambda: store.upsert([Record("lost", [5, 6])]), db.names):
+            with pytest.raises(DatabaseReplaced, match=r"replaced or removed.*vecstore\.connect\(\) again"):
+                call()
+    for _ in range(600):
+        if not Path(f"/proc/{postmaster}").exists() or is_zombie(postmaster):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the server of the old directory still runs")
+    if way == "removed":
+        server_folder.with_name("away").rename(server_folder)
+
+
+def is_zombie(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def answers(directory: Path) -> bool:

@@ -131,6 +131,10 @@ class Client:
         """Register pgvector's types on connections from now on."""
         self._connections.oids = oids
 
+    def set_place_check(self, check: Callable[[], None]) -> None:
+        """Set a check to make before each use of a connection; it raises what makes the use impossible."""
+        self._connections.check_place = check
+
     def check_usable(self) -> None:
         """Refuse to work after a fork or after `close`."""
         self._connections.check_usable()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -56,6 +56,7 @@ class ConnectionCache:
     def __init__(self, engine: Engine, options: Options, watch: Watch, *, owned: bool) -> None:
         self.watch = watch
         self.oids: Oids | None = None
+        self.check_place: Callable[[], None] | None = None
         self._engine = engine
         self._options = options
         self._owned = owned
@@ -89,6 +90,8 @@ class ConnectionCache:
     def check_out(self, limit: Limit) -> PooledConnection:
         """Return a live connection."""
         self.check_usable()
+        if self.check_place is not None:
+            self.check_place()
         for _ in range(self._options.pool_size + 1):
             pooled = self._find(limit)
             if pooled is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +27,8 @@ from .connections import make_pool_timeout
 WAITING = frozenset({"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"})
 """The server did nothing, and the same command may succeed in a moment."""
 NO_SCRIPT = "NOSCRIPT"
+DENIED = frozenset({"ACL", "NOPERM"})
+"""The user lacks a right, for a command or in a script."""
 
 _CLASSES: Mapping[str, str] = MappingProxyType(
     {
@@ -54,11 +57,14 @@ _LOST = "The connection to the server was lost. Try again."
 _NO_SEARCH = (
     "The server has no query engine: FT.SEARCH is unknown. Use Redis 8 or Redis Stack, or load the search module."
 )
+MENDING = (
+    "verify() names each record and key that differs. upsert() or delete(ids=…) mends a record, "
+    "and DEL removes a key that is no record."
+)
 NO_INDEX = "The search index of the store is missing on the server. No record is lost. Run reindex() to rebuild it."
 
 _BY_CODE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
     {
-        "ACL": lambda: _make_denied(),
         "BUSY": lambda: Timeout("The server was busy with a script until the timeout. Try again, or raise ?timeout=."),
         "CLUSTERDOWN": lambda: Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel."),
         "LOADING": lambda: BackendUnavailable("The server is still loading its data. Try again later."),
@@ -67,7 +73,6 @@ _BY_CODE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
             "The server accepts no writes because it cannot save to disk; nothing was written. See its log."
         ),
         "NOAUTH": lambda: BackendUnavailable("The server requires a password. Add it to the URL."),
-        "NOPERM": lambda: _make_denied(),
         "NOREPLICAS": lambda: BackendUnavailable(
             "The server has fewer healthy replicas than min-replicas-to-write; nothing was written. Try again."
         ),
@@ -91,9 +96,19 @@ _BY_WORDS: tuple[tuple[str, Callable[[], VecstoreError]], ...] = (
 )
 
 
-def _make_denied() -> VecstoreError:
+def _make_denied(said: str) -> VecstoreError:
+    """Return the error for a missing right, with the ACL rule that gives it."""
+    user = found[1] if (found := re.search(r"User (\S+) has no permissions", said)) else "USER"
+    command = re.search(r"'([\w.|-]+)' command|NOPERM ([A-Z.]+)$", said)
+    if command is None:
+        return StorageFailed(
+            "The server's ACL does not let this user access the keys of the namespace. "
+            f"Run as an administrator: ACL SETUSER {user} ~<namespace>:*"
+        )
+    name = (command[1] or command[2]).lower()
     return StorageFailed(
-        "The server's ACL does not let this user do that. Grant the rights, or connect with mode=ro to read only."
+        f"The server's ACL does not let this user run {name.upper()}. "
+        f"Run as an administrator: ACL SETUSER {user} +{name}"
     )
 
 
@@ -142,6 +157,8 @@ def translate(error: BaseException, *, connecting: bool = False, limit: Limit | 
     """
     if isinstance(error, VecstoreError):
         return error
+    if read_code(error) in DENIED:
+        return _make_denied(str(error))
     known = _BY_CODE.get(read_code(error))
     if known:
         return known()
@@ -159,6 +176,11 @@ def _translate_text(said: str, code: str) -> VecstoreError:
         if words in said:
             return make()
     return StorageFailed(f"The server refused the command ({code or 'ERR'}); nothing was written. See its log.")
+
+
+def is_denied(reply: Any) -> bool:
+    """Return whether a reply says that the user lacks a right."""
+    return isinstance(reply, redis.RedisError) and read_code(reply) in DENIED
 
 
 def is_waiting(reply: Any) -> bool:

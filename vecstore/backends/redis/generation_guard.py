@@ -14,7 +14,7 @@ from vecstore.errors import BackendUnavailable, IndexNotReady, StoreCorrupt, Sto
 
 from ..shared.deadlines import GRACE
 from .client import Client, Command, UncheckedIndex, parse_run
-from .failures import NO_INDEX, NO_SCRIPT, check_reply, read_code, translate
+from .failures import MENDING, NO_INDEX, NO_SCRIPT, check_reply, read_code, translate
 from .indexes import IndexInfo
 from .keys import Keys
 from .leases import Leases
@@ -271,8 +271,8 @@ class GenerationGuard:
                 return
             self._client.wait(_PAUSE_BETWEEN_COUNTS)
         raise StoreCorrupt(
-            f"The index holds {info.records:,} hashes but the store has {count:,} records, so searches would be wrong. "
-            "Run verify() to list them and reindex() to rebuild."
+            f"The index holds {info.records:,} hashes but the store has {count:,} records, so searches would be wrong: "
+            f"another program changed its keys, or some expired. {MENDING}"
         )
 
     def _examine(self, generation: Generation, index: str) -> tuple[IndexInfo | None, int, str]:

@@ -11,6 +11,7 @@ from vecstore.index_options import HNSW, Flat, IndexOptions
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue
 from .client import Client
+from .failures import MENDING
 from .generation_guard import GenerationGuard
 from .indexes import make_index_command
 from .keys import Keys
@@ -116,7 +117,7 @@ class Upkeep(IndexUpkeep):
             self._client.wait(_PAUSE)
         if info.records != count:
             raise StoreCorrupt(
-                f"The new index holds {info.records:,} of {count:,} records, so the old one stays. "
-                "Run verify() to list the others."
+                f"The new index holds {info.records:,} hashes but the store has {count:,} records, so the old one "
+                f"stays. {MENDING}"
             )
         return count

@@ -10,6 +10,7 @@ import numpy as np
 from vecstore.backend import Generation, Verification
 
 from .client import Client
+from .failures import check_reply, is_denied
 from .fields import FIELDS, encode_token, encode_tokens
 from .filters import EVERY, assign_presence_tokens, match_any
 from .generation_guard import GenerationGuard
@@ -40,11 +41,10 @@ class Verifier:
     def verify(self, generation: Generation) -> Verification:
         """Check every record as a whole, and that the index holds it."""
         problems: list[str] = []
-        info, count = self._guard.read_index(generation, self._guard.read(generation).index)
+        info, _ = self._guard.read_index(generation, self._guard.read(generation).index)
         if info is None:
             problems.append(_MISSING)
-        elif info.records > count:
-            problems.append(f"the index holds {info.records - count} hashes that are no records: remove their keys")
+        problems += self._find_foreign_keys(generation)
         start, total = "-", 0
         while ids := self._inspect(generation, start, problems):
             total, start = total + len(ids), f"({ids[-1]}"
@@ -67,9 +67,25 @@ class Verifier:
             if score is not None and not self._count([id_], self._guard.wait_for_index(generation)[0].index):
                 yield f"record {id_!a} is not in the index: write it again"
 
+    def _find_foreign_keys(self, generation: Generation) -> Iterator[str]:
+        """Yield a problem for each key below the records' prefix that is no record."""
+        prefix, cursor = self._keys.records(generation.id), b"0"
+        while True:
+            cursor, keys = self._client.execute("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", _PAGE)
+            ids = [key[len(prefix.encode()) :] for key in keys]
+            scores = self._client.execute("ZMSCORE", self._keys.ids(generation.id), *ids) if ids else []
+            for key, score in zip(keys, scores, strict=True):
+                if score is None:
+                    yield f"key {key.decode(errors='backslashreplace')!a} is no record of the store: remove it (DEL)"
+            if int(cursor) == 0:
+                return
+
     def _count(self, ids: Sequence[str], index: str) -> int | None:
         command = make_count_command(match_any(ID, encode_tokens(ids)), index, self._guard.milliseconds)
-        return read_count(self._client.pipeline([command])[0])
+        [reply] = self._client.pipeline([command])
+        if is_denied(reply):
+            check_reply(reply)
+        return read_count(reply)
 
     def _inspect(self, generation: Generation, start: str, problems: list[str]) -> list[str]:
         """Check the next records and return their ids."""
@@ -77,10 +93,13 @@ class Verifier:
         answer = self._guard.run(generation, VERIFY_PAGE, [len(names), *names, start, _PAGE])[1:]
         ids = [id_.decode() for id_ in answer[::2]]
         for id_, values in zip(ids, answer[1::2], strict=True):
-            if values[0] is None:
+            *stored, exists, milliseconds = values
+            if not exists:
                 problems.append(f"record {id_!a} is listed but missing: write it again, or delete it")
-            elif not _is_sound(generation, id_, values):
-                problems.append(f"record {id_!a} was changed by another program: write it again")
+            elif not _is_sound(generation, id_, stored):
+                problems.append(f"record {id_!a} was changed by another program: write it again, or delete it")
+            elif milliseconds >= 0:
+                problems.append(f"record {id_!a} expires in {milliseconds // 1000} s: write it again, or delete it")
         return ids
 
 

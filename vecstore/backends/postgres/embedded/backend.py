@@ -37,6 +37,7 @@ class EmbeddedBackend(PostgresBackend):
             running.close()
             raise
         backend._running = running
+        backend._client.set_place_check(running.check_directory)
         return backend
 
     def close(self) -> None:

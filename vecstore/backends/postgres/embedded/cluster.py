@@ -129,7 +129,7 @@ class Cluster:
         with self._translating():
             if self.answers():
                 return
-            if pid := self._pid():
+            if pid := self.read_process_id():
                 _reap(pid, os.WNOHANG)
             try:
                 self._run("pg_ctl", "--pgdata=data", "--log=log", "--wait", f"--timeout={_PATIENCE}", "start")
@@ -146,7 +146,7 @@ class Cluster:
         BackendUnavailable
         """
         with self._translating():
-            pid = self._pid()
+            pid = self.read_process_id()
             if pid is None:
                 return
             try:
@@ -169,7 +169,8 @@ class Cluster:
     def _socket(self) -> Path:
         return self.directory / f".s.PGSQL.{self.port}"
 
-    def _pid(self) -> int | None:
+    def read_process_id(self) -> int | None:
+        """Return the process id that the server has noted in its directory."""
         try:
             return int((self.data / "postmaster.pid").read_bytes().split()[0])
         except (FileNotFoundError, ValueError, IndexError):  # missing, or just being written

@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vecstore.errors import StorageError, StorageFailed
+from vecstore.errors import DatabaseReplaced, StorageError, StorageFailed
 
 from .cluster import Cluster
 
@@ -48,15 +49,32 @@ class RunningServer:
             self._use = _lock_directory(cluster.data, fcntl.LOCK_SH)
             try:
                 cluster.start()
+                self._postmaster = cluster.read_process_id()
             except BaseException:
                 os.close(self._use)
                 raise
+            status = os.fstat(self._use)
+            self._origin = status.st_dev, status.st_ino
             _open.add(self)
 
     @property
     def url(self) -> str:
         """The server's URL for libpq: a Unix socket, no password."""
         return self._cluster.url
+
+    def check_directory(self) -> None:
+        """Refuse a directory that is not the one that the server runs on.
+
+        Raises
+        ------
+        DatabaseReplaced
+        """
+        try:
+            status = os.stat(self._cluster.data)
+        except (FileNotFoundError, NotADirectoryError):
+            raise DatabaseReplaced(str(self._cluster)) from None
+        if (status.st_dev, status.st_ino) != self._origin:
+            raise DatabaseReplaced(str(self._cluster))
 
     def close(self) -> None:
         """Stop the server unless another user remains; a second call does nothing.
@@ -70,9 +88,14 @@ class RunningServer:
         except KeyError:
             return
         try:
+            self.check_directory()
             with _exclude_others(self._cluster):
                 if _is_last(self._use):
                     self._cluster.stop()
+        except DatabaseReplaced:
+            if self._postmaster and _is_last(self._use):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self._postmaster, signal.SIGINT)  # PostgreSQL's fast shutdown
         finally:
             os.close(self._use)
 
