@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from tests.batches import batch, schema, vector_of
 from tests.lateness import Lateness
 from tests.proxy import make_proxy
-from vecstore import Timeout
+from vecstore import HNSW, Timeout
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.client import Client
 
@@ -36,6 +36,17 @@ def test_a_waiting_call_gets_a_returned_connection(postgres_url: str, namespace:
         for thread in threads:
             thread.join()
         assert found == [1] * 480
+
+
+def test_a_rebuild_needs_three_connections(postgres_url: str, namespace: str) -> None:
+    """The builder's lock, the switch, and the reads and writes of the last changes."""
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, pool_size=3, timeout=5) as database:
+        store = database.create("a", schema())
+        store.insert([record for number in range(4) for record in batch(number)])
+        assert database.rebuild("a", schema=schema(HNSW(m=8))).records == 80
+        assert database.rollback("a").records == 80
+        store.reindex(on_progress=lambda done, total: None)
 
 
 def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str) -> None:
