@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from .filters.binding import bind
 from .filters.nodes import Compare, Filter
 from .metric import Metric
 from .schema import Schema
+
+if TYPE_CHECKING:
+    from .hits import Hits
 
 MAX_K = 10_000
 MAX_EF = 1_000
@@ -121,6 +124,14 @@ def compile_search(
         others = ~Compare("id", "eq", without)
         bound = others if bound is None else bound & others
     return Search(matrix, k, bound, floor, ef, exact, include)
+
+
+def describe_plan(search: Search, answers: Sequence[Hits], ef: int | None) -> str:
+    """Return for the log how a search found its hits; ``ef`` is the calibrated effort."""
+    exact = sum(answer.exact for answer in answers)
+    effort = ef if search.ef is None else search.ef
+    plan = "exact" if exact == len(answers) else f"index with ef={effort}" + (f", {exact} exact" if exact else "")
+    return f"{len(answers)} queries, {plan}{', filtered' if search.where is not None else ''}"
 
 
 def _is_whole(value: object) -> bool:

@@ -20,8 +20,9 @@ from .hits import Hits, make_hits
 from .ids import check_id, check_ids
 from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
+from .logs import log_duration
 from .lookup import CurrentEntry
-from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, read_plain_query
+from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, describe_plan, read_plain_query
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
@@ -154,13 +155,14 @@ class VectorStore:
         self._check_writable()
         changes = merge_changes(set, unset)
         listed = None if ids is None else check_ids(ids)
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "update")
         while True:
             with attempts as generation:
                 selection = make_selection(listed, where, generation.schema)
                 changed = self._backend.update(
                     generation, selection, compile_update(changes, generation, self._current, self._embedder)
                 )
+                attempts.rows = changed
                 break
         tend(self._current, changed)
         return changed
@@ -176,10 +178,11 @@ class VectorStore:
         """
         self._check_writable()
         listed = None if ids is None else check_ids(ids)
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "delete")
         while True:
             with attempts as generation:
                 deleted = self._backend.delete(generation, make_selection(listed, where, generation.schema))
+                attempts.rows = deleted
                 break
         tend(self._current, deleted)
         return deleted
@@ -200,7 +203,7 @@ class VectorStore:
         A record that is present throughout appears exactly once. Concurrent changes may or may not appear.
         """
         batch_size = min(check_whole("batch_size", batch_size), LARGEST_PAGE)
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "scan")
         while True:
             with attempts as generation:
                 bind(where, generation.schema)
@@ -208,10 +211,11 @@ class VectorStore:
 
     def count(self, where: Where = None) -> int:
         """Return how many records match."""
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "count")
         while True:
             with attempts as generation:
-                return self._backend.count(generation, bind(where, generation.schema))
+                attempts.rows = self._backend.count(generation, bind(where, generation.schema))
+                return attempts.rows
 
     def search(
         self,
@@ -335,7 +339,7 @@ class VectorStore:
             Another process is building or compacting.
         """
         self._check_writable()
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "reindex")
         while True:
             with attempts as generation:
                 present = self._current.read_active(generation)
@@ -343,7 +347,8 @@ class VectorStore:
                     present = replace(present, schema=present.schema.with_index(index), ef=None)
                     self._backend.capabilities.check_index(present.schema)
                     self._current.amend(present)
-                self._backend.build_index(present, on_progress)
+                with log_duration("upkeep", "index of store %s built", self.name):
+                    self._backend.build_index(present, on_progress)
                 calibrate_active(self._current, present)
                 return
 
@@ -360,7 +365,7 @@ class VectorStore:
             The effort, ``ef``. None if no effort is enough or there is no index; searches are exact then.
         """
         self._check_writable()
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "calibrate")
         while True:
             with attempts as generation:
                 return calibrate_active(self._current, generation).ef
@@ -376,16 +381,18 @@ class VectorStore:
             Another process is building or compacting.
         """
         self._check_writable()
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "compact")
         while True:
             with attempts as generation:
-                if self._backend.compact(generation):
+                with log_duration("upkeep", "store %s compacted", self.name):
+                    changed = self._backend.compact(generation)
+                if changed:
                     calibrate_active(self._current, generation)
                 return
 
     def index_status(self) -> IndexStatus:
         """Return what the index covers, and the calibrated search effort."""
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "index_status")
         while True:
             with attempts as generation:
                 present = self._current.read_active(generation)
@@ -409,7 +416,7 @@ class VectorStore:
 
         queries = check_whole("queries", queries, 1, MAX_QUERIES)
         check_arguments(k, None, None, ())
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "measure_recall")
         while True:
             with attempts as generation:
                 bound = bind(where, generation.schema)
@@ -418,14 +425,14 @@ class VectorStore:
 
     def stats(self) -> Stats:
         """Return the number of records, the bytes they take and backend-specific figures."""
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "stats")
         while True:
             with attempts as generation:
                 return self._backend.stats(generation)
 
     def verify(self) -> Verification:
         """Check every stored byte. The result's ``problems`` list what is damaged."""
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "verify")
         while True:
             with attempts as generation:
                 return self._backend.verify(generation)
@@ -466,9 +473,10 @@ class VectorStore:
 
     def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool, claimable: bool) -> None:
         needs_embedder = any(record.vector is None for record in batch)
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "insert" if insert else "upsert")
         while True:
             with attempts as generation:
+                attempts.rows = len(batch)
                 if not needs_embedder:
                     rows = as_rows(batch, generation.schema, None, unique=insert, first=first)
                     self._backend.write(generation, rows, insert=insert)
@@ -489,17 +497,20 @@ class VectorStore:
             after = page[-1].id
 
     def _read_page(self, where: Where, after: str | None, limit: int) -> list[Record]:
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "scan page")
         while True:
             with attempts as generation:
                 rows = self._backend.page(generation, bind(where, generation.schema), after, limit)
+                attempts.rows = len(rows)
                 return as_records(rows, generation.schema)
 
     def _fetch(self, ids: Sequence[str]) -> list[Record]:
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "get")
         while True:
             with attempts as generation:
-                return as_records(self._backend.fetch(generation, ids), generation.schema)
+                rows = self._backend.fetch(generation, ids)
+                attempts.rows = len(rows)
+                return as_records(rows, generation.schema)
 
     def _search(
         self,
@@ -516,7 +527,7 @@ class VectorStore:
     ) -> list[Hits]:
         """Search for ``asked``, or for the vector of the stored record ``like``, which is then left out."""
         columns = check_arguments(k, min_score, ef, include, exact, offset)
-        attempts = Attempts(self._current)
+        attempts = Attempts(self._current, "search")
         while True:
             with attempts as generation:
                 schema = generation.schema
@@ -534,7 +545,11 @@ class VectorStore:
                 )  # fmt: skip
                 if not k or not len(matrix):
                     return [Hits((), exact=True, complete=True) for _ in matrix]
-                return [make_hits(found, search, schema, offset) for found in self._backend.search(generation, search)]
+                answers = self._backend.search(generation, search)
+                hits = [make_hits(found, search, schema, offset) for found in answers]
+                if attempts.is_logged:
+                    attempts.rows, attempts.plan = sum(map(len, hits)), describe_plan(search, hits, generation.ef)
+                return hits
 
     def _fetch_vector(self, id_: str, generation: Generation) -> NDArray[np.float32]:
         vectors = self._backend.fetch(generation, [id_]).vectors

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 
 from .backend import Generation
 from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
+from .logs import log_duration, log_step
 from .lookup import CurrentEntry
 from .retries import Attempts
 
@@ -22,7 +24,10 @@ def tend(current: CurrentEntry, changed: int) -> None:
     try:
         while True:
             with attempts as generation:
+                began = time.perf_counter()
                 if current.backend.tend(generation):
+                    seconds = time.perf_counter() - began
+                    log_step("upkeep", "index of store %s built or extended in %.1f s", current.entry.name, seconds)
                     calibrate_active(current, generation)
                 return
     except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
@@ -44,6 +49,8 @@ def calibrate_active(current: CurrentEntry, generation: Generation) -> Generatio
     """Calibrate the index of the active generation, and return the generation with its effort."""
     from .calibration.calibrate import calibrate
 
-    present = calibrate(current.backend, current.entry, generation)
+    with log_duration("upkeep", "store %s calibrated", current.entry.name):
+        present = calibrate(current.backend, current.entry, generation)
+    log_step("upkeep", "store %s searches with ef=%s", current.entry.name, present.ef)
     current.set_active(present)
     return present

@@ -137,7 +137,7 @@ class Identity:
             return None
         import logging
 
-        logging.getLogger("vecstore").info(
+        logging.getLogger("vecstore.embedders").info(
             "%s was filled with %s and is now used with %s; they make the same vectors.",
             name_store(store),
             self.name,

@@ -11,6 +11,7 @@ import time
 from ..backend import Backend, Entry, Generation
 from ..calibration.calibrate import calibrate
 from ..errors import InvalidArgument, StoreCorrupt
+from ..logs import log_duration
 from ..lookup import find_again
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
@@ -38,13 +39,17 @@ def rebuild(
         catch_up = CatchUp(backend, copy)
         comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
         try:
-            copy.backfill(pace)
-            catch_up.run()
-            backend.build_index(entry.building)
-            calibrate(backend, entry, entry.building)
-            catch_up.run()
-            comparison.find_suspects()
-            return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
+            with log_duration("rebuild", "store %s copied", entry.name):
+                copy.backfill(pace)
+                catch_up.run()
+            with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
+                backend.build_index(entry.building)
+                calibrate(backend, entry, entry.building)
+            with log_duration("rebuild", "copy of store %s compared", entry.name):
+                catch_up.run()
+                comparison.find_suspects()
+            with log_duration("rebuild", "store %s switched to the new generation", entry.name):
+                return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
         except StoreCorrupt:
             backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
             raise

@@ -18,6 +18,7 @@ from . import (
     indexes,
     interruptions,
     lifetimes,
+    log_lines,
     metadata,
     models,
     names,
@@ -80,6 +81,7 @@ class StoreSuite:
     TestIndex = indexes.IndexTests
     TestReindex = reindexing.ReindexTests
     TestCompaction = compaction.CompactionTests
+    TestLog = log_lines.LogTests
     TestSecrecy = secrecy.SecrecyTests
 
     TestWrite = writes.WriteTests

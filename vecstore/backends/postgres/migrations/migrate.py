@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vecstore.errors import InvalidArgument, MigrationRequired
+from vecstore.logs import log_duration
 from vecstore.names import check_name
 
 from .failures import UNDEFINED_TABLE, read_state, translating
@@ -201,7 +202,8 @@ def _run_in_transaction(connection: Connection, target: int, namespace: str, *, 
         if present == target or down != (target < present):
             return
         context = _make_context({"connection": connection}, {}, namespace, target, down=down)
-        _apply(context, namespace, target, create=not inspect(connection).has_schema(namespace))
+        with log_duration("migrations", "catalogue migrated from revision %d to %d", present, target):
+            _apply(context, namespace, target, create=not inspect(connection).has_schema(namespace))
 
 
 def _apply(context: MigrationContext, namespace: str, target: int, *, create: bool) -> None:
