@@ -25,9 +25,9 @@ def reindex(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Build the index again, with new options if given, and calibrate it.
+    """Build the index again, with new options if given.
 
-    The store can be used meanwhile.
+    The new index is calibrated. The store can be used meanwhile.
 
     For example:
       vecstore reindex file:./kb articles
@@ -48,7 +48,7 @@ def reindex(
 
 
 def calibrate(url: Url, name: Name, json: Json = False) -> None:
-    """Measure which search effort reaches the index's target recall.
+    """Measure which search effort reaches the target recall.
 
     `reindex` does this too. Run it when newly added data differ from the old.
 
@@ -81,7 +81,7 @@ def recall(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Measure how many of the true nearest records a search finds.
+    """Measure how many of the nearest records a search finds.
 
     Searches for stored vectors, once with the index and once exactly; 1 is perfect.
 

@@ -144,7 +144,7 @@ def export(
 
     For example:
       vecstore export file:./kb articles articles.parquet
-      vecstore export file:./kb articles --where '{"lang": "en"}' | head -3
+      vecstore export file:./kb articles --where '{"lang": "en"}' --no-header | head -3
     """
     kind = choose_format(file, format)
     condition = parse_where(where)

@@ -114,9 +114,9 @@ def backup(
     ],
     json: Json = False,
 ) -> None:
-    """Copy all stores into a new directory, each as it is at one moment.
+    """Copy all stores into a new directory.
 
-    The stores can be used meanwhile. The copy is a database too: its URL is file: and the directory.
+    Each is copied as it is at one moment. The stores can be used meanwhile. The copy is a database too: its URL is file: and the directory.
 
     For example:
       vecstore backup file:./kb ./kb-of-today
@@ -163,7 +163,7 @@ def rebuild(
 
     For example:
       vecstore rebuild file:./kb articles --field year:int
-      vecstore rebuild file:./kb articles --embedder sentence-transformers:all-MiniLM-L6-v2
+      vecstore rebuild file:./kb articles --embedder wordllama:128
     """
     changes = [field, drop_field, metric, dtype, rate, discard or None]
     if rollback and any(change is not None for change in changes):

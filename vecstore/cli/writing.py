@@ -103,7 +103,7 @@ def add(
     yes: Certain = False,
     json: Json = False,
 ) -> None:
-    """Add documents or records, and create the store if there is none.
+    """Add documents or records; makes the store if it is new.
 
     Documents are split into passages; what is not read is named with the reason. Adding a directory again
     writes changed passages and removes those that are gone. Ids are name/path#number, and each passage

@@ -1,0 +1,94 @@
+"""The examples of every command's help, run word by word in a shell."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import write_lines
+from tests.cli.places import postgres_server as postgres_server
+from tests.cli.places import postgres_url as postgres_url
+from tests.cli.test_processes import COMMANDS
+from vecstore.cli.app import _COMMANDS
+from vecstore.cli.migrations import COMMANDS as MIGRATIONS
+
+NEWS = [
+    {"id": "a1", "text": "Solar power at night needs storage.", "lang": "en", "year": 2021},
+    {"id": "a2", "text": "Batteries became cheaper.", "lang": "en", "year": 2024},
+    {"id": "a3", "text": "Der Strom kommt aus der Steckdose.", "lang": "de", "year": 1999},
+]
+
+
+def list_examples(text: str | None) -> list[str]:
+    return re.findall(r"^ +((?:\w+ .* \| )?vecstore .*)$", (text or "").partition("For example:")[2], re.MULTILINE)
+
+
+EXAMPLES = {command.__name__: list_examples(command.__doc__) for command in _COMMANDS}
+
+
+def run_line(line: str, directory: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=directory, input=typed, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a directory as a newcomer has it, with the stores that the examples of `add` make."""
+    directory = tmp_path_factory.mktemp("examples")
+    (directory / "docs").mkdir()
+    (directory / "docs" / "install.md").write_text("# Install\n\nRun the installer.\n")
+    write_lines(directory / "news.jsonl", NEWS)
+    line = json.dumps({"id": "b1", "body": "Wind power is stored too.", "lang": "en", "year": 2023})
+    (directory / "big.jsonl.gz").write_bytes(gzip.compress(line.encode()))
+    for line in (*EXAMPLES["add"], *EXAMPLES["add"]):  # twice, as a reader does
+        done = run_line(line, directory)
+        assert (done.returncode, done.stderr) == (0, ""), (line, done.stderr)
+    return directory
+
+
+def test_every_command_has_examples() -> None:
+    assert list(EXAMPLES) == COMMANDS
+    assert all(EXAMPLES.values())
+
+
+@pytest.mark.parametrize("command", [name for name in EXAMPLES if name != "add"])
+def test_the_examples_of_a_command(filled: Path, tmp_path: Path, command: str) -> None:
+    for number, line in enumerate(EXAMPLES[command]):
+        directory = tmp_path / str(number)
+        shutil.copytree(filled, directory)
+        done = run_line(f"{line} --yes" if command == "drop" else line, directory)  # drop asks, on a terminal
+        assert done.returncode == 0, (line, done.stderr)
+        assert done.stdout or "articles.parquet" in os.listdir(directory), line
+        if "--no-header" in line:
+            assert [json.loads(each)["id"] for each in done.stdout.splitlines()] == ["a1", "a2", "b1"]
+
+
+def test_the_example_of_the_first_page(filled: Path) -> None:
+    text = run_line("vecstore --help", filled).stdout
+    lines = re.findall(r"^ +(vecstore (?:add|search) .*)$", text, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines * 2:
+        assert run_line(line, filled).returncode == 0, line
+    assert "..." not in text.partition("Commands:")[2]
+
+
+def test_the_examples_of_migrations(postgres_url: str, tmp_path: Path) -> None:
+    place = f"'{postgres_url}?namespace=t_{secrets.token_hex(8)}'"
+    examples = {command.__name__: list_examples(command.__doc__) for command in MIGRATIONS}
+    assert all(examples.values())
+    for name in sorted(examples, key=["upgrade", "current", "history", "sql", "downgrade"].index):
+        for line in examples[name]:
+            done = run_line(line.replace("postgresql://localhost/app", place), tmp_path)
+            assert done.returncode == 0, (line, done.stderr)
