@@ -78,12 +78,12 @@ class ToyBackend(backend.Backend):
             if generation.standby:
                 entry = self.find(name=name)
                 taken, entry = entry.building is not None, replace(entry, building=generation)
-                self._tables[entry.active.id].changes.clear()
             else:
                 taken, entry = name in self.names(), Entry(uuid.uuid4().hex, name, generation)
             if taken:
                 raise errors.StoreExists(f"Store {name!r}, or its standby generation, exists already.")
             self._tables[generation.id] = Table()
+            self._tables[entry.active.id].changes.clear()
             self._entries[entry.uid] = entry
             return entry
 
@@ -101,10 +101,9 @@ class ToyBackend(backend.Backend):
             if left is None:
                 raise errors.StoreNotFound(entry.name)
             del self._entries[uid]
-            if generation is not None:
-                self._entries[uid] = left
-                if left.standby != entry.standby:
-                    self._tables[entry.active.id].changes.clear()
+            self._entries |= {uid: left} if generation else {}
+            if left.standby != entry.standby:
+                self._tables[entry.active.id].changes.clear()
 
     def amend(self, generation: Generation) -> None:
         with self._table(generation):

@@ -212,9 +212,11 @@ class ParkedTests(BackendLevel):
         assert len(parked.generations) == 3
 
     def test_a_second_one_under_construction_is_refused(self, backend: Backend, parked: Entry) -> None:
+        write_fenced(backend, parked.active, [("c", 2)])
         with pytest.raises(StoreExists):
             backend.create("docs", new_generation(standby=True))
         assert backend.find(name="docs") == parked
+        assert read_changed_ids(backend, parked.active) == ["c"]
 
     @pytest.mark.parametrize("method", DATA_METHODS)
     def test_it_answers_nobody(self, backend: Backend, parked: Entry, method: str) -> None:
