@@ -238,7 +238,8 @@ class VectorStore:
         k : int, 0 to 10,000
         offset : int, 0 to 10,000 − ``k``
             Leave out the nearest hits: the second page of ten is ``offset=10``. In an exact search the pages are
-            the parts of one long answer. In an approximate one each page is cut from a search for ``offset + k``
+            the parts of one long answer, except that on Redis records which are equally near may change places
+            across the end of a page. In an approximate search each page is cut from a search for ``offset + k``
             records, which may find a record that a search for fewer missed.
         where : Filter or mapping, optional
         min_score : float, optional
