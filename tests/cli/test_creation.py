@@ -88,6 +88,13 @@ def test_wrong_options_leave_nothing(run: Run, url: str, tmp_path: Path, options
     assert run("add", url, "s", tmp_path / "a.md").code == 0
 
 
+@pytest.mark.parametrize("name", ["S", "1", "a-b", "a" * 49, "ü"])
+def test_a_name_that_no_store_can_have_leaves_nothing(run: Run, url: str, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.md").write_text("hello")
+    answer = run("add", url, name, tmp_path / "a.md")
+    assert (answer.code, "a name has 1 to 48 characters" in answer.err, (tmp_path / "kb").exists()) == (2, True, False)
+
+
 def raise_interrupt(*_: Any, **__: Any) -> NoReturn:
     raise KeyboardInterrupt
 

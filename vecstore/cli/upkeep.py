@@ -116,7 +116,8 @@ def backup(
 ) -> None:
     """Copy all stores into a new directory.
 
-    Each is copied as it is at one moment. The stores can be used meanwhile. The copy is a database too: its URL is file: and the directory.
+    Each is copied as it is at one moment. The stores can be used meanwhile. The copy is a database too: its
+    URL is file: and the directory.
 
     For example:
       vecstore backup file:./kb ./kb-of-today

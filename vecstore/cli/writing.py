@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import ALL, connect
+from ..names import check_name
 from . import output, progress
 from .declarations import parse_fields, parse_index
 from .documents import Documents
@@ -119,6 +120,7 @@ def add(
     began = time.monotonic()
     fields = parse_fields(field or [])
     index_options = parse_index(index, None, None, None)
+    check_name(name, "Store")
     check_paths(paths)
     given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
     columns = ColumnNames(id_column, text_column, vector_column, given)
