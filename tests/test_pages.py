@@ -83,6 +83,15 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
         assert done.stdout
 
 
+@pytest.mark.parametrize("page", ["docs/web-applications.md", "docs/dataframes.md", "docs/changing-a-store.md"])
+def test_the_examples_of_a_guide_run_one_after_another(tmp_path: Path, page: str) -> None:
+    """A guide is one program, which its text interrupts."""
+    program = "\n".join(blocks(page, "python"))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
 def test_the_examples_about_backends_run() -> None:
     for block in re.findall(
         r"^( *)```python\n(.*?)^ *```$", text("docs/writing-a-backend.md"), re.DOTALL | re.MULTILINE

@@ -77,6 +77,6 @@ def test_third_parties_add_schemes_but_take_none_away(monkeypatch: pytest.Monkey
 
     target = "vecstore.backends.memory:MemoryBackend"
     points = [Point("mine", target), Point("file", target)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "vecstore.backends" else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "vecstore.backends" else [])
     assert isinstance(registry.connect("mine:"), MemoryBackend)
     assert registry.schemes()["file"] != target

@@ -48,14 +48,15 @@ class CatchUp:
             self._copy_ids(ids[start : start + BATCH])
 
     def _apply(self, changes: Sequence[Change]) -> None:
-        self._copy_ids(list(dict.fromkeys(change.id for change in changes)))
+        ids = list(dict.fromkeys(change.id for change in changes))
+        self._copy_ids(ids)
+        self.caught_up += len(ids)
 
     def _copy_ids(self, ids: Sequence[str]) -> None:
         rows = self._backend.fetch(self._copy.source, ids)
         present = frozenset(rows.ids)
         self._copy.copy_rows(rows)
         self._backend.delete(self._copy.target, [id_ for id_ in ids if id_ not in present])
-        self.caught_up += len(ids)
 
     def _copy_tombstones(self) -> None:
         after = None
