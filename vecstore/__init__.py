@@ -56,10 +56,11 @@ from .hits import Hit, Hits
 from .index_options import HNSW, Flat
 from .index_status import IndexStatus
 from .metric import Metric
+from .progress import Progress
 from .records import Record
 from .schema import Schema
 from .store import VectorStore
-from .upkeep import UpkeepWarning
+from .upkeep import UnusedIndexWarning, UpkeepWarning
 
 if _typing.TYPE_CHECKING:
     from . import migrate
@@ -98,6 +99,7 @@ __all__ = [
     "MigrationRequired",
     "MissingExtra",
     "PartialWrite",
+    "Progress",
     "Rebuilt",
     "Recall",
     "Record",
@@ -117,6 +119,7 @@ __all__ = [
     "UnknownField",
     "UnknownOutcome",
     "Unsupported",
+    "UnusedIndexWarning",
     "UpkeepWarning",
     "VecstoreError",
     "VectorStore",

@@ -27,11 +27,10 @@ from .capabilities import Capabilities as Capabilities  # a part of the contract
 from .errors import Unsupported
 from .fields import Stored
 from .filters.nodes import Filter
+from .progress import Progress as Progress  # a part of the contract
 from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
-Progress = Callable[[int, int], None]
-"""Called with the number done and the total."""
 Selection = Sequence[str] | Filter
 """Records selected by id (missing ids are ignored) or by a bound filter."""
 
@@ -41,11 +40,30 @@ class Superseded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationState:
+    """How the search effort of an index was found, or why there is none. A backend stores it without interpreting it.
+
+    Attributes
+    ----------
+    measured : str or None
+        The queries that it was measured with; None if it could not be measured.
+    recall : float or None
+        The mean recall@10 of these queries, at the effort that was found; without one, the best that any reached.
+    reason : str or None
+        Why there is no effort, as a sentence.
+    """
+
+    measured: str | None = None
+    recall: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One physical store, never renamed.
 
-    `Backend.amend` changes the index options, ``identity`` and ``ef``, so a caller's copy of these may be
-    outdated. A backend uses those in the catalogue.
+    `Backend.amend` changes the index options, ``identity``, ``ef`` and ``calibration``, so a caller's copy of these
+    may be outdated. A backend uses those in the catalogue.
 
     Attributes
     ----------
@@ -60,6 +78,8 @@ class Generation:
     standby : bool
         False if the caller believes that the generation is the active one of its store. True for a generation
         that is being built, or that was replaced and is kept.
+    calibration : CalibrationState or None
+        How ``ef`` was found; None if the index was never calibrated.
     """
 
     id: str
@@ -67,6 +87,7 @@ class Generation:
     identity: Mapping[str, Any] | None = None
     ef: int | None = None
     standby: bool = False
+    calibration: CalibrationState | None = None
 
     def amend(self, other: Generation) -> Generation:
         """Return a copy of the generation with what it may change; an identity that it has already stays."""
@@ -253,11 +274,17 @@ class IndexState:
         Records in the store.
     indexed : int
         Records that the index covers. The others are searched exactly.
+    min_rows : int or None
+        A write builds an index over at least so many records. None if the backend never builds one.
+    ef_construction : int or None
+        With which the index was built.
     """
 
     state: Literal["none", "building", "ready", "invalid"]
     rows: int
     indexed: int
+    min_rows: int | None = None
+    ef_construction: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +388,7 @@ class Backend(ABC):
 
     @abstractmethod
     def amend(self, generation: Generation) -> None:
-        """Store a generation's index options, ``ef`` and identity, in any role. Nothing else may differ.
+        """Store a generation's index options, ``ef``, calibration and identity, in any role. Nothing else may differ.
 
         A generation keeps the identity that it has, in the same atomic step: of two embedders that claim it at
         once, the first one stays.
@@ -494,8 +521,8 @@ class Backend(ABC):
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         """Build the schema's index over all records, or remove it for ``Flat``, while searches continue.
 
-        The generation may be the active one or a standby. Its ``ef`` is unchanged; the caller calibrates
-        afterwards.
+        The generation may be the active one or a standby, and as small as it likes. Its ``ef`` is unchanged; the
+        caller calibrates afterwards. What ``on_progress`` raises gives the build up and leaves the former index.
 
         Raises
         ------
@@ -504,7 +531,7 @@ class Backend(ABC):
         """
         self.count(generation, None)  # a backend without an index has nothing to build, unless the generation is gone
 
-    def tend(self, generation: Generation) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         """Do the upkeep that is due. The facade calls this at the end of each write call that changed something.
 
         Build or extend the schema's index and reclaim the space of removed records. This is cheap if nothing
@@ -513,7 +540,8 @@ class Backend(ABC):
         Returns
         -------
         bool
-            Whether the index changed so much that its search effort has to be calibrated.
+            Whether the search effort of the index has to be calibrated, because the index changed much or was never
+            calibrated.
 
         Raises
         ------
@@ -522,13 +550,14 @@ class Backend(ABC):
         """
         return False
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         """Reclaim the space of removed records now, also in the index, while searches and writers continue.
 
         Returns
         -------
         bool
-            Whether the index changed so much that its search effort has to be calibrated.
+            Whether the search effort of the index has to be calibrated, because the index changed much or was never
+            calibrated.
 
         Raises
         ------

@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from . import registry
-from .backend import Backend, Generation, Progress
+from .backend import Backend, Generation
 from .backup_target import check_empty_directory
 from .capabilities import Capabilities
 from .embedders.identity import Identity
 from .errors import InvalidArgument, SchemaMismatch, StoreExists
 from .names import check_name
 from .new_store import check_identity, fill_dim
+from .progress import Progress, report_to
 from .schema import Schema
 from .store import VectorStore
 from .store_embedder import StoreEmbedder
@@ -196,7 +197,7 @@ class Database:
             Keep the replaced generation and record all writes for it, so that `rollback` is possible until
             `drop_previous` is called. The one that an earlier rebuild replaced stays until the switch.
         on_progress : callable, optional
-            Called with the number of copied records and the total.
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
         records_per_second : float, optional
             Copy no faster than this.
 
@@ -204,19 +205,19 @@ class Database:
         ------
         StoreNotFound, StoreLocked, InvalidArgument, StoreCorrupt
         Unsupported
-            Something belongs to the store's table that a new one cannot take over (PostgreSQL); the message
-            names it. Nothing was copied.
+            The message names what a new table cannot take over (PostgreSQL). Nothing was copied.
         """
         self.capabilities.check_writable()
         from .rebuild.pace import Pace
         from .rebuild.rebuild import rebuild
         from .rebuild.target import plan_generation
 
-        given, pace = StoreEmbedder(embedder), Pace(on_progress, records_per_second)
-        entry = self._backend.find(name=check_name(name, "Store"))
-        wanted = plan_generation(entry.active, schema, _check_single(embedder))
-        self.capabilities.check_schema(wanted.schema)
-        return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
+        with report_to(on_progress) as report:
+            given, pace = StoreEmbedder(embedder), Pace(report, records_per_second)
+            entry = self._backend.find(name=check_name(name, "Store"))
+            wanted = plan_generation(entry.active, schema, _check_single(embedder))
+            self.capabilities.check_schema(wanted.schema)
+            return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
         """Go back to the generation that the last `rebuild` replaced, including all later writes.

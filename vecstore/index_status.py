@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .backend import Backend, Generation
+from .backend import Backend, CalibrationState, Generation, IndexState
 from .index_options import HNSW
 
 
@@ -23,6 +23,14 @@ class IndexStatus:
         The calibrated search effort, the default of ``search(ef=…)``. None if the index is not calibrated or
         no effort reaches the target; searches without ``ef`` are exact then.
     target_recall : float or None
+    ef_construction : int or None
+        With which the index was built.
+    recall : float or None
+        The mean recall@10 that was measured at ``ef``; without one, the best that any effort reached.
+    measured : str or None
+        The queries that it was measured with.
+    reason : str or None
+        Why searches without ``ef`` are exact, and what to do about it. None if they use the index.
     """
 
     kind: str
@@ -31,10 +39,42 @@ class IndexStatus:
     indexed: int
     ef: int | None
     target_recall: float | None
+    ef_construction: int | None = None
+    recall: float | None = None
+    measured: str | None = None
+    reason: str | None = None
 
 
 def read_index_status(backend: Backend, present: Generation) -> IndexStatus:
     """Return the status of a generation's index; ``present`` is the catalogue's copy of the generation."""
     state, index = backend.index_state(present), present.schema.index
     target = index.target_recall if isinstance(index, HNSW) else None
-    return IndexStatus(index.kind, state.state, state.rows, state.indexed, present.ef, target)
+    found = (present.calibration if state.state == "ready" else None) or CalibrationState()
+    return IndexStatus(
+        index.kind, state.state, state.rows, state.indexed, present.ef, target, state.ef_construction,
+        found.recall, found.measured, explain_exact_search(state, present),
+    )  # fmt: skip
+
+
+def explain_exact_search(state: IndexState, present: Generation) -> str | None:
+    """Say why searches without ``ef`` compare all records; None where they use the index."""
+    if not isinstance(present.schema.index, HNSW):
+        return "The index is Flat(). reindex(HNSW()) builds a graph."
+    if state.min_rows is None:
+        return "This backend builds no graph."
+    if state.state == "none":
+        if state.rows < state.min_rows:
+            return (
+                f"The store has {state.rows:,} records. A write builds the graph from {state.min_rows:,} "
+                "(index_min_rows) on, because exact search is as fast before; reindex() builds it now."
+            )
+        return "The graph is not built yet. The next write builds it, and so does reindex()."
+    if state.state == "building":
+        return "The graph is being built."
+    if state.state == "invalid":
+        return "A build was interrupted, or the graph is damaged. reindex() builds it again."
+    if present.ef is not None:
+        return None
+    if present.calibration is None:
+        return "The graph was never calibrated. Call calibrate()."
+    return present.calibration.reason

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import check_whole
-from .backend import Backend, Entry, Generation, Progress, Stats, Verification
+from .backend import Backend, Entry, Generation, Stats, Verification
 from .embedders.identity import Identity
 from .errors import InvalidArgument, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind
@@ -22,6 +22,7 @@ from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
 from .logs import log_duration
 from .lookup import CurrentEntry
+from .progress import Progress, report_to
 from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, describe_plan, read_plain_query
 from .query_texts import check_query_texts
 from .records import Record
@@ -83,7 +84,9 @@ class VectorStore:
 
     # -- writing
 
-    def insert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
+    def insert(
+        self, records: Iterable[Record], *, batch_size: int | None = None, on_progress: Progress | None = None
+    ) -> int:
         """Write new records; see `upsert`.
 
         Raises
@@ -93,11 +96,14 @@ class VectorStore:
         DuplicateId
             An id appears twice in one batch, of which nothing is written.
         """
-        written = self._write(records, batch_size, insert=True)
-        tend(self._current, written)
+        with report_to(on_progress) as report:
+            written = self._write(records, batch_size, report, insert=True)
+            tend(self._current, written, report)
         return written
 
-    def upsert(self, records: Iterable[Record], *, batch_size: int | None = None) -> int:
+    def upsert(
+        self, records: Iterable[Record], *, batch_size: int | None = None, on_progress: Progress | None = None
+    ) -> int:
         """Write records; a stored record with the same id is replaced as a whole.
 
         If an id appears more than once, its last record is stored, in whatever batches they are.
@@ -109,6 +115,9 @@ class VectorStore:
             is embedded from its text.
         batch_size : int, optional
             Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)`` after each batch, and while the call builds the index; see
+            `Progress`.
 
         Returns
         -------
@@ -122,8 +131,9 @@ class VectorStore:
         PartialWrite
             The same errors, or an error of the storage, after earlier batches were committed.
         """
-        written = self._write(records, batch_size, insert=False)
-        tend(self._current, written)
+        with report_to(on_progress) as report:
+            written = self._write(records, batch_size, report, insert=False)
+            tend(self._current, written, report)
         return written
 
     def update(
@@ -324,15 +334,15 @@ class VectorStore:
     # -- upkeep
 
     def reindex(self, index: IndexOptions | None = None, on_progress: Progress | None = None) -> None:
-        """Rebuild the index, with new options if ``index`` is given, and calibrate it.
+        """Build the index again, with new options if ``index`` is given, and calibrate it.
 
-        Searches continue in the meantime.
+        Searches continue in the meantime. A store that is too small for a write to build its index gets one.
 
         Parameters
         ----------
         index : Flat or HNSW, optional
         on_progress : callable, optional
-            Called with the number of indexed records and the total.
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
 
         Raises
         ------
@@ -341,24 +351,30 @@ class VectorStore:
         """
         self._check_writable()
         attempts = Attempts(self._current, "reindex")
-        while True:
-            with attempts as generation:
-                present = self._current.read_active(generation)
-                if index is not None and index != present.schema.index:
-                    present = replace(present, schema=present.schema.with_index(index), ef=None)
-                    self._backend.capabilities.check_index(present.schema)
-                    self._current.amend(present)
-                with log_duration("upkeep", "index of store %s built", self.name):
-                    self._backend.build_index(present, on_progress)
-                calibrate_active(self._current, present)
-                return
+        with report_to(on_progress) as report:
+            while True:
+                with attempts as generation:
+                    present = self._current.read_active(generation)
+                    if index is not None and index != present.schema.index:
+                        present = replace(present, schema=present.schema.with_index(index), ef=None, calibration=None)
+                        self._backend.capabilities.check_index(present.schema)
+                        self._current.amend(present)
+                    with log_duration("upkeep", "index of store %s built", self.name):
+                        self._backend.build_index(present, report)
+                    calibrate_active(self._current, present, report, stacklevel=3)
+                    return
 
-    def calibrate(self) -> int | None:
+    def calibrate(self, on_progress: Progress | None = None) -> int | None:
         """Find the smallest search effort that reaches the index's ``target_recall``, and make it the default.
 
         Searches for the 10 nearest neighbours of 200 stored records with increasing effort and compares them
         with exact searches, for about 10 seconds at most. `reindex` calibrates, and so does a write that
         builds the index. Call it yourself after the nature of the data has changed.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
 
         Returns
         -------
@@ -367,14 +383,20 @@ class VectorStore:
         """
         self._check_writable()
         attempts = Attempts(self._current, "calibrate")
-        while True:
-            with attempts as generation:
-                return calibrate_active(self._current, generation).ef
+        with report_to(on_progress) as report:
+            while True:
+                with attempts as generation:
+                    return calibrate_active(self._current, generation, report, stacklevel=3).ef
 
-    def compact(self) -> None:
+    def compact(self, on_progress: Progress | None = None) -> None:
         """Reclaim the space of removed and replaced records now; otherwise it happens automatically over time.
 
         An index over removed records is rebuilt. Searches and other writers continue in the meantime.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
 
         Raises
         ------
@@ -383,16 +405,17 @@ class VectorStore:
         """
         self._check_writable()
         attempts = Attempts(self._current, "compact")
-        while True:
-            with attempts as generation:
-                with log_duration("upkeep", "store %s compacted", self.name):
-                    changed = self._backend.compact(generation)
-                if changed:
-                    calibrate_active(self._current, generation)
-                return
+        with report_to(on_progress) as report:
+            while True:
+                with attempts as generation:
+                    with log_duration("upkeep", "store %s compacted", self.name):
+                        changed = self._backend.compact(generation, report)
+                    if changed:
+                        calibrate_active(self._current, generation, report, stacklevel=3)
+                    return
 
     def index_status(self) -> IndexStatus:
-        """Return what the index covers, and the calibrated search effort."""
+        """Return what the index covers, the search effort and how it was found, or why searches are exact."""
         attempts = Attempts(self._current, "index_status")
         while True:
             with attempts as generation:
@@ -452,9 +475,11 @@ class VectorStore:
     def _check_writable(self) -> None:
         self._backend.capabilities.check_writable()
 
-    def _write(self, records: Iterable[Record], batch_size: int | None, *, insert: bool) -> int:
+    def _write(
+        self, records: Iterable[Record], batch_size: int | None, report: Progress | None, *, insert: bool
+    ) -> int:
         self._check_writable()
-        committed = 0
+        committed, total = 0, len(records) if isinstance(records, Sequence) else None
         width = self.schema.width * np.dtype(self.schema.dtype).itemsize
         try:
             claimable: bool | None = None  # once for the call, so that it does not depend on where batches are cut
@@ -463,11 +488,13 @@ class VectorStore:
                     claimable = self._embedder.may_claim(self._current)
                 self._write_batch(batch, committed, insert=insert, claimable=claimable)
                 committed += len(batch)
+                if report:
+                    report("writing", committed, total)
         except VecstoreError as error:
             if committed:
                 raise PartialWrite(committed, error) from error
             raise
-        except BaseException as error:  # from the caller's iterable, or an interrupt
+        except BaseException as error:  # from the caller's iterable or function, or an interrupt
             error.add_note(f"vecstore: {committed} records of this call are written.")
             raise
         return committed

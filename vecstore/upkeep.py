@@ -9,6 +9,7 @@ from .backend import Generation
 from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
 from .logs import log_duration, log_step
 from .lookup import CurrentEntry
+from .progress import Progress
 from .retries import Attempts
 
 
@@ -16,7 +17,11 @@ class UpkeepWarning(UserWarning):
     """The records were written, but the upkeep of the index failed: searches are correct, perhaps slower."""
 
 
-def tend(current: CurrentEntry, changed: int) -> None:
+class UnusedIndexWarning(UserWarning):
+    """An index was built, but searches without ``ef`` do not use it: they are exact, so correct but slower."""
+
+
+def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = None) -> None:
     """Do the upkeep that is due after a write of ``changed`` records, which are committed whatever happens here."""
     if not changed:
         return
@@ -25,10 +30,10 @@ def tend(current: CurrentEntry, changed: int) -> None:
         while True:
             with attempts as generation:
                 began = time.perf_counter()
-                if current.backend.tend(generation):
+                if current.backend.tend(generation, on_progress):
                     seconds = time.perf_counter() - began
                     log_step("upkeep", "index of store %s built or extended in %.1f s", current.entry.name, seconds)
-                    calibrate_active(current, generation)
+                    calibrate_active(current, generation, on_progress, stacklevel=4)
                 return
     except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
         return
@@ -40,17 +45,26 @@ def tend(current: CurrentEntry, changed: int) -> None:
             UpkeepWarning,
             stacklevel=3,
         )
-    except BaseException as error:  # an interrupt
+    except BaseException as error:  # an interrupt, or the caller's function
         error.add_note(f"vecstore: the {changed} records of this call are written; the upkeep was interrupted.")
         raise
 
 
-def calibrate_active(current: CurrentEntry, generation: Generation) -> Generation:
-    """Calibrate the index of the active generation, and return the generation with its effort."""
-    from .calibration.calibrate import calibrate
+def calibrate_active(
+    current: CurrentEntry, generation: Generation, on_progress: Progress | None, *, stacklevel: int
+) -> Generation:
+    """Calibrate the index of the active generation, warn if no effort was found, and return the generation with it."""
+    from .calibration.calibrate import CHEAPER, calibrate
 
     with log_duration("upkeep", "store %s calibrated", current.entry.name):
-        present = calibrate(current.backend, current.entry, generation)
+        present = calibrate(current.backend, current.entry, generation, on_progress)
     log_step("upkeep", "store %s searches with ef=%s", current.entry.name, present.ef)
     current.set_active(present)
+    if present.calibration is not None and present.calibration.reason not in {None, CHEAPER}:
+        warnings.warn(
+            f"The index of store {current.entry.name!r} is built, but searches stay exact: "
+            f"{present.calibration.reason} index_status() says the same.",
+            UnusedIndexWarning,
+            stacklevel=stacklevel,
+        )
     return present

@@ -26,8 +26,8 @@ class VecstoreHnsw(VecstoreDirectory):
         """Build and calibrate the index of a loaded store."""
         began = time.perf_counter()
 
-        def watch(done: int, total: int) -> None:
-            if done >= total:
+        def watch(phase: str, done: int, total: int | None) -> None:
+            if phase == "indexing" and done == total:
                 self._graph_seconds = time.perf_counter() - began
 
         self._store.reindex(HNSW(m=M, ef_construction=EF_CONSTRUCTION, target_recall=0.985), on_progress=watch)

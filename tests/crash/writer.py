@@ -63,9 +63,11 @@ def _report_compactions(mouth: int) -> None:
     """Report every compaction, including those that a write starts."""
     merge_segments, exchange = compaction.merge_segments, compaction.exchange
 
-    def begin(opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange) -> MergedSegment:
+    def begin(
+        opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange, on_progress: Progress | None = None
+    ) -> MergedSegment:
         os.write(mouth, MESSAGE.pack(Note.COMPACTING, 0))
-        return merge_segments(opened, snapshot, merge_range)
+        return merge_segments(opened, snapshot, merge_range, on_progress)
 
     def end(opened: OpenGeneration, merged: MergedSegment, check: Callable[[], object]) -> None:
         exchange(opened, merged, check)

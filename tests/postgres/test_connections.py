@@ -46,7 +46,7 @@ def test_a_rebuild_needs_three_connections(postgres_url: str, namespace: str) ->
         store.insert([record for number in range(4) for record in batch(number)])
         assert database.rebuild("a", schema=schema(HNSW(m=8))).records == 80
         assert database.rollback("a").records == 80
-        store.reindex(on_progress=lambda done, total: None)
+        store.reindex(on_progress=lambda phase, done, total: None)
 
 
 def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str) -> None:

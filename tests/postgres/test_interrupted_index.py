@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
+from vecstore.backends.postgres import index_build
 
 from .catalogues import format_statement
 from .stores import open_database, prepare_namespace
@@ -154,3 +155,21 @@ def test_an_interrupted_caller_cancels_its_build(
     signal.signal(signal.SIGINT, before)
     assert admin.execute(_PHASES, (namespace,)).fetchall() == []
     check_rebuild_of_invalid(store, admin, namespace)
+
+
+def test_a_build_that_the_watching_function_gives_up_leaves_nothing(
+    store: VectorStore, admin: psycopg.Connection, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_build, "POLL", 0.01)
+
+    def stop(phase: str, done: int, total: int | None) -> None:
+        if phase == "indexing" and 0 < done < COUNT:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.reindex(HNSW(m=64, ef_construction=1000), on_progress=stop)
+    assert count_graphs(admin, namespace) == (0, 0)
+    assert store.index_status().state == "none"
+    check_answers(store)
+    store.reindex()
+    assert count_graphs(admin, namespace) == (1, 1)

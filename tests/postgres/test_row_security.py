@@ -76,7 +76,7 @@ def tenant_url(postgres_url: str, role: str) -> str:
 
 
 def rebuild(database: Database, threads: RepeatingThreads) -> None:
-    database.rebuild("a", schema=WIDER, on_progress=lambda done, total: threads.wait_for(1))
+    database.rebuild("a", schema=WIDER, on_progress=lambda phase, done, total: threads.wait_for(1))
 
 
 def rebuild_and_fail(database: Database, threads: RepeatingThreads) -> None:
@@ -86,7 +86,7 @@ def rebuild_and_fail(database: Database, threads: RepeatingThreads) -> None:
 
 
 def damage_the_copy(database: Database, threads: RepeatingThreads) -> None:
-    def damage(done: int, total: int) -> None:
+    def damage(phase: str, done: int, total: int | None) -> None:
         building = database._backend.find(name="a").building
         assert building is not None
         database._backend.delete(building, ["b00001-00"])
@@ -116,7 +116,7 @@ def widen_all_rights(database: Database, threads: RepeatingThreads) -> None:
     """Grant on all tables while one is built, as a script of an administrator does each night."""
     backend = database._backend
 
-    def grant(done: int, total: int) -> None:
+    def grant(phase: str, done: int, total: int | None) -> None:
         namespace = backend._client.options.namespace  # type: ignore[attr-defined]
         with backend._client.connection() as connection:  # type: ignore[attr-defined]
             run(connection, "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO PUBLIC", namespace)
@@ -161,7 +161,7 @@ def test_a_policy_that_is_tightened_while_it_runs(
 ) -> None:
     table = read_table(admin, namespace, "a")
 
-    def tighten(done: int, total: int) -> None:
+    def tighten(phase: str, done: int, total: int | None) -> None:
         run(
             admin,
             "ALTER POLICY tenants ON {} USING (f_word = current_setting('app.tenant', true) AND f_tag < 0)",
@@ -279,7 +279,7 @@ class TestForced:
         table = read_table(admin, namespace, "a")
         run(admin, "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY", table)
 
-        def force(done: int, total: int) -> None:
+        def force(phase: str, done: int, total: int | None) -> None:
             run(admin, "ALTER TABLE {} FORCE ROW LEVEL SECURITY", table)
 
         with ExitStack() as stack:

@@ -110,7 +110,7 @@ def test_a_lost_machine_holds_a_lock_until_its_lease_expires(
 def test_a_switch_that_lost_its_lock_switches_nothing(
     db: Database, store: VectorStore, admin: redis.Redis, namespace: str
 ) -> None:
-    def steal(done: int, total: int) -> None:
+    def steal(phase: str, done: int, total: int | None) -> None:
         admin.set(f"{namespace}:stolen", 1)
 
     run = RedisBackend.switch

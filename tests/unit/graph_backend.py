@@ -29,9 +29,9 @@ class GraphBackend(MemoryBackend):
             self.built.discard(generation.id)
         rows = self.count(generation, None)
         if on_progress:
-            on_progress(rows, rows)
+            on_progress("indexing", rows, rows)
 
-    def tend(self, generation: Generation) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         self.steps.append("tend")
         if self.error:
             raise self.error
@@ -40,7 +40,7 @@ class GraphBackend(MemoryBackend):
         self.built.add(generation.id)
         return True
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         self.steps.append("compact")
         return True
 
@@ -51,8 +51,8 @@ class GraphBackend(MemoryBackend):
     def index_state(self, generation: Generation) -> IndexState:
         rows = self.count(generation, None)
         if generation.id in self.built:
-            return IndexState("ready", rows, rows)
-        return IndexState("none", rows, 0)
+            return IndexState("ready", rows, rows, 0)
+        return IndexState("none", rows, 0, 0)
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         ef = search.ef or self._current(generation).ef

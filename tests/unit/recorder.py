@@ -126,7 +126,7 @@ def check_call(name: str, positional: tuple[Any, ...], named: dict[str, Any], sc
             check_filter(ALL if where is None else where)
         case "search", (_, search):
             check_search(search)
-        case "tend", (_,):
+        case "tend", (_, None):
             assert named == {}
         case "find", ():
             assert len(named) == 1

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vecstore import Database, Flat, Record, Schema
 from vecstore.backends.memory import MemoryBackend
-from vecstore.calibration.calibrate import LADDER, SECONDS, K, find_smallest_ef
+from vecstore.calibration.calibrate import K
+from vecstore.calibration.effort import LADDER, SECONDS, Clock, Effort, Outcome, find_smallest_ef
 from vecstore.calibration.probes import Probes
 from vecstore.calibration.recall import Answer, Recall, compute_recall, summarize_recall
 
@@ -41,7 +42,7 @@ class Index:
 
     def smallest(self, target: float, queries: int = 200) -> int | None:
         parts = [slice(start, start + 25) for start in range(0, queries, 25)]
-        return find_smallest_ef(self, parts, target, lambda: self.now)
+        return find_smallest_ef(self, parts, target, Clock(read=lambda: self.now)).ef
 
 
 def answer(places: range, *, exact: bool = True) -> Answer:
@@ -83,7 +84,7 @@ def test_exact_answers_say_nothing_about_the_index() -> None:
 
 
 def test_without_queries_there_is_no_effort() -> None:
-    assert find_smallest_ef(Index(lambda ef: 1.0), [], 0.98) is None
+    assert find_smallest_ef(Index(lambda ef: 1.0), [], 0.98) == Effort(Outcome.UNFINISHED)
 
 
 @pytest.mark.parametrize("exact_seconds, asked", [(0.001, 200), (0.08, 50), (0.15, 25), (10, 25)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,6 +20,7 @@ HELD = Generation("0" * 32, Schema(2, index=HNSW()))
 class Engine(IndexUpkeep):
     options: IndexOptions
     rows: int = 0
+    ef: int | None = None
     graph: HNSW | None = None
     counts: int = 0
     built: list[HNSW | None] = field(default_factory=list)
@@ -34,8 +35,8 @@ class Engine(IndexUpkeep):
         self.counts += 1
         return self.rows
 
-    def _read_options(self, generation: Generation) -> IndexOptions:
-        return self.options
+    def _read_description(self, generation: Generation) -> Generation:
+        return replace(generation, schema=generation.schema.with_index(self.options), ef=self.ef)
 
     def _lock(self, generation: Generation) -> nullcontext[None]:
         return nullcontext()
@@ -54,23 +55,28 @@ def test_a_graph_needs_options_and_rows(options: IndexOptions, rows: int, expect
 
 def test_an_old_handle_builds_nothing_that_the_catalogue_does_not_ask_for() -> None:
     engine = Engine(Flat(), rows=500)
-    assert not engine.tend(HELD)
+    assert not engine.tend(HELD, None)
     engine.build(HELD, None)
     assert engine.built == [None]
 
 
 def test_other_options_of_the_catalogue_are_those_that_are_built() -> None:
     engine = Engine(HNSW(m=4), rows=500)
-    assert engine.tend(HELD)
-    assert not engine.tend(HELD)
+    assert engine.tend(HELD, None)
+    assert engine.tend(HELD, None), "it was not calibrated"
+    engine.ef = 64
+    assert not engine.tend(HELD, None)
+    counts = engine.counts
+    assert not engine.tend(HELD, None)
+    assert engine.counts == counts
     assert engine.built == [HNSW(m=4)]
 
 
 def test_a_small_store_is_counted_only_after_a_quarter_of_the_missing_rows() -> None:
     engine = Engine(HNSW(), rows=20)
     for _ in range(20):
-        assert not engine.tend(HELD)
+        assert not engine.tend(HELD, None)
         engine.note_written(HELD, 1)
     assert engine.counts == 1
-    assert not engine.tend(HELD)
+    assert not engine.tend(HELD, None)
     assert engine.counts == 2

@@ -42,7 +42,7 @@ def test_backfill_copies_what_is_not_there(backend: Backend, monkeypatch: pytest
     monkeypatch.setattr(generation_copy, "BATCH", 8)
     entry, calls = building(backend), list[tuple[int, int]]()
     first = copy_of(entry, backend)
-    first.backfill(Pace(on_progress=lambda done, total: calls.append((done, total))))
+    first.backfill(Pace(on_progress=lambda phase, done, total: calls.append((done, total or 0))))
     assert (first.copied, calls) == (30, [(8, 30), (16, 30), (24, 30), (30, 30)])
     assert entry.building is not None
     backend.delete(entry.building, ["book-00003", "book-00029"])
@@ -101,7 +101,7 @@ def test_writers_that_never_rest_do_not_keep_it_from_ending(backend: Backend, mo
 def tampering(backend: Backend, change: Update | None) -> None:
     """Rebuild, with the copy damaged after the backfill."""
 
-    def damage(done: int, total: int) -> None:
+    def damage(phase: str, done: int, total: int | None) -> None:
         target = backend.find(name="docs").building
         assert target is not None
         if change is None:
@@ -135,7 +135,7 @@ def test_a_copy_that_differs_is_not_switched_to(backend: Backend, change: Update
 
 
 def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Backend) -> None:
-    def drop(done: int, total: int) -> None:
+    def drop(phase: str, done: int, total: int | None) -> None:
         entry = backend.find(name="docs")
         assert entry.building is not None
         backend.drop(entry.uid, entry.building.id)

@@ -23,12 +23,13 @@ from vecstore import (
     StoreLocked,
     StoreNotFound,
     UnknownOutcome,
+    UnusedIndexWarning,
     UpkeepWarning,
     VectorStore,
     fields,
 )
 from vecstore.backend import Superseded
-from vecstore.calibration.calibrate import LADDER
+from vecstore.calibration.effort import LADDER
 from vecstore.calibration.probes import Probes
 
 DIM = 6
@@ -108,11 +109,11 @@ def test_an_index_that_a_write_built_is_calibrated(backend: GraphBackend, store:
 
 def test_no_effort_is_enough(backend: GraphBackend, store: VectorStore) -> None:
     backend.best = 0.9
-    assert store.calibrate() is None
-    assert (store.index_status().ef, ef_of(backend)) == (None, None)
-    assert store.search([1.0] * DIM).exact
-    assert store.measure_recall().mean == 1
-    assert not store.search([1.0] * DIM, ef=100).exact
+    with pytest.warns(UnusedIndexWarning, match=r"'docs' .*stay exact: No effort .*target_recall=0\.98.*reindex"):
+        assert store.calibrate() is None
+    status = store.index_status()
+    assert (status.ef, ef_of(backend), "target_recall=0.98" in (status.reason or "")) == (None, None, True)
+    assert (store.search([1.0] * DIM).exact, store.search([1.0] * DIM, ef=100).exact) == (True, False)
     backend.best = 1.0
     assert store.calibrate() == ef_of(backend) is not None
 
@@ -142,9 +143,10 @@ def test_twins_are_asked_once(backend: GraphBackend, store: VectorStore) -> None
 
 
 def test_reindex_builds_and_calibrates(backend: GraphBackend, store: VectorStore) -> None:
-    calls: list[tuple[int, int]] = []
-    store.reindex(HNSW(m=8, target_recall=0.9), on_progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(300, 300)]
+    calls: list[tuple[str, int, int | None]] = []
+    store.reindex(HNSW(m=8, target_recall=0.9), on_progress=lambda *call: calls.append(call))
+    assert calls[0] == ("indexing", 300, 300)
+    assert {phase for phase, *_ in calls[1:]} == {"calibrating"}
     assert backend.steps[:2] == ["amend ef=None", "build"]
     assert store.index_status().ef == 16
     store.reindex(Flat())
@@ -244,10 +246,10 @@ def test_a_calibration_that_fails_does_not_make_the_write_fail(
 def test_upkeep_follows_a_store_whose_generation_changed(backend: GraphBackend, store: VectorStore) -> None:
     own, answers = backend.tend, [Superseded()]
 
-    def tend(generation: Any) -> bool:
+    def tend(generation: Any, on_progress: Any = None) -> bool:
         if answers:
             raise answers.pop()
-        return own(generation)
+        return own(generation, on_progress)
 
     backend.tend = tend  # type: ignore[method-assign]
     with warnings.catch_warnings(action="error"):

@@ -14,7 +14,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from threading import RLock
 
-from ..backend import Backend, Change, Entry, Found, Generation, Rows, Search, Selection, Stats, Superseded, Update
+from ..backend import (
+    Backend,
+    Change,
+    Entry,
+    Found,
+    Generation,
+    Progress,
+    Rows,
+    Search,
+    Selection,
+    Stats,
+    Superseded,
+    Update,
+)
 from ..capabilities import Capabilities
 from ..errors import (
     InvalidUrl,
@@ -264,7 +277,7 @@ class MemoryBackend(Backend):
 
     # -- upkeep
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         """Do nothing, because removed records take no space."""
         self._table(generation)
         return False

@@ -73,7 +73,7 @@ def _read_pages(
     while page := list(islice(records, _PAGE)):
         yield page
         done += len(page)
-        meter(done, max(done, total))
+        meter.move(max(done, total), 0, done, done)
 
 
 @contextmanager

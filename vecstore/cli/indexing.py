@@ -42,7 +42,7 @@ def reindex(
     if json:
         output.print_json({"store": name, "index": store.schema.to_dict()["index"], "index_status": asdict(status)})
     elif status.state == "none":
-        output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact.")
+        output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact. {status.reason}")
     else:
         output.say(f"{name}: {describe_index(status)}; search effort {describe_effort(status)}.")
 
@@ -57,13 +57,13 @@ def calibrate(url: Url, name: Name, json: Json = False) -> None:
     """
     with connect(url) as database:
         store = database.open(name)
-        with progress.show_wait("Measuring", quiet=json):
-            store.calibrate()
+        with progress.meter("Calibrating", quiet=json) as meter:
+            store.calibrate(on_progress=meter)
         status = store.index_status()
     if json:
         output.print_json({"store": name, "index_status": asdict(status)})
     elif status.state == "none":
-        output.say(f"{name} has no graph to calibrate: every search is exact.")
+        output.say(f"{name} has no graph to calibrate: every search is exact. {status.reason}")
     else:
         output.say(f"{name}: search effort {describe_effort(status)}.")
 

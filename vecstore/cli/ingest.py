@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
 from ..fields import DateTime, Field, Float
+from ..progress import Progress as StoreProgress
 from ..records import Record
 from ..rows.conversion import EmbedTexts, as_rows
 from ..schema import Schema
@@ -46,10 +47,17 @@ class Ingestion:
     """
 
     def __init__(
-        self, target: Target, batch_size: int | None = None, *, skip_bad: bool = False, same_place: bool = False
+        self,
+        target: Target,
+        batch_size: int | None = None,
+        *,
+        skip_bad: bool = False,
+        same_place: bool = False,
     ) -> None:
         self.report = Report()
         self._same_place = same_place
+        self.on_progress: StoreProgress | None = None
+        """Given to each write, which may build the index."""
         self._target = target
         self._fixed = batch_size
         self._size = batch_size or FIRST_BATCH
@@ -155,7 +163,7 @@ class Ingestion:
             return True
         vectors: Any = rows.vectors
         made = [Record(each.id, row, each.text, each.metadata) for each, row in zip(records, vectors, strict=True)]
-        if not self._target.create(schema, made):
+        if not self._target.create(schema, made, self.on_progress):
             return False
         self.report.note_written(record.id for record in records)
         return True
@@ -170,7 +178,8 @@ class Ingestion:
             return
         ids = [item.record.id for item in items]
         try:
-            store.upsert((item.record for item in items), batch_size=len(items))
+            records = (item.record for item in items)
+            store.upsert(records, batch_size=len(items), on_progress=self.on_progress)
         except PartialWrite as error:
             self.report.note_written(ids[: error.committed])
             raise

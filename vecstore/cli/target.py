@@ -11,6 +11,7 @@ from ..database import Database
 from ..errors import InvalidArgument, StoreExists, VecstoreError
 from ..fields import Field
 from ..index_options import IndexOptions
+from ..progress import Progress
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
@@ -176,7 +177,7 @@ class Target:
             raise RuntimeError("the store was not created")
         return self.store
 
-    def create(self, schema: Schema, records: Sequence[Record]) -> bool:
+    def create(self, schema: Schema, records: Sequence[Record], on_progress: Progress | None = None) -> bool:
         """Create the store with its first records. Return False if another process created one meanwhile.
 
         The store gets its name when it holds the records. So a failure or an interrupt leaves nothing, and what
@@ -187,7 +188,7 @@ class Target:
             identity = self._request.origin.identity if self._request.origin else None
             embedder = None if identity else self.embedder
             store = self._database.create(unfinished, schema, embedder=embedder, identity=identity)
-            store.upsert(records, batch_size=len(records))
+            store.upsert(records, batch_size=len(records), on_progress=on_progress)
             self._database.rename(unfinished, self._name)
         except StoreExists:
             self._discard(unfinished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ from .embedder_choice import embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
 from .options import DtypeName, Fields, Json, MetricName, Name, Url
+
+_WIDTH = 80
 
 
 def info(url: Url, name: Name, json: Json = False) -> None:
@@ -44,12 +47,15 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         ("vectors", f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"),
         ("index", describe_index(status)),
         *([("search effort", describe_effort(status))] if status.state != "none" else []),
+        *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
         ("model", _describe_model(model)),
         *((f"field {field}", each.kind) for field, each in schema.fields.items()),
         ("backend", backend),
         *((key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in stats.details.items()),
     ]
     output.print_pairs(name, rows)
+    for line in wrap(f"Searches are exact. {status.reason}" if status.reason else "", _WIDTH):
+        output.say(line)
 
 
 def verify(
@@ -98,8 +104,8 @@ def compact(url: Url, name: Name, json: Json = False) -> None:
     with connect(url) as database:
         store = database.open(name)
         before = store.stats().bytes
-        with progress.show_wait("Compacting", quiet=json):
-            store.compact()
+        with progress.meter("Compacting", quiet=json) as meter:
+            store.compact(on_progress=meter)
         after = store.stats().bytes
     if json:
         output.print_json({"store": name, "bytes_before": before, "bytes": after})

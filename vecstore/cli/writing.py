@@ -177,6 +177,7 @@ def delete(
 def _ingest(ingestion: Ingestion, target: Target, sources: Sequence[Source], *, certain: bool, quiet: bool) -> None:
     try:
         with progress.meter("Adding", quiet=quiet) as meter:
+            ingestion.on_progress = meter.show_phase
             ingest_all(ingestion, sources, meter, certain=certain)
         if not ingestion.report.read and not ingestion.report.skipped:
             target.create_empty()

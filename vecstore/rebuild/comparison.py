@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,15 +34,17 @@ class Comparison:
         self._vectors = vectors
         self.suspects: list[str] = []
 
-    def find_suspects(self) -> None:
-        """Find records that differ between both generations.
+    def find_suspects(self, report: Callable[[int, int], None] | None = None) -> None:
+        """Find records that differ between both generations; report how many were compared, and of how many.
 
         A difference may be a recent change. `check` compares these records again when nothing can change.
         """
-        after = None
+        total, done, after = self._backend.count(self._source, None), 0, None
         while page := self._backend.page(self._source, None, after, PAGE).ids:
-            after = page[-1]
+            done, after = done + len(page), page[-1]
             self.suspects += self._find_differing(page)
+            if report:
+                report(done, max(done, total))
 
     def find_extra(self) -> list[str]:
         """Return ids of records that only the target has, as far as the counts show that there are any."""

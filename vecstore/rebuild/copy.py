@@ -41,7 +41,7 @@ class Copy:
             present = frozenset(self._backend.fetch(self.target, ids).ids)
             self.copied += self.copy_rows(rows, present)
             done, after = done + len(ids), ids[-1]
-            pace.report(done, max(done, total))
+            pace.report("copying", done, max(done, total))
             pace.wait(self.copied, began)
 
     def copy_rows(self, rows: Rows, without: frozenset[str] = frozenset()) -> int:

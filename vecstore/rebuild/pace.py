@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..backend import Progress
 from ..errors import InvalidArgument
+from ..progress import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,10 @@ class Pace:
         if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0):
             raise InvalidArgument(f"records_per_second must be a number above 0, not {rate!r}.")
 
-    def report(self, done: int, total: int) -> None:
+    def report(self, phase: Phase, done: int, total: int) -> None:
         """Call the progress callback, if there is one."""
         if self.on_progress:
-            self.on_progress(done, total)
+            self.on_progress(phase, done, total)
 
     def wait(self, copied: int, began: float) -> None:
         """Sleep until the limit allows that ``copied`` records were copied since ``began``."""

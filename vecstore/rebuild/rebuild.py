@@ -7,6 +7,7 @@ and calibrated before the switch, so searches are fast right after it.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from ..backend import Backend, Entry, Generation
 from ..calibration.calibrate import calibrate
@@ -43,11 +44,12 @@ def rebuild(
                 copy.backfill(pace)
                 catch_up.run()
             with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
-                backend.build_index(entry.building)
-                calibrate(backend, entry, entry.building)
+                if _deserves_index(backend, entry, entry.building):
+                    backend.build_index(entry.building, pace.on_progress)
+                calibrate(backend, entry, entry.building, pace.on_progress)
             with log_duration("rebuild", "copy of store %s compared", entry.name):
                 catch_up.run()
-                comparison.find_suspects()
+                comparison.find_suspects(partial(pace.report, "comparing"))
             with log_duration("rebuild", "store %s switched to the new generation", entry.name):
                 return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
         except StoreCorrupt:
@@ -60,3 +62,11 @@ def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:
     if entry.building is not None:
         backend.drop(entry.uid, entry.building.id)
     return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began)
+
+
+def _deserves_index(backend: Backend, entry: Entry, building: Generation) -> bool:
+    """Say whether a write would build the index, or the active generation has one that somebody asked for."""
+    state = backend.index_state(building)
+    if state.state != "none" or state.rows >= (state.min_rows or 0):
+        return True
+    return backend.index_state(entry.active).state != "none"

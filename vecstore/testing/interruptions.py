@@ -38,7 +38,7 @@ class InterruptedRebuildTests(SmallPages):
     def interrupted(db: Database, embedder: ToyEmbedder) -> None:
         """Rebuild no further than the first page."""
 
-        def stop(done: int, total: int) -> None:
+        def stop(phase: str, done: int, total: int | None) -> None:
             raise Interruption
 
         with pytest.raises(Interruption):
@@ -92,7 +92,7 @@ class InterruptedRebuildTests(SmallPages):
             "from vecstore.rebuild import copy\n"
             "from vecstore.testing.rebuild_fixtures import new_model\n"
             "copy.BATCH = 40\n"
-            "def progress(done, total): print(done, flush=True); sys.stdin.readline()\n"
+            "def progress(phase, done, total): print(done, flush=True); sys.stdin.readline()\n"
             "vecstore.connect(sys.argv[1]).rebuild('texts', embedder=new_model(), on_progress=progress)\n"
         )
         with Python("-c", program, place.url) as builder:
@@ -128,8 +128,9 @@ class RivalsTests(Places):
     def during(db: Database, deed: Callable[[], object]) -> None:
         """Rebuild, with something happening after the first page."""
 
-        def progress(done: int, total: int) -> None:
-            deed()
+        def progress(phase: str, done: int, total: int | None) -> None:
+            if phase == "copying":
+                deed()
 
         db.rebuild("docs", schema=WIDER, on_progress=progress)
 

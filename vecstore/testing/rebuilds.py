@@ -53,7 +53,7 @@ class RebuildUnderWritesTests(SmallPages):
         store.insert(base)
         authors = [Author(db.open("docs"), name, seed) for name in ("ann", "bob", "eve")]
         with RepeatingThreads(*(author.step for author in authors)) as threads:
-            report = db.rebuild("docs", schema=schema, on_progress=lambda done, total: threads.wait_for(3))
+            report = db.rebuild("docs", schema=schema, on_progress=lambda phase, done, total: threads.wait_for(3))
             for _ in range(2):
                 threads.wait_for(3)
                 db.rollback("docs")
@@ -80,7 +80,7 @@ class RebuildUnderWritesTests(SmallPages):
             assert (len(near), "text-00007" in {hit.id for hit in near}) == (20, False)
 
         with RepeatingThreads(*(author.step for author in authors), search) as threads:
-            report = db.rebuild("texts", embedder=new, on_progress=lambda done, total: threads.wait_for(3))
+            report = db.rebuild("texts", embedder=new, on_progress=lambda phase, done, total: threads.wait_for(3))
             threads.wait_for(3)
         kept = key_by_id([*make_texts(PAGES), *(record for author in authors for record in author.kept.values())])
         check_texts(reader, kept, new)
@@ -103,7 +103,7 @@ class RebuildUnderWritesTests(SmallPages):
 
             all_write()
             with RepeatingThreads(*((lambda each=author: each.ask()) for author in authors)) as threads:
-                db.rebuild("texts", embedder=new, on_progress=lambda done, total: threads.wait_for(3))
+                db.rebuild("texts", embedder=new, on_progress=lambda phase, done, total: threads.wait_for(3))
             all_write()
             for author in authors:
                 for id_, (text, values) in json.loads(author.finish().splitlines()[-1]).items():
@@ -129,7 +129,8 @@ class RebuildUnderWritesTests(SmallPages):
             tombstones[removed] = version
 
         with RepeatingThreads(step) as threads:
-            db.rebuild("docs", schema=SCHEMA.with_index(HNSW(m=8)), on_progress=lambda done, total: threads.wait_for(3))
+            schema = SCHEMA.with_index(HNSW(m=8))
+            db.rebuild("docs", schema=schema, on_progress=lambda phase, done, total: threads.wait_for(3))
             threads.wait_for(3)
             db.rollback("docs")
             threads.wait_for(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ..calibration.calibrate import CHEAPER
 from ..database import Database
 from ..filters.field_ref import F
 from ..filters.nodes import Filter
@@ -17,6 +19,7 @@ from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
+from ..upkeep import UnusedIndexWarning
 from .indexes import DIM, FIELDS, TARGET, draw_clustered, make_records, mean_recall
 from .place import Place, Places, RawIndex
 
@@ -42,18 +45,60 @@ class ReindexTests(Places):
         assert place.indexes("clusters") == []
         assert [hit.id for hit in store.search(query, ef=16)] == truth
         assert store.search(query, ef=16).exact
-        calls: list[tuple[int, int]] = []
+        calls: list[tuple[str, int, int | None]] = []
         options = HNSW(m=6, ef_construction=40, target_recall=0.9)
-        store.reindex(options, on_progress=lambda done, total: calls.append((done, total)))
-        assert calls == sorted(calls)
-        assert all(done <= total == 1_000 for done, total in calls)
-        assert [done for done, _ in calls[-1:]] == [1_000] * place.indexed
+        store.reindex(options, on_progress=lambda *call: calls.append(call))
+        assert list(dict.fromkeys(phase for phase, *_ in calls)) == ["indexing", "calibrating"] * place.indexed
+        indexing = [(done, total) for phase, done, total in calls if phase == "indexing"]
+        assert indexing == sorted(indexing)
+        assert indexing[:1] + indexing[-1:] == [(0, 1_000), (1_000, 1_000)] * place.indexed
+        measuring = [call for call in calls if call[0] == "calibrating"]
+        assert all(done == total for _, done, total in measuring[-1:])
         status = store.index_status()
         assert (status.kind, status.target_recall) == ("hnsw", 0.9)
         assert (status.state == "ready", status.ef is not None) == (place.indexed, place.indexed)
         assert place.indexes("clusters") == [RawIndex(6, 40)] * place.indexed
         assert store.measure_recall().mean >= 0.9
         assert db.open("clusters").schema.index == options
+
+    def test_a_small_store_says_why_it_has_no_index_and_gets_one_when_asked(self, place: Place, db: Database) -> None:
+        store = db.create("few", self.SCHEMA)
+        store.insert(make_records(20))
+        status = store.index_status()
+        assert (status.state, status.ef, status.measured) == ("none", None, None)
+        assert place.indexes("few") == []
+        assert status.reason is not None
+        assert ("index_min_rows" in status.reason) == place.indexed
+        store.reindex()
+        status = store.index_status()
+        assert (status.state, status.indexed) == (("ready", 20) if place.indexed else ("none", 0))
+        assert place.indexes("few") == [RawIndex(16, status.ef_construction or 0)] * place.indexed
+        assert (status.reason is None) == (status.ef is not None)
+        store.upsert(make_records(5, 2, "more"))
+        assert len(store.search(draw_clustered(1, 3)[0][0], 25)) == 25
+        assert len(place.indexes("few")) == place.indexed
+        store.reindex(Flat())
+        assert "Flat" in (store.index_status().reason or "")
+
+    def test_a_target_that_no_effort_reaches_is_told_once(self, place: Place, db: Database) -> None:
+        """Uniform vectors of many dimensions, and a graph with too few links."""
+        if not place.indexed:
+            pytest.skip("no graph that could miss anything")
+        schema = Schema(96, "l2", "float32", HNSW(m=2, ef_construction=4, target_recall=1.0))
+        store = db.create("uniform", schema)
+        rows = np.random.default_rng(3).normal(size=(2_000, 96)).astype(np.float32)
+        with warnings.catch_warnings(record=True, category=UnusedIndexWarning, action="always") as caught:
+            store.insert(Record(f"r{number:04}", row) for number, row in enumerate(rows))
+        status = store.index_status()
+        assert (status.state, status.ef) == ("ready", None)
+        assert status.reason
+        assert status.recall is None or status.recall < 1
+        # Where comparing all of so few rows costs no more, nothing is amiss.
+        assert [status.reason in str(each.message) for each in caught] == [True] * (status.reason != CHEAPER)
+        with warnings.catch_warnings(action="error"):
+            store.upsert([Record("new", rows[0])])
+            assert store.search(rows[0], 3).exact
+        assert db.open("uniform").index_status().reason == status.reason
 
     def test_few_among_many_twins_are_found(self, store: VectorStore) -> None:
         """A thousand records of one vector, as of one boilerplate text, hide nobody."""

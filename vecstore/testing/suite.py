@@ -24,6 +24,7 @@ from . import (
     names,
     ordering,
     pages,
+    progress,
     query_texts,
     rebuilds,
     refusals,
@@ -89,6 +90,7 @@ class StoreSuite:
     TestUpsert = writes.UpsertTests
     TestTwin = twins.TwinTests
     TestStream = streams.StreamTests
+    TestProgress = progress.ProgressTests
 
     TestUpdate = updates.UpdateTests
     TestDelete = updates.DeleteTests

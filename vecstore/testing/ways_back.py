@@ -25,7 +25,7 @@ from .switches import DATA_METHODS, copy_everything
 HALF = replace(SCHEMA, dtype="float16")
 
 
-def break_off(done: int, total: int) -> None:
+def break_off(phase: str, done: int, total: int | None) -> None:
     """Interrupt a rebuild after its first page."""
     raise Interruption
 
@@ -59,7 +59,7 @@ class WayBackTests(SampleStore, SmallPages):
     def test_what_is_written_while_it_runs(self, db: Database, store: VectorStore) -> None:
         db.rebuild("docs", schema=WIDER)
 
-        def change_and_break_off(done: int, total: int) -> None:
+        def change_and_break_off(phase: str, done: int, total: int | None) -> None:
             self.change(store)
             raise Interruption
 
@@ -146,8 +146,8 @@ class UnchangedTests(SampleStore):
     @pytest.mark.parametrize("schema", [None, SCHEMA, replace(SCHEMA, dim=None)], ids=["none", "same", "without dim"])
     def test_nothing_is_copied(self, place: Place, db: Database, store: VectorStore, schema: Schema | None) -> None:
         before = place.generations()
-        calls: list[tuple[int, int]] = []
-        report = db.rebuild("docs", schema=schema, on_progress=lambda done, total: calls.append((done, total)))
+        calls: list[tuple[str, int, int | None]] = []
+        report = db.rebuild("docs", schema=schema, on_progress=lambda *call: calls.append(call))
         assert (report.records, report.copied, report.caught_up, report.embedded) == (10, 0, 0, False)
         assert report.overlap == 1.0
         assert calls == []

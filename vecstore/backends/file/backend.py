@@ -199,19 +199,19 @@ class FileBackend(Backend):
 
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         with self._keeping(generation) as (opened, check):
-            upkeep.build(opened, generation.schema.index, self._options.index_min_rows, check, on_progress)
+            upkeep.build(opened, generation.schema.index, check, on_progress)
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (opened, check):
-            compaction.compact(opened, check)
-            return upkeep.refresh(opened, current.schema.index, self._options.index_min_rows, check)
+            compaction.compact(opened, check, on_progress)
+            return upkeep.refresh(opened, current.schema.index, check, on_progress)
 
-    def tend(self, generation: Generation) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (opened, check):
-            compaction.tend(opened, check)
-            return upkeep.tend(opened, current.schema.index, self._options.index_min_rows, check)
+            compaction.tend(opened, check, on_progress=on_progress)
+            return upkeep.tend(opened, current, self._options.index_min_rows, check, on_progress)
 
     def backup(self, target: str) -> None:
         self._check_writable()
@@ -220,7 +220,7 @@ class FileBackend(Backend):
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._open_current(generation) as (opened, current):
-            return read_index_state(opened, current.schema.index)
+            return read_index_state(opened, current.schema.index, self._options.index_min_rows)
 
     def stats(self, generation: Generation) -> Stats:
         with self._open_current(generation) as (opened, _):

@@ -14,6 +14,7 @@ from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNot
 from vecstore.names import check_name
 from vecstore.schema import Schema
 
+from ..shared.generation_json import dump_identity, dump_schema, load_calibration
 from ..shared.guards import refuse_newer
 from .state.ledger import Ledger, Total
 from .storage.checksums import checksum_row
@@ -105,8 +106,8 @@ def make_rows(state: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
     generations = [
         (
             each.id,
-            json.dumps(each.schema.to_dict()),
-            None if each.identity is None else json.dumps(dict(each.identity)),
+            dump_schema(each),
+            dump_identity(each),
             each.ef,
         )
         for each in state.list_generations().values()
@@ -149,10 +150,12 @@ def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, pat
 
 def _parse_generation(row: tuple[Any, ...]) -> Generation:
     generation_id, schema, identity, ef, _ = row
+    described = json.loads(schema)
     return Generation(
         check_id(generation_id),
-        Schema.from_dict(json.loads(schema)),
+        Schema.from_dict(described),
         None if identity is None else json.loads(identity),
         ef,
         standby=True,
+        calibration=load_calibration(described),
     )

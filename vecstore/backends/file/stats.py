@@ -36,13 +36,14 @@ def collect_stats(opened: OpenGeneration) -> Stats:
     )
 
 
-def read_index_state(opened: OpenGeneration, options: IndexOptions) -> IndexState:
+def read_index_state(opened: OpenGeneration, options: IndexOptions, least: int) -> IndexState:
     """Return the state of the index; see `Backend.index_state`."""
     snapshot = opened.read_newest_snapshot()
     rows, index = snapshot.ledger.tables["rows"].count, snapshot.ledger.index
     if index is None or not isinstance(options, HNSW):
-        return IndexState("none", rows, 0)
+        return IndexState("none", rows, 0, least)
     row = IndexRow(**index)
     if opened.index_cache.find_graph(row) is None:
-        return IndexState("invalid", rows, 0)
-    return IndexState("ready", rows, rows - snapshot.vectors.count_after(row.last))
+        return IndexState("invalid", rows, 0, least)
+    indexed = rows - snapshot.vectors.count_after(row.last)
+    return IndexState("ready", rows, indexed, least, row.ef_construction)

@@ -513,17 +513,17 @@ class PostgresBackend(Backend):
             check_sees_all(self._client, self._layouts.get(generation), "an index build")
             self._upkeep.build(generation, on_progress)
 
-    def tend(self, generation: Generation) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         if self._has_caller_transaction:
             return False
         with self._explaining("build", generation):
-            return self._upkeep.tend(generation)
+            return self._upkeep.tend(generation, on_progress)
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         self._check_own_transaction("compacting")
-        with self._hold_role(generation, "compact"):
+        with self._hold_role(generation, "compact") as count:
             self._make_denied("compact", generation).check(self._client)
-            return self._upkeep.compact(generation)
+            return self._upkeep.compact(generation, count, on_progress)
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._hold_role(generation) as count:

@@ -11,7 +11,6 @@ from sqlalchemy.types import TypeEngine
 
 from vecstore.backend import Entry, Generation, Superseded
 from vecstore.errors import StoreCorrupt, StoreNotFound
-from vecstore.index_options import IndexOptions
 from vecstore.names import check_name
 
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
@@ -56,17 +55,17 @@ class Catalogue:
         """Describe a generation."""
         runner.run(self._statements["add generation"], {"store": uid, **_encode_generation(generation)})
 
-    def read_options(self, runner: Runner, id_: str) -> IndexOptions:
-        """Return the index options of a generation.
+    def read_generation(self, runner: Runner, generation: Generation) -> Generation:
+        """Return a generation as it is described now.
 
         Raises
         ------
         Superseded
         """
-        rows = runner.run(self._statements["generation"], {"id": id_})
+        rows = runner.run(self._statements["generation"], {"id": generation.id})
         if not rows:
             raise Superseded
-        return load_generation(*rows[0], standby=False).schema.index
+        return load_generation(*rows[0], standby=generation.standby)
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
         """Replace the description of a generation, but not an identity that it has; return whether it exists."""

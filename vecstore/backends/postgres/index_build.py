@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Literal
 
 import psycopg
+from sqlalchemy import Index
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from vecstore.backend import Progress
+from vecstore.errors import VecstoreError
 from vecstore.index_options import HNSW
+from vecstore.progress import CallbackFailed
 
 from .client import Client
 from .column_types import quote_table
@@ -23,13 +26,15 @@ from .failures import translate
 from .generation_table import Layout
 from .indexes import TableIndex, define_index, list_graphs
 from .server_checks import Server, ServerWarning
-from .session_settings import change_settings, make_build_settings
+from .session_settings import change_settings, format_lock_timeout, make_build_settings
 from .statements import Statement, compile_statement
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 POLL = 0.2
 """Seconds between two reads of a build's progress."""
 _PROGRESS = Statement(
-    "SELECT tuples_done FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s) AND tuples_total > 0",
+    "SELECT tuples_done FROM pg_stat_progress_create_index "
+    "WHERE relid = to_regclass(%(table)s) AND phase LIKE 'building index%%'",
     MappingProxyType({}),
 )
 
@@ -45,7 +50,20 @@ class Builder:
     def build(self, options: HNSW, total: int, on_progress: Progress | None) -> None:
         """Build a new index beside the present ones, then remove those; searches and writers go on meanwhile."""
         before = list_graphs(self._client, self._layout)
-        index = define_index(self._layout, f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}", options)
+        name = f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}"
+        if on_progress:
+            on_progress("indexing", 0, total)
+        try:
+            self._create(define_index(self._layout, name, options), total, on_progress)
+        except CallbackFailed:
+            self._remove_unfinished(name)
+            raise
+        self.remove(before)
+        self._maintain("ANALYZE")
+        if on_progress:
+            on_progress("indexing", total, total)
+
+    def _create(self, index: Index, total: int, on_progress: Progress | None) -> None:
         with self._hold_connection() as connection, ThreadPoolExecutor(1) as thread:
             connection.add_notice_handler(_warn_of_memory)
             running = thread.submit(_run, connection, compile_statement(CreateIndex(index)))
@@ -56,10 +74,6 @@ class Builder:
                 raise
             finally:
                 connection.remove_notice_handler(_warn_of_memory)
-        self.remove(before)
-        self._maintain("ANALYZE")
-        if on_progress:
-            on_progress(total, total)
 
     def remove(self, indexes: Sequence[TableIndex]) -> None:
         """Remove indexes while searches go on."""
@@ -85,13 +99,20 @@ class Builder:
                 rows = self._client.run(_PROGRESS, table) if on_progress else []
             done = min(total, max([shown, *(done for (done,) in rows)]))
             if on_progress and done > shown:
-                on_progress(done, total)
+                on_progress("indexing", done, total)
             shown = done
 
+    def _remove_unfinished(self, name: str) -> None:
+        """Remove what a build left that the caller gave up. Where writers keep it waiting, the next build does it."""
+        patience = {"lock_timeout": format_lock_timeout(self._client.options)}
+        with suppress(VecstoreError), self._hold_connection(patience) as connection:
+            _run(connection, compile_statement(DropIndex(define_index(self._layout, name, HNSW()), if_exists=True)))
+
     @contextmanager
-    def _hold_connection(self) -> Iterator[psycopg.Connection[Any]]:
+    def _hold_connection(self, changes: Mapping[str, str] = _NONE) -> Iterator[psycopg.Connection[Any]]:
         """Check out a connection for long work; behind PgBouncer it keeps the server's settings."""
         settings = make_build_settings(self._client.options, self._server)
+        settings |= changes if settings else _NONE
         try:
             with self._client.connection() as connection, change_settings(connection, settings):
                 yield connection

@@ -20,7 +20,8 @@ from .statements import Statement
 from .transaction import Runner
 
 _LISTED = Statement(
-    "SELECT name.relname, indisvalid AND indisready FROM pg_index "
+    "SELECT name.relname, indisvalid AND indisready, (SELECT option_value::int "
+    "FROM pg_options_to_table(name.reloptions) WHERE option_name = 'ef_construction') FROM pg_index "
     "JOIN pg_class name ON name.oid = indexrelid JOIN pg_am ON pg_am.oid = name.relam "
     "WHERE indrelid = to_regclass(%(table)s) AND amname = 'hnsw' ORDER BY name.relname",
     MappingProxyType({}),
@@ -36,16 +37,19 @@ class TableIndex:
     name : str
     valid : bool
         False where a build left the index behind unfinished, or is still running.
+    ef_construction : int or None
+        None where the engine's default was used.
     """
 
     name: str
     valid: bool
+    ef_construction: int | None = None
 
 
 def list_graphs(runner: Runner, layout: Layout) -> list[TableIndex]:
     """Return every HNSW index of a generation."""
     rows = runner.run(_LISTED, {"table": quote_table(layout.table)})
-    return [TableIndex(name, valid) for name, valid in rows]
+    return [TableIndex(*row) for row in rows]
 
 
 def define_index(layout: Layout, name: str, options: HNSW) -> Index:

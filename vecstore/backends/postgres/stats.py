@@ -40,10 +40,11 @@ def collect_stats(client: Client, server: Server, layout: Layout, count: int) ->
 
 def read_index_state(client: Client, layout: Layout, count: int) -> IndexState:
     """Say how far the index of so many records is, by the table's indexes alone."""
-    graphs = list_graphs(client, layout)
-    if any(each.valid for each in graphs):
-        return IndexState("ready", count, count)
+    graphs, least = list_graphs(client, layout), client.options.index_min_rows
+    for each in graphs:
+        if each.valid:
+            return IndexState("ready", count, count, least, each.ef_construction)
     if not graphs:
-        return IndexState("none", count, 0)
+        return IndexState("none", count, 0, least)
     is_building = client.run(_BUILDING, {"table": quote_table(layout.table)})
-    return IndexState("building" if is_building else "invalid", count, 0)
+    return IndexState("building" if is_building else "invalid", count, 0, least)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, func, literal_column, select
 
 from vecstore.backend import Generation, Progress
-from vecstore.index_options import HNSW, IndexOptions
+from vecstore.index_options import HNSW
 
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .advisory_locks import hold_lock, make_builder_key
@@ -32,10 +32,14 @@ class Upkeep(IndexUpkeep):
         self._layouts = layouts
         self._catalogue = catalogue
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, count: int, on_progress: Progress | None) -> bool:
         """Give back the space of removed rows; return whether there is a graph that this has changed."""
         with self._lock(generation):
+            if on_progress:
+                on_progress("compacting", 0, count)
             self._builder(generation).vacuum()
+            if on_progress:
+                on_progress("compacting", count, count)
         return self._has_graph(generation)
 
     def _builder(self, generation: Generation) -> Builder:
@@ -48,8 +52,8 @@ class Upkeep(IndexUpkeep):
         [(count,)] = self._client.run(_compile_bounded_count(self._layouts.get(generation)), {"most": most})
         return int(count)
 
-    def _read_options(self, generation: Generation) -> IndexOptions:
-        return self._catalogue.read_options(self._client, generation.id)
+    def _read_description(self, generation: Generation) -> Generation:
+        return self._catalogue.read_generation(self._client, generation)
 
     def _lock(self, generation: Generation) -> AbstractContextManager[None]:
         return hold_lock(self._client, make_builder_key(generation.id), BUSY)

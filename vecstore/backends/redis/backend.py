@@ -201,10 +201,10 @@ class RedisBackend(Backend):
     def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
         self._upkeep.build(generation, on_progress)
 
-    def tend(self, generation: Generation) -> bool:
-        return self._upkeep.tend(generation)
+    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+        return self._upkeep.tend(generation, on_progress)
 
-    def compact(self, generation: Generation) -> bool:
+    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         """Remove what dropped generations left; the engine frees the memory of single records by itself."""
         self.count(generation, None)  # refuses a generation that is gone
         self._catalogue.sweep()

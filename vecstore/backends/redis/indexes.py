@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,8 @@ class IndexInfo:
         The key of the last of them.
     bytes : int
         Memory that it takes.
+    ef_construction : int or None
+        Of its graph, if it has one.
     """
 
     complete: bool
@@ -67,6 +70,7 @@ class IndexInfo:
     failures: int
     failed: str
     bytes: int
+    ef_construction: int | None = None
 
     @classmethod
     def decode(cls, reply: Any) -> IndexInfo | None:
@@ -85,7 +89,17 @@ class IndexInfo:
             failures=int(_to_number(info.get(b"hash_indexing_failures"))),
             failed=errors.get(b"last indexing error key", b"").decode(errors="replace") if errors else "",
             bytes=int(megabytes * (1 << 20)),
+            ef_construction=_find_ef_construction(info.get(b"attributes", ())),
         )
+
+
+def _find_ef_construction(attributes: Sequence[Any]) -> int | None:
+    """Return the setting of the vectors' graph, from the attributes that an index has."""
+    for each in attributes:
+        described = each if isinstance(each, dict) else dict(zip(each[::2], each[1::2], strict=False))
+        if (value := described.get(b"ef_construction")) is not None:
+            return int(value)
+    return None
 
 
 def _to_number(value: Any) -> float:

@@ -35,13 +35,14 @@ def read_index_state(client: Client, keys: Keys, guard: GenerationGuard, generat
     """Say how far the index is."""
     state, count = guard.read(generation), _count(guard, generation)
     info, _ = guard.read_index(generation, state.index)
+    least = client.options.index_min_rows
     if info is None:
-        return IndexState("invalid", count, 0)
+        return IndexState("invalid", count, 0, least)
     if state.kind == "hnsw":
-        return IndexState("ready" if info.complete else "building", count, info.records)
+        return IndexState("ready" if info.complete else "building", count, info.records, least, info.ef_construction)
     is_building = client.execute("EXISTS", keys.lock("index", generation.id))
     is_wanted = isinstance(generation.schema.index, HNSW)
-    return IndexState("building" if is_building and is_wanted else "none", count, 0)
+    return IndexState("building" if is_building and is_wanted else "none", count, 0, least)
 
 
 def _count(guard: GenerationGuard, generation: Generation) -> int:

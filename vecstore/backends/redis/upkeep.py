@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from vecstore.backend import Generation, Progress
-from vecstore.errors import IndexNotReady, StoreCorrupt
+from vecstore.errors import IndexNotReady, StoreCorrupt, VecstoreError
 from vecstore.index_options import HNSW, Flat, IndexOptions
+from vecstore.progress import CallbackFailed
 
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue
@@ -64,8 +65,8 @@ class Upkeep(IndexUpkeep):
     def _count_up_to(self, generation: Generation, most: int) -> int:
         return int(self._guard.run(generation, COUNT, ())[1])
 
-    def _read_options(self, generation: Generation) -> IndexOptions:
-        return self._catalogue.read_generation(generation).schema.index
+    def _read_description(self, generation: Generation) -> Generation:
+        return self._catalogue.read_generation(generation)
 
     def _lock(self, generation: Generation) -> AbstractContextManager[object]:
         return self._leases.hold(self._keys.lock("index", generation.id), BUSY)
@@ -76,13 +77,20 @@ class Upkeep(IndexUpkeep):
         info, count = self._guard.read_index(generation, state.index)
         if kind == state.kind == "flat" and info is not None and info.records == count:
             return
+        if on_progress and graph:
+            on_progress("indexing", 0, count)
         name = self._start_build(generation, graph or Flat())
-        count = self._wait_for_build(generation, name, on_progress)
         hash_ = self._keys.generation(generation.id)
+        try:
+            count = self._wait_for_build(generation, name, on_progress if graph else None)
+        except (CallbackFailed, KeyboardInterrupt):
+            with suppress(VecstoreError):  # or the server would go on with it
+                self._client.pipeline([("FT.DROPINDEX", name), ("HDEL", hash_, "next")], writes=True)
+            raise
         self._client.execute("EVAL", REPLACE_INDEX.text, 1, hash_, name, kind, writes=True)
         self._guard.read(generation)
         if on_progress and graph:
-            on_progress(count, count)
+            on_progress("indexing", count, count)
 
     def _start_build(self, generation: Generation, wanted: IndexOptions) -> str:
         """Make an index, which the server then fills; return its name."""
@@ -113,7 +121,7 @@ class Upkeep(IndexUpkeep):
                 break
             if on_progress and info.records > done:
                 done = info.records
-                on_progress(min(done, count), count)
+                on_progress("indexing", min(done, count), count)
             self._client.wait(_PAUSE)
         if info.records != count:
             raise StoreCorrupt(

@@ -19,7 +19,10 @@ _SHARE = 4
 
 
 def choose_graph(options: IndexOptions, rows: int, min_rows: int) -> HNSW | None:
-    """Return the graph that so many rows get; None where an exact search is asked for, or as fast."""
+    """Return the graph that so many rows get; None where an exact search is asked for, or as fast.
+
+    A write builds a graph over ``min_rows``. Whoever asks for one, as `reindex` does, gets it over a single row.
+    """
     return options if isinstance(options, HNSW) and rows >= min_rows else None
 
 
@@ -42,8 +45,8 @@ class IndexUpkeep(ABC):
         if generation.id in self._rows_left:
             self._rows_left[generation.id] -= rows
 
-    def tend(self, generation: Generation) -> bool:
-        """Build the graph that the records have become worth; return whether it was built.
+    def tend(self, generation: Generation, on_progress: Progress | None) -> bool:
+        """Build the graph that the records have become worth; return whether it was built, or was never calibrated.
 
         Called after every write, so it asks the server only once enough rows were written since it last asked. A
         caller whose copy of the generation has no graph asks nothing: it cannot remove one by mistake.
@@ -56,17 +59,21 @@ class IndexUpkeep(ABC):
             # Other processes write too: look again long before this one alone can have filled the store.
             self._rows_left[id_] = (self._min_rows - rows) // _SHARE
             return False
-        if self._has_graph(generation):
-            self._ready.add(id_)
-            return False
-        if choose_graph(self._read_options(generation), rows, self._min_rows) is None:
+        described = self._read_description(generation)
+        if choose_graph(described.schema.index, rows, self._min_rows) is None:
             self._rows_left[id_] = self._min_rows // _SHARE
             return False
-        self.build(generation, None)
+        if self._has_graph(generation):
+            # Whoever built it may have been interrupted before it was calibrated.
+            if described.calibration is None and described.ef is None:
+                return True
+            self._ready.add(id_)
+            return False
+        self.build(generation, on_progress)
         return True
 
     def build(self, generation: Generation, on_progress: Progress | None) -> None:
-        """Build the index that the catalogue asks for, or remove what it does not ask for.
+        """Build the index that the catalogue asks for, however few the rows, or remove what it does not ask for.
 
         Raises
         ------
@@ -75,11 +82,8 @@ class IndexUpkeep(ABC):
         """
         with self._lock(generation):
             self._ready.discard(generation.id)
-            rows = self._count_up_to(generation, self._min_rows)
-            graph = choose_graph(self._read_options(generation), rows, self._min_rows)
+            graph = choose_graph(self._read_description(generation).schema.index, self._count_up_to(generation, 1), 1)
             self._replace(generation, graph, on_progress)
-            if graph is not None:
-                self._ready.add(generation.id)
 
     @abstractmethod
     def _has_graph(self, generation: Generation) -> bool:
@@ -90,8 +94,8 @@ class IndexUpkeep(ABC):
         """Count records; a backend may stop at ``most``."""
 
     @abstractmethod
-    def _read_options(self, generation: Generation) -> IndexOptions:
-        """Return the index options that the catalogue has now.
+    def _read_description(self, generation: Generation) -> Generation:
+        """Return the generation as the catalogue describes it now.
 
         Raises
         ------

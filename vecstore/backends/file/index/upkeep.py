@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from vecstore.backend import Progress
+from vecstore.backend import Generation, Progress
 from vecstore.errors import StorageError, StoreLocked
 from vecstore.index_options import HNSW, IndexOptions
 
+from ...shared.index_policy import choose_graph
 from ..search.graph import Graph
 from ..state.garbage import remove_unnamed_indexes
 from ..state.ledger import Ledger
@@ -28,39 +29,46 @@ Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
 
 
-def tend(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
-    """Do what the index needs, unless another process is doing it; return whether to measure its recall again."""
-    known = opened.committed
+def tend(
+    opened: OpenGeneration, generation: Generation, least: int, check: Check, on_progress: Progress | None
+) -> bool:
+    """Do what the index needs, unless another process is doing it; return whether to calibrate it.
+
+    ``generation`` is as the catalogue has it now.
+    """
+    known, options = opened.committed, generation.schema.index
+    # Whoever built the index may have been killed before it was calibrated.
+    is_uncalibrated = isinstance(options, HNSW) and generation.ef is None and generation.calibration is None
     # A process that committed since then takes care of its own changes.
     if known and not may_need_upkeep(options, known, least) and not _is_lost(opened, known):
-        return False
-    if _find_need(opened, opened.read_newest_snapshot(), options, least) is Need.NOTHING:
-        return False
+        return is_uncalibrated and known.index is not None
+    snapshot = opened.read_newest_snapshot()
+    if _find_need(opened, snapshot, options, least) is Need.NOTHING:
+        return is_uncalibrated and snapshot.ledger.index is not None
     with contextlib.suppress(StoreLocked), opened.lock_upkeep(wait=False):
         snapshot = opened.read_newest_snapshot()
         before = snapshot.ledger.index
         need = _find_need(opened, snapshot, options, least)
         if need is Need.NOTHING:
             return False
-        _satisfy(opened, snapshot, options, need, check, None)
+        _satisfy(opened, snapshot, options, need, check, on_progress)
         # Until a graph has doubled, its present effort gives about the same recall.
-        return need is Need.BUILDING or has_doubled(before, opened.read_newest_snapshot().ledger.index)
+        after = opened.read_newest_snapshot().ledger.index
+        return need is Need.BUILDING or has_doubled(before, after) or (is_uncalibrated and after is not None)
     return False
 
 
-def build(
-    opened: OpenGeneration, options: IndexOptions, least: int, check: Check, on_progress: Progress | None
-) -> None:
-    """Rebuild the index, or remove it; see `Backend.build_index`."""
+def build(opened: OpenGeneration, options: IndexOptions, check: Check, on_progress: Progress | None) -> None:
+    """Build the index anew, however few the rows, or remove it; see `Backend.build_index`."""
     with opened.lock_upkeep(wait=True):
         snapshot = opened.read_newest_snapshot()
         rows = snapshot.ledger.tables["rows"].count
-        wanted = isinstance(options, HNSW) and rows >= least
+        wanted = choose_graph(options, rows, 1)
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
         _satisfy(opened, snapshot, options, need, check, on_progress)
 
 
-def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Check) -> bool:
+def refresh(opened: OpenGeneration, options: IndexOptions, check: Check, on_progress: Progress | None) -> bool:
     """Rebuild an index that contains removed rows; return whether it was rebuilt."""
     snapshot = opened.read_newest_snapshot()
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
@@ -68,7 +76,7 @@ def refresh(opened: OpenGeneration, options: IndexOptions, least: int, check: Ch
     row = IndexRow(**snapshot.ledger.index)
     if row.n == snapshot.ledger.tables["rows"].count - snapshot.vectors.count_after(row.last):
         return False
-    build(opened, options, least, check, None)
+    build(opened, options, check, on_progress)
     return True
 
 
@@ -104,7 +112,7 @@ def _satisfy(
     if need is Need.REMOVAL or not isinstance(options, HNSW):
         _commit(opened, None, check)
         return
-    grown = _extend_graph(opened, snapshot) if need is Need.GROWING else None
+    grown = _extend_graph(opened, snapshot, on_progress) if need is Need.GROWING else None
     graph = grown or _build_graph(opened, snapshot, options, on_progress)
     uid = uuid.uuid4().hex
     with translate_errors(opened.paths.indexes):
@@ -132,7 +140,9 @@ def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_p
 
     def report(done: int) -> None:
         if on_progress:
-            on_progress(done, total)
+            on_progress("indexing", done, total)
+
+    report(0)
 
     def runs() -> Iterator[Run]:
         return read_stored_rows(snapshot.vectors.parts)
@@ -141,9 +151,14 @@ def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_p
     return build_graph(schema.metric, schema.width, options, runs, _get_last_rid(snapshot), report, total)
 
 
-def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
+def _extend_graph(opened: OpenGeneration, snapshot: Snapshot, on_progress: Progress | None) -> Graph | None:
     """Return the graph with its missing rows added, None if it must be rebuilt."""
     row = IndexRow(**(snapshot.ledger.index or {}))
+    missing = snapshot.vectors.count_after(row.last)
+
+    def report(done: int) -> None:
+        if on_progress:
+            on_progress("indexing", done - row.n, missing)
 
     def runs() -> Iterator[Run]:
         return read_stored_rows(snapshot.vectors.list_after(row.last))
@@ -153,9 +168,7 @@ def _extend_graph(opened: OpenGeneration, snapshot: Snapshot) -> Graph | None:
             graph = index_file.read(
                 opened.paths.locate_index(row.uid), opened.id, row, opened.schema.metric, growing=True
             )
-        return extend_graph(
-            graph, runs, _get_last_rid(snapshot), lambda _: None, snapshot.vectors.count_after(row.last)
-        )
+        return extend_graph(graph, runs, _get_last_rid(snapshot), report, missing)
     except (StorageError, TooLarge):
         return None
 

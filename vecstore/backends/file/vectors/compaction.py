@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.backend import Progress
 from vecstore.errors import StoreCorrupt, StoreLocked
 
 from ..state.open_generation import OpenGeneration
@@ -40,7 +41,7 @@ Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
 
 
-def compact(opened: OpenGeneration, check: Check) -> None:
+def compact(opened: OpenGeneration, check: Check, on_progress: Progress | None = None) -> None:
     """Put the vectors of all stored rows into one segment.
 
     Raises
@@ -51,10 +52,12 @@ def compact(opened: OpenGeneration, check: Check) -> None:
         snapshot = opened.read_newest_snapshot()
         merge_range = select_all(_measure(snapshot))
         if merge_range is not None:
-            exchange(opened, merge_segments(opened, snapshot, merge_range), check)
+            exchange(opened, merge_segments(opened, snapshot, merge_range, on_progress), check)
 
 
-def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None = None) -> bool:
+def tend(
+    opened: OpenGeneration, check: Check, policy: CompactionPolicy | None = None, on_progress: Progress | None = None
+) -> bool:
     """Compact if the policy asks for it and no other process is compacting; return whether anything was done.
 
     Raises
@@ -75,7 +78,7 @@ def tend(opened: OpenGeneration, check: Check, policy: CompactionPolicy | None =
             merge_range = select_due(policy, _measure(snapshot))
             if merge_range is None:
                 return False
-            exchange(opened, merge_segments(opened, snapshot, merge_range), check)
+            exchange(opened, merge_segments(opened, snapshot, merge_range, on_progress), check)
     except StoreLocked:
         return False
     return True
@@ -102,7 +105,9 @@ class MergedSegment:
     made: SegmentRow | None
 
 
-def merge_segments(opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange) -> MergedSegment:
+def merge_segments(
+    opened: OpenGeneration, snapshot: Snapshot, merge_range: MergeRange, on_progress: Progress | None = None
+) -> MergedSegment:
     """Write the new segment; the caller holds the lock for upkeep.
 
     Raises
@@ -117,10 +122,21 @@ def merge_segments(opened: OpenGeneration, snapshot: Snapshot, merge_range: Merg
     if len(rids):
         path = opened.paths.locate_segment(uuid.uuid4().hex)
         try:
-            made = segment.write(path, opened.shape, rids, _read_chunks(vectors, merge_range))
+            chunks = _report_chunks(_read_chunks(vectors, merge_range), len(rids), on_progress)
+            made = segment.write(path, opened.shape, rids, chunks)
         except OSError as error:
             raise opened.record_failure(error) from error
     return MergedSegment(snapshot, [vectors.segments[number] for number in merge_range.segments], rids, made)
+
+
+def _report_chunks(chunks: Iterator[NDArray[Any]], total: int, on_progress: Progress | None) -> Iterator[NDArray[Any]]:
+    """Yield chunks of vectors, and report each once it was taken."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if on_progress:
+            on_progress("compacting", done, total)
 
 
 def exchange(opened: OpenGeneration, merged: MergedSegment, check: Check) -> None:
