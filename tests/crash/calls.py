@@ -198,9 +198,10 @@ class Rebuild(Call):
 
     def effect(self, state: State) -> Effect:
         old = state[self.store]
-        cleared = _replace_contents(state, self.store, previous=None)
+        if self.schema == old.schema:  # nothing changes, and the way back stays
+            return Effect([state], len(old.records))
         switched = _replace_contents(state, self.store, schema=self.schema, previous=old.schema)
-        states = [cleared, switched]
+        states = [switched]
         if not self.keep_previous:
             states.append(_replace_contents(switched, self.store, previous=None))
         return Effect(states, len(old.records))

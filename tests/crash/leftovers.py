@@ -14,7 +14,7 @@ def list_garbage(db: Database, directory: Path) -> list[str]:
     A standby generation is tidied when it is written to.
     """
     entries = [db._backend.find(name=name) for name in db.names()]
-    generations = {each.id for entry in entries for each in (entry.active, entry.standby) if each}
+    generations = {each.id for entry in entries for each in entry.generations}
     locks = {f"builder-{entry.uid}.lock" for entry in entries}
     paths = [
         *(path for path in directory.glob("g/*") if path.name not in generations),
