@@ -19,7 +19,8 @@ _KEYLESS = {
 }  # fmt: skip
 _ONE_KEY = {
     b"EXISTS", b"FT.CREATE", b"FT.DROPINDEX", b"FT.INFO", b"FT.SEARCH", b"GET", b"HDEL", b"HEXISTS", b"HGET",
-    b"HINCRBY", b"HKEYS", b"HMGET", b"HSET", b"PEXPIRE", b"SADD", b"SET", b"SMEMBERS", b"SREM", b"ZADD", b"ZCARD",
+    b"HINCRBY", b"HKEYS", b"HMGET", b"HSET", b"PEXPIRE", b"PTTL", b"SADD", b"SET", b"SMEMBERS",
+    b"SREM", b"TYPE", b"ZADD", b"ZCARD",
     b"ZMSCORE", b"ZRANGE", b"ZRANGEBYLEX", b"ZREM", b"ZREMRANGEBYRANK", b"ZSCORE",
 }  # fmt: skip
 _KEYS_ONLY = {b"DEL", b"UNLINK"}
@@ -44,6 +45,8 @@ class Command:
             return self.words[3 : 3 + int(self.words[2])]
         if self.name in _KEYS_ONLY:
             return self.words[1:]
+        if self.name == b"SCAN":
+            return (self.words[self.words.index(b"MATCH") + 1],)
         if (self.name, *self.words[1:2]) == (b"MEMORY", b"USAGE"):
             return self.words[2:3]
         assert self.name in _ONE_KEY, self.name

@@ -125,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(query=vectors, k=st.integers(1, 12), where=wheres, exact=st.booleans(), floor=st.none() | st.floats(-4, 4))
     def search(self, query: list[float], k: int, where: Filter | None, exact: bool, floor: float | None) -> None:  # noqa: FBT001
         if floor is not None:
-            lowest, highest = self.store.schema.metric.score_range
+            lowest, highest = self.db.open(self.names[0]).schema.metric.score_range
             floor = min(max(floor, lowest), highest)
         answers: list[Hits | VecstoreError] = []
         for store, wanted, least in ((self.store, k, floor), (self.oracle, 10_000, None)):
