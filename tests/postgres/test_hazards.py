@@ -123,7 +123,7 @@ def test_too_many_dimensions_for_a_graph_are_refused_before_anything_is_created(
 def test_a_graph_beyond_the_servers_memory_warns(postgres_url: str, namespace: str) -> None:
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace, build_memory=1, build_workers=0) as database:
-        described = Schema(dim=256, metric="l2", index=HNSW(m=4, ef_construction=8))
+        described = Schema(dim=256, metric="l2", index=HNSW(m=4, ef_construction=8, target_recall=0.1))
         with open_database(postgres_url, namespace, index_min_rows=1 << 30) as loading:
             loading.create("a", described).insert(
                 Record(str(number), row) for number, row in enumerate(NORMAL(size=(1_500, 256)))
