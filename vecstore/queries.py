@@ -117,12 +117,15 @@ def compile_search(
     include: Include,
     without: str | None = None,
 ) -> Search:
-    """Return the search for a backend: the filter is bound to the schema, and the record ``without`` is excluded."""
-    floor = None if min_score is None else clip_threshold(min_score, schema.metric)
+    """Return the search for a backend: the filter is bound to the schema, and the record ``without`` is excluded.
+
+    ``min_score`` is within the range of the metric; see `clip_threshold`.
+    """
     bound = None if where is None else bind(where, schema)
     if without is not None:
         others = ~Compare("id", "eq", without)
         bound = others if bound is None else bound & others
+    floor = None if min_score is None else float(min_score)
     return Search(matrix, k, bound, floor, ef, exact, include)
 
 

@@ -73,8 +73,8 @@ class VectorStore:
     @property
     def embedder_config(self) -> Mapping[str, Any] | None:
         """The config of the embedder that filled the store; None if all vectors were given."""
-        identity = self._current.entry.active.identity
-        return None if identity is None else Identity.from_json(identity).config
+        identity = self.embedder_identity
+        return None if identity is None else identity.config
 
     @property
     def embedder_identity(self) -> Identity | None:
@@ -559,8 +559,8 @@ class VectorStore:
         while True:
             with attempts as generation:
                 schema = generation.schema
-                if min_score is not None:
-                    clip_threshold(min_score, schema.metric)  # before a query is embedded
+                # Before a query is embedded.
+                floor = None if min_score is None else clip_threshold(min_score, schema.metric)
                 if like is not None:
                     matrix = self._fetch_vector(like, generation)
                 elif (plain := read_plain_query(asked, schema)) is not None:
@@ -568,7 +568,7 @@ class VectorStore:
                 else:
                     matrix = self._embed_queries(asked, generation)
                 search = compile_search(
-                    matrix, schema, k=int(k) + int(offset), where=where, min_score=min_score, ef=ef, exact=exact,
+                    matrix, schema, k=int(k) + int(offset), where=where, min_score=floor, ef=ef, exact=exact,
                     include=columns, without=like,
                 )  # fmt: skip
                 if not k or not len(matrix):

@@ -14,10 +14,13 @@ import pytest
 from psycopg import sql
 
 from servers import NoServer
+from tests.batches import batch, schema
+from vecstore import Database, VectorStore
 
 from .namespaces import Namespaces
 from .own_server import OwnServer
 from .server import INSTALL, get_shared_url
+from .stores import open_database, prepare_namespace
 from .tenants import make_role
 
 
@@ -63,6 +66,22 @@ def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
     """A superuser's connection to the worker's database, each statement its own transaction."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def database(postgres_url: str, namespace: str) -> Iterator[Database]:
+    """An open database in a namespace with a catalogue."""
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, lock_timeout=2) as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> VectorStore:
+    """A store of one batch."""
+    store = database.create("a", schema())
+    store.upsert(batch(1))
+    return store
 
 
 @pytest.fixture

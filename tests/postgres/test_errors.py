@@ -40,13 +40,6 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
-
-
 class TestWaiting:
     def test_a_pool_that_is_exhausted_times_out(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
         store.upsert(batch(2))

@@ -19,7 +19,7 @@ from sqlalchemy.pool import AssertionPool, NullPool, SingletonThreadPool, Static
 
 import vecstore
 from vecstore import Database, ForkedStore, VecstoreError, VectorStore
-from vecstore.testing.forks import ask, do_in_children, fill, forked, keep_asking
+from vecstore.testing.forks import ask, do_in_children, fill, forked, keep_asking, read_refusal
 
 from .stores import add_parameters, open_database, prepare_namespace
 
@@ -70,12 +70,6 @@ def test_children_with_the_application_s_engine(
             partial(ask, store, 0, ROUNDS),
         )
     engine.dispose()
-
-
-def read_refusal(store: VectorStore) -> str:
-    with pytest.raises(ForkedStore) as caught:
-        store.count()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("pool", KEEPING)

@@ -70,13 +70,6 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
-
-
 def terminate(admin: psycopg.Connection) -> None:
     """End all of vecstore's connections; return when they are gone."""
     pids = [pid for (pid,) in admin.execute(_VICTIMS.replace("SELECT pg_terminate_backend(pid)", "SELECT pid"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ from tests.batches import batch, schema, vector_of
 from tests.secrets import PASSWORD, change_url
 from vecstore import Database, Rebuilt, Record, Schema, StorageFailed, VectorStore, fields
 
-from .stores import open_database, prepare_namespace
+from .stores import open_database
 from .tenants import grant_catalogue, make_role, read_table, run
 
 WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more": fields.Int()})
@@ -20,20 +20,6 @@ WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more":
 
 def widen(database: Database, name: str) -> Rebuilt:
     return database.rebuild(name, schema=WIDER)
-
-
-@pytest.fixture
-def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    prepare_namespace(postgres_url, namespace)
-    with open_database(postgres_url, namespace, lock_timeout=2) as database:
-        yield database
-
-
-@pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
 
 
 @pytest.mark.parametrize("numbers", [True, False], ids=["with the sequence", "with tables only"])

@@ -41,13 +41,6 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
-
-
-@pytest.fixture
 def role(admin: psycopg.Connection) -> Iterator[str]:
     """A role that may log in and nothing else."""
     name = f"r_{secrets.token_hex(6)}"

@@ -37,13 +37,6 @@ def database(postgres_url: str, namespace: str, proxy: Proxy) -> Iterator[Databa
         yield database
 
 
-@pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
-
-
 @contextmanager
 def swallowing(proxy: Proxy) -> Iterator[None]:
     """Make the network lose everything."""

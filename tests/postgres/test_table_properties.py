@@ -10,11 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.batches import batch, schema
+from tests.batches import schema
 from vecstore import Database, Rebuilt, Schema, Unsupported, VectorStore, fields
 
 from .catalogues import list_tables
-from .stores import open_database, prepare_namespace
 from .tenants import make_role, read_table, run
 
 WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more": fields.Int()})
@@ -55,20 +54,6 @@ def narrow(database: Database, name: str) -> Rebuilt:
 def describe(admin: psycopg.Connection, table: sql.Identifier) -> dict[str, Any]:
     name = {"t": table.as_string(admin)[1:].replace('"."', ".").replace('"', "")}
     return {what: sorted(map(repr, admin.execute(query, name).fetchall())) for what, query in _OF_TABLE.items()}
-
-
-@pytest.fixture
-def database(postgres_url: str, namespace: str) -> Iterator[Database]:
-    prepare_namespace(postgres_url, namespace)
-    with open_database(postgres_url, namespace, lock_timeout=2) as database:
-        yield database
-
-
-@pytest.fixture
-def store(database: Database) -> VectorStore:
-    store = database.create("a", schema())
-    store.upsert(batch(1))
-    return store
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ import redis.sentinel
 import vecstore
 from servers.redis.own_server import OwnServer
 from tests.redis.sentinel import Sentinel
-from vecstore import ForkedStore, VecstoreError, VectorStore
-from vecstore.testing.forks import ask, do_in_children, fill, forked, keep_asking
+from vecstore import ForkedStore, VecstoreError
+from vecstore.testing.forks import ask, do_in_children, fill, forked, keep_asking, read_refusal
 
 ROUNDS = 40
 
@@ -102,12 +102,6 @@ def test_children_of_a_client_of_sentinel(server_folder: Path) -> None:
                 partial(ask, store, 0, ROUNDS),
             )
         client.close()
-
-
-def read_refusal(store: VectorStore) -> str:
-    with pytest.raises(ForkedStore) as caught:
-        store.count()
-    return str(caught.value)
 
 
 def test_the_database_of_the_parent_says_what_to_do(place: str, client: redis.Redis, namespace: str) -> None:

@@ -121,6 +121,13 @@ def fill(db: Database) -> VectorStore:
     return store
 
 
+def read_refusal(store: VectorStore) -> str:
+    """Return what a call on a parent's store says in the child."""
+    with pytest.raises(ForkedStore) as caught:
+        store.count()
+    return str(caught.value)
+
+
 def ask(store: VectorStore, asker: int, rounds: int) -> None:
     """Ask what no other asker asks, and check every answer."""
     own = [number for number in range(_RECORDS) if number % 4 == asker % 4]
