@@ -12,6 +12,7 @@ from tests.batches import batch, schema, vector_of
 from tests.secrets import PASSWORD, change_url
 from vecstore import Database, Rebuilt, Record, Schema, StorageFailed, VectorStore, fields
 
+from .catalogues import list_tables
 from .stores import open_database
 from .tenants import grant_catalogue, make_role, read_table, run
 
@@ -20,6 +21,22 @@ WIDER = Schema(dim=schema().dim, metric="l2", fields={**schema().fields, "more":
 
 def widen(database: Database, name: str) -> Rebuilt:
     return database.rebuild(name, schema=WIDER)
+
+
+def test_only_the_active_table_is_open_to_others(
+    database: Database, store: VectorStore, admin: psycopg.Connection, namespace: str, role: str
+) -> None:
+    """The table that was replaced, which stays for a rollback, has the policies of its time."""
+    run(admin, "GRANT USAGE ON SCHEMA {} TO {}", namespace, role)
+    run(admin, "GRANT SELECT ON {} TO {}", read_table(admin, namespace, "a"), role)
+    changes: list[Callable[[Database, str], Rebuilt]] = [widen, Database.rollback]
+    for change in changes:
+        change(database, "a")
+        tables = [sql.Identifier(namespace, name) for name in list_tables(admin, namespace) if "_g_" in name]
+        assert len(tables) == 2
+        allowed = "SELECT has_table_privilege(%s, %s, 'SELECT')"
+        readable = [each for each in tables if admin.execute(allowed, (role, each.as_string())).fetchone() == (True,)]
+        assert readable == [read_table(admin, namespace, "a")]
 
 
 @pytest.mark.parametrize("numbers", [True, False], ids=["with the sequence", "with tables only"])
