@@ -14,6 +14,7 @@ import pytest
 
 from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
 from vecstore.backends.postgres import index_build
+from vecstore.backends.postgres.statements import Statement
 
 from .catalogues import format_statement
 from .stores import open_database, prepare_namespace
@@ -154,6 +155,40 @@ def test_an_interrupted_caller_cancels_its_build(
         interrupting.join()
     signal.signal(signal.SIGINT, before)
     assert admin.execute(_PHASES, (namespace,)).fetchall() == []
+    check_rebuild_of_invalid(store, admin, namespace)
+
+
+def test_an_interrupt_before_the_statement_is_sent_cancels_it_too(
+    store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ignores the first request, because the connection is idle then."""
+    begun, requested = threading.Event(), threading.Event()
+    run, cancel = index_build._run, psycopg.Connection.cancel_safe
+
+    def run_late(connection: psycopg.Connection, statement: Statement) -> None:
+        if "CREATE INDEX" in statement.text:
+            begun.set()
+            assert requested.wait(30)
+        run(connection, statement)
+
+    def cancel_and_tell(connection: psycopg.Connection) -> None:
+        cancel(connection)
+        requested.set()
+
+    def interrupt(*_: object) -> None:
+        assert begun.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index_build, "_run", run_late)
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", cancel_and_tell)
+    [(generation,)] = admin.execute(format_statement("SELECT active FROM {}.vecstore_store", namespace)).fetchall()
+    with psycopg.connect(postgres_url) as writer, monkeypatch.context() as interrupted:
+        # A build that is not cancelled goes on when the server ends this transaction.
+        writer.execute("SET idle_in_transaction_session_timeout = '20s'")
+        writer.execute(format_statement("LOCK TABLE {}.{} IN ROW EXCLUSIVE MODE", namespace, generation))
+        interrupted.setattr(index_build.Builder, "_follow", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.reindex()
     check_rebuild_of_invalid(store, admin, namespace)
 
 

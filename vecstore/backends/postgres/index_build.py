@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
@@ -65,12 +65,15 @@ class Builder:
 
     def _create(self, index: Index, total: int, on_progress: Progress | None) -> None:
         with self._hold_connection() as connection, ThreadPoolExecutor(1) as thread:
+            # The thread starts before the statement: an interrupt while a thread starts leaves it running, and unknown
+            # to the executor, which then does not wait for it.
+            thread.submit(int).result()
             connection.add_notice_handler(_warn_of_memory)
             running = thread.submit(_run, connection, compile_statement(CreateIndex(index)))
             try:
                 self._follow(running, total, on_progress)
             except BaseException:
-                connection.cancel_safe()
+                _cancel(connection, running)
                 raise
             finally:
                 connection.remove_notice_handler(_warn_of_memory)
@@ -118,6 +121,13 @@ class Builder:
                 yield connection
         except psycopg.Error as error:
             raise translate(error) from error
+
+
+def _cancel(connection: psycopg.Connection[Any], running: Future[None]) -> None:
+    """Cancel a statement, again until it has ended: the server ignores a request that arrives before the statement."""
+    while not running.cancel() and not running.done():
+        connection.cancel_safe()
+        wait([running], POLL)
 
 
 def _run(connection: psycopg.Connection[Any], statement: Statement) -> None:
