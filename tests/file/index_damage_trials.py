@@ -11,7 +11,7 @@ import random
 import shutil
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Pristine:
             older.append(Path(shutil.copy(index, directory / f"older-{step}")))
             store.upsert(numbers, 10 + step)
         store.delete([500, 600, 710])
+        store.backend.amend(replace(store.active, ef=64))  # or tend() would ask for a calibration, damage or not
         store.backend.close()
         return cls(place, store.active, older[:-1], dict(store.model))
 
