@@ -17,9 +17,6 @@ from tests.file.samples import INDEXED, Store, connect_backend, make_rows, read_
 from tests.lateness import Lateness
 from vecstore.errors import StoreLocked
 
-_PATIENCE = 300
-"""Seconds after which a process hangs."""
-
 
 class Member:
     """A process that works on a store until it is told to stop.
@@ -62,17 +59,26 @@ class Member:
 
     def stop(self) -> list[str]:
         """End it in order; return all words that count."""
-        output, errors = self.process.communicate(timeout=_PATIENCE)
+        assert self.process.stdin is not None
+        assert self.process.stderr is not None
+        with self.process:
+            self.process.stdin.close()
+            self._listen_to_the_end()
+            errors = self.process.stderr.read()
         assert errors == ""
         assert self.process.returncode == 0
-        self.said += output.split()
         return self.words()
 
     def kill(self) -> list[str]:
-        self.process.send_signal(signal.SIGKILL)
-        output, _ = self.process.communicate()
-        self.said += output.split()
+        with self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self._listen_to_the_end()
         return self.words()
+
+    def _listen_to_the_end(self) -> None:
+        """Take in the rest. `communicate` would skip the lines that `readline` has read ahead."""
+        assert self.process.stdout is not None
+        self.said += self.process.stdout.read().split()
 
 
 def work_together(members: dict[Member, int]) -> None:

@@ -50,11 +50,14 @@ class Python:
 
     def finish(self) -> str:
         """End the program's input; return the rest of what it says."""
-        rest, _ = self._process.communicate(timeout=PATIENCE)
-        assert self._process.returncode == 0
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        rest = self._process.stdout.read()  # communicate() would skip the lines that readline() has read ahead
+        assert self._process.wait(PATIENCE) == 0
         return rest
 
     def kill(self) -> None:
         """Send SIGKILL, as a machine short of memory does."""
-        self._process.kill()
-        self._process.communicate(timeout=PATIENCE)
+        with self._process:  # which closes its ends
+            self._process.kill()
