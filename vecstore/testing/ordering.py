@@ -232,7 +232,6 @@ class AnswerTests(Places):
 class CompletenessTests(Places):
     """An index decides which records come, never how many."""
 
-    @pytest.mark.filterwarnings("ignore::vecstore.UnusedIndexWarning")  # such a sparse graph may reach no target
     @pytest.mark.parametrize("metric", METRICS)
     def test_k_hits_whenever_k_match(self, db: Database, metric: str) -> None:
         index = HNSW(m=2, ef_construction=4)

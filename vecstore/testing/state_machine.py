@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -222,8 +221,6 @@ def crowd(size: int) -> list[Record]:
     ]
 
 
-# A program may ask for a graph so sparse that no effort reaches its target.
-@pytest.mark.filterwarnings("ignore::vecstore.UnusedIndexWarning")
 class StateMachineTests(Places):
     """Random programs do the same on a store as on one in memory; `ExampleCounts` says how many there are."""
 
