@@ -34,7 +34,7 @@ WRITES: Mapping[str, Call] = MappingProxyType(
     {
         "upsert": lambda store: store.upsert(batch(2)),
         "insert": lambda store: store.insert(batch(3)),
-        "update": lambda store: store.update(ids=["b00001-00"], set={"tag": 1}),
+        "update": lambda store: store.update(ids=["b00001-00"], metadata={"tag": 1}),
         "delete": lambda store: store.delete(ids=["b00001-00"]),
     }
 )

@@ -33,7 +33,7 @@ from .rows.vectors import as_queries, name_queries
 from .schema import Schema
 from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
-from .updates import compile_update, merge_changes
+from .updates import KEEP, Keep, collect_changes, compile_update
 from .upkeep import calibrate_active, tend
 
 if TYPE_CHECKING:
@@ -141,8 +141,11 @@ class VectorStore:
         *,
         ids: Iterable[str] | None = None,
         where: Where = None,
-        set: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        text: str | Keep | None = KEEP,
+        vector: ArrayLike | Keep | None = KEEP,
         unset: Iterable[str] = (),
+        set: None = None,
     ) -> int:
         """Change parts of the selected records, in one atomic commit.
 
@@ -151,19 +154,31 @@ class VectorStore:
         ids : iterable of str, optional
         where : Filter or mapping, optional
             Give either ``ids`` or ``where``; ``where=vecstore.ALL`` selects every record.
-        set : mapping, optional
-            Declared and undeclared metadata keys, ``text`` and ``vector``. A new text without a vector is
-            embedded. None removes a key.
+        metadata : mapping, optional
+            Declared and undeclared metadata keys with their new values; other keys stay. None removes a key. A key
+            may have any name, also ``text`` or ``vector``, which has nothing to do with the parameters below.
+        text : str, optional
+            The new text; None removes it. A new text without a new vector is embedded.
+        vector : array_like, shape (dim,), optional
+            The new vector. No record can lose its vector.
         unset : iterable of str
-            Keys to remove; ``text`` is allowed.
+            Metadata keys to remove.
+        set : None
+            No longer in use; an argument is refused with the new spelling.
 
         Returns
         -------
         int
             Records changed. Ids that do not exist are not counted.
+
+        Raises
+        ------
+        InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, InvalidFilter, UnknownField
+        EmbedderRequired, EmbedderMismatch
+            For a new text without a vector.
         """
         self._check_writable()
-        changes = merge_changes(set, unset)
+        changes = collect_changes(metadata, text, vector, unset, set)
         listed = None if ids is None else check_ids(ids)
         attempts = Attempts(self._current, "update")
         while True:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .backend import Generation, Update
 from .errors import EmbedderRequired, InvalidArgument
@@ -16,45 +18,74 @@ from .rows.vectors import as_matrix
 from .store_embedder import StoreEmbedder
 
 
-def merge_changes(set: Mapping[str, Any] | None, unset: Iterable[str]) -> dict[str, Any]:
-    """Return the changes of ``set`` and ``unset`` together; None removes a key.
+class Keep(Enum):
+    """The text or the vector of an update that leaves it as it is; None removes it."""
+
+    KEEP = "keep"
+
+    def __repr__(self) -> str:
+        """Return what the signature of `VectorStore.update` shows."""
+        return self.name
+
+
+KEEP = Keep.KEEP
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """What an update changes. None removes a metadata key, the text or the vector."""
+
+    metadata: Mapping[str, Any]
+    text: str | Keep | None
+    vector: ArrayLike | Keep | None
+
+
+def collect_changes(
+    metadata: Mapping[str, Any] | None,
+    text: str | Keep | None,
+    vector: ArrayLike | Keep | None,
+    unset: Iterable[str],
+    former: object,
+) -> Changes:
+    """Return the changes of an update. ``former`` is what ``set=`` got, which was the spelling before.
 
     Raises
     ------
     InvalidArgument
     """
+    if former is not None:
+        raise InvalidArgument(
+            "update() has no set= any more. Write update(metadata={…}), and text=… or vector=… beside it: "
+            "a metadata key may be called 'text', too. unset=[…] removes metadata keys, and text=None the text."
+        )
     if isinstance(unset, str):
-        raise InvalidArgument(f"unset must be a list of keys, not the str {unset[:40]!a}.")
-    if set is not None and not isinstance(set, Mapping):
-        raise InvalidArgument(f"set must be a mapping, not {type(set).__name__}.")
+        raise InvalidArgument(f"unset must be a list of metadata keys, not the str {unset[:40]!a}.")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidArgument(f"metadata must be a mapping, not {type(metadata).__name__}.")
     removed = dict.fromkeys(unset)
-    for key in removed.keys() & (set or {}).keys():
-        raise InvalidArgument(f"update() got {key!a} in both set and unset. Leave it out of one of them.")
-    changes = {**(set or {}), **removed}
-    if not changes:
-        raise InvalidArgument("update() has nothing to change. Give set={…} or unset=[…].")
+    for key in removed.keys() & (metadata or {}).keys():
+        raise InvalidArgument(f"update() got {key!a} in both metadata and unset. Leave it out of one of them.")
+    changes = Changes({**(metadata or {}), **removed}, text, vector)
+    if not changes.metadata and text is KEEP and vector is KEEP:
+        raise InvalidArgument("update() has nothing to change. Give metadata={…}, text=…, vector=… or unset=[…].")
     return changes
 
 
-def compile_update(
-    changes: Mapping[str, Any], generation: Generation, current: CurrentEntry, embedder: StoreEmbedder
-) -> Update:
+def compile_update(changes: Changes, generation: Generation, current: CurrentEntry, embedder: StoreEmbedder) -> Update:
     """Return the update for a backend. A new text without a vector is embedded.
 
     Raises
     ------
     InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, EmbedderRequired, EmbedderMismatch
     """
-    values = dict(changes)
-    if "id" in values:
-        raise InvalidArgument("update() cannot set 'id'. Write the record under its new id, and delete the old one.")
-    sets_text, text = "text" in values, check_text(values.pop("text", None), "update()")
-    if "vector" in values and values["vector"] is None:
-        raise InvalidArgument("update() cannot remove 'vector': every record has one.")
-    vector = values.pop("vector", None)
-    declared, extra = metadata.split(values, generation.schema.fields, "update()")
+    text = check_text(None if changes.text is KEEP else changes.text, "update()")
+    if changes.vector is None:
+        raise InvalidArgument("update() cannot remove the vector: every record of the store has one.")
+    vector = None if changes.vector is KEEP else changes.vector
+    declared, extra = metadata.split(changes.metadata, generation.schema.fields, "update()")
     texts = metadata.dump_each(extra, "update()")
-    return Update(declared, texts, _make_vector(vector, text, generation, current, embedder), sets_text, text)
+    made = _make_vector(vector, text, generation, current, embedder)
+    return Update(declared, texts, made, changes.text is not KEEP, text)
 
 
 def _make_vector(
@@ -71,7 +102,7 @@ def _make_vector(
     if embed is None:
         raise EmbedderRequired(
             "The new text needs a new vector, but the store has no embedder. "
-            "Open the store with embedder=…, or set 'vector' too."
+            "Open the store with embedder=…, or give vector=… too."
         )
     matrix = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
     embedder.claim(current, present)

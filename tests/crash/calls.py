@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vecstore import Database, F, RecordExists
+from vecstore.updates import KEEP, Keep
 
 from .contents import SCHEMAS, Contents, State, Stored, as_records, decode_vector
 
@@ -112,6 +113,7 @@ class Update(Call):
     selection: Selection
     metadata: Mapping[str, Any]
     vector: Stored | None = None
+    text: str | Keep | None = KEEP
 
     @property
     def kind(self) -> str:
@@ -124,12 +126,14 @@ class Update(Call):
         return Effect([_replace_contents(state, self.store, records={**contents.records, **changed})], len(chosen))
 
     def perform(self, db: Database) -> int:
-        vector = {} if self.vector is None else {"vector": decode_vector(self.vector)}
-        return db.open(self.store).update(**self.selection.arguments, set={**self.metadata, **vector})
+        vector = KEEP if self.vector is None else decode_vector(self.vector)
+        return db.open(self.store).update(
+            **self.selection.arguments, metadata=self.metadata, text=self.text, vector=vector
+        )
 
     def _change(self, old: Stored) -> Stored:
         metadata = {**old.metadata, **self.metadata}
-        text = metadata.pop("text", old.text)
+        text = old.text if self.text is KEEP else self.text
         return Stored(old.vector if self.vector is None else self.vector.vector, text, metadata)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from vecstore.updates import KEEP
+
 from . import calls
 from .calls import Call, Selection
 from .contents import GROUPS, SCHEMAS, Contents, State, Stored, get_twin, make_records
@@ -67,8 +69,8 @@ def draw_call(draw: random.Random, state: State) -> Call:
 def _update(draw: random.Random, store: str) -> Call:
     # A text comes with a vector, for these stores have no embedder, or goes.
     vector = next(iter(_draw_records(draw, 1).values())) if draw.random() < 0.4 else None
-    text = {} if draw.random() < 0.6 else {"text": f"changed text {draw.randrange(2**31)}" if vector else None}
-    return calls.Update(store, Selection(_draw_ids(draw)), {**_draw_metadata(draw), **text}, vector)
+    text = KEEP if draw.random() < 0.6 else f"changed text {draw.randrange(2**31)}" if vector else None
+    return calls.Update(store, Selection(_draw_ids(draw)), _draw_metadata(draw), vector, text)
 
 
 def _rename(draw: random.Random, store: str, main: str, sides: list[str]) -> Call:

@@ -42,7 +42,7 @@ def life() -> list[Call]:
         Upsert("docs", make_records(range(3), 1)),
         Upsert("docs", make_records(range(2, 72), 2)),
         Update("docs", Selection(("record-00001", "record-00010")), {"note": "changed", "group": 7}),
-        Update("docs", Selection(group=7), {"text": "a new text"}, _make_one(3)),
+        Update("docs", Selection(group=7), {}, _make_one(3), "a new text"),
         Delete("docs", Selection(("record-00000", "record-00020", "record-00071"))),
         Insert("docs", make_records(range(100, 103), 4)),
         Create("side", "half"),

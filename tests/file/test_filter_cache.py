@@ -61,7 +61,7 @@ def test_writes_of_others_are_seen_under_a_filter_used_before(
                 assert list_scores(found) == list_scores(memory.search(query, where=FEW, exact=True))
             for store in (other, memory):
                 store.delete(ids=[found[0].id])
-                store.update(ids=[found[1].id], set={"n": 5_000})
+                store.update(ids=[found[1].id], metadata={"n": 5_000})
                 store.upsert([Record(f"new {step}", query, metadata={"n": step})])
 
 

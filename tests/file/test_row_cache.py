@@ -50,7 +50,7 @@ def test_a_search_shows_the_newest_state_of_a_row_that_was_read_before(tmp_path:
             assert isinstance(hit.metadata, dict)
             hit.metadata["x"].append(2)
             assert store.search(query)[0].metadata == {"x": [1]}
-            there.open("docs").update(ids=["a"], set={"text": text, "vector": query})
+            there.open("docs").update(ids=["a"], text=text, vector=query)
             assert store.search(query)[0].text == text
         there.open("docs").delete(ids=["a"])
         assert len(store.search(query)) == 0

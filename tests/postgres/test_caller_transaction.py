@@ -83,7 +83,7 @@ def test_both_commit(engine: Engine, store: VectorStore) -> None:
         session.add(Article(id="new"))
         joined = store.using(session)
         assert joined.insert([Record("new", [1, 1])]) == 1
-        assert joined.update(ids=["old"], set={"year": 2, "note": "kept"}) == 1
+        assert joined.update(ids=["old"], metadata={"year": 2, "note": "kept"}) == 1
         assert [hit.id for hit in joined.search([1, 1], k=1)] == ["new"]
         assert ids(store) == ["old"]
     assert (articles(engine), ids(store)) == (["new"], ["new", "old"])
@@ -136,7 +136,7 @@ def test_settings_of_the_transaction_are_as_before(engine: Engine, db: Database)
         joined.search([1, 1], exact=True)
         joined.search([1, 1], where=F.year > 3)
         joined.upsert([Record("new", [1, 2])])
-        joined.update(ids=["new"], set={"x": 1})
+        joined.update(ids=["new"], metadata={"x": 1})
         joined.delete(ids=["new"])
         joined.get(["1"])
         assert settings() == before

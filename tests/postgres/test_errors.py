@@ -85,12 +85,12 @@ class TestWaiting:
         )
         with engine.connect() as one:
             assert store.using(one).count() == 20
-            store.update(ids=["b00001-00"], set={"tag": 5})
+            store.update(ids=["b00001-00"], metadata={"tag": 5})
             with expect_error(StoreLocked, "Repeat"):
-                store.using(one).update(ids=["b00001-00"], set={"tag": 6})
+                store.using(one).update(ids=["b00001-00"], metadata={"tag": 6})
             assert store.using(one).count({"tag": 1}) == 20  # the SAVEPOINT kept the transaction usable
             one.rollback()
-            assert store.using(one).update(ids=["b00001-00"], set={"tag": 6}) == 1
+            assert store.using(one).update(ids=["b00001-00"], metadata={"tag": 6}) == 1
             one.commit()
         engine.dispose()
         assert store.count({"tag": 6}) == 1
@@ -104,10 +104,10 @@ class TestWaiting:
 
         def cross(first: str, second: str) -> None:
             with opened_joined(engine, store) as joined:
-                joined.update(ids=[first], set={"tag": 2})
+                joined.update(ids=[first], metadata={"tag": 2})
                 meeting.wait(5)
                 try:
-                    joined.update(ids=[second], set={"tag": 2})
+                    joined.update(ids=[second], metadata={"tag": 2})
                 except StoreLocked as error:
                     failures.append(error)
 

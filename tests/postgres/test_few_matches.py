@@ -80,7 +80,7 @@ def test_few_matches_are_compared_at_once_for_a_while(
     assert asked == ["compile_search", "compile_exact_search", "compile_exact_search"]
     assert all(hits.exact for hits in found)
     assert len({tuple(hit.id for hit in hits) for hits in found}) == 1
-    store.update(where=F.n >= 40, set={"n": 1})
+    store.update(where=F.n >= 40, metadata={"n": 1})
     hits = store.search(query, where=few)
     assert hits.exact
     assert [hit.id for hit in hits] == [hit.id for hit in store.search(query, exact=True)]

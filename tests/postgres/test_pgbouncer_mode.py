@@ -73,7 +73,7 @@ def test_no_call_leaves_anything_in_its_session(database: Database) -> None:
     checked_answer(store, 3)
     store.search(vector_of(1), k=5, ef=200, where={"tag": 1})
     store.search_many([vector_of(1)] * 30, k=2, exact=True)
-    store.update(ids=["b00001-00"], set={"word": "x"})
+    store.update(ids=["b00001-00"], metadata={"word": "x"})
     store.delete(where={"tag": 2})
     assert len(list(store.scan(batch_size=50))) == store.count() == 160
     store.reindex(HNSW(m=5, ef_construction=10))

@@ -144,7 +144,7 @@ def run_whole_cycle(database: Database, dtypes: dict[str, str]) -> None:
         assert store.insert(batch(9)) == 20
         checked_answer(store, 3)
         assert tags(store.search(vector_of(3), k=3, where=F.tag == 3, exact=True)) == [3] * 3
-        assert store.update(where=F.tag == 3, set={"word": "x", "vector": vector_of(3)}) == 20
+        assert store.update(where=F.tag == 3, metadata={"word": "x"}, vector=vector_of(3)) == 20
         assert store.delete(where=F.tag == 4) == 20
         assert store.count() == 160
         store.reindex()

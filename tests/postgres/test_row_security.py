@@ -192,9 +192,9 @@ class TestTenants:
             for write in (mine.insert, mine.upsert):
                 assert write(new) == size
                 check_own(mine, count=COUNT + size)
-                assert mine.update(ids=["new-0", "b00002-00"], set={"tag": 7}) == 1
+                assert mine.update(ids=["new-0", "b00002-00"], metadata={"tag": 7}) == 1
                 assert mine.delete(ids=[record.id for record in new] + ["b00002-00"]) == size
-            assert mine.delete(where=F.tag == 2) == mine.update(where=F.tag == 2, set={"tag": 1}) == 0
+            assert mine.delete(where=F.tag == 2) == mine.update(where=F.tag == 2, metadata={"tag": 1}) == 0
         assert store.count() == 10 * COUNT
 
     @pytest.mark.parametrize("size", [1, 200], ids=["one", "many"])

@@ -29,8 +29,8 @@ def use_every_statement(db: Database, name: str, where: Filter) -> None:
         store.search_many([vector_of(1), vector_of(2)], where=condition)
     store.get(["b00001-00"])
     store.similar_to("b00002-00")
-    store.update(where=where, set={"tag": 3, "more": 1})
-    store.update(ids=["b00001-00"], set={"tag": 3, "more": 1})
+    store.update(where=where, metadata={"tag": 3, "more": 1})
+    store.update(ids=["b00001-00"], metadata={"tag": 3, "more": 1})
     store.delete(where=where)
     store.delete(ids=["b00001-01"])
 

@@ -54,8 +54,8 @@ def exercise(store: VectorStore, value: str) -> None:
     assert store.search(VECTOR, k=1, where=where)[0].id == id_
     assert store.search(VECTOR, k=1, where=(F.x > 0.5) | (F.word == value), exact=True)[0].id == id_
     assert [record.id for record in store.scan((F.word == value) & (F.n >= -3))] == [id_]
-    change = {"word": id_, "text": id_, "vector": VECTOR, f"key {value}": value}
-    assert store.update(where=F.word == value, set=change) == 1
+    change = {"word": id_, f"key {value}": value}
+    assert store.update(where=F.word == value, metadata=change, text=id_, vector=VECTOR) == 1
     assert store.delete(ids=[id_]) == 1
 
 

@@ -149,7 +149,7 @@ def test_a_foreign_key_in_place_of_a_record_is_refused(store: VectorStore, admin
     admin.delete(f"{prefix}r0007")
     admin.set(f"{prefix}r0007", "a string")
     with pytest.raises(StoreCorrupt, match="namespace"):
-        store.update(ids=["r0006", "r0007", "r0008"], set={"year": 1})
+        store.update(ids=["r0006", "r0007", "r0008"], metadata={"year": 1})
     assert store.count(F.year == 1) == 1
     assert store.upsert(make_records(9)) == 9
     admin.delete(f"{prefix}r0050x")
@@ -254,7 +254,7 @@ class TestServers:
             store = db.create("docs", replace(SCHEMA, index=HNSW(m=4, ef_construction=16)))
             store.insert(make_records(100))
             assert store.search([7, 1], 1, where=F.year < 50)[0].id == "r0007"
-            assert store.update(where=F.year == 3, set={"note": 1}) == store.delete(where=F.year == 3) == 1
+            assert store.update(where=F.year == 3, metadata={"note": 1}) == store.delete(where=F.year == 3) == 1
             assert db.rebuild("docs", schema=SCHEMA).records == 99
             assert store.verify().ok
             assert store.stats().records == 99

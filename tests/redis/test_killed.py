@@ -255,7 +255,7 @@ class TestWaitingForTheFile:
             store = database.create("a", schema())
             assert store.upsert(batch(1)) == 20
             assert store.insert(batch(2)) == 20
-            assert store.update(ids=["b00001-00"], set={"tag": 3}) == 1
+            assert store.update(ids=["b00001-00"], metadata={"tag": 3}) == 1
             assert store.delete(where={"tag": 2}) == 20
 
     def test_a_write_that_does_not_reach_the_disk_is_not_acknowledged(self, file_server: OwnServer) -> None:

@@ -52,7 +52,7 @@ class TestMemory:
                 with pytest.raises(StorageFailed, match="maxmemory"):
                     store.insert(batch(TAGS))
                 with pytest.raises(StorageFailed, match="maxmemory"):
-                    store.update(where=F.tag == 1, set={"word": "x"})
+                    store.update(where=F.tag == 1, metadata={"word": "x"})
                 assert numbers(read_stored_ids(client, "a")) == set(range(TAGS))
                 assert len(store.search(vector_of(1), k=30, where=F.word == "w1")) == 20
                 assert store.get(["b00001-07"]) == [batch(1)[7]]
@@ -104,7 +104,7 @@ class TestRights:
             mine = limited.open("a")
             calls: tuple[Callable[[], object], ...] = (
                 lambda: mine.upsert([*batch(1), *batch(TAGS)]),
-                lambda: mine.update(where=F.tag == 1, set={"word": "x", "tag": 3}),
+                lambda: mine.update(where=F.tag == 1, metadata={"word": "x", "tag": 3}),
                 lambda: mine.delete(ids=["b00001-00", "b00001-01"]),
             )
             for call in calls:
@@ -130,7 +130,7 @@ class TestResults:
                 lambda: len(store.search(vector_of(1), k=15, where=F.tag == 1)),
                 lambda: min(15, store.count(F.tag == 1)),
                 lambda: min(15, len(list(store.scan(F.tag == 1)))),
-                lambda: min(15, store.update(where=F.tag == 1, set={"word": "y"})),
+                lambda: min(15, store.update(where=F.tag == 1, metadata={"word": "y"})),
                 lambda: min(15, store.delete(where=F.tag == 2)),
             )
             for call in calls:
@@ -162,7 +162,7 @@ class TestTime:
         assert len(whole) == HALF
         calls: dict[str, Callable[[], bool]] = {
             "search": lambda: search_nearest() == whole,
-            "update": lambda: crowd.update(where=(F.tag == 1) & (F.word == "none"), set={"word": "x"}) == 0,
+            "update": lambda: crowd.update(where=(F.tag == 1) & (F.word == "none"), metadata={"word": "x"}) == 0,
         }
         outcomes = set()
         for milliseconds in (1, 2, 4, 100_000):

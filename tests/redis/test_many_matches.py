@@ -71,7 +71,7 @@ def test_every_strategy_finds_the_same(store: VectorStore, case: str) -> None:
         assert [hit.distance for hit in hits] == pytest.approx(distances, abs=1e-4)
         assert {hit.id for hit in hits} <= {each.id for each in expected}
         assert hits.exact
-    changed = store.update(where=where, set={"note": "new"}, unset=["text"])
+    changed = store.update(where=where, metadata={"note": "new"}, text=None)
     assert changed == len(expected)
     ids = {each.id for each in expected}
     for each in store.scan():
@@ -82,7 +82,7 @@ def test_every_strategy_finds_the_same(store: VectorStore, case: str) -> None:
 
 
 def test_all_records_are_updated_and_deleted(store: VectorStore) -> None:
-    assert store.update(where=ALL, set={"year": 7, "lang": None}) == COUNT
+    assert store.update(where=ALL, metadata={"year": 7, "lang": None}) == COUNT
     assert store.count(F.year == 7) == COUNT
     assert store.count(F.lang.exists()) == 0
     assert store.delete(where=ALL) == COUNT
@@ -118,11 +118,11 @@ def test_concurrent_updates_lose_no_changes(store: VectorStore, monkeypatch: pyt
         self: GenerationGuard, generation: object, script: object, *args: object, **kwargs: object
     ) -> object:
         if script is scripts.UPDATE and (turn := next(others, None)) is not None:
-            store.update(ids=["r00001"], set={f"other{turn}": turn})
+            store.update(ids=["r00001"], metadata={f"other{turn}": turn})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(GenerationGuard, "run", run_disturbed)
-    assert store.update(where=F.year == 1, set={"mine": True}) > 1
+    assert store.update(where=F.year == 1, metadata={"mine": True}) > 1
     [found] = store.get(["r00001"])
     assert found is not None
     assert dict(found.metadata) == {**RECORDS[1].metadata, "mine": True, "other0": 0, "other1": 1, "other2": 2}
@@ -140,7 +140,7 @@ def test_a_scan_continues_after_a_removed_or_changed_page(
     ) -> object:
         if script is scripts.FETCH_MATCHING and next(turns, None) is not None:
             store.delete(ids=expected[:10])
-            store.update(ids=expected[10:15], set={"year": 40})
+            store.update(ids=expected[10:15], metadata={"year": 40})
         return run(self, generation, script, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(GenerationGuard, "run", run_disturbed)

@@ -61,8 +61,8 @@ def test_whatever_a_user_gives_a_backend_gets_the_same(recorder: Recorder, store
     store.upsert(Record(f"r{number}", np.array([number + 1, 2, 3], kind), "t", values)
                  for number, kind in enumerate(["f4", "f8", "i4", "u1", "f2"]))  # fmt: skip
     store.insert([Record("a", (1, 2, 3)), Record("b", text="to embed"), Record("c", np.ones((5, 3))[::2][1], None, {})])
-    store.update(ids=iter(["a", "a"]), set={**values, "text": "new", "y": {"z": [np.float64(1)]}}, unset=("z",))
-    store.update(where={"i": {"$gte": np.int64(3)}, "d": NOW.isoformat()}, set={"vector": [1, 1, 1], "k": None})
+    store.update(ids=iter(["a", "a"]), metadata={**values, "y": {"z": [np.float64(1)]}}, text="new", unset=("z",))
+    store.update(where={"i": {"$gte": np.int64(3)}, "d": NOW.isoformat()}, metadata={"k": None}, vector=[1, 1, 1])
     store.delete(ids=("a", "absent"))
     store.delete(where=~((F.f == 3) | F.k.in_({"x"})) & F.ks.contains("zz"))
     store.get(iter(["b", "absent"]))
@@ -88,11 +88,11 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "id": lambda store: store.upsert([Record("a\0", [1, 2, 3])]),
     "id twice": lambda store: store.insert([Record("a", [1, 2, 3])] * 2),
     "update nothing": lambda store: store.update(ids=["a"]),
-    "update everything": lambda store: store.update(set={"k": "x"}),
-    "update ids and where": lambda store: store.update(ids=["a"], where=ALL, set={"k": "x"}),
-    "update id": lambda store: store.update(ids=["a"], set={"id": "x"}),
-    "update ids": lambda store: store.update(ids="a", set={"k": "x"}),
-    "unset vector": lambda store: store.update(ids=["a"], unset=["vector"]),
+    "update everything": lambda store: store.update(metadata={"k": "x"}),
+    "update ids and where": lambda store: store.update(ids=["a"], where=ALL, metadata={"k": "x"}),
+    "update set": lambda store: store.update(ids=["a"], set={"k": "x"}),  # type: ignore[arg-type]
+    "update no vector": lambda store: store.update(ids=["a"], vector=None),
+    "update ids": lambda store: store.update(ids="a", metadata={"k": "x"}),
     "delete everything": lambda store: store.delete(),
     "delete ids": lambda store: store.delete(ids="a"),
     "get": lambda store: store.get("a"),
@@ -111,9 +111,9 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
 BAD_FOR_THE_SCHEMA: dict[str, Callable[[VectorStore], object]] = {
     "vector": lambda store: store.upsert([Record("a", [1, 2])]),
     "metadata": lambda store: store.upsert([Record("a", [1, 2, 3], metadata={"i": "1"})]),
-    "update": lambda store: store.update(ids=["a"], set={"i": "1"}),
-    "update vector": lambda store: store.update(ids=["a"], set={"vector": [0, 0, 0]}),
-    "update where": lambda store: store.update(where=F.nope == 1, set={"k": "x"}),
+    "update": lambda store: store.update(ids=["a"], metadata={"i": "1"}),
+    "update vector": lambda store: store.update(ids=["a"], vector=[0, 0, 0]),
+    "update where": lambda store: store.update(where=F.nope == 1, metadata={"k": "x"}),
     "delete where": lambda store: store.delete(where={}),
     "query": lambda store: store.search([0, 0, 0]),
     "one query": lambda store: store.search_many([[1, 2, 3], [1, 2]]),
@@ -148,7 +148,7 @@ def test_a_text_without_embedder_reaches_nobody(recorder: Recorder, store: Vecto
     for call in (
         lambda: bare.search("text"),
         lambda: bare.upsert([Record("a", text="text")]),
-        lambda: bare.update(ids=["a"], set={"text": "text"}),
+        lambda: bare.update(ids=["a"], text="text"),
     ):
         with pytest.raises(InvalidArgument):
             call()

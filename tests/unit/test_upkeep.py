@@ -66,14 +66,14 @@ def ef_of(backend: GraphBackend) -> int | None:
 WRITES: dict[str, Callable[[VectorStore], int]] = {
     "insert": lambda store: store.insert(some_records(3, 900)),
     "upsert": lambda store: store.upsert(some_records(3)),
-    "update": lambda store: store.update(ids=["r0001", "r0002", "r0003"], set={"n": 5}),
-    "update where": lambda store: store.update(where=F.n < 3, set={"n": 500}),
+    "update": lambda store: store.update(ids=["r0001", "r0002", "r0003"], metadata={"n": 5}),
+    "update where": lambda store: store.update(where=F.n < 3, metadata={"n": 500}),
     "delete": lambda store: store.delete(ids=["r0001", "r0002", "r0003"]),
     "delete where": lambda store: store.delete(where=F.n < 3),
 }
 IDLE: dict[str, Callable[[VectorStore], int]] = {
     "insert": lambda store: store.insert([]),
-    "update": lambda store: store.update(ids=["absent"], set={"n": 5}),
+    "update": lambda store: store.update(ids=["absent"], metadata={"n": 5}),
     "delete": lambda store: store.delete(where=F.n > 10_000),
 }
 
@@ -137,7 +137,7 @@ def test_a_probe_does_not_find_itself(backend: GraphBackend, db: Database) -> No
 
 
 def test_twins_are_asked_once(backend: GraphBackend, store: VectorStore) -> None:
-    store.update(where=F.n >= 8, set={"vector": [1.0] * DIM})
+    store.update(where=F.n >= 8, vector=[1.0] * DIM)
     probes = Probes.draw(backend, backend.find(name="docs").active, 200, 10)
     assert (len(probes), len(probes.deduplicate())) == (200, 7)  # six of the eight others, and the twins
 

@@ -165,7 +165,7 @@ def _find_under_ids(store: VectorStore, place: Documents) -> Conflict | None:
 def _adopt(store: VectorStore, place: Documents) -> None:
     ids = [each.id for each in list_passages(store, "folder", place.folder) if each.metadata.get("root") != place.root]
     for start in range(0, len(ids), _PAGE):
-        store.update(ids=ids[start : start + _PAGE], set={"root": place.root})
+        store.update(ids=ids[start : start + _PAGE], metadata={"root": place.root})
 
 
 def _is_utf8(text: str) -> bool:

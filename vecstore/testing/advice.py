@@ -167,7 +167,7 @@ class AdviceTests(Places):
             assert step in message, message
             assert "time zone, for" not in message
             with pytest.raises(InvalidMetadata, match=re.escape(step)):
-                store.update(ids=["good"], set={name: value})
+                store.update(ids=["good"], metadata={name: value})
 
     def test_texts(self, store: VectorStore) -> None:
         for value, step in TEXTS:

@@ -12,6 +12,7 @@ from ..database import connect
 from ..filters.field_ref import F
 from ..records import Record
 from ..store import VectorStore
+from ..updates import KEEP
 from .sample_records import make_vector
 from .toy_embedder import ToyEmbedder
 
@@ -56,9 +57,7 @@ class Author:
         """Change some records by id."""
         ids, year, text = self._ids(), self._random.randrange(3000), self._words()
         changes = {"year": year, "note": {"of": self._name}}
-        if self._embeds:
-            changes["text"] = text
-        changed = self._store.update(ids=ids, set=changes, unset=["price"])
+        changed = self._store.update(ids=ids, metadata=changes, text=text if self._embeds else KEEP, unset=["price"])
         known = [id_ for id_ in ids if id_ in self.kept]
         assert changed == len(known)
         for id_ in known:
@@ -69,7 +68,7 @@ class Author:
     def update_where(self) -> None:
         """Change some records by filter."""
         limit = self._random.randrange(3000)
-        changed = self._store.update(where=(F.lang == self._name) & (F.year < limit), set={"year": limit})
+        changed = self._store.update(where=(F.lang == self._name) & (F.year < limit), metadata={"year": limit})
         known = [id_ for id_, record in self.kept.items() if record.metadata["year"] < limit]
         assert changed == len(known)
         for id_ in known:

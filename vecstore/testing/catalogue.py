@@ -22,8 +22,8 @@ from .sample_records import SCHEMA, WIDER, key_by_id, make_book, make_books, rea
 OPERATIONS: dict[str, Callable[[VectorStore], object]] = {
     "insert": lambda store: store.insert([make_book(1)]),
     "upsert": lambda store: store.upsert([make_book(1)]),
-    "update": lambda store: store.update(ids=["x"], set={"year": 1}),
-    "update where": lambda store: store.update(where=ALL, set={"year": 1}),
+    "update": lambda store: store.update(ids=["x"], metadata={"year": 1}),
+    "update where": lambda store: store.update(where=ALL, metadata={"year": 1}),
     "delete": lambda store: store.delete(ids=["x"]),
     "delete where": lambda store: store.delete(where=ALL),
     "get": lambda store: store.get(["x"]),

@@ -75,9 +75,9 @@ class ClaimTests(Places):
         store = db.open("plain", embedder=embedder())
         for select in ({"ids": ["v"]}, {"where": ALL}, {"ids": ["absent"]}):
             with pytest.raises(EmbedderMismatch, match="claim=True"):
-                store.update(**select, set={"text": "red apple"})
-        assert store.update(ids=["v"], set={"text": "red apple", "vector": [3.0] * 8}) == 1
-        assert store.update(ids=["v"], unset=["text"]) == 1
+                store.update(**select, text="red apple")
+        assert store.update(ids=["v"], text="red apple", vector=[3.0] * 8) == 1
+        assert store.update(ids=["v"], text=None) == 1
         assert db.open("plain").embedder_config is None
 
     def test_batches_of_one_call_are_cut_anywhere(self, db: Database) -> None:
@@ -110,7 +110,7 @@ class ClaimTests(Places):
                 check_refused(other, embedder(SECOND), claim=True)
 
     def test_a_rebuild_is_the_other_way_out(self, db: Database, given: VectorStore) -> None:
-        given.update(ids=["x"], set={"text": "blue sky", "vector": [1.0] * 8})
+        given.update(ids=["x"], text="blue sky", vector=[1.0] * 8)
         db.rebuild("plain", embedder=embedder())
         store = db.open("plain", embedder=embedder())
         store.check_embedder()
@@ -204,7 +204,7 @@ def check_refused(db: Database, wrong: ToyEmbedder, *, claim: bool = False) -> N
         lambda: store.check_embedder(claim=claim),
         lambda: store.search("red apple"),
         lambda: store.upsert([Record("no", text="red apple")]),
-        lambda: store.update(where=ALL, set={"text": "red apple"}),
+        lambda: store.update(where=ALL, text="red apple"),
     ):
         with pytest.raises(EmbedderMismatch, match="rebuild"):
             call()

@@ -41,7 +41,7 @@ class CompactionTests(Places):
             store.insert(make_books(range(start, start + 300)))
         for start in (0, 100, 450):
             store.upsert([make_book(start + number + 5_000, id=f"book-{start + number:05}") for number in range(60)])
-        store.update(where=F.year == 2003, set={"lang": "xx", "text": None})
+        store.update(where=F.year == 2003, metadata={"lang": "xx"}, text=None)
         store.delete(where=F.tags.contains("t4") | (F.year >= 2014))
         store.upsert(make_books(range(2_000, 2_005)))
         return store
@@ -79,7 +79,7 @@ class CompactionTests(Places):
         for turn in range(4):
             writer.upsert([make_book(turn, id=f"new-{turn}")])
             store.compact()
-            writer.update(ids=[f"new-{turn}"], set={"year": turn})
+            writer.update(ids=[f"new-{turn}"], metadata={"year": turn})
             writer.delete(ids=[f"new-{turn - 1}"])
         assert writer.get(["new-3"]) == [make_book(3, id="new-3", metadata={"year": 3})]
         assert read_contents(store) == {**kept, "new-3": make_book(3, id="new-3", metadata={"year": 3})}

@@ -107,7 +107,7 @@ class EmbeddingTests(Texts):
         with pytest.raises(EmbedderRequired, match=r"'x'.*embedder="):
             bare.upsert([Record("y", [1.0] * 8), Record("x", text="red apple")])
         with pytest.raises(EmbedderRequired):
-            bare.update(ids=["a"], set={"text": "x"})
+            bare.update(ids=["a"], text="x")
         assert bare.search([1.0] * 8, k=4)[0].id in TEXTS
         assert bare.similar_to("a", k=1)[0].id in TEXTS
         assert bare.upsert([Record("y", [1.0] * 8, "text kept")]) == 1
@@ -169,7 +169,7 @@ class IdentityTests(Texts):
             lambda: wrong.search_many(["red apple"]),
             lambda: wrong.upsert([Record("x", text="one")]),
             lambda: wrong.insert([Record("x", text="one")]),
-            lambda: wrong.update(where=ALL, set={"text": "one"}),
+            lambda: wrong.update(where=ALL, text="one"),
         ):
             with pytest.raises(EmbedderMismatch, match="rebuild"):
                 call()
@@ -236,7 +236,7 @@ class IdentityTests(Texts):
         with pytest.raises(InvalidArgument):
             early.upsert([Record("a", text="red apple"), Record("a", [1.0])])
         with pytest.raises(InvalidArgument):
-            early.update(ids=["a"], set={"text": "red apple", "note": float("nan")})
+            early.update(ids=["a"], metadata={"note": float("nan")}, text="red apple")
         db.open("plain", embedder=ToyEmbedder()).upsert([Record("a", text="red apple")])
         assert store.count() == 1
 

@@ -260,7 +260,7 @@ class FilterTruthTests(Places):
         store = db.create("changing", SCHEMA)
         for case in CASES[::3]:
             store.upsert(rows())
-            assert store.update(where=case.where, set={"touched": True}) == len(case.expected)
+            assert store.update(where=case.where, metadata={"touched": True}) == len(case.expected)
             assert {record.id for record in store.scan() if "touched" in record.metadata} == case.expected
             assert store.delete(where=case.spelled) == len(case.expected)
             assert {record.id for record in store.scan()} == EVERY - case.expected

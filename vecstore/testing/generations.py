@@ -51,7 +51,7 @@ class RebuildTests(SampleStore):
             assert found == sorted(found)
 
     def test_a_new_field_takes_its_values_from_undeclared_metadata(self, db: Database, store: VectorStore) -> None:
-        store.update(where=F.year >= 2005, set={"pages": 7})
+        store.update(where=F.year >= 2005, metadata={"pages": 7})
         before = read_contents(store)
         with pytest.raises(UnknownField):
             store.count(F.pages == 7)
@@ -76,7 +76,7 @@ class RebuildTests(SampleStore):
             "scan": lambda: len(list(store.scan(where))),
             "search": lambda: len(store.search([1, 2, 3, 4], where=where)),
             "upsert": lambda: store.count(where),
-            "update": lambda: store.update(where=where, set={"edition": 1}),
+            "update": lambda: store.update(where=where, metadata={"edition": 1}),
             "delete": lambda: store.delete(where=where),
         }
         assert found[use]() == expected
@@ -109,7 +109,7 @@ class RebuildTests(SampleStore):
     def test_a_value_that_does_not_fit_stops_the_rebuild(
         self, db: Database, store: VectorStore, value: Any, kind: fields.Field
     ) -> None:
-        store.update(ids=["book-00003"], set={"extra": value})
+        store.update(ids=["book-00003"], metadata={"extra": value})
         before = read_contents(store)
         with pytest.raises(InvalidMetadata, match=r"book-00003.*extra"):
             db.rebuild("docs", schema=with_fields({"extra": kind}))
@@ -194,7 +194,7 @@ class RollbackTests(SampleStore):
         db.rebuild("docs", schema=schema)
         store.insert([make_book(20, metadata={"at": None})])
         store.upsert([Record("book-00001", [1, 1, 1, 1])])
-        store.update(ids=["book-00002"], set={"lang": "xx", "text": None})
+        store.update(ids=["book-00002"], metadata={"lang": "xx"}, text=None)
         store.delete(ids=["book-00003"])
         report = db.rollback("docs")
         expected = key_by_id(

@@ -57,7 +57,7 @@ class InterruptedRebuildTests(SmallPages):
     def test_what_was_written_in_between_is_there(self, db: Database, store: VectorStore) -> None:
         self.interrupted(db, new_model())
         store.upsert([Record("text-00001", text="changed"), Record("text-00000-new", text="new")])
-        store.update(ids=["text-00002", "text-00090"], set={"year": 1})
+        store.update(ids=["text-00002", "text-00090"], metadata={"year": 1})
         store.delete(ids=["text-00003", "text-00091"])
         store.delete(ids=["text-00004"])
         store.insert([Record("text-00004", text="again")])

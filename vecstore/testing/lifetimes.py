@@ -66,7 +66,7 @@ class DurableTests(Places):
             pytest.skip("nothing survives a connection to this place")
         store = db.create("docs", SCHEMA)
         store.insert(make_books(range(10)))
-        store.update(ids=["book-00001"], set={"text": None, "year": None, "note": {"b": [1.5, None, "x"]}})
+        store.update(ids=["book-00001"], metadata={"year": None, "note": {"b": [1.5, None, "x"]}}, text=None)
         store.delete(ids=["book-00002"])
         db.create("texts", TEXT_SCHEMA, embedder=OLD).insert(make_texts(5))
         db.rebuild("texts", schema=replace(TEXT_SCHEMA, fields={}))

@@ -36,7 +36,7 @@ class LogTests(Places):
             store.get(["a", "absent"])
             store.count()
             list(store.scan())
-            store.update(ids=["a"], set={"n": 2})
+            store.update(ids=["a"], metadata={"n": 2})
             store.delete(ids=["a", "b"])
             with pytest.raises(VecstoreError):
                 store.insert([Record("c", [1, 1])])
@@ -91,7 +91,7 @@ class LogTests(Places):
                 lambda: store.insert([record]),
                 lambda: store.search(text, where=F.word == value),
                 lambda: store.similar_to(value),
-                lambda: store.update(ids=[id_], set={"text": text, key: value}),
+                lambda: store.update(ids=[id_], metadata={key: value}, text=text),
                 lambda: store.upsert([Record(id_, text=text, metadata={"word": [value]})]),
                 lambda: store.search(text, where=F[value] == text),
                 lambda: db.rebuild("docs", schema=Schema(metric="l2"), embedder=ToyEmbedder(seed=3)),

@@ -240,7 +240,7 @@ class MetadataTests(Places):
                         write([Record("new", VECTOR), Record("bad", VECTOR, metadata={"lang": "en", name: value})])
                     assert f"'{name}'" in str(caught.value) or value in too_much[3:] or value == 10**5000
                 with pytest.raises(InvalidMetadata):
-                    store.update(where=ALL, set={"year": 2, name: value})
+                    store.update(where=ALL, metadata={"year": 2, name: value})
         for metadata in ([("a", 1)], "a", 3, None, {1: 2}, {None: 1}, {b"lang": "en"}, {("a",): 1}):
             with pytest.raises(InvalidMetadata, match="'bad'"):
                 store.upsert([Record("new", VECTOR), Record("bad", VECTOR, metadata=metadata)])  # type: ignore[arg-type]
@@ -263,11 +263,11 @@ class MetadataTests(Places):
     def test_none_removes_a_key(self, store: VectorStore) -> None:
         every = {name: value for name, _, value in DECLARED}
         store.insert([Record("a", VECTOR, "text", {**every, "other": [1], "kept": 1}), Record("b", VECTOR)])
-        assert store.update(ids=["a"], set={"lang": None, "tags": None, "other": None, "nowhere": None}) == 1
+        assert store.update(ids=["a"], metadata={"lang": None, "tags": None, "other": None, "nowhere": None}) == 1
         left = {name: value for name, value in every.items() if name not in {"lang", "tags"}}
         assert metadata_of(store, "a") == {**left, "kept": 1}
         assert store.count(F.lang.exists() | F.tags.exists()) == 0
-        assert store.update(where=ALL, unset=["year", "price", "draft", "at", "kept", "nowhere", "text"]) == 2
+        assert store.update(where=ALL, text=None, unset=["year", "price", "draft", "at", "kept", "nowhere"]) == 2
         assert list(store.scan()) == [Record("a", VECTOR), Record("b", VECTOR)]
 
     def test_upsert_replaces_everything(self, store: VectorStore) -> None:
@@ -294,4 +294,4 @@ class MetadataTests(Places):
 
     def test_a_failed_filter_value_is_no_metadata_error(self, store: VectorStore) -> None:
         with pytest.raises(InvalidFilter):
-            store.update(where=F.year == "x", set={"year": 1})
+            store.update(where=F.year == "x", metadata={"year": 1})

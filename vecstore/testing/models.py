@@ -73,7 +73,7 @@ class ModelTests(Places):
         for call in (
             lambda: store.search("blue sky"),
             lambda: store.upsert([Record("e", text="x")]),
-            lambda: store.update(where=ALL, set={"text": "x"}),
+            lambda: store.update(where=ALL, text="x"),
         ):
             with pytest.raises(EmbedderMismatch):
                 call()

@@ -142,7 +142,7 @@ class FilterRefusalTests(Places):
             lambda: store.search(VECTOR, 0, where=where),
             lambda: store.search_many([VECTOR], where=where),
             lambda: store.similar_to("canary", where=where),
-            lambda: store.update(where=where, set={"year": 1}),
+            lambda: store.update(where=where, metadata={"year": 1}),
             lambda: store.delete(where=where),
             lambda: store.measure_recall(where=where),
         ]
@@ -224,5 +224,5 @@ class FilterRefusalTests(Places):
             with pytest.raises(InvalidArgument):
                 store.delete(**wrong)
             with pytest.raises(InvalidArgument):
-                store.update(**wrong, set={"year": 1})
+                store.update(**wrong, metadata={"year": 1})
         assert list(store.scan()) == [CANARY]

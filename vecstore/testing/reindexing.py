@@ -102,7 +102,7 @@ class ReindexTests(Places):
 
     def test_few_among_many_twins_are_found(self, store: VectorStore) -> None:
         """A thousand records of one vector, as of one boilerplate text, hide nobody."""
-        store.update(where=F.share >= 20, set={"vector": [1.0] * DIM})
+        store.update(where=F.share >= 20, vector=[1.0] * DIM)
         for _ in range(2):
             for record in store.scan(F.share < 20):
                 assert record.vector is not None
@@ -162,8 +162,8 @@ class ReindexTests(Places):
         store.upsert(replace(model[id_], vector=vector) for id_, vector in moved.items())
         model |= {id_: replace(model[id_], vector=vector) for id_, vector in moved.items()}
         vector = draw_clustered(1, 40 + turn)[0][0]
-        store.update(ids=ids[50:60], set={"vector": vector})
-        store.update(ids=ids[60:], set={"cluster": -turn}, unset=["text"])
+        store.update(ids=ids[50:60], vector=vector)
+        store.update(ids=ids[60:], metadata={"cluster": -turn}, text=None)
         for id_ in ids[50:60]:
             model[id_] = replace(model[id_], vector=vector)
         for id_ in ids[60:]:

@@ -149,7 +149,7 @@ class ScanUnderChangeTests(Places):
     def test_a_change_ahead_of_the_page_is_seen(self, store: VectorStore) -> None:
         scan = store.scan(batch_size=2)
         next(scan)
-        store.update(ids=["book-00018"], set={"lang": "xx"})
+        store.update(ids=["book-00018"], metadata={"lang": "xx"})
         assert list(scan)[-1].metadata["lang"] == "xx"
 
     def test_removing_every_page_behind_the_scan(self, store: VectorStore) -> None:

@@ -111,7 +111,7 @@ def metadata_calls(store: VectorStore) -> list[Callable[[], object]]:
         for value in values:
             record = Record("new", VECTOR, SECRET, {name: value})
             calls.append(lambda record=record: store.upsert([record]))  # type: ignore[misc]
-            calls.append(lambda name=name, value=value: store.update(where=ALL, set={name: value}))  # type: ignore[misc]
+            calls.append(lambda name=name, value=value: store.update(where=ALL, metadata={name: value}))  # type: ignore[misc]
     for text in (BROKEN, CUT, SECRET.encode(), [SECRET]):
         record = Record("new", VECTOR, text)  # type: ignore[arg-type]
         calls.append(lambda record=record: store.insert([record]))  # type: ignore[misc]
@@ -122,7 +122,7 @@ def vector_calls(store: VectorStore) -> list[Callable[[], object]]:
     calls: list[Callable[[], object]] = []
     for vector in VECTORS:
         calls.append(lambda vector=vector: store.upsert([Record("new", vector, SECRET)]))  # type: ignore[misc]
-        calls.append(lambda vector=vector: store.update(where=ALL, set={"vector": vector}))  # type: ignore[misc]
+        calls.append(lambda vector=vector: store.update(where=ALL, vector=vector))  # type: ignore[misc]
         calls.append(lambda vector=vector: store.search(vector))  # type: ignore[misc]
         calls.append(lambda vector=vector: store.search_many([VECTOR, vector]))  # type: ignore[misc]
     return calls
@@ -147,7 +147,7 @@ def other_calls(store: VectorStore) -> list[Callable[[], object]]:
         lambda: store.search(SECRET),
         lambda: store.search_many([SECRET]),
         lambda: store.upsert([Record("new", text=SECRET)]),
-        lambda: store.update(where=ALL, set={"text": SECRET}),
+        lambda: store.update(where=ALL, text=SECRET),
         lambda: store.insert([good, good]),
         lambda: store.insert([good, Record("known", VECTOR, SECRET)]),
         lambda: store.upsert([good, Record("bad", [NUMBER])], batch_size=1),

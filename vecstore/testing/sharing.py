@@ -101,7 +101,7 @@ class DatabasesTests(Stamped):
             if stamp % 2:
                 writer.upsert(self.stamped(stamp))
             else:
-                writer.update(where=ALL, set={"year": stamp})
+                writer.update(where=ALL, metadata={"year": stamp})
 
         reader, seen = other.open("docs"), []
         with RepeatingThreads(write) as threads:
@@ -162,7 +162,7 @@ class ThreadsTests(Stamped):
 
         def update(key: str) -> None:
             for turn in range(10):
-                assert store.update(ids=["book-00001"], set={key: turn}) == 1
+                assert store.update(ids=["book-00001"], metadata={key: turn}) == 1
 
         run_at_once(*[lambda key=key: update(key) for key in ("year", "a", "b", "c")])
         assert store.get(["book-00001"]) == [make_book(1, metadata={"year": 9, "a": 9, "b": 9, "c": 9})]

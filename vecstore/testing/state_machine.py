@@ -95,8 +95,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(selection=selections, changes=metadata, vector=st.none() | vectors, text=st.sampled_from(["keep", None]))
     def update(self, selection: Any, changes: dict[str, Any], vector: Any, text: str | None) -> None:
-        given = {**changes, **({"vector": vector} if vector else {}), **({"text": None} if text is None else {})}
-        self.both(lambda db, store: store.update(**selection, set=given))
+        parts = {**({"vector": vector} if vector else {}), **({"text": None} if text is None else {})}
+        self.both(lambda db, store: store.update(**selection, metadata=changes, **parts))
 
     @rule(selection=selections, keys=st.sets(st.sampled_from([*values, "text"]), min_size=1, max_size=2))
     def unset(self, selection: Any, keys: set[str]) -> None:

@@ -91,7 +91,7 @@ class StringTests(Places):
     def test_ids_select_what_is_changed_and_removed(self, words: VectorStore) -> None:
         values, twins = list_accepted(*ID), list_decoys(list_accepted(*ID), *ID)
         words.upsert(Record(id_, VECTOR, metadata={"n": 0}) for id_ in [*values, *twins])
-        assert words.update(ids=values, set={"n": 1}) == len(values)
+        assert words.update(ids=values, metadata={"n": 1}) == len(values)
         assert {record.id for record in words.scan(F.n == 1)} == set(values)
         assert [hit.id for hit in words.similar_to(values[0], len(values), where=F.n == 1)] == sorted(
             values[1:], key=str.encode
@@ -105,7 +105,7 @@ class StringTests(Places):
         calls: list[Callable[[str], object]] = [
             lambda id_: words.upsert([good, Record(id_, VECTOR)]),
             lambda id_: words.insert([Record(id_, VECTOR), good]),
-            lambda id_: words.update(ids=["canary", id_], set={"n": 1}),
+            lambda id_: words.update(ids=["canary", id_], metadata={"n": 1}),
             lambda id_: words.delete(ids=["canary", id_]),
             lambda id_: words.get(["canary", id_]),
             lambda id_: words.similar_to(id_),
@@ -163,7 +163,7 @@ class StringTests(Places):
             with pytest.raises(InvalidMetadata):
                 words.upsert([Record("good", VECTOR, "good"), Record("bad", VECTOR, text)])
             with pytest.raises(InvalidMetadata):
-                words.update(where=ALL, set={"text": text, "vector": VECTOR})
+                words.update(where=ALL, text=text, vector=VECTOR)
         assert only_the_canary(words)
 
     def test_metadata_keys_come_back_byte_by_byte(self, words: VectorStore) -> None:
@@ -175,7 +175,7 @@ class StringTests(Places):
         assert metadata_of(words, "every") == list(every.items())
         wrong = [value for number, value in enumerate(values) if metadata_of(words, f"{number}") != [(value, value)]]
         assert wrong == []
-        words.update(ids=["every"], set=dict.fromkeys(values[::2], "new"), unset=values[1::2])
+        words.update(ids=["every"], metadata=dict.fromkeys(values[::2], "new"), unset=values[1::2])
         assert dict(metadata_of(words, "every")) == {**dict.fromkeys(values[::2], "new"), **dict.fromkeys(twins, -1)}
 
     def test_metadata_values_come_back_byte_by_byte(self, words: VectorStore) -> None:
@@ -192,7 +192,7 @@ class StringTests(Places):
                 with pytest.raises(InvalidMetadata):
                     words.upsert([Record("good", VECTOR), Record("bad", VECTOR, metadata=metadata)])
                 with pytest.raises(InvalidMetadata):
-                    words.update(where=ALL, set=metadata)
+                    words.update(where=ALL, metadata=metadata)
             with pytest.raises(InvalidMetadata):
                 words.update(where=ALL, unset=[bad])
         assert only_the_canary(words)
@@ -232,7 +232,7 @@ class StringTests(Places):
                 with pytest.raises(UnknownField):
                     words.delete(where=where)
                 with pytest.raises(UnknownField):
-                    words.update(where=where, set={"n": 1})
+                    words.update(where=where, metadata={"n": 1})
         assert only_the_canary(words)
 
     def test_the_dict_form_knows_its_words(self, words: VectorStore) -> None:

@@ -152,7 +152,7 @@ class TwinTests(Places):
         twice = ["book-00001", "book-00003", "book-00001", "absent", "absent", "book-00001"]
         found = store.get(make(twice))
         assert [record and record.id for record in found] == [None if id_ == "absent" else id_ for id_ in twice]
-        assert store.update(ids=make(twice), set={"year": 1}) == 2
+        assert store.update(ids=make(twice), metadata={"year": 1}) == 2
         assert store.count({"year": 1}) == 2
         assert store.delete(ids=make(twice)) == 2
         assert sorted(read_contents(store)) == ["book-00000", "book-00002", "book-00004"]

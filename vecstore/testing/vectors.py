@@ -144,7 +144,7 @@ class VectorTests(Places):
     def test_every_bit_is_kept_by_update(self, store: VectorStore, dtype: str) -> None:
         store.insert([Record("a", GOOD)])
         for vector in [*SHAPES.values(), *EDGES[dtype]]:
-            assert store.update(ids=["a"], set={"vector": vector}) == 1
+            assert store.update(ids=["a"], vector=vector) == 1
             assert vector_of(store, "a").tobytes() == expected(vector, dtype)
 
     def test_a_store_keeps_its_own_copy(self, store: VectorStore, dtype: str) -> None:
@@ -186,9 +186,7 @@ class VectorTests(Places):
         with pytest.raises(EmbedderRequired, match="'b'"):
             store.upsert([Record("c", GOOD), Record("b", text="a text")])
         with pytest.raises(InvalidArgument):
-            store.update(ids=["a"], set={"vector": None})
-        with pytest.raises(InvalidArgument):
-            store.update(ids=["a"], unset=["vector"])
+            store.update(ids=["a"], vector=None)
         with pytest.raises(EmbedderRequired):
             store.search("a text")
         with pytest.raises(EmbedderRequired):
@@ -226,7 +224,7 @@ def check_refused(store: VectorStore, vector: Any, error: type[VecstoreError]) -
     asks: list[tuple[str, Callable[[], int | Hits | list[Hits]]]] = [
         ("'the-bad-one'", lambda: store.upsert([Record("new", GOOD), Record("the-bad-one", vector)])),
         ("'the-bad-one'", lambda: store.insert([Record("the-bad-one", vector), Record("new", GOOD)])),
-        ("vector", lambda: store.update(ids=["good"], set={"vector": vector})),
+        ("vector", lambda: store.update(ids=["good"], vector=vector)),
         ("The query", lambda: store.search(vector)),
         ("The query", lambda: store.search(vector, 0)),
         ("Query 1", lambda: store.search_many([GOOD, vector])),

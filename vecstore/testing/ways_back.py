@@ -37,7 +37,7 @@ class WayBackTests(SampleStore, SmallPages):
     def change(store: VectorStore) -> None:
         """Change records in every way that a change list knows."""
         store.upsert([make_book(20), Record("book-00001", [9, 9, 9, 9], "other")])
-        store.update(ids=["book-00002"], set={"lang": "xx"})
+        store.update(ids=["book-00002"], metadata={"lang": "xx"})
         store.delete(ids=["book-00003", "book-00004"])
         store.insert([Record("book-00004", [4, 4, 4, 4], "again")])
 

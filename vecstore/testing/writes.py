@@ -65,7 +65,7 @@ class WriteTests(Places):
     def test_what_was_written_lies_in_the_storage(self, place: Place, store: VectorStore) -> None:
         store.insert(make_books(range(4)))
         store.upsert([make_book(9, id="book-00001")])
-        store.update(ids=["book-00002"], set={"text": "new", "vector": [1, 2, 3, 4], "lang": None, "note": 1})
+        store.update(ids=["book-00002"], metadata={"lang": None, "note": 1}, text="new", vector=[1, 2, 3, 4])
         store.delete(ids=["book-00003"])
         raw = place.raw("docs")
         if raw is None:
@@ -157,7 +157,7 @@ class WriteTests(Places):
             assert read_contents(seen) == key_by_id(make_books(range(3)))
             store.upsert([make_book(9, id="book-00001")])
             assert seen.get(["book-00001"]) == [make_book(9, id="book-00001")]
-            store.update(ids=["book-00001"], set={"year": 1999})
+            store.update(ids=["book-00001"], metadata={"year": 1999})
             assert seen.count({"year": 1999}) == 1
             store.delete(ids=["book-00001"])
             assert seen.search(make_book(9).vector, k=1)[0].id != "book-00001"  # type: ignore[arg-type]
