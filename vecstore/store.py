@@ -85,7 +85,11 @@ class VectorStore:
     # -- writing
 
     def insert(
-        self, records: Iterable[Record], *, batch_size: int | None = None, on_progress: Progress | None = None
+        self,
+        records: Iterable[Record | Mapping[str, Any]],
+        *,
+        batch_size: int | None = None,
+        on_progress: Progress | None = None,
     ) -> int:
         """Write new records; see `upsert`.
 
@@ -102,7 +106,11 @@ class VectorStore:
         return written
 
     def upsert(
-        self, records: Iterable[Record], *, batch_size: int | None = None, on_progress: Progress | None = None
+        self,
+        records: Iterable[Record | Mapping[str, Any]],
+        *,
+        batch_size: int | None = None,
+        on_progress: Progress | None = None,
     ) -> int:
         """Write records; a stored record with the same id is replaced as a whole.
 
@@ -110,9 +118,10 @@ class VectorStore:
 
         Parameters
         ----------
-        records : iterable of Record
+        records : iterable of Record or mapping
             Consumed once, in constant memory, so a generator of millions is fine. A record without a vector
-            is embedded from its text.
+            is embedded from its text. A mapping has the keys ``id``, ``vector``, ``text`` and ``metadata``; all but
+            ``id`` may be left out.
         batch_size : int, optional
             Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
         on_progress : callable, optional
@@ -491,7 +500,12 @@ class VectorStore:
         self._backend.capabilities.check_writable()
 
     def _write(
-        self, records: Iterable[Record], batch_size: int | None, report: Progress | None, *, insert: bool
+        self,
+        records: Iterable[Record | Mapping[str, Any]],
+        batch_size: int | None,
+        report: Progress | None,
+        *,
+        insert: bool,
     ) -> int:
         self._check_writable()
         committed, total = 0, len(records) if isinstance(records, Sequence) else None

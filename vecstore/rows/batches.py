@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ..arguments import check_whole
 from ..errors import InvalidArgument
 from ..records import Record
 from . import metadata
+from .mappings import make_record
 from .no_records import describe_container, describe_item, is_container
 
 BATCH_RECORDS = 5_000
@@ -17,16 +19,17 @@ _FEW = 64
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 
-def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes: int) -> Iterator[list[Record]]:
+def cut_batches(
+    records: Iterable[Record | Mapping[str, Any]], batch_size: int | None, vector_bytes: int
+) -> Iterator[list[Record]]:
     """Cut an iterable, consumed once, into lists of ``batch_size`` records or 16 MiB, whichever comes first."""
     if is_container(records) or not isinstance(records, Iterable):
         raise InvalidArgument(describe_container(records))
     most = BATCH_RECORDS if batch_size is None else check_whole("batch_size", batch_size)
     batch: list[Record] = []
     size = 0
-    for number, record in enumerate(records):
-        if not isinstance(record, Record):
-            raise InvalidArgument(describe_item(record, number))
+    for number, given in enumerate(records):
+        record = given if isinstance(given, Record) else _read_item(given, number)
         batch.append(record)
         size += (
             vector_bytes + _estimate_bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
@@ -36,6 +39,12 @@ def cut_batches(records: Iterable[Record], batch_size: int | None, vector_bytes:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _read_item(given: object, number: int) -> Record:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(describe_item(given, number))
+    return make_record(given, number)
 
 
 def _estimate_bytes(value: object) -> int:

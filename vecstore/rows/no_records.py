@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .mappings import PARTS
+
 _ROW = "Record(str(row.pop('id')), row.pop('vector', None), row.pop('text', None), row)"
 """Makes a record of a dict; what is left in it is metadata."""
 _CONTAINERS: Mapping[str, str] = MappingProxyType(
@@ -25,7 +27,6 @@ _CONTAINERS: Mapping[str, str] = MappingProxyType(
 """By class: an argument that works."""
 _ITEMS: Mapping[str, str] = MappingProxyType(
     {
-        "builtins.dict": "Record(**each) for a dict with the keys id, vector, text and metadata",
         "builtins.tuple": "Record(*each) for a tuple of id, vector, text and metadata",
         "builtins.list": "Record(*each) for a list of id, vector, text and metadata",
         "builtins.str": "Record(id, text=each)",
@@ -35,16 +36,13 @@ _ITEMS: Mapping[str, str] = MappingProxyType(
     }
 )
 """By class: how one item becomes a record."""
-_PARTS = frozenset({"id", "vector", "text", "metadata"})
 
 
 def describe_container(records: object) -> str:
     """Say that an object is no iterable of records, and how to write the call."""
     advice = _look_up(records, _CONTAINERS)
     if isinstance(records, Mapping):
-        advice = (
-            "[Record(**record)]" if _PARTS & set(records) else "(Record(id, vector) for id, vector in records.items())"
-        )
+        advice = "[record]" if {*PARTS} & set(records) else "(Record(id, vector) for id, vector in records.items())"
     elif not advice and hasattr(type(records), "__arrow_c_stream__"):
         advice = f"({_ROW} for row in pyarrow.table(records).to_pylist())"
     elif not advice and callable(records):
@@ -56,7 +54,8 @@ def describe_container(records: object) -> str:
 def describe_item(item: object, number: int) -> str:
     """Say that an item of the iterable is no record, and how to make one of it."""
     advice = _look_up(item, _ITEMS) or "Record(id, vector, text, metadata)"
-    return f"records[{number}] is of type {type(item).__name__}, but records are Record objects. Write {advice}."
+    kind = type(item).__name__
+    return f"records[{number}] is of type {kind}, but records are Record objects or mappings. Write {advice}."
 
 
 def is_container(records: object) -> bool:

@@ -110,10 +110,12 @@ RECORDS: list[tuple[Any, str]] = [
     (make_stranger("polars.dataframe.frame", "DataFrame", "__iter__", lambda _: iter(["id"])), "frame.to_dicts()"),
     (make_stranger("pyarrow.lib", "Table"), "table.to_pylist()"),
     (make_stranger("duckdb", "DuckDBPyRelation", "__arrow_c_stream__"), "pyarrow.table(records)"),
-    ({"id": "a", "vector": VECTOR}, "[Record(**record)]"), ({"a": VECTOR}, "records.items()"), (GOOD, "[record]"),
+    ({"id": "a", "vector": VECTOR}, "[record]"), ({"a": VECTOR}, "records.items()"), (GOOD, "[record]"),
     ("a text", "[Record(id, text=text)]"), (np.eye(2), "enumerate(matrix)"), (None, "[Record("), (3, "[Record("),
     (lambda: iter([GOOD]), "records()"), ([GOOD, ("a", VECTOR)], "records[1] is of type tuple"),
-    ([GOOD, {"id": "a"}], "Record(**each)"), ([GOOD, None], "records[1] is of type NoneType"),
+    ([GOOD, {"id": "a", "txt": "b"}], "'txt'. Did you mean 'text'"),
+    ([{"id": "a", "Page Number": 1}], "'Page Number'. A Record has"), ([GOOD, {0: "a"}], "type int"),
+    ([GOOD, None], "records[1] is of type NoneType"),
     ([["a", VECTOR]], "Record(*each)"), (["a"], "records[0]"),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ BAD_RECORDS: dict[str, tuple[Record, type[VecstoreError]]] = {
 }
 
 Write = Callable[..., int]
+
+
+def make_mapping(record: Record) -> dict[str, Any]:
+    """Return a record as JSON has it."""
+    return {"id": record.id, "vector": record.vector, "text": record.text, "metadata": dict(record.metadata)}
 
 
 class WriteTests(Places):
@@ -95,11 +101,44 @@ class WriteTests(Places):
             write(records)
         assert store.count() == 0
 
-    @pytest.mark.parametrize("item", [None, "a", ("a", [1, 2, 3, 4]), {"id": "a"}, Record])
+    @pytest.mark.parametrize("item", [None, "a", ("a", [1, 2, 3, 4]), Record])
     def test_items_are_records(self, store: VectorStore, write: Write, item: Any) -> None:
         with pytest.raises(InvalidArgument, match="Record objects"):
             write([make_book(1), item])
         assert store.count() == 0
+
+    @pytest.mark.parametrize("size", [None, 1, 2])
+    def test_plain_mappings_are_records(self, store: VectorStore, write: Write, size: int | None) -> None:
+        books = make_books(range(4))
+        mixed = [make_mapping(books[0]), books[1], MappingProxyType(make_mapping(books[2])), make_mapping(books[3])]
+        bare = {"id": "bare", "vector": [1, 2, 3, 4], "text": None, "metadata": None}
+        assert write(iter([*mixed, bare, {"vector": [1, 2, 3, 4], "id": "barer"}]), batch_size=size) == 6
+        expected = [*books, Record("bare", [1, 2, 3, 4]), Record("barer", [1, 2, 3, 4])]
+        assert read_contents(store) == key_by_id(expected)
+
+    @pytest.mark.parametrize(
+        "part, error, message",
+        [
+            ({"txt": "a"}, InvalidArgument, r"records\[1\] has the unknown key 'txt'. Did you mean 'text'"),
+            ({"year": 2020}, InvalidArgument, r"records\[1\] .*'year'.* metadata"),
+            ({"Id": "a"}, InvalidArgument, r"records\[1\] .*'Id'"),
+            ({b"text": "a"}, InvalidArgument, r"records\[1\] has a key of type bytes"),
+            ({"id": None}, InvalidId, r"records\[1\] has no 'id'"),
+            ({"id": 3}, InvalidId, r"records\[1\]"),
+            ({"vector": None}, InvalidVector, "'bad'"),
+            ({"metadata": [("a", 1)]}, InvalidMetadata, "'bad'"),
+            ({"text": 3}, InvalidMetadata, "'bad'"),
+        ],
+    )
+    def test_wrong_mappings_are_refused(
+        self, store: VectorStore, write: Write, part: Any, error: type[VecstoreError], message: str
+    ) -> None:
+        with pytest.raises(error, match=message):
+            write([make_mapping(make_book(1)), {"id": "bad", "vector": [1, 2, 3, 4], **part}])
+        assert store.count() == 0
+        assert write([{"id": "good", "vector": [1, 2, 3, 4]}]) == 1
+        with pytest.raises(InvalidArgument, match=r"iterable of Record.*\[record\]"):
+            write(make_mapping(make_book(1)))
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, "5"])
     def test_a_batch_size_is_a_whole_number(self, store: VectorStore, write: Write, size: Any) -> None:
