@@ -93,7 +93,10 @@ def run_duel(data: Path, duel: Duel, settings: Settings) -> dict[str, Any]:
             # In pairs, the one that counts last.
             for name, who in {**duel.ours_too, OURS: duel.ours}.items():
                 pair = {name: Side(session(who, 0), wanted[OURS][0]), BY_HAND: quickest}
-                figures[kind] |= _ask_in_turns(pair, _CONDITIONS[kind])
+                found = _ask_in_turns(pair, _CONDITIONS[kind])
+                if name != OURS:
+                    found[f"{BY_HAND} beside {name}"] = found.pop(BY_HAND)
+                figures[kind] |= found
     # Apart from the searches, because a transaction that is still open would be in the way.
     with ExitStack() as stack:
         subjects = [_open(name, data, corpus.dim, stack) for name in (duel.by_hand, duel.ours)]

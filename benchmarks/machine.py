@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 _PACKAGES = (
-    "vecstore", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "qdrant-client", "psycopg",
-    "redis", "hiredis",
+    "vecstore-db", "numpy", "faiss-cpu", "hnswlib", "usearch", "chromadb", "lancedb", "zvec", "qdrant-edge-py",
+    "qdrant-client", "psycopg", "redis", "hiredis",
 )  # fmt: skip
 _SYNCS = 50
 

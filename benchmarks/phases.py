@@ -21,7 +21,6 @@ from .subject import Setting, Subject
 from .subjects import subject_class
 from .truth import K, Truth
 
-_BATCH_RUNS = 5
 FILTERED_RECALL = 0.99
 
 
@@ -69,7 +68,7 @@ class Task:
 
 
 def fill(task: Task) -> dict[str, Any]:
-    """Load, build, search; then filters and batches. Peak memory is read before those."""
+    """Load, build, search; then filters, batches and threads. Peak memory is read before those."""
     corpus, held_out = task.corpus("stored"), task.corpus("held-out")
     truth = Truth.load(Path(task.data) / "truth.npz")
     subject = task.make_subject(corpus.dim)
@@ -83,11 +82,14 @@ def fill(task: Task) -> dict[str, Any]:
     figures["peak_mib"] = read_peak_mib()
     if subject.has_filters:
         figures["filters"] = {one.name: session.measure_filter(FILTERED_RECALL, one) for one in CONDITIONS}
-    if subject.has_batches:
-        figures["batch"] = _batch(session)
-        _keep_answers(session, Path(task.folder))
     # Some subjects store the setting in their files, and the next phases read it there.
     subject.tune(figures["search"]["setting"])
+    if subject.has_batches:
+        figures["batch"] = session.measure_batch()
+    if subject.has_batches and not subject.has_rows:
+        _keep_answers(session, Path(task.folder))
+    if subject.has_threads:
+        figures["threads"] = session.measure_threads()
     subject.close()
     return figures
 
@@ -150,14 +152,7 @@ PHASES: Mapping[str, Callable[[Task], dict[str, Any]]] = {
 
 
 def _facts(subject: Subject) -> dict[str, Any]:
-    return {name: getattr(subject, name) for name in ("title", "durable", "is_persistent")}
-
-
-def _batch(session: Session) -> dict[str, Any]:
-    subject, queries = session.subject, session.queries
-    seconds = [time_call(lambda: subject.search_many(queries, K))[0] for _ in range(_BATCH_RUNS)]
-    median = float(np.median(seconds))
-    return {"queries": len(queries), "median_s": median, "per_s": len(queries) / median}
+    return {name: getattr(subject, name) for name in ("title", "durable", "is_persistent", "has_rows")}
 
 
 def _keep_answers(session: Session, folder: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .corpus import Corpus
 from .duel import DUELS, Duel, Settings, choose_settings
+from .imports import time_imports
 from .phases import Task
 from .subject import Setting
 from .subjects import ENVIRONMENTS
@@ -29,6 +30,7 @@ _REOPEN_SECONDS = 20.0
 _LOG_LINES = 12
 _QUIET = {"ANONYMIZED_TELEMETRY": "False"}
 _EXACT = ("vecstore-exact", "faiss-flat")
+_IMPORTED = "vecstore"
 
 Figures = dict[str, Any]
 
@@ -52,6 +54,8 @@ class Runner:
     def run(self, subjects: Sequence[str]) -> Figures:
         """Measure subjects; one that fails has an ``error`` instead of figures."""
         results: Figures = {name: self._try(name, lambda name=name: self._measure(name)) for name in subjects}  # type: ignore[misc]
+        if "subject" in results.get(_IMPORTED, {}) and not self.only_search:
+            results[_IMPORTED]["imports"] = time_imports("vecstore", "numpy")
         for one in DUELS:
             ours, by_hand = (results.get(name, {}) for name in (one.ours, one.by_hand))
             if "subject" in ours and "subject" in by_hand:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from .clock import summarize, time_call
 from .condition import Condition
-from .corpus import Corpus, Vectors
+from .corpus import Corpus, Row, Vectors
 from .subject import Setting, Subject
 from .truth import K, Truth
 
@@ -19,6 +21,9 @@ _SECONDS = 20.0
 """A subject that is too slow for all queries in this time answers the first ones; the table shows how many."""
 _PASSES, _FAST_SECONDS = 3, 4.0
 """Fast subjects answer all queries up to three times."""
+_BATCHES, _BATCH_SECONDS = 5, 30.0
+_THREADS = (1, 2, 4, 8)
+_THREAD_ROUNDS, _THREAD_SECONDS = 3, 1.0
 
 
 @dataclass
@@ -82,6 +87,38 @@ class Session:
             "setting": dict(setting),
         }
 
+    def measure_batch(self) -> dict[str, Any]:
+        """Ask all queries in one call, several times."""
+        subject, seconds, answers = self.subject, list[float](), None
+        while len(seconds) < _BATCHES and sum(seconds) < _BATCH_SECONDS:
+            took, answers = time_call(lambda: subject.search_many(self.queries, K))
+            seconds.append(took)
+        middle, count = median(seconds), len(self.queries)
+        figures = {"queries": count, "median_s": middle, "per_s": count / middle, "each_ms": 1e3 * middle / count}
+        if not subject.has_rows:
+            return figures
+        found = [self._find_places(rows) for rows in subject.rows_many(answers)]
+        return {**figures, "recall": self.recall(Asked(found), None)}
+
+    def measure_threads(self) -> dict[str, Any]:
+        """Let 1, 2, 4 and 8 threads ask the same queries, in turns; return the time of all by the searches of all."""
+        took, _ = time_call(lambda: self._ask_some(range(_THREADS[-1])))
+        count = min(len(self.queries), max(8 * _THREADS[-1], int(_THREAD_SECONDS * _THREADS[-1] / took)))
+        seconds: dict[int, list[float]] = {threads: [] for threads in _THREADS}
+        for _ in range(_THREAD_ROUNDS):
+            for threads, taken in seconds.items():
+                shares = [range(count)[hand::threads] for hand in range(threads)]
+                with ThreadPoolExecutor(threads) as pool:
+                    taken.append(time_call(lambda: list(pool.map(self._ask_some, shares)))[0])  # noqa: B023 - called here
+        return {
+            str(threads): {"wall_ms": 1e3 * median(taken) / count, "per_s": count / median(taken)}
+            for threads, taken in seconds.items()
+        }
+
+    def _ask_some(self, places: Iterable[int]) -> None:
+        for place in places:
+            self.subject.search(self.queries[place], K, None)
+
     def ask(self, condition: Condition | None, limit: int, seconds: float) -> Asked:
         """Ask up to ``limit`` queries, fewer if the time runs out."""
         asked = Asked()
@@ -102,7 +139,9 @@ class Session:
         ValueError
             A text or metadata are not those that were stored.
         """
-        rows = self.subject.rows(answer)
+        return self._find_places(self.subject.rows(answer))
+
+    def _find_places(self, rows: list[Row]) -> list[int]:
         places = [self.corpus.places[row.id] for row in rows]
         if self.subject.has_rows:
             _check(rows, [self.corpus.row(place) for place in places])

@@ -45,7 +45,7 @@ class Subject(ABC):
         Ways of filtering, of which the quickest is measured; none stands for the one ladder.
     has_rows : bool
         Texts and metadata are stored and come back with each hit.
-    has_filters, has_batches, is_persistent : bool
+    has_filters, has_batches, has_threads, is_persistent : bool
         What else is measured.
     """
 
@@ -57,6 +57,7 @@ class Subject(ABC):
     has_rows: ClassVar[bool] = False
     has_filters: ClassVar[bool] = False
     has_batches: ClassVar[bool] = False
+    has_threads: ClassVar[bool] = False
     is_persistent: ClassVar[bool] = False
 
     def __init__(self, folder: Path, dim: int) -> None:
@@ -87,8 +88,12 @@ class Subject(ABC):
         """Return an answer's rows, nearest first."""
 
     def search_many(self, queries: Vectors, k: int) -> Any:
-        """Return the ids and scores for all queries, asked in one call."""
+        """Return the answers to all queries, asked in one call."""
         raise NotImplementedError
+
+    def rows_many(self, answers: Any) -> list[list[Row]]:
+        """Return the rows of each answer of `search_many`."""
+        return [self.rows(answer) for answer in answers]
 
     def upsert(self, row: Row, vector: Vectors) -> None:
         """Write one record, new or not, as durably as the library does by default."""

@@ -86,6 +86,7 @@ def _setting(subject: Figures) -> str:
 Columns = Mapping[str, Callable[[Figures], str]]
 
 _DISK = "disk, MiB"
+_THREADS = ("1", "2", "4", "8")
 MAIN: Columns = {
     "": lambda subject: subject["subject"]["title"],
     "search, ms": _show_time("search"),
@@ -93,6 +94,8 @@ MAIN: Columns = {
     "at": _setting,
     "1.7 % filter, ms, recall": _show_filter("games"),
     "4.6 % filter, ms, recall": _show_filter("large"),
+    "all at once, ms each": _plain("batch.each_ms"),
+    f"searches/s from {', '.join(_THREADS)} threads": lambda subject: _threads(subject),
     "load, s": lambda subject: _load(subject),
     "index, s": lambda subject: _index(subject),
     "upsert, ms": _show_time("upsert"),
@@ -126,12 +129,11 @@ LARGE: Columns = {
 
 
 def subjects_table(run: Figures, columns: Columns, names: Iterable[str]) -> str:
-    """Return one row for each of these subjects."""
-    rows = [
-        [cell({**run["subjects"][name], "queries": run["data"]["queries"]}) for cell in columns.values()]
-        for name in names
-    ]
-    return table(list(columns), rows)
+    """Return one row for each of these subjects, without columns that none of them fills."""
+    subjects = [{**run["subjects"][name], "queries": run["data"]["queries"]} for name in names]
+    shown = {head: [cell(subject) for subject in subjects] for head, cell in columns.items()}
+    shown = {head: cells for head, cells in shown.items() if set(cells) != {NONE}}
+    return table(list(shown), zip(*shown.values(), strict=True))
 
 
 def duel_tables(run: Figures, duel: Duel) -> str:
@@ -154,13 +156,22 @@ def _in_turns(found: Figures) -> str:
     return f"{number(found['median_ms'])} ({number(found['p99_ms'])}), {found['recall']:.3f} at {setting}"
 
 
+def _has_rows(subject: Figures) -> bool:
+    return bool(find_figure(subject, "subject.has_rows"))
+
+
 def bars_table(run: Figures) -> str:
     """Return every bar with what was measured."""
     rows = [
-        [found.bar.what, found.limit, NONE if found.ratio is None else f"{number(found.ratio)} ×", found.outcome]
+        [
+            found.bar.what,
+            found.limit,
+            NONE if found.ratio is None else f"{number(found.ratio)} {found.unit}",
+            found.outcome,
+        ]
         for found in judge(run)
     ]
-    return table(["ratio within this run", "bar", "measured", ""], rows)
+    return table(["within this run", "bar", "measured", ""], rows)
 
 
 def machine_line(run: Figures) -> str:
@@ -179,7 +190,7 @@ def report(run: Figures) -> str:
     measured = [name for name in SUBJECTS if "error" not in run["subjects"].get(name, {"error": ""})]
     if run["large"]:
         return "\n\n".join([machine_line(run), subjects_table(run, LARGE, measured)])
-    exact = [name for name in measured if "batch" in run["subjects"][name]]
+    exact = [name for name in measured if "batch" in (found := run["subjects"][name]) and not _has_rows(found)]
     others = [name for name in measured if name not in exact]
     parts = [machine_line(run)]
     if others:
@@ -196,6 +207,7 @@ def _legend(run: Figures, measured: set[str]) -> str:
         "Times are medians (99th percentiles) of one call at a time; text and metadata come back with each hit, "
         "except from raw libraries. Each is at the smallest setting of its ladder that reaches recall@10 ≥ 0.985, "
         f"under the filters ({filters}) 0.99, or at its best. chromadb builds its index while loading. "
+        "All at once: all queries in one call. From several threads: of one process, the wall clock counts. "
         "Reopening: a new process, imports apart, files in the page cache. "
         "Peak: load, index and search, with the input and the interpreter.",
     ]
@@ -217,6 +229,11 @@ def _agreement(run: Figures) -> str:
         f"The exact searches found the same ids in the same order for {found['identical']:,} of "
         f"{found['queries']:,} queries; {found['same']:,} up to equal scores."
     )
+
+
+def _threads(subject: Figures) -> str:
+    speeds = [find_figure(subject, f"threads.{threads}.per_s") for threads in _THREADS]
+    return NONE if None in speeds else ", ".join(number(speed) for speed in speeds)
 
 
 def _load(subject: Figures) -> str:

@@ -35,6 +35,9 @@ def test_it_measures_a_small_store(tmp_path: Path) -> None:
     assert {one["recall"] for one in figures["filters"].values()} == {1.0}
     assert figures["upsert"]["calls"] == 20
     assert figures["reopen"]["median_ms"] > 0
+    assert figures["batch"]["recall"] >= 0.985
+    assert set(figures["threads"]) == {"1", "2", "4", "8"}
+    assert set(figures["imports"]) == {"vecstore_ms", "numpy_ms"}
 
 
 def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
@@ -49,6 +52,7 @@ def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
     in_turns = subjects["vecstore-postgres"]["duel"]
     for kind in ("search", "games", "large"):
         assert {one["fewest_hits"] for one in in_turns[kind].values()} == {10}
+    assert set(in_turns["search"]) == {"vecstore", "by-hand", "using", "by-hand beside using"}
     assert set(in_turns["load"]) == {"copy", "copy, no indexes", "insert", "upsert"}
 
 
@@ -69,6 +73,13 @@ def test_it_compares_a_small_store_on_redis_with_commands_by_hand() -> None:
         "upsert",
         *(f"pipelines of {size}" for size in ("500", "1,000", "5,000")),
     }
+
+
+def test_a_bar_without_a_peer_is_a_time() -> None:
+    batch = {"each_ms": 0.58, "recall": 0.99}
+    run = {"subjects": {"vecstore": {"batch": batch, "remarks": {"index": "ready"}}}}
+    [found] = [found for found in judge(run) if not found.bar.peer]
+    assert (found.ratio, found.met, found.limit) == (0.58, False, "≤ 0.29 ms")
 
 
 def test_of_several_peers_the_best_counts_among_those_that_find_enough() -> None:

@@ -17,6 +17,8 @@ SUBJECTS: Mapping[str, str] = {
     "usearch": "usearch_graph:UsearchGraph",
     "chromadb": "chromadb_collection:ChromadbCollection",
     "lancedb": "lancedb_table:LancedbTable",
+    "zvec": "zvec_collection:ZvecCollection",
+    "qdrant-edge": "qdrant_edge_shard:QdrantEdgeShard",
     "qdrant": "qdrant_local:QdrantLocal",
     "vecstore-postgres": "vecstore_postgres:VecstorePostgres",
     "psycopg-by-hand": "psycopg_by_hand:PsycopgByHand",

@@ -21,6 +21,8 @@ class ChromadbCollection(Subject):
     durable = "yes"
     has_rows = True
     has_filters = True
+    has_batches = True
+    has_threads = True
     is_persistent = True
 
     def load(self, corpus: Corpus) -> None:
@@ -60,6 +62,17 @@ class ChromadbCollection(Subject):
             where=_to_where(condition),
             include=["documents", "metadatas", "distances"],
         )
+
+    def search_many(self, queries: Vectors, k: int) -> Any:
+        """Query with all vectors."""
+        return self._collection.query(
+            query_embeddings=queries, n_results=k, include=["documents", "metadatas", "distances"]
+        )
+
+    def rows_many(self, answers: Any) -> list[list[Row]]:
+        """Columns for each query."""
+        columns = zip(answers["ids"], answers["documents"], answers["metadatas"], strict=True)
+        return [list(map(Row, *each)) for each in columns]
 
     def rows(self, answer: Any) -> list[Row]:
         """Columns for each query, of which there is one."""

@@ -25,6 +25,8 @@ class LancedbTable(Subject):
     ladder = (*AS_IT_IS, *({"ef": ef, "refine_factor": 2} for ef in (24, 32, 48, 64, 80, 96, 128, 192, 256, 384, 512)))
     has_rows = True
     has_filters = True
+    has_batches = True
+    has_threads = True
     is_persistent = True
 
     def load(self, corpus: Corpus) -> None:
@@ -48,12 +50,18 @@ class LancedbTable(Subject):
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Any:
         """Search the table's only partition; texts and fields come back, vectors do not."""
-        search = self._table.search(query).distance_type("cosine").nprobes(1).limit(k).select(_COLUMNS)
-        if condition is not None:
-            search = search.where(_to_sql(condition), prefilter=True)
-        if self._setting:
-            search = search.ef(self._setting["ef"]).refine_factor(self._setting["refine_factor"])
-        return search.to_list()
+        return self._make_search(query, k, condition).to_list()
+
+    def search_many(self, queries: Vectors, k: int) -> Any:
+        """Search with a list of vectors; each row says to which of them it belongs."""
+        return self._make_search(list(queries), k, None).to_list()
+
+    def rows_many(self, answers: Any) -> list[list[Row]]:
+        """Dicts of all columns, nearest first for each query."""
+        found: dict[int, list[Any]] = {}
+        for row in answers:
+            found.setdefault(row["query_index"], []).append(row)
+        return [self.rows(sorted(found[query], key=lambda row: float(row["_distance"]))) for query in sorted(found)]
 
     def rows(self, answer: Any) -> list[Row]:
         """Dicts of all columns."""
@@ -64,6 +72,14 @@ class LancedbTable(Subject):
         record = {"id": row.id, "vector": vector, "text": row.text, **(row.metadata or {})}
         merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
         merge.execute([record])
+
+    def _make_search(self, query: Any, k: int, condition: Condition | None) -> Any:
+        search = self._table.search(query).distance_type("cosine").nprobes(1).limit(k).select(_COLUMNS)
+        if condition is not None:
+            search = search.where(_to_sql(condition), prefilter=True)
+        if self._setting:
+            search = search.ef(self._setting["ef"]).refine_factor(self._setting["refine_factor"])
+        return search
 
 
 def _to_arrow(corpus: Corpus) -> pa.Table:

@@ -17,7 +17,7 @@ _NAME = "bench"
 class VecstoreDirectory(Subject):
     """One store in a directory, loaded without an index."""
 
-    package = "vecstore"
+    package = "vecstore-db"
     durable = "yes"
     has_rows = True
     is_persistent = True

@@ -15,6 +15,9 @@ _NAME, _LOADED = "bench", "loaded"
 class VecstoreServed(VecstoreHnsw):
     """An indexed store, with what the URL's defaults give."""
 
+    has_batches = False
+    has_threads = False
+
     def load(self, corpus: Corpus) -> None:
         """Insert all records from a generator."""
         self._connect()
