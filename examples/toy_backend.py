@@ -39,7 +39,7 @@ class Table:
 class ToyBackend(backend.Backend):
     """One lock, and a dict for each thing that an engine has a table for."""
 
-    capabilities = backend.Capabilities("toy", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False)
+    capabilities = backend.Capabilities("toy", 16_000, 16_000, durable=False, shared=False, optional_vectors=True)
 
     def __init__(self) -> None:
         self._lock, self._process, self._closed, self._last_seq = RLock(), os.getpid(), False, 0
@@ -52,8 +52,7 @@ class ToyBackend(backend.Backend):
         """Check the generation's role, hand out its records, and note at the end what the caller changed."""
         check_usable(self._process, closed=self._closed)
         with self._lock:
-            entry = next((each for each in self._entries.values() if each.has_role(generation)), None)
-            if entry is None:
+            if (entry := next((each for each in self._entries.values() if each.has_role(generation)), None)) is None:
                 raise backend.Superseded
             yield self._tables[generation.id]
             for id_ in changed if entry.standby and not generation.standby else ():
@@ -177,7 +176,8 @@ class ToyBackend(backend.Backend):
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         with self._table(generation) as table:
-            return make_rows(generation.schema, table.records, choose_evenly(table.select(where), size))
+            chosen = choose_evenly(table.records, table.select(where), size)
+            return make_rows(generation.schema, table.records, chosen)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         with self._table(generation) as table:

@@ -42,7 +42,11 @@ class MemoryPlace(Place):
     def raw(self, store: str) -> Mapping[str, RawRecord]:
         table = self._backend._tables[self._backend.find(name=store).active.id]
         return {
-            id_: RawRecord(row.text, row.vector.tobytes(), {**json.loads(row.extra), **present(row.fields)})
+            id_: RawRecord(
+                row.text,
+                None if row.vector is None else row.vector.tobytes(),
+                {**json.loads(row.extra), **present(row.fields)},
+            )
             for id_, row in table.rows.items()
         }
 

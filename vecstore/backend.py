@@ -160,6 +160,7 @@ class Rows:
     ----------
     ids : list of str
     vectors : ndarray, shape (n, dim), in the schema's dtype
+        Zeros where a record has no vector.
     texts : list of str or None
     fields : mapping of str to list
         Every declared field, in stored form; None for missing values.
@@ -167,6 +168,8 @@ class Rows:
         Undeclared metadata, one single-line JSON object per record, ``{}`` if there is none.
     versions : list of int
         Returned by `Backend.fetch` and `Backend.page`; a write takes fences instead.
+    present : ndarray of bool, shape (n,), or None
+        Which records have a vector; None where all have one, as always where the schema requires vectors.
     """
 
     ids: Sequence[str]
@@ -175,6 +178,7 @@ class Rows:
     fields: Mapping[str, Sequence[Stored | None]] | None
     extras: Sequence[str] | None
     versions: Sequence[int] | None = None
+    present: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -191,10 +195,12 @@ class Update:
     fields : mapping of str to stored form
     extra : mapping of str to JSON text
     vector : ndarray, shape (dim,), optional
-        None leaves the vector unchanged.
+        None leaves the vector unchanged, unless ``removes_vector``.
     sets_text : bool
         Whether ``text`` replaces the record's.
     text : str, optional
+    removes_vector : bool
+        Only where the schema does not require vectors.
     """
 
     fields: Mapping[str, Stored | None]
@@ -202,6 +208,7 @@ class Update:
     vector: NDArray[Any] | None = None
     sets_text: bool = False
     text: str | None = None
+    removes_vector: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +243,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The answer to one query, in any order: at least the ``k`` nearest records if that many match.
+    """The answer to one query, in any order: at least the ``k`` nearest records if that many match and have a vector.
 
     Attributes
     ----------
@@ -273,11 +280,13 @@ class IndexState:
     rows : int
         Records in the store.
     indexed : int
-        Records that the index covers. The others are searched exactly.
+        Records that the index covers. Others with a vector are searched exactly.
     min_rows : int or None
         A write builds an index over at least so many records. None if the backend never builds one.
     ef_construction : int or None
         With which the index was built.
+    without_vector : int
+        Records that have no vector, and which no index covers.
     """
 
     state: Literal["none", "building", "ready", "invalid"]
@@ -285,6 +294,12 @@ class IndexState:
     indexed: int
     min_rows: int | None = None
     ef_construction: int | None = None
+    without_vector: int = 0
+
+    @property
+    def vectors(self) -> int:
+        """How many records have a vector."""
+        return self.rows - self.without_vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,7 +513,9 @@ class Backend(ABC):
 
     @abstractmethod
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        """Return up to ``size`` matching records with all columns, spread evenly over the order of their ids.
+        """Return up to ``size`` matching records that have a vector, spread evenly over the order of their ids.
+
+        They have all columns.
 
         Of n matches these are the ones at positions ⌊i·n/size⌋ for i = 0 … size − 1, in that order, or all of
         them if n ≤ ``size``, which is at least 1. Every backend returns the same records.
@@ -507,6 +524,19 @@ class Backend(ABC):
     @abstractmethod
     def count(self, generation: Generation, where: Filter | None) -> int:
         """Return how many records match."""
+
+    def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
+        """Return the first ``limit`` ids of records without a vector, in the order of ids."""
+        found: list[str] = []
+        after = None
+        while generation.schema.has_optional_vectors and len(found) < limit:
+            page = self.page(generation, None, after, 1_000)
+            if not len(page):
+                break
+            after = page.ids[-1]
+            if page.present is not None:
+                found += [id_ for id_, has_vector in zip(page.ids, page.present, strict=True) if not has_vector]
+        return found[:limit]
 
     @abstractmethod
     def search(self, generation: Generation, search: Search) -> list[Found]:
@@ -578,7 +608,8 @@ class Backend(ABC):
 
     def index_state(self, generation: Generation) -> IndexState:
         """Return the state of the index."""
-        return IndexState("none", rows=self.count(generation, None), indexed=0)
+        rows = self.count(generation, None)
+        return IndexState("none", rows, indexed=0, without_vector=len(self.find_without_vector(generation, rows)))
 
     def stats(self, generation: Generation) -> Stats:
         """Return figures."""

@@ -30,6 +30,8 @@ class Capabilities:
     """Why nothing can be written, and what to do, where ``read_only`` is true."""
     namespaces: bool = False
     """One server or directory can contain several databases, distinguished by name."""
+    optional_vectors: bool = False
+    """Records may lack a vector, with ``Schema(vectors="optional")``."""
     migrations: bool = False
     """Migrations upgrade the catalogue."""
 
@@ -56,6 +58,8 @@ class Capabilities:
         ):
             if value not in known:
                 raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
+        if schema.has_optional_vectors and not self.optional_vectors:
+            raise Unsupported("vectors='optional'", self.backend, "Give every record a vector.")
         if schema.width > self.max_dim:
             raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
         self.check_index(schema)

@@ -18,7 +18,8 @@ class IndexStatus:
     state : {"none", "building", "ready", "invalid"}
         ``"none"`` means that every search is exact. A small store has no index yet.
     rows, indexed : int
-        Records in the store, and how many of them the index covers. The rest is searched exactly.
+        Records in the store, and how many of them the index covers. The rest is searched exactly, as far as it has
+        vectors.
     ef : int or None
         The calibrated search effort, the default of ``search(ef=…)``. None if the index is not calibrated or
         no effort reaches the target; searches without ``ef`` are exact then.
@@ -31,6 +32,8 @@ class IndexStatus:
         The queries that it was measured with.
     reason : str or None
         Why searches without ``ef`` are exact, and what to do about it. None if they use the index.
+    without_vector : int
+        Records that have no vector. No search finds them, and no index covers them.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class IndexStatus:
     recall: float | None = None
     measured: str | None = None
     reason: str | None = None
+    without_vector: int = 0
 
 
 def read_index_status(backend: Backend, present: Generation) -> IndexStatus:
@@ -52,7 +56,7 @@ def read_index_status(backend: Backend, present: Generation) -> IndexStatus:
     found = (present.calibration if state.state == "ready" else None) or CalibrationState()
     return IndexStatus(
         index.kind, state.state, state.rows, state.indexed, present.ef, target, state.ef_construction,
-        found.recall, found.measured, explain_exact_search(state, present),
+        found.recall, found.measured, explain_exact_search(state, present), state.without_vector,
     )  # fmt: skip
 
 
@@ -63,9 +67,10 @@ def explain_exact_search(state: IndexState, present: Generation) -> str | None:
     if state.min_rows is None:
         return "This backend builds no graph."
     if state.state == "none":
-        if state.rows < state.min_rows:
+        if state.vectors < state.min_rows:
+            counted = "records with a vector" if state.without_vector else "records"
             return (
-                f"The store has {state.rows:,} records. A write builds the graph from {state.min_rows:,} "
+                f"The store has {state.vectors:,} {counted}. A write builds the graph from {state.min_rows:,} "
                 "(index_min_rows) on, because exact search is as fast before; reindex() builds it now."
             )
         return "The graph is not built yet. The next write builds it, and so does reindex()."

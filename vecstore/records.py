@@ -19,17 +19,22 @@ class Record:
     id : str
         1 to 512 bytes of UTF-8, compared byte by byte and never normalised.
     vector : array_like, shape (dim,), optional
-        If it is missing, the store's embedder makes it from ``text``.
+        If it is missing, the store's embedder makes it from ``text``. Where the schema says ``vectors="optional"``,
+        a record without text, or in a store without embedder, has no vector.
     text : str, optional
     metadata : mapping, optional
         Declared fields, which filters can use, and other JSON values, which are returned unchanged. A tuple comes
         back as a list, and a key with None is left out. NaN and NaT are refused: leave the key out or give None.
+    embed : bool
+        False leaves a record without a vector as it is, also in a store with an embedder. A record that is read
+        without a vector says so, so that a copy of it has none either. It is no part of what makes records equal.
     """
 
     id: str
     vector: ArrayLike | None = None
     text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    embed: bool = True
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):

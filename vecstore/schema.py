@@ -17,7 +17,17 @@ from .names import check_name
 
 MAX_DIM = 16_000
 DTYPES = ("float32", "float16")
+VECTORS = ("required", "optional")
 RESERVED = frozenset({"id", "text", "vector"})
+
+_FIRST = frozenset({"dim", "metric", "dtype", "index", "fields"})
+"""The parts that every stored schema has."""
+_LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required"})
+"""Parts that came later, with their defaults."""
+
+
+class NewerSchema(InvalidArgument):
+    """A stored schema has a part that this version does not know."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,9 @@ class Schema:
     index : Flat or HNSW
     fields : mapping of str to Field
         Typed metadata fields that filters can use.
+    vectors : {"required", "optional"}
+        Whether every record has a vector. One without is read, filtered, counted, changed and copied like any other,
+        and is never a hit.
     """
 
     dim: int | None = None
@@ -41,6 +54,7 @@ class Schema:
     dtype: str = "float32"
     index: IndexOptions = field(default_factory=HNSW)
     fields: Mapping[str, Field] = field(default_factory=dict)
+    vectors: str = "required"
 
     if TYPE_CHECKING:  # a metric may be given by name; the attribute is a Metric
 
@@ -51,6 +65,7 @@ class Schema:
             dtype: str = "float32",
             index: IndexOptions = ...,
             fields: Mapping[str, Field] = ...,
+            vectors: str = "required",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -59,6 +74,8 @@ class Schema:
             raise InvalidArgument(f"Unknown metric {self.metric!r}.{close_matches(str(self.metric), Metric)}")
         if self.dtype not in DTYPES:
             raise InvalidArgument(f"Unknown dtype {self.dtype!r}. Known: {', '.join(DTYPES)}.")
+        if self.vectors not in VECTORS:
+            raise InvalidArgument(f"vectors must be 'required' or 'optional', not {self.vectors!r}.")
         if not isinstance(self.index, Flat | HNSW):
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
         object.__setattr__(self, "dim", dim)
@@ -68,10 +85,15 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the arguments, because the read-only view of ``fields`` can be neither."""
-        return type(self), (self.dim, self.metric, self.dtype, self.index, dict(self.fields))
+        return type(self), (self.dim, self.metric, self.dtype, self.index, dict(self.fields), self.vectors)
 
     def __hash__(self) -> int:
-        return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields))))
+        return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields)), self.vectors))
+
+    @property
+    def has_optional_vectors(self) -> bool:
+        """Whether a record may lack a vector."""
+        return self.vectors == "optional"
 
     @property
     def width(self) -> int:
@@ -88,6 +110,7 @@ class Schema:
                 ("dim", self.dim, other.dim),
                 ("metric", self.metric.value, other.metric.value),
                 ("dtype", self.dtype, other.dtype),
+                ("vectors", self.vectors, other.vectors),
             )
             if mine != theirs
         ]
@@ -107,14 +130,15 @@ class Schema:
         return replace(self, index=index)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the schema as plain JSON data."""
-        return {
+        """Return the schema as plain JSON data, without later parts that have their default."""
+        described = {
             "dim": self.dim,
             "metric": self.metric.value,
             "dtype": self.dtype,
             "index": index_options.to_dict(self.index),
             "fields": {name: each.kind for name, each in self.fields.items()},
         }
+        return described | {name: getattr(self, name) for name in _LATER if getattr(self, name) != _LATER[name]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
@@ -123,10 +147,17 @@ class Schema:
         Raises
         ------
         InvalidArgument
+            A part is wrong, or only a newer version knows it.
         """
         try:
+            if unknown := sorted(data.keys() - _FIRST - _LATER.keys()):
+                raise NewerSchema(
+                    f"A newer vecstore wrote this schema, which has {unknown[0]!a:.40}. Upgrade vecstore."
+                )
             fields = {name: make_field(kind) for name, kind in data["fields"].items()}
-            return cls(data["dim"], data["metric"], data["dtype"], index_options.from_dict(data["index"]), fields)
+            later = {name: data[name] for name in _LATER if name in data}
+            index = index_options.from_dict(data["index"])
+            return cls(data["dim"], data["metric"], data["dtype"], index, fields, **later)
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidArgument(f"This is not the data of a schema: {error}.") from error
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Stats, Verification
 from .embedders.identity import Identity
-from .errors import InvalidArgument, PartialWrite, RecordNotFound, VecstoreError
+from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind
 from .hits import Hits, make_hits
 from .ids import check_id, check_ids
@@ -28,7 +28,7 @@ from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
 from .rows.batches import cut_batches
-from .rows.conversion import as_records, as_rows
+from .rows.conversion import as_records, as_rows, needs_embedding
 from .rows.vectors import as_queries, name_queries
 from .schema import Schema
 from .selection import Where, make_selection
@@ -120,8 +120,8 @@ class VectorStore:
         ----------
         records : iterable of Record or mapping
             Consumed once, in constant memory, so a generator of millions is fine. A record without a vector
-            is embedded from its text. A mapping has the keys ``id``, ``vector``, ``text`` and ``metadata``; all but
-            ``id`` may be left out.
+            is embedded from its text; see `Record` for those that stay without. A mapping has the keys ``id``,
+            ``vector``, ``text``, ``metadata`` and ``embed``; all but ``id`` may be left out.
         batch_size : int, optional
             Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
         on_progress : callable, optional
@@ -169,7 +169,7 @@ class VectorStore:
         text : str, optional
             The new text; None removes it. A new text without a new vector is embedded.
         vector : array_like, shape (dim,), optional
-            The new vector. No record can lose its vector.
+            The new vector; None removes it where the schema has ``vectors="optional"``.
         unset : iterable of str
             Metadata keys to remove.
         set : None
@@ -265,6 +265,8 @@ class VectorStore:
     ) -> Hits:
         """Return the ``k`` nearest records, nearest first. There are ``k`` hits whenever that many records match.
 
+        A record without a vector is never a hit.
+
         Parameters
         ----------
         query : str or array_like, shape (dim,)
@@ -331,6 +333,8 @@ class VectorStore:
         Raises
         ------
         RecordNotFound
+        InvalidQuery
+            The record has no vector.
         """
         return self._search([], k, offset, where, min_score, ef, exact, include, like=check_id(id))[0]
 
@@ -529,7 +533,7 @@ class VectorStore:
         return committed
 
     def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool, claimable: bool) -> None:
-        needs_embedder = any(record.vector is None for record in batch)
+        needs_embedder = any(record.vector is None and needs_embedding(record) for record in batch)
         attempts = Attempts(self._current, "insert" if insert else "upsert")
         while True:
             with attempts as generation:
@@ -609,10 +613,15 @@ class VectorStore:
                 return hits
 
     def _fetch_vector(self, id_: str, generation: Generation) -> NDArray[np.float32]:
-        vectors = self._backend.fetch(generation, [id_]).vectors
-        if vectors is None or not len(vectors):
+        rows = self._backend.fetch(generation, [id_])
+        if rows.vectors is None or not len(rows):
             raise RecordNotFound(f"Store {self.name!r} has no record {id_!a}.")
-        return vectors.astype(np.float32)
+        if rows.present is not None and not rows.present[0]:
+            raise InvalidQuery(
+                f"Record {id_!a} has no vector, so nothing is similar to it. Give it one with update(), or search "
+                "for its text."
+            )
+        return rows.vectors.astype(np.float32)
 
     def _embed_queries(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
         """Return queries, each a text or a vector, as one matrix."""

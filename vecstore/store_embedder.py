@@ -71,7 +71,7 @@ class StoreEmbedder:
         return current.read_active(generation)
 
     def may_claim(self, current: CurrentEntry) -> bool:
-        """Return whether a text may be embedded for the store: its embedder is known, or there are no records.
+        """Return whether a text may be embedded for the store: its embedder is known, or no record has a vector.
 
         Without an embedder the answer is True and nothing is read.
         """
@@ -81,7 +81,11 @@ class StoreEmbedder:
         while True:
             with attempts as generation:
                 present = current.read_active(generation)
-                return present.identity is not None or not len(current.backend.page(present, None, None, 1))
+                if present.identity is not None:
+                    return True
+                if present.schema.has_optional_vectors:
+                    return not len(current.backend.sample(present, None, 1))
+                return not len(current.backend.page(present, None, None, 1))
 
     def check_claim(self, generation: Generation, store: str, *, claimable: bool) -> None:
         """Refuse to embed texts for a generation whose vectors are of an unknown embedder.

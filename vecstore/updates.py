@@ -79,13 +79,16 @@ def compile_update(changes: Changes, generation: Generation, current: CurrentEnt
     InvalidArgument, InvalidMetadata, InvalidVector, DimensionMismatch, EmbedderRequired, EmbedderMismatch
     """
     text = check_text(None if changes.text is KEEP else changes.text, "update()")
-    if changes.vector is None:
-        raise InvalidArgument("update() cannot remove the vector: every record of the store has one.")
+    removes_vector = changes.vector is None
+    if removes_vector and not generation.schema.has_optional_vectors:
+        raise InvalidArgument(
+            "update() cannot remove the vector: the schema has vectors='required', so every record has one."
+        )
     vector = None if changes.vector is KEEP else changes.vector
     declared, extra = metadata.split(changes.metadata, generation.schema.fields, "update()")
     texts = metadata.dump_each(extra, "update()")
-    made = _make_vector(vector, text, generation, current, embedder)
-    return Update(declared, texts, made, changes.text is not KEEP, text)
+    made = None if removes_vector else _make_vector(vector, text, generation, current, embedder)
+    return Update(declared, texts, made, changes.text is not KEEP, text, removes_vector)
 
 
 def _make_vector(
@@ -102,7 +105,7 @@ def _make_vector(
     if embed is None:
         raise EmbedderRequired(
             "The new text needs a new vector, but the store has no embedder. "
-            "Open the store with embedder=…, or give vector=… too."
+            "Open the store with embedder=…, or give vector=… too (None removes the old one if vectors are optional)."
         )
     matrix = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
     embedder.claim(current, present)

@@ -76,7 +76,9 @@ class _Table:
 class MemoryBackend(Backend):
     """Keeps records in dicts with one lock around everything. Each connection is a new, empty database."""
 
-    capabilities = Capabilities(backend="memory", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False)
+    capabilities = Capabilities(
+        backend="memory", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False, optional_vectors=True
+    )
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -257,7 +259,7 @@ class MemoryBackend(Backend):
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         with self._lock:
             table = self._table(generation)
-            return table.columns(choose_evenly(sorted(table.select(where)), size))
+            return table.columns(choose_evenly(table.rows, sorted(table.select(where)), size))
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         with self._lock:
@@ -289,8 +291,9 @@ class MemoryBackend(Backend):
     def stats(self, generation: Generation) -> Stats:
         with self._lock:
             table = self._table(generation)
-            size = sum(row.vector.nbytes + len(row.text or "") + len(row.extra) for row in table.rows.values())
-            return Stats(len(table.rows), size)
+            vectors = sum(row.vector.nbytes for row in table.rows.values() if row.vector is not None)
+            size = sum(len(row.text or "") + len(row.extra) for row in table.rows.values())
+            return Stats(len(table.rows), vectors + size)
 
     def close(self) -> None:
         self._closed = True

@@ -48,10 +48,14 @@ class Probes:
     def from_rows(
         cls, backend: Backend, generation: Generation, rows: Rows, k: int, where: Filter | None = None
     ) -> Probes:
-        """Use these rows as queries."""
+        """Use these rows as queries, as far as they have a vector."""
         if rows.vectors is None:
             raise TypeError("a sample has every column")
-        return cls(backend, generation, rows.ids, rows.vectors.astype(np.float32), k, where)
+        ids, vectors = rows.ids, rows.vectors
+        if rows.present is not None:
+            ids = [id_ for id_, has_vector in zip(ids, rows.present, strict=True) if has_vector]
+            vectors = vectors[rows.present]
+        return cls(backend, generation, ids, vectors.astype(np.float32), k, where)
 
     def deduplicate(self) -> Probes:
         """Return these queries with each vector only once.

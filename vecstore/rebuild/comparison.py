@@ -9,6 +9,7 @@ import numpy as np
 from ..backend import Backend, Generation
 from ..errors import StoreCorrupt
 from ..rows.conversion import as_records
+from .copy import Copy
 from .metadata_conversion import convert_metadata
 
 PAGE = 1_000
@@ -22,16 +23,15 @@ class Comparison:
     Parameters
     ----------
     backend : Backend
-    source, target : Generation
-    vectors : bool
-        Whether the vectors must be equal. They are not if the texts were embedded again.
+    copy : Copy
+        The vectors must be equal, or absent in both, unless it embeds the texts again.
     """
 
-    def __init__(self, backend: Backend, source: Generation, target: Generation, *, vectors: bool) -> None:
+    def __init__(self, backend: Backend, copy: Copy) -> None:
         self._backend = backend
-        self._source = source
-        self._target = target
-        self._vectors = vectors
+        self._copy = copy
+        self._source = copy.source
+        self._target = copy.target
         self.suspects: list[str] = []
 
     def find_suspects(self, report: Callable[[int, int], None] | None = None) -> None:
@@ -91,7 +91,7 @@ class Comparison:
                 convert_metadata(record.metadata, self._target.schema, record.id)
                 if generation is self._source
                 else dict(record.metadata),
-                np.asarray(record.vector).astype(dtype).tobytes() if self._vectors else None,
+                None if self._copy.embeds or record.vector is None else np.asarray(record.vector, dtype).tobytes(),
             )
             for record, version in zip(as_records(rows, generation.schema), rows.versions or (), strict=True)
         }

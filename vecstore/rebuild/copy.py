@@ -7,10 +7,12 @@ are in the change list, which `vecstore.rebuild.catch_up` works off.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..backend import Backend, Generation, Rows
-from ..errors import StoreCorrupt
+from ..errors import EmbedderRequired, InvalidVector, StoreCorrupt
+from ..records import Record
 from ..rows.conversion import as_records, as_rows
 from ..store_embedder import StoreEmbedder
 from .metadata_conversion import convert_metadata
@@ -21,7 +23,11 @@ BATCH = 1_000
 
 
 class Copy:
-    """Copies records from one generation into another and converts them to its schema and embedder."""
+    """Copies records from one generation into another and converts them to its schema and embedder.
+
+    A record without a vector stays without, unless the texts are embedded and the source never had an embedder: what
+    had an embedder lacks vectors on purpose.
+    """
 
     def __init__(
         self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder, store: str
@@ -32,6 +38,27 @@ class Copy:
         self.embeds = not is_same_model(source, target)
         self._embed = embedder.choose_for_documents(target, store) if self.embeds else None
         self.copied = 0
+
+    def has_vector(self, record: Record) -> bool:
+        """Say whether the copy of a record of the source has a vector."""
+        if record.vector is not None:
+            return True
+        return self.embeds and self.source.identity is None and record.text is not None
+
+    def _check_embeddable(self, records: Sequence[Record]) -> None:
+        """Refuse to lose the vector of a record that cannot be embedded again.
+
+        Raises
+        ------
+        InvalidVector, EmbedderRequired
+        """
+        for record in records if self.embeds else ():
+            if record.vector is not None and record.text is None:
+                raise InvalidVector(
+                    f"Record {record.id!a} has a vector but no text to embed again. Give it a text, or delete it."
+                )
+            if record.vector is not None and self._embed is None:
+                raise EmbedderRequired(f"Record {record.id!a} has to be embedded again. Give embedder=…")
 
     def backfill(self, pace: Pace) -> None:
         """Copy every record that the target lacks."""
@@ -60,9 +87,11 @@ class Copy:
                 records[number],
                 metadata=convert_metadata(records[number].metadata, self.target.schema, records[number].id),
                 vector=None if self.embeds else records[number].vector,
+                embed=self.has_vector(records[number]),
             )
             for number in chosen
         ]
+        self._check_embeddable([records[number] for number in chosen])
         fence = [rows.versions[number] for number in chosen]
         new = as_rows(batch, self.target.schema, self._embed)
         written = self._backend.write(self.target, new, insert=False, fence=fence)

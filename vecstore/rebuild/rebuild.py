@@ -20,7 +20,7 @@ from .comparison import Comparison
 from .copy import Copy
 from .pace import Pace
 from .switch import Rebuilt, report_lost_generation, switch_to_copy
-from .target import is_unchanged, prepare_target
+from .target import check_vectors, is_unchanged, prepare_target
 
 
 def rebuild(
@@ -32,13 +32,14 @@ def rebuild(
         entry = find_again(backend, entry)
         if is_unchanged(entry.active, wanted):
             return _leave_unchanged(backend, entry, began)
+        check_vectors(backend, entry, wanted.schema)
         backend.check_rebuildable(entry)
         entry = prepare_target(backend, entry, wanted)
         if entry.building is None:
             raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
         copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
         catch_up = CatchUp(backend, copy)
-        comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
+        comparison = Comparison(backend, copy)
         try:
             with log_duration("rebuild", "store %s copied", entry.name):
                 copy.backfill(pace)
@@ -67,6 +68,6 @@ def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:
 def _deserves_index(backend: Backend, entry: Entry, building: Generation) -> bool:
     """Say whether a write would build the index, or the active generation has one that somebody asked for."""
     state = backend.index_state(building)
-    if state.state != "none" or state.rows >= (state.min_rows or 0):
+    if state.state != "none" or state.vectors >= (state.min_rows or 0):
         return True
     return backend.index_state(entry.active).state != "none"

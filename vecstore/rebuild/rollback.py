@@ -14,6 +14,7 @@ from .catch_up import CatchUp
 from .comparison import Comparison
 from .copy import Copy
 from .switch import Rebuilt, report_lost_generation, switch_to_copy
+from .target import check_vectors
 
 
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
@@ -28,6 +29,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         previous = entry.previous
         if previous is None:
             raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
+        check_vectors(backend, entry, previous.schema)
         backend.check_rebuildable(entry)
         if entry.building is not None:
             backend.drop(entry.uid, entry.building.id)
@@ -35,7 +37,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         copy = Copy(backend, entry.active, previous, embedder, entry.name)
         catch_up = CatchUp(backend, copy)
         catch_up.run()
-        comparison = Comparison(backend, copy.source, copy.target, vectors=not copy.embeds)
+        comparison = Comparison(backend, copy)
         comparison.find_suspects()
         catch_up.copy_again(comparison.suspects)
         catch_up.copy_again(comparison.find_extra())

@@ -8,9 +8,12 @@ from typing import Any
 
 from ..backend import Backend, Entry, Generation
 from ..embedders.identity import Identity
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, InvalidVector
 from ..lookup import find_again
 from ..schema import Schema
+
+_SHOWN = 10
+"""How many ids an error names."""
 
 
 def plan_generation(active: Generation, schema: Schema | None, embedder: Any) -> Generation:
@@ -50,6 +53,23 @@ def is_unchanged(active: Generation, wanted: Generation) -> bool:
     """Say whether a rebuild has nothing to do: the store has this schema, this index and this model."""
     same = not active.schema.differences(wanted.schema) and active.schema.index == wanted.schema.index
     return same and is_same_model(active, wanted)
+
+
+def check_vectors(backend: Backend, entry: Entry, schema: Schema) -> None:
+    """Refuse to require vectors of a store in which a record has none.
+
+    Raises
+    ------
+    InvalidVector
+    """
+    if schema.has_optional_vectors or not (lacking := backend.find_without_vector(entry.active, _SHOWN)):
+        return
+    named = ", ".join(f"{id_!a}" for id_ in lacking)
+    more = f"the first {_SHOWN} are {named}" if len(lacking) == _SHOWN else f"these: {named}"
+    raise InvalidVector(
+        f"Store {entry.name!r} has records without a vector, {more}. Give them one with update(), or delete them, or "
+        "keep vectors='optional'. Nothing was changed."
+    )
 
 
 def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:

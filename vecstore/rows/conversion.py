@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..backend import Rows
 from ..errors import DuplicateId, EmbedderRequired, InvalidVector
@@ -37,6 +38,9 @@ def as_rows(
 ) -> Rows:
     """Check one batch and convert it to columns; texts without a vector are embedded.
 
+    Where the schema does not require vectors, a record has none if it has no text, if it says ``embed=False``, or
+    without ``embed``.
+
     Parameters
     ----------
     batch : sequence of Record
@@ -62,8 +66,8 @@ def as_rows(
     names = _Names(ids)
     texts = check_texts([record.text for record in batch], names)
     columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
-    vectors = [record.vector for record in batch]
-    rows = Rows(ids, _make_matrix(vectors, texts, names, schema, embed), texts, columns, extras)
+    matrix, present = _make_matrix(batch, texts, names, schema, embed)
+    rows = Rows(ids, matrix, texts, columns, extras, present=present)
     return _keep_last(rows) if has_twins else rows
 
 
@@ -72,7 +76,10 @@ def as_records(rows: Rows, schema: Schema) -> list[Record]:
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("records need every column")
     values = metadata.join(rows.fields, rows.extras, schema.fields)
-    return [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
+    records = [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
+    for row in () if rows.present is None else np.flatnonzero(~rows.present):
+        records[row] = replace(records[row], vector=None, embed=False)
+    return records
 
 
 def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:
@@ -96,6 +103,7 @@ def _keep_last(rows: Rows) -> Rows:
         None if rows.texts is None else take(rows.texts),
         None if rows.fields is None else {name: take(column) for name, column in rows.fields.items()},
         None if rows.extras is None else take(rows.extras),
+        present=None if rows.present is None else rows.present[last],
     )
 
 
@@ -118,26 +126,54 @@ class _Names(Sequence[str]):
         return len(self._ids)
 
 
+def needs_embedding(record: Record) -> bool:
+    """Say whether a record has a text that is to be embedded."""
+    return record.vector is None and record.text is not None and record.embed
+
+
 def _make_matrix(
-    vectors: list[ArrayLike | None],
+    batch: Sequence[Record],
     texts: Sequence[str | None],
     names: Sequence[str],
     schema: Schema,
     embed: EmbedTexts | None,
-) -> NDArray[np.generic]:
+) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+    """Return the vectors of a batch, zeros for records without one, and which records have one; None if all do."""
+    vectors = [record.vector for record in batch]
     bare = [number for number, vector in enumerate(vectors) if vector is None]
     for number in bare:
-        if texts[number] is None:
-            raise InvalidVector(f"{names[number]} has neither a vector nor a text to embed. Give one of them.")
-    if bare:
-        if embed is None:
-            raise EmbedderRequired(
-                f"{names[bare[0]]} has a text but no vector, and the store has no embedder. "
-                "Open the store with embedder=…, or give vectors."
-            )
+        if not isinstance(batch[number].embed, bool):
+            raise InvalidVector(f"{names[number]}: embed must be True or False.")
+    if bare and not schema.has_optional_vectors:
+        _check_embeddable(batch, bare, names, embed)
+    embedded = [number for number in bare if embed and needs_embedding(batch[number])]
+    if embed and embedded:
         made = embed(
-            [text for number in bare if (text := texts[number]) is not None], label=lambda row: names[bare[row]]
+            [text for number in embedded if (text := texts[number]) is not None], label=lambda row: names[embedded[row]]
         )
-        for number, vector in zip(bare, made, strict=True):
+        for number, vector in zip(embedded, made, strict=True):
             vectors[number] = vector
-    return as_matrix([vector for vector in vectors if vector is not None], schema, names)
+    if len(embedded) == len(bare):
+        return as_matrix([vector for vector in vectors if vector is not None], schema, names), None
+    present = np.array([vector is not None for vector in vectors], np.bool_)
+    matrix = np.zeros((len(vectors), schema.width), schema.dtype)
+    named = [name for name, has_vector in zip(names, present, strict=True) if has_vector]
+    matrix[present] = as_matrix([vector for vector in vectors if vector is not None], schema, named)
+    return matrix, present
+
+
+def _check_embeddable(
+    batch: Sequence[Record], bare: Sequence[int], names: Sequence[str], embed: EmbedTexts | None
+) -> None:
+    """Refuse records without a vector of which none can be made, in a store that requires vectors."""
+    for number in bare:
+        if not needs_embedding(batch[number]):
+            lacks = "has neither a vector nor a text to embed. Give one of them"
+            if batch[number].text is not None:
+                lacks = "has no vector and says embed=False. Give a vector"
+            raise InvalidVector(f"{names[number]} {lacks}, or make the store with Schema(vectors='optional').")
+    if embed is None:
+        raise EmbedderRequired(
+            f"{names[bare[0]]} has a text but no vector, and the store has no embedder. Open the store with "
+            "embedder=…, or give vectors, or make the store with Schema(vectors='optional')."
+        )

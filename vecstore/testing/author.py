@@ -7,12 +7,15 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..database import connect
 from ..filters.field_ref import F
 from ..records import Record
 from ..store import VectorStore
-from ..updates import KEEP
 from .sample_records import make_vector
 from .toy_embedder import ToyEmbedder
 
@@ -31,13 +34,16 @@ class Author:
     seed : int
     embeds : bool
         Leave the vectors to the store's embedder.
+    lacks : bool
+        Write some records without a vector, and give and remove vectors.
     """
 
-    def __init__(self, store: VectorStore, name: str, seed: int, *, embeds: bool = False) -> None:
+    def __init__(self, store: VectorStore, name: str, seed: int, *, embeds: bool = False, lacks: bool = False) -> None:
         self.kept: dict[str, Record] = {}
         self._store = store
         self._name = name
         self._embeds = embeds
+        self._lacks = lacks
         self._random = random.Random(f"{seed}-{name}")
         self._actions: list[Callable[[], None]] = [
             self.upsert, self.upsert, self.update, self.update_where, self.delete, self.delete_where, self.replace,
@@ -56,14 +62,20 @@ class Author:
     def update(self) -> None:
         """Change some records by id."""
         ids, year, text = self._ids(), self._random.randrange(3000), self._words()
-        changes = {"year": year, "note": {"of": self._name}}
-        changed = self._store.update(ids=ids, metadata=changes, text=text if self._embeds else KEEP, unset=["price"])
+        changes: dict[str, Any] = {"metadata": {"year": year, "note": {"of": self._name}}}
+        if self._embeds:
+            changes["text"] = text
+        if self._lacks:
+            changes["vector"] = self._vector()
+        changed = self._store.update(ids=ids, **changes, unset=["price"])
         known = [id_ for id_ in ids if id_ in self.kept]
         assert changed == len(known)
         for id_ in known:
             self._change(id_, year=year, note={"of": self._name}, price=None)
             if self._embeds:
                 self.kept[id_] = replace(self.kept[id_], text=text)
+            if self._lacks:
+                self.kept[id_] = replace(self.kept[id_], vector=changes["vector"])
 
     def update_where(self) -> None:
         """Change some records by filter."""
@@ -106,9 +118,14 @@ class Author:
         return f"{self._name} word{self._random.randrange(1_000_000)}"
 
     def _record(self, id_: str) -> Record:
-        given = None if self._embeds else make_vector(self._random.randrange(10**6))
+        given = None if self._embeds else self._vector()
         values = {"lang": self._name, "year": self._random.randrange(3000), "price": 0.5, "mine": [1, None]}
         return Record(id_, given, self._words(), values)
+
+    def _vector(self) -> NDArray[np.float32] | None:
+        if self._lacks and self._random.random() < 0.5:
+            return None
+        return make_vector(self._random.randrange(10**6))
 
     def _change(self, id_: str, **values: object) -> None:
         laid = {**self.kept[id_].metadata, **values}

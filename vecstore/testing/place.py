@@ -21,7 +21,7 @@ class RawRecord:
     """A record as it is in the storage, read without the code under test."""
 
     text: str | None
-    vector: bytes
+    vector: bytes | None
     metadata: Mapping[str, Any]
 
 

@@ -29,6 +29,7 @@ from . import (
     progress,
     query_texts,
     rebuilds,
+    rebuilds_without_vector,
     refusals,
     reindexing,
     samples,
@@ -43,8 +44,10 @@ from . import (
     thresholds,
     twins,
     updates,
+    vector_changes,
     vectors,
     ways_back,
+    without_vector,
     writes,
 )
 
@@ -99,6 +102,9 @@ class StoreSuite:
 
     TestUpdate = updates.UpdateTests
     TestDelete = updates.DeleteTests
+    TestVectorlessRow = rebuilds_without_vector.VectorlessRowTests
+    TestWithoutVector = without_vector.WithoutVectorTests
+    TestVectorChange = vector_changes.VectorChangeTests
 
     TestGet = scans.GetTests
     TestCount = scans.CountTests
@@ -117,6 +123,7 @@ class StoreSuite:
     TestRebuild = generations.RebuildTests
     TestModel = models.ModelTests
     TestRollback = generations.RollbackTests
+    TestVectorlessRebuild = rebuilds_without_vector.VectorlessRebuildTests
     TestRebuildUnderWrites = rebuilds.RebuildUnderWritesTests
     TestInterruptedRebuild = interruptions.InterruptedRebuildTests
     TestRivals = interruptions.RivalsTests

@@ -12,9 +12,8 @@ from typing import Any
 from vecstore.backend import Entry, Generation, Superseded
 from vecstore.errors import InvalidArgument, StoreCorrupt, StoreExists, StoreNotFound
 from vecstore.names import check_name
-from vecstore.schema import Schema
 
-from ..shared.generation_json import dump_identity, dump_schema, load_calibration
+from ..shared.generation_json import dump_identity, dump_schema, load_schema
 from ..shared.guards import refuse_newer
 from .state.ledger import Ledger, Total
 from .storage.checksums import checksum_row
@@ -150,12 +149,12 @@ def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, pat
 
 def _parse_generation(row: tuple[Any, ...]) -> Generation:
     generation_id, schema, identity, ef, _ = row
-    described = json.loads(schema)
+    declared, calibration = load_schema(schema)
     return Generation(
         check_id(generation_id),
-        Schema.from_dict(described),
+        declared,
         None if identity is None else json.loads(identity),
         ef,
         standby=True,
-        calibration=load_calibration(described),
+        calibration=calibration,
     )

@@ -65,7 +65,7 @@ class Catalogue:
         rows = runner.run(self._statements["generation"], {"id": generation.id})
         if not rows:
             raise Superseded
-        return load_generation(*rows[0], standby=generation.standby)
+        return load_generation(*rows[0], standby=generation.standby, backend="postgresql")
 
     def amend(self, runner: Runner, generation: Generation) -> bool:
         """Replace the description of a generation, but not an identity that it has; return whether it exists."""
@@ -154,9 +154,11 @@ def _decode_entry(rows: list[tuple[Any, ...]]) -> Entry:
     found = {row[5]: row[5:] for row in rows}
     if active not in found or (standby is not None and standby not in found):
         raise StoreCorrupt(f"The catalogue names a generation of store {name!r} that it does not describe.")
-    roles = {} if standby is None else {role: load_generation(*found[standby], standby=True)}
+    roles = {} if standby is None else {role: load_generation(*found[standby], standby=True, backend="postgresql")}
     if role == "building":
         # A generation without a role is the previous one, parked.
         for id_ in found.keys() - {active, standby}:
-            roles["previous"] = load_generation(*found[id_], standby=True)
-    return Entry(uid, check_name(name, "Store"), load_generation(*found[active], standby=False), **roles)
+            roles["previous"] = load_generation(*found[id_], standby=True, backend="postgresql")
+    return Entry(
+        uid, check_name(name, "Store"), load_generation(*found[active], standby=False, backend="postgresql"), **roles
+    )

@@ -53,7 +53,9 @@ class Catalogue:
         if schema is None:
             raise Superseded
         texts = (schema.decode(), None if identity is None else identity.decode())
-        return load_generation(generation.id, *texts, int(ef) if ef else None, standby=generation.standby)
+        return load_generation(
+            generation.id, *texts, int(ef) if ef else None, standby=generation.standby, backend="redis"
+        )
 
     def create(self, uid: str, name: str, generation: Generation, index: Sequence[str]) -> Entry:
         """Describe a generation and make its index.
@@ -168,4 +170,4 @@ def _decode_entry(answer: Sequence[Any]) -> Entry:
 
 def _decode_generation(part: Sequence[bytes | None], *, standby: bool) -> Generation:
     id_, schema, identity, ef = (None if each is None else each.decode() for each in part)
-    return load_generation(id_ or "", schema or "", identity, int(ef) if ef else None, standby=standby)
+    return load_generation(id_ or "", schema or "", identity, int(ef) if ef else None, standby=standby, backend="redis")

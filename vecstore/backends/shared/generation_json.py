@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from vecstore.backend import CalibrationState, Generation
 from vecstore.errors import InvalidArgument, StoreCorrupt
-from vecstore.schema import Schema
+from vecstore.schema import NewerSchema, Schema
+
+from .guards import refuse_newer
 
 _CALIBRATION = "calibration"
 
@@ -30,28 +31,39 @@ def dump_identity(generation: Generation) -> str | None:
     return None if generation.identity is None else json.dumps(dict(generation.identity))
 
 
-def load_generation(id_: str, schema: str, identity: str | None, ef: int | None, *, standby: bool) -> Generation:
-    """Return the generation that a catalogue describes.
+def load_generation(
+    id_: str, schema: str, identity: str | None, ef: int | None, *, standby: bool, backend: str
+) -> Generation:
+    """Return the generation that the catalogue of a backend describes.
 
     Raises
     ------
-    StoreCorrupt
+    StoreCorrupt, Unsupported
     """
     try:
-        described = json.loads(schema)
-        calibration = load_calibration(described)
+        declared, calibration = load_schema(schema)
         stated = None if identity is None else json.loads(identity)
-        return Generation(id_, Schema.from_dict(described), stated, ef, standby, calibration)
+        return Generation(id_, declared, stated, ef, standby, calibration)
+    except NewerSchema:
+        refuse_newer("what the catalogue holds", backend)
     except InvalidArgument as error:
         raise StoreCorrupt(f"The catalogue's description of generation {id_} is invalid: {error}") from error
     except ValueError:  # its message quotes the text
         raise StoreCorrupt(f"The catalogue's description of generation {id_} is not JSON.") from None
 
 
-def load_calibration(described: Any) -> CalibrationState | None:
-    """Return the calibration that the text of a schema holds beside it, from its JSON."""
-    found = described.get(_CALIBRATION) if isinstance(described, Mapping) else None
-    if not isinstance(found, Mapping):
-        return None
-    # What a newer version adds is passed over.
-    return CalibrationState(**{name: found[name] for name in CalibrationState.__dataclass_fields__ if name in found})
+def load_schema(text: str) -> tuple[Schema, CalibrationState | None]:
+    """Return the schema of a text, and the calibration that it holds beside the schema.
+
+    Raises
+    ------
+    ValueError, InvalidArgument
+    """
+    described = json.loads(text)
+    found = described.pop(_CALIBRATION, None) if isinstance(described, dict) else None
+    calibration = None
+    if isinstance(found, Mapping):
+        # What a newer version adds to a calibration is passed over.
+        known = {name: found[name] for name in CalibrationState.__dataclass_fields__ if name in found}
+        calibration = CalibrationState(**known)
+    return Schema.from_dict(described), calibration

@@ -20,7 +20,7 @@ from vecstore.schema import Schema
 class RowRecord:
     """What one row of `Rows` holds beside its id."""
 
-    vector: NDArray[Any]
+    vector: NDArray[Any] | None
     text: str | None
     fields: Mapping[str, Stored | None]
     extra: str
@@ -30,7 +30,7 @@ class RowRecord:
         """Return the record with an update laid over it, as `Backend.update` does."""
         return replace(
             self,
-            vector=self.vector if update.vector is None else update.vector,
+            vector=None if update.removes_vector else self.vector if update.vector is None else update.vector,
             text=update.text if update.sets_text else self.text,
             fields={**self.fields, **update.fields},
             extra=metadata.merge(self.extra, update.extra, id_),
@@ -42,7 +42,7 @@ def take_record(rows: Rows, number: int, version: int) -> RowRecord:
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
     return RowRecord(
-        vector=rows.vectors[number].copy(),
+        vector=rows.vectors[number].copy() if rows.present is None or rows.present[number] else None,
         text=rows.texts[number],
         fields={name: column[number] for name, column in rows.fields.items()},
         extra=rows.extras[number],
@@ -53,24 +53,34 @@ def take_record(rows: Rows, number: int, version: int) -> RowRecord:
 def make_rows(schema: Schema, records: Mapping[str, RowRecord], ids: Sequence[str]) -> Rows:
     """Return the records of some ids by column, in the order of the ids."""
     chosen = [records[id_] for id_ in ids]
+    nothing = np.zeros(schema.width, schema.dtype)
+    vectors = [nothing if record.vector is None else record.vector for record in chosen]
+    present = np.array([record.vector is not None for record in chosen], np.bool_)
     return Rows(
         ids=list(ids),
-        vectors=np.array([record.vector for record in chosen], schema.dtype).reshape(len(chosen), schema.width),
+        vectors=np.array(vectors, schema.dtype).reshape(len(chosen), schema.width),
         texts=[record.text for record in chosen],
         fields={name: [record.fields.get(name) for record in chosen] for name in schema.fields},
         extras=[record.extra for record in chosen],
         versions=[record.version for record in chosen],
+        present=None if present.all() else present,
     )
 
 
-def choose_evenly(ids: Sequence[str], size: int) -> list[str]:
+def keep_searchable(records: Mapping[str, RowRecord], ids: Sequence[str]) -> list[str]:
+    """Return those of some ids whose records have a vector."""
+    return [id_ for id_ in ids if records[id_].vector is not None]
+
+
+def choose_evenly(records: Mapping[str, RowRecord], ids: Sequence[str], size: int) -> list[str]:
     """Return the ids that `Backend.sample` draws of the sorted ids of all matches."""
-    return list(ids) if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
+    ids = keep_searchable(records, ids)
+    return ids if len(ids) <= size else [ids[number * len(ids) // size] for number in range(size)]
 
 
 def search_exactly(schema: Schema, records: Mapping[str, RowRecord], ids: Sequence[str], search: Search) -> list[Found]:
     """Return the nearest of the records of some ids, which are sorted, for each query."""
-    rows = make_rows(schema, records, ids)
+    rows = make_rows(schema, records, keep_searchable(records, ids))
     if rows.vectors is None:
         raise TypeError("make_rows() returns every column")
     answers = []
