@@ -32,7 +32,7 @@ class Table:
     def select(self, selection: backend.Selection | None) -> list[str]:
         if selection is None or isinstance(selection, Filter):
             where = ALL if selection is None else selection
-            return [id_ for id_, record in sorted(self.records.items()) if matches(where, id_, record.fields)]
+            return [id_ for id_, row in sorted(self.records.items()) if matches(where, id_, row.fields, row.extra)]
         return [id_ for id_ in dict.fromkeys(selection) if id_ in self.records]
 
 

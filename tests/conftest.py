@@ -27,7 +27,7 @@ settings.register_profile("long", settings.get_profile("ci"), max_examples=2_000
 PROFILE = os.environ.get("VECSTORE_HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 settings.load_profile(PROFILE)
 
-RANDOM = ("::TestStateMachine::", "::TestFilterEquivalence::")
+RANDOM = ("::TestStateMachine::", "::TestFilterEquivalence::", "::TestUndeclaredEquivalence::")
 """The suite's random tests: the long profile gives them more examples."""
 LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power_failures")
 """Names of the tests that take longest in the long profile, in the order in which they begin."""

@@ -34,6 +34,8 @@ class Capabilities:
     """Records may lack a vector, with ``Schema(vectors="optional")``."""
     migrations: bool = False
     """Migrations upgrade the catalogue."""
+    dynamic: bool = True
+    """Filters on undeclared keys are possible, see `Schema`."""
 
     def check_writable(self) -> None:
         """Refuse to write through a read-only Database.
@@ -60,6 +62,8 @@ class Capabilities:
                 raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
         if schema.has_optional_vectors and not self.optional_vectors:
             raise Unsupported("vectors='optional'", self.backend, "Give every record a vector.")
+        if schema.dynamic and not self.dynamic:
+            raise Unsupported("filters on undeclared keys", self.backend, "Declare the fields, and leave dynamic out.")
         if schema.width > self.max_dim:
             raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
         self.check_index(schema)

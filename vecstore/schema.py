@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ RESERVED = frozenset({"id", "text", "vector"})
 
 _FIRST = frozenset({"dim", "metric", "dtype", "index", "fields"})
 """The parts that every stored schema has."""
-_LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required"})
+_LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required", "dynamic": False})
 """Parts that came later, with their defaults."""
 
 
@@ -47,6 +48,9 @@ class Schema:
     vectors : {"required", "optional"}
         Whether every record has a vector. One without is read, filtered, counted, changed and copied like any other,
         and is never a hit.
+    dynamic : bool
+        Filters can also use metadata keys that are not declared: ``F["Page Number"] == 3``. A declared field is
+        stricter and faster.
     """
 
     dim: int | None = None
@@ -55,6 +59,7 @@ class Schema:
     index: IndexOptions = field(default_factory=HNSW)
     fields: Mapping[str, Field] = field(default_factory=dict)
     vectors: str = "required"
+    dynamic: bool = field(default=False, kw_only=True)
 
     if TYPE_CHECKING:  # a metric may be given by name; the attribute is a Metric
 
@@ -66,6 +71,8 @@ class Schema:
             index: IndexOptions = ...,
             fields: Mapping[str, Field] = ...,
             vectors: str = "required",
+            *,
+            dynamic: bool = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -78,6 +85,8 @@ class Schema:
             raise InvalidArgument(f"vectors must be 'required' or 'optional', not {self.vectors!r}.")
         if not isinstance(self.index, Flat | HNSW):
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
+        if not isinstance(self.dynamic, bool):
+            raise InvalidArgument(f"dynamic must be True or False, not {type(self.dynamic).__name__}.")
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "metric", Metric(self.metric))
         object.__setattr__(self, "dtype", str(self.dtype))  # a numpy dtype equals its name
@@ -85,10 +94,12 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the arguments, because the read-only view of ``fields`` can be neither."""
-        return type(self), (self.dim, self.metric, self.dtype, self.index, dict(self.fields), self.vectors)
+        make = partial(type(self), dynamic=self.dynamic)
+        return make, (self.dim, self.metric, self.dtype, self.index, dict(self.fields), self.vectors)
 
     def __hash__(self) -> int:
-        return hash((self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields)), self.vectors))
+        parts = (self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields)), self.vectors, self.dynamic)
+        return hash(parts)
 
     @property
     def has_optional_vectors(self) -> bool:
@@ -111,6 +122,7 @@ class Schema:
                 ("metric", self.metric.value, other.metric.value),
                 ("dtype", self.dtype, other.dtype),
                 ("vectors", self.vectors, other.vectors),
+                ("dynamic", self.dynamic, other.dynamic),
             )
             if mine != theirs
         ]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +10,13 @@ import pytest
 from vecstore import ALL, F, Filter, InvalidFilter, Schema, UnknownField, fields
 from vecstore.filters.binding import bind
 from vecstore.filters.field_ref import FieldRef
+from vecstore.filters.key_values import KeyValue, to_double
 from vecstore.filters.matching import matches
-from vecstore.filters.nodes import And, Compare, Not, Or
+from vecstore.filters.nodes import And, Compare, CompareKey, Not, Or
 
 SCHEMA = Schema(dim=1, fields={"x": fields.Int(), "tags": fields.Keywords(), "at": fields.DateTime()})
+DYNAMIC = replace(SCHEMA, dynamic=True)
+MOST = sys.float_info.max
 
 A, B, C = F.x == 1, F.x == 2, F.x == 3
 
@@ -114,3 +119,59 @@ def test_messages_show_no_values() -> None:
         with pytest.raises(InvalidFilter) as caught:
             bind(where, SCHEMA)
         assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_names_that_only_a_key_can_have() -> None:
+    assert (F.id == 1) == Compare("id", "eq", 1)
+    assert (F["id"] == 1) == CompareKey(("id",), "eq", 1)
+    assert (F["Page Number"] == 1) == Compare("Page Number", "eq", 1)
+    assert (F.path("a") == 1) == (F["a"] == 1)
+    assert (F.path("a", "b") >= 1) == CompareKey(("a", "b"), "gte", 1)
+    assert (F.path == 1) == (F["path"] == 1) == Compare("path", "eq", 1)
+
+
+def test_binding_keeps_classes_apart() -> None:
+    found = [bind(F["k"] == value, DYNAMIC) for value in (True, 1, 1.0, "1", [1], [True])]
+    assert found[1] == found[2]
+    assert len(set(found)) == 5
+    assert bind(F["k"] == -0.0, DYNAMIC) == bind({"k": 0}, DYNAMIC) == CompareKey(("k",), "eq", KeyValue("number", 0.0))
+    assert bind(F["k"].in_(["a", 1, 1.0]), DYNAMIC) == CompareKey(
+        ("k",), "in", (KeyValue("str", "a"), KeyValue("number", 1.0))
+    )
+    assert bind(F["x"] == 1, DYNAMIC) == Compare("x", "eq", 1)
+
+
+def test_what_no_value_fulfils_binds_to_nothing() -> None:
+    for where in (F["k"] < True, F["k"] >= [], F["k"].in_([]), F["k"].contains_any([]), F["k"].contains_all([])):
+        assert bind(where, DYNAMIC) == Or(())
+
+
+def test_messages_about_keys_show_no_values() -> None:
+    for where in (
+        F["k"] == "secret\0",
+        F["k"].in_(["secret", None]),
+        F["k"] == {"secret": 1},
+        F["k"].contains(["secret"]),
+    ):
+        with pytest.raises(InvalidFilter) as caught:
+            bind(where, DYNAMIC)
+        assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+    long = F.path("long " * 200, *"abcdef") == 1
+    with pytest.raises(InvalidFilter) as caught:
+        bind(long, DYNAMIC)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "number, double",
+    [
+        (2**53 + 1, 2.0**53),
+        (2**53 + 3, 2.0**53 + 4),
+        (-0.0, 0.0),
+        (10**400, MOST),
+        (-(10**400), -MOST),
+        (5e-324, 5e-324),
+    ],
+)
+def test_a_number_is_its_nearest_finite_double(number: float, double: float) -> None:
+    assert repr(to_double(number)) == repr(double)

@@ -37,6 +37,14 @@ PAIRS: list[tuple[dict[str, Any], Filter]] = [
     ({"$and": [{"a": 1}]}, And((F.a == 1,))),
     ({"$or": [{"a": 1}]}, Or((F.a == 1,))),
     ({"$all": True}, ALL),
+    ({"Page Number": 3}, F["Page Number"] == 3),
+    ({"$key": ["Page Number", 3]}, F["Page Number"] == 3),
+    ({"$key": ["id", {"$eq": "x"}]}, F["id"] == "x"),
+    ({"$key": ["$eq", {"$gte": 1, "$lt": 2}]}, (F["$eq"] >= 1) & (F["$eq"] < 2)),
+    ({"$path": [["a", "b"], {"$in": [1, ["x", 2]]}]}, F.path("a", "b").in_([1, ["x", 2]])),
+    ({"$path": [["a", "b"], ["x"]]}, F.path("a", "b") == ["x"]),
+    ({"$path": [["id"], {"$exists": False}]}, F["id"].is_missing()),
+    ({"$path": [["year"], {"$lt": 1}]}, F.year < 1),
 ]
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ def test_defaults() -> None:
 
 
 def test_a_schema_comes_back_from_json() -> None:
-    for schema in (FULL, Schema(dim=1, index=Flat())):
+    for schema in (FULL, Schema(dim=1, index=Flat()), replace(FULL, dynamic=True)):
         assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
 
 
@@ -60,6 +62,7 @@ def test_numpys_own_dtypes_are_kept_by_name() -> None:
         {"index": "hnsw"}, {"index": HNSW}, {"fields": [fields.Int()]}, {"fields": {"a": fields.Int}},
         {"fields": {"a": "int"}}, {"fields": {"A": fields.Int()}},
         {"fields": {1: fields.Int()}}, {"fields": {"text": fields.Int()}}, {"fields": {"vector": fields.Int()}},
+        {"dynamic": 1}, {"dynamic": None},
     ],
     ids=str,
 )  # fmt: skip
@@ -75,6 +78,7 @@ def test_what_is_refused(wrong: dict[str, Any]) -> None:
         {"index": {"kind": "ivf"}}, {"index": {"kind": "hnsw", "m": 1000}}, {"index": {"kind": "flat", "m": 8}},
         {"fields": {"A": "int"}},
         {"fields": {"a": "text"}}, {"fields": {"a": 1}}, {"fields": None}, {"fields": {"a": ["int"]}},
+        {"dynamic": "yes"},
     ],
     ids=str,
 )  # fmt: skip
@@ -110,3 +114,11 @@ def test_names() -> None:
     for wrong in ("", "A", "1a", "_a", "a" * 49, "a\n", "é", "a-b", None, 1, b"a"):
         with pytest.raises(InvalidArgument, match=r"^Field .*a name has 1 to 48"):
             check_name(wrong, "Field")
+
+
+def test_an_option_that_is_off_is_not_written() -> None:
+    """The descriptions that were stored before there was the option stay as they are."""
+    assert "dynamic" not in FULL.to_dict()
+    dynamic = replace(FULL, dynamic=True)
+    assert copy.deepcopy(dynamic) == dynamic != FULL
+    assert dynamic.differences(FULL) == ["dynamic is True, not False"]

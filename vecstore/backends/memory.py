@@ -66,7 +66,7 @@ class _Table:
         if selection is None:
             return list(self.rows)
         if isinstance(selection, Filter):
-            return [id_ for id_, row in self.rows.items() if matches(selection, id_, row.fields)]
+            return [id_ for id_, row in self.rows.items() if matches(selection, id_, row.fields, row.extra)]
         return [id_ for id_ in dict.fromkeys(selection) if id_ in self.rows]
 
     def columns(self, ids: Sequence[str]) -> Rows:

@@ -15,8 +15,10 @@ from ..rows.missing import name_missing
 from ..rows.strings import find_fault, to_plain
 from ..schema import Schema
 from .dict_form import as_filter
+from .field_ref import RECORD_ID
+from .key_binding import bind_key, describe_path
 from .limits import MAX_VALUES, check_size
-from .nodes import And, Compare, Filter, Not, Or
+from .nodes import And, Compare, CompareKey, Filter, Not, Or
 from .operators import LISTS, SPELLINGS, to_tuple
 
 _SIMPLE = frozenset({str, int, float, bool, datetime})
@@ -39,38 +41,61 @@ def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | N
         return None
     condition = as_filter(where)
     check_size(condition)
-    return _bind(condition, schema.fields)
+    return _bind(condition, schema)
 
 
-def _bind(condition: Filter, fields: Mapping[str, Field]) -> Filter:
+def _bind(condition: Filter, schema: Schema) -> Filter:
     match condition:
+        case Compare(name, op, value) if name == RECORD_ID or name in schema.fields:
+            return Compare(name, op, _bind_value(name, op, value, schema.fields))
         case Compare(name, op, value):
-            return Compare(name, op, _bind_value(name, op, value, fields))
+            return _bind_path((name,), op, value, schema)
+        case CompareKey(path, op, value):
+            return _bind_path(path, op, value, schema)
         case And(items):
-            return And(tuple(_bind(item, fields) for item in items))
+            return And(tuple(_bind(item, schema) for item in items))
         case Or(items):
-            return Or(tuple(_bind(item, fields) for item in items))
+            return Or(tuple(_bind(item, schema) for item in items))
         case Not(item):
-            return Not(_bind(item, fields))
+            return Not(_bind(item, schema))
     raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
 
 
-def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
-    if name != "id" and name not in fields:
-        hint = close_matches(name, fields) or ("" if fields else " The schema declares no fields.")
-        raise UnknownField(
-            f"The schema has no field {str(name)[:60]!a} to filter on.{hint} "
-            "To declare it, call Database.rebuild() with a schema that has it."
+def _bind_path(path: tuple[str, ...], op: str, value: object, schema: Schema) -> Filter:
+    if not schema.dynamic:
+        raise _make_unknown_field(path, schema.fields)
+    declared = schema.fields.get(path[0])
+    if declared is not None:
+        raise InvalidFilter(
+            f"{describe_path(path)} leads into the field {path[0]!r}, which is declared as {declared.kind} "
+            f"and is no object. Write F[{path[0]!r}]."
         )
+    return bind_key(path, op, value)
+
+
+def _make_unknown_field(path: tuple[str, ...], fields: Mapping[str, Field]) -> UnknownField:
+    name = str(path[0])
+    if path == (RECORD_ID,):
+        hint = " The id of the record is F.id."
+    else:
+        hint = close_matches(name, fields) or ("" if fields else " The schema declares no fields.")
+    return UnknownField(
+        f"The schema has no field {name[:60]!a} to filter on.{hint} "
+        "To declare it, call Database.rebuild() with a schema that has it. "
+        "To filter on any key, rebuild with Schema(dynamic=True)."
+    )
+
+
+def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) -> Any:
     if op == "exists":
         return True
-    allowed = frozenset({"eq", "in"}) if name == "id" else fields[name].operators
+    allowed = frozenset({"eq", "in"}) if name == RECORD_ID else fields[name].operators
     if op not in allowed:
         known = ", ".join(SPELLINGS[each] for each in SPELLINGS if each in allowed)
         raise InvalidFilter(
             f"Field {name!r} does not support {SPELLINGS.get(op, repr(op))}. It supports: {known}, exists ($exists)."
         )
-    encode = _encode_id if name == "id" else fields[name].operand
+    encode = _encode_id if name == RECORD_ID else fields[name].operand
     try:
         if op not in LISTS:
             return _encode_operand(encode, value)
@@ -81,7 +106,7 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
     except ValueError as error:
         if isinstance(error, InvalidFilter):
             raise
-        kind = "" if name == "id" else f" ({fields[name].kind})"
+        kind = "" if name == RECORD_ID else f" ({fields[name].kind})"
         raise InvalidFilter(f"Field {name!r}{kind}, {SPELLINGS[op]}: the value {error}.") from error
 
 

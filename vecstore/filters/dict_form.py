@@ -1,4 +1,8 @@
-"""The dict form of a filter, which is also its JSON: ``{"year": {"$gte": 2020}, "lang": "en", "$or": […]}``."""
+"""The dict form of a filter, which is also its JSON: ``{"year": {"$gte": 2020}, "lang": "en", "$or": […]}``.
+
+``{"$key": ["id", {"$eq": 1}]}`` is the metadata key of that name, whatever it is, and
+``{"$path": [["a", "b"], {"$eq": 1}]}`` a path into objects.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from typing import Any
 
 from ..errors import InvalidFilter, close_matches
 from ..fields import unwrap
-from .field_ref import FieldRef
+from .field_ref import FieldRef, make_ref
 from .limits import MAX_DEPTH
-from .nodes import ALL, And, Compare, Filter, Not, Or
+from .nodes import ALL, And, Compare, CompareKey, Filter, Not, Or
 
 _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
     {
@@ -88,14 +92,34 @@ def _parse_entry(key: object, value: object, depth: int) -> Filter:
         return And(items) if key == "$and" else Or(items)
     if key == "$all" and value is True:
         return ALL
+    if key in {"$key", "$path"}:
+        return _parse_condition(*_parse_subject(key, value))
     if key.startswith("$"):
-        raise InvalidFilter(f"Unknown operator {key[:40]!a}.{close_matches(key, ['$and', '$or', '$not'])}")
+        hint = close_matches(key, ["$and", "$or", "$not", "$key", "$path"])
+        raise InvalidFilter(f"Unknown operator {key[:40]!a}.{hint} A metadata key of that name is written with $key.")
+    return _parse_condition(FieldRef(key), value)
+
+
+def _parse_subject(key: str, value: object) -> tuple[FieldRef, object]:
+    """Return the key or path of a condition, and the condition."""
+    if isinstance(value, list | tuple) and len(value) == 2:
+        name, condition = value
+        path = (name,) if key == "$key" else tuple(name) if isinstance(name, list | tuple) else ()
+        if path and all(isinstance(each, str) for each in path):
+            return make_ref(path), condition
+    example = '["Page Number", {"$eq": 3}]' if key == "$key" else '[["author", "name"], {"$eq": "x"}]'
+    raise InvalidFilter(
+        f"{key} takes a list of two: {'a key' if key == '$key' else 'a list of keys'} and a condition, as in {example}."
+    )
+
+
+def _parse_condition(ref: FieldRef, value: object) -> Filter:
     if not isinstance(value, Mapping):
-        return FieldRef(key) == value
-    conditions = [_parse_operator(FieldRef(key), op, operand) for op, operand in value.items()]
+        return ref == value
+    conditions = [_parse_operator(ref, op, operand) for op, operand in value.items()]
     if not conditions:
         raise InvalidFilter(
-            f"Field {key[:60]!a} has an empty condition, which would match every record. "
+            f"Field {ref.name[:60]!a} has an empty condition, which would match every record. "
             "Write one such as {'$eq': …}."
         )
     return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
@@ -114,7 +138,11 @@ def to_dict(condition: Filter) -> dict[str, Any]:
         case And(()):
             return {"$all": True}
         case Compare(name, op, value):
-            return {name: {f"${op}": _to_jsonable(value)}}
+            spelled = {f"${op}": _to_jsonable(value)}
+            return {"$key": [name, spelled]} if name.startswith("$") else {name: spelled}
+        case CompareKey(path, op, value):
+            spelled = {f"${op}": _to_jsonable(value)}
+            return {"$key": [path[0], spelled]} if len(path) == 1 else {"$path": [list(path), spelled]}
         case And(items):
             return {"$and": [to_dict(item) for item in items]}
         case Or(items):
@@ -125,7 +153,7 @@ def to_dict(condition: Filter) -> dict[str, Any]:
 
 
 def _to_jsonable(value: object) -> object:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_to_jsonable(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()

@@ -9,6 +9,10 @@ MAX_DEPTH = 32
 MAX_NODES = 512
 MAX_VALUES = 10_000
 """Values of one list operator."""
+MAX_KEY_BYTES = 512
+"""UTF-8 of an undeclared key in a filter."""
+MAX_PATH = 32
+"""Keys of a path."""
 
 
 def check_size(condition: Filter) -> None:

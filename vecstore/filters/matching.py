@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from ..fields import Stored
-from .nodes import And, Compare, Filter, Not, Or
+from .key_values import matches_key
+from .nodes import And, Compare, CompareKey, Filter, Not, Or
 from .operators import OPERATORS
 
 
-def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) -> bool:
+def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None], extra: str = "{}") -> bool:
     """Return whether a record matches a bound filter. This is the definition that backends must agree with.
 
     Parameters
@@ -19,15 +21,19 @@ def matches(condition: Filter, id_: str, fields: Mapping[str, Stored | None]) ->
     id_ : str
     fields : mapping
         Stored forms. A missing key and None both mean a missing value.
+    extra : str
+        Undeclared metadata, as in `Rows.extras`.
     """
     match condition:
         case Compare(name, op, value):
             stored = id_ if name == "id" else fields.get(name)
             return stored is not None and OPERATORS[op](stored, value)
+        case CompareKey(path, op, value):
+            return matches_key(json.loads(extra), path, op, value)
         case And(items):
-            return all(matches(item, id_, fields) for item in items)
+            return all(matches(item, id_, fields, extra) for item in items)
         case Or(items):
-            return any(matches(item, id_, fields) for item in items)
+            return any(matches(item, id_, fields, extra) for item in items)
         case Not(item):
-            return not matches(item, id_, fields)
+            return not matches(item, id_, fields, extra)
     raise TypeError(f"not a bound filter: {type(condition).__name__}")

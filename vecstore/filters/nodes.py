@@ -8,7 +8,8 @@ The logic is two-valued: ``!=`` is ``~(==)`` and ``not_in`` is ``~in_``. Every o
 missing value, and ``~p`` is the exact complement of ``p``.
 
 A bound filter consists of `Compare` with the operators of `OPERATORS` and values in stored form
-(see `vecstore.fields`), `And`, `Or` and `Not`. A backend has to compile nothing else.
+(see `vecstore.fields`), `CompareKey` with `KeyValue` operands in a store with ``Schema(dynamic=True)``, `And`, `Or` and
+`Not`. A backend has to compile nothing else.
 """
 
 from __future__ import annotations
@@ -44,6 +45,24 @@ class Compare(Filter):
     """A field, an operator of `OPERATORS`, and a value, which is a tuple for the operators of `LISTS`."""
 
     field: str
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CompareKey(Filter):
+    """A key of metadata that nobody declared, an operator of `OPERATORS`, and a value.
+
+    A bound one compares with a `vecstore.filters.key_values.KeyValue`, a non-empty tuple of them for the operators of
+    `LISTS`, and True for ``exists``. `vecstore.filters.key_values` has its meaning.
+
+    Attributes
+    ----------
+    path : tuple of str
+        The key, and the keys of the objects inside; one key is that of the metadata, whatever characters it has.
+    """
+
+    path: tuple[str, ...]
     op: str
     value: Any
 

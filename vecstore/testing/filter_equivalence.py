@@ -130,7 +130,7 @@ OPERANDS: Mapping[str, st.SearchStrategy[Any]] = MappingProxyType(
 
 def comparisons(name: str) -> st.SearchStrategy[Filter]:
     """Draw one condition on a field."""
-    ref, value = F[name], OPERANDS[name]
+    ref, value = F.id if name == "id" else F[name], OPERANDS[name]
     values = st.lists(value, max_size=6)
     present = st.sampled_from([ref.exists(), ref.is_missing()])
     if name == "tags":

@@ -11,6 +11,7 @@ from . import (
     claims,
     compaction,
     creation,
+    dynamic,
     embedding,
     fences,
     filter_equivalence,
@@ -43,6 +44,9 @@ from . import (
     switches,
     thresholds,
     twins,
+    undeclared_equivalence,
+    undeclared_keys,
+    undeclared_strings,
     updates,
     vector_changes,
     vectors,
@@ -76,6 +80,11 @@ class StoreSuite:
     TestFilterTruth = filter_truth.FilterTruthTests
     TestFilterEquivalence = filter_equivalence.FilterEquivalenceTests
     TestFilterRefusal = refusals.FilterRefusalTests
+    TestUndeclaredKey = undeclared_keys.UndeclaredKeyTests
+    TestUndeclaredString = undeclared_strings.UndeclaredStringTests
+    TestUndeclaredEquivalence = undeclared_equivalence.UndeclaredEquivalenceTests
+    TestUndeclaredChange = undeclared_equivalence.UndeclaredChangeTests
+    TestDynamic = dynamic.DynamicTests
     TestAdvice = advice.AdviceTests
     TestRowNumber = advice.RowNumberTests
 
