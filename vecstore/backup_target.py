@@ -1,4 +1,4 @@
-"""The directory that a backup goes to: it must be new or empty."""
+"""The directory that a backup goes to: a path or a ``file:`` URL; it must be new or empty."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from .errors import InvalidArgument
+from .registry import schemes
+from .urls import read_local_path
 
 
 def check_empty_directory(target: object) -> str:
@@ -19,6 +21,7 @@ def check_empty_directory(target: object) -> str:
         raise InvalidArgument(f"target must be the path of a directory, not {type(target).__name__}.")
     if "\0" in path:
         raise InvalidArgument("target contains a NUL character, which a path cannot have.")
+    path = read_local_path(path, schemes()) if isinstance(target, str) else os.path.expanduser(path)
     try:
         is_taken = os.path.lexists(path) and any(Path(path).iterdir())
     except OSError as error:

@@ -259,7 +259,8 @@ class Database:
         Parameters
         ----------
         target : str or path
-            A directory that does not exist or is empty. It becomes a database like this one.
+            A directory that does not exist or is empty, as a path or a ``file:`` URL. It becomes a database like
+            this one.
 
         Raises
         ------
@@ -267,6 +268,7 @@ class Database:
             The backend has tools of its own for backups; or the Database was opened read-only, because a
             backup has to block writers for a moment.
         InvalidArgument
+            There is no database to copy, or the target is taken, lies inside of it or is no path.
         """
         self._backend.backup(check_empty_directory(target))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -128,6 +128,41 @@ def read_path(location: str, scheme: str) -> Path:
             raise InvalidUrl(f"The path of the {scheme}: URL begins with ~, and that user has no home directory.")
     # A later change of the working directory must not move the database.
     return Path(os.path.abspath(decoded))
+
+
+def is_url(text: str) -> bool:
+    """Say whether a text looks like the URL of a server or of a directory."""
+    return "://" in text
+
+
+def read_local_path(place: str, known: Iterable[str]) -> str:
+    """Return the path of a file or directory of this machine, which may be given as a ``file:`` URL.
+
+    Anything else is a path as it stands, with a tilde at its beginning expanded.
+
+    Parameters
+    ----------
+    place : str
+    known : iterable of str
+        URL schemes. A path begins with one of them by mistake only.
+
+    Raises
+    ------
+    InvalidUrl
+        The URL of a server, or a ``file:`` URL with parameters.
+    """
+    text = place.strip()
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme == "file":
+        url = parse_url(text)
+        if not url.parameters:
+            return str(read_path(url.location, "file"))
+        raise InvalidUrl("A file: URL of a file or a directory to write takes no parameters. Leave out ? and the rest.")
+    if is_url(text) or (colon and scheme in {*known, *_ALIASES}):
+        raise InvalidUrl(
+            "This must be a path on this machine, not the URL of a server. Write ./directory, for example."
+        )
+    return os.path.expanduser(place)
 
 
 def check_authority(location: str, expected: str) -> None:

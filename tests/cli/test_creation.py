@@ -208,3 +208,8 @@ def test_dim_beside_a_model_of_another(run: Run, url: str, tmp_path: Path) -> No
     (tmp_path / "a.md").write_text("hello")
     answer = run("add", url, "s", tmp_path / "a.md", "--dim", "3")
     assert "--dim is 3, and the model makes 256." in answer.err
+
+
+def test_memory_is_no_place_for_a_command(run: Run, tmp_path: Path, no_model: None) -> None:
+    answer = run("add", "memory:", "s", write_lines(tmp_path / "r.jsonl", GOOD))
+    assert (answer.code, answer.out, "would be lost" in answer.err) == (2, "", True)

@@ -24,6 +24,9 @@ def test_a_place_without_stores(run: Run, url: str, tmp_path: Path) -> None:
     assert run("ls", url, "--json").json == {"stores": []}
     answer = run("ls", url)
     assert (answer.code, answer.out, answer.err) == (0, "", "There are no stores here.\n")
+    checked = run("verify", url)
+    assert (checked.code, checked.out) == (2, "")
+    assert "nothing was checked" in checked.err
     assert not (tmp_path / "kb").exists()
 
 
@@ -77,6 +80,38 @@ def test_backup(run: Run, articles: str, tmp_path: Path) -> None:
     assert run("export", f"file:{copy}", "articles", "--no-header").out.count("\n") == 3
     assert run("verify", f"file:{copy}").code == 0
     assert run("backup", articles, tmp_path / "again").out == f"Copied all stores (1) to {tmp_path}/again.\n"
+
+
+def test_backup_of_a_mistyped_path_is_an_error(run: Run, articles: str, tmp_path: Path) -> None:
+    answer = run("backup", f"file:{tmp_path}/kv", tmp_path / "copy")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"no database in {tmp_path}/kv" in answer.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kb"]
+
+
+def test_backup_and_export_take_a_file_url(
+    run: Run, articles: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    for target, place in (("file:./copy", "copy"), ("~/copy", "home/copy"), ("file:~/other", "home/other")):
+        assert run("backup", articles, target).code == 0
+        assert run("count", f"file:{tmp_path / place}", "articles").out == "3\n"
+    assert run("export", articles, "articles", "file:./out.jsonl").code == 0
+    assert (tmp_path / "out.jsonl").exists()
+    assert not (tmp_path / "file:").exists()
+
+
+@pytest.mark.parametrize("target", ["redis://:Tulip77@127.0.0.1/0", "postgresql:db", "memory:", "file:./x?mode=ro"])
+def test_backup_and_export_go_to_no_server(
+    run: Run, articles: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (("backup", articles, target), ("export", articles, "articles", target, "--format", "jsonl")):
+        answer = run(*command)
+        assert (answer.code, answer.out, answer.err.count("\n"), "Tulip" in answer.err) == (2, "", 1, False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kb"]
 
 
 def test_backup_refuses(run: Run, articles: str, tmp_path: Path) -> None:

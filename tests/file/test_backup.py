@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from vecstore import HNSW, F, Record, Schema, StorageFailed, StoreCorrupt, fields
+from vecstore import HNSW, F, InvalidArgument, Record, Schema, StorageFailed, StoreCorrupt, fields
 from vecstore.backends.file import backup as module
 
 from .samples import Store, connect_backend, make_busy_store, read_contents
@@ -127,3 +127,30 @@ def test_an_index_that_is_missing_keeps_nobody_from_copying(tmp_path: Path) -> N
             assert len(found.search([1, 0, 0, 0], 10)) == 10
             found.reindex()
             assert found.verify().ok
+
+
+def test_a_mistyped_path_is_no_backup(tmp_path: Path) -> None:
+    with vecstore.connect(tmp_path / "typo") as db, pytest.raises(InvalidArgument, match="no database in"):
+        db.backup(tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_does_not_lie_in_its_source(tmp_path: Path) -> None:
+    with vecstore.connect(tmp_path / "kb") as db:
+        db.create("docs", SCHEMA)
+        (tmp_path / "link").symlink_to("kb")
+        before = sorted(tmp_path.rglob("*"))
+        for target in (tmp_path / "kb" / "copy", tmp_path / "link" / "copy"):
+            with pytest.raises(InvalidArgument, match="inside the database"):
+                db.backup(target)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_database_without_stores_is_copied(tmp_path: Path) -> None:
+    with vecstore.connect(tmp_path / "kb") as db:
+        db.create("docs", SCHEMA)
+        db.drop("docs")
+        db.backup(f"file:{tmp_path}/copy")
+    with vecstore.connect(tmp_path / "copy") as copy:
+        assert copy.names() == []
+    assert (tmp_path / "copy" / "catalog.db").exists()

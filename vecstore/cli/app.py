@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TextIO
 
@@ -17,6 +18,7 @@ from .. import __version__
 from ..errors import VecstoreError
 from . import catalogue, indexing, migrations, reading, upkeep, writing
 from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, describe_os_error, find_hint, get_exit_code
+from .masking import find_secrets, mask_secrets
 from .output import dump_json, escape_controls, say
 
 # typer brings its own click, or uses the installed one, depending on its version.
@@ -98,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code. Errors are printed on stderr."""
-    machine = "--json" in arguments
+    machine, secrets = "--json" in arguments, find_secrets(arguments)
     try:
         code = _make_command().main(args=arguments, prog_name="vecstore", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -106,13 +108,13 @@ def run(arguments: list[str]) -> int:
     except SystemExit:  # typer's answer to a closed pipe
         return _handle_closed_pipe()
     except (Failure, VecstoreError, OSError, _ClickException) as error:
-        return _report_error(error, machine=machine)
+        return _report_error(error, secrets, machine=machine)
     if code == INTERRUPTED:
         _tell("Interrupted", "Interrupted.", INTERRUPTED, machine=machine)
     return code if isinstance(code, int) else 0
 
 
-def _report_error(error: BaseException, *, machine: bool) -> int:
+def _report_error(error: BaseException, secrets: Sequence[str], *, machine: bool) -> int:
     if isinstance(error, _ClickException):
         message, kind, code = error.format_message(), "Usage", USAGE
         context = getattr(error, "ctx", None)
@@ -123,6 +125,7 @@ def _report_error(error: BaseException, *, machine: bool) -> int:
         message, kind, code = f"{place}{describe_os_error(error)}.", "OSError", get_exit_code(error)
     else:
         message, kind, code = f"{error} {find_hint(error)}".rstrip(), type(error).__name__, get_exit_code(error)
+    message = mask_secrets(message, secrets)
     _tell(kind, message, code, machine=machine, retryable=getattr(error, "retryable", False))
     return code
 

@@ -45,7 +45,7 @@ def parse_encoding(name: str | None) -> str | None:
         found = codecs.lookup(name.strip())
         "a".encode(found.name)
     except (LookupError, ValueError, TypeError) as error:
-        raise Failure(f"There is no encoding {name[:40]!a}.{close_matches(name.lower(), _COMMON)}") from error
+        raise Failure(f"There is no encoding {name!a}.{close_matches(name.lower(), _COMMON)}") from error
     return found.name
 
 

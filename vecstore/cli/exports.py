@@ -86,9 +86,18 @@ def _open_output(file: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
         return
     if os.path.lexists(file) and not overwrite:
         raise Failure(f"{file} exists. Choose another name, or add --overwrite.")
+    directory = os.path.dirname(file) or "."
+    if not os.path.isdir(directory):
+        raise Failure(f"{file}: there is no directory {directory}. Make it, or choose another place.")
     part = f"{file}.{secrets.token_hex(4)}.part"
     try:
-        with open(part, "xb") as stream:
+        stream = open(part, "xb")  # noqa: SIM115 - an error here is one of the directory
+    except FileNotFoundError as error:
+        raise Failure(f"{directory}: no file can be made there.", STORAGE) from error
+    except OSError as error:
+        raise Failure(f"{file}: {describe_os_error(error)}.", STORAGE) from error
+    try:
+        with stream:
             yield stream
         os.replace(part, file)
     except OSError as error:

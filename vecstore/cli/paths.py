@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..fields import Field
+from ..urls import is_url
 from .documents import Documents
 from .exits import Failure
 from .origins import STDIN, Origins
@@ -80,7 +81,8 @@ def check_paths(paths: Sequence[str]) -> None:
     """
     missing = [path for path in paths if not _is_stdin(path) and not os.path.exists(path)]
     if missing:
-        raise Failure(f"{missing[0]}: there is no such file.")
+        hint = " PATH is a file or a directory on this machine, not a URL." if is_url(missing[0]) else ""
+        raise Failure(f"{missing[0]}: there is no such file.{hint}")
     if paths.count("-") > 1:
         raise Failure("'-' was given twice, but stdin can be read only once.")
 

@@ -10,6 +10,8 @@ import typer
 from .. import connect
 from ..hits import Hits
 from ..query_texts import check_query_texts
+from ..registry import schemes
+from ..urls import read_local_path
 from . import output, progress
 from .embedder_choice import check_guess, load_embedder
 from .exits import NEGATIVE, Failure
@@ -146,6 +148,7 @@ def export(
       vecstore export file:./kb articles articles.parquet
       vecstore export file:./kb articles --where '{"lang": "en"}' --no-header | head -3
     """
+    file = file if file == "-" else read_local_path(file, schemes())
     kind = choose_format(file, format)
     condition = parse_where(where)
     with connect(url) as database:

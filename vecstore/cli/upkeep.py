@@ -67,13 +67,15 @@ def verify(
 ) -> None:
     """Check every stored byte.
 
-    The exit code is 1 if something is damaged; the output lists it.
+    The exit code is 1 if something is damaged; the output lists it. A place without stores is an error.
 
     For example:
       vecstore verify file:./kb
     """
     with connect(url) as database:
         names = database.names() if name is None else [name]
+        if not names:
+            raise Failure("There are no stores here, so nothing was checked. Is the URL right?")
         found = {each: database.open(each).verify() for each in names}
     sound = all(each.ok for each in found.values())
     if json:
@@ -87,8 +89,6 @@ def verify(
             output.say(f"{key}: {each.records:,} records checked, {state}")
             for problem in each.problems:
                 output.say(output.escape_controls(f"  {problem}"))
-        if not found:
-            output.note("There are no stores here.")
     if not sound:
         raise typer.Exit(NEGATIVE)
 

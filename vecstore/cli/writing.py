@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import ALL, connect
+from .. import ALL, Database, connect
 from ..names import check_name
 from . import output, progress
 from .declarations import parse_fields, parse_index
@@ -127,6 +127,7 @@ def add(
     origins = Origins.read(paths, parse_encoding(encoding))
     origin = origins.find_common(given)
     with connect(url) as database:
+        _check_durable(database)
         wish = StoreRequest(fields, dim, metric, dtype, index_options, origin, holds_documents(paths))
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
@@ -172,6 +173,14 @@ def delete(
         output.print_json({"store": name, "deleted": count})
     else:
         output.say(f"Removed {count:,} {'record' if count == 1 else 'records'} from {name}.")
+
+
+def _check_durable(database: Database) -> None:
+    if not database.capabilities.durable:
+        raise Failure(
+            f"A {database.capabilities.backend}: database ends with this command, and what was added would be lost. "
+            "Give a place that lasts, such as file:./kb."
+        )
 
 
 def _ingest(ingestion: Ingestion, target: Target, sources: Sequence[Source], *, certain: bool, quiet: bool) -> None:

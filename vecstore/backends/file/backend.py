@@ -31,7 +31,7 @@ from vecstore.filters.nodes import Filter
 from vecstore.urls import read_path
 
 from ..shared.guards import check_usable
-from .backup import backup
+from .backup import backup, check_places
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
 from .options import Options, parse_options
@@ -215,8 +215,10 @@ class FileBackend(Backend):
 
     def backup(self, target: str) -> None:
         self._check_writable()
+        path = Path(os.path.abspath(target))
+        check_places(self._layout, path)
         with self._catalog.edit() as edit:
-            backup(self._layout.catalog, Path(os.path.abspath(target)), edit, self._options, self._generations.open)
+            backup(self._layout.catalog, path, edit, self._options, self._generations.open)
 
     def index_state(self, generation: Generation) -> IndexState:
         with self._open_current(generation) as (opened, current):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vecstore.backend import Generation
-from vecstore.errors import StoreCorrupt
+from vecstore.errors import InvalidArgument, StoreCorrupt
 
 from .options import Options
 from .state.ledger import Ledger
@@ -25,6 +25,19 @@ from .storage.layout import DirectoryLayout, GenerationLayout
 from .verify import verify_generation
 
 Opener = Callable[[Generation], OpenGeneration]
+
+
+def check_places(source: DirectoryLayout, target: Path) -> None:
+    """Refuse to copy what is not there, which would be a backup of a mistyped path, or to copy it into itself.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    if os_calls.read_identity(source.catalog) is None:
+        raise InvalidArgument(f"There is no database in {source.root}, so nothing was copied. Check the path.")
+    if target.resolve().is_relative_to(source.root.resolve()):
+        raise InvalidArgument(f"{target} is inside the database that it would be a copy of. Give another path.")
 
 
 def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, open_generation: Opener) -> None:
