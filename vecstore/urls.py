@@ -19,6 +19,10 @@ from .errors import InvalidUrl
 _ALIASES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("postgres", "postgresql+psycopg", "postgresql+psycopg_async"), "postgresql")
 )
+_DRIVERS = frozenset({
+    "psycopg2", "psycopg2cffi", "psycopg2binary", "psycopg3", "asyncpg", "pg8000", "pygresql", "pypostgresql", "pyodbc",
+})  # fmt: skip
+"""Drivers of other applications; any other word in their place may be part of a secret."""
 _SECRETS = ("password", "passwd", "pwd", "sslpassword", "secret", "token")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9+._-]{0,39}")
 _ENCODE = (
@@ -63,9 +67,9 @@ def parse_url(place: str | os.PathLike[str]) -> Url:
     scheme, colon, rest = text.partition(":")
     if not colon:
         raise InvalidUrl("Unknown database URL without a scheme. For a directory write 'file:./directory'.")
-    dialect, plus, _ = scheme.partition("+")
+    dialect, plus, driver = scheme.partition("+")
     if plus and dialect in {"postgres", "postgresql"} and scheme not in {*_ALIASES, "postgresql+embedded"}:
-        shown = f" in place of {scheme}://" if _WORD.fullmatch(scheme) and "@" not in scheme else ""
+        shown = f" in place of {scheme}://" if driver in _DRIVERS else ""
         raise InvalidUrl(f"vecstore brings its own PostgreSQL driver. Write postgresql://{shown}.")
     location, mark, query = rest.partition("?")
     if mark and "@" in query and re.fullmatch(r"//[^/@]*:[^/@]*", location):
@@ -94,7 +98,9 @@ def parse_query(query: str) -> dict[str, str]:
 
 def describe_scheme(url: Url) -> str:
     """Return a scheme for a message about an unknown one, or nothing where it may be part of a secret."""
-    is_plain = _WORD.fullmatch(url.scheme) and "@" not in url.location and "@" not in "".join(url.parameters.values())
+    has_at = "@" in url.location or "@" in "".join(url.parameters.values())
+    # What stands before a colon without slashes may be a user and a password alone.
+    is_plain = _WORD.fullmatch(url.scheme) and url.location.startswith("//") and not has_at
     return f" {url.scheme!a}" if is_plain else ""
 
 

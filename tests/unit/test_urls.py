@@ -185,6 +185,14 @@ _FORMS = (
     "{scheme}://:{password}@/nowhere.sock",
     "{scheme}://me@127.0.0.1:1/db?timeout=x&password={password}",
     "{scheme}://127.0.0.1:1/db?pasword={password}",
+    "{password}",
+    "{scheme}+{password}://127.0.0.1:1/db",
+    "{scheme}://me@127.0.0.1:1/db?port={password}",
+    "{scheme}://me@127.0.0.1:1/db?connect_timeout={password}",
+    "{scheme}://me@127.0.0.1:1/db?sslmode={password}",
+    "{scheme}://me@127.0.0.1:1/db?target_session_attrs={password}",
+    "{scheme}://me@127.0.0.1:1/0?ssl_cert_reqs={password}",
+    "{scheme}://me@127.0.0.1:1/0?ssl_certfile={password}",
     "{scheme}://127.0.0.1:1/0?sslpassword={password}&sslpassword={password}",
 )
 
@@ -216,6 +224,13 @@ def _is_refused(place: object, tokens: list[str]) -> None:
 @example("redis", _FORMS[0], ("60413", [("?", "TULIP77"), ("=", "BLUE99")]))
 @example("unix", _FORMS[9], ("BLUE99", [("@/", "TULIP77")]))
 @example("", _FORMS[7], ("BLUE99", [("/", "TULIP77")]))
+@example("", "{password}", ("BLUE99", [(":", "TULIP77"), ("?", "GREEN55"), ("=", "RED33RED")]))
+@example("postgresql", "{scheme}+{password}://127.0.0.1:1/db", ("BLUE99", []))
+@example("postgresql", "{scheme}://me@127.0.0.1:1/db?port={password}", ("BLUE99", []))
+@example("postgresql", "{scheme}://me@127.0.0.1:1/db?connect_timeout={password}", ("BLUE99", []))
+@example("postgresql", "{scheme}://me@127.0.0.1:1/db?sslmode={password}", ("BLUE99", []))
+@example("redis", "{scheme}://me@127.0.0.1:1/0?ssl_certfile={password}", ("BLUE99", []))
+@example("rediss", "{scheme}://me@127.0.0.1:1/0?ssl_cert_reqs={password}", ("BLUE99", []))
 def test_no_error_shows_a_secret(scheme: str, form: str, password: tuple[str, list[tuple[str, str]]]) -> None:
     first, more = password
     secret = first + "".join(mark + token for mark, token in more)

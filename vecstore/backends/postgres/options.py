@@ -17,6 +17,7 @@ from vecstore.urls import check_authority
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole, word
 
+_DIGITS = 10
 _EXPECTED = "A PostgreSQL URL looks like postgresql://user@host:5432/database."
 
 
@@ -63,6 +64,23 @@ def _parse_namespace(text: str) -> str:
     return check_name(text, "Namespace")
 
 
+_SWITCH = ("disable", "prefer", "require")
+_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "gssencmode": _SWITCH,
+        "channel_binding": _SWITCH,
+        "sslnegotiation": ("postgres", "direct"),
+        "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+        "load_balance_hosts": ("disable", "random"),
+    }
+)
+"""The words that libpq takes for its parameters. Its own messages quote what was given, which may be a secret."""
+_NUMBERS = frozenset(
+    {"port", "connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval"}
+    | {"keepalives_count", "sslcompression"}
+)
+
 _PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
         "namespace": Parameter(
@@ -89,6 +107,13 @@ def parse_options(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str
     """
     known = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()}
     ours, theirs = split(parameters, _PARAMETERS, known, "postgresql")
+    for name, value in theirs.items():
+        if name in _WORDS and value not in _WORDS[name]:
+            raise InvalidUrl(
+                f"The URL's parameter {name} must be {', '.join(_WORDS[name][:-1])} or {_WORDS[name][-1]}."
+            )
+        if name in _NUMBERS and not all(part.isdecimal() and len(part) < _DIGITS for part in value.split(",")):
+            raise InvalidUrl(f"The URL's parameter {name} must be a whole number.")
     return Options(**ours), theirs
 
 

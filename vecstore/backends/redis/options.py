@@ -17,6 +17,7 @@ from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whol
 
 _DRIVERS = frozenset({"db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
 """Parameters that redis-py takes from a URL."""
+_CERTIFICATES = ("none", "optional", "required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ def parse_options(parameters: Mapping[str, str], scheme: str = "redis") -> tuple
     InvalidUrl
     """
     ours, theirs = split(parameters, _PARAMETERS, _DRIVERS, scheme)
+    if scheme != "rediss" and (tls := sorted(name for name in theirs if name.startswith("ssl_"))):
+        raise InvalidUrl(f"The URL's parameter {tls[0]} is for TLS. Write rediss:// in place of {scheme}:.")
+    if theirs.get("ssl_cert_reqs", "none") not in _CERTIFICATES:
+        raise InvalidUrl("The URL's parameter ssl_cert_reqs must be none, optional or required.")
     return Options(**ours), theirs
 
 
