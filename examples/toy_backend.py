@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from vecstore import ALL, Filter, backend, errors
-from vecstore.backend import Change, Entry, Found, Generation, Progress, Rows
+from vecstore.backend import EVERYTHING, Change, Entry, Found, Generation, Include, Progress, Rows
 from vecstore.backends.shared.guards import check_usable
 from vecstore.backends.shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 from vecstore.filters.matching import matches
@@ -169,7 +169,9 @@ class ToyBackend(backend.Backend):
         with self._table(generation) as table:
             return make_rows(generation.schema, table.records, table.select(ids))
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
         with self._table(generation) as table:
             ids = [id_ for id_ in table.select(where) if after is None or id_ > after]
             return make_rows(generation.schema, table.records, ids[:limit])

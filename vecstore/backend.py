@@ -31,6 +31,8 @@ from .progress import Progress as Progress  # a part of the contract
 from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
+EVERYTHING: Include = frozenset({"text", "metadata", "vector"})
+"""All columns of a row."""
 Selection = Sequence[str] | Filter
 """Records selected by id (missing ids are ignored) or by a bound filter."""
 
@@ -508,8 +510,18 @@ class Backend(ABC):
         """Return the existing records of these ids with all columns, in any order."""
 
     @abstractmethod
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        """Return the first ``limit`` matching records with an id above ``after``, ordered by id, with all columns."""
+    def page(
+        self,
+        generation: Generation,
+        where: Filter | None,
+        after: str | None,
+        limit: int,
+        include: Include = EVERYTHING,
+    ) -> Rows:
+        """Return the first ``limit`` matching records with an id above ``after``, ordered by id.
+
+        They have at least the columns in ``include``, and versions.
+        """
 
     @abstractmethod
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:

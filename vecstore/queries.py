@@ -67,6 +67,16 @@ def check_arguments(
         raise InvalidArgument(f"min_score must be a finite number, not {describe(min_score)}.")
     if exact is not True and exact is not False:
         raise InvalidArgument(f"exact must be True or False, not {describe(exact)}.")
+    return check_include(include)
+
+
+def check_include(include: Collection[str]) -> Include:
+    """Return the requested columns.
+
+    Raises
+    ------
+    InvalidArgument
+    """
     if isinstance(include, str) or not isinstance(include, Collection):
         raise InvalidArgument(f"include must be a list such as ['text', 'metadata'], not {type(include).__name__}.")
     for column in include:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import check_whole
-from .backend import Backend, Entry, Generation, Stats, Verification
+from .backend import Backend, Entry, Generation, Include, Stats, Verification
 from .embedders.identity import Identity
 from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind
@@ -20,10 +22,19 @@ from .hits import Hits, make_hits
 from .ids import check_id, check_ids
 from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
+from .loading import Loading
 from .logs import log_duration
 from .lookup import CurrentEntry
 from .progress import Progress, report_to
-from .queries import DEFAULT_INCLUDE, check_arguments, clip_threshold, compile_search, describe_plan, read_plain_query
+from .queries import (
+    DEFAULT_INCLUDE,
+    check_arguments,
+    check_include,
+    clip_threshold,
+    compile_search,
+    describe_plan,
+    read_plain_query,
+)
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
@@ -40,6 +51,7 @@ if TYPE_CHECKING:
     from .calibration.recall import Recall
 
 PAGE = 1_000
+ALL_PARTS = ("text", "metadata", "vector")
 LARGEST_PAGE = 1_000_000
 MAX_QUERIES = 1_000_000
 
@@ -55,6 +67,7 @@ class VectorStore:
         self._backend = backend
         self._current = CurrentEntry(backend, entry)
         self._embedder = embedder
+        self._loading = Loading()
 
     def __repr__(self) -> str:
         schema = self.schema
@@ -102,7 +115,7 @@ class VectorStore:
         """
         with report_to(on_progress) as report:
             written = self._write(records, batch_size, report, insert=True)
-            tend(self._current, written, report)
+            tend(self._current, self._loading.defer(written), report)
         return written
 
     def upsert(
@@ -142,7 +155,7 @@ class VectorStore:
         """
         with report_to(on_progress) as report:
             written = self._write(records, batch_size, report, insert=False)
-            tend(self._current, written, report)
+            tend(self._current, self._loading.defer(written), report)
         return written
 
     def update(
@@ -198,7 +211,7 @@ class VectorStore:
                 )
                 attempts.rows = changed
                 break
-        tend(self._current, changed)
+        tend(self._current, self._loading.defer(changed))
         return changed
 
     def delete(self, *, ids: Iterable[str] | None = None, where: Where = None) -> int:
@@ -218,8 +231,37 @@ class VectorStore:
                 deleted = self._backend.delete(generation, make_selection(listed, where, generation.schema))
                 attempts.rows = deleted
                 break
-        tend(self._current, deleted)
+        tend(self._current, self._loading.defer(deleted))
         return deleted
+
+    @contextmanager
+    def loading(self, on_progress: Progress | None = None) -> Iterator[None]:
+        """Leave the upkeep of all writes in a ``with`` block to its end: an index is built or extended once.
+
+        Every write in the block is committed and found at once, as ever; searches compare what is not in the index
+        yet one by one. The upkeep comes when the block ends, also after an error. An interrupt skips it, and the next
+        write makes up for it. Blocks may be nested, and threads may write through the same object inside: the last
+        block that ends does the upkeep. A task that writes with `upsert` may be run again as a whole.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)`` by the upkeep; see `Progress`.
+        """
+        self._check_writable()
+        with report_to(on_progress) as report:
+            self._loading.enter()
+            is_interrupted = True
+            try:
+                yield
+                is_interrupted = False
+            except Exception:
+                is_interrupted = False
+                raise
+            finally:
+                changed = self._loading.leave()
+                if not is_interrupted:
+                    tend(self._current, changed, report, stacklevel=4)
 
     # -- reading
 
@@ -231,17 +273,41 @@ class VectorStore:
             found.update((record.id, record) for record in self._fetch(listed[start : start + PAGE]))
         return [found.get(id_) for id_ in listed]
 
-    def scan(self, where: Where = None, batch_size: int = PAGE) -> Iterator[Record]:
+    def scan(
+        self,
+        where: Where = None,
+        *,
+        include: Collection[str] = ALL_PARTS,
+        limit: int | None = None,
+        batch_size: int = PAGE,
+    ) -> Iterator[Record]:
         """Iterate over the matching records in the order of their ids, page by page.
 
         A record that is present throughout appears exactly once. Concurrent changes may or may not appear.
+
+        Parameters
+        ----------
+        where : Filter or mapping, optional
+        include : collection of {"text", "metadata", "vector"}
+            The parts to read. The others are missing from the records, whether or not they are stored: None, or
+            empty metadata. ``include=()`` reads ids alone.
+        limit : int, optional
+            Stop after that many records.
+        batch_size : int
+            Records per page.
+
+        Raises
+        ------
+        InvalidArgument, InvalidFilter, UnknownField
         """
         batch_size = min(check_whole("batch_size", batch_size), LARGEST_PAGE)
+        most = None if limit is None else check_whole("limit", limit, 0)
+        columns = check_include(include)
         attempts = Attempts(self._current, "scan")
         while True:
             with attempts as generation:
                 bind(where, generation.schema)
-                return self._read_pages(where, batch_size)
+                return self._read_pages(where, columns, most, batch_size)
 
     def count(self, where: Where = None) -> int:
         """Return how many records match."""
@@ -524,10 +590,12 @@ class VectorStore:
                 if report:
                     report("writing", committed, total)
         except VecstoreError as error:
+            self._loading.defer(committed)
             if committed:
                 raise PartialWrite(committed, error) from error
             raise
         except BaseException as error:  # from the caller's iterable or function, or an interrupt
+            self._loading.defer(committed)
             error.add_note(f"vecstore: {committed} records of this call are written.")
             raise
         return committed
@@ -551,19 +619,21 @@ class VectorStore:
                 self._backend.write(present, rows, insert=insert)
                 return
 
-    def _read_pages(self, where: Where, batch_size: int) -> Iterator[Record]:
+    def _read_pages(self, where: Where, include: Include, most: int | None, batch_size: int) -> Iterator[Record]:
         after: str | None = None
-        while page := self._read_page(where, after, batch_size):
+        left = sys.maxsize if most is None else most
+        while left and (page := self._read_page(where, after, min(batch_size, left), include)):
             yield from page
             after = page[-1].id
+            left -= len(page)
 
-    def _read_page(self, where: Where, after: str | None, limit: int) -> list[Record]:
+    def _read_page(self, where: Where, after: str | None, limit: int, include: Include) -> list[Record]:
         attempts = Attempts(self._current, "scan page")
         while True:
             with attempts as generation:
-                rows = self._backend.page(generation, bind(where, generation.schema), after, limit)
+                rows = self._backend.page(generation, bind(where, generation.schema), after, limit, include)
                 attempts.rows = len(rows)
-                return as_records(rows, generation.schema)
+                return as_records(rows, generation.schema, include)
 
     def _fetch(self, ids: Sequence[str]) -> list[Record]:
         attempts = Attempts(self._current, "get")

@@ -21,7 +21,7 @@ class UnusedIndexWarning(UserWarning):
     """An index was built, but searches without ``ef`` do not use it: they are exact, so correct but slower."""
 
 
-def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = None) -> None:
+def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = None, *, stacklevel: int = 3) -> None:
     """Do the upkeep that is due after a write of ``changed`` records, which are committed whatever happens here."""
     if not changed:
         return
@@ -33,7 +33,7 @@ def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = Non
                 if current.backend.tend(generation, on_progress):
                     seconds = time.perf_counter() - began
                     log_step("upkeep", "index of store %s built or extended in %.1f s", current.entry.name, seconds)
-                    calibrate_active(current, generation, on_progress, stacklevel=4)
+                    calibrate_active(current, generation, on_progress, stacklevel=stacklevel + 1)
                 return
     except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
         return
@@ -43,7 +43,7 @@ def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = Non
             f"The records are written to store {current.entry.name!r}, but the upkeep after the write failed: {reason} "
             "Searches are still correct but may be slower. Fix the cause, then call reindex() and compact().",
             UpkeepWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     except BaseException as error:  # an interrupt, or the caller's function
         error.add_note(f"vecstore: the {changed} records of this call are written; the upkeep was interrupted.")

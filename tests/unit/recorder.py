@@ -119,8 +119,9 @@ def check_call(name: str, positional: tuple[Any, ...], named: dict[str, Any], sc
             check_selection(selection)
         case "fetch", (_, ids):
             check_selection(ids)
-        case "page", (_, where, after, limit):
+        case "page", (_, where, after, limit, include):
             check_filter(ALL if where is None else where)
+            assert isinstance(include, frozenset)
             assert (after is None or type(after) is str, type(limit)) == (True, int)
         case "count", (_, where):
             check_filter(ALL if where is None else where)

@@ -97,6 +97,8 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "delete ids": lambda store: store.delete(ids="a"),
     "get": lambda store: store.get("a"),
     "get id": lambda store: store.get(["a", ""]),
+    "scan limit": lambda store: store.scan(limit=-1),
+    "scan include": lambda store: store.scan(include=["texts"]),
     "scan size": lambda store: store.scan(batch_size=0),
     "k": lambda store: store.search([1, 2, 3], -1),
     "ef": lambda store: store.search([1, 2, 3], ef=0),

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from ..backend import (
+    EVERYTHING,
     Backend,
     Change,
     Entry,
     Found,
     Generation,
+    Include,
     Progress,
     Rows,
     Search,
@@ -250,7 +252,9 @@ class MemoryBackend(Backend):
             table = self._table(generation)
             return table.columns(table.select(ids))
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
         with self._lock:
             table = self._table(generation)
             ids = sorted(id_ for id_ in table.select(where) if after is None or id_ > after)

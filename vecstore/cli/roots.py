@@ -58,7 +58,11 @@ def list_passages(store: VectorStore, name: str, value: str) -> Iterator[Record]
     if not _is_utf8(value):
         return iter(())
     where = F[name] == value if isinstance(store.schema.fields.get(name), Keyword) else None
-    return (record for record in store.scan(where) if record.metadata.get(name) == value and is_passage(record))
+    return (
+        record
+        for record in store.scan(where, include=["metadata"])
+        if record.metadata.get(name) == value and is_passage(record)
+    )
 
 
 def check_one_command(places: Sequence[tuple[Documents, str]]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, overload
+from itertools import repeat
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Rows
+from ..backend import EVERYTHING, Include, Rows
 from ..errors import DuplicateId, EmbedderRequired, InvalidVector
 from ..ids import MAX_ID_BYTES, check_id
 from ..records import Record
@@ -19,6 +20,8 @@ from . import metadata
 from .strings import are_storable
 from .texts import check_texts
 from .vectors import as_matrix
+
+_Column = TypeVar("_Column")
 
 
 class EmbedTexts(Protocol):
@@ -71,15 +74,28 @@ def as_rows(
     return _keep_last(rows) if has_twins else rows
 
 
-def as_records(rows: Rows, schema: Schema) -> list[Record]:
-    """Return rows that have all columns as records."""
-    if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
-        raise TypeError("records need every column")
-    values = metadata.join(rows.fields, rows.extras, schema.fields)
-    records = [Record(*record) for record in zip(rows.ids, rows.vectors, rows.texts, values, strict=True)]
-    for row in () if rows.present is None else np.flatnonzero(~rows.present):
-        records[row] = replace(records[row], vector=None, embed=False)
+def as_records(rows: Rows, schema: Schema, include: Include = EVERYTHING) -> list[Record]:
+    """Return rows, which have the columns in ``include``, as records with these parts."""
+    vectors: Iterable[Any] = repeat(None)
+    texts: Iterable[str | None] = repeat(None)
+    values: Iterable[dict[str, Any]] = ({} for _ in rows.ids)
+    if "vector" in include:
+        vectors = _get_column(rows.vectors)
+    if "text" in include:
+        texts = _get_column(rows.texts)
+    if "metadata" in include:
+        values = metadata.join(_get_column(rows.fields), _get_column(rows.extras), schema.fields)
+    records = [Record(*record) for record in zip(rows.ids, vectors, texts, values, strict=False)]
+    if "vector" in include and rows.present is not None:
+        for row in np.flatnonzero(~rows.present):
+            records[row] = replace(records[row], vector=None, embed=False)
     return records
+
+
+def _get_column(column: _Column | None) -> _Column:
+    if column is None:
+        raise TypeError("a record needs every column that was asked for")
+    return column
 
 
 def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:

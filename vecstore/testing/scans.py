@@ -106,6 +106,44 @@ class ScanTests(SharedStore):
         for size in (1, 2, 100):
             assert [record.id for record in store.scan(batch_size=size)] == IDS_IN_ORDER
 
+    @pytest.mark.parametrize(
+        "include", [(), ["text"], {"metadata"}, ["vector"], ("vector", "text"), ["text", "metadata", "vector"]], ids=str
+    )
+    @pytest.mark.parametrize("where", [None, F.year >= 2003], ids=["all", "filter"])
+    def test_the_parts_that_are_asked_for(self, store: VectorStore, include: Any, where: Any) -> None:
+        expected = [
+            Record(
+                book.id,
+                book.vector if "vector" in include else None,
+                book.text if "text" in include else None,
+                book.metadata if "metadata" in include else {},
+            )
+            for book in make_books(range(0 if where is None else 3, 10))
+        ]
+        for size in (2, 1_000):
+            assert list(store.scan(where, include=include, batch_size=size)) == expected
+
+    @pytest.mark.parametrize("limit", [0, 1, 3, 4, 9, 10, 11, 10**9])
+    @pytest.mark.parametrize("size", [1, 3, 1_000])
+    def test_no_more_than_the_limit(self, store: VectorStore, limit: int, size: int) -> None:
+        assert list(store.scan(limit=limit, batch_size=size)) == make_books(range(min(limit, 10)))
+        found = [record.id for record in store.scan(F.lang == "en", include=[], limit=limit, batch_size=size)]
+        assert found == [f"book-{number:05}" for number in (1, 4, 7)][:limit]
+
+    @pytest.mark.parametrize("limit", [-1, 1.5, True, "5"])
+    def test_a_limit_is_a_whole_number(self, store: VectorStore, limit: Any) -> None:
+        with pytest.raises(InvalidArgument, match="limit"):
+            store.scan(limit=limit)
+
+    @pytest.mark.parametrize("include", ["text", ["texts"], 3, None, [None]], ids=str)
+    def test_parts_have_names(self, store: VectorStore, include: Any) -> None:
+        with pytest.raises(InvalidArgument, match="include"):
+            store.scan(include=include)
+
+    def test_the_filter_alone_goes_by_position(self, store: VectorStore) -> None:
+        with pytest.raises(TypeError):
+            store.scan(None, 5)  # type: ignore[call-arg, arg-type]
+
     @pytest.mark.parametrize("size", [0, -1, 1.5, True, "5", None])
     def test_a_batch_size_is_a_whole_number(self, store: VectorStore, size: Any) -> None:
         with pytest.raises(InvalidArgument, match="batch_size"):

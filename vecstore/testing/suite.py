@@ -21,6 +21,7 @@ from . import (
     indexes,
     interruptions,
     lifetimes,
+    loading,
     log_lines,
     metadata,
     models,
@@ -108,6 +109,7 @@ class StoreSuite:
     TestTwin = twins.TwinTests
     TestStream = streams.StreamTests
     TestProgress = progress.ProgressTests
+    TestLoading = loading.LoadingTests
 
     TestUpdate = updates.UpdateTests
     TestDelete = updates.DeleteTests

@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from vecstore.backend import (
+    EVERYTHING,
     Backend,
     Change,
     Entry,
     Found,
     Generation,
+    Include,
     IndexState,
     Progress,
     Rows,
@@ -167,11 +169,13 @@ class FileBackend(Backend):
             with reading.attempt(view=True) as reader:
                 return reads.fetch(reader, ids)
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
         reading = self._begin_reading(generation)
         while True:
             with reading.attempt(view=True) as reader:
-                return reads.page(reader, where, after, limit)
+                return reads.page(reader, where, after, limit, include)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         reading = self._begin_reading(generation)

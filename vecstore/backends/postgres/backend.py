@@ -20,11 +20,13 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from vecstore.backend import (
+    EVERYTHING,
     Backend,
     Change,
     Entry,
     Found,
     Generation,
+    Include,
     IndexState,
     Progress,
     Rows,
@@ -408,23 +410,23 @@ class PostgresBackend(Backend):
             ("fetch", standby), table, lambda form, _: reads.compile_fetch(self._tables, form, standby=standby)
         )
         return rows.decode_rows(
-            self._read_pointed(generation, statement, {"ids": list(ids)}), table, reads.EVERYTHING, versions=True
+            self._read_pointed(generation, statement, {"ids": list(ids)}), table, EVERYTHING, versions=True
         )
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
         statement = self._get_statement(
-            ("page", standby, after is None),
+            ("page", standby, after is None, include),
             table,
             lambda form, later: reads.compile_page(
-                self._tables, form, _make_condition(later, form), after=after is not None, standby=standby
+                self._tables, form, _make_condition(later, form), include, after=after is not None, standby=standby
             ),
             where,
         )
         values = {"limit": limit, "after": after, **_list_values(where, table)}
-        return rows.decode_rows(
-            self._read_pointed(generation, statement, values), table, reads.EVERYTHING, versions=True
-        )
+        return rows.decode_rows(self._read_pointed(generation, statement, values), table, include, versions=True)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         table, standby = self._layouts.get(generation), generation.standby
@@ -435,7 +437,7 @@ class PostgresBackend(Backend):
             where,
         )
         answer = self._read_pointed(generation, statement, {"size": size, **_list_values(where, table)})
-        return rows.decode_rows(answer, table, reads.EVERYTHING, versions=True)
+        return rows.decode_rows(answer, table, EVERYTHING, versions=True)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         table, standby = self._layouts.get(generation), generation.standby

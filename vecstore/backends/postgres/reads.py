@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal_column, select, true
 from sqlalchemy.sql.selectable import FromClause
 
-from vecstore.backend import Include
+from vecstore.backend import EVERYTHING, Include
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
@@ -18,7 +18,6 @@ from .statements import Statement, compile_statement, make_parameter
 from .writes import match_any
 
 _ONE = literal_column("1", BigInteger())
-EVERYTHING: Include = frozenset({"text", "metadata", "vector"})
 
 
 def select_columns(layout: Layout, include: Include) -> dict[str, ColumnElement[Any]]:
@@ -58,12 +57,18 @@ def compile_fetch(catalogue: CatalogueTables, layout: Layout, *, standby: bool) 
 
 
 def compile_page(
-    catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, after: bool, standby: bool
+    catalogue: CatalogueTables,
+    layout: Layout,
+    condition: Condition | None,
+    include: Include,
+    *,
+    after: bool,
+    standby: bool,
 ) -> Statement:
     """Read the first records beyond an id, in the order of ids."""
     id_ = layout.table.c.id
     rows = (
-        _select_records(layout)
+        _select_records(layout, include)
         .where(is_live(layout, condition))
         .order_by(id_)
         .limit(make_parameter("limit", BigInteger()))
@@ -112,10 +117,10 @@ def compile_tombstone_page(catalogue: CatalogueTables, layout: Layout, *, after:
     return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
-def _select_records(layout: Layout) -> Select[Any]:
+def _select_records(layout: Layout, include: Include = EVERYTHING) -> Select[Any]:
     table = layout.table
-    everything = (value.label(name) for name, value in select_columns(layout, EVERYTHING).items())
-    return select(table.c.id, table.c.version, *everything)
+    shown = (value.label(name) for name, value in select_columns(layout, include).items())
+    return select(table.c.id, table.c.version, *shown)
 
 
 def _join_pointer(catalogue: CatalogueTables, found: FromClause, *, standby: bool) -> Statement:

@@ -14,11 +14,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from vecstore.backend import (
+    EVERYTHING,
     Backend,
     Change,
     Entry,
     Found,
     Generation,
+    Include,
     IndexState,
     Progress,
     Rows,
@@ -177,8 +179,10 @@ class RedisBackend(Backend):
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
         return self._reads.fetch(generation, ids)
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
-        return self._reads.page(generation, where, after, limit)
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
+        return self._reads.page(generation, where, after, limit, include)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         return self._reads.sample(generation, where, size)

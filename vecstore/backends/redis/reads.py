@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vecstore.backend import Found, Generation, Rows, Search
+from vecstore.backend import EVERYTHING, Found, Generation, Include, Rows, Search
 from vecstore.filters.nodes import Filter
 
 from .fields import encode_tokens
@@ -37,16 +37,18 @@ class Reads:
         unique = list(dict.fromkeys(ids))
         return self._read_rows(generation, FETCH, [len(unique), *unique])
 
-    def page(self, generation: Generation, where: Filter | None, after: str | None, limit: int) -> Rows:
+    def page(
+        self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
+    ) -> Rows:
         """Return the next records in the order of their ids."""
         if where is None:
-            return self._read_rows(generation, PAGE, [to_range_start(after), limit])
+            return self._read_rows(generation, PAGE, [to_range_start(after), limit], include)
         # Others may change records between finding the ids and reading them. Records that no longer match are left out,
         # and an empty page means that none are left.
         program = compile_program(where, generation.schema.fields)
         for ids in self._matches.page(generation, where, after, limit):
             words = StepRecords((), program, ids).encode(self._guard.milliseconds)
-            rows = self._read_rows(generation, FETCH_MATCHING, words)
+            rows = self._read_rows(generation, FETCH_MATCHING, words, include)
             if len(rows):
                 return rows
         return self.fetch(generation, ())
@@ -90,10 +92,12 @@ class Reads:
         found = self._guard.run(generation, TOMBSTONES, [to_range_start(after), limit])[1:]
         return {id_.decode(): int(version) for id_, version in zip(found[::2], found[1::2], strict=True)}
 
-    def _read_rows(self, generation: Generation, script: Script, words: Sequence[Any]) -> Rows:
-        names = list_attributes(generation.schema)
+    def _read_rows(
+        self, generation: Generation, script: Script, words: Sequence[Any], include: Include = EVERYTHING
+    ) -> Rows:
+        names = list_attributes(generation.schema, include)
         answer = self._guard.run(generation, script, [len(names), *names, *words])
-        return decode_rows(answer[1:], generation.schema)
+        return decode_rows(answer[1:], generation.schema, include)
 
     def _compile_queries(self, generation: Generation, where: Filter) -> Sequence[str]:
         """Return the queries of a filter; if that takes too many, queries for the ids of all matches."""

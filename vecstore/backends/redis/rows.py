@@ -24,9 +24,16 @@ def to_attribute(field: str) -> str:
     return f"f_{field}"
 
 
-def list_attributes(schema: Schema) -> list[str]:
-    """Return every attribute that a read asks for; every record has the first one."""
-    return [VECTOR, TEXT, EXTRA, VERSION, *map(to_attribute, schema.fields)]
+def list_attributes(schema: Schema, include: Include) -> list[str]:
+    """Return the attributes that a read asks for; every record has the first one."""
+    names = [ID, VERSION]
+    if "vector" in include:
+        names.append(VECTOR)
+    if "text" in include:
+        names.append(TEXT)
+    if "metadata" in include:
+        names += [EXTRA, *map(to_attribute, schema.fields)]
+    return names
 
 
 def list_shown_attributes(schema: Schema, include: Include) -> list[str]:
@@ -145,18 +152,18 @@ def encode_update(update: Update, schema: Schema) -> list[Any]:
     return words
 
 
-def decode_rows(answer: Sequence[Any], schema: Schema) -> Rows:
+def decode_rows(answer: Sequence[Any], schema: Schema, include: Include) -> Rows:
     """Return the rows of an answer that repeats an id and the values of `list_attributes`."""
     ids = [id_.decode() for id_ in answer[::2]]
-    names = list_attributes(schema)
+    names = list_attributes(schema, include)
     columns = list(zip(*answer[1::2], strict=True)) if ids else [() for _ in names]
     by_name: dict[str, Sequence[Any]] = dict(zip(names, columns, strict=True))
     return Rows(
         ids,
-        decode_vectors(by_name[VECTOR], schema, ids),
-        _decode_texts(by_name[TEXT]),
-        _decode_fields(by_name, schema, ids),
-        _decode_extras(by_name[EXTRA]),
+        decode_vectors(by_name[VECTOR], schema, ids) if "vector" in include else None,
+        _decode_texts(by_name[TEXT]) if "text" in include else None,
+        _decode_fields(by_name, schema, ids) if "metadata" in include else None,
+        _decode_extras(by_name[EXTRA]) if "metadata" in include else None,
         [int(version or 0) for version in by_name[VERSION]],
     )
 

@@ -8,23 +8,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.backend import Include, Rows
+from vecstore.backend import EVERYTHING, Include, Rows
 from vecstore.filters.nodes import Filter
 
 from ..filters import match_rows
 from .reader import Reader
-
-_ALL: Include = frozenset({"text", "metadata", "vector"})
 
 
 def fetch(reader: Reader, ids: Sequence[str]) -> Rows:
     """Return the records of ids; see `Backend.fetch`."""
     view = reader.snapshot.columns
     positions = view.find_positions(dict.fromkeys(ids))
-    return _read_whole(reader, positions[positions >= 0])
+    return _read_rows(reader, positions[positions >= 0])
 
 
-def page(reader: Reader, where: Filter | None, after: str | None, limit: int) -> Rows:
+def page(reader: Reader, where: Filter | None, after: str | None, limit: int, include: Include) -> Rows:
     """Return the next matching records in the order of ids; see `Backend.page`."""
     view = reader.snapshot.columns
     order = view.columns.order_by_id(view.size)
@@ -32,7 +30,7 @@ def page(reader: Reader, where: Filter | None, after: str | None, limit: int) ->
     rest = order[start:]
     if len(order) > view.size:
         rest = rest[rest < view.size]
-    return _read_whole(reader, rest[match_rows(where, view)[rest]][:limit])
+    return _read_rows(reader, rest[match_rows(where, view)[rest]][:limit], include)
 
 
 def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
@@ -44,7 +42,7 @@ def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
     matching = order[match_rows(where, view)[order]]
     if len(matching) > size:
         matching = matching[np.arange(size) * len(matching) // size]
-    return _read_whole(reader, matching)
+    return _read_rows(reader, matching)
 
 
 def count(reader: Reader, where: Filter | None) -> int:
@@ -54,8 +52,12 @@ def count(reader: Reader, where: Filter | None) -> int:
     return int(np.count_nonzero(match_rows(where, reader.snapshot.columns)))
 
 
-def _read_whole(reader: Reader, positions: NDArray[np.int64]) -> Rows:
-    """Return the whole rows at positions of the view."""
-    rids = reader.snapshot.columns.rids[positions]
-    rows = reader.read_rows(rids.tolist(), whole=True)
-    return reader.opened.row_format.assemble(rows, _ALL, reader.gather_vectors(rows, rids))
+def _read_rows(reader: Reader, positions: NDArray[np.int64], include: Include = EVERYTHING) -> Rows:
+    """Return the rows at positions of the view with the columns in ``include``."""
+    view = reader.snapshot.columns
+    if not include:
+        return Rows(view.get_ids(positions), None, None, None, None, view.versions[positions].tolist())
+    rids = view.rids[positions]
+    rows = reader.read_rows(rids.tolist(), whole=bool(include - {"vector"}))
+    vectors = reader.gather_vectors(rows, rids) if "vector" in include else None
+    return reader.opened.row_format.assemble(rows, include, vectors)
