@@ -55,6 +55,7 @@ from .filters import ALL, F, Filter
 from .hits import Hit, Hits
 from .index_options import HNSW, Flat
 from .index_status import IndexStatus
+from .metadata_keys import MetadataKey
 from .metric import Metric
 from .progress import Progress
 from .records import Record
@@ -95,6 +96,7 @@ __all__ = [
     "InvalidQuery",
     "InvalidUrl",
     "InvalidVector",
+    "MetadataKey",
     "Metric",
     "MigrationRequired",
     "MissingExtra",

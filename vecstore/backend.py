@@ -15,6 +15,7 @@ whole records; it raises `PartialWrite` if it stops between two parts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from .errors import Unsupported
 from .fields import Stored
 from .filters.nodes import Filter
 from .progress import Progress as Progress  # a part of the contract
+from .rows.tallies import rank_values, tally_column
 from .schema import Schema
 
 Include = frozenset[Literal["text", "metadata", "vector"]]
@@ -549,6 +551,21 @@ class Backend(ABC):
             if page.present is not None:
                 found += [id_ for id_, has_vector in zip(page.ids, page.present, strict=True) if not has_vector]
         return found[:limit]
+
+    def values(
+        self, generation: Generation, field: str, where: Filter | None, limit: int | None
+    ) -> list[tuple[Stored, int]]:
+        """Return the values of a declared field among the matching records, each with the number of records.
+
+        Of a list each element is a value, which counts once in a record. The largest count comes first, equal ones in
+        the order of the values; ``limit`` is at least 1 and cuts the list. This method reads every record; a backend
+        whose engine can count has its own.
+        """
+        counts, after = Counter[Stored](), None
+        while len(rows := self.page(generation, where, after, 5_000, frozenset({"metadata"}))):
+            tally_column((rows.fields or {})[field], counts)
+            after = rows.ids[-1]
+        return rank_values(counts, limit)
 
     @abstractmethod
     def search(self, generation: Generation, search: Search) -> list[Found]:

@@ -71,6 +71,10 @@ class Field(ABC):
         """Return the user's value for a stored form."""
         return stored
 
+    def decode_item(self, stored: Stored) -> Any:
+        """Return the user's value for the stored form of a value that filters compare: of a list, an element."""
+        return self.decode(stored)
+
 
 @dataclass(frozen=True, slots=True)
 class Keyword(Field):
@@ -116,6 +120,9 @@ class Keywords(Field):
 
     def decode(self, stored: Stored) -> list[str]:
         return list(stored) if isinstance(stored, tuple) else []
+
+    def decode_item(self, stored: Stored) -> Any:
+        return stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Include, Stats, Verification
 from .embedders.identity import Identity
 from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
-from .filters.binding import bind
+from .filters.binding import bind, find_field
 from .hits import Hits, make_hits
 from .ids import check_id, check_ids
 from .index_options import IndexOptions
@@ -25,6 +25,7 @@ from .index_status import IndexStatus, read_index_status
 from .loading import Loading
 from .logs import log_duration
 from .lookup import CurrentEntry
+from .metadata_keys import MetadataKey, read_keys
 from .progress import Progress, report_to
 from .queries import (
     DEFAULT_INCLUDE,
@@ -316,6 +317,52 @@ class VectorStore:
             with attempts as generation:
                 attempts.rows = self._backend.count(generation, bind(where, generation.schema))
                 return attempts.rows
+
+    def values(self, field: str, where: Where = None, *, limit: int | None = None) -> list[tuple[Any, int]]:
+        """Return the values of a field with the number of records that have each.
+
+        The largest count comes first, equal counts are in the order of the values. Of `Keywords` each element is a
+        value, which counts once for a record. So a count is always that of ``count(where & (F[field] == value))``, or
+        of ``contains``.
+
+        Parameters
+        ----------
+        field : str
+            A declared field.
+        where : Filter or mapping, optional
+            Count matching records only.
+        limit : int, optional
+            Return that many of the first values.
+
+        Raises
+        ------
+        UnknownField, InvalidArgument, InvalidFilter
+        """
+        most = None if limit is None else check_whole("limit", limit, 0)
+        if not isinstance(field, str):
+            raise InvalidArgument(f"values() takes the name of a field, such as 'lang', not {type(field).__name__}.")
+        attempts = Attempts(self._current, "values")
+        while True:
+            with attempts as generation:
+                declared, bound = find_field(field, generation.schema), bind(where, generation.schema)
+                if most == 0:
+                    return []
+                found = self._backend.values(generation, field, bound, most)
+                attempts.rows = len(found)
+                return [(declared.decode_item(value), count) for value, count in found]
+
+    def keys(self) -> list[MetadataKey]:
+        """Return the declared fields, and every other key that the metadata of a record has.
+
+        Each comes with the number of records that have it and the classes of the values; the largest count comes first.
+        This reads all metadata.
+        """
+        attempts = Attempts(self._current, "keys")
+        while True:
+            with attempts as generation:
+                found = read_keys(self._backend, generation)
+                attempts.rows = len(found)
+                return found
 
     def search(
         self,

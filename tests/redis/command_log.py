@@ -18,8 +18,8 @@ _KEYLESS = {
     b"CLIENT", b"CONFIG", b"ECHO", b"EXEC", b"FT._LIST", b"HELLO", b"INFO", b"MULTI", b"PING", b"SCRIPT", b"SELECT",
 }  # fmt: skip
 _ONE_KEY = {
-    b"EXISTS", b"FT.CREATE", b"FT.DROPINDEX", b"FT.INFO", b"FT.SEARCH", b"GET", b"HDEL", b"HEXISTS", b"HGET",
-    b"HINCRBY", b"HKEYS", b"HMGET", b"HSET", b"PEXPIRE", b"PTTL", b"SADD", b"SET", b"SMEMBERS",
+    b"EXISTS", b"FT.AGGREGATE", b"FT.CREATE", b"FT.DROPINDEX", b"FT.INFO", b"FT.SEARCH", b"GET", b"HDEL", b"HEXISTS",
+    b"HGET", b"HINCRBY", b"HKEYS", b"HMGET", b"HSET", b"PEXPIRE", b"PTTL", b"SADD", b"SET", b"SMEMBERS",
     b"SREM", b"TYPE", b"ZADD", b"ZCARD",
     b"ZMSCORE", b"ZRANGE", b"ZRANGEBYLEX", b"ZREM", b"ZREMRANGEBYRANK", b"ZSCORE",
 }  # fmt: skip

@@ -125,6 +125,10 @@ def check_call(name: str, positional: tuple[Any, ...], named: dict[str, Any], sc
             assert (after is None or type(after) is str, type(limit)) == (True, int)
         case "count", (_, where):
             check_filter(ALL if where is None else where)
+        case "values", (_, field, where, limit):
+            check_filter(ALL if where is None else where)
+            assert field in schema.fields
+            assert limit is None or limit > 0
         case "search", (_, search):
             check_search(search)
         case "tend", (_, None):

@@ -75,6 +75,9 @@ def test_whatever_a_user_gives_a_backend_gets_the_same(recorder: Recorder, store
     store.similar_to("b", 2, where=F.d.between(NOW, NOW) | F.i.is_missing())
     store.count(ALL)
     list(store.scan(F.k != "a", batch_size=2))
+    store.values("ks", F.k != "a", limit=2)
+    store.values("k", limit=0)
+    store.keys()
     assert {"write", "update", "delete", "fetch", "page", "count", "search"} <= set(recorder.names_called)
     for name, positional, named in recorder.calls:
         check_call(name, positional, named, store.schema)
@@ -97,6 +100,7 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "delete ids": lambda store: store.delete(ids="a"),
     "get": lambda store: store.get("a"),
     "get id": lambda store: store.get(["a", ""]),
+    "values limit": lambda store: store.values("k", limit=-1),
     "scan limit": lambda store: store.scan(limit=-1),
     "scan include": lambda store: store.scan(include=["texts"]),
     "scan size": lambda store: store.scan(batch_size=0),
@@ -122,6 +126,8 @@ BAD_FOR_THE_SCHEMA: dict[str, Callable[[VectorStore], object]] = {
     "where": lambda store: store.search([1, 2, 3], where=F.i == "1"),
     "count": lambda store: store.count(F.i.contains(1)),
     "scan": lambda store: store.scan(F.nope == 1),
+    "values": lambda store: store.values("nope"),
+    "values where": lambda store: store.values("k", F.nope == 1),
 }
 
 

@@ -61,6 +61,19 @@ def _bind(condition: Filter, schema: Schema) -> Filter:
     raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
 
 
+def find_field(name: str, schema: Schema) -> Field:
+    """Return a declared field.
+
+    Raises
+    ------
+    UnknownField
+    """
+    field = schema.fields.get(name)
+    if field is None:
+        raise _make_unknown_field((name,), schema.fields)
+    return field
+
+
 def _bind_path(path: tuple[str, ...], op: str, value: object, schema: Schema) -> Filter:
     if not schema.dynamic:
         raise _make_unknown_field(path, schema.fields)

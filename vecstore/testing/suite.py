@@ -43,6 +43,7 @@ from . import (
     streams,
     strings,
     switches,
+    tallies,
     thresholds,
     twins,
     undeclared_equivalence,
@@ -121,6 +122,8 @@ class StoreSuite:
     TestCount = scans.CountTests
     TestScan = scans.ScanTests
     TestScanUnderChange = scans.ScanUnderChangeTests
+    TestValues = tallies.ValuesTests
+    TestKeys = tallies.KeysTests
 
     TestFencedWrite = fences.FencedWriteTests
     TestFencedDelete = fences.FencedDeleteTests

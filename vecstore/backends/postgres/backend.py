@@ -47,6 +47,7 @@ from vecstore.errors import (
     Unsupported,
     VecstoreError,
 )
+from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
 from vecstore.index_options import HNSW
 from vecstore.metric import Metric
@@ -451,6 +452,21 @@ class PostgresBackend(Backend):
         if not answer:
             raise Superseded
         return int(answer[0][0])
+
+    def values(
+        self, generation: Generation, field: str, where: Filter | None, limit: int | None
+    ) -> list[tuple[Stored, int]]:
+        table, standby, limited = self._layouts.get(generation), generation.standby, limit is not None
+        statement = self._get_statement(
+            ("values", standby, field, limited),
+            table,
+            lambda form, later: reads.compile_values(
+                self._tables, form, _make_condition(later, form), field, limited=limited, standby=standby
+            ),
+            where,
+        )
+        answer = self._read_pointed(generation, statement, {"limit": limit, **_list_values(where, table)})
+        return [(value, int(number)) for value, number in answer]
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         found: list[Found] = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal_column, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, collate, func, literal_column, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from vecstore.backend import EVERYTHING, Include
+from vecstore.fields import Keywords
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
@@ -105,6 +106,29 @@ def compile_count(
     matching = select(func.count()).select_from(layout.table).where(is_live(layout, condition)).scalar_subquery()
     pointer = generation_guard.select_pointer(catalogue, standby=standby).subquery("pointer")
     return compile_statement(select(matching).select_from(pointer))
+
+
+def compile_values(
+    catalogue: CatalogueTables, layout: Layout, condition: Condition | None, field: str, *, limited: bool, standby: bool
+) -> Statement:
+    """Count the records of each value of a field, of a list the records of each element."""
+    table, column = layout.table, layout.get_column(field)
+    source: FromClause = table
+    value = column
+    if isinstance(layout.schema.fields[field], Keywords):
+        elements = select(func.unnest(column).label("element")).distinct().correlate(table).lateral("elements")
+        source, value = table.join(elements, true()), collate(elements.c.element, "C")
+    number = cast(func.count(), BigInteger)
+    rows = (
+        select(layout.get_type(field).out_of(value).label("value"), number.label("number"))
+        .select_from(source)
+        .where(is_live(layout, condition), column.is_not(None))
+        .group_by(value)
+        .order_by(number.desc(), value)
+    )
+    if limited:
+        rows = rows.limit(make_parameter("limit", BigInteger()))
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
 def compile_tombstone_page(catalogue: CatalogueTables, layout: Layout, *, after: bool, standby: bool) -> Statement:

@@ -32,6 +32,7 @@ from vecstore.backend import (
 )
 from vecstore.capabilities import Capabilities
 from vecstore.errors import InvalidUrl, StoreNotFound, Unsupported
+from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
 from vecstore.index_options import Flat
 
@@ -48,6 +49,7 @@ from .reads import Reads
 from .selection import Matches
 from .server_checks import Server, read_server
 from .stats import collect_stats, read_index_state
+from .tallies import Tallies
 from .upkeep import Upkeep
 from .verify import Verifier
 from .writes import Writes
@@ -73,6 +75,7 @@ class RedisBackend(Backend):
         self._server = server
         self._upkeep = Upkeep(client, self._keys, self._leases, self._catalogue, guard)
         self._reads = Reads(guard, matches)
+        self._tallies = Tallies(guard)
         self._writes = Writes(guard, matches, self._upkeep, self._verifier)
         self.capabilities = replace(type(self).capabilities, read_only=client.options.read_only or server.replica)
 
@@ -189,6 +192,11 @@ class RedisBackend(Backend):
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         return self._reads.count(generation, where)
+
+    def values(
+        self, generation: Generation, field: str, where: Filter | None, limit: int | None
+    ) -> list[tuple[Stored, int]]:
+        return self._tallies.count_values(generation, field, where, limit)
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         found: list[Found] = []

@@ -43,6 +43,10 @@ class Column(ABC):
     def test(self, op: str, value: Any, size: int) -> Mask:
         """Apply a comparison with ``value`` to each of the first ``size`` rows."""
 
+    @abstractmethod
+    def tally(self, chosen: Mask) -> dict[Stored, int]:
+        """Return in how many of the chosen rows each value is, in stored form; of a list each element."""
+
 
 class KeywordColumn(Column):
     """Strings, stored as codes of a dictionary."""
@@ -63,6 +67,10 @@ class KeywordColumn(Column):
         if op == "eq":
             return np.equal(codes, self._dictionary.get(value, _UNKNOWN))
         return np.isin(codes, _look_up_codes(self._dictionary, value))
+
+    def tally(self, chosen: Mask) -> dict[Stored, int]:
+        codes: NDArray[np.int32] = self._codes.view(len(chosen))[chosen]
+        return _tally_codes(codes[codes != _MISSING], self._dictionary)
 
 
 class KeywordsColumn(Column):
@@ -106,11 +114,20 @@ class KeywordsColumn(Column):
         mask[rows[counts == len(wanted)]] = True
         return mask
 
+    def tally(self, chosen: Mask) -> dict[Stored, int]:
+        items = int(self._ends.view(len(chosen))[-1]) if len(chosen) else 0
+        codes, owners = self._codes.view(items), self._owners.view(items)
+        kept = chosen[owners]
+        # A row may hold a keyword twice.
+        pairs = np.unique(np.stack((owners[kept], codes[kept].astype(np.int64))), axis=1)
+        return _tally_codes(pairs[1], self._dictionary)
+
 
 class NumberColumn(Column):
     """Ints, floats, bools."""
 
-    def __init__(self, dtype: DTypeLike) -> None:
+    def __init__(self, dtype: DTypeLike, restore: Callable[[Any], Stored] = lambda value: value) -> None:
+        self._restore = restore
         self._values = AppendArray(dtype)
         self._present = AppendArray(np.bool_)
         self._dtype = dtype
@@ -126,6 +143,11 @@ class NumberColumn(Column):
         operand = np.array(value, self._dtype)
         found: Mask = _ORDER[op](self._values.view(size), operand)
         return found & present
+
+    def tally(self, chosen: Mask) -> dict[Stored, int]:
+        kept = chosen & self._present.view(len(chosen))
+        values, counts = np.unique(self._values.view(len(chosen))[kept], return_counts=True)
+        return dict(zip(map(self._restore, values.tolist()), counts.tolist(), strict=True))
 
 
 def _encode_keywords(stored: Stored) -> str:
@@ -159,11 +181,19 @@ FIELDS: Mapping[str, FieldForm] = MappingProxyType(
         "keywords": FieldForm(KeywordsColumn, _encode_keywords, _decode_keywords),
         "int": FieldForm(partial(NumberColumn, np.int64)),
         "float": FieldForm(partial(NumberColumn, np.float64)),
-        "bool": FieldForm(partial(NumberColumn, np.int8), int, bool),
+        "bool": FieldForm(partial(NumberColumn, np.int8, bool), int, bool),
         "datetime": FieldForm(partial(NumberColumn, np.int64)),
     }
 )
 """By `Field.kind`."""
+
+
+def _tally_codes(codes: NDArray[Any], dictionary: Mapping[str, int]) -> dict[Stored, int]:
+    """Return how often each value of a dictionary occurs, by its code."""
+    if not len(codes):
+        return {}
+    counts, words = np.bincount(codes), list(dictionary)
+    return {words[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
 
 def _look_up_codes(dictionary: Mapping[str, int], values: Sequence[str]) -> NDArray[np.int32]:

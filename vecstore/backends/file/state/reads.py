@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.backend import EVERYTHING, Include, Rows
+from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
+from vecstore.rows.tallies import rank_values
 
 from ..filters import match_rows
 from .reader import Reader
@@ -50,6 +52,12 @@ def count(reader: Reader, where: Filter | None) -> int:
     if where is None:
         return reader.snapshot.ledger.tables["rows"].count
     return int(np.count_nonzero(match_rows(where, reader.snapshot.columns)))
+
+
+def count_values(reader: Reader, field: str, where: Filter | None, limit: int | None) -> list[tuple[Stored, int]]:
+    """Return the values of a field with their counts; see `Backend.values`."""
+    view = reader.snapshot.columns
+    return rank_values(view.columns.fields[field].tally(match_rows(where, view)), limit)
 
 
 def _read_rows(reader: Reader, positions: NDArray[np.int64], include: Include = EVERYTHING) -> Rows:
