@@ -252,12 +252,11 @@ class VectorStore:
         self._check_writable()
         with report_to(on_progress) as report:
             self._loading.enter()
-            is_interrupted = True
+            is_interrupted = False
             try:
                 yield
-                is_interrupted = False
-            except Exception:
-                is_interrupted = False
+            except (KeyboardInterrupt, SystemExit):
+                is_interrupted = True
                 raise
             finally:
                 changed = self._loading.leave()

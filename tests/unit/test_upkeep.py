@@ -99,27 +99,6 @@ def test_a_write_in_many_batches_is_followed_by_upkeep_once(backend: GraphBacken
     assert backend.steps == ["tend"]
 
 
-def test_a_block_of_writes_is_followed_by_upkeep_once(backend: GraphBackend, store: VectorStore) -> None:
-    with store.loading():
-        for write in WRITES.values():
-            write(store)
-        assert backend.steps == []
-    assert backend.steps == ["tend"]
-    with store.loading():
-        for write in IDLE.values():
-            write(store)
-    assert backend.steps == ["tend"]
-
-
-def test_a_failed_upkeep_of_a_block_is_a_warning_at_the_block(backend: GraphBackend, store: VectorStore) -> None:
-    backend.error = StorageFailed("The disk is full.")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with store.loading():
-            store.upsert(some_records(3))
-    assert [(each.category, each.filename) for each in caught] == [(UpkeepWarning, __file__)]
-
-
 def test_an_index_that_a_write_built_is_calibrated(backend: GraphBackend, store: VectorStore) -> None:
     found = store.index_status()
     assert (found.state, found.ef, found.target_recall) == ("ready", ef_of(backend), 0.98)
