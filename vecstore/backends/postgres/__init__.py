@@ -13,6 +13,7 @@
         version bigint                  0, or what a fenced write set
         embedding vector | halfvec      NULL in a tombstone, which keeps the version of a removed id
         body text, extra json           the text, and undeclared metadata as it was spelled
+        extra_values jsonb              its canonical values, with a GIN index, where the schema is dynamic
         f_<field>                       a typed column and an index for each declared field
         vecstore_h_<generation>_<...>   the HNSW index, where there is one
 

@@ -12,6 +12,7 @@ from itertools import chain, repeat
 from typing import Any
 
 from vecstore.backend import Rows
+from vecstore.filters.canonical_json import make_canonical
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
@@ -28,6 +29,7 @@ _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _COUNT = struct.Struct(">h")
 _INTEGER = struct.Struct(">iq")
+_VERSION = struct.Struct(">iB")
 
 
 @lru_cache(maxsize=64)
@@ -39,7 +41,8 @@ def compile_opening(catalogue: CatalogueTables) -> Statement:
 @lru_cache(maxsize=256)
 def make_target(layout: Layout) -> bytes:
     """Return the COPY statement that `pack_rows` is for."""
-    names = ("version", "id", "embedding", "body", "extra", *map(name_column, layout.schema.fields))
+    values = ["extra_values"] if layout.schema.dynamic else []
+    names = ("version", "id", "embedding", "body", "extra", *values, *map(name_column, layout.schema.fields))
     return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
 
 
@@ -51,13 +54,15 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
     schema = layout.schema
-    first = _COUNT.pack(5 + len(schema.fields)) + _INTEGER.pack(8, 0)
+    first = _COUNT.pack(5 + schema.dynamic + len(schema.fields)) + _INTEGER.pack(8, 0)
     ordered = sorted(range(len(rows)), key=rows.ids.__getitem__)
     columns: list[tuple[Pack, Sequence[Any]]] = [
         (pack_texts, rows.ids),
         (pack_texts, rows.texts),
         (pack_texts, rows.extras),
     ]
+    if schema.dynamic:
+        columns.append((pack_values, rows.extras))
     columns += [(FIELDS[field.kind].pack, rows.fields[name]) for name, field in schema.fields.items()]
     yield _BEGIN
     for start in range(0, len(ordered), _PART):
@@ -66,6 +71,11 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
         vectors = pack_elements(rows.vectors[part], layout.vector_type).tobytes()
         yield b"".join(chain.from_iterable(zip(repeat(first), ids, _split(vectors, len(part)), *wide)))
     yield _END
+
+
+def pack_values(extras: Sequence[str]) -> list[bytes]:
+    """Return the canonical values of undeclared metadata as ``jsonb_recv`` takes them, each with its length before."""
+    return [_VERSION.pack(len(data := make_canonical(each).encode()) + 1, 1) + data for each in extras]
 
 
 def _split(data: bytes, count: int) -> list[memoryview]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, literal_column, or_, true
 from sqlalchemy.types import TypeEngine
 
-from vecstore.filters.nodes import And, Compare, Filter, Not, Or
+from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
 
 from .column_types import quote_table
 from .generation_table import Layout
+from .key_filters import describe_key_shape, list_key_values, make_key_predicate
 
 Shape = tuple[Any, ...]
 Condition = ColumnElement[bool]
@@ -63,6 +65,8 @@ def describe_shape(condition: Filter) -> Shape:
     match condition:
         case Compare(field, op, value):
             return (field, op, isinstance(value, tuple) and not value)
+        case CompareKey():
+            return describe_key_shape(condition)
         case And(items):
             return ("and", *map(describe_shape, items))
         case Or(items):
@@ -95,6 +99,8 @@ def _walk_values(condition: Filter, layout: Layout) -> Iterator[Any]:
         case Compare(field, _, value):
             compared = layout.get_type(field).compared
             yield [compared(each) for each in value] if isinstance(value, tuple) else compared(value)
+        case CompareKey():
+            yield from list_key_values(condition)
         case And(items) | Or(items):
             for item in items:
                 yield from _walk_values(item, layout)
@@ -106,6 +112,8 @@ def _make_condition(condition: Filter, layout: Layout, numbers: Iterator[int]) -
     match condition:
         case Compare(field, op, value):
             return _make_predicate(field, op, value, layout, numbers)
+        case CompareKey():
+            return make_key_predicate(condition, layout.table.c.extra_values, partial(_take_parameter, numbers))
         case And(items):
             return and_(true(), *(_make_condition(item, layout, numbers) for item in items)).self_group()
         case Or(items):

@@ -1,7 +1,8 @@
 """One generation as a table: its columns and indexes.
 
 A row without an embedding is a tombstone, which keeps the version of a removed id. Declared fields are typed columns,
-which an application's own SQL can use.
+which an application's own SQL can use. ``extra`` keeps undeclared metadata as it was spelled; where filters may use it,
+``extra_values`` has its canonical values (see `vecstore.filters.canonical_json`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from vecstore.backend import Generation
 from vecstore.schema import Schema
@@ -90,8 +92,12 @@ def make_layout(generation: Generation, namespace: str, extension: str) -> Layou
         Column("embedding", VectorType(NAMES[schema.dtype], extension, schema.width)),
         Column("body", Text()),
         Column("extra", JSON(none_as_null=True)),
+        *([Column("extra_values", JSONB())] if schema.dynamic else []),
         *(Column(name_column(field), form.type) for field, form in kinds),
     )
+    if schema.dynamic:
+        classes = {"extra_values": "jsonb_path_ops"}
+        Index(f"{name}_keys", table.c.extra_values, postgresql_using="gin", postgresql_ops=classes)
     for number, (field, form) in enumerate(kinds):
         Index(f"{name}_f{number}", table.c[name_column(field)], postgresql_using=form.method)
     vector_type = NAMES[schema.dtype]

@@ -9,6 +9,7 @@ from typing import Any
 
 from vecstore.backend import Include, Rows, Update
 from vecstore.fields import Stored
+from vecstore.filters.canonical_json import make_canonical
 
 from .column_types import PACKED, unpack_matrix
 from .fields import FieldType
@@ -29,6 +30,8 @@ def encode_write(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dic
         "given_extra": list(rows.extras),
         "rows": len(rows),
     }
+    if layout.schema.dynamic:
+        values["given_extra_values"] = list(map(make_canonical, rows.extras))
     if fence is not None:
         values["given_version"] = list(fence)
     for name in layout.schema.fields:
@@ -47,7 +50,10 @@ def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
         values["set_embedding"] = PACKED[layout.vector_type](update.vector[None])
     if update.extra:
         members = (f"{_encode_json(key)}:{text}" for key, text in update.extra.items() if text is not None)
-        values |= {"merged": "{" + ",".join(members) + "}", "removed": list(update.extra)}
+        merged = "{" + ",".join(members) + "}"
+        values |= {"merged": merged, "removed": list(update.extra)}
+        if layout.schema.dynamic:
+            values["merged_values"] = make_canonical(merged)
     return values
 
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.types import TypeEngine
 
@@ -73,6 +73,8 @@ def compile_write(
         "body": given.c.body,
         "extra": cast(given.c.extra, JSON()),
     }
+    if layout.schema.dynamic:
+        values["extra_values"] = cast(given.c.extra_values, JSONB())
     for field in layout.schema.fields:
         values[name_column(field)] = layout.get_type(field).into(given.c[name_column(field)])
     rows = select(*values.values()).select_from(guard.join(given, true())).order_by(given.c.id.collate("C"))
@@ -96,6 +98,8 @@ def list_sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, Typ
     if fenced:
         types["version"] = BigInteger()
     types |= {"embedding": VectorType(layout.vector_type, layout.extension), "body": Text(), "extra": Text()}
+    if layout.schema.dynamic:
+        types["extra_values"] = Text()
     return types | {name_column(field): layout.get_type(field).sent for field in layout.schema.fields}
 
 
@@ -156,6 +160,8 @@ def compile_update(
     chosen_rows = locked.with_for_update(of=table).cte("chosen")
     if merges_extra:
         values["extra"] = cast(_limit_size(chosen_rows.c.merged), JSON())
+        if layout.schema.dynamic:
+            values["extra_values"] = merge_values(layout)
     if not values:
         values["version"] = table.c.version
     changing = update(table).values(values).where(table.c.id == chosen_rows.c.id)
@@ -190,6 +196,12 @@ def merge_extra(layout: Layout) -> ColumnElement[Any]:
     listed = func.string_agg(pair, aggregate_order_by(literal_column("','"), members.c.part, members.c.number))
     text = func.concat(literal_column("'{'"), listed, literal_column("'}'"))
     return select(text).select_from(members).scalar_subquery()
+
+
+def merge_values(layout: Layout) -> ColumnElement[Any]:
+    """Return the canonical values of `merge_extra`."""
+    kept = layout.table.c.extra_values.op("-", return_type=JSONB())(make_array_parameter("removed", Text()))
+    return kept.op("||", return_type=JSONB())(cast(cast(make_parameter("merged_values", Text()), Text()), JSONB()))
 
 
 def _expand_members(extra: ColumnElement[Any], name: str) -> TableValuedAlias:
