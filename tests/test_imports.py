@@ -35,6 +35,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli": {"markdown_it", "pyarrow", "regex", "rich", "sentencex", "typer", "yaml"},
     "vecstore.cli.formats": {"defusedxml", "mammoth", "pypdfium2", "selectolax"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
+    "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},

@@ -14,6 +14,7 @@ import typing as _typing
 
 from . import fields
 from .backend import Stats, Verification
+from .columns import Columns
 from .database import Database, connect
 from .errors import (
     BackendUnavailable,
@@ -73,6 +74,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ALL",
     "BackendUnavailable",
+    "Columns",
     "Database",
     "DatabaseReplaced",
     "DimensionMismatch",

@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Include, Stats, Verification
+from .columns.given import ArrowStream, Columns
 from .embedders.identity import Identity
 from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
 from .filters.binding import bind, find_field
 from .hits import Hits, make_hits
 from .ids import check_id, check_ids
+from .incoming import Batch, convert, count_rows, cut, needs_embedder
 from .index_options import IndexOptions
 from .index_status import IndexStatus, read_index_status
 from .loading import Loading
@@ -39,8 +41,7 @@ from .queries import (
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
-from .rows.batches import cut_batches
-from .rows.conversion import as_records, as_rows, needs_embedding
+from .rows.conversion import as_records
 from .rows.vectors import as_queries, name_queries
 from .schema import Schema
 from .selection import Where, make_selection
@@ -100,7 +101,7 @@ class VectorStore:
 
     def insert(
         self,
-        records: Iterable[Record | Mapping[str, Any]],
+        records: Iterable[Record | Mapping[str, Any]] | Columns | ArrowStream,
         *,
         batch_size: int | None = None,
         on_progress: Progress | None = None,
@@ -121,7 +122,7 @@ class VectorStore:
 
     def upsert(
         self,
-        records: Iterable[Record | Mapping[str, Any]],
+        records: Iterable[Record | Mapping[str, Any]] | Columns | ArrowStream,
         *,
         batch_size: int | None = None,
         on_progress: Progress | None = None,
@@ -132,10 +133,13 @@ class VectorStore:
 
         Parameters
         ----------
-        records : iterable of Record or mapping
+        records : iterable of Record or mapping, Columns, or a table that hands over Arrow columns
             Consumed once, in constant memory, so a generator of millions is fine. A record without a vector
             is embedded from its text; see `Record` for those that stay without. A mapping has the keys ``id``,
-            ``vector``, ``text``, ``metadata`` and ``embed``; all but ``id`` may be left out.
+            ``vector``, ``text``, ``metadata`` and ``embed``; all but ``id`` may be left out. A table is any object
+            with ``__arrow_c_stream__``, such as those of pyarrow, pandas, polars and DuckDB: the columns ``id``,
+            ``vector`` (lists of numbers) and ``text``, each further one a key of metadata; a column ``metadata`` of
+            objects or of their JSON texts holds several keys. It takes the extra ``parquet``. For numpy, see `Columns`.
         batch_size : int, optional
             Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
         on_progress : callable, optional
@@ -617,18 +621,17 @@ class VectorStore:
 
     def _write(
         self,
-        records: Iterable[Record | Mapping[str, Any]],
+        records: Iterable[Record | Mapping[str, Any]] | Columns | ArrowStream,
         batch_size: int | None,
         report: Progress | None,
         *,
         insert: bool,
     ) -> int:
         self._check_writable()
-        committed, total = 0, len(records) if isinstance(records, Sequence) else None
-        width = self.schema.width * np.dtype(self.schema.dtype).itemsize
+        committed, total = 0, count_rows(records)
         try:
             claimable: bool | None = None  # once for the call, so that it does not depend on where batches are cut
-            for batch in cut_batches(records, batch_size, width):
+            for batch in cut(records, batch_size, self.schema):
                 if claimable is None:
                     claimable = self._embedder.may_claim(self._current)
                 self._write_batch(batch, committed, insert=insert, claimable=claimable)
@@ -646,20 +649,20 @@ class VectorStore:
             raise
         return committed
 
-    def _write_batch(self, batch: Sequence[Record], first: int, *, insert: bool, claimable: bool) -> None:
-        needs_embedder = any(record.vector is None and needs_embedding(record) for record in batch)
+    def _write_batch(self, batch: Batch, first: int, *, insert: bool, claimable: bool) -> None:
+        has_texts_to_embed = needs_embedder(batch)
         attempts = Attempts(self._current, "insert" if insert else "upsert")
         while True:
             with attempts as generation:
                 attempts.rows = len(batch)
-                if not needs_embedder:
-                    rows = as_rows(batch, generation.schema, None, unique=insert, first=first)
+                if not has_texts_to_embed:
+                    rows = convert(batch, generation.schema, None, unique=insert, first=first)
                     self._backend.write(generation, rows, insert=insert)
                     return
                 present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
                 self._embedder.check_claim(present, self.name, claimable=claimable)
-                rows = as_rows(batch, present.schema, embed, unique=insert, first=first)
+                rows = convert(batch, present.schema, embed, unique=insert, first=first)
                 if embed:
                     present = self._embedder.claim(self._current, present)
                 self._backend.write(present, rows, insert=insert)

@@ -16,7 +16,6 @@ import vecstore
 from vecstore import InvalidArgument, InvalidMetadata, InvalidVector, Record, Schema, VectorStore, fields
 
 SCHEMA = Schema(dim=2, fields={"year": fields.Int(), "price": fields.Float(), "at": fields.DateTime()})
-ROW = "Record(str(row.pop('id')), row.pop('vector', None), row.pop('text', None), row)"
 COLUMNS: dict[str, Any] = {"id": [1, 2], "vector": [[1.0, 0.0], [0.0, 1.0]], "text": ["a", "b"], "year": [2020, 2021]}
 EXPECTED = [
     Record("1", np.array([1, 0], np.float32), "a", {"year": 2020}),
@@ -36,25 +35,33 @@ def read_error(store: VectorStore, records: Any) -> str:
     return str(caught.value)
 
 
-def test_a_pandas_frame(store: VectorStore) -> None:
+def test_a_pandas_frame_with_numbers_as_ids(store: VectorStore) -> None:
     frame = pd.DataFrame(COLUMNS)
-    message = read_error(store, frame)
-    assert "not DataFrame" in message
-    assert f"Write ({ROW} for row in frame.to_dict('records'))." in message
-    rows = frame.to_dict("records")
-    store.upsert(Record(str(row.pop("id")), row.pop("vector", None), row.pop("text", None), row) for row in rows)
+    assert "frame['id'].astype(str)" in read_error(store, frame)
+    store.upsert(frame.assign(id=frame["id"].astype(str)))
     assert list(store.scan()) == EXPECTED
 
 
-def test_an_arrow_table(store: VectorStore) -> None:
+def test_an_arrow_table_with_numbers_as_ids(store: VectorStore) -> None:
     table = pa.table(COLUMNS)
-    for given, code in ((table, "table.to_pylist()"), (table.to_batches()[0], "batch.to_pylist()")):
-        message = read_error(store, given)
-        assert f"not {type(given).__name__}" in message
-        assert f"Write ({ROW} for row in {code})." in message
-    rows = table.to_pylist()
-    store.upsert(Record(str(row.pop("id")), row.pop("vector", None), row.pop("text", None), row) for row in rows)
+    assert "column.cast('string')" in read_error(store, table)
+    store.upsert(table.set_column(0, "id", table.column("id").cast("string")))
     assert list(store.scan()) == EXPECTED
+
+
+def test_a_matrix(store: VectorStore) -> None:
+    for given, matrix in ((np.eye(2), np.eye(2)), (torch.eye(2), torch.eye(2))):
+        message = read_error(store, given)
+        code = message.partition("Write ")[2].removesuffix(".")
+        made = eval(code, {"Columns": vecstore.Columns, "matrix": matrix})  # noqa: S307 - the advice itself
+        assert store.upsert(made) == 2
+        store.delete(ids=["0", "1"])
+
+
+def test_a_list_of_frames(store: VectorStore) -> None:
+    assert "pandas.concat(frames)" in read_error(store, [pd.DataFrame(COLUMNS)])
+    assert "pyarrow.concat_tables(tables)" in read_error(store, [pa.table(COLUMNS)])
+    assert "from_batches(schema, batches)" in read_error(store, pa.table(COLUMNS).to_batches())
 
 
 @pytest.mark.parametrize("missing, name", [(pd.NaT, "NaT"), (pd.NA, "pandas.NA"), (float("nan"), "NaN")])

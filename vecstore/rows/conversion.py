@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
@@ -12,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import EVERYTHING, Include, Rows
-from ..errors import DuplicateId, EmbedderRequired, InvalidVector
+from ..errors import EmbedderRequired, InvalidVector
 from ..ids import MAX_ID_BYTES, check_id
 from ..records import Record
 from ..schema import Schema
 from . import metadata
 from .strings import are_storable
 from .texts import check_texts
+from .twins import keep_last, refuse_twins
 from .vectors import as_matrix
 
 _Column = TypeVar("_Column")
@@ -62,16 +62,13 @@ def as_rows(
     ids = _check_ids(batch, first)
     has_twins = len(set(ids)) < len(ids)
     if unique and has_twins:
-        twice = Counter(ids).most_common(1)[0][0]
-        raise DuplicateId(
-            f"Record {twice!a} appears twice in one batch. Leave one out, or use upsert(), which keeps the last."
-        )
+        refuse_twins(ids)
     names = _Names(ids)
     texts = check_texts([record.text for record in batch], names)
     columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
     matrix, present = _make_matrix(batch, texts, names, schema, embed)
     rows = Rows(ids, matrix, texts, columns, extras, present=present)
-    return _keep_last(rows) if has_twins else rows
+    return keep_last(rows) if has_twins else rows
 
 
 def as_records(rows: Rows, schema: Schema, include: Include = EVERYTHING) -> list[Record]:
@@ -104,23 +101,6 @@ def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:
         return given
     owners = [""] * len(given) if first is None else [f"records[{first + row}]" for row in range(len(given))]
     return [check_id(id_, owner) for id_, owner in zip(given, owners, strict=True)]
-
-
-def _keep_last(rows: Rows) -> Rows:
-    """Return the rows without those whose id appears again later."""
-    last = sorted({id_: row for row, id_ in enumerate(rows.ids)}.values())
-
-    def take(column: Sequence[Any]) -> list[Any]:
-        return [column[row] for row in last]
-
-    return Rows(
-        take(rows.ids),
-        None if rows.vectors is None else rows.vectors[last],
-        None if rows.texts is None else take(rows.texts),
-        None if rows.fields is None else {name: take(column) for name, column in rows.fields.items()},
-        None if rows.extras is None else take(rows.extras),
-        present=None if rows.present is None else rows.present[last],
-    )
 
 
 class _Names(Sequence[str]):

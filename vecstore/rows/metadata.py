@@ -102,7 +102,7 @@ def split(
             if key in fields:
                 declared[key] = None if value is None else fields[key].encode(value)
             else:
-                extra[_check_key(key)] = _to_json_value(value, 1)
+                extra[check_key(key)] = _to_json_value(value, 1)
         except ValueError as error:
             shown = f" {key[:60]!a}" if isinstance(key, str) else ""
             raise InvalidMetadata(f"{owner}: metadata{shown} {error}.") from error
@@ -124,11 +124,30 @@ def dump(extra: Mapping[str, Any], owner: str) -> str:
         raise InvalidMetadata(
             f"{owner}: metadata contains a number that is too long for JSON text. Give str(number)."
         ) from error
+    check_size(text, owner)
+    return text
+
+
+def dump_value(value: Any) -> str:
+    """Return one undeclared value as JSON text; raise ``ValueError`` with the reason if it is not JSON."""
+    plain = _to_json_value(value, 1)
+    try:
+        return _encode(plain)
+    except ValueError as error:  # an int with more digits than Python converts
+        raise ValueError("contains a number that is too long for JSON text; give str(number)") from error
+
+
+def check_size(text: str, owner: str) -> None:
+    """Refuse undeclared metadata that is too large as JSON text.
+
+    Raises
+    ------
+    InvalidMetadata
+    """
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         raise InvalidMetadata(
             f"{owner}: metadata has more than {MAX_BYTES:,} bytes as JSON. Keep large values elsewhere."
         )
-    return text
 
 
 def dump_each(extra: Mapping[str, Any], owner: str) -> dict[str, str | None]:
@@ -162,7 +181,8 @@ def join(
     return found
 
 
-def _check_key(key: object) -> str:
+def check_key(key: object) -> str:
+    """Return a key that can be stored; raise ``ValueError`` with the reason if it cannot."""
     reason = find_fault(key, 0, MAX_BYTES)
     if reason:
         advice = "" if isinstance(key, str) else "; give str(key)"
@@ -189,7 +209,7 @@ def _to_json_value(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_to_json_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {_check_key(key): _to_json_value(item, depth + 1) for key, item in value.items()}
+        return {check_key(key): _to_json_value(item, depth + 1) for key, item in value.items()}
     raise ValueError(_describe_no_json(value, depth))
 
 

@@ -12,12 +12,9 @@ _ROW = "Record(str(row.pop('id')), row.pop('vector', None), row.pop('text', None
 _CONTAINERS: Mapping[str, str] = MappingProxyType(
     {
         "pandas.DataFrame": f"({_ROW} for row in frame.to_dict('records'))",
-        "polars.DataFrame": f"({_ROW} for row in frame.to_dicts())",
-        "polars.LazyFrame": f"({_ROW} for row in frame.collect().to_dicts())",
-        "pyarrow.Table": f"({_ROW} for row in table.to_pylist())",
-        "pyarrow.RecordBatch": f"({_ROW} for row in batch.to_pylist())",
-        "numpy.ndarray": "(Record(str(number), row) for number, row in enumerate(matrix))",
-        "torch.Tensor": "(Record(str(number), row) for number, row in enumerate(matrix.numpy()))",
+        "polars.LazyFrame": "frame.collect()",
+        "numpy.ndarray": "Columns(ids=[str(number) for number in range(len(matrix))], vectors=matrix)",
+        "torch.Tensor": "Columns(ids=[str(number) for number in range(len(matrix))], vectors=matrix.numpy())",
         "vecstore.Record": "[record]",
         "builtins.str": "[Record(id, text=text)]",
         "builtins.bytes": "[Record(id, text=text.decode())]",
@@ -33,6 +30,9 @@ _ITEMS: Mapping[str, str] = MappingProxyType(
         "numpy.ndarray": "Record(id, each)",
         "vecstore.Hit": "Record(hit.id, hit.vector, hit.text, hit.metadata) for hits with include=['vector', …]",
         "pandas.Series": "Record(each['id'], each['vector'], each['text'])",
+        "pandas.DataFrame": "pandas.concat(frames), or call upsert() for each frame",
+        "pyarrow.Table": "pyarrow.concat_tables(tables)",
+        "pyarrow.RecordBatch": "pyarrow.RecordBatchReader.from_batches(schema, batches)",
     }
 )
 """By class: how one item becomes a record."""
@@ -43,12 +43,10 @@ def describe_container(records: object) -> str:
     advice = _look_up(records, _CONTAINERS)
     if isinstance(records, Mapping):
         advice = "[record]" if {*PARTS} & set(records) else "(Record(id, vector) for id, vector in records.items())"
-    elif not advice and hasattr(type(records), "__arrow_c_stream__"):
-        advice = f"({_ROW} for row in pyarrow.table(records).to_pylist())"
     elif not advice and callable(records):
         advice = "records()"
     written = f" Write {advice}." if advice else " Write [Record(id, vector, text, metadata), …]."
-    return f"records must be an iterable of Record, not {type(records).__name__}.{written}"
+    return f"records must be an iterable of Record or columns, not {type(records).__name__}.{written}"
 
 
 def describe_item(item: object, number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-_WIDEST = 4
+WIDEST = 4
 """The most bytes that one character takes in UTF-8."""
 
 
@@ -46,7 +46,7 @@ def are_storable(values: Sequence[object], low: int, high: int) -> bool:
     whole = "".join(strings)
     longest = max(map(len, strings))
     if not whole.isascii():
-        longest *= _WIDEST
+        longest *= WIDEST
         try:
             whole.encode()
         except UnicodeEncodeError:

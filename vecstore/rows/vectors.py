@@ -42,13 +42,13 @@ def as_matrix(vectors: Sequence[ArrayLike], schema: Schema, names: Sequence[str]
     shape, dtype = (schema.width,), np.dtype(schema.dtype)
     if set(map(type, vectors)) == {np.ndarray} and {(each.shape, each.dtype) for each in vectors} == {(shape, dtype)}:  # type: ignore[union-attr]
         matrix = np.concatenate(vectors).reshape(len(vectors), schema.width)
-        _check_values(matrix, schema, names)
+        check_values(matrix, schema, names)
         return matrix
     matrix = np.empty((len(vectors), schema.width), schema.dtype)
     with np.errstate(over="ignore"):
         for row, (vector, name) in enumerate(zip(vectors, names, strict=True)):
             matrix[row] = _check_vector(vector, schema.width, name)
-    _check_values(matrix, schema, names)
+    check_values(matrix, schema, names)
     return matrix
 
 
@@ -92,7 +92,13 @@ def _check_vector(vector: ArrayLike, dim: int, name: str) -> NDArray[Any]:
     return array
 
 
-def _check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
+def check_values(matrix: NDArray[Any], schema: Schema, names: Sequence[str]) -> None:
+    """Refuse rows of a matrix in the schema's dtype that are not finite, or whose norm is out of range.
+
+    Raises
+    ------
+    InvalidVector
+    """
     if matrix.dtype == np.float32 and _are_ordinary(matrix):
         return
     norms = compute_norms(matrix)

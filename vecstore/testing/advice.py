@@ -107,11 +107,9 @@ VECTORS: list[tuple[str, Any, str]] = [
 
 RECORDS: list[tuple[Any, str]] = [
     (make_stranger("pandas", "DataFrame", "__iter__", lambda _: iter(["id"])), "frame.to_dict('records')"),
-    (make_stranger("polars.dataframe.frame", "DataFrame", "__iter__", lambda _: iter(["id"])), "frame.to_dicts()"),
-    (make_stranger("pyarrow.lib", "Table"), "table.to_pylist()"),
-    (make_stranger("duckdb", "DuckDBPyRelation", "__arrow_c_stream__"), "pyarrow.table(records)"),
+    (make_stranger("polars.lazyframe.frame", "LazyFrame", "__iter__", lambda _: iter(["id"])), "frame.collect()"),
     ({"id": "a", "vector": VECTOR}, "[record]"), ({"a": VECTOR}, "records.items()"), (GOOD, "[record]"),
-    ("a text", "[Record(id, text=text)]"), (np.eye(2), "enumerate(matrix)"), (None, "[Record("), (3, "[Record("),
+    ("a text", "[Record(id, text=text)]"), (np.eye(2), "vectors=matrix)"), (None, "[Record("), (3, "[Record("),
     (lambda: iter([GOOD]), "records()"), ([GOOD, ("a", VECTOR)], "records[1] is of type tuple"),
     ([GOOD, {"id": "a", "txt": "b"}], "'txt'. Did you mean 'text'"),
     ([{"id": "a", "Page Number": 1}], "'Page Number'. A Record has"), ([GOOD, {0: "a"}], "type int"),

@@ -9,6 +9,7 @@ from . import (
     catalogue,
     changes,
     claims,
+    columns,
     compaction,
     creation,
     dynamic,
@@ -108,6 +109,7 @@ class StoreSuite:
     TestInsert = writes.InsertTests
     TestUpsert = writes.UpsertTests
     TestTwin = twins.TwinTests
+    TestColumn = columns.ColumnTests
     TestStream = streams.StreamTests
     TestProgress = progress.ProgressTests
     TestLoading = loading.LoadingTests

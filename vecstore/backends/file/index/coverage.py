@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..search.graph import Graph
-from ..state.columns import Columns
+from ..state.columns import RowColumns
 from ..state.fields import Mask
 from ..vectors.part import Part
 from ..vectors.segment import find_places
@@ -38,7 +38,7 @@ class Coverage:
     count: int
     tail: Sequence[Part]
     _pieces: dict[int, _Piece]
-    _places: list[tuple[Columns, NDArray[np.int64]]]
+    _places: list[tuple[RowColumns, NDArray[np.int64]]]
 
     @classmethod
     def compute(cls, graph: Graph, parts: Sequence[Part], before: Coverage | None = None) -> Coverage:
@@ -57,7 +57,7 @@ class Coverage:
         places = before._places if before and before.graph is graph else []
         return cls(graph, stored, int(np.count_nonzero(stored)), tail, pieces, places)
 
-    def select_matching(self, keep: Mask, columns: Columns) -> Mask:
+    def select_matching(self, keep: Mask, columns: RowColumns) -> Mask:
         """Return which rows of the graph match, given the matching rows of a view."""
         if not self._places or self._places[0][0] is not columns:
             self._places[:] = [(columns, _find_graph_places(self.graph.rids, columns.rids.view(len(keep))))]

@@ -17,7 +17,7 @@ from .exact_codes import CodedRows
 
 if TYPE_CHECKING:
     from ..index.coverage import Coverage
-    from ..state.columns import Columns
+    from ..state.columns import RowColumns
 
 _BUDGET = 16 << 20
 _MOST = 32
@@ -63,7 +63,7 @@ class FilterMatches:
         self._graph_rows: tuple[Coverage, Mask] | None = None
         self._scan_input: ScanInput | None = None
 
-    def find_graph_rows(self, coverage: Coverage, columns: Columns) -> Mask:
+    def find_graph_rows(self, coverage: Coverage, columns: RowColumns) -> Mask:
         """Return which rows of a graph match; ``columns`` are those of the view."""
         known = self._graph_rows
         if known is None or known[0] is not coverage:

@@ -30,7 +30,7 @@ CHUNK = 4_096
 TWICE = "{}: one id is in two rows. Restore the directory from a backup."
 
 
-class Columns:
+class RowColumns:
     """The arrays that all `View` objects share; one thread at a time advances them."""
 
     def __init__(self, schema: Schema) -> None:
@@ -92,14 +92,14 @@ class View:
 
     Attributes
     ----------
-    columns : Columns
+    columns : RowColumns
     alive : ndarray of bool
         Which of the first rows are stored; its length says how many rows the view knows.
     total : Total
     filter_cache : FilterCache
     """
 
-    columns: Columns
+    columns: RowColumns
     alive: Mask
     total: Total
     filter_cache: FilterCache = field(default_factory=FilterCache)
@@ -107,7 +107,7 @@ class View:
     @classmethod
     def make_empty(cls, schema: Schema) -> View:
         """Return a view without rows."""
-        return cls(Columns(schema), np.zeros(0, np.bool_), Total())
+        return cls(RowColumns(schema), np.zeros(0, np.bool_), Total())
 
     @property
     def size(self) -> int:

@@ -1,6 +1,6 @@
 """Notes, at most one for each id: tombstones and the change list.
 
-Writers keep them in memory, checked against the ledger, for the same reason as `Columns`. A newer note replaces an
+Writers keep them in memory, checked against the ledger, for the same reason as `RowColumns`. A newer note replaces an
 older one under a new number, so a reader that is behind finds the new notes and those that they replace.
 """
 
