@@ -243,12 +243,25 @@ def test_front_matter_in_a_store_that_declares_no_fields(run: Run, url: str, doc
     assert (record.metadata["date"], record.metadata["title"]) == ("2024-05-01", "Tea")
 
 
+def test_odd_values_of_front_matter(run: Run, url: str, tmp_path: Path) -> None:
+    text = '---\ntitle: "Te\\0a \\ud800"\ntags: [hot, null, "~", "dri\\0nk"]\nlast update: today\n---\nBoil water.\n'
+    (tmp_path / "a.md").write_text(text)
+    (tmp_path / "b.md").write_text("---\ntitle: null\ntags: ~\n---\nBoil water.\n")
+    assert run("add", url, "notes", tmp_path / "a.md", tmp_path / "b.md").code == 0
+    with vecstore.connect(url) as database:
+        first, second = database.open("notes").scan()
+    assert (first.metadata["title"], first.metadata["tags"]) == ("Tea \ufffd", ["hot", "drink"])
+    assert not {"title", "tags"} & set(second.metadata)
+
+
 @pytest.mark.parametrize(
     "name,text",
     [
         ("minutes.md", "---\n\n# March\n\nThe blue door.\n\n---\n\n# April\n\nThe red door.\n"),
         ("minutes.txt", FRONT_MATTER),
         ("minutes.rst", FRONT_MATTER),
+        ("twice.md", "---\nnote: The blue door.\nnote: The red door.\n---\nText.\n"),
+        ("prose.md", "---\nThis sentence has: a colon.\n---\nText.\n"),
     ],
 )
 def test_text_that_is_no_front_matter_is_kept(run: Run, url: str, tmp_path: Path, name: str, text: str) -> None:

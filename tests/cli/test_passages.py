@@ -189,3 +189,10 @@ def test_every_word_is_in_exactly_one_passage_and_sizes_hold(parts: list[str]) -
     lines = text.split("\n")
     for passage in found:
         assert passage.text.split("\n")[0].strip() in lines[passage.line - 1]
+
+
+def test_flags_are_not_divided_and_need_linear_time() -> None:
+    flags = "\U0001f1e9\U0001f1ea" * 50_000
+    for text in (flags, "a" + flags):
+        for passage in passages(text, 101):
+            assert passage.text.removeprefix("a") == "\U0001f1e9\U0001f1ea" * (len(passage.text) // 2)

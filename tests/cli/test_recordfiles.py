@@ -43,7 +43,10 @@ BAD_LINES = {
     b'{"id": "x", "vector": [1, 0, 0], "at": "soon"}': "metadata 'at'",
     b'{"id": "x", "vector": [1, 0, 0], "year": 1, "metadata": {"year": 2}}': "'year' is given twice",
     b'{"id": "x", "vector": [1, 0, 0], "year": 1, "year": 2}': "the line is not JSON (the key 'year' is given twice)",
-    b"[" * 100_000: "the line is not JSON",
+    b"[" * 100_000: "not a JSON object but an array",
+    b'{"id": "x", "deep": ' + b"[" * 100_000: "the line is nested too deeply",
+    b'{"id": "x", "text": "Tea", "deep": ' + b"[" * 900 + b"]" * 900 + b"}": "nested",
+    b'{"id": "x", "vector": [1, 0, 0], "long": ' + b"1" * 5_000 + b"}": "not JSON (a number has thousands of digits",
 }
 
 

@@ -176,7 +176,7 @@ def test_a_name_with_slashes_does_not_reach_into_another_place(run: Run, url: st
     assert "other/docs/a.md#1" in texts(url)
 
 
-@pytest.mark.parametrize("name", ["", " ", "/", ".", "..", "a//b", "a/../b", "\udcff"])
+@pytest.mark.parametrize("name", ["", " ", "/", ".", "..", "a//b", "a/../b", "\udcff", "a\0b", "a\nb"])
 def test_a_name_that_is_none(run: Run, url: str, one: Path, name: str) -> None:
     answer = run("add", url, "s", one, "--as", name)
     assert (answer.code, answer.err.startswith("vecstore: --as ")) == (2, True)
@@ -282,3 +282,13 @@ def test_figures_are_those_of_the_store(run: Run, url: str, size: str) -> None:
     same = b'{"id": "1", "vector": [1, 7]}\n' * 2
     report = run("add", url, "s", "-", "--batch-size", size, "--json", stdin=same).json
     assert (report["written"], report["unchanged"], report["repeated"]) == (0, 1, 1)
+
+
+def test_a_record_does_not_replace_a_passage(run: Run, url: str, one: Path, tmp_path: Path) -> None:
+    run("add", url, "s", one)
+    (tmp_path / "a.jsonl").write_text('{"id": "docs/README.md#1", "text": "Other."}\n{"id": "b", "text": "Mine."}\n')
+    answer = run("add", url, "s", tmp_path / "a.jsonl")
+    assert answer.code == 2
+    assert "'docs/README.md#1' is a passage in store 's' that was read from" in answer.err
+    assert str(one) in answer.err
+    assert texts(url)["docs/README.md#1"].startswith("README.md of")

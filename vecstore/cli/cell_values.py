@@ -20,6 +20,7 @@ _TRUTH = {
 _MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "nat", "null", "none"})
 """What programs write into cells of numbers, dates and truth values that have none; in a text it is a text."""
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0+)?", re.ASCII)
+_LONGEST_NUMBER = 300  # characters; the largest double has 309 digits
 _COMMA = re.compile(r"[+-]?[0-9.' ]*[0-9],[0-9]+", re.ASCII)
 
 
@@ -56,7 +57,10 @@ def convert_value(
         return float(value)
     if isinstance(declared, Int) and isinstance(value, Decimal) and value == value.to_integral_value():
         return int(value)
-    return _make_plain(value)
+    try:
+        return _make_plain(value)
+    except RecursionError as error:
+        raise Unreadable(f"metadata {key!a} is nested too deeply") from error
 
 
 def _make_plain(value: Any) -> Any:
@@ -109,7 +113,7 @@ def _convert_text(key: str, text: str, declared: Field) -> Any:
             "keep the text"
         )
     if isinstance(declared, Int):
-        if _WHOLE.fullmatch(word):
+        if _WHOLE.fullmatch(word) and len(word) <= _LONGEST_NUMBER:
             return int(word.partition(".")[0])
         raise Unreadable(f"metadata {key!a} must be an int such as 2024; leave the cell empty if there is none")
     try:

@@ -68,11 +68,14 @@ class Documents:
         self._left_out: Counter[str] = Counter()
         self._unread: Counter[str] = Counter()
         self._outputs = 0
+        self.is_refused = False
+        """Whether this is one file that cannot be read."""
         self._missing: dict[Format, str | None] = {}
         if self.path.is_dir():
             self._walk()
         else:
             self._look_at(self.path, f"{self.folder}/{self.path.name}", chosen=True)
+            self.is_refused = not self._files
 
     @property
     def whole_folder(self) -> bool:
@@ -102,13 +105,11 @@ class Documents:
                     continue
                 try:
                     document, about = self._read(process, path, kind)
-                except BrokenDocument as error:
+                except (BrokenDocument, OSError) as error:
                     self.counts[source] = UNREADABLE
-                    yield Skipped(source, error.reason)
-                    continue
-                except OSError as error:
-                    self.counts[source] = UNREADABLE
-                    yield Skipped(source, f"unreadable: {error.strerror}")
+                    self.is_refused = not self.whole_folder
+                    reason = error.reason if isinstance(error, BrokenDocument) else f"unreadable: {error.strerror}"
+                    yield Skipped(source, reason)
                     continue
                 self.counts[source] = 0
                 yield from self._make_items(document, about, source, kind, position)

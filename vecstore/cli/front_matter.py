@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..fields import DateTime, Field, Int, Keyword, Keywords
+from .formats.parts import clean_text
 
 _MAX_SIZE = 64 << 10
 _MAX_TITLE = 250  # characters; a Keyword holds 1,024 bytes
 _MAX_TAGS = 1_000
+_NULL = frozenset({"", "~", "null"})
+"""How YAML writes a value that is not there."""
 _BEGIN = re.compile(r"---[ \t]*\n(?=[^\s#:-][^\n:]*:(?:[ \t]|\n))")
 _END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE)
 
@@ -37,7 +40,8 @@ def read_front_matter(text: str) -> FrontMatter:
     """Read the front matter of a document whose lines end in a newline.
 
     Front matter is a YAML mapping between a first line ``---`` and a line ``---`` or ``...``. Its first line is
-    ``key: value``. Anything else, such as a horizontal rule with another one further down, is text.
+    ``key: value``. Anything else, such as a horizontal rule with another one further down, is text; so is a mapping
+    with a key twice, or with keys of several words and none that is known.
     """
     begin = _BEGIN.match(text)
     end = _END.search(text, begin.end(), _MAX_SIZE) if begin else None
@@ -54,12 +58,16 @@ def _read_mapping(source: str) -> dict[str, Any] | None:
 
     try:
         # The base loader knows no tags and makes no objects: every scalar stays the text that it is.
+        root = yaml.compose(source, Loader=yaml.BaseLoader)
         values = yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, RecursionError):
         return None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         return None
-    return values
+    if root is None or len(root.value) > len(values):
+        return None  # of a key that is given twice, one value would be lost
+    is_prose = any(" " in key for key in values) and not any(key in values for key in _KEYS)
+    return None if is_prose else values
 
 
 def make_metadata(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[dict[str, Any], list[str]]:
@@ -99,12 +107,13 @@ def fit_metadata(values: Mapping[str, Any], fields: Mapping[str, Field]) -> dict
 
 
 def _read_text(value: Any) -> str | None:
-    return value[:_MAX_TITLE] if isinstance(value, str) else None
+    text = clean_text(value).strip()[:_MAX_TITLE] if isinstance(value, str) else ""
+    return None if text.lower() in _NULL else text
 
 
 def _read_tags(value: Any) -> list[str]:
     tags = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    return [tag.strip()[:_MAX_TITLE] for tag in tags if isinstance(tag, str) and tag.strip()][:_MAX_TAGS]
+    return [text for tag in tags if (text := _read_text(tag))][:_MAX_TAGS]
 
 
 def _read_date(value: Any) -> datetime | None:

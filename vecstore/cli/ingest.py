@@ -199,11 +199,17 @@ class Ingestion:
         return new
 
     def _check_root(self, store: VectorStore, item: Item, old: Record) -> None:
-        """Refuse to replace a passage of another root, also where a file of records has it, such as an export."""
+        """Refuse to replace a passage of another root by one, or by a record of a file that is none."""
         root = item.record.metadata.get("root")
         conflict = None if self._same_place else find_conflict(root, old)
-        if conflict is None or not (item.passage or (is_passage(item.record) and conflict.passage and conflict.root)):
+        if conflict is None or not (item.passage or (conflict.passage and conflict.root)):
             return
+        if not is_passage(item.record):
+            raise Failure(
+                f"{item.place}: {conflict.id!a} is a passage in store {store.name!r} that was read from "
+                f"{conflict.root}, and would be replaced by a record that is none. Give the record another id, or "
+                "remove the passage first with `vecstore delete`."
+            )
         folder = str(item.record.metadata.get("folder"))
         raise Failure(f"{item.place}: {explain_conflict(store.name, folder, str(root), conflict)}")
 

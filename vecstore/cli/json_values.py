@@ -22,16 +22,19 @@ def parse_json(text: str, what: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except json.JSONDecodeError as error:
         raise Unreadable(f"{what} is not JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{what} is not JSON ({error})") from error
+    except RecursionError as error:
+        raise Unreadable(f"{what} is nested too deeply") from error
+    except ValueError as error:
+        raise Unreadable(f"{what} is not JSON ({_explain(error)})") from error
 
 
 def parse_object(text: str) -> dict[str, Any]:
     """Return the object on a line; raise `Unreadable` if it is none."""
+    if text.startswith("["):
+        raise Unreadable("not a JSON object but an array; if everything is one, save it with the ending .json")
     value = parse_json(text, "the line")
     if not isinstance(value, dict):
-        hint = " but an array; if everything is one, save it with the ending .json" if isinstance(value, list) else ""
-        raise Unreadable(f"not a JSON object{hint}")
+        raise Unreadable("not a JSON object")
     return value
 
 
@@ -102,8 +105,10 @@ class _Text:
                 if len(self._buffer) - self._at > MAX_LINE_BYTES or not self._read(size):
                     raise Failure(f"{self._name}, record {number}: not JSON ({error.msg}).") from error
                 size *= 2
-            except (ValueError, RecursionError) as error:
-                raise Failure(f"{self._name}, record {number}: not JSON ({error}).") from error
+            except RecursionError as error:
+                raise Failure(f"{self._name}, record {number}: nested too deeply.") from error
+            except ValueError as error:
+                raise Failure(f"{self._name}, record {number}: not JSON ({_explain(error)}).") from error
             else:
                 return value
 
@@ -115,11 +120,16 @@ class _Text:
         self._ended = not data
         try:
             text = self._decoder.decode(data, final=self._ended)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise Failure(f"{self._name}: {describe_misfit(self._encoding, data[:1_000])}.") from error
         self._buffer = self._buffer[self._at :] + text.removeprefix("\ufeff")
         self._at = 0
         return bool(text) or not self._ended
+
+
+def _explain(error: ValueError) -> str:
+    # Python's own advice is for programs.
+    return "a number has thousands of digits; write it as text" if "digits" in str(error) else str(error)
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

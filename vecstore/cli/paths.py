@@ -109,6 +109,8 @@ def _check_folder(folder: str | None) -> str | None:
     name = folder.strip("/")
     if not name.strip() or any(part in {"", ".", ".."} for part in name.split("/")):
         raise Failure(f"--as {folder!a} is no name for a directory. Give a word, such as --as handbook.")
+    if any(char < " " or char == "\x7f" for char in name):
+        raise Failure(f"--as {folder!a} has a control character. Give a word, such as --as handbook.")
     if any("\ud800" <= char <= "\udfff" for char in name):
         raise Failure(f"--as {folder!a} is not UTF-8.")
     return name

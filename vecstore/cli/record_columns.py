@@ -15,7 +15,14 @@ from .exits import Failure
 from .json_values import parse_json
 from .sources import ColumnNames
 from .text_lines import Unreadable
-from .vector_columns import VectorFit, choose_vector_key, find_scattered, is_vector_name, measure_vector
+from .vector_columns import (
+    VectorFit,
+    choose_vector_key,
+    find_scattered,
+    find_scattered_values,
+    is_vector_name,
+    measure_vector,
+)
 
 _SHOWN_NAMES = 20
 _NO_WORD = re.compile(r"[^a-z0-9]+")
@@ -63,10 +70,13 @@ class RecordColumns:
         ------
         Failure
         """
-        scattered = [] if self._exact or "vector" in self._columns.given else find_scattered(names)
-        if scattered:
+        if not (self._exact or "vector" in self._columns.given):
+            self._refuse_scattered(find_scattered(names))
+
+    def _refuse_scattered(self, names: Sequence[str]) -> None:
+        if names:
             raise Failure(
-                f"{self._file}: {len(scattered):,} columns {scattered[0]!a} to {scattered[-1]!a} look like "
+                f"{self._file}: {len(names):,} columns {names[0]!a} to {names[-1]!a} look like "
                 "the numbers of one vector; join them to one column of lists such as [0.1, 0.2], or add "
                 "--vector-column vector to embed the texts and keep them as metadata."
             )
@@ -180,6 +190,8 @@ class RecordColumns:
         except Unreadable as error:
             raise Failure(f"{place}: {error}.") from error
         if key is None:
+            if self._is_first:
+                self._refuse_scattered(find_scattered_values(values))
             self._has_bare_texts = self._has_bare_texts or has_text
             return None
         obstacle = self._fit.find_obstacle(measure_vector(values[key]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,16 +19,18 @@ from ..fields import Field
 from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
 from .exits import Failure, describe_os_error
 from .export_header import ExportHeader, is_header
+from .formats.signatures import find_markup, find_signature
 from .json_values import iterate_values, parse_object
 from .origins import ReplayedStream
+from .parquet_rows import iterate_rows
 from .record_columns import RecordColumns, list_names
-from .sources import ColumnNames, Item, Skipped, is_compressed
+from .sources import ColumnNames, Item, Skipped
 from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
+from .unpacking import open_unpacked
 from .vector_columns import VectorFit
 
 _PARQUET_ROWS = 1_000
-_INDEX_NAMES = frozenset({"", "__index_level_0__"})
-"""Columns in which pandas writes the index of a frame."""
+_HEAD = 4_096
 
 
 @dataclass
@@ -38,7 +40,7 @@ class RecordFile:
     Parameters
     ----------
     path : Path or None
-        None reads JSON lines from stdin.
+        None reads JSON lines or a JSON array from stdin.
     kind : {"jsonl", "json", "csv", "parquet"}
     columns : ColumnNames
     fields : mapping of str to Field
@@ -93,16 +95,28 @@ class RecordFile:
         try:
             if self.path is None:
                 stdin = io.BufferedReader(ReplayedStream(self.begin, sys.stdin.buffer))
-                yield from self._read_json_lines(stdin, stdin)
+                self._check_content(self.begin[:_HEAD])
+                is_array = self.begin.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+                yield from (self._read_json if is_array else self._read_json_lines)(stdin, stdin)
             elif self.kind == "parquet":
                 yield from self._read_parquet(self.path)
             else:
-                with _open_unpacked(self.path) as (file, packed):
+                with open_unpacked(self.path) as (file, packed):
+                    self._check_content(file.peek(_HEAD)[:_HEAD])
                     yield from readers[self.kind](file, packed)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise Failure(f"{self.name}: damaged or not complete, so it cannot be unpacked with gzip.") from error
         except OSError as error:
             raise Failure(f"{self.name}: {describe_os_error(error)}.") from error
+
+    def _check_content(self, head: bytes) -> None:
+        """Refuse a file that is another format by its first bytes."""
+        found = find_signature(head)
+        if found is None and self.kind == "csv" and self.encoding is None:
+            found = find_markup(head.decode("utf-8", "replace").removeprefix("\ufeff"))
+        if found is not None:
+            hint = " Only JSON is read from stdin; save anything else as a file." if self.path is None else ""
+            raise Failure(f"{self.name}: by its content {found}.{hint}")
 
     def _read_json_lines(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
         lines = TextLines(file, self.name, self.encoding)
@@ -212,10 +226,10 @@ class RecordFile:
                 self._check_names(names, self.name)
                 vectors = self._columns.find_vector_names(names)
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                    for row in _iterate_rows(batch, vectors):
+                    for row in iterate_rows(batch, vectors):
                         number += 1
                         yield self._make_item(row, f"row {number}", size * number // total)
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ValueError, OverflowError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise Failure(f"{self.name}: cannot be read as Parquet: {reason}.") from error
 
@@ -238,19 +252,10 @@ class RecordFile:
         return Skipped(f"{self.name}, {place}", str(error), bad=True, position=position)
 
 
-@contextmanager
-def _open_unpacked(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file; yield its contents, unpacked, and the file as it is stored."""
-    with path.open("rb") as packed:
-        if not is_compressed(path):
-            yield packed, packed
-            return
-        with gzip.open(packed, "rb") as file:
-            yield file, packed  # type: ignore[misc]
-
-
 def _tell(file: IO[bytes], packed: IO[bytes], position: int) -> int:
     """Return how many bytes of the stored file have been read."""
+    if not packed.seekable():  # a pipe, whose size is not known either
+        return position
     return position if file is packed and position else packed.tell()
 
 
@@ -261,36 +266,3 @@ def _explain(error: csv.Error) -> str:
     if "unexpected end of data" in reason:
         return "unexpected end of data; a quotation mark is not closed"
     return f"{reason}; write quotation marks within a quoted text twice"
-
-
-def _iterate_rows(batch: Any, vectors: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Return the rows of an Arrow batch, with vectors as arrays, which is much faster than lists."""
-    columns: dict[str, Any] = {}
-    for name in batch.schema.names:
-        if name in _INDEX_NAMES:
-            continue
-        column = _drop_nanoseconds(batch.column(name))
-        columns[name] = _read_arrays(column) if name in vectors else column.to_pylist()
-    for values in zip(*columns.values(), strict=True) if columns else ():
-        yield dict(zip(columns, values, strict=True))
-
-
-def _drop_nanoseconds(column: Any) -> Any:
-    """Return dates of nanoseconds, in which pandas writes them, as microseconds, which Python has."""
-    import pyarrow as pa
-
-    if not pa.types.is_timestamp(column.type) or column.type.unit != "ns":
-        return column
-    return column.cast(pa.timestamp("us", column.type.tz), safe=False)
-
-
-def _read_arrays(column: Any) -> list[Any]:
-    found: list[Any] = []
-    for value in column:
-        if not value.is_valid:
-            found.append(None)
-        elif hasattr(value, "values") and value.values is not None:
-            found.append(value.values.to_numpy(zero_copy_only=False))
-        else:
-            found.append(value.as_py())
-    return found

@@ -70,13 +70,22 @@ def _move_before_cluster(text: str, start: int, cut: int) -> int:
     if cut >= len(text) or (text[cut] < "\u0300" and text[cut - 1] < "\u0300"):
         return cut
     first = max(start, cut - _CLUSTER)
+    before = first
+    while before > start and _is_flag_half(text[before - 1]):
+        before -= 1
+    first -= (first - before) % 2  # flags are pairs, counted from the first one
     boundary = first
-    for match in _compile_clusters().finditer(text, first, cut + _CLUSTER):
-        if match.start() > cut:
+    # A slice: for each flag, the search would count all flags before it in the text.
+    for match in _compile_clusters().finditer(text[first : cut + _CLUSTER]):
+        if first + match.start() > cut:
             break
-        boundary = match.start()
+        boundary = first + match.start()
     # A cluster longer than the piece is no text that anybody reads; a piece must not grow with it.
     return boundary if boundary > start else cut
+
+
+def _is_flag_half(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
 @cache

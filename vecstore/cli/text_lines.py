@@ -43,7 +43,7 @@ class TextLines(Iterator[str]):
         self._count(line)
         try:
             text = line.decode("utf-8" if self.encoding == "utf-8-sig" else self.encoding)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise Unreadable(describe_misfit(self.encoding, line)) from error
         if self.number == 1:
             text = text.removeprefix("\ufeff")
@@ -59,7 +59,7 @@ class TextLines(Iterator[str]):
     def _read_wide(self, text: io.TextIOWrapper) -> str:
         try:
             line = text.readline(MAX_LINE_BYTES + 1)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             place = f"{self._name}, after line {self.number}"
             raise Failure(f"{place}: {describe_misfit(self.encoding)}.") from error
         self._count(line)

@@ -20,10 +20,13 @@ _WORDS = frozenset({"embedding", "embeddings", "embed", "emb", "embs", "vector",
 _NAMES = frozenset({"value", "values", "dense"})
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PART = re.compile(r"(.*?)[\W_]*(\d+)\W*", re.DOTALL)
-_BRACKET = re.compile(r"\s*[\[({]\s*[-+]?[\d.].*", re.DOTALL)
+_BRACKET = re.compile(r"\s*(?:[A-Za-z_][\w.]*\(\s*)?[\[({]\s*[-+]?[\d.].*", re.DOTALL)
 _NUMBERS = re.compile(r"\s*[-+]?[\d.][\d.eE+-]*([\s,;|]+[-+]?[\d.][\d.eE+-]*){2,}\s*")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 _FEWEST_PARTS = 3
+_MANY_PARTS = 32
+"""So many numbered columns of numbers with fractions are a vector whatever they are called."""
+_FRACTION = re.compile(r"\s*[-+]?\d*[.]\d+([eE][-+]?\d+)?\s*")
 _DIGITS = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _LONG = 64
 """So many numbers with fractions are a vector whatever their name is."""
@@ -68,6 +71,16 @@ def find_scattered(names: Iterable[str]) -> list[str]:
     return next((group for group in groups.values() if len(group) >= _FEWEST_PARTS), [])
 
 
+def find_scattered_values(row: Mapping[str, Any]) -> list[str]:
+    """Return many columns of a row that are numbered and hold numbers with fractions, whatever they are called."""
+    groups: dict[str, list[str]] = {}
+    for name, value in row.items():
+        found = _PART.fullmatch(name)
+        if found and (isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value))):
+            groups.setdefault(found[1], []).append(name)
+    return next((group for group in groups.values() if len(group) >= _MANY_PARTS), [])
+
+
 def choose_vector_key(row: Mapping[str, Any], declared: Iterable[str]) -> str | None:
     """Return the key of a row under which its vector stands, or None.
 
@@ -79,7 +92,9 @@ def choose_vector_key(row: Mapping[str, Any], declared: Iterable[str]) -> str | 
     candidates = [
         key
         for key, value in row.items()
-        if value is not None and (is_vector_name(key) or _is_long(value)) and key not in declared
+        if value is not None
+        and (is_vector_name(key) or _is_long(value) or _holds_vector(value))
+        and key not in declared
     ]
     found = [key for key in candidates if measure_vector(row[key])]
     if len(found) > 1:
@@ -122,6 +137,14 @@ def is_packed_vector(value: Any) -> bool:
     if not isinstance(value, list) or not value:
         return False
     return any(measure_vector(each) or (isinstance(each, str) and _DIGITS.fullmatch(each)) for each in value)
+
+
+def _holds_vector(value: Any) -> bool:
+    """Return whether an object has a vector under a name that stands for nothing else."""
+    return isinstance(value, dict) and any(
+        isinstance(key, str) and is_vector_name(key) and key.strip().lower() not in _NAMES and measure_vector(each)
+        for key, each in value.items()
+    )
 
 
 def _is_long(value: Any) -> bool:

@@ -43,6 +43,8 @@ from .roots import check_roots
 from .sources import ColumnNames, Source
 from .target import StoreRequest, Target
 
+_SHOWN = 5
+
 Paths = Annotated[
     list[str],
     typer.Argument(
@@ -142,6 +144,7 @@ def add(
         ingestion.report.notes += target.notes
         _ingest(ingestion, target, sources, certain=yes, quiet=json)
         _print_outcome(name, target, ingestion.report, time.monotonic() - began, machine=json)
+        _check_all_read(sources)
 
 
 def delete(
@@ -193,6 +196,14 @@ def _ingest(ingestion: Ingestion, target: Target, sources: Sequence[Source], *, 
     except KeyboardInterrupt:
         output.note(f"{ingestion.report.written:,} records were written. Run the same command again to continue.")
         raise
+
+
+def _check_all_read(sources: Sequence[Source]) -> None:
+    """Fail where a file that was named was refused: a script must not take it for stored."""
+    refused = [str(source.path) for source in sources if isinstance(source, Documents) and source.is_refused]
+    if refused:
+        more = f" and {len(refused) - _SHOWN:,} more" if len(refused) > _SHOWN else ""
+        raise Failure(f"Not read, for the reason above: {', '.join(refused[:_SHOWN])}{more}.")
 
 
 def _print_outcome(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:

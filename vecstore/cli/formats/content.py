@@ -103,8 +103,8 @@ def decode_markup(data: bytes, encoding: str | None) -> str:
 def _decode(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+    except UnicodeError as error:  # some codecs do not say where
+        line = data.count(b"\n", 0, getattr(error, "start", 0)) + 1
         raise BrokenDocument(f"line {line} is {describe_misfit(encoding)}") from error
 
 

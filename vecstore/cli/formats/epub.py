@@ -64,7 +64,7 @@ def _list_chapters(package: Any, folder: str) -> Iterator[tuple[str, str]]:
         item = items.get(reference.get("idref"))
         if item is None or "nav" in (item.get("properties") or "").split():
             continue
-        name = posixpath.normpath(posixpath.join(folder, unquote(item.get("href") or "")))
+        name = posixpath.normpath(posixpath.join(folder, unquote((item.get("href") or "").partition("#")[0])))
         if name not in seen:
             seen.add(name)
             yield name, item.get("media-type") or ""

@@ -53,7 +53,7 @@ def answer_request(request: dict[str, Any]) -> dict[str, Any]:
     except MissingExtra as error:
         return {"error": str(error)}
     except OSError as error:
-        return {"error": f"unreadable: {error.strerror}"}
+        return {"error": f"unreadable: {error.strerror}" if error.strerror else "damaged"}
 
 
 def _encode(document: DocumentText) -> dict[str, Any]:
