@@ -18,8 +18,8 @@ import lupa.lua51
 from vecstore.backends.redis import scripts
 from vecstore.backends.redis.scripts import INCLUDE, Script
 
-GLOBALS = frozenset({"ARGV", "KEYS", "ipairs", "math", "next", "pairs", "redis", "string", "table", "tonumber", "type",
-    "unpack"})  # fmt: skip
+GLOBALS = frozenset({"ARGV", "KEYS", "cjson", "ipairs", "math", "next", "pairs", "redis", "string", "table", "tonumber",
+    "type", "unpack"})  # fmt: skip
 """Globals of Redis that the scripts may use."""
 LINE_LENGTH = 120
 SCRIPTS = {each.name: each for each in vars(scripts).values() if isinstance(each, Script)}

@@ -72,6 +72,24 @@ def test_many_values_of_one_field_become_one_condition() -> None:
     assert len(compile_queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1
 
 
+def test_an_undeclared_key_is_a_token_whatever_it_is_called() -> None:
+    dynamic = Schema(dim=2, dynamic=True)
+    for key in ("plain", "a b|c}", "$eq", ""):
+        where = bind(F[key].contains_all(["x", 'y"}']) & ~(F[key] == "*"), dynamic)
+        assert where is not None
+        [text] = compile_filter(where, {}) or ()
+        assert re.fullmatch(r"\(@keys:\{[0-9a-f]{32}\} @keys:\{[0-9a-f]{32}\} -@keys:\{[0-9a-f]{32}\}\)", text)
+
+
+def test_an_order_of_undeclared_values_is_a_program() -> None:
+    where = bind((F["a b"] > 3) & (F.path("a", "b") <= "x"), Schema(dim=2, dynamic=True))
+    assert where is not None
+    assert compile_filter(where, {}) is None
+    assert compile_program(where, {}) == [
+        "key", "number", "gt", "3.0", 1, "a b", "key", "str", "lte", "x", 2, "a", "b", "and", 2,
+    ]  # fmt: skip
+
+
 def test_a_program_is_postfix() -> None:
     where = bind(((F.lang == "en") & (F.year > 3)) | ~F.tags.exists(), SCHEMA)
     assert where is not None

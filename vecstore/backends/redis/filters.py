@@ -7,7 +7,8 @@ with too many alternatives, and a filter on records whose ids are known already.
 
 No value goes into a query as the user gave it. Strings and bools become tokens of ``[a-z0-9]`` (see `fields`), numbers
 become the decimal text of a checked int or float, and the schema has checked the names of fields. The attribute
-``has`` lists the fields of a record, which makes it possible to query missing fields, and all records.
+``has`` lists the fields of a record, which makes it possible to query missing fields, and all records. ``keys`` has the
+tokens of undeclared metadata (see `key_tokens`); an order of undeclared values is evaluated by a script.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from types import MappingProxyType
 from typing import Any
 
 from vecstore.fields import Field
-from vecstore.filters.nodes import And, Compare, Filter, Not, Or
+from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
 
 from .fields import FIELDS, encode_token
+from .key_tokens import ORDERS, list_operand_tokens
 
+KEYS = "keys"
+"""The attribute of the tokens of undeclared metadata."""
 EVERY = "a"
 """The token that every record has."""
 EVERYTHING = f"@has:{{{EVERY}}}"
@@ -35,8 +39,8 @@ Literal = tuple[str, bool]
 Conjunction = tuple[Literal, ...]
 
 
-class _TooMany(Exception):
-    """There are more alternatives than `_MAX_ALTERNATIVES`."""
+class _NoQueries(Exception):
+    """There are more alternatives than `_MAX_ALTERNATIVES`, or a condition that the index knows nothing of."""
 
 
 _RANGES: Mapping[str, Callable[[str], str]] = MappingProxyType(
@@ -56,13 +60,13 @@ def assign_presence_tokens(fields: Mapping[str, Field]) -> dict[str, str]:
 
 
 def compile_filter(condition: Filter, fields: Mapping[str, Field]) -> tuple[str, ...] | None:
-    """Return queries that together match what the filter matches; None if that takes too many.
+    """Return queries that together match what the filter matches; None if it takes too many, or a script.
 
     One record may match several of them.
     """
     try:
         alternatives = list(dict.fromkeys(_expand(condition, fields, negated=False)))
-    except _TooMany:
+    except _NoQueries:
         return None
     texts = [_write_conjunction(each) for each in alternatives] or [NOTHING]
     return tuple("|".join(texts[start : start + _PER_QUERY]) for start in range(0, len(texts), _PER_QUERY))
@@ -75,6 +79,14 @@ def _expand(condition: Filter, fields: Mapping[str, Field], *, negated: bool) ->
             return _expand(
                 And(tuple(Compare(name, "contains_all", (each,)) for each in value)), fields, negated=negated
             )
+        case CompareKey(path, "contains_all", value) if len(value) > 1:
+            return _expand(
+                And(tuple(CompareKey(path, "contains_all", (each,)) for each in value)), fields, negated=negated
+            )
+        case CompareKey(_, op, _):
+            if op in ORDERS:
+                raise _NoQueries
+            return [((match_any(KEYS, list_operand_tokens(condition)), negated),)]
         case Compare(name, op, value):
             return _simplify(_write_predicate(name, op, value, fields), negated=negated)
         case Not(item):
@@ -104,7 +116,7 @@ def _multiply(parts: Sequence[Sequence[Conjunction]]) -> list[Conjunction]:
 
 def _check_number(alternatives: list[Conjunction]) -> list[Conjunction]:
     if len(alternatives) > _MAX_ALTERNATIVES:
-        raise _TooMany
+        raise _NoQueries
     return alternatives
 
 
@@ -155,9 +167,16 @@ def compile_program(condition: Filter, fields: Mapping[str, Field]) -> list[Any]
     """Return a filter as a program for ``parts/matching.lua``, which runs it on one record after the other.
 
     A program is a list of words in the order of a stack machine: ``tags`` and ``numbers`` with an attribute, an
-    operator, a count and values; ``and`` and ``or`` with a count; ``not``.
+    operator, a count and values; ``key`` with a class, an operator, an operand, a count and the keys of a path into the
+    undeclared metadata; ``and`` and ``or`` with a count; ``not``.
     """
     match condition:
+        case CompareKey(path, op, value) if op in ORDERS:
+            operand = repr(value.value) if value.kind == "number" else value.value
+            return ["key", value.kind, op, operand, len(path), *path]
+        case CompareKey(_, op, _):
+            tokens = list_operand_tokens(condition)
+            return ["tags", KEYS, "all" if op == "contains_all" else "any", len(tokens), *tokens]
         case Compare("id", "exists", _):
             return ["and", 0]
         case Compare(name, "exists", _):

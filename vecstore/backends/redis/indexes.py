@@ -15,6 +15,7 @@ from vecstore.schema import Schema
 
 from .failures import translate
 from .fields import FIELDS
+from .filters import KEYS
 from .metrics import METRICS
 from .rows import HAS, ID, VECTOR, to_attribute
 
@@ -31,6 +32,8 @@ def make_index_command(name: str, prefix: str, schema: Schema, index: IndexOptio
     for field_name, field in schema.fields.items():
         indexed = FIELDS[field.kind].indexed
         words += [to_attribute(field_name), *(tags if indexed == "TAG" else (indexed,))]
+    if schema.dynamic:
+        words += [KEYS, *tags]
     settings = _make_settings(schema, index)
     return [*words, VECTOR, "VECTOR", "HNSW" if isinstance(index, HNSW) else "FLAT", str(len(settings)), *settings]
 

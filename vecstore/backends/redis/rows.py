@@ -14,7 +14,8 @@ from vecstore.rows.metadata import NO_EXTRA
 from vecstore.schema import Schema
 
 from .fields import FIELDS, encode_tokens
-from .filters import EVERY, assign_presence_tokens
+from .filters import EVERY, KEYS, assign_presence_tokens
+from .key_tokens import list_tokens
 
 ID, VECTOR, TEXT, EXTRA, VERSION, HAS = "id", "vector", "text", "extra", "version", "has"
 
@@ -60,6 +61,8 @@ class _Columns:
             TEXT: rows.texts,
             EXTRA: [None if extra == NO_EXTRA else extra for extra in rows.extras],
         }
+        if schema.dynamic:
+            self.columns[KEYS] = [encode_keys(extra) or None for extra in rows.extras]
         for name, field in schema.fields.items():
             self.columns[to_attribute(name)] = _encode_field(rows.fields[name], field)
 
@@ -86,6 +89,11 @@ def _encode_presence(columns: Mapping[str, Sequence[Stored | None]], count: int,
         return [",".join((EVERY, *tokens.values()))] * count
     parts = [[None if value is None else token for value in columns[name]] for name, token in tokens.items()]
     return [",".join((EVERY, *filter(None, row))) for row in zip(*parts, strict=True)]
+
+
+def encode_keys(extra: str) -> str:
+    """Return the attribute by which a record of a dynamic store is found by its undeclared metadata."""
+    return ",".join(list_tokens(extra))
 
 
 def _encode_field(values: Sequence[Stored | None], field: Field) -> Sequence[Any]:
@@ -184,7 +192,7 @@ def decode_shown(ids: list[str], hashes: Sequence[Mapping[bytes, bytes]], includ
     )
 
 
-def decode_vectors(vectors: Sequence[bytes], schema: Schema, ids: Sequence[str]) -> np.ndarray[Any, Any]:
+def decode_vectors(vectors: Sequence[bytes | None], schema: Schema, ids: Sequence[str]) -> np.ndarray[Any, Any]:
     """Return vectors as a matrix.
 
     Raises
@@ -192,10 +200,14 @@ def decode_vectors(vectors: Sequence[bytes], schema: Schema, ids: Sequence[str])
     StoreCorrupt
     """
     size = schema.width * np.dtype(schema.dtype).itemsize
-    for id_, vector in zip(ids, vectors, strict=True):
+    whole = [vector or b"" for vector in vectors]
+    for id_, vector in zip(ids, whole, strict=True):
         if len(vector) != size:
-            raise StoreCorrupt(f"Record {id_!a} has a vector of {len(vector)} bytes, not {size}. Write it again.")
-    return np.frombuffer(b"".join(vectors), schema.dtype).reshape(len(vectors), schema.width)
+            raise StoreCorrupt(
+                f"Record {id_!a} has a vector of {len(vector)} bytes, not {size}. verify() names all such records: "
+                "upsert() or delete(ids=…) them."
+            )
+    return np.frombuffer(b"".join(whole), schema.dtype).reshape(len(whole), schema.width)
 
 
 def _decode_texts(column: Sequence[bytes | None]) -> list[str | None]:

@@ -12,10 +12,10 @@ from vecstore.backend import Generation, Verification
 from .client import Client
 from .failures import check_reply, is_denied
 from .fields import FIELDS, encode_token, encode_tokens
-from .filters import EVERY, assign_presence_tokens, match_any
+from .filters import EVERY, KEYS, assign_presence_tokens, match_any
 from .generation_guard import GenerationGuard
 from .keys import Keys
-from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, to_attribute
+from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, encode_keys, to_attribute
 from .scripts import VERIFY_PAGE
 from .search import make_count_command, read_count
 
@@ -89,7 +89,7 @@ class Verifier:
 
     def _inspect(self, generation: Generation, start: str, problems: list[str]) -> list[str]:
         """Check the next records and return their ids."""
-        names = (VECTOR, ID, HAS, TEXT, EXTRA, VERSION, *map(to_attribute, generation.schema.fields))
+        names = (VECTOR, ID, HAS, TEXT, EXTRA, VERSION, KEYS, *map(to_attribute, generation.schema.fields))
         answer = self._guard.run(generation, VERIFY_PAGE, [len(names), *names, start, _PAGE])[1:]
         ids = [id_.decode() for id_ in answer[::2]]
         for id_, values in zip(ids, answer[1::2], strict=True):
@@ -105,7 +105,7 @@ class Verifier:
 
 def _is_sound(generation: Generation, id_: str, values: Sequence[bytes | None]) -> bool:
     schema = generation.schema
-    vector, id_token, has, text, extra, version, *fields = values
+    vector, id_token, has, text, extra, version, keys, *fields = values
     tokens = assign_presence_tokens(schema.fields)
     expected = {EVERY, *(tokens[name] for name, value in zip(schema.fields, fields, strict=True) if value is not None)}
     if len(vector or b"") != schema.width * np.dtype(schema.dtype).itemsize:
@@ -115,6 +115,8 @@ def _is_sound(generation: Generation, id_: str, values: Sequence[bytes | None]) 
     try:
         (text or b"").decode()
         json.loads(extra or b"{}")
+        if (keys or b"").decode() != (encode_keys((extra or b"{}").decode()) if schema.dynamic else ""):
+            return False
         int(version or 0)
         for field, value in zip(schema.fields.values(), fields, strict=True):
             if value is not None:

@@ -14,7 +14,7 @@ from vecstore.rows import metadata
 from .fields import encode_tokens
 from .filters import compile_filter, compile_program, match_any
 from .generation_guard import GenerationGuard
-from .rows import ID, encode_update, encode_write
+from .rows import ID, encode_keys, encode_update, encode_write
 from .scripts import CHANGES, DELETE, EXTRAS, UPDATE, WRITE, Script
 from .search import make_count_command, read_count
 from .selection import FIRST_SCAN, MAX_STEP, Matches, StepRecords
@@ -136,13 +136,14 @@ class Writes:
         raise StoreLocked("Other writers kept changing the same records. Try again.")
 
     def _merge_extras(self, generation: Generation, part: StepRecords, changes: Mapping[str, Any]) -> list[Any]:
-        """Return the ids of a part, their present undeclared metadata, and the new one."""
+        """Return the ids of a part, their present undeclared metadata, the new one, and its tokens."""
         answer = self._run(generation, EXTRAS, part)
         if answer[0] == b"many":  # the update will return the same
             return [0]
         words: list[Any] = [(len(answer) - 1) // 2]
         for id_, extra in zip(answer[1::2], answer[2::2], strict=True):
-            words += [id_, extra, metadata.merge(extra.decode(), changes, id_.decode())]
+            merged = metadata.merge(extra.decode(), changes, id_.decode())
+            words += [id_, extra, merged, encode_keys(merged) if generation.schema.dynamic else ""]
         return words
 
     def _run(self, generation: Generation, script: Script, part: StepRecords, *more: Any) -> list[Any]:

@@ -7,6 +7,33 @@ local TESTS = {
   gt = function(a, b) return a > b end,
   gte = function(a, b) return a >= b end,
 }
+local LARGEST = 1.7976931348623157e308
+-- Says whether one string comes before another one by its bytes, which is the order of code points in UTF-8. The
+-- operator of Lua asks the locale of the server.
+local function is_before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+local ORDERS = {
+  lt = is_before,
+  lte = function(a, b) return not is_before(b, a) end,
+  gt = function(a, b) return is_before(b, a) end,
+  gte = function(a, b) return not is_before(a, b) end,
+}
+-- Compares the value at the end of a path into undeclared metadata; false where there is none or one of another class.
+local function has_ordered(extra, step)
+  local value = extra and cjson.decode(extra)
+  for _, key in ipairs(step[5]) do
+    if type(value) ~= "table" then return false end
+    value = value[key]
+  end
+  if type(value) ~= step[2] then return false end
+  if step[2] == "string" then return ORDERS[step[3]](value, step[4]) end
+  return TESTS[step[3]](math.max(-LARGEST, math.min(LARGEST, value)), step[4])
+end
 local function filter_ids(ids, words)
   local names, columns = {}, {}
   local function add_column(name)
@@ -27,6 +54,13 @@ local function filter_ids(ids, words)
       end
       steps[#steps + 1] = {kind, add_column(words[i + 1]), words[i + 2], values}
       i = i + 4 + count
+    elseif kind == "key" then
+      local is_number, path = words[i + 1] == "number", {}
+      for each = 1, tonumber(words[i + 4]) do path[each] = words[i + 4 + each] end
+      local operand = is_number and tonumber(words[i + 3]) or words[i + 3]
+      local column = add_column("extra")
+      steps[#steps + 1] = {kind, is_number and "number" or "string", words[i + 2], operand, path, column}
+      i = i + 5 + #path
     elseif kind == "not" then
       steps[#steps + 1] = {kind}
       i = i + 1
@@ -58,6 +92,9 @@ local function filter_ids(ids, words)
       if kind == "tags" or kind == "numbers" then
         top = top + 1
         stack[top] = (kind == "tags" and has_tags or has_number)(values[step[2]], step[3], step[4])
+      elseif kind == "key" then
+        top = top + 1
+        stack[top] = has_ordered(values[step[6]], step)
       elseif kind == "not" then
         stack[top] = not stack[top]
       else
