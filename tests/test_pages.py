@@ -83,7 +83,10 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
         assert done.stdout
 
 
-@pytest.mark.parametrize("page", ["docs/web-applications.md", "docs/dataframes.md", "docs/changing-a-store.md"])
+GUIDES = ["docs/web-applications.md", "docs/dataframes.md", "docs/changing-a-store.md", "docs/filters.md"]
+
+
+@pytest.mark.parametrize("page", GUIDES)
 def test_the_examples_of_a_guide_run_one_after_another(tmp_path: Path, page: str) -> None:
     """A guide is one program, which its text interrupts."""
     program = "\n".join(blocks(page, "python"))

@@ -15,13 +15,16 @@ from vecstore import HNSW, Flat, Schema, fields
 from vecstore.backend import Generation, Rows, Search, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.filters import ALL, Filter
-from vecstore.filters.nodes import Compare
+from vecstore.filters.key_values import KeyValue
+from vecstore.filters.nodes import Compare, CompareKey
 
 DIM = 8
 FIELDS = {"lang": fields.Keyword(), "year": fields.Int(), "tags": fields.Keywords()}
-SCHEMA = Schema(dim=DIM, metric="l2", index=Flat(), fields=FIELDS)
+SCHEMA = Schema(dim=DIM, metric="l2", index=Flat(), fields=FIELDS, dynamic=True)
 INDEXED = SCHEMA.with_index(HNSW(m=8, ef_construction=32))
 LANGS = ("en", "de", None)
+LATER = CompareKey(("stamp",), "gte", KeyValue("number", 3.0))
+"""The records that were written with stamp 3 and later; nobody declared the key."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def list_reads(backend: FileBackend, where: Generation) -> dict[str, Any]:
         "lean search": lambda: find_sorted(backend, where, Search(QUERIES[:1], 3)),
         "filtered": lambda: find_sorted(backend, where, replace(search, where=Compare("year", "lt", 3))),
         "count where": lambda: backend.count(where, Compare("tags", "contains_any", ("t2",))),
+        "count where key": lambda: backend.count(where, LATER),
         "contents": lambda: read_contents(backend, where),
         "fetch": lambda: make_model(backend.fetch(where, few)),
         "all": lambda: backend.count(where, ALL),

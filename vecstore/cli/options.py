@@ -44,6 +44,12 @@ Fields = Annotated[
         "Kinds: keyword, keywords, int, float, bool, datetime.",
     ),
 ]
+Dynamic = Annotated[
+    bool | None,
+    typer.Option(
+        "--dynamic/--no-dynamic", help="Whether filters can use metadata that is not declared.", show_default=False
+    ),
+]
 IdColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds ids.")]
 TextColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds texts.")]
 VectorColumn = Annotated[str, typer.Option(metavar="COLUMN", help="The column or key that holds vectors.")]

@@ -42,11 +42,14 @@ class StoreRequest:
     index: IndexOptions | None = None
     origin: ExportHeader | None = None
     documents: bool = False
+    dynamic: bool | None = None
 
     def schema(self) -> Schema:
         """Return the schema of a new store."""
         base = self.origin.store_schema if self.origin else Schema()
-        given = {"dim": self.dim, "metric": self.metric, "dtype": self.dtype, "index": self.index}
+        given = {
+            "dim": self.dim, "metric": self.metric, "dtype": self.dtype, "index": self.index, "dynamic": self.dynamic,
+        }  # fmt: skip
         documents = DOCUMENT_FIELDS if self.documents else {}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         return replace(base, **changes, fields={**documents, **base.fields, **self.fields})
@@ -75,6 +78,7 @@ class StoreRequest:
         asked: list[tuple[str, Any, Any]] = [
             ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
             ("dtype", self.dtype, schema.dtype), ("index", self.index, schema.index),
+            ("option dynamic", self.dynamic, schema.dynamic),
         ]  # fmt: skip
         for name, wanted in self.fields.items():
             stored = schema.fields.get(name)

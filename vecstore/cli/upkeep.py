@@ -17,7 +17,7 @@ from .declarations import parse_fields
 from .embedder_choice import embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
-from .options import DtypeName, Fields, Json, MetricName, Name, Url
+from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Url
 
 _WIDTH = 80
 
@@ -50,6 +50,7 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
         ("model", _describe_model(model)),
         *((f"field {field}", each.kind) for field, each in schema.fields.items()),
+        *([("other metadata", "filters can use it")] if schema.dynamic else []),
         ("backend", backend),
         *((key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in stats.details.items()),
     ]
@@ -151,6 +152,7 @@ def rebuild(
         list[str] | None,
         typer.Option(metavar="NAME", help="Remove a field's declaration; its values stay as metadata."),
     ] = None,
+    dynamic: Dynamic = None,
     metric: MetricName = None,
     dtype: DtypeName = None,
     rate: Annotated[
@@ -170,9 +172,10 @@ def rebuild(
 
     For example:
       vecstore rebuild file:./kb articles --field year:int
+      vecstore rebuild file:./kb articles --dynamic
       vecstore rebuild file:./kb articles --embedder wordllama:128
     """
-    changes = [field, drop_field, metric, dtype, rate, discard or None]
+    changes = [field, drop_field, dynamic, metric, dtype, rate, discard or None]
     if rollback and any(change is not None for change in changes):
         raise Failure("--rollback can be combined with --embedder only.")
     model = load_embedder(embedder) if embedder else None
@@ -180,7 +183,8 @@ def rebuild(
         if rollback:
             done = database.rollback(name, embedder=model)
         else:
-            schema = _change_schema(database, name, field or [], drop_field or [], {"metric": metric, "dtype": dtype})
+            others = {"dynamic": dynamic, "metric": metric, "dtype": dtype}
+            schema = _change_schema(database, name, field or [], drop_field or [], others)
             done = database.rebuild(
                 name, schema=schema, embedder=model, keep_previous=not discard, on_progress=meter,
                 records_per_second=rate,
@@ -189,7 +193,7 @@ def rebuild(
 
 
 def _change_schema(
-    database: Database, name: str, added: list[str], dropped: list[str], others: dict[str, str | None]
+    database: Database, name: str, added: list[str], dropped: list[str], others: dict[str, Any]
 ) -> Schema | None:
     schema = database.open(name).schema
     unknown = [field for field in dropped if field not in schema.fields]

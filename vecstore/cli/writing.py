@@ -18,6 +18,7 @@ from .exits import Failure
 from .ingest import Ingestion, ingest_all
 from .options import (
     DtypeName,
+    Dynamic,
     EmbedderSpec,
     Fields,
     IdColumn,
@@ -88,6 +89,7 @@ def add(
     paths: Paths,
     embedder: EmbedderSpec = None,
     field: Fields = None,
+    dynamic: Dynamic = None,
     glob: Globs = None,
     passage_size: PassageSize = DEFAULT_SIZE,
     folder: FolderName = None,
@@ -130,7 +132,7 @@ def add(
     origin = origins.find_common(given)
     with connect(url) as database:
         _check_durable(database)
-        wish = StoreRequest(fields, dim, metric, dtype, index_options, origin, holds_documents(paths))
+        wish = StoreRequest(fields, dim, metric, dtype, index_options, origin, holds_documents(paths), dynamic)
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
             columns, target.fields, glob or (), passage_size, folder,

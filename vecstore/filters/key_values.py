@@ -37,6 +37,10 @@ class KeyValue(NamedTuple):
     kind: Literal["str", "number", "bool", "list", "object", "null"]
     value: Any
 
+    def to_json(self) -> Any:
+        """Return the value of an operand as JSON data; every number is a float."""
+        return [item.to_json() for item in self.value] if self.kind == "list" else self.value
+
 
 def to_double(number: float) -> float:
     """Return the finite double nearest to an int or float; 0.0 for both zeros."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from vecstore.filters.nodes import And, Compare, Filter, Not, Or
+from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
 
 from .state.columns import View
 from .state.fields import Mask
+from .state.key_column import KeyColumn
+from .state.key_columns import NO_KEYS, KeyPath
 
 
-def match_rows(condition: Filter | None, view: View) -> Mask:
+def match_rows(condition: Filter | None, view: View, keys: Mapping[KeyPath, KeyColumn] = NO_KEYS) -> Mask:
     """Return for each row of a view whether it is stored and matches.
 
     Parameters
@@ -21,26 +24,30 @@ def match_rows(condition: Filter | None, view: View) -> Mask:
     condition : Filter or None
         A bound filter; None matches everything.
     view : View
+    keys : mapping
+        The columns of the undeclared keys in the filter.
 
     Returns
     -------
     ndarray of bool, shape (view.size,)
     """
-    return view.alive if condition is None else view.alive & _match(condition, view)
+    return view.alive if condition is None else view.alive & _match(condition, view, keys)
 
 
-def _match(condition: Filter, view: View) -> Mask:
+def _match(condition: Filter, view: View, keys: Mapping[KeyPath, KeyColumn]) -> Mask:
     match condition:
         case Compare("id", op, value):
             return _match_ids(op, value, view)
         case Compare(name, op, value):
             return view.columns.fields[name].test(op, value, view.size)
+        case CompareKey(path, op, value):
+            return keys[path].test(op, value, view.size)
         case And(items):
-            return reduce(np.logical_and, (_match(item, view) for item in items), np.ones(view.size, np.bool_))
+            return reduce(np.logical_and, (_match(item, view, keys) for item in items), np.ones(view.size, np.bool_))
         case Or(items):
-            return reduce(np.logical_or, (_match(item, view) for item in items), np.zeros(view.size, np.bool_))
+            return reduce(np.logical_or, (_match(item, view, keys) for item in items), np.zeros(view.size, np.bool_))
         case Not(item):
-            return ~_match(item, view)
+            return ~_match(item, view, keys)
     raise TypeError(f"not a bound filter: {type(condition).__name__}")
 
 

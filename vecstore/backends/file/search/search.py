@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from vecstore.backend import Found, Generation, Search
 from vecstore.metric import Metric
 
-from ..filters import match_rows
 from ..index.coverage import Coverage
 from ..metrics import METRICS, Doubles, Singles
 from ..state.reader import Reader
@@ -106,8 +105,8 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
 def _match(reader: Reader, search: Search) -> FilterMatches | None:
     if search.where is None:
         return None
-    view = reader.snapshot.columns
-    return view.filter_cache.find(search.where) or view.filter_cache.add(search.where, match_rows(search.where, view))
+    cache = reader.snapshot.columns.filter_cache
+    return cache.find(search.where) or cache.add(search.where, reader.match_rows(search.where))
 
 
 def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage, plan: Plan) -> list[Answer]:

@@ -7,15 +7,16 @@ are not used, because damage could hide a row in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
+from vecstore.filters.nodes import Filter
 from vecstore.schema import Schema
 
 from ..search.filter_cache import FilterCache
@@ -23,8 +24,13 @@ from ..storage.checksums import checksum_row
 from ..vectors.append_array import AppendArray
 from ..vectors.segment import find_places
 from .fields import FIELDS, Column, Mask
+from .key_column import KeyColumn
+from .key_columns import NO_KEYS, KeyColumns, KeyPath
 from .ledger import Total
 from .rows import RowFormat
+
+if TYPE_CHECKING:
+    from ..storage.connections import SqliteConnection
 
 CHUNK = 4_096
 TWICE = "{}: one id is in two rows. Restore the directory from a backup."
@@ -41,6 +47,7 @@ class RowColumns:
         self.fields: dict[str, Column] = {
             name: FIELDS[field.kind].make_column() for name, field in sorted(schema.fields.items())
         }
+        self.keys = KeyColumns() if schema.dynamic else None
         # The newest row of each id, and for each row the previous one of its id; a view picks the row that it has.
         self._latest: dict[str, int] = {}
         self._before = AppendArray(np.int64)
@@ -133,6 +140,13 @@ class View:
     def is_wasteful(self) -> bool:
         """Whether most rows in memory were removed, so reloading is cheaper."""
         return self.size > 65_536 + 2 * self.total.count
+
+    def load_keys(
+        self, condition: Filter | None, connection: SqliteConnection, path: Path
+    ) -> Mapping[KeyPath, KeyColumn]:
+        """Return the columns of the undeclared keys in a bound filter; see `KeyColumns.load`."""
+        keys = self.columns.keys
+        return NO_KEYS if keys is None or condition is None else keys.load(condition, self, connection, path)
 
     def find_positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Return the positions of the rows of ids, -1 for ids that are not stored."""

@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
+from vecstore.filters.nodes import Filter
 
+from ..filters import match_rows
 from ..storage.checksums import checksum_vector
 from ..storage.connections import SqliteConnection
+from .fields import Mask
 from .open_generation import OpenGeneration
-from .rows import Values
+from .rows import Values, Vanished
 from .snapshot import Snapshot
-
-
-class Vanished(Exception):
-    """A row of the snapshot was removed by a later commit, or damage hides it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +38,11 @@ class Reader:
         if len(rows) < len(rids):
             raise Vanished
         return [rows[rid] for rid in rids]
+
+    def match_rows(self, where: Filter | None) -> Mask:
+        """Return for each row of the view whether it is stored and matches a bound filter."""
+        view = self.snapshot.columns
+        return match_rows(where, view, view.load_keys(where, self.connection, self.opened.paths.rows))
 
     def gather_vectors(self, rows: Sequence[Values], rids: NDArray[np.int64]) -> NDArray[Any]:
         """Return the vectors of rows, checked."""

@@ -13,7 +13,6 @@ from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
 from vecstore.rows.tallies import rank_values
 
-from ..filters import match_rows
 from .reader import Reader
 
 
@@ -32,7 +31,7 @@ def page(reader: Reader, where: Filter | None, after: str | None, limit: int, in
     rest = order[start:]
     if len(order) > view.size:
         rest = rest[rest < view.size]
-    return _read_rows(reader, rest[match_rows(where, view)[rest]][:limit], include)
+    return _read_rows(reader, rest[reader.match_rows(where)[rest]][:limit], include)
 
 
 def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
@@ -41,7 +40,7 @@ def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
     order = view.columns.order_by_id(view.size)
     if len(order) > view.size:
         order = order[order < view.size]
-    matching = order[match_rows(where, view)[order]]
+    matching = order[reader.match_rows(where)[order]]
     if len(matching) > size:
         matching = matching[np.arange(size) * len(matching) // size]
     return _read_rows(reader, matching)
@@ -51,13 +50,13 @@ def count(reader: Reader, where: Filter | None) -> int:
     """Return how many records match; see `Backend.count`."""
     if where is None:
         return reader.snapshot.ledger.tables["rows"].count
-    return int(np.count_nonzero(match_rows(where, reader.snapshot.columns)))
+    return int(np.count_nonzero(reader.match_rows(where)))
 
 
 def count_values(reader: Reader, field: str, where: Filter | None, limit: int | None) -> list[tuple[Stored, int]]:
     """Return the values of a field with their counts; see `Backend.values`."""
     view = reader.snapshot.columns
-    return rank_values(view.columns.fields[field].tally(match_rows(where, view)), limit)
+    return rank_values(view.columns.fields[field].tally(reader.match_rows(where)), limit)
 
 
 def _read_rows(reader: Reader, positions: NDArray[np.int64], include: Include = EVERYTHING) -> Rows:

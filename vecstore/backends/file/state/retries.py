@@ -12,7 +12,8 @@ from vecstore.errors import StorageError, StoreCorrupt, StoreNotFound
 from ..storage.failures import DRIVER_ERRORS, translate_error
 from .open_generation import OpenGeneration
 from .open_generations import OpenGenerations
-from .reader import Reader, Vanished
+from .reader import Reader
+from .rows import Vanished
 
 _ATTEMPTS = 5
 """The attempt after these blocks writers."""

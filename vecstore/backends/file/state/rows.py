@@ -20,7 +20,7 @@ from vecstore.errors import StoreCorrupt, Unsupported
 from vecstore.fields import Stored
 from vecstore.schema import Schema
 
-from ..storage.checksums import checksum_body, checksum_row
+from ..storage.checksums import checksum_body, checksum_encoded_body, checksum_row
 from .fields import FIELDS, FieldForm
 
 MAX_FIELDS = 1_900
@@ -28,6 +28,14 @@ MAX_FIELDS = 1_900
 _CHUNK = 256
 
 Values = tuple[Any, ...]
+
+_SELECT_EXTRAS = (
+    "SELECT rid, body_crc, CAST(extra AS BLOB), CAST(text AS BLOB) FROM rows WHERE rid BETWEEN ? AND ? ORDER BY rid"
+)
+
+
+class Vanished(Exception):
+    """A row of the snapshot was removed by a later commit, or damage hides it."""
 
 
 class RowFormat:
@@ -119,6 +127,21 @@ class RowFormat:
                 )
             if not good:
                 raise StoreCorrupt(f"{path}: row {row[0]!a:.40} is damaged. Restore the directory from a backup.")
+
+
+def read_extras(connection: sqlite3.Connection, first: int, last: int, path: Path) -> dict[int, bytes]:
+    """Return the undeclared metadata of the rows from one rid to another that exist, as JSON in UTF-8, checked.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    found: dict[int, bytes] = {}
+    for rid, crc, extra, text in connection.execute(_SELECT_EXTRAS, (first, last)):
+        if not isinstance(extra, bytes) or checksum_encoded_body(rid, extra, text) != crc:
+            raise StoreCorrupt(f"{path}: row {rid!a:.40} is damaged. Restore the directory from a backup.")
+        found[rid] = extra
+    return found
 
 
 def _encode_value(value: Stored | None, form: FieldForm) -> Any:

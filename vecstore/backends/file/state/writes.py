@@ -14,14 +14,25 @@ from vecstore.filters.nodes import Filter
 from vecstore.rows import metadata
 
 from ..filters import match_rows
-from .columns import View
+from .rows import Vanished
 from .transaction import CHUNK, Record, WriteTransaction
 
 
-def select_positions(selection: Selection, view: View) -> NDArray[np.int64]:
-    """Return the positions of the selected rows, each once."""
+def select_positions(selection: Selection, transaction: WriteTransaction) -> NDArray[np.int64]:
+    """Return the positions of the selected rows, each once.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    view = transaction.view
     if isinstance(selection, Filter):
-        return np.flatnonzero(match_rows(selection, view))
+        path = transaction.files.paths.rows
+        try:
+            keys = view.load_keys(selection, transaction.connection, path)
+        except Vanished as error:
+            raise StoreCorrupt(f"{path}: stored rows are missing. Run verify().") from error
+        return np.flatnonzero(match_rows(selection, view, keys))
     positions = view.find_positions(selection)
     return np.unique(positions[positions >= 0])
 
@@ -50,7 +61,7 @@ def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None
 
 def update(transaction: WriteTransaction, selection: Selection, changes: Update) -> int:
     """Apply changes to rows; see `Backend.update`."""
-    positions = select_positions(selection, transaction.view)
+    positions = select_positions(selection, transaction)
     rids = transaction.view.rids[positions]
     transaction.insert(
         len(rids), _read_vectors(transaction, rids, changes), _update_records(transaction, rids.tolist(), changes)
@@ -65,7 +76,7 @@ def delete(transaction: WriteTransaction, selection: Selection, fence: Sequence[
     view = transaction.view
     graves: dict[str, int] = {}
     if fence is None or isinstance(selection, Filter):
-        positions = select_positions(selection, view)
+        positions = select_positions(selection, transaction)
     else:
         limits = dict(zip(selection, map(int, fence), strict=True))
         ids = list(limits)

@@ -27,6 +27,12 @@ def checksum_body(rid: int, extra: str, text: str | None) -> int:
     return zlib.crc32(body.encode(), rid & _SEED)
 
 
+def checksum_encoded_body(rid: int, extra: bytes, text: bytes | None) -> int:
+    """Return what `checksum_body` returns, of content that is UTF-8 already."""
+    crc = zlib.crc32(extra, rid & _SEED)
+    return zlib.crc32(b"\0", crc) if text is None else zlib.crc32(text, zlib.crc32(b"\0\0", crc))
+
+
 def checksum_memtable_row(rid: int, vector: bytes) -> int:
     """Return the checksum of a row of the table ``hot``."""
     return zlib.crc32(vector, rid & _SEED)
