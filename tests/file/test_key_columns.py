@@ -26,6 +26,7 @@ from vecstore.testing.corpus import list_accepted
 from vecstore.testing.undeclared_equivalence import BOOKS, SCALARS
 
 SCHEMA = Schema(dim=2, index=Flat(), dynamic=True)
+VALUE_KINDS = {"str", "number", "bool", "list"}
 VALUES = [None, *(value for book in BOOKS for value in book.metadata.values() if not hasattr(value, "tzinfo"))]
 
 
@@ -40,10 +41,19 @@ def draw_operand(draw: random.Random, op: str) -> Any:
 
     if op in {"in", "contains_any", "contains_all"}:
         return tuple(draw_one() for _ in range(draw.randrange(1, 5)))
+    fitting = {"eq": VALUE_KINDS, "exists": VALUE_KINDS, "starts_with": {"str"}, "contains_text": {"str"}}
     operand = draw_one()
-    while op not in {"eq", "exists"} and operand.kind not in {"str", "number"}:
+    while operand.kind not in fitting.get(op, {"str", "number"}):
         operand = draw_one()
     return operand
+
+
+def test_parts_of_strings_are_found_in_strings_only() -> None:
+    column = KeyColumn()
+    column.extend(["abc", "bc", ["abc"], 1, None, True, "ABC", {"abc": 1}, ""], [])
+    for op, expected in {"starts_with": [0], "contains_text": [0, 1]}.items():
+        found = column.test(op, make_operand("a" if op == "starts_with" else "bc"), 9)
+        assert [place for place, is_true in enumerate(found) if is_true] == expected
 
 
 def test_agrees_with_the_definition(seed: int) -> None:

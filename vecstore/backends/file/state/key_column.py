@@ -41,6 +41,9 @@ _SCALARS = _NUMBERS | _PLAIN
 _ORDER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"lt": np.less, "lte": np.less_equal, "gt": np.greater, "gte": np.greater_equal}
 )
+_TEXTS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+    {"starts_with": str.startswith, "contains_text": str.__contains__}
+)
 _BISECT: Mapping[str, Callable[[list[str], str], int]] = MappingProxyType(
     {"lt": bisect_left, "lte": bisect_right, "gt": bisect_right, "gte": bisect_left}
 )
@@ -114,6 +117,8 @@ class KeyColumn:
                 return self._test_any(operand, size)
             case "contains_any" | "contains_all":
                 return self._test_items(operand, size, every=op == "contains_all")
+            case "starts_with" | "contains_text":
+                return self._test_texts(_TEXTS[op], operand.value, size)
             case _ if operand.kind == "number":
                 return self._numbers.test(_ORDER[op], operand.value, size)
         return self._test_text_order(op, operand.value, size)
@@ -123,6 +128,14 @@ class KeyColumn:
         codes = [code for each in operands if each.kind != "number" and (code := self._find_code(each)) != _NOWHERE]
         found: Mask = np.isin(self._codes.view(size), np.array(codes, np.int32))
         return found | self._numbers.test(np.isin, np.array(numbers), size) if numbers else found
+
+    def _test_texts(self, test: Callable[[str, str], bool], text: str, size: int) -> Mask:
+        """Apply a test to each distinct string; the last place of the table is that of a missing value."""
+        entries = list(self._entries)
+        table = np.zeros(_FIRST + len(entries) + 1, np.bool_)
+        table[_FIRST:-1] = [isinstance(entry, str) and test(entry, text) for entry in entries]
+        found: Mask = table[self._codes.view(size)]
+        return found
 
     def _test_text_order(self, op: str, text: str, size: int) -> Mask:
         order = self._order
