@@ -75,6 +75,23 @@ EXPECTED = [
 ]  # fmt: skip
 
 
+ARROW_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "vector": pa.list_(pa.float32(), DIM),
+        "text": pa.string(),
+        "lang": pa.string(),
+        "year": pa.int64(),
+        "tags": pa.list_(pa.string()),
+        "price": pa.float64(),
+        "draft": pa.bool_(),
+        "at": pa.timestamp("us", "UTC"),
+        "metadata": pa.json_(),
+    }
+)
+"""Of what goes out as columns."""
+
+
 def make_pandas() -> pd.DataFrame:
     """Return what pandas makes of the table with its own types, where its index has no name and gaps are floats."""
     frame = TABLE.drop(["pages", "shelf", "draft"]).to_pandas()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -13,9 +15,12 @@ import pyarrow as pa
 import pytest
 
 from tests.table_samples import (
+    ARROW_SCHEMA,
+    DIM,
     EXPECTED,
     METADATA_TYPES,
     NESTED,
+    NOON,
     ONE_TWO,
     SCHEMA,
     TABLE,
@@ -26,7 +31,19 @@ from tests.table_samples import (
     make_table,
 )
 from tests.wrong_tables import WRONG
-from vecstore import Database, Flat, PartialWrite, Schema, VectorStore
+from vecstore import (
+    Database,
+    F,
+    Flat,
+    InvalidArgument,
+    PartialWrite,
+    Record,
+    Schema,
+    SchemaMismatch,
+    UnknownField,
+    VectorStore,
+    fields,
+)
 from vecstore.testing.place import Places
 from vecstore.testing.toy_embedder import ToyEmbedder
 
@@ -124,3 +141,103 @@ class Tables(Places):
             found = [np.asarray(record.vector).tolist() for record in store.scan()]
             assert found == embedder.embed_documents(["red", "green", "blue"]).tolist()
             store.delete(ids=["a", "b", "c"])
+
+
+class TablesOut(Places):
+    """Records and hits of one backend as tables."""
+
+    @pytest.fixture
+    def store(self, db: Database) -> VectorStore:
+        """Return a store with three records."""
+        store = db.create("docs", SCHEMA)
+        store.upsert(TABLE)
+        return store
+
+    def test_a_scan_is_what_was_written(self, store: VectorStore) -> None:
+        table = store.scan_arrow().read_all()
+        assert table.schema == ARROW_SCHEMA
+        for name in ("id", "vector", "text", "year", "tags", "price", "draft"):
+            assert table[name].to_pylist() == TABLE[name].to_pylist(), name
+        assert table["lang"].to_pylist() == ["de", None, "en"]
+        assert table["at"].to_pylist() == [NOON, None, NOON]
+        rest = [None if each is None else json.loads(each) for each in table["metadata"].to_pylist()]
+        assert rest == [
+            {"author": "Zoë", "shelf": {"row": 1, "side": None}},
+            {"author": "%s", "pages": 7},
+            {"pages": 2**62, "shelf": {"row": 2, "side": "left"}},
+        ]
+
+    def test_what_goes_out_goes_in_again(self, db: Database, store: VectorStore) -> None:
+        copies: dict[str, Callable[[], Any]] = {
+            "arrow": store.scan_arrow,
+            "pandas": lambda: store.scan_arrow().read_pandas(),
+            "polars": lambda: pl.from_arrow(store.scan_arrow().read_all()),
+            "duckdb": lambda: duckdb.from_arrow(store.scan_arrow().read_all()),
+        }
+        for name, read in copies.items():
+            copy = db.create(name, SCHEMA)
+            assert copy.upsert(read()) == 3
+            assert list(copy.scan()) == EXPECTED, name
+
+    def test_parts_of_a_scan(self, store: VectorStore) -> None:
+        batches = list(store.scan_arrow(F.year >= 2020, include=(), batch_size=1))
+        assert [batch.to_pydict() for batch in batches] == [{"id": ["a"]}, {"id": ["c"]}]
+        assert store.scan_arrow(include=["text"]).read_all().to_pydict() == {
+            "id": ["a", "b", "c"], "text": ["north", None, "süd"],
+        }  # fmt: skip
+        assert [len(batch) for batch in store.scan_arrow(batch_size=2)] == [2, 1]
+        assert store.scan_arrow({"year": 1}).read_all() == ARROW_SCHEMA.empty_table()
+        with pytest.raises(InvalidArgument, match="include"):
+            store.scan_arrow(include=["txt"])
+        with pytest.raises(InvalidArgument, match="batch_size"):
+            store.scan_arrow(batch_size=0)
+        with pytest.raises(UnknownField, match="author"):
+            store.scan_arrow(F.author == "x")
+
+    def test_a_changed_schema_ends_the_stream(self, db: Database, store: VectorStore) -> None:
+        reader = store.scan_arrow(batch_size=1)
+        assert reader.read_next_batch()["id"].to_pylist() == ["a"]
+        db.rebuild("docs", schema=Schema(dim=DIM, metric="l2", index=Flat()))
+        with pytest.raises(SchemaMismatch, match="year"):
+            reader.read_next_batch()
+
+    def test_hits(self, store: VectorStore) -> None:
+        hits = store.search(VECTORS[2], 2, include=["text", "metadata", "vector"])
+        table = hits.to_arrow()
+        assert table.schema.names == ["id", "score", "distance", *ARROW_SCHEMA.names[1:]]
+        assert [table.schema.field(name) for name in ARROW_SCHEMA.names] == list(ARROW_SCHEMA)
+        assert table["id"].to_pylist() == ["c", "b"]
+        assert table["score"].to_pylist() == [hit.score for hit in hits]
+        assert table["distance"].to_pylist() == [hit.distance for hit in hits]
+        assert table["vector"].to_pylist() == [VECTORS[2].tolist(), VECTORS[1].tolist()]
+        assert table["at"].to_pylist() == [NOON, None]
+        assert json.loads(table["metadata"][1].as_py()) == {"author": "%s", "pages": 7}
+        assert store.search(VECTORS[0], 2, where={"year": 1}, include=["text", "metadata", "vector"]).to_arrow() == (
+            table.schema.empty_table()
+        )
+        assert store.search(VECTORS[0], 0, include=()).to_arrow().schema.names == ["id", "score", "distance"]
+        assert store.search(VECTORS[0], 1).to_arrow().schema.names[:4] == ["id", "score", "distance", "text"]
+
+    def test_fields_whose_names_are_taken(self, db: Database) -> None:
+        schema = replace(SCHEMA, fields={"score": fields.Int(), "metadata": fields.Keyword(), "year": fields.Int()})
+        records = [
+            Record("a", VECTORS[0], None, {"score": 1, "metadata": "{", "year": 2, "x": [1]}),
+            Record("b", VECTORS[1]),
+        ]
+        store, copy = db.create("taken", schema), db.create("copy", schema)
+        store.upsert(records)
+        assert store.scan_arrow().schema.names == ["id", "vector", "text", "score", "year", "metadata"]
+        copy.upsert(store.scan_arrow())
+        assert list(copy.scan()) == records
+        table = store.search(VECTORS[0], 1).to_arrow()
+        assert table.schema.names == ["id", "score", "distance", "text", "year", "metadata"]
+        assert json.loads(table["metadata"][0].as_py()) == {"score": 1, "metadata": "{", "x": [1]}
+
+    def test_float16_and_missing_vectors(self, db: Database) -> None:
+        optional = "optional" if db.capabilities.optional_vectors else "required"
+        schema = replace(SCHEMA, dtype="float16", vectors=optional)
+        store, copy = db.create("half", schema), db.create("copy", schema)
+        store.upsert([Record("a", VECTORS[0]), *([Record("b", text="x")] if optional == "optional" else [])])
+        assert store.scan_arrow().schema.field("vector").type == pa.list_(pa.float16(), DIM)
+        copy.upsert(store.scan_arrow())
+        assert list(copy.scan()) == list(store.scan())

@@ -10,7 +10,7 @@ import pytest
 import vecstore
 from tests.places import FilePlace, MemoryPlace
 from tests.table_samples import SCHEMA, TABLE
-from tests.tables import Tables
+from tests.tables import Tables, TablesOut
 from vecstore import Columns, MissingExtra
 from vecstore.testing import Place
 
@@ -22,7 +22,21 @@ class TestMemory(Tables):
         return MemoryPlace
 
 
+class TestMemoryOut(TablesOut):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_place(cls) -> Callable[[], Place]:
+        return MemoryPlace
+
+
 class TestFile(Tables):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_place(cls, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+        return lambda: FilePlace(tmp_path_factory.mktemp("place"))
+
+
+class TestFileOut(TablesOut):
     @pytest.fixture(scope="class")
     @classmethod
     def new_place(cls, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:

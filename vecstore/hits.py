@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import neg
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from .backend import Found, Include, Rows, Search
 from .records import are_same_vectors
 from .rows import metadata
 from .schema import Schema
+
+if TYPE_CHECKING:
+    from .columns.arrow_output import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +81,17 @@ class Hits(Sequence[Hit]):
         True if the search found as many hits as it was asked for, or all that match. False only if ``min_score``
         left fewer of an approximate search: the index may have missed a record with a higher score, and the same
         search with ``exact=True`` would find it. Whether there are more than ``k`` matches is not what it says.
+    shape : tuple of Schema and set of str, optional
+        The store's schema and the parts that the search included, for `to_arrow`.
     """
 
-    __slots__ = ("_hits", "complete", "exact")
+    __slots__ = ("_hits", "_shape", "complete", "exact")
 
-    def __init__(self, hits: Iterable[Hit], *, exact: bool, complete: bool) -> None:
+    def __init__(
+        self, hits: Iterable[Hit], *, exact: bool, complete: bool, shape: tuple[Schema, Include] | None = None
+    ) -> None:
         self._hits = tuple(hits)
+        self._shape = shape
         self.exact = exact
         self.complete = complete
 
@@ -100,6 +108,21 @@ class Hits(Sequence[Hit]):
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the hits as data that ``json.dumps`` takes; see `Hit.to_dict`."""
         return [hit.to_dict() for hit in self._hits]
+
+    def to_arrow(self) -> Table:
+        """Return the hits as a table of pyarrow, whose columns do not depend on what was found.
+
+        They are ``id``, ``score``, ``distance``, then what was included: ``vector``, ``text``, each declared field in
+        its type, and ``metadata``, a JSON object of all other keys. It takes the extra ``parquet``.
+
+        Raises
+        ------
+        MissingExtra
+        """
+        from .columns.arrow_output import make_table
+
+        schema, include = self._shape or (Schema(), frozenset({"text", "metadata"}))
+        return make_table(self._hits, schema, include)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Hits):
@@ -126,7 +149,7 @@ def make_hits(found: Found, search: Search, schema: Schema, offset: int = 0) -> 
         proven = proven and found.exact  # an index may have missed a record that reaches it
     order = order[: search.k]
     shown = _build_hits(found.rows, scores, order[offset:] if offset else order, search.include, schema)
-    return Hits(shown, exact=found.exact, complete=proven or len(order) == search.k)
+    return Hits(shown, exact=found.exact, complete=proven or len(order) == search.k, shape=(schema, search.include))
 
 
 def _build_hits(

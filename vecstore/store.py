@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import check_whole
-from .backend import Backend, Entry, Generation, Include, Stats, Verification
+from .backend import Backend, Entry, Generation, Include, Rows, Stats, Verification
 from .columns.given import ArrowStream, Columns
 from .embedders.identity import Identity
 from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
@@ -51,6 +51,7 @@ from .upkeep import calibrate_active, tend
 
 if TYPE_CHECKING:
     from .calibration.recall import Recall
+    from .columns.arrow_output import RecordBatchReader
 
 PAGE = 1_000
 ALL_PARTS = ("text", "metadata", "vector")
@@ -312,6 +313,43 @@ class VectorStore:
             with attempts as generation:
                 bind(where, generation.schema)
                 return self._read_pages(where, columns, most, batch_size)
+
+    def scan_arrow(
+        self, where: Where = None, *, include: Collection[str] = ALL_PARTS, batch_size: int = PAGE
+    ) -> RecordBatchReader:
+        """Return the matching records in the order of their ids as a stream of Arrow batches, in constant memory.
+
+        The columns are ``id``, ``vector``, ``text``, each declared field in its type (dates in UTC), and
+        ``metadata``, a JSON object of all other keys, null where there are none. `upsert` takes them as they are.
+        It takes the extra ``parquet``.
+
+        Parameters
+        ----------
+        where : Filter or mapping, optional
+        include : collection of {"text", "metadata", "vector"}
+            The columns beside ``id``.
+        batch_size : int
+            Records per batch.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+            Concurrent changes may or may not appear. Another schema, after a rebuild, is `SchemaMismatch`.
+
+        Raises
+        ------
+        InvalidArgument, InvalidFilter, UnknownField, MissingExtra
+        """
+        from .columns.arrow_output import make_reader
+
+        batch_size = min(check_whole("batch_size", batch_size), LARGEST_PAGE)
+        columns = check_include(include)
+        attempts = Attempts(self._current, "scan_arrow")
+        while True:
+            with attempts as generation:
+                bind(where, generation.schema)
+                present = self._current.read_active(generation)
+                return make_reader(present.schema, columns, self._read_parts(where, columns, batch_size))
 
     def count(self, where: Where = None) -> int:
         """Return how many records match."""
@@ -677,12 +715,23 @@ class VectorStore:
             left -= len(page)
 
     def _read_page(self, where: Where, after: str | None, limit: int, include: Include) -> list[Record]:
+        rows, schema = self._read_part(where, after, limit, include)
+        return as_records(rows, schema, include)
+
+    def _read_parts(self, where: Where, include: Include, batch_size: int) -> Iterator[tuple[Rows, Schema]]:
+        after: str | None = None
+        while len((part := self._read_part(where, after, batch_size, include))[0]):
+            yield part
+            after = part[0].ids[-1]
+
+    def _read_part(self, where: Where, after: str | None, limit: int, include: Include) -> tuple[Rows, Schema]:
+        """Return one page and the schema of its generation."""
         attempts = Attempts(self._current, "scan page")
         while True:
             with attempts as generation:
                 rows = self._backend.page(generation, bind(where, generation.schema), after, limit, include)
                 attempts.rows = len(rows)
-                return as_records(rows, generation.schema, include)
+                return rows, generation.schema
 
     def _fetch(self, ids: Sequence[str]) -> list[Record]:
         attempts = Attempts(self._current, "get")
@@ -724,7 +773,7 @@ class VectorStore:
                     include=columns, without=like,
                 )  # fmt: skip
                 if not k or not len(matrix):
-                    return [Hits((), exact=True, complete=True) for _ in matrix]
+                    return [Hits((), exact=True, complete=True, shape=(schema, columns)) for _ in matrix]
                 answers = self._backend.search(generation, search)
                 hits = [make_hits(found, search, schema, offset) for found in answers]
                 if attempts.is_logged:

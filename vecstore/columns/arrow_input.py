@@ -114,6 +114,8 @@ def _holds_keys(kind: pa.DataType, declared: Mapping[str, Any]) -> bool:
     pa = import_pyarrow()
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.json":
+            return True
         kind = kind.storage_type
     if types.is_struct(kind) or types.is_map(kind):
         return True
