@@ -13,6 +13,7 @@ from .backup_target import check_empty_directory
 from .capabilities import Capabilities
 from .embedders.identity import Identity
 from .errors import InvalidArgument, SchemaMismatch, StoreExists
+from .logs import log_duration, log_step
 from .names import check_name
 from .new_store import check_identity, fill_dim
 from .progress import Progress, report_to
@@ -234,7 +235,9 @@ class Database:
 
         self.capabilities.check_writable()
         given = StoreEmbedder(embedder)
-        return rollback(self._backend, self._backend.find(name=check_name(name, "Store")), given)
+        entry = self._backend.find(name=check_name(name, "Store"))
+        with log_duration("rebuild", "store %s rolled back", entry.name):
+            return rollback(self._backend, entry, given)
 
     def drop_previous(self, name: str) -> bool:
         """Drop the generation that the last `rebuild` replaced, and return whether there was one.
@@ -251,6 +254,7 @@ class Database:
             previous = self._backend.find(uid=uid).previous
             if previous:
                 self._backend.drop(uid, previous.id)
+                log_step("rebuild", "previous generation of store %s dropped", name)
         return previous is not None
 
     def backup(self, target: str | os.PathLike[str]) -> None:

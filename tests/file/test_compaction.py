@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import vecstore
 from tests.file.compactions import compact_in_two_steps, count_dead, list_segments, read_newest
 from tests.file.samples import (
     FIELDS,
@@ -20,8 +23,9 @@ from tests.file.samples import (
     make_rows,
     read_contents,
 )
-from vecstore import Flat, Schema
+from vecstore import Flat, Record, Schema
 from vecstore.backends.file.storage.layout import GenerationLayout
+from vecstore.backends.file.vectors.compaction import POLICY
 from vecstore.backends.file.vectors.segment import Shape
 from vecstore.backends.file.vectors.vectors import Vectors
 from vecstore.errors import Timeout
@@ -214,3 +218,14 @@ def test_a_reader_follows_writes_and_compactions(tmp_path: Path) -> None:
             store.backend.compact(store.active)
         assert read_contents(reader, store.active) == store.model
     store.check()
+
+
+def test_a_compaction_within_a_write_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with vecstore.connect(f"file:{tmp_path}") as database, caplog.at_level(logging.INFO, logger="vecstore.upkeep"):
+        store = database.create("docs", Schema(dim=2, index=Flat()))
+        store.insert([Record("first", [1, 0])])
+        assert not caplog.messages
+        records = (Record(str(number), [1, number]) for number in range(POLICY.max_memtable_rows))
+        store.insert(records, batch_size=100)
+    (line,) = caplog.messages
+    assert re.fullmatch(r"generation \w+ compacted in \d+\.\d s", line)

@@ -72,6 +72,16 @@ class LogTests(Places):
             "store docs switched to the new generation",
         ]  # fmt: skip
 
+    def test_the_way_back_is_information(self, db: Database, caplog: pytest.LogCaptureFixture) -> None:
+        db.create("docs", Schema(dim=2)).insert([Record("a", [1, 0])])
+        db.rebuild("docs", schema=Schema(dim=2, metric="l2"), keep_previous=True)
+        with caplog.at_level(logging.INFO, logger="vecstore"):
+            db.rollback("docs")
+            assert db.drop_previous("docs")
+            assert not db.drop_previous("docs")
+        lines = [line.split(" in ")[0] for line in list_lines(caplog, "vecstore.rebuild")]
+        assert lines == ["store docs rolled back", "previous generation of store docs dropped"]
+
     def test_nothing_is_logged_unasked(self, db: Database, caplog: pytest.LogCaptureFixture) -> None:
         store = db.create("docs", Schema(dim=2))
         with caplog.at_level(logging.WARNING, logger="vecstore"):

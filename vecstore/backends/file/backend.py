@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -33,6 +34,7 @@ from vecstore.capabilities import Capabilities
 from vecstore.errors import StorageError, StoreNotFound
 from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
+from vecstore.logs import log_step
 from vecstore.urls import read_path
 
 from ..shared.guards import check_usable
@@ -225,7 +227,9 @@ class FileBackend(Backend):
     def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
         _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (opened, check):
-            compaction.tend(opened, check, on_progress=on_progress)
+            began = time.perf_counter()
+            if compaction.tend(opened, check, on_progress=on_progress):
+                log_step("upkeep", "generation %s compacted in %.1f s", generation.id, time.perf_counter() - began)
             return upkeep.tend(opened, current, self._options.index_min_rows, check, on_progress)
 
     def backup(self, target: str) -> None:

@@ -13,6 +13,7 @@ from vecstore.fields import DateTime, Field, Int, Keyword, Stored
 from vecstore.rows.metadata import NO_EXTRA
 from vecstore.schema import Schema
 
+from .failures import MENDING
 from .fields import FIELDS, encode_tokens
 from .filters import EVERY, KEYS, assign_presence_tokens
 from .key_tokens import list_tokens
@@ -185,7 +186,7 @@ def decode_shown(ids: list[str], hashes: Sequence[Mapping[bytes, bytes]], includ
     has_metadata = "metadata" in include
     return Rows(
         ids,
-        decode_vectors([vector or b"" for vector in columns[VECTOR]], schema, ids) if "vector" in include else None,
+        decode_vectors(columns[VECTOR], schema, ids) if "vector" in include else None,
         _decode_texts(columns[TEXT]) if "text" in include else None,
         _decode_fields(columns, schema, ids) if has_metadata else None,
         _decode_extras(columns[EXTRA]) if has_metadata else None,
@@ -200,14 +201,11 @@ def decode_vectors(vectors: Sequence[bytes | None], schema: Schema, ids: Sequenc
     StoreCorrupt
     """
     size = schema.width * np.dtype(schema.dtype).itemsize
-    whole = [vector or b"" for vector in vectors]
-    for id_, vector in zip(ids, whole, strict=True):
+    stored = [vector or b"" for vector in vectors]
+    for id_, vector in zip(ids, stored, strict=True):
         if len(vector) != size:
-            raise StoreCorrupt(
-                f"Record {id_!a} has a vector of {len(vector)} bytes, not {size}. verify() names all such records: "
-                "upsert() or delete(ids=…) them."
-            )
-    return np.frombuffer(b"".join(whole), schema.dtype).reshape(len(whole), schema.width)
+            raise StoreCorrupt(f"Record {id_!a} has a vector of {len(vector)} bytes, not {size}. {MENDING}")
+    return np.frombuffer(b"".join(stored), schema.dtype).reshape(len(stored), schema.width)
 
 
 def _decode_texts(column: Sequence[bytes | None]) -> list[str | None]:

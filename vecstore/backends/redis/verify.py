@@ -44,12 +44,15 @@ class Verifier:
         info, _ = self._guard.read_index(generation, self._guard.read(generation).index)
         if info is None:
             problems.append(_MISSING)
-        problems += self._find_foreign_keys(generation)
-        start, total = "-", 0
+        start, total, unindexed = "-", 0, 0
         while ids := self._inspect(generation, start, problems):
             total, start = total + len(ids), f"({ids[-1]}"
             if info is not None:
-                problems += self.find_unindexed(generation, ids)
+                missing = list(self.find_unindexed(generation, ids))
+                unindexed += len(missing)
+                problems += missing
+        if info is None or self._count_indexed(generation) != total - unindexed:
+            problems += self._find_foreign_keys(generation)
         return Verification(total - len(problems) if problems else total, tuple(problems))
 
     def find_unindexed(self, generation: Generation, ids: Sequence[str]) -> Iterator[str]:
@@ -68,7 +71,11 @@ class Verifier:
                 yield f"record {id_!a} is not in the index: write it again"
 
     def _find_foreign_keys(self, generation: Generation) -> Iterator[str]:
-        """Yield a problem for each key below the records' prefix that is no record."""
+        """Yield a problem for each key below the records' prefix that is no record.
+
+        This walks over all keys of the server. Only a hash can do harm, and the index has every hash below the prefix,
+        so its count says whether to look.
+        """
         prefix, cursor = self._keys.records(generation.id), b"0"
         while True:
             cursor, keys = self._client.execute("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", _PAGE)
@@ -79,6 +86,14 @@ class Verifier:
                     yield f"key {key.decode(errors='backslashreplace')!a} is no record of the store: remove it (DEL)"
             if int(cursor) == 0:
                 return
+
+    def _count_indexed(self, generation: Generation) -> int | None:
+        """Return how many hashes below the records' prefix the index has."""
+        index = self._guard.recall(generation).index
+        [reply] = self._client.pipeline([make_count_command("*", index, self._guard.milliseconds)])
+        if is_denied(reply):
+            check_reply(reply)
+        return read_count(reply)
 
     def _count(self, ids: Sequence[str], index: str) -> int | None:
         command = make_count_command(match_any(ID, encode_tokens(ids)), index, self._guard.milliseconds)
