@@ -16,6 +16,7 @@ from .errors import InvalidArgument, SchemaMismatch, StoreExists
 from .logs import log_duration, log_step
 from .names import check_name
 from .new_store import check_identity, fill_dim
+from .one_process import OneProcess
 from .progress import Progress, report_to
 from .schema import Schema
 from .store import VectorStore
@@ -54,7 +55,7 @@ def connect(
     return Database(registry.connect(url, namespace=namespace, migrate=migrate))
 
 
-class Database:
+class Database(OneProcess):
     """A place that contains named stores, and a context manager. `connect` returns it. Threads may share it."""
 
     def __init__(self, backend: Backend) -> None:

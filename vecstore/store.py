@@ -28,6 +28,7 @@ from .loading import Loading
 from .logs import log_duration
 from .lookup import CurrentEntry
 from .metadata_keys import MetadataKey, read_keys
+from .one_process import OneProcess
 from .progress import Progress, report_to
 from .queries import (
     DEFAULT_INCLUDE,
@@ -59,7 +60,7 @@ LARGEST_PAGE = 1_000_000
 MAX_QUERIES = 1_000_000
 
 
-class VectorStore:
+class VectorStore(OneProcess):
     """One named, typed collection of records. `Database.create` and `Database.open` return it.
 
     Threads may share it. A call is validated completely before anything is read or written, and every error

@@ -129,21 +129,6 @@ def test_scripts_that_the_server_forgot_are_sent_again(store: VectorStore, admin
     assert store.delete(where=F.year < 3) == 3
 
 
-def test_verify_walks_over_all_keys_only_where_the_index_has_strangers(
-    store: VectorStore, admin: redis.Redis, namespace: str
-) -> None:
-    def count_scans() -> int:
-        return int(admin.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"])
-
-    before = count_scans()
-    assert store.verify().ok
-    assert count_scans() == before
-    admin.hset(find_key(admin, namespace, "r0007").removesuffix("r0007") + "stranger", mapping={"other": "a"})
-    before = count_scans()
-    assert not store.verify().ok
-    assert count_scans() > before
-
-
 def test_a_foreign_key_is_reported(db: Database, store: VectorStore, admin: redis.Redis, namespace: str) -> None:
     admin.hset(find_key(admin, namespace, "r0007").removesuffix("r0007") + "stranger", mapping={"has": "a"})
     assert store.count() == 100

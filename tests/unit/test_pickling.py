@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,12 @@ def test_errors_and_schemas_go_through_a_pool_of_processes() -> None:
 def test_warnings_pickle() -> None:
     warning = UpkeepWarning("slow")
     assert repickle(warning).args == warning.args
+
+
+@pytest.mark.parametrize("repeat", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_what_belongs_to_a_process_says_how_to_open_it_in_another(repeat: Callable[[Any], Any], tmp_path: Path) -> None:
+    for url in ("memory:", f"file:{tmp_path}"):
+        with connect(url) as db:
+            for value in (db, db.create("docs", Schema(dim=2))):
+                with pytest.raises(vecstore.Unsupported, match=r"call vecstore\.connect\(\) there"):
+                    repeat(value)
