@@ -117,7 +117,7 @@ class FilePlace(Place):
                 name: None if value is None else READ[kind](value)
                 for (name, kind), value in zip(kinds, values, strict=True)
             }
-            found[id_] = RawRecord(text, vectors[rid], {**json.loads(extra), **present(declared)})
+            found[id_] = RawRecord(text, vectors.get(rid), {**json.loads(extra), **present(declared)})
         return found
 
     def generations(self) -> Mapping[str, RawGeneration]:
@@ -149,11 +149,18 @@ def raw_generation(file: Path) -> RawGeneration:
 
 
 def raw_vectors(directory: Path, size: int) -> dict[int, bytes]:
-    """Read every vector by its row number: few lie in rows.db, many in segments, behind a header of 128 bytes."""
+    """Read every vector by its row number: few lie in rows.db, many in segments, behind a header of 128 bytes.
+
+    A segment with gaps has the row numbers behind its vectors and norms.
+    """
     found = dict(sqlite_rows(directory / "rows.db", "SELECT rid, vector FROM hot"))
-    for base, count, uid in sqlite_rows(directory / "rows.db", "SELECT base, n, uid FROM segments"):
+    for base, last, count, uid in sqlite_rows(directory / "rows.db", "SELECT base, last, n, uid FROM segments"):
         content = (directory / "seg" / f"{uid}.vec").read_bytes()[128:]
-        found |= {base + number: content[number * size :][:size] for number in range(count)}
+        rids = list(range(base, last + 1))
+        if len(rids) > count:
+            start = count * size + -count * size % 8 + 8 * count
+            rids = np.frombuffer(content, "<i8", count, start).tolist()
+        found |= {rid: content[number * size :][:size] for number, rid in enumerate(rids)}
     return found
 
 

@@ -11,22 +11,24 @@ from pathlib import Path
 
 from tests.file.samples import (
     INDEXED,
+    OPTIONAL,
     SCHEMA,
     connect_backend,
     make_busy_store,
     make_generation,
     make_rows,
+    make_sparse_rows,
     read_contents,
 )
 from vecstore import Database, Record, Schema, UpkeepWarning
-from vecstore.backend import Change, Update
+from vecstore.backend import Change, Rows, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.filters.nodes import Compare
 
 
-def write(numbers: range, stamp: int) -> Callable[[FileBackend], None]:
+def write(numbers: range, stamp: int, make: Callable[..., Rows] = make_rows) -> Callable[[FileBackend], None]:
     def operation(backend: FileBackend) -> None:
-        backend.write(backend.find(name="docs").active, make_rows(numbers, stamp), insert=False)
+        backend.write(backend.find(name="docs").active, make(numbers, stamp), insert=False)
 
     return operation
 
@@ -34,6 +36,11 @@ def write(numbers: range, stamp: int) -> Callable[[FileBackend], None]:
 def update(backend: FileBackend) -> None:
     where = Compare("lang", "in", ("de", "en"))
     backend.update(backend.find(name="docs").active, where, Update({"year": 7}, {}))
+
+
+def remove_vectors(backend: FileBackend) -> None:
+    where = Compare("lang", "in", ("de", "en"))
+    backend.update(backend.find(name="docs").active, where, Update({}, {}, removes_vector=True))
 
 
 def delete(backend: FileBackend) -> None:
@@ -105,6 +112,8 @@ def read(backend: FileBackend) -> None:
 OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
     "small write": write(range(3), 30),
     "bulk write": write(range(150, 250), 31),
+    "sparse write": write(range(60, 260), 33, make_sparse_rows),
+    "removal of vectors": remove_vectors,
     "update": update,
     "delete": delete,
     "create": create,
@@ -128,6 +137,14 @@ def make_busy(place: Path, schema: Schema = SCHEMA) -> None:
     make_busy_store(place, schema).backend.close()
 
 
+def make_sparse(place: Path) -> None:
+    """Make a store in which many records lack a vector, in segments with gaps and in the memtable."""
+    store = make_busy_store(place, OPTIONAL)
+    store.upsert(range(50, 150), 8, make_sparse_rows)
+    store.upsert(range(145, 160), 9, make_sparse_rows)
+    store.backend.close()
+
+
 def make_indexed(place: Path, *, wanted: bool = True) -> None:
     """Make a store with an index, and with enough rows beside it for the index to grow."""
     store = make_busy_store(place, INDEXED, index_min_rows="32")
@@ -140,6 +157,8 @@ def make_indexed(place: Path, *, wanted: bool = True) -> None:
 
 
 BEFORE: dict[str, Callable[[Path], object]] = {
+    "sparse write": make_sparse,
+    "removal of vectors": make_sparse,
     "build": partial(make_busy, schema=INDEXED),
     "compact with an index": make_indexed,
     "reindex": make_indexed,

@@ -154,7 +154,7 @@ def _encode_plain(value: Any) -> Any:
     raise TypeError(type(value))
 
 
-def _leave_as_cloned(place: Path) -> None:
+def leave_as_cloned(place: Path) -> None:
     """Do to a directory what version control does: it keeps no empty directories, and one mode of files."""
     for path in sorted(place.rglob("*"), reverse=True):
         if path.is_dir() and not any(path.iterdir()):
@@ -176,7 +176,7 @@ def main() -> None:
             where = getattr(backend.find(name=name), role)
             roles[role]["nearest"] = find_nearest(backend, where, exact=True)
     backend.close()
-    _leave_as_cloned(PLACE)
+    leave_as_cloned(PLACE)
     EXPECTED.write_text(
         json.dumps(data, indent=None, separators=(",", ":"), ensure_ascii=True).replace('"r', '\n"r') + "\n"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from vecstore.filters.nodes import Compare, CompareKey
 DIM = 8
 FIELDS = {"lang": fields.Keyword(), "year": fields.Int(), "tags": fields.Keywords()}
 SCHEMA = Schema(dim=DIM, metric="l2", index=Flat(), fields=FIELDS, dynamic=True)
+OPTIONAL = replace(SCHEMA, vectors="optional")
 INDEXED = SCHEMA.with_index(HNSW(m=8, ef_construction=32))
 LANGS = ("en", "de", None)
 LATER = CompareKey(("stamp",), "gte", KeyValue("number", 3.0))
@@ -34,6 +35,7 @@ class ExpectedRecord:
     version: int
     text: str | None
     vector: bytes
+    """Empty without one."""
     fields: Mapping[str, Any]
     extra: str
 
@@ -66,6 +68,14 @@ def make_rows(numbers: Iterable[int], stamp: int, dim: int = DIM) -> Rows:
     )
 
 
+def make_sparse_rows(numbers: Iterable[int], stamp: int) -> Rows:
+    """Return the same records, two in three without a vector."""
+    batch = make_rows(numbers, stamp)
+    present = np.arange(len(batch)) % 3 == 1
+    assert batch.vectors is not None
+    return replace(batch, vectors=batch.vectors * present[:, None], present=present)
+
+
 def make_model(batch: Rows, versions: Sequence[int] | None = None) -> Model:
     versions = versions or batch.versions or [0] * len(batch)
     assert batch.vectors is not None
@@ -76,7 +86,7 @@ def make_model(batch: Rows, versions: Sequence[int] | None = None) -> Model:
         id_: ExpectedRecord(
             versions[place],
             batch.texts[place],
-            batch.vectors[place].tobytes(),
+            batch.vectors[place].tobytes() if batch.present is None or batch.present[place] else b"",
             {name: column[place] for name, column in batch.fields.items()},
             batch.extras[place],
         )
@@ -110,8 +120,8 @@ class Store:
         backend = connect_backend(place, **parameters)
         return cls(place, backend, backend.create("docs", make_generation(schema)).active)
 
-    def upsert(self, numbers: Iterable[int], stamp: int) -> None:
-        batch = make_rows(numbers, stamp)
+    def upsert(self, numbers: Iterable[int], stamp: int, make: Callable[..., Rows] = make_rows) -> None:
+        batch = make(numbers, stamp)
         assert self.backend.write(self.active, batch, insert=False) == len(batch)
         self.model |= make_model(batch)
 

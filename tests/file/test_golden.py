@@ -135,10 +135,10 @@ def set_version(path: Path, version: int) -> None:
 @pytest.mark.parametrize("name", ["catalog.db", "rows.db"])
 def test_a_newer_database_file_is_refused(golden: Path, expected: dict[str, Any], name: str) -> None:
     for path in golden.rglob(name):
-        set_version(path, 2)
-    with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
+        set_version(path, 3)
+    with pytest.raises(Unsupported, match=r"format 3 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
         db.open("articles").count()
-    with pytest.raises(Unsupported, match=r"format 2 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
+    with pytest.raises(Unsupported, match=r"format 3 .* Upgrade: "), vecstore.connect(f"file:{golden}") as db:
         db.open("articles").upsert(make_records("articles", range(3), 1))
 
 

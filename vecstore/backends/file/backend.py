@@ -63,7 +63,7 @@ from .verify import verify_generation
 class FileBackend(Backend):
     """A directory; any number of processes, one write at a time per generation."""
 
-    capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000)
+    capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000, optional_vectors=True)
 
     def __init__(self, layout: DirectoryLayout, options: Options) -> None:
         self.capabilities = replace(self.capabilities, read_only=options.read_only)
@@ -187,6 +187,12 @@ class FileBackend(Backend):
         while True:
             with reading.attempt(view=True) as reader:
                 return reads.sample(reader, where, size)
+
+    def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
+        reading = self._begin_reading(generation)
+        while True:
+            with reading.attempt(view=True) as reader:
+                return reads.find_without_vector(reader, limit)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         reading = self._begin_reading(generation)

@@ -10,7 +10,6 @@ from vecstore.index_options import HNSW, IndexOptions
 from .index.index_file import IndexRow
 from .state.open_generation import OpenGeneration
 from .storage import os_calls
-from .storage.connections import FORMAT
 
 
 def collect_stats(opened: OpenGeneration) -> Stats:
@@ -31,7 +30,8 @@ def collect_stats(opened: OpenGeneration) -> Stats:
             "tombstones": tables["tombstones"].count,
             "noted changes": tables["changes"].count,
             "commit": ledger.seq,
-            "format": FORMAT,
+            **({"without vector": ledger.bare} if opened.schema.has_optional_vectors else {}),
+            "format": opened.row_format.version,
         },
     )
 
@@ -39,11 +39,12 @@ def collect_stats(opened: OpenGeneration) -> Stats:
 def read_index_state(opened: OpenGeneration, options: IndexOptions, least: int) -> IndexState:
     """Return the state of the index; see `Backend.index_state`."""
     snapshot = opened.read_newest_snapshot()
-    rows, index = snapshot.ledger.tables["rows"].count, snapshot.ledger.index
+    ledger, index = snapshot.ledger, snapshot.ledger.index
+    rows, bare = ledger.tables["rows"].count, ledger.bare
     if index is None or not isinstance(options, HNSW):
-        return IndexState("none", rows, 0, least)
+        return IndexState("none", rows, 0, least, without_vector=bare)
     row = IndexRow(**index)
     if opened.index_cache.find_graph(row) is None:
-        return IndexState("invalid", rows, 0, least)
-    indexed = rows - snapshot.vectors.count_after(row.last)
-    return IndexState("ready", rows, indexed, least, row.ef_construction)
+        return IndexState("invalid", rows, 0, least, without_vector=bare)
+    indexed = ledger.vectors - snapshot.vectors.count_after(row.last)
+    return IndexState("ready", rows, indexed, least, row.ef_construction, bare)

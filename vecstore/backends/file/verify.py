@@ -95,6 +95,9 @@ class _Check:
             rows = self.opened.row_format.fetch(connection, some.tolist(), self.opened.paths.rows, whole=True)
             # A concurrent write may have removed rows.
             some = some[np.isin(some, list(rows))]
+            having = np.array([rows[rid][4] is not None for rid in some.tolist()], np.bool_)
+            self.records += int(np.count_nonzero(~having))
+            some = some[having]
             for rid, vector in zip(some.tolist(), snapshot.vectors.gather(some), strict=True):
                 if checksum_vector(vector) == rows[rid][4]:
                     self.records += 1

@@ -37,11 +37,11 @@ def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: 
     index : IndexRow or None
         The index that exists and can be read.
     rows : int
-        How many rows are stored.
+        How many stored rows have a vector.
     tail : int
         How many of them came after the index.
     least : int
-        The smallest number of rows that gets an index.
+        The smallest number of these that gets an index.
     """
     if not isinstance(options, HNSW):
         return Need.REMOVAL if index else Need.NOTHING
@@ -60,7 +60,7 @@ def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: 
 def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:
     """Say, from the ledger alone, whether an index can need anything."""
     row = IndexRow(**ledger.index) if ledger.index else None
-    rows = ledger.tables["rows"].count
+    rows = ledger.vectors
     fresh = ledger.next["rid"] - 1 - row.last if row else 0
     # Of the rows that came after the index, all may be stored, or none.
     return any(assess_need(options, row, rows, tail, least) is not Need.NOTHING for tail in {min(fresh, rows), 0})

@@ -62,7 +62,7 @@ def build(opened: OpenGeneration, options: IndexOptions, check: Check, on_progre
     """Build the index anew, however few the rows, or remove it; see `Backend.build_index`."""
     with opened.lock_upkeep(wait=True):
         snapshot = opened.read_newest_snapshot()
-        rows = snapshot.ledger.tables["rows"].count
+        rows = snapshot.ledger.vectors
         wanted = choose_graph(options, rows, 1)
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
         _satisfy(opened, snapshot, options, need, check, on_progress)
@@ -74,7 +74,7 @@ def refresh(opened: OpenGeneration, options: IndexOptions, check: Check, on_prog
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
         return False
     row = IndexRow(**snapshot.ledger.index)
-    if row.n == snapshot.ledger.tables["rows"].count - snapshot.vectors.count_after(row.last):
+    if row.n == snapshot.ledger.vectors - snapshot.vectors.count_after(row.last):
         return False
     build(opened, options, check, on_progress)
     return True
@@ -84,7 +84,7 @@ def _find_need(opened: OpenGeneration, snapshot: Snapshot, options: IndexOptions
     index = snapshot.ledger.index
     row = IndexRow(**index) if index and not _is_lost(opened, snapshot.ledger) else None
     tail = snapshot.vectors.count_after(row.last) if row else 0
-    return assess_need(options, row, snapshot.ledger.tables["rows"].count, tail, least)
+    return assess_need(options, row, snapshot.ledger.vectors, tail, least)
 
 
 def _is_lost(opened: OpenGeneration, ledger: Ledger) -> bool:
@@ -136,7 +136,7 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
 
 
 def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:
-    total = snapshot.ledger.tables["rows"].count
+    total = snapshot.ledger.vectors
 
     def report(done: int) -> None:
         if on_progress:

@@ -38,7 +38,7 @@ class SearchContext:
     metric : Metric
     search : Search
     matches : FilterMatches or None
-        The rows that match the filter; None without a filter.
+        The rows that match the filter and have a vector; None without a filter.
     coverage : Coverage or None
         What the graph covers; None where there is none to search.
     """
@@ -50,7 +50,7 @@ class SearchContext:
     coverage: Coverage | None
 
     def list_rids(self) -> NDArray[np.int64]:
-        """Return the rids of all matching rows."""
+        """Return the rids of all matching rows that have a vector."""
         snapshot = self.reader.snapshot
         if self.matches is not None:
             return snapshot.columns.rids[self.matches.keep]
@@ -79,7 +79,7 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
     metric, index = generation.schema.metric, generation.schema.index
     matches = _match(reader, search)
     coverage = reader.opened.index_cache.find_coverage(snapshot.vectors, snapshot.ledger.index, index)
-    matching = snapshot.ledger.tables["rows"].count if matches is None else matches.count
+    matching = snapshot.ledger.vectors if matches is None else matches.count
     if search.exact or coverage is None:
         plan = choose_plan(k=search.k, ef=None, rows=matching, matching=matching, filtered=False)
     else:
@@ -105,8 +105,9 @@ def find_nearest(reader: Reader, search: Search, generation: Generation) -> list
 def _match(reader: Reader, search: Search) -> FilterMatches | None:
     if search.where is None:
         return None
-    cache = reader.snapshot.columns.filter_cache
-    return cache.find(search.where) or cache.add(search.where, reader.match_rows(search.where))
+    view = reader.snapshot.columns
+    known = view.filter_cache.find(search.where)
+    return known or view.filter_cache.add(search.where, view.keep_searchable(reader.match_rows(search.where)))
 
 
 def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage, plan: Plan) -> list[Answer]:

@@ -44,6 +44,8 @@ class RowColumns:
         self.rids = AppendArray(np.int64)
         self.versions = AppendArray(np.int64)
         self.heads = AppendArray(np.int64)
+        self.present = AppendArray(np.bool_)
+        self.has_optional_vectors = schema.has_optional_vectors
         self.fields: dict[str, Column] = {
             name: FIELDS[field.kind].make_column() for name, field in sorted(schema.fields.items())
         }
@@ -78,7 +80,7 @@ class RowColumns:
         ------
         StoreCorrupt
         """
-        rids, ids, versions, _, _, *fields, heads = zip(*rows, strict=True)
+        rids, ids, versions, _, vectors, *fields, heads = zip(*rows, strict=True)
         if len(set(ids)) < len(ids):
             raise StoreCorrupt(TWICE.format(path))
         del self.ids[start:]
@@ -86,6 +88,8 @@ class RowColumns:
         self.rids.write(start, rids)
         self.versions.write(start, versions)
         self.heads.write(start, heads)
+        if self.has_optional_vectors:
+            self.present.write(start, [crc is not None for crc in vectors])
         for column, values in zip(self.fields.values(), fields, strict=True):
             column.write(start, values)
         latest = self._latest
@@ -130,6 +134,21 @@ class View:
     def versions(self) -> NDArray[np.int64]:
         """The versions of all rows."""
         return self.columns.versions.view(self.size)
+
+    @property
+    def present(self) -> Mask | None:
+        """Which rows have a vector; None where the schema requires one."""
+        return self.columns.present.view(self.size) if self.columns.has_optional_vectors else None
+
+    def count_bare(self) -> int:
+        """Return how many stored rows have no vector."""
+        present = self.present
+        return 0 if present is None else int(np.count_nonzero(self.alive & ~present))
+
+    def keep_searchable(self, keep: Mask) -> Mask:
+        """Return which of some rows have a vector."""
+        present = self.present
+        return keep if present is None else keep & present
 
     @property
     def last_rid(self) -> int:

@@ -31,7 +31,10 @@ class GenerationFiles:
         for path in (paths.root.parent, paths.root, paths.segments, paths.indexes):
             os_calls.make_directory(path)
         os_calls.sync_directory(paths.root.parent)
-        with ForkGuard(paths.rows), create_database(paths.rows, ROWS, options.timeout) as connection:
-            create_tables(connection, self.id, self.row_format.columns)
+        with (
+            ForkGuard(paths.rows),
+            create_database(paths.rows, ROWS, options.timeout, self.row_format.version) as connection,
+        ):
+            create_tables(connection, self.id, self.row_format)
         os_calls.close(os_calls.open_lock(paths.lock))
         os_calls.sync_directory(paths.root)

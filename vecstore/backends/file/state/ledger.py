@@ -17,6 +17,8 @@ from typing import Any
 
 from vecstore.errors import DatabaseReplaced, StoreCorrupt
 
+BARE = "bare"
+"""Among the tables of a file whose rows may lack a vector: the rows that do. They are in ``rows`` too."""
 _MODULUS = 1 << 63
 CREATE = "CREATE TABLE ledger(one INTEGER PRIMARY KEY, body TEXT NOT NULL, crc INTEGER NOT NULL)"
 
@@ -119,6 +121,16 @@ class Ledger:
     def contents(self) -> tuple[Any, ...]:
         """Everything except the number and the name of the commit."""
         return self.owner, self.next, self.pruned, self.compacted, self.tables, self.index
+
+    @property
+    def bare(self) -> int:
+        """How many rows have no vector."""
+        return self.tables[BARE].count if BARE in self.tables else 0
+
+    @property
+    def vectors(self) -> int:
+        """How many rows have a vector."""
+        return self.tables["rows"].count - self.bare
 
     @property
     def index_uids(self) -> list[str]:

@@ -44,6 +44,19 @@ class Reader:
         view = self.snapshot.columns
         return match_rows(where, view, view.load_keys(where, self.connection, self.opened.paths.rows))
 
+    def gather_present(
+        self, rows: Sequence[Values], rids: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Return the vectors of rows, checked, zeros where there is none, and which rows have one; None if all have."""
+        present = np.array([row[4] is not None for row in rows], np.bool_)
+        if present.all():
+            return self.gather_vectors(rows, rids), None
+        shape = self.opened.shape
+        vectors = np.zeros((len(rows), shape.dim), shape.dtype)
+        having = [row for row in rows if row[4] is not None]
+        vectors[present] = self.gather_vectors(having, rids[present])
+        return vectors, present
+
     def gather_vectors(self, rows: Sequence[Values], rids: NDArray[np.int64]) -> NDArray[Any]:
         """Return the vectors of rows, checked."""
         vectors = self.snapshot.vectors.gather(rids)

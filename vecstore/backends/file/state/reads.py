@@ -35,15 +35,23 @@ def page(reader: Reader, where: Filter | None, after: str | None, limit: int, in
 
 
 def sample(reader: Reader, where: Filter | None, size: int) -> Rows:
-    """Return matching records spread evenly over the order of ids; see `Backend.sample`."""
+    """Return matching records with a vector, spread evenly over the order of ids; see `Backend.sample`."""
     view = reader.snapshot.columns
     order = view.columns.order_by_id(view.size)
     if len(order) > view.size:
         order = order[order < view.size]
-    matching = order[reader.match_rows(where)[order]]
+    matching = order[view.keep_searchable(reader.match_rows(where))[order]]
     if len(matching) > size:
         matching = matching[np.arange(size) * len(matching) // size]
     return _read_rows(reader, matching)
+
+
+def find_without_vector(reader: Reader, limit: int) -> list[str]:
+    """Return ids of records without a vector; see `Backend.find_without_vector`."""
+    view = reader.snapshot.columns
+    if view.present is None:
+        return []
+    return sorted(view.get_ids(np.flatnonzero(view.alive & ~view.present)))[:limit]
 
 
 def count(reader: Reader, where: Filter | None) -> int:
@@ -66,5 +74,5 @@ def _read_rows(reader: Reader, positions: NDArray[np.int64], include: Include = 
         return Rows(view.get_ids(positions), None, None, None, None, view.versions[positions].tolist())
     rids = view.rids[positions]
     rows = reader.read_rows(rids.tolist(), whole=bool(include - {"vector"}))
-    vectors = reader.gather_vectors(rows, rids) if "vector" in include else None
-    return reader.opened.row_format.assemble(rows, include, vectors)
+    vectors, present = reader.gather_present(rows, rids) if "vector" in include else (None, None)
+    return reader.opened.row_format.assemble(rows, include, vectors, present)

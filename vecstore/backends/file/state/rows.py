@@ -13,6 +13,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.backend import Include, Rows
@@ -21,6 +22,7 @@ from vecstore.fields import Stored
 from vecstore.schema import Schema
 
 from ..storage.checksums import checksum_body, checksum_encoded_body, checksum_row
+from ..storage.connections import FORMAT, NEWEST
 from .fields import FIELDS, FieldForm
 
 MAX_FIELDS = 1_900
@@ -42,11 +44,13 @@ class RowFormat:
     """How the rows of one generation are stored.
 
     A row is ``(rid, id, version, body_crc, vector_crc, f0, …, head_crc, extra, text)``; its head ends
-    with ``head_crc``, which covers everything before it and so, through the other two, the whole record.
+    with ``head_crc``, which covers everything before it and so, through the other two, the whole record. Without a
+    vector, ``vector_crc`` is NULL, and neither the memtable nor a segment has the rid.
     """
 
     def __init__(self, schema: Schema) -> None:
         self.names = sorted(schema.fields)
+        self.version = NEWEST if schema.has_optional_vectors else FORMAT
         if len(self.names) > MAX_FIELDS:
             raise Unsupported(f"{len(self.names):,} fields", "file", f"At most {MAX_FIELDS:,}.")
         self._forms = [FIELDS[schema.fields[name].kind] for name in self.names]
@@ -76,7 +80,13 @@ class RowFormat:
             if name in fields
         }
 
-    def assemble(self, rows: Sequence[Values], include: Include, vectors: NDArray[Any] | None) -> Rows:
+    def assemble(
+        self,
+        rows: Sequence[Values],
+        include: Include,
+        vectors: NDArray[Any] | None,
+        present: NDArray[np.bool_] | None = None,
+    ) -> Rows:
         """Return rows as the columns that are asked for, with declared fields in stored form."""
         size, fields = self.head_size, None
         if "metadata" in include:
@@ -91,6 +101,7 @@ class RowFormat:
             fields=fields,
             extras=None if fields is None else [row[size] for row in rows],
             versions=[row[2] for row in rows],
+            present=present,
         )
 
     def fetch(

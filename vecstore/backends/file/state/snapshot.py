@@ -83,4 +83,6 @@ def advance_snapshot(
     after = before.advance(removed, rows, path)
     if after.total != table:
         raise StoreCorrupt(f"{path}: rows are missing, duplicated or damaged. Restore the directory from a backup.")
+    if after.count_bare() != ledger.bare:
+        raise StoreCorrupt(f"{path}: {after.count_bare()} rows lack a vector, not {ledger.bare}. Run verify().")
     return Snapshot(ledger, vectors, after)

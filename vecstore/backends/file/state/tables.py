@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from ..storage.connections import FORMAT
+from .ledger import BARE, Ledger, Total
 from .ledger import CREATE as CREATE_LEDGER
-from .ledger import Ledger, Total
+from .rows import RowFormat
 
 _TABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -22,15 +24,17 @@ _TABLES: Mapping[str, str] = MappingProxyType(
 _COUNTERS = ("rid", "dead", "tombstones", "changes")
 
 
-def create_tables(connection: sqlite3.Connection, owner: str, columns: Sequence[str]) -> None:
+def create_tables(connection: sqlite3.Connection, owner: str, row_format: RowFormat) -> None:
     """Create all tables, with columns for declared fields, and an empty ledger, in the open transaction."""
+    columns, is_bare_allowed = row_format.columns, row_format.version > FORMAT
+    vector_crc = "INTEGER" if is_bare_allowed else "INTEGER NOT NULL"
     fields = "".join(f", {column}" for column in columns)
     connection.execute(
         "CREATE TABLE rows(rid INTEGER PRIMARY KEY, id TEXT NOT NULL, version INTEGER NOT NULL, "
-        f"body_crc INTEGER NOT NULL, vector_crc INTEGER NOT NULL{fields}, head_crc INTEGER NOT NULL, "
+        f"body_crc INTEGER NOT NULL, vector_crc {vector_crc}{fields}, head_crc INTEGER NOT NULL, "
         "extra TEXT NOT NULL, text TEXT)"
     )
     for statement in (CREATE_LEDGER, *_TABLES.values()):
         connection.execute(statement)
-    tables = {name: Total() for name in ("rows", *_TABLES)}
+    tables = {name: Total() for name in ("rows", *_TABLES, *([BARE] if is_bare_allowed else []))}
     Ledger(owner, next=dict.fromkeys(_COUNTERS, 1), tables=tables).write(connection)

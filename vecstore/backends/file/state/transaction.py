@@ -20,6 +20,7 @@ from ..vectors.memtable import belongs_in_memtable
 from ..vectors.segment import SegmentRow
 from ..vectors.vectors import Vectors
 from .columns import View
+from .ledger import BARE
 from .notes import Notes, NotesEdit
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1_024
 
+Rids = range | NDArray[np.int64]
 Record = tuple[str, int, Sequence[Any], str, str | None]
 """Id, version, values of the declared fields as `RowFormat` stores them, extra, text."""
 
@@ -87,35 +89,48 @@ class WriteTransaction:
         ).rowcount
         if removed != len(rids):
             raise StoreCorrupt(f"{self.files.paths.rows}: {len(rids) - removed} rows are missing. Run verify().")
-        tables["rows"].remove(self.view.columns.heads.view(self.view.size)[positions].tolist())
+        heads = self.view.columns.heads.view(self.view.size)[positions]
+        tables["rows"].remove(heads.tolist())
+        if (present := self.view.present) is not None:
+            tables[BARE].remove(heads[~present[positions]].tolist())
         self.remove_from_memtable(rids)
         first = self.ledger.take("dead", len(rids))
         dead = [(first + number, rid) for number, rid in enumerate(rids.tolist())]
         self.connection.executemany("INSERT INTO dead VALUES (?, ?)", dead)
         tables["dead"].add(map(checksum_row, dead))
 
-    def insert(self, count: int, vectors: Iterable[NDArray[Any]], records: Iterable[Record]) -> None:
+    def insert(
+        self,
+        count: int,
+        vectors: Iterable[NDArray[Any]],
+        records: Iterable[Record],
+        present: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Add ``count`` rows under new rids.
 
         Parameters
         ----------
         count : int
         vectors : iterable of ndarray, shape (m, dim)
-            In parts, in the order of the records.
+            In parts, in the order of the records that have one.
         records : iterable of Record
+        present : ndarray of bool, shape (count,), optional
+            Which records have a vector; None for all.
         """
         if not count:
             return
         base = self.ledger.take("rid", count)
-        crcs: NDArray[np.uint32] = np.empty(count, np.uint32)
-        if belongs_in_memtable(count, self.files.shape.row_bytes):
-            self._add_to_memtable(base, self._checksum_vectors(vectors, crcs))
+        rids = range(base, base + count) if present is None else base + np.flatnonzero(present)
+        crcs: NDArray[np.uint32] = np.empty(len(rids), np.uint32)
+        if belongs_in_memtable(len(rids), self.files.shape.row_bytes):
+            self._add_to_memtable(rids, self._checksum_vectors(vectors, crcs))
         else:
-            self._add_segment(base, self._checksum_vectors(vectors, crcs), count)
+            self._add_segment(rids, self._checksum_vectors(vectors, crcs))
+        every_crc = iter(crcs.tolist()) if present is None else _spread(crcs, present)
         added = 0
         every = iter(records)
         while batch := list(islice(every, CHUNK)):
-            self._add_rows(base + added, batch, crcs[added : added + len(batch)].tolist())
+            self._add_rows(base + added, batch, list(islice(every_crc, len(batch))))
             added += len(batch)
         if added != count:
             raise StoreCorrupt(f"{self.files.paths.rows}: {count - added} rows are missing. Run verify().")
@@ -133,9 +148,9 @@ class WriteTransaction:
             done += len(rows)
             yield rows
 
-    def _add_segment(self, base: int, vectors: Iterator[NDArray[Any]], count: int) -> None:
+    def _add_segment(self, rids: Rids, vectors: Iterator[NDArray[Any]]) -> None:
         path = self.files.paths.locate_segment(uuid.uuid4().hex)
-        self.put_segment(segment.write(path, self.files.shape, range(base, base + count), vectors))
+        self.put_segment(segment.write(path, self.files.shape, rids, vectors))
 
     def put_segment(self, row: SegmentRow) -> None:
         """Record a segment."""
@@ -157,14 +172,14 @@ class WriteTransaction:
         self.connection.executemany("DELETE FROM hot WHERE rid = ?", ((rid,) for rid in rows))
         self.ledger.tables["hot"].remove(crcs)
 
-    def _add_to_memtable(self, base: int, vectors: Iterator[NDArray[Any]]) -> None:
+    def _add_to_memtable(self, rids: Rids, vectors: Iterator[NDArray[Any]]) -> None:
         data = [row.tobytes() for part in vectors for row in part]
-        rows = [(base + number, vector) for number, vector in enumerate(data)]
+        rows = list(zip(map(int, rids), data, strict=True))
         self.connection.executemany("INSERT INTO hot VALUES (?, ?)", rows)
         self.ledger.tables["hot"].add(checksum_memtable_row(*row) for row in rows)
 
-    def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int]) -> None:
-        """Add rows whose vectors have these checksums, the first under the rid ``base``."""
+    def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int | None]) -> None:
+        """Add rows whose vectors, if any, have these checksums, the first under the rid ``base``."""
         ids, versions, values, extras, texts = zip(*records, strict=True)
         rids = range(base, base + len(records))
         bodies = map(checksum_body, rids, extras, texts)
@@ -179,3 +194,11 @@ class WriteTransaction:
         )
         self.heads += heads
         self.ledger.tables["rows"].add(sums)
+        if BARE in self.ledger.tables:
+            self.ledger.tables[BARE].add(sum_ for sum_, crc in zip(sums, crcs, strict=True) if crc is None)
+
+
+def _spread(crcs: NDArray[np.uint32], present: NDArray[np.bool_]) -> Iterator[int | None]:
+    """Yield the checksum of each record's vector, None where it has none."""
+    those = iter(crcs.tolist())
+    return (next(those) if has_vector else None for has_vector in present.tolist())

@@ -54,7 +54,11 @@ def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None
         transaction.tombstones.remove(ids)
     removed = positions[chosen] if len(chosen) else positions[:0]
     transaction.remove(removed[removed >= 0])
-    transaction.insert(len(ids), _split_vectors(rows, chosen), _encode_records(transaction, rows, versions, chosen))
+    present = None if rows.present is None else rows.present[np.asarray(chosen, np.int64)]
+    with_vector = chosen if present is None else [chosen[place] for place in np.flatnonzero(present).tolist()]
+    transaction.insert(
+        len(ids), _split_vectors(rows, with_vector), _encode_records(transaction, rows, versions, chosen), present
+    )
     transaction.note_changes(ids)
     return len(ids)
 
@@ -63,8 +67,13 @@ def update(transaction: WriteTransaction, selection: Selection, changes: Update)
     """Apply changes to rows; see `Backend.update`."""
     positions = select_positions(selection, transaction)
     rids = transaction.view.rids[positions]
+    present = _find_present(transaction.view, positions, changes)
+    having = rids if present is None else rids[present]
     transaction.insert(
-        len(rids), _read_vectors(transaction, rids, changes), _update_records(transaction, rids.tolist(), changes)
+        len(rids),
+        _read_vectors(transaction, having, changes),
+        _update_records(transaction, rids.tolist(), changes),
+        present,
     )
     transaction.remove(positions)
     transaction.note_changes(transaction.view.get_ids(positions))
@@ -128,6 +137,16 @@ def _encode_records(
         return
     wanted = set(chosen)
     yield from (record for place, record in enumerate(records) if place in wanted)
+
+
+def _find_present(view: View, positions: NDArray[np.int64], changes: Update) -> NDArray[np.bool_] | None:
+    """Return which rows have a vector after an update; None where all have one."""
+    if view.present is None or changes.vector is not None:
+        return None
+    if changes.removes_vector:
+        return np.zeros(len(positions), np.bool_)
+    present: NDArray[np.bool_] = view.present[positions]
+    return present
 
 
 def _read_vectors(transaction: WriteTransaction, rids: NDArray[np.int64], changes: Update) -> Iterator[NDArray[Any]]:

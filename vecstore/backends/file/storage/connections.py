@@ -19,6 +19,8 @@ from . import os_calls
 from .fork_gate import leak_in_child
 
 FORMAT = 1
+NEWEST = 2
+"""Of row files: one that holds records without a vector has this format, and any other the first."""
 DATA_VERSION = "PRAGMA data_version"
 """Gives a number that changes with every commit of another connection."""
 _MAX_VALUE = 256 << 20
@@ -69,9 +71,9 @@ def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: b
         application, version = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in _HEADER)
         if application != kind.application_id:
             raise StoreCorrupt(f"{path} is not a {kind.what} of vecstore, or its header is damaged.")
-        if version > FORMAT:
+        if version > (NEWEST if kind is ROWS else FORMAT):
             refuse_newer(f"format {version} of {path}", "file")
-        if version != FORMAT:
+        if version < FORMAT:
             raise Unsupported(f"format {version} of {path}", "file")
         if writer and connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StoreCorrupt(f"{path} is not in rollback mode: its header is damaged.")
@@ -85,7 +87,9 @@ _HEADER = ("application_id", "user_version")
 
 
 @contextmanager
-def create_database(path: Path, kind: DatabaseKind, timeout: float) -> Iterator[SqliteConnection]:
+def create_database(
+    path: Path, kind: DatabaseKind, timeout: float, version: int = FORMAT
+) -> Iterator[SqliteConnection]:
     """Create a database file; the changes of the context are committed at its end.
 
     It needs no journal on disk, since no process looks for the file before it is complete.
@@ -97,7 +101,7 @@ def create_database(path: Path, kind: DatabaseKind, timeout: float) -> Iterator[
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA application_id = {kind.application_id}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA user_version = {version}")
         yield connection
         connection.execute("COMMIT")
     finally:

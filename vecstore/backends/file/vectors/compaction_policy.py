@@ -116,7 +116,8 @@ def select_all(sizes: Sizes) -> MergeRange | None:
 
 def may_be_due(policy: CompactionPolicy, ledger: Ledger, row_bytes: int) -> bool:
     """Say whether `select_due` may return something, from the counts in the ledger."""
-    segments, memtable, rows, dead = (ledger.tables[name].count for name in ("segments", "hot", "rows", "dead"))
+    segments, memtable, dead = (ledger.tables[name].count for name in ("segments", "hot", "dead"))
+    rows = ledger.vectors
     return (
         segments > policy.max_segments
         or memtable > policy.max_memtable_rows

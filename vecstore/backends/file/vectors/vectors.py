@@ -192,8 +192,8 @@ class Vectors:
         new = Vectors(
             self.paths, self.shape, tuple(segments), tuple(alive), memtable, totals, last_dead, ledger.compacted
         )
-        if new.live != ledger.tables["rows"].count:
-            raise StoreCorrupt(f"{self.paths.rows}: {ledger.tables['rows'].count} rows have {new.live} vectors.")
+        if new.live != ledger.vectors:
+            raise StoreCorrupt(f"{self.paths.rows}: {ledger.vectors} rows have {new.live} vectors.")
         return new, removed
 
     def _read_dead(self, connection: SqliteConnection, ledger: Ledger) -> tuple[NDArray[np.int64], Total, int]:
