@@ -85,7 +85,7 @@ class PostgresPlace(Place):
                 sql.Identifier(self.namespace), sql.Identifier(f"vecstore_g_{generation}")
             )
             rows = link.execute(records).fetchall()
-        return {row["id"]: decode_record(row, sent, schema) for row, sent in rows if sent is not None}
+        return {row["id"]: decode_record(row, sent, schema) for row, sent in rows if row["extra"] is not None}
 
     def generations(self) -> Mapping[str, RawGeneration]:
         with psycopg.connect(self.server) as link:
@@ -95,7 +95,7 @@ class PostgresPlace(Place):
             named = self._select(link, "SELECT id FROM {}.{}", "vecstore_generation")
             found = {}
             for generation in names | {id_ for (id_,) in named} | {generation for generation, _ in noted}:
-                statement = "SELECT id, version, embedding IS NULL FROM {}.{}"
+                statement = "SELECT id, version, extra IS NULL FROM {}.{}"
                 rows = self._select(link, statement, f"vecstore_g_{generation}") if generation in names else []
                 found[generation] = RawGeneration(
                     {id_: version for id_, version, removed in rows if not removed},
@@ -116,10 +116,10 @@ class PostgresPlace(Place):
             self._namespaces.give_back(self.namespace)
 
 
-def decode_record(row: Mapping[str, Any], sent: bytes, schema: Mapping[str, Any]) -> RawRecord:
-    vector = np.frombuffer(sent[4:], ">f4").astype(schema["dtype"])
+def decode_record(row: Mapping[str, Any], sent: bytes | None, schema: Mapping[str, Any]) -> RawRecord:
+    vector = None if sent is None else np.frombuffer(sent[4:], ">f4").astype(schema["dtype"]).tobytes()
     declared = {name: decode_value(row[f"f_{name}"], kind) for name, kind in schema["fields"].items()}
-    return RawRecord(row["body"], vector.tobytes(), {**row["extra"], **present(declared)})
+    return RawRecord(row["body"], vector, {**row["extra"], **present(declared)})
 
 
 def decode_value(value: Any, kind: str) -> Any:

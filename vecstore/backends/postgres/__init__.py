@@ -11,8 +11,9 @@
       vecstore_g_<generation>           the records of one generation, one table each
         id text COLLATE "C"             primary key
         version bigint                  0, or what a fenced write set
-        embedding vector | halfvec      NULL in a tombstone, which keeps the version of a removed id
-        body text, extra json           the text, and undeclared metadata as it was spelled
+        embedding vector | halfvec      NULL in a tombstone, which keeps the version of a removed id, and where a
+                                        record of a store with optional vectors has none
+        body text, extra json           the text, and undeclared metadata as it was spelled; NULL in a tombstone
         extra_values jsonb              its canonical values, with a GIN index, where the schema is dynamic
         f_<field>                       a typed column and an index for each declared field
         vecstore_h_<generation>_<...>   the HNSW index, where there is one

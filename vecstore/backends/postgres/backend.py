@@ -105,7 +105,7 @@ class PostgresBackend(Backend):
 
     capabilities = Capabilities(
         backend="postgres", max_dim=16_000, max_hnsw_dim=MAX_HALFVEC_INDEX, transactions=True, namespaces=True,
-        migrations=True,
+        migrations=True, optional_vectors=True,
     )  # fmt: skip
 
     def __init__(self, client: Client, server: Server) -> None:
@@ -305,7 +305,8 @@ class PostgresBackend(Backend):
 
     def write(self, generation: Generation, batch: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
-        self._check_rounding(generation, table, batch.vectors)
+        present = batch.vectors if batch.vectors is None or batch.present is None else batch.vectors[batch.present]
+        self._check_rounding(generation, table, present)
         if fence is None and self._copy_in(generation, table, batch, insert=insert):
             self._upkeep.note_written(generation, len(batch))
             return len(batch)
@@ -440,6 +441,15 @@ class PostgresBackend(Backend):
         answer = self._read_pointed(generation, statement, {"size": size, **_list_values(where, table)})
         return rows.decode_rows(answer, table, EVERYTHING, versions=True)
 
+    def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
+        table, standby = self._layouts.get(generation), generation.standby
+        if not table.schema.has_optional_vectors:
+            return []
+        statement = self._get_statement(
+            ("bare ids", standby), table, lambda form, _: reads.compile_bare_ids(self._tables, form, standby=standby)
+        )
+        return [id_ for (id_,) in self._read_pointed(generation, statement, {"limit": limit})]
+
     def count(self, generation: Generation, where: Filter | None) -> int:
         table, standby = self._layouts.get(generation), generation.standby
         statement = self._get_statement(
@@ -544,8 +554,13 @@ class PostgresBackend(Backend):
             return self._upkeep.compact(generation, count, on_progress)
 
     def index_state(self, generation: Generation) -> IndexState:
+        layout, bare = self._layouts.get(generation), 0
         with self._hold_role(generation) as count:
-            return read_index_state(self._client, self._layouts.get(generation), count)
+            if layout.schema.has_optional_vectors:
+                counting = self._get_statement("bare", layout, lambda form, _: reads.compile_bare_count(form))
+                [(bare,)] = self._client.run(counting, {})
+            # A write may have come between both counts.
+            return read_index_state(self._client, layout, count, min(int(bare), count))
 
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:

@@ -11,12 +11,14 @@ from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any
 
+import numpy as np
+
 from vecstore.backend import Rows
 from vecstore.filters.canonical_json import make_canonical
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .column_types import pack_elements, quote_table
+from .column_types import pack_elements, quote_table, split_elements
 from .fields import FIELDS, Pack, pack_texts
 from .generation_table import Layout, name_column
 from .statements import Statement, compile_statement
@@ -68,16 +70,12 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
     for start in range(0, len(ordered), _PART):
         part = ordered[start : start + _PART]
         ids, *wide = [pack([values[number] for number in part]) for pack, values in columns]
-        vectors = pack_elements(rows.vectors[part], layout.vector_type).tobytes()
-        yield b"".join(chain.from_iterable(zip(repeat(first), ids, _split(vectors, len(part)), *wide)))
+        present = np.ones(len(part), np.bool_) if rows.present is None else rows.present[part]
+        vectors = split_elements(pack_elements(rows.vectors[part], layout.vector_type).tobytes(), present)
+        yield b"".join(chain.from_iterable(zip(repeat(first), ids, vectors, *wide)))
     yield _END
 
 
 def pack_values(extras: Sequence[str]) -> list[bytes]:
     """Return the canonical values of undeclared metadata as ``jsonb_recv`` takes them, each with its length before."""
     return [_VERSION.pack(len(data := make_canonical(each).encode()) + 1, 1) + data for each in extras]
-
-
-def _split(data: bytes, count: int) -> list[memoryview]:
-    view, size = memoryview(data), len(data) // count
-    return [view[start : start + size] for start in range(0, len(data), size)]

@@ -30,6 +30,8 @@ _WIRE: Mapping[str, str] = MappingProxyType({"vector": ">f4", "halfvec": ">f2"})
 
 
 _VECTOR_HEADER = struct.Struct(">hh")
+_NULL = b"\xff\xff\xff\xff"
+"""The length of an element that is NULL."""
 _PREPARER = PGDialect_psycopg().identifier_preparer  # type: ignore[no-untyped-call]
 
 
@@ -77,9 +79,12 @@ class Packed:
     Attributes
     ----------
     matrix : ndarray, shape (n, dim)
+    present : ndarray of bool, shape (n,), optional
+        False for NULL; None if there is no NULL.
     """
 
     matrix: NDArray[Any]
+    present: NDArray[np.bool_] | None = None
 
 
 class PackedVector(Packed):
@@ -113,7 +118,7 @@ def _make_dumper(name: str, element: int, array: int) -> type[Dumper]:
         oid = array
 
         def dump(self, obj: Packed) -> bytes:
-            return pack_array(obj.matrix, name, element)
+            return pack_array(obj.matrix, name, element, obj.present)
 
     return PackedDumper
 
@@ -131,13 +136,24 @@ def _make_query_dumper(element: int) -> type[Dumper]:
     return QueryDumper
 
 
-def pack_array(matrix: NDArray[Any], name: str, oid: int) -> bytes:
+def pack_array(matrix: NDArray[Any], name: str, oid: int, present: NDArray[np.bool_] | None = None) -> bytes:
     """Return an array in PostgreSQL's binary form: a header, then each element with its length.
 
     The layouts are those of ``array_recv`` (PostgreSQL) and ``vector_recv``, ``halfvec_recv`` (pgvector).
     """
-    header = np.array([1, 0, oid, len(matrix), 1], ">i4").tobytes()
-    return header + pack_elements(matrix, name).tobytes()
+    header = np.array([1, 0 if present is None else 1, oid, len(matrix), 1], ">i4").tobytes()
+    elements = pack_elements(matrix, name)
+    if present is None:
+        return header + elements.tobytes()
+    return header + b"".join(split_elements(elements.tobytes(), present))
+
+
+def split_elements(data: bytes, present: NDArray[np.bool_]) -> list[bytes | memoryview]:
+    """Return each of the packed elements, NULL in the place of those that are not present."""
+    view, size = memoryview(data), len(data) // max(1, len(present))
+    return [
+        view[row * size : (row + 1) * size] if has_vector else _NULL for row, has_vector in enumerate(present.tolist())
+    ]
 
 
 def pack_elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
@@ -151,8 +167,22 @@ def pack_elements(matrix: NDArray[Any], name: str) -> NDArray[np.void]:
     return found
 
 
-def unpack_matrix(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:
-    """Return the vectors that ``vector_send`` or ``halfvec_send`` gave, shape (n, dim)."""
+def unpack_matrix(
+    sent: Sequence[bytes | None], name: str, dim: int, dtype: str
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return the vectors that ``vector_send`` or ``halfvec_send`` gave, shape (n, dim), and which are not NULL.
+
+    A NULL gives zeros. Without any, the mask is None.
+    """
+    if None in sent:
+        present = np.array([each is not None for each in sent], np.bool_)
+        vectors = np.zeros((len(sent), dim), dtype)
+        vectors[present] = _unpack_elements([each for each in sent if each is not None], name, dim, dtype)
+        return vectors, present
+    return _unpack_elements([each for each in sent if each is not None], name, dim, dtype), None
+
+
+def _unpack_elements(sent: Sequence[bytes], name: str, dim: int, dtype: str) -> NDArray[Any]:
     form = np.dtype([("dim", ">i2"), ("unused", ">i2"), ("values", _WIRE[name], (dim,))])
     if not sent:
         return np.empty((0, dim), dtype)

@@ -1,8 +1,9 @@
 """One generation as a table: its columns and indexes.
 
-A row without an embedding is a tombstone, which keeps the version of a removed id. Declared fields are typed columns,
-which an application's own SQL can use. ``extra`` keeps undeclared metadata as it was spelled; where filters may use it,
-``extra_values`` has its canonical values (see `vecstore.filters.canonical_json`).
+A tombstone keeps the version of a removed id and has no other value; where vectors are optional, a row with ``extra``
+and without an embedding is a record. Declared fields are typed columns, which an application's own SQL can use.
+``extra`` keeps undeclared metadata as it was spelled; where filters may use it, ``extra_values`` has its canonical
+values (see `vecstore.filters.canonical_json`).
 """
 
 from __future__ import annotations
@@ -65,6 +66,12 @@ class Layout:
     def columns(self) -> Any:
         """The table's columns by name."""
         return self.table.c
+
+    @property
+    def mark(self) -> ColumnElement[Any]:
+        """The column that is NULL in tombstones alone: where all have one the embedding, which searches read anyway."""
+        marking: ColumnElement[Any] = self.table.c.extra if self.schema.has_optional_vectors else self.table.c.embedding
+        return marking
 
     def get_column(self, name: str) -> ColumnElement[Any]:
         """Return the column of a declared field, or of the id."""

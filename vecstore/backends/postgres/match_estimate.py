@@ -23,7 +23,7 @@ from vecstore.filters.nodes import Filter
 
 from .filters import make_condition
 from .generation_table import Layout
-from .reads import is_live
+from .reads import is_searchable
 
 FEW = 5_000
 """Up to this many matches are compared one by one; among more, an equally good graph search is faster."""
@@ -36,13 +36,20 @@ _SOME: ColumnElement[Any] = literal_column("1.0")
 
 
 def estimate_share(layout: Layout, where: Filter) -> CTE:
-    """Return how many rows there are for one that matches, from a sample of the table's pages."""
+    """Return how many rows there are for one that matches, from a sample of the table's pages.
+
+    ``inverse`` counts all rows, as the table's statistics do, and ``widening`` those that a graph has.
+    """
     size = func.greatest(func.pg_relation_size(_cast_to_regclass(layout)), _ONE)
     percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
     sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
     of_sample = replace(layout, table=sampled)
-    matching = func.count().filter(is_live(of_sample, make_condition(where, of_sample)))
-    return select(((func.count() + _SOME) / (matching + _SOME)).label("inverse")).select_from(sampled).cte("share")
+    matching = func.count().filter(is_searchable(of_sample, make_condition(where, of_sample)))
+    inverse = (func.count() + _SOME) / (matching + _SOME)
+    widening = inverse
+    if layout.schema.has_optional_vectors:
+        widening = (func.count().filter(is_searchable(of_sample, None)) + _SOME) / (matching + _SOME)
+    return select(inverse.label("inverse"), widening.label("widening")).select_from(sampled).cte("share")
 
 
 def may_be_few(layout: Layout, few: int, share: CTE) -> ColumnElement[bool]:

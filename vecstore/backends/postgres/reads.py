@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, collate, func, literal_column, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    cast,
+    collate,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.sql.selectable import FromClause
 
 from vecstore.backend import EVERYTHING, Include
@@ -47,8 +60,19 @@ def list_needed_columns(layout: Layout, include: Include) -> list[ColumnElement[
 
 def is_live(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
     """Return the condition of records, tombstones left out."""
-    present = layout.table.c.embedding.is_not(None)
+    live = layout.mark.is_not(null())
+    return live if condition is None else and_(live, condition)
+
+
+def is_searchable(layout: Layout, condition: Condition | None) -> ColumnElement[bool]:
+    """Return the condition of records that have a vector."""
+    present = layout.table.c.embedding.is_not(null())
     return present if condition is None else and_(present, condition)
+
+
+def is_bare(layout: Layout) -> ColumnElement[bool]:
+    """Return the condition of records that have no vector."""
+    return and_(layout.mark.is_not(null()), layout.table.c.embedding.is_(null()))
 
 
 def compile_fetch(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
@@ -82,12 +106,12 @@ def compile_page(
 def compile_sample(
     catalogue: CatalogueTables, layout: Layout, condition: Condition | None, *, standby: bool
 ) -> Statement:
-    """Read records at the places ⌊i·n/size⌋ of the order of ids, all of them where there are no more than that."""
+    """Read records at the places ⌊i·n/size⌋ of the order of ids of those with a vector, or all of these if that few."""
     table = layout.table
     place = (cast(func.row_number().over(order_by=table.c.id), BigInteger) - _ONE).label("place")
     numbered = (
         select(table.c.id, place, cast(func.count().over(), BigInteger).label("n"))
-        .where(is_live(layout, condition))
+        .where(is_searchable(layout, condition))
         .subquery("numbered")
     )
     size = cast(make_parameter("size", BigInteger()), BigInteger())
@@ -131,10 +155,22 @@ def compile_values(
     return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
 
 
+def compile_bare_count(layout: Layout) -> Statement:
+    """Count records without a vector."""
+    return compile_statement(select(func.count()).select_from(layout.table).where(is_bare(layout)))
+
+
+def compile_bare_ids(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Read the first ids of records without a vector."""
+    id_ = layout.table.c.id
+    rows = select(id_).where(is_bare(layout)).order_by(id_).limit(make_parameter("limit", BigInteger()))
+    return _join_pointer(catalogue, rows.lateral("found"), standby=standby)
+
+
 def compile_tombstone_page(catalogue: CatalogueTables, layout: Layout, *, after: bool, standby: bool) -> Statement:
     """Read the versions of tombstones beyond an id, in the order of ids."""
     table = layout.table
-    rows = select(table.c.id, table.c.version).where(table.c.embedding.is_(None))
+    rows = select(table.c.id, table.c.version).where(layout.mark.is_(null()))
     rows = rows.order_by(table.c.id).limit(make_parameter("limit", BigInteger()))
     if after:
         rows = rows.where(table.c.id > cast(make_parameter("after", Text()), Text()))

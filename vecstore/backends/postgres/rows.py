@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from vecstore.backend import Include, Rows, Update
 from vecstore.fields import Stored
 from vecstore.filters.canonical_json import make_canonical
@@ -25,7 +27,7 @@ def encode_write(rows: Rows, layout: Layout, fence: Sequence[int] | None) -> dic
         raise TypeError("a write needs every column")
     values: dict[str, Any] = {
         "given_id": list(rows.ids),
-        "given_embedding": PACKED[layout.vector_type](rows.vectors),
+        "given_embedding": PACKED[layout.vector_type](rows.vectors, rows.present),
         "given_body": list(rows.texts),
         "given_extra": list(rows.extras),
         "rows": len(rows),
@@ -48,6 +50,9 @@ def encode_update(update: Update, layout: Layout) -> dict[str, Any]:
         values["set_body"] = update.text
     if update.vector is not None:
         values["set_embedding"] = PACKED[layout.vector_type](update.vector[None])
+    if update.removes_vector:
+        nothing = np.zeros((1, layout.schema.width), layout.schema.dtype)
+        values["set_embedding"] = PACKED[layout.vector_type](nothing, np.zeros(1, np.bool_))
     if update.extra:
         members = (f"{_encode_json(key)}:{text}" for key, text in update.extra.items() if text is not None)
         merged = "{" + ",".join(members) + "}"
@@ -78,10 +83,12 @@ def decode_columns(
     fields: dict[str, Sequence[Stored | None]] | None = None
     if extras is not None:
         fields = {name: _decode_values(next(rest, nothing), decode) for name, decode in _list_decoders(layout)}
-    vectors = None
+    vectors = present = None
     if "vector" in include:
-        vectors = unpack_matrix(next(rest, nothing), layout.vector_type, layout.schema.width, layout.schema.dtype)
-    return Rows(ids, vectors, texts, fields, extras, kept)
+        vectors, present = unpack_matrix(
+            next(rest, nothing), layout.vector_type, layout.schema.width, layout.schema.dtype
+        )
+    return Rows(ids, vectors, texts, fields, extras, kept, present)
 
 
 def _encode_values(values: Sequence[Stored | None], form: FieldType) -> list[Any]:

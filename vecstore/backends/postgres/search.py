@@ -42,7 +42,7 @@ from .filters import Condition, make_condition
 from .generation_table import Layout
 from .match_estimate import FEW, estimate_share, may_be_few
 from .metrics import cast_for_index, compute_distance, compute_true_distance, make_vector_type
-from .reads import is_live, list_needed_columns, select_columns
+from .reads import is_searchable, list_needed_columns, select_columns
 from .statements import Statement, compile_statement, make_parameter
 from .writes import make_array_parameter
 
@@ -118,7 +118,7 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
     share = estimate_share(named.layout, search.where)
     perhaps = and_(uses_graph, may_be_few(named.layout, named.few, share))
     widened = func.least(
-        _MOST, cast(func.ceil(pointer.c.effort * select(share.c.inverse).scalar_subquery()), BigInteger())
+        _MOST, cast(func.ceil(pointer.c.effort * select(share.c.widening).scalar_subquery()), BigInteger())
     )
     by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(widened)))
     if not search.single:
@@ -162,10 +162,10 @@ def _select_matches(search: SearchStatement, condition: ColumnElement[bool], ask
     """Return matches up to one more than are few, where a condition holds; with their distances from a query."""
     layout, bound = search.layout, _make_number(search.few + 1)
     if asked is None:
-        return select(_ONE.label("one")).where(is_live(layout, search.condition), condition).limit(bound)
+        return select(_ONE.label("one")).where(is_searchable(layout, search.condition), condition).limit(bound)
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     rows = select(layout.columns.id, distance).select_from(layout.table.join(asked, true()))
-    return rows.where(is_live(layout, search.condition), condition).limit(bound)
+    return rows.where(is_searchable(layout, search.condition), condition).limit(bound)
 
 
 def _select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
@@ -193,7 +193,7 @@ def _select_nearest(search: SearchStatement, asked: CTE) -> Select[Any]:
     layout, distance = search.layout, compute_true_distance(search.layout, asked.c.vector)
     ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(search))
     # Adding 0 keeps the planner from using the graph.
-    nearest = ordered.where(is_live(layout, search.condition)).order_by(
+    nearest = ordered.where(is_searchable(layout, search.condition)).order_by(
         distance + literal_column("0"), layout.columns.id
     )
     return _join_records(search, asked, nearest.limit(_make_number(search.k)).correlate(asked), exact=True)
@@ -209,7 +209,7 @@ def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     near = (
         select(layout.columns.id, distance, *_list_carried_columns(search))
-        .where(is_live(layout, search.condition))
+        .where(is_searchable(layout, search.condition))
         .order_by(key)
     )
     return _join_records(search, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)

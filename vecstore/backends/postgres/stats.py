@@ -38,13 +38,13 @@ def collect_stats(client: Client, server: Server, layout: Layout, count: int) ->
     return Stats(count, total, details)
 
 
-def read_index_state(client: Client, layout: Layout, count: int) -> IndexState:
-    """Say how far the index of so many records is, by the table's indexes alone."""
+def read_index_state(client: Client, layout: Layout, count: int, bare: int) -> IndexState:
+    """Say how far the index of so many records, some of them without a vector, is, by the table's indexes alone."""
     graphs, least = list_graphs(client, layout), client.options.index_min_rows
     for each in graphs:
         if each.valid:
-            return IndexState("ready", count, count, least, each.ef_construction)
+            return IndexState("ready", count, count - bare, least, each.ef_construction, bare)
     if not graphs:
-        return IndexState("none", count, 0, least)
+        return IndexState("none", count, 0, least, without_vector=bare)
     is_building = client.run(_BUILDING, {"table": quote_table(layout.table)})
-    return IndexState("building" if is_building else "invalid", count, 0, least)
+    return IndexState("building" if is_building else "invalid", count, 0, least, without_vector=bare)

@@ -17,7 +17,7 @@ from .client import Client
 from .generation_table import Layout, Layouts
 from .index_build import Builder
 from .indexes import list_graphs
-from .reads import is_live
+from .reads import is_searchable
 from .server_checks import Server
 from .statements import Statement, compile_statement, make_parameter
 
@@ -68,14 +68,14 @@ class Upkeep(IndexUpkeep):
 
 
 def _compile_count(layout: Layout) -> Statement:
-    """Count the records of a table, whatever the role of its generation."""
-    return compile_statement(select(func.count()).select_from(layout.table).where(is_live(layout, None)))
+    """Count the records with a vector of a table, whatever the role of its generation."""
+    return compile_statement(select(func.count()).select_from(layout.table).where(is_searchable(layout, None)))
 
 
 def _compile_bounded_count(layout: Layout) -> Statement:
     some: Select[Any] = (
         select(literal_column("1").label("one"))
-        .where(is_live(layout, None))
+        .where(is_searchable(layout, None))
         .limit(make_parameter("most", BigInteger()))
     )
     return compile_statement(select(func.count()).select_from(some.subquery("some")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, cast, func, literal_column, select
+from sqlalchemy import Text, cast, func, literal_column, null, or_, select
 
 from vecstore.backend import Verification
 from vecstore.errors import StoreCorrupt
@@ -32,5 +32,8 @@ def _compile_reading(layout: Layout) -> Statement:
     table = layout.table
     hashed = func.hashtextextended(cast(literal_column(quote_name(table.name)), Text()), literal_column("0"))
     dims = name_function(layout.extension)("vector_dims", table.c.embedding)
-    sound = func.count().filter(dims == literal_column(str(layout.schema.width)), hashed.is_not(None))
+    is_whole = dims == literal_column(str(layout.schema.width))
+    if layout.schema.has_optional_vectors:
+        is_whole = or_(is_whole, table.c.embedding.is_(null()))
+    sound = func.count().filter(is_whole, hashed.is_not(None))
     return compile_statement(select(func.count(), sound).where(is_live(layout, None)))

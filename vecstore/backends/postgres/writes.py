@@ -4,7 +4,7 @@ A batch travels as one array a column. Many new records are copied in instead, s
 for the rest: few records, stored ids, tombstones, fences, a caller's transaction, and while changes are noted.
 
 Rows are locked in the order of ids, which keeps two writers from waiting for each other. A version above 0 outlives its
-record in a tombstone, a row without an embedding.
+record in a tombstone; see `generation_table`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def compile_write(
     rows = select(*values.values()).select_from(guard.join(given, true())).order_by(given.c.id.collate("C"))
     inserting = insert_into(table).from_select(list(values), rows)
     replaced = {name: inserting.excluded[name] for name in values if name != "id" and (fenced or name != "version")}
-    condition: ColumnElement[bool] | None = table.c.embedding.is_(null()) if insert else None
+    condition: ColumnElement[bool] | None = layout.mark.is_(null()) if insert else None
     if fenced:
         condition = table.c.version <= inserting.excluded.version
     changed = inserting.on_conflict_do_update(index_elements=[table.c.id], set_=replaced, where=condition)
@@ -116,7 +116,7 @@ def divide_by_zero(number: ColumnElement[Any]) -> ColumnElement[Any]:
 def compile_stored_ids(layout: Layout) -> Statement:
     """Read up to three of some ids that are stored."""
     table = layout.table
-    found = select(table.c.id).where(table.c.id == match_any("ids"), table.c.embedding.is_not(None))
+    found = select(table.c.id).where(table.c.id == match_any("ids"), layout.mark.is_not(null()))
     return compile_statement(found.order_by(table.c.id).limit(literal_column("3")))
 
 
@@ -156,7 +156,7 @@ def compile_update(
         values[name] = layout.get_type(name.removeprefix("f_")).into(sent) if name.startswith("f_") else sent
     opened = select(guard.c.noting).exists()
     read = [merge_extra(layout).label("merged")] if merges_extra else []
-    locked = select(table.c.id, *read).where(table.c.embedding.is_not(None), chosen, opened).order_by(table.c.id)
+    locked = select(table.c.id, *read).where(layout.mark.is_not(null()), chosen, opened).order_by(table.c.id)
     chosen_rows = locked.with_for_update(of=table).cte("chosen")
     if merges_extra:
         values["extra"] = cast(_limit_size(chosen_rows.c.merged), JSON())
@@ -174,7 +174,7 @@ def compile_outgrown(layout: Layout, chosen: Condition) -> Statement:
     table = layout.table
     grown = func.octet_length(merge_extra(layout)) > literal_column(str(MAX_BYTES))
     return compile_statement(
-        select(table.c.id).where(table.c.embedding.is_not(None), chosen, grown).limit(literal_column("1"))
+        select(table.c.id).where(layout.mark.is_not(null()), chosen, grown).limit(literal_column("1"))
     )
 
 
@@ -222,7 +222,7 @@ def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition
     """Remove the chosen records; the answer is the number of guards that passed, and of records there were."""
     table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     opened = select(guard.c.noting).exists()
-    removed = select(table.c.id, table.c.version).where(table.c.embedding.is_not(None), chosen, opened)
+    removed = select(table.c.id, table.c.version).where(layout.mark.is_not(null()), chosen, opened)
     rows = removed.order_by(table.c.id).with_for_update(of=table).cte("removed")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.version == ZERO).returning(table.c.id).cte("gone")
     emptying = (
@@ -240,7 +240,7 @@ def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby
         "given", _FENCES, {name: make_array_parameter(f"given_{name}", each) for name, each in _FENCES.items()}
     )
     given = select(fences.c.id, fences.c.version).select_from(guard.join(fences, true())).cte("fences")
-    was = table.c.embedding.is_not(None).label("was")
+    was = layout.mark.is_not(null()).label("was")
     reached = select(table.c.id, was, given.c.version).join(given, given.c.id == table.c.id)
     reached = reached.where(table.c.version <= given.c.version).order_by(table.c.id)
     rows = reached.with_for_update(of=table).cte("reached")
