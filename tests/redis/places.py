@@ -130,7 +130,7 @@ def decode_record(row: Mapping[str, bytes], schema: Mapping[str, Any]) -> RawRec
     declared = {
         name: READ[kind](row[f"f_{name}"].decode()) for name, kind in schema["fields"].items() if f"f_{name}" in row
     }
-    return RawRecord(text, row["vector"], {**json.loads(row.get("extra", b"{}")), **declared})
+    return RawRecord(text, row.get("vector"), {**json.loads(row.get("extra", b"{}")), **declared})
 
 
 def decode_string(token: str) -> str:

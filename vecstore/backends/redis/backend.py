@@ -62,7 +62,9 @@ class RedisBackend(Backend):
     """Stores in Redis through TCP."""
 
     scheme = "redis"
-    capabilities = Capabilities(backend="redis", max_dim=16_000, max_hnsw_dim=16_000, namespaces=True)
+    capabilities = Capabilities(
+        backend="redis", max_dim=16_000, max_hnsw_dim=16_000, namespaces=True, optional_vectors=True
+    )
 
     def __init__(self, client: Client, server: Server) -> None:
         self._client = client
@@ -189,6 +191,9 @@ class RedisBackend(Backend):
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
         return self._reads.sample(generation, where, size)
+
+    def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
+        return self._reads.find_without_vector(generation, limit)
 
     def count(self, generation: Generation, where: Filter | None) -> int:
         return self._reads.count(generation, where)

@@ -11,7 +11,7 @@ from vecstore.names import check_name
 
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .client import Client
-from .keys import Keys
+from .keys import FIRST_LAYOUT, NEWEST_LAYOUT, Keys
 from .scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH, Script
 
 _LOST = "The switch took longer than its lock lasts; nothing was switched. Try again."
@@ -66,7 +66,8 @@ class Catalogue:
         """
         ef = "" if generation.ef is None else generation.ef
         described = (generation.id, dump_schema(generation), dump_identity(generation) or "", ef)
-        words = (uid, name, *described, int(generation.standby), self._keys.changes(""), *index)
+        layout = NEWEST_LAYOUT if generation.schema.has_optional_vectors else FIRST_LAYOUT
+        words = (uid, name, *described, int(generation.standby), self._keys.changes(""), layout, *index)
         answer = self._run(CREATE, *words, further=(self._keys.format,))
         if answer[0] == b"exists":
             beside = f"Store {name!r} has a generation under construction already."

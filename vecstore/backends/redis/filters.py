@@ -29,6 +29,11 @@ EVERY = "a"
 """The token that every record has."""
 EVERYTHING = f"@has:{{{EVERY}}}"
 NOTHING = "@has:{none}"
+HAS_VECTOR = Compare("vector", "exists", True)
+"""The records that have a vector, in a store where these are optional; no field can be called so."""
+VECTOR_MARK = "v"
+"""The token that these have."""
+WITH_VECTOR = f"@has:{{{VECTOR_MARK}}}"
 _PER_QUERY = 20
 """Alternatives in one query."""
 _MAX_ALTERNATIVES = 200
@@ -57,6 +62,10 @@ _RANGES: Mapping[str, Callable[[str], str]] = MappingProxyType(
 def assign_presence_tokens(fields: Mapping[str, Field]) -> dict[str, str]:
     """Return the token of each field that ``has`` lists for a record with this field."""
     return {name: f"f{number}" for number, name in enumerate(sorted(fields))}
+
+
+def _find_token(name: str, fields: Mapping[str, Field]) -> str:
+    return VECTOR_MARK if name == HAS_VECTOR.field else assign_presence_tokens(fields)[name]
 
 
 def compile_filter(condition: Filter, fields: Mapping[str, Field]) -> tuple[str, ...] | None:
@@ -131,7 +140,7 @@ def _write_conjunction(literals: Conjunction) -> str:
 
 def _write_predicate(name: str, op: str, value: Any, fields: Mapping[str, Field]) -> str:
     if op == "exists":
-        return EVERYTHING if name == "id" else f"@has:{{{assign_presence_tokens(fields)[name]}}}"
+        return EVERYTHING if name == "id" else f"@has:{{{_find_token(name, fields)}}}"
     if value == ():
         return NOTHING
     tags = _encode_tags(name, value, fields)
@@ -180,7 +189,7 @@ def compile_program(condition: Filter, fields: Mapping[str, Field]) -> list[Any]
         case Compare("id", "exists", _):
             return ["and", 0]
         case Compare(name, "exists", _):
-            return ["tags", "has", "any", 1, assign_presence_tokens(fields)[name]]
+            return ["tags", "has", "any", 1, _find_token(name, fields)]
         case Compare(name, op, value):
             values = _to_list(value)
             tags = _encode_tags(name, value, fields)

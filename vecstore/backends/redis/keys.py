@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FIRST_LAYOUT, NEWEST_LAYOUT = 1, 2
+"""The layouts of keys. A namespace has the second from its first store on whose records may lack a vector."""
 PREFIX_PARTS = 3
 """Parts of the key of a record before the record's id, which may contain colons itself."""
 
@@ -20,7 +22,7 @@ class Keys:
 
     @property
     def format(self) -> str:
-        """String: the version of this layout; it is set when the first store is created."""
+        """String: the version of the layout, set when a store is created that needs it; it never falls."""
         return f"{self.namespace}:format"
 
     @property

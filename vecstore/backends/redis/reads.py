@@ -6,17 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vecstore.backend import EVERYTHING, Found, Generation, Include, Rows, Search
-from vecstore.filters.nodes import Filter
+from vecstore.filters.nodes import And, Filter, Not
 
+from .counts import count_matches, count_records
 from .fields import encode_tokens
-from .filters import NOTHING, compile_filter, compile_program, match_any
+from .filters import HAS_VECTOR, NOTHING, compile_filter, compile_program, match_any
 from .generation_guard import ATTEMPTS, GenerationGuard, make_unsteady_index
 from .rows import ID, decode_rows, list_attributes
-from .scripts import COUNT, FETCH, FETCH_MATCHING, PAGE, SAMPLE, TOMBSTONES, Script
-from .search import make_count_command, make_search_commands, read_answers
+from .scripts import FETCH, FETCH_MATCHING, PAGE, SAMPLE, TOMBSTONES, Script
+from .search import make_search_commands, read_answers
 from .selection import Matches, StepRecords, to_range_start
 
 _IDS_PER_QUERY = 1_000
+
+
+def _require_vector(generation: Generation, where: Filter | None) -> Filter | None:
+    """Return a filter that also asks for a vector, where a record may lack one."""
+    if not generation.schema.has_optional_vectors:
+        return where
+    return HAS_VECTOR if where is None else And((where, HAS_VECTOR))
 
 
 class Reads:
@@ -54,7 +62,8 @@ class Reads:
         return self.fetch(generation, ())
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        """Return records that are spread evenly over the ids."""
+        """Return records that have a vector, spread evenly over the ids."""
+        where = _require_vector(generation, where)
         if where is None:
             return self._read_rows(generation, SAMPLE, [size])
         ids = self._matches.find_all(generation, where)
@@ -64,21 +73,22 @@ class Reads:
     def count(self, generation: Generation, where: Filter | None) -> int:
         """Return the number of records, or of matches."""
         if where is None:
-            return int(self._guard.run(generation, COUNT, ())[1])
+            return count_records(self._guard, generation)
         queries = compile_filter(where, generation.schema.fields)
         if queries is None or len(queries) > 1:
             return len(self._matches.find_all(generation, where))
-        for _ in range(ATTEMPTS):
-            state = self._guard.recall(generation)
-            command = make_count_command(queries[0], state.index, self._guard.milliseconds)
-            replies = self._guard.search(generation, state, [command])
-            if replies is not None:
-                return int(replies[0][b"total_results"])
-        raise make_unsteady_index()
+        return count_matches(self._guard, generation, queries[0])
+
+    def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
+        """Return the first ids of records without a vector."""
+        if not generation.schema.has_optional_vectors:
+            return []
+        return self._matches.find_all(generation, Not(HAS_VECTOR))[:limit]
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         """Search for all query vectors in one round trip."""
-        filters = [None] if search.where is None else self._compile_queries(generation, search.where)
+        where = None if search.where is None else _require_vector(generation, search.where)
+        filters = [None] if where is None else self._compile_queries(generation, where)
         for _ in range(ATTEMPTS):
             state, milliseconds = self._guard.recall(generation), self._guard.milliseconds
             commands = make_search_commands(search, filters, state, generation.schema, milliseconds)

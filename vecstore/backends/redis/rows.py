@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecstore.backend import Include, Rows, Update
 from vecstore.errors import StoreCorrupt
@@ -15,7 +16,7 @@ from vecstore.schema import Schema
 
 from .failures import MENDING
 from .fields import FIELDS, encode_tokens
-from .filters import EVERY, KEYS, assign_presence_tokens
+from .filters import EVERY, KEYS, VECTOR_MARK, assign_presence_tokens
 from .key_tokens import list_tokens
 
 ID, VECTOR, TEXT, EXTRA, VERSION, HAS = "id", "vector", "text", "extra", "version", "has"
@@ -58,7 +59,7 @@ class _Columns:
         self.columns: dict[str, Sequence[Any]] = {
             VECTOR: _encode_vectors(rows, schema),
             ID: encode_tokens(rows.ids),
-            HAS: _encode_presence(rows.fields, len(rows), schema),
+            HAS: _encode_presence(rows, rows.fields, schema),
             TEXT: rows.texts,
             EXTRA: [None if extra == NO_EXTRA else extra for extra in rows.extras],
         }
@@ -69,7 +70,7 @@ class _Columns:
 
     def group(self, count: int) -> Iterator[tuple[tuple[str, ...], list[int]]]:
         """Yield sets of attributes, and the rows that have them."""
-        always = (VECTOR, ID, HAS)
+        always = (ID, HAS)
         varying = [name for name, column in self.columns.items() if name not in always and None in column]
         fixed = [name for name in self.columns if name not in varying]
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -83,12 +84,15 @@ class _Columns:
             yield (*fixed, *present), numbers
 
 
-def _encode_presence(columns: Mapping[str, Sequence[Stored | None]], count: int, schema: Schema) -> list[str]:
-    """Return the attribute by which each row says which fields it has."""
+def _encode_presence(rows: Rows, columns: Mapping[str, Sequence[Stored | None]], schema: Schema) -> list[str]:
+    """Return the attribute by which each row says which fields it has, and whether a vector, where it may lack one."""
     tokens = assign_presence_tokens(schema.fields)
-    if not any(None in columns[name] for name in tokens):
-        return [",".join((EVERY, *tokens.values()))] * count
-    parts = [[None if value is None else token for value in columns[name]] for name, token in tokens.items()]
+    vector = [VECTOR_MARK] if schema.has_optional_vectors else []
+    if rows.present is None and not any(None in columns[name] for name in tokens):
+        return [",".join((EVERY, *vector, *tokens.values()))] * len(rows)
+    present = [True] * len(rows) if rows.present is None else rows.present.tolist()
+    parts = [[token if each else None for each in present] for token in vector]
+    parts += [[None if value is None else token for value in columns[name]] for name, token in tokens.items()]
     return [",".join((EVERY, *filter(None, row))) for row in zip(*parts, strict=True)]
 
 
@@ -107,10 +111,13 @@ def _encode_field(values: Sequence[Stored | None], field: Field) -> Sequence[Any
     return [None if value is None else write(value) for value in values]
 
 
-def _encode_vectors(rows: Rows, schema: Schema) -> list[bytes]:
+def _encode_vectors(rows: Rows, schema: Schema) -> list[bytes | None]:
     whole = np.ascontiguousarray(rows.vectors, schema.dtype).tobytes()
     size = schema.width * np.dtype(schema.dtype).itemsize
-    return [whole[start : start + size] for start in range(0, len(whole), size)]
+    packed: list[bytes | None] = [whole[start : start + size] for start in range(0, len(whole), size)]
+    if rows.present is None:
+        return packed
+    return [vector if has_vector else None for vector, has_vector in zip(packed, rows.present, strict=True)]
 
 
 def encode_write(rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None) -> list[Any]:
@@ -149,6 +156,10 @@ def encode_update(update: Update, schema: Schema) -> list[Any]:
             gained.append(tokens[name])
     if update.vector is not None:
         sets[VECTOR] = np.ascontiguousarray(update.vector, schema.dtype).tobytes()
+        gained += [VECTOR_MARK] if schema.has_optional_vectors else []
+    if update.removes_vector:
+        unsets.append(VECTOR)
+        lost.append(VECTOR_MARK)
     if update.sets_text and update.text is None:
         unsets.append(TEXT)
     elif update.sets_text:
@@ -167,13 +178,15 @@ def decode_rows(answer: Sequence[Any], schema: Schema, include: Include) -> Rows
     names = list_attributes(schema, include)
     columns = list(zip(*answer[1::2], strict=True)) if ids else [() for _ in names]
     by_name: dict[str, Sequence[Any]] = dict(zip(names, columns, strict=True))
+    vectors, present = _decode_present(by_name[VECTOR], schema, ids) if "vector" in include else (None, None)
     return Rows(
         ids,
-        decode_vectors(by_name[VECTOR], schema, ids) if "vector" in include else None,
+        vectors,
         _decode_texts(by_name[TEXT]) if "text" in include else None,
         _decode_fields(by_name, schema, ids) if "metadata" in include else None,
         _decode_extras(by_name[EXTRA]) if "metadata" in include else None,
         [int(version or 0) for version in by_name[VERSION]],
+        present,
     )
 
 
@@ -191,6 +204,19 @@ def decode_shown(ids: list[str], hashes: Sequence[Mapping[bytes, bytes]], includ
         _decode_fields(columns, schema, ids) if has_metadata else None,
         _decode_extras(columns[EXTRA]) if has_metadata else None,
     )
+
+
+def _decode_present(
+    vectors: Sequence[bytes | None], schema: Schema, ids: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return vectors as a matrix, zeros where there is none, and which are there; None where all have to be."""
+    if not schema.has_optional_vectors or None not in vectors:
+        return decode_vectors(vectors, schema, ids), None
+    present = np.array([vector is not None for vector in vectors], np.bool_)
+    matrix = np.zeros((len(vectors), schema.width), schema.dtype)
+    those = [(id_, vector) for id_, vector in zip(ids, vectors, strict=True) if vector is not None]
+    matrix[present] = decode_vectors([vector for _, vector in those], schema, [id_ for id_, _ in those])
+    return matrix, present
 
 
 def decode_vectors(vectors: Sequence[bytes | None], schema: Schema, ids: Sequence[str]) -> np.ndarray[Any, Any]:

@@ -14,7 +14,7 @@ from vecstore.backend import Found, Search
 from vecstore.schema import Schema
 
 from ..shared.recheck import LOOKED_AT
-from .filters import EVERYTHING
+from .filters import EVERYTHING, WITH_VECTOR
 from .generation_guard import GenerationState
 from .keys import PREFIX_PARTS
 from .metrics import METRICS, encode_query
@@ -67,7 +67,8 @@ def _make_search_command(
     text, how = where or "*", ""
     if exact and state.kind == "hnsw":
         # The engine can compare each match of a filter; without a filter it always searches the graph.
-        text, how = where or EVERYTHING, " HYBRID_POLICY ADHOC_BF"
+        everything = WITH_VECTOR if schema.has_optional_vectors else EVERYTHING
+        text, how = where or everything, " HYBRID_POLICY ADHOC_BF"
     elif not exact:
         how = f" EF_RUNTIME {ef}"
     shown = [DISTANCE, *list_shown_attributes(schema, search.include)]

@@ -12,7 +12,7 @@ from vecstore.errors import StorageFailed, Unsupported
 
 from ..shared.guards import refuse_newer
 from .failures import check_reply, read_code, translate
-from .keys import Keys
+from .keys import FIRST_LAYOUT, NEWEST_LAYOUT, Keys
 
 if TYPE_CHECKING:
     from .client import Client
@@ -21,7 +21,6 @@ _RESP3 = (
     "Only RESP3 tells whether an answer is partial. Create the client with redis.Redis(…, protocol=3), or use a URL."
 )
 _EVICTING = "allkeys-"
-FORMAT = b"1"
 _DENIED = "unknown (CONFIG is not permitted)"
 
 
@@ -54,7 +53,7 @@ def read_server(client: Client, keys: Keys) -> Server:
     if known.get("cluster_enabled") == "1":
         raise Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel.")
     check_reply(indexes)
-    if check_reply(found) not in {None, FORMAT}:
+    if check_reply(found) not in {None, *(b"%d" % each for each in range(FIRST_LAYOUT, NEWEST_LAYOUT + 1))}:
         refuse_newer("this layout of keys", "redis")
     check_eviction(known)
     if client.options.wait_aof:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vecstore.backend import Generation, IndexState, Stats
 from vecstore.index_options import HNSW
 
 from .client import Client
+from .counts import count_records, count_vectors
 from .durability import describe_durability
 from .generation_guard import GenerationGuard
 from .keys import Keys
-from .scripts import COUNT
 from .server_checks import Server
 
 _SAMPLE = 20
@@ -18,7 +20,7 @@ _SAMPLE = 20
 
 def collect_stats(client: Client, keys: Keys, guard: GenerationGuard, server: Server, generation: Generation) -> Stats:
     """Return figures about records, index and server."""
-    state, count = guard.read(generation), _count(guard, generation)
+    state, count = guard.read(generation), count_records(guard, generation)
     info, _ = guard.read_index(generation, state.index)
     index_bytes = info.bytes if info else 0
     details: dict[str, str | int | float] = {
@@ -33,20 +35,19 @@ def collect_stats(client: Client, keys: Keys, guard: GenerationGuard, server: Se
 
 def read_index_state(client: Client, keys: Keys, guard: GenerationGuard, generation: Generation) -> IndexState:
     """Say how far the index is."""
-    state, count = guard.read(generation), _count(guard, generation)
+    state, count = guard.read(generation), count_records(guard, generation)
     info, _ = guard.read_index(generation, state.index)
     least = client.options.index_min_rows
     if info is None:
         return IndexState("invalid", count, 0, least)
+    # A write may have come between both counts.
+    bare = max(0, count - count_vectors(guard, generation)) if generation.schema.has_optional_vectors else 0
     if state.kind == "hnsw":
-        return IndexState("ready" if info.complete else "building", count, info.records, least, info.ef_construction)
+        kind: Literal["ready", "building"] = "ready" if info.complete else "building"
+        return IndexState(kind, count, max(0, info.records - bare), least, info.ef_construction, bare)
     is_building = client.execute("EXISTS", keys.lock("index", generation.id))
     is_wanted = isinstance(generation.schema.index, HNSW)
-    return IndexState("building" if is_building and is_wanted else "none", count, 0, least)
-
-
-def _count(guard: GenerationGuard, generation: Generation) -> int:
-    return int(guard.run(generation, COUNT, ())[1])
+    return IndexState("building" if is_building and is_wanted else "none", count, 0, least, without_vector=bare)
 
 
 def _estimate_bytes(client: Client, keys: Keys, generation: Generation, count: int) -> int:

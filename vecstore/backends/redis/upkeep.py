@@ -12,12 +12,13 @@ from vecstore.progress import CallbackFailed
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .catalogue import Catalogue
 from .client import Client
+from .counts import count_vectors
 from .failures import MENDING
 from .generation_guard import GenerationGuard
 from .indexes import make_index_command
 from .keys import Keys
 from .leases import Leases
-from .scripts import COUNT, REPLACE_INDEX
+from .scripts import REPLACE_INDEX
 
 _PAUSE = 0.02
 
@@ -63,7 +64,7 @@ class Upkeep(IndexUpkeep):
         return self._guard.read(generation).kind == "hnsw"
 
     def _count_up_to(self, generation: Generation, most: int) -> int:
-        return int(self._guard.run(generation, COUNT, ())[1])
+        return count_vectors(self._guard, generation)
 
     def _read_description(self, generation: Generation) -> Generation:
         return self._catalogue.read_generation(generation)

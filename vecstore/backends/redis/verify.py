@@ -12,7 +12,7 @@ from vecstore.backend import Generation, Verification
 from .client import Client
 from .failures import check_reply, is_denied
 from .fields import FIELDS, encode_token, encode_tokens
-from .filters import EVERY, KEYS, assign_presence_tokens, match_any
+from .filters import EVERY, KEYS, VECTOR_MARK, assign_presence_tokens, match_any
 from .generation_guard import GenerationGuard
 from .keys import Keys
 from .rows import EXTRA, HAS, ID, TEXT, VECTOR, VERSION, encode_keys, to_attribute
@@ -123,7 +123,10 @@ def _is_sound(generation: Generation, id_: str, values: Sequence[bytes | None]) 
     vector, id_token, has, text, extra, version, keys, *fields = values
     tokens = assign_presence_tokens(schema.fields)
     expected = {EVERY, *(tokens[name] for name, value in zip(schema.fields, fields, strict=True) if value is not None)}
-    if len(vector or b"") != schema.width * np.dtype(schema.dtype).itemsize:
+    if schema.has_optional_vectors and vector is not None:
+        expected.add(VECTOR_MARK)
+    is_bare = schema.has_optional_vectors and vector is None
+    if not is_bare and len(vector or b"") != schema.width * np.dtype(schema.dtype).itemsize:
         return False
     if id_token != encode_token(id_).encode() or {*(has or b"").decode(errors="replace").split(",")} != expected:
         return False

@@ -1,8 +1,9 @@
 -- Makes a store, or a standby generation of one, and its index.
 -- Key 3: the number of the layout. Arguments: uid, name, the generation's id, schema, identity, ef, `1` for a standby,
--- the key prefix of change lists, and the words that make its index; the second of them is the index's name.
+-- the key prefix of change lists, the layout that its records need, and the words that make its index; the second of
+-- them is the index's name.
 --#include entry
-local uid, name, id, schema, identity, ef, standby, changes = unpack(ARGV, 3, 10)
+local uid, name, id, schema, identity, ef, standby, changes, layout = unpack(ARGV, 3, 11)
 local owner = redis.call("HGET", KEYS[1], name)
 if standby == "1" then
   if not owner then return {"absent"} end
@@ -14,11 +15,11 @@ end
 if redis.acl_check_cmd and not redis.acl_check_cmd("HSET", generations .. id, "a", "a") then
   return redis.error_reply("NOPERM HSET")
 end
-local created = redis.pcall(unpack(ARGV, 11))
+local created = redis.pcall(unpack(ARGV, 12))
 if created.err then return {"refused", created.err} end
 local hash = generations .. id
 local role = standby == "1" and "building" or "active"
-redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[12], "kind", "flat")
+redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[13], "kind", "flat")
 if identity ~= "" then redis.call("HSET", hash, "identity", identity) end
 if ef ~= "" then redis.call("HSET", hash, "ef", ef) end
 if standby == "1" then
@@ -34,6 +35,6 @@ if standby == "1" then
 else
   redis.call("HSET", stores .. uid, "name", name, "active", id)
   redis.call("HSET", KEYS[1], name, uid)
-  redis.call("SET", KEYS[3], "1")
 end
+if tonumber(redis.call("GET", KEYS[3]) or "0") < tonumber(layout) then redis.call("SET", KEYS[3], layout) end
 return read_entry(uid)
