@@ -144,8 +144,13 @@ def _write_parquet(
         for page in pages:
             arrays = _make_arrays(page, declared)
             if vectors:
-                flat = np.concatenate([np.asarray(record.vector) for record in page])
-                arrays["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat, number_type), schema.width)
+                lacking = np.array([record.vector is None for record in page], np.bool_)
+                matrix = np.zeros((len(page), schema.width), schema.dtype)
+                for row in np.flatnonzero(~lacking).tolist():
+                    matrix[row] = page[row].vector
+                arrays["vector"] = pa.FixedSizeListArray.from_arrays(
+                    pa.array(matrix.reshape(-1), number_type), schema.width, mask=pa.array(lacking)
+                )
             writer.write_table(pa.table([arrays[name] for name in layout.names], schema=layout))
             count += len(page)
     return count

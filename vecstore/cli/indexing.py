@@ -106,7 +106,8 @@ def describe_index(status: IndexStatus) -> str:
     """Describe what an index covers."""
     if status.state == "none":
         return f"{status.kind} (every search is exact)"
-    return f"{status.kind}, {status.state}, {status.indexed:,} of {status.rows:,} records in it"
+    vectors = status.rows - status.without_vector
+    return f"{status.kind}, {status.state}, {status.indexed:,} of {vectors:,} records in it"
 
 
 def describe_effort(status: IndexStatus) -> str:

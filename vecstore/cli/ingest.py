@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -16,7 +17,7 @@ from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
 from ..fields import DateTime, Field, Float
 from ..progress import Progress as StoreProgress
 from ..records import Record
-from ..rows.conversion import EmbedTexts, as_rows
+from ..rows.conversion import EmbedTexts, as_rows, needs_embedding
 from ..schema import Schema
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
@@ -162,7 +163,9 @@ class Ingestion:
         if not records:
             return True
         vectors: Any = rows.vectors
-        made = [Record(each.id, row, each.text, each.metadata) for each, row in zip(records, vectors, strict=True)]
+        if rows.present is not None:
+            vectors = [row if has_vector else None for row, has_vector in zip(vectors, rows.present, strict=True)]
+        made = [replace(each, vector=row, embed=False) for each, row in zip(records, vectors, strict=True)]
         if not self._target.create(schema, made, self.on_progress):
             return False
         self.report.note_written(record.id for record in records)
@@ -248,8 +251,8 @@ def _is_same(new: Record, old: Record, schema: Schema) -> bool:
     }
     if new.text != old.text or values != {key: repr(value) for key, value in old.metadata.items()}:
         return False
-    if new.vector is None:
-        return True
+    if new.vector is None or old.vector is None:
+        return new.vector is None and needs_embedding(new) is (old.vector is not None)
     vector: Any = old.vector
     try:
         with np.errstate(over="ignore"):

@@ -66,6 +66,12 @@ DtypeName = Annotated[
     str | None,
     typer.Option("--dtype", metavar="DTYPE", help="How vectors are stored: float32, or float16 for half the space."),
 ]
+VectorsName = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors", metavar="VECTORS", help="Whether every record has a vector: required (the default) or optional."
+    ),
+]
 IndexKind = Annotated[
     str | None, typer.Option("--index", metavar="KIND", help="hnsw (fast, approximate) or flat (exact).")
 ]

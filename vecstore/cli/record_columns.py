@@ -44,6 +44,8 @@ class RecordColumns:
         Whether every value of the file is text.
     exact : bool
         Whether every name is meant as it is, as in an export.
+    embeds : bool
+        Whether a text without a vector is embedded; not in an export with vectors, where it had none.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class RecordColumns:
         *,
         from_text: bool,
         exact: bool = False,
+        embeds: bool = True,
     ) -> None:
         self.notes: list[str] = []
         self._file, self._columns, self._fields, self._fit = file, columns, fields, fit
-        self._from_text, self._exact = from_text, exact
+        self._from_text, self._exact, self._embeds = from_text, exact, embeds
         self._guessed: str | None = None
         self._is_first, self._has_bare_texts = True, False
         self._noted: set[str] = set()
@@ -113,7 +116,7 @@ class RecordColumns:
         elif self._is_first:
             self._note_second_vector(values)
         self._is_first = False
-        if text is None and vector is None:
+        if text is None and vector is None and not self._fit.optional:
             raise Unreadable(
                 f"neither {self._columns.text!a} nor {self._columns.vector!a} has a value among "
                 f"{list_names(row if names is None else names)}; name "
@@ -129,7 +132,7 @@ class RecordColumns:
             metadata[name] = convert_value(
                 name, value, self._fields.get(name), from_text=self._from_text, on_naive=self._note_naive
             )
-        return Record(id_, vector, text, metadata)
+        return Record(id_, vector, text, metadata, embed=self._embeds)
 
     def _take_id(self, values: dict[str, Any], names: Iterable[str]) -> str:
         key = self._find_key(names, self._columns.id, "--id-column")

@@ -65,9 +65,11 @@ class RecordFile:
     begin: bytes = b""
 
     def __post_init__(self) -> None:
+        header = self.header
         self._columns = RecordColumns(
-            self.name, self.columns, self.fields, self.fit, from_text=self.kind == "csv", exact=self.header is not None
-        )
+            self.name, self.columns, self.fields, self.fit, from_text=self.kind == "csv", exact=header is not None,
+            embeds=not (header and header.vectors and header.schema.has_optional_vectors),
+        )  # fmt: skip
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from ..fields import Field
 from ..index_options import IndexOptions
 from ..progress import Progress
 from ..records import Record
+from ..rows.conversion import needs_embedding
 from ..schema import Schema
 from ..store import VectorStore
 from . import output
@@ -39,6 +40,7 @@ class StoreRequest:
     dim: int | None = None
     metric: str | None = None
     dtype: str | None = None
+    vectors: str | None = None
     index: IndexOptions | None = None
     origin: ExportHeader | None = None
     documents: bool = False
@@ -48,7 +50,8 @@ class StoreRequest:
         """Return the schema of a new store."""
         base = self.origin.store_schema if self.origin else Schema()
         given = {
-            "dim": self.dim, "metric": self.metric, "dtype": self.dtype, "index": self.index, "dynamic": self.dynamic,
+            "dim": self.dim, "metric": self.metric, "dtype": self.dtype, "vectors": self.vectors, "index": self.index,
+            "dynamic": self.dynamic,
         }  # fmt: skip
         documents = DOCUMENT_FIELDS if self.documents else {}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -77,8 +80,8 @@ class StoreRequest:
         """Yield each option that differs from a schema: what it is, the wish and the fact."""
         asked: list[tuple[str, Any, Any]] = [
             ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
-            ("dtype", self.dtype, schema.dtype), ("index", self.index, schema.index),
-            ("option dynamic", self.dynamic, schema.dynamic),
+            ("dtype", self.dtype, schema.dtype), ("vectors", self.vectors, schema.vectors),
+            ("index", self.index, schema.index), ("option dynamic", self.dynamic, schema.dynamic),
         ]  # fmt: skip
         for name, wanted in self.fields.items():
             stored = schema.fields.get(name)
@@ -136,21 +139,24 @@ class Target:
     @property
     def vector_fit(self) -> VectorFit:
         """Which vectors are taken from a column that nobody named."""
+        schema = self.store.schema if self.store else self._request.schema()
+        optional = schema.has_optional_vectors
         if self.store and self.store.embedder_config is not None:
-            return VectorFit(obstacle=f"store {self._name!r} has vectors of the model that embeds its texts")
+            obstacle = f"store {self._name!r} has vectors of the model that embeds its texts"
+            return VectorFit(obstacle=obstacle, optional=optional)
         if self._says_model or self._claim:
-            return VectorFit(obstacle="--embedder says that texts are embedded")
-        return VectorFit(self.store.schema.dim if self.store else self._request.dim)
+            return VectorFit(obstacle="--embedder says that texts are embedded", optional=optional)
+        return VectorFit(self.store.schema.dim if self.store else self._request.dim, optional=optional)
 
     def prepare(self, records: Sequence[Record]) -> Schema:
-        """Load the embedder if a record has no vector, and return the schema that the records must fit.
+        """Load the embedder if a text is to be embedded, and return the schema that the records must fit.
 
         Raises
         ------
         Failure
             The model that made vectors is not known, and would be guessed.
         """
-        bare = [record.vector is None for record in records]
+        bare = [needs_embedding(record) for record in records]
         if (any(bare) or self._claim) and self.embedder is None:
             if self.store:
                 check_guess(self.store, self._spec, writes=True)
@@ -238,5 +244,7 @@ class Target:
             return schema.with_dim(self.embedder.dim)
         dim = next((len(each) for record in records if isinstance(each := record.vector, Sized) and len(each)), None)
         if dim is None:
+            if all(record.vector is None for record in records):
+                raise Failure("No record has a vector yet, so nothing says how long vectors are. Give --dim.")
             raise InvalidArgument(f"Record {records[0].id!a} has a vector that is not a list.")
         return schema.with_dim(dim)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import connect
+from .. import IndexStatus, connect
 from ..database import Database
 from ..rebuild.switch import Rebuilt
 from ..schema import Schema
@@ -17,7 +17,7 @@ from .declarations import parse_fields
 from .embedder_choice import embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
-from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Url
+from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Url, VectorsName
 
 _WIDTH = 80
 
@@ -44,7 +44,7 @@ def info(url: Url, name: Name, json: Json = False) -> None:
     rows: list[tuple[str, str]] = [
         ("records", f"{stats.records:,}"),
         ("size", _format_bytes(stats.bytes)),
-        ("vectors", f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"),
+        ("vectors", _describe_vectors(schema, status)),
         ("index", describe_index(status)),
         *([("search effort", describe_effort(status))] if status.state != "none" else []),
         *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
@@ -155,6 +155,7 @@ def rebuild(
     dynamic: Dynamic = None,
     metric: MetricName = None,
     dtype: DtypeName = None,
+    vectors: VectorsName = None,
     rate: Annotated[
         float | None, typer.Option(metavar="N", min=0.001, help="Copy at most this many records per second.")
     ] = None,
@@ -175,7 +176,7 @@ def rebuild(
       vecstore rebuild file:./kb articles --dynamic
       vecstore rebuild file:./kb articles --embedder wordllama:128
     """
-    changes = [field, drop_field, dynamic, metric, dtype, rate, discard or None]
+    changes = [field, drop_field, dynamic, metric, dtype, vectors, rate, discard or None]
     if rollback and any(change is not None for change in changes):
         raise Failure("--rollback can be combined with --embedder only.")
     model = load_embedder(embedder) if embedder else None
@@ -183,7 +184,7 @@ def rebuild(
         if rollback:
             done = database.rollback(name, embedder=model)
         else:
-            others = {"dynamic": dynamic, "metric": metric, "dtype": dtype}
+            others = {"dynamic": dynamic, "metric": metric, "dtype": dtype, "vectors": vectors}
             schema = _change_schema(database, name, field or [], drop_field or [], others)
             done = database.rebuild(
                 name, schema=schema, embedder=model, keep_previous=not discard, on_progress=meter,
@@ -215,6 +216,12 @@ def _print_rebuilt(name: str, done: Rebuilt, *, machine: bool) -> None:
         f"{name}: {done.records:,} records, {made}, {done.overlap:.0%} of nearest records the same, "
         f"{done.seconds:.1f} s."
     )
+
+
+def _describe_vectors(schema: Schema, status: IndexStatus) -> str:
+    described = f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"
+    lacking = f", optional: {status.without_vector:,} records have none" if schema.has_optional_vectors else ""
+    return described + lacking
 
 
 def _describe_model(config: dict[str, Any] | None) -> str:

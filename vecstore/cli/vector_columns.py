@@ -42,10 +42,13 @@ class VectorFit:
         Their length; None for a new store, which takes any.
     obstacle : str
         Why none are taken, such as a model that embeds the texts of the store; usually empty.
+    optional : bool
+        Whether a record may have neither a vector nor a text.
     """
 
     dim: int | None = None
     obstacle: str = ""
+    optional: bool = False
 
     def find_obstacle(self, width: int) -> str:
         """Return why vectors of a length are not taken, or an empty string."""

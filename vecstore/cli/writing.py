@@ -30,6 +30,7 @@ from .options import (
     TextColumn,
     Url,
     VectorColumn,
+    VectorsName,
     Where,
     Yes,
     confirm,
@@ -102,6 +103,7 @@ def add(
     dim: Dim = None,
     metric: MetricName = None,
     dtype: DtypeName = None,
+    vectors: VectorsName = None,
     index: IndexKind = None,
     batch_size: BatchSize = None,
     claim: Claim = False,
@@ -132,7 +134,9 @@ def add(
     origin = origins.find_common(given)
     with connect(url) as database:
         _check_durable(database)
-        wish = StoreRequest(fields, dim, metric, dtype, index_options, origin, holds_documents(paths), dynamic)
+        wish = StoreRequest(
+            fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic
+        )
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
             columns, target.fields, glob or (), passage_size, folder,
