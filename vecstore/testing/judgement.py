@@ -15,8 +15,9 @@ def to_bits(record: Record | None) -> object:
     """Return what has to be the same to the last bit, types included."""
     if record is None:
         return None
-    vector = np.asarray(record.vector)
-    return record.id, record.text, repr(dict(record.metadata)), vector.dtype.str, vector.tobytes()
+    vector = None if record.vector is None else np.asarray(record.vector)
+    bits = None if vector is None else (vector.dtype.str, vector.tobytes())
+    return record.id, record.text, repr(dict(record.metadata)), bits
 
 
 def check_hits(found: Hits, truth: Hits, k: int, floor: float | None, schema: Schema, *, exact: bool) -> None:

@@ -10,7 +10,7 @@ from ..filters.nodes import ALL
 from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..records import Record
-from ..schema import Schema
+from ..schema import VECTORS, Schema
 
 DIM = 3
 FIELDS: dict[str, fields.Field] = {
@@ -26,7 +26,12 @@ SHAPES: list[tuple[str, IndexOptions, dict[str, fields.Field]]] = [
     ("float32", Flat(), FEWER),
     ("float16", Flat(), FIELDS),
 ]
-SCHEMAS = [Schema(DIM, metric, dtype, index, declared) for metric in Metric for dtype, index, declared in SHAPES]
+SCHEMAS = [
+    Schema(DIM, metric, dtype, index, declared, vectors)
+    for vectors in VECTORS
+    for metric in Metric
+    for dtype, index, declared in SHAPES
+]
 INDEXES: list[IndexOptions | None] = [None, Flat(), HNSW(m=4, ef_construction=16)]
 
 ids = st.sampled_from([*(f"id{number}" for number in range(60)), "é", "e\u0301", "ID1", " id1", "😀", "\uffff"])
@@ -46,7 +51,7 @@ values = {
     "note": json_values,
 }
 metadata = st.fixed_dictionaries({}, optional=values)
-records = st.builds(Record, ids, vectors, texts, metadata)
+records = st.builds(Record, ids, st.one_of(vectors, vectors, st.none()), texts, metadata)
 batches = st.lists(records, max_size=25, unique_by=lambda record: record.id)
 id_lists = st.lists(ids, max_size=6)
 conditions = st.recursive(

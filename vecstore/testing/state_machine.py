@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ from .program_arguments import (
 
 CROWD = 900
 """So many records that an index is worth while for the few hits that the programs ask for."""
+FILLING = [1.0, 2.0, 1.0]
+"""A vector for records that were drawn without one."""
 UPKEEP = ["reopen", "rename", "rollback", "reindex", "compact"]
 LEAST_RECALL, MEAN_RECALL = 0.95, 0.99
 """Of the approximate answers of one program, once there are enough of them, and of a whole run."""
@@ -79,7 +82,13 @@ class StoreMachine(RuleBasedStateMachine):
         schema = self.indexed(schema)
         self.store = self.db.create(self.names[0], schema)
         self.oracle = self.oracle_db.create(self.names[0], schema)
-        self.both(lambda db, store: store.insert(crowd(self.size)))
+        self.both(lambda db, store: store.insert(self.fit(crowd(self.size))))
+
+    def fit(self, batch: list[Record]) -> list[Record]:
+        """Return records with vectors where the schema requires them; a batch with one that lacks it does nothing."""
+        if self.store.schema.has_optional_vectors:
+            return batch
+        return [replace(each, vector=FILLING) if each.vector is None else each for each in batch]
 
     def indexed(self, schema: Schema) -> Schema:
         """Return a schema for these programs: on a crowd they are about an index."""
@@ -87,15 +96,23 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(batch=batches)
     def insert(self, batch: list[Record]) -> None:
+        batch = self.fit(batch)
         self.both(lambda db, store: store.insert(batch))
 
     @rule(batch=batches, size=st.sampled_from([None, None, 4]))
     def upsert(self, batch: list[Record], size: int | None) -> None:
+        batch = self.fit(batch)
         self.both(lambda db, store: store.upsert(batch, batch_size=size))
 
-    @rule(selection=selections, changes=metadata, vector=st.none() | vectors, text=st.sampled_from(["keep", None]))
+    @rule(
+        selection=selections,
+        changes=metadata,
+        vector=st.just("keep") | vectors | st.none(),
+        text=st.sampled_from(["keep", None]),
+    )
     def update(self, selection: Any, changes: dict[str, Any], vector: Any, text: str | None) -> None:
-        parts = {**({"vector": vector} if vector else {}), **({"text": None} if text is None else {})}
+        given: dict[str, Any] = {"vector": vector, "text": text}
+        parts = {name: part for name, part in given.items() if part != "keep"}
         self.both(lambda db, store: store.update(**selection, metadata=changes, **parts))
 
     @rule(selection=selections, keys=st.sets(st.sampled_from([*values, "text"]), min_size=1, max_size=2))
@@ -216,7 +233,9 @@ def crowd(size: int) -> list[Record]:
     """Return records that no rule names, though filters find them."""
     rows = np.random.default_rng(1).normal(size=(size, DIM)).astype(np.float16)
     return [
-        Record(f"crowd{number:04}", row, None, {"lang": "en"} if number % 5 else {"n": number % 3})
+        Record(
+            f"crowd{number:04}", row if number % 7 else None, None, {"lang": "en"} if number % 5 else {"n": number % 3}
+        )
         for number, row in enumerate(rows)
     ]
 
