@@ -39,7 +39,7 @@ class Table:
 class ToyBackend(backend.Backend):
     """One lock, and a dict for each thing that an engine has a table for."""
 
-    capabilities = backend.Capabilities("toy", 16_000, 16_000, durable=False, shared=False, optional_vectors=True)
+    capabilities = backend.Capabilities("toy", 16_000, 16_000, durable=False, shared=False)
 
     def __init__(self) -> None:
         self._lock, self._process, self._closed, self._last_seq = RLock(), os.getpid(), False, 0

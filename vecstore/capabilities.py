@@ -30,8 +30,6 @@ class Capabilities:
     """Why nothing can be written, and what to do, where ``read_only`` is true."""
     namespaces: bool = False
     """One server or directory can contain several databases, distinguished by name."""
-    optional_vectors: bool = False
-    """Records may lack a vector, with ``Schema(vectors="optional")``."""
     migrations: bool = False
     """Migrations upgrade the catalogue."""
     dynamic: bool = True
@@ -60,8 +58,6 @@ class Capabilities:
         ):
             if value not in known:
                 raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
-        if schema.has_optional_vectors and not self.optional_vectors:
-            raise Unsupported("vectors='optional'", self.backend, "Give every record a vector.")
         if schema.dynamic and not self.dynamic:
             raise Unsupported("filters on undeclared keys", self.backend, "Declare the fields, and leave dynamic out.")
         if schema.width > self.max_dim:

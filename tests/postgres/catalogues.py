@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
-REVISIONS = ("vs0001", "vs0002")
+REVISIONS = ("vs0001", "vs0002", "vs0003")
 STORES = {"vecstore_alembic_version", "vecstore_generation", "vecstore_store"}
 CHANGES = {"vecstore_change"}
 TABLES = STORES | CHANGES

@@ -10,9 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+import vecstore
 from tests.postgres import catalogues
 from tests.postgres.catalogues import REVISIONS, STORES, TABLES
-from vecstore import InvalidArgument, StorageError, StoreExists, migrate
+from vecstore import InvalidArgument, MigrationRequired, StorageError, StoreExists, migrate
 from vecstore.backends.postgres.catalogue_tables import make_catalogue_tables
 from vecstore.backends.postgres.migrations.revisions import list_revisions
 
@@ -128,6 +129,31 @@ def test_a_downgrade_that_would_lose_noted_changes_is_refused(
     assert admin.execute(
         catalogues.format_statement("SELECT count(*) FROM {}.vecstore_change", namespace)
     ).fetchone() == (1,)
+
+
+def test_a_downgrade_that_would_hide_records_without_a_vector_is_refused(
+    connection: Connection, admin: psycopg.Connection, namespace: str, postgres_url: str
+) -> None:
+    migrate.upgrade(connection, namespace=namespace)
+    schema = vecstore.Schema(dim=2, vectors="optional")
+    with vecstore.connect(postgres_url, namespace=namespace) as db:
+        db.create("plain", vecstore.Schema(dim=2)).insert([vecstore.Record("a", [1, 0])])
+        store = db.create("sparse", schema)
+        store.insert([vecstore.Record("a"), vecstore.Record("b", [1, 0])])
+        with pytest.raises(StoreExists, match=r"lost in these stores: sparse\."):
+            migrate.downgrade(connection, "vs0002", namespace=namespace)
+        assert migrate.current(connection, namespace=namespace) == "vs0003"
+        store.update(ids=["a"], vector=[0, 1])
+        db.rebuild("sparse", schema=vecstore.Schema(dim=2))
+        with pytest.raises(StoreExists, match="sparse"):
+            migrate.downgrade(connection, "vs0002", namespace=namespace)
+        db.drop_previous("sparse")
+        migrate.downgrade(connection, "vs0002", namespace=namespace)
+    with pytest.raises(MigrationRequired):
+        vecstore.connect(postgres_url, namespace=namespace)
+    migrate.upgrade(connection, namespace=namespace)
+    with vecstore.connect(postgres_url, namespace=namespace) as db:
+        assert [db.open(name).count() for name in ("plain", "sparse")] == [1, 2]
 
 
 def test_going_where_the_catalogue_is_already_changes_nothing(

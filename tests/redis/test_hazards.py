@@ -163,7 +163,7 @@ def test_a_layout_of_a_newer_vecstore_is_refused(
     store: VectorStore, admin: redis.Redis, namespace: str, redis_url: str
 ) -> None:
     assert admin.get(f"{namespace}:format") == b"1"
-    admin.set(f"{namespace}:format", "2")
+    admin.set(f"{namespace}:format", "3")
     with pytest.raises(Unsupported, match="newer vecstore"):
         vecstore.connect(redis_url)
     assert store.count() == 100

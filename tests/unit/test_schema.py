@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import HNSW, Flat, InvalidArgument, Metric, Schema, fields
+from vecstore import HNSW, Flat, InvalidArgument, Metric, Schema, Unsupported, fields
+from vecstore.backend import CalibrationState, Generation
+from vecstore.backends.shared.generation_json import dump_schema, load_generation
 from vecstore.names import check_name
 
 FULL = Schema(
@@ -32,6 +34,30 @@ def test_defaults() -> None:
 def test_a_schema_comes_back_from_json() -> None:
     for schema in (FULL, Schema(dim=1, index=Flat()), replace(FULL, dynamic=True)):
         assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+def test_vectors_are_required_unless_the_schema_says_otherwise() -> None:
+    optional = Schema(dim=3, vectors="optional")
+    assert (Schema(dim=3).vectors, Schema(dim=3).has_optional_vectors) == ("required", False)
+    assert (optional.vectors, optional.has_optional_vectors) == ("optional", True)
+    assert Schema.from_dict(json.loads(json.dumps(optional.to_dict()))) == optional
+    assert optional.differences(Schema(dim=3)) == ["vectors is optional, not required"]
+    assert optional != Schema(dim=3)
+    assert "vectors" not in Schema(dim=3).to_dict(), "what older versions read stays as it was"
+    for wrong in ("none", None, True, "Optional"):
+        with pytest.raises(InvalidArgument, match=r"required.*optional"):
+            Schema(dim=3, vectors=wrong)  # type: ignore[arg-type]
+
+
+def test_a_part_that_only_a_newer_version_knows_is_refused() -> None:
+    described = {**Schema(dim=3).to_dict(), "unheard_of": 1}
+    with pytest.raises(InvalidArgument, match=r"newer vecstore.*'unheard_of'"):
+        Schema.from_dict(described)
+    generation = Generation("0" * 32, Schema(dim=3), calibration=CalibrationState("probes", 0.9, None))
+    text = dump_schema(generation)
+    assert load_generation("0" * 32, text, None, None, standby=False, backend="redis") == generation
+    with pytest.raises(Unsupported, match="newer vecstore"):
+        load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
 
 
 def test_a_schema_is_frozen() -> None:

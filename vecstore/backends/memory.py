@@ -78,9 +78,7 @@ class _Table:
 class MemoryBackend(Backend):
     """Keeps records in dicts with one lock around everything. Each connection is a new, empty database."""
 
-    capabilities = Capabilities(
-        backend="memory", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False, optional_vectors=True
-    )
+    capabilities = Capabilities(backend="memory", max_dim=16_000, max_hnsw_dim=16_000, durable=False, shared=False)
 
     def __init__(self) -> None:
         self._lock = RLock()

@@ -116,7 +116,7 @@ def sql(
 
     For example:
       vecstore migrate sql > upgrade.sql
-      vecstore migrate sql base --from vs0002
+      vecstore migrate sql base --from vs0003
     """
     namespace = namespace or migrate.DEFAULT_NAMESPACE
     script = migrate.sql(namespace=namespace, from_revision=start, to_revision=revision)

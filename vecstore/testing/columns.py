@@ -287,8 +287,6 @@ class ColumnTests(Places):
         ]
 
     def test_rows_without_a_vector(self, db: Database) -> None:
-        if not db.capabilities.optional_vectors:
-            pytest.skip("this backend requires vectors")
         store = db.create("bare", replace(SCHEMA, vectors="optional"))
         store.upsert(_make_three(vectors=[None, EYE[0], None], texts=["x", None, None]))
         store.upsert(Columns(["d"], texts=["y"]))

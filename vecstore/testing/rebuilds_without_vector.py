@@ -142,8 +142,6 @@ class VectorlessRowTests(BackendLevel):
     @pytest.fixture
     def active(self, backend: Backend) -> Generation:
         """Return a store with thirty books, every third without a vector."""
-        if not backend.capabilities.optional_vectors:
-            pytest.skip("this backend requires vectors")
         active = backend.create("docs", new_generation(OPTIONAL)).active
         backend.write(active, make_rows(*make_mixed(range(30)), schema=OPTIONAL), insert=True)
         return active

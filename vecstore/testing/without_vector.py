@@ -67,12 +67,6 @@ def check_contents(store: VectorStore, expected: Iterable[Record], place: Place 
 class OptionalVectors(Places):
     """Stores whose records may lack a vector."""
 
-    @pytest.fixture(autouse=True)
-    def skip_where_required(self, db: Database) -> None:
-        """Skip the test where the backend requires vectors."""
-        if not db.capabilities.optional_vectors:
-            pytest.skip("this backend requires vectors")
-
     @pytest.fixture(params=[OPTIONAL, INDEXED], ids=["flat", "hnsw"])
     def store(self, db: Database, request: pytest.FixtureRequest) -> VectorStore:
         """Return a store with 60 books, a third of them without a vector."""

@@ -63,7 +63,7 @@ from .verify import verify_generation
 class FileBackend(Backend):
     """A directory; any number of processes, one write at a time per generation."""
 
-    capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000, optional_vectors=True)
+    capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000)
 
     def __init__(self, layout: DirectoryLayout, options: Options) -> None:
         self.capabilities = replace(self.capabilities, read_only=options.read_only)

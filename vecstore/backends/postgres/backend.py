@@ -105,7 +105,7 @@ class PostgresBackend(Backend):
 
     capabilities = Capabilities(
         backend="postgres", max_dim=16_000, max_hnsw_dim=MAX_HALFVEC_INDEX, transactions=True, namespaces=True,
-        migrations=True, optional_vectors=True,
+        migrations=True,
     )  # fmt: skip
 
     def __init__(self, client: Client, server: Server) -> None:

@@ -62,9 +62,7 @@ class RedisBackend(Backend):
     """Stores in Redis through TCP."""
 
     scheme = "redis"
-    capabilities = Capabilities(
-        backend="redis", max_dim=16_000, max_hnsw_dim=16_000, namespaces=True, optional_vectors=True
-    )
+    capabilities = Capabilities(backend="redis", max_dim=16_000, max_hnsw_dim=16_000, namespaces=True)
 
     def __init__(self, client: Client, server: Server) -> None:
         self._client = client
