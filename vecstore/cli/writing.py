@@ -134,9 +134,7 @@ def add(
     origin = origins.find_common(given)
     with connect(url) as database:
         _check_durable(database)
-        wish = StoreRequest(
-            fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic
-        )
+        wish = StoreRequest(fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic)
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
             columns, target.fields, glob or (), passage_size, folder,

@@ -14,6 +14,7 @@ from vecstore.filters.nodes import Filter
 from vecstore.rows import metadata
 
 from ..filters import match_rows
+from .columns import View
 from .rows import Vanished
 from .transaction import CHUNK, Record, WriteTransaction
 
