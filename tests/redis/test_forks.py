@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from types import MappingProxyType
 
 import pytest
@@ -58,6 +59,15 @@ def connect_and_ask(client: redis.Redis, namespace: str, asker: int) -> None:
     """Do in a child what the message of `ForkedStore` says."""
     with vecstore.connect(client, namespace=namespace) as db:
         ask(db.open("docs"), asker, ROUNDS)
+
+
+def connect_or_follow_advice(client: redis.Redis, place: str, namespace: str, asker: int) -> None:
+    """Where a thread was inside redis-py's pool at the fork, its lock stays held in the child."""
+    try:
+        connect_and_ask(client, namespace, asker)
+    except ForkedStore as error:
+        assert "Make another redis.Redis" in str(error)  # noqa: PT017
+        work(place, asker)
 
 
 def test_children_with_the_application_s_client(place: str, client: redis.Redis, namespace: str) -> None:
@@ -146,6 +156,34 @@ def test_a_pool_that_keeps_connections_of_the_parent_is_refused(place: str, redi
         ask(db.open("docs"), 0, 3)
 
 
+def test_a_pool_that_a_thread_held_at_the_fork_is_refused(place: str, redis_server: str, namespace: str) -> None:
+    with (
+        redis.Redis.from_url(redis_server, protocol=3) as client,
+        vecstore.connect(client, namespace=namespace) as db,
+    ):
+        held, done = Event(), Event()
+
+        def hold() -> None:
+            with client.connection_pool._lock:
+                held.set()
+                done.wait(60)
+
+        def in_child() -> None:
+            with pytest.raises(ForkedStore, match=r"in use by another thread at fork.*Make another redis\.Redis"):
+                vecstore.connect(client, namespace=namespace)
+            with redis.Redis.from_url(redis_server, protocol=3) as another:
+                connect_and_ask(another, namespace, 1)
+            os._exit(0)
+
+        thread = Thread(target=hold)
+        thread.start()
+        held.wait(60)
+        forked(in_child)
+        done.set()
+        thread.join()
+        ask(db.open("docs"), 0, 3)
+
+
 def test_forks_while_threads_are_inside_calls(place: str, client: redis.Redis, namespace: str) -> None:
     """A write is under way in some of them."""
     with (
@@ -162,7 +200,7 @@ def test_forks_while_threads_are_inside_calls(place: str, client: redis.Redis, n
             work(place, 1)
 
         for turn in range(4):
-            forked(partial(connect_and_ask, client, namespace, turn))
+            forked(partial(connect_or_follow_advice, client, place, namespace, turn))
             forked(in_child)
 
 

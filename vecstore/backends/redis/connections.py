@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -9,7 +10,10 @@ from typing import Any, ClassVar
 
 import redis
 
-from vecstore.errors import Timeout
+from vecstore.errors import ForkedStore, Timeout
+
+_LOCK_SECONDS = 1.0
+"""Long enough for another thread of a child that prepares the pool at the same time."""
 
 
 def make_pool_timeout() -> Timeout:
@@ -99,7 +103,24 @@ class ApplicationConnections(Connections):
         self._pool = client.connection_pool
 
     def check_out(self) -> Any:
+        if getattr(self._pool, "pid", None) not in {None, os.getpid()}:
+            self._check_locks()
         return self._pool.get_connection()
+
+    def _check_locks(self) -> None:
+        """Refuse a pool whose lock was held at the fork, by a thread that this process does not have.
+
+        redis-py resets a pool at its first call in a child, and would wait for that lock for ever.
+        """
+        for lock in (getattr(self._pool, name, None) for name in ("_fork_lock", "_lock")):
+            if lock is None:
+                continue
+            if not lock.acquire(timeout=_LOCK_SECONDS):
+                raise ForkedStore(
+                    "The client's pool was in use by another thread at fork(), so it stays locked in this process. "
+                    "Make another redis.Redis in the child process, then call vecstore.connect(client)."
+                )
+            lock.release()
 
     def check_in(self, connection: Any) -> None:
         self._pool.release(connection)
