@@ -54,10 +54,14 @@ def read_state(place: Path) -> State:
     return state
 
 
-def describe_index(backend: FileBackend, where: Generation) -> str:
+def read_index(backend: FileBackend, where: Generation) -> dict[str, Any] | None:
     current = backend._generations.open(where)
     with current.pool.check_out() as connection:
-        index = current.read_snapshot(connection).ledger.index
+        return current.read_snapshot(connection).ledger.index
+
+
+def describe_index(backend: FileBackend, where: Generation) -> str:
+    index = read_index(backend, where)
     # Whether it contains removed rows depends on whether it was extended or rebuilt.
     return f"rows up to {index['last']}" if index else ""
 
@@ -138,8 +142,13 @@ def write_again(place: Path, wrong: list[str]) -> None:
         segments = int(backend.stats(entry.active).details["segments"])
         if len(list((place / "g" / entry.active.id / "seg").iterdir())) != segments:
             wrong.append("left behind: a segment")
-        if len(list((place / "g" / entry.active.id / "idx").iterdir())) != bool(describe_index(backend, entry.active)):
-            wrong.append("left behind: an index")
+        index = read_index(backend, entry.active)
+        named = {f"{index['uid']}.{kind}" for kind in ("faiss", "rows")} if index else set()
+        wrong += [
+            f"left behind: {path.name}"
+            for path in (place / "g" / entry.active.id / "idx").iterdir()
+            if path.name not in named
+        ]
 
 
 def main(directory: Path, operation: str, seed: int, share: float) -> None:

@@ -62,7 +62,7 @@ class Pristine:
 
 
 def list_indexes(place: Path, active: Generation) -> list[Path]:
-    return sorted((place / "g" / active.id / "idx").iterdir())
+    return sorted((place / "g" / active.id / "idx").glob("*.faiss"))
 
 
 def damage_copy(pristine: Pristine, work: Path, draw: random.Random, trial: int) -> tuple[str, bool]:
@@ -108,7 +108,8 @@ def find_repair_problems(backend: FileBackend, work: Path, active: Generation, m
         wrong.append("contents")
     if backend.index_state(active).state != "ready" or not backend.verify(active).ok:
         wrong.append(f"not repaired: {backend.index_state(active)}, {backend.verify(active).problems}")
-    if len(list_indexes(work, active)) != 1:
+    (index,) = list_indexes(work, active)
+    if {path.name for path in index.parent.iterdir()} != {index.name, f"{index.stem}.rows"}:
         wrong.append("an index file too many")
     return wrong
 

@@ -12,6 +12,7 @@
         rows.db             everything but bulk vectors (SQLite): `state.tables`, `state.rows`
         seg/<uid>.vec       bulk vectors, written once: `vectors.segment`
         idx/<uid>.faiss     the index, derived from the vectors: `index.index_file`
+        idx/<uid>.rows      copies of its rows, read instead of rows.db: `index.row_copies`
         dropped             marks a generation that the next `create` or `drop` removes
 
 **A commit** is a commit of SQLite, in a rollback journal with ``synchronous=EXTRA``. Bulk vectors are synced to

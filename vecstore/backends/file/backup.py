@@ -91,10 +91,11 @@ def _copy_generation(opened: OpenGeneration, paths: GenerationLayout, options: O
         for uid in segments:
             os_calls.write_new_file(paths.locate_segment(uid), os_calls.read_chunks(opened.paths.locate_segment(uid)))
         if ledger.index:
+            uid = ledger.index["uid"]
             # An index can be rebuilt; a missing one must not stop the backup.
-            with contextlib.suppress(FileNotFoundError):
-                uid = ledger.index["uid"]
-                os_calls.write_new_file(paths.locate_index(uid), os_calls.read_chunks(opened.paths.locate_index(uid)))
+            for locate in (GenerationLayout.locate_index, GenerationLayout.locate_copies):
+                with contextlib.suppress(FileNotFoundError):
+                    os_calls.write_new_file(locate(paths, uid), os_calls.read_chunks(locate(opened.paths, uid)))
 
 
 def _check(layout: DirectoryLayout, edit: CatalogueEdit, options: Options) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from vecstore.backend import Generation, Verification
 from vecstore.errors import StorageError
 
-from .index import index_file
+from .index import index_file, row_copies
 from .index.coverage import Coverage
 from .index.duplicates import view_codes
 from .index.index_file import IndexRow
@@ -22,6 +22,7 @@ from .search.graph import Graph
 from .state.generation_files import GenerationFiles
 from .state.open_generation import OpenGeneration
 from .state.snapshot import Snapshot
+from .storage import os_calls
 from .storage.catalogue_file import CatalogueFile
 from .storage.checksums import checksum_vector
 from .storage.connections import SqliteConnection, check_integrity
@@ -131,6 +132,28 @@ def find_index_problems(opened: OpenGeneration, snapshot: Snapshot) -> Iterator[
         yield f"{path} holds wrong vectors for {strange:,} rows. {_HINT}"
     if len(graph) and (recall := in_own_thread(partial(_measure_recall, graph))) < _LEAST:
         yield f"{path} finds the nearest row in only {recall:.0%} of trials. {_HINT}"
+    yield from _find_copy_problems(opened, coverage, row.uid)
+
+
+def _find_copy_problems(opened: OpenGeneration, coverage: Coverage, uid: str) -> Iterator[str]:
+    """Compare the copies of rows beside an index with the rows; an index of an older version has none."""
+    path, graph = opened.paths.locate_copies(uid), coverage.graph
+    with translate_errors(path):
+        if os_calls.read_identity(path) is None:
+            return
+        copies = row_copies.read(path, opened.id, graph.rids)
+    if copies is None:
+        yield f"{path} is not what was written. {_HINT}"
+        return
+    rids, wrong = graph.rids[coverage.stored], 0
+    for start in range(0, len(rids), _CHUNK):
+        with opened.pool.check_out() as connection:
+            some = rids[start : start + _CHUNK].tolist()
+            rows = opened.row_format.fetch(connection, some, opened.paths.rows, whole=True)
+        found = copies.find(list(rows))
+        wrong += sum(found.get(rid) != row for rid, row in rows.items())
+    if wrong:
+        yield f"{path} holds wrong copies of {wrong:,} rows. {_HINT}"
 
 
 def _count_strange(graph: Graph, snapshot: Snapshot) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 
 from vecstore.backend import Generation, Progress
-from vecstore.errors import StorageError, StoreLocked
+from vecstore.errors import StorageError, StoreCorrupt, StoreLocked
 from vecstore.index_options import HNSW, IndexOptions
 
 from ...shared.index_policy import choose_graph
@@ -16,14 +16,18 @@ from ..search.graph import Graph
 from ..state.garbage import remove_unnamed_indexes
 from ..state.ledger import Ledger
 from ..state.open_generation import OpenGeneration
+from ..state.rows import Values
 from ..state.snapshot import Snapshot
 from ..storage import os_calls
 from ..storage.failures import translate_errors
-from . import index_file
+from . import index_file, row_copies
 from .graph_build import TooLarge, build_graph, extend_graph
 from .index_file import IndexRow
 from .index_policy import Need, assess_need, has_doubled, may_need_upkeep
 from .stored_rows import Run, read_stored_rows
+
+_RUN = 1_024
+"""Rows that are copied in one step."""
 
 Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
@@ -118,9 +122,23 @@ def _satisfy(
     with translate_errors(opened.paths.indexes):
         # A copied directory may lack empty folders.
         os_calls.make_directory(opened.paths.indexes)
+        _copy_rows(opened, uid, graph)
         row = index_file.write(opened.paths.locate_index(uid), opened.id, graph)
     _commit(opened, row, check)
     opened.index_cache.keep_graph(uid, graph)
+
+
+def _copy_rows(opened: OpenGeneration, uid: str, graph: Graph) -> None:
+    """Write copies of the graph's rows beside it, unless a row is damaged: then they are read where they were."""
+
+    def runs() -> Iterator[Mapping[int, Values]]:
+        for start in range(0, len(graph), _RUN):
+            some = graph.rids[start : start + _RUN].tolist()
+            with opened.pool.check_out() as connection:
+                yield opened.row_format.fetch(connection, some, opened.paths.rows, whole=True)
+
+    with contextlib.suppress(StoreCorrupt):
+        row_copies.write(opened.paths.locate_copies(uid), opened.id, graph.rids, runs())
 
 
 def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
@@ -133,6 +151,7 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
     if old:
         with contextlib.suppress(OSError):
             os_calls.unlink(opened.paths.locate_index(old["uid"]))
+            os_calls.unlink(opened.paths.locate_copies(old["uid"]))
 
 
 def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:

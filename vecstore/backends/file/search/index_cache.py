@@ -9,9 +9,10 @@ from vecstore.errors import StorageError
 from vecstore.index_options import HNSW, IndexOptions
 from vecstore.metric import Metric
 
-from ..index import index_file
+from ..index import index_file, row_copies
 from ..index.coverage import Coverage
 from ..index.index_file import IndexRow
+from ..index.row_copies import RowCopies
 from ..storage.failures import translate_errors
 from ..storage.layout import GenerationLayout
 from ..vectors.vectors import Vectors
@@ -28,6 +29,7 @@ class IndexCache:
         self._lock = Lock()
         self._graph: tuple[str, Graph | None] = ("", None)
         self._coverage: tuple[Vectors | None, Coverage | None] = (None, None)
+        self._copies: tuple[str, RowCopies | None] = ("", None)
 
     def keep_graph(self, uid: str, graph: Graph) -> None:
         """Keep a graph that this process has built."""
@@ -53,6 +55,26 @@ class IndexCache:
         try:
             with translate_errors(path):
                 return index_file.read(path, self._generation, row, self._metric)
+        except StorageError:
+            return None
+
+    def find_copies(self, index: dict[str, Any] | None) -> RowCopies | None:
+        """Return the copies of rows beside the index that the ledger names, None where there are none."""
+        if index is None:
+            return None
+        known = self._copies
+        if known[0] != index["uid"]:
+            known = self._copies = index["uid"], self._map_copies(IndexRow(**index))
+        return known[1]
+
+    def _map_copies(self, row: IndexRow) -> RowCopies | None:
+        graph = self.find_graph(row)
+        if graph is None:
+            return None
+        path = self._paths.locate_copies(row.uid)
+        try:
+            with translate_errors(path):
+                return row_copies.read(path, self._generation, graph.rids)
         except StorageError:
             return None
 

@@ -1,4 +1,7 @@
-"""Rows that searches have read recently and checked, so that SQLite need not be asked again."""
+"""Rows that searches have read recently and checked, so that SQLite need not be asked again.
+
+Rows of an index that has copies beside it are not kept here: those are read as quickly.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,14 @@ class RowCache:
         return found
 
     def read(self, reader: Reader, rids: Sequence[int], *, whole: bool) -> list[Values]:
-        """Return rows in the order of rids; those that are not known are read and, where they are whole, kept."""
-        rows = self.find(rids)
+        """Return rows in the order of rids.
+
+        Those that are neither beside the index nor known are read and, where they are whole, kept.
+        """
+        copies = reader.opened.index_cache.find_copies(reader.snapshot.ledger.index)
+        rows = copies.find(rids) if copies else {}
+        if len(rows) < len(rids):
+            rows.update(self.find(rids if not rows else [rid for rid in rids if rid not in rows]))
         if len(rows) < len(rids):
             missing = reader.read_rows([rid for rid in rids if rid not in rows], whole=whole)
             rows.update((row[0], row) for row in missing)

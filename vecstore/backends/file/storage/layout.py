@@ -123,13 +123,18 @@ class GenerationLayout:
         """Return the path of one index file."""
         return self.indexes / f"{check_id(uid)}.faiss"
 
+    def locate_copies(self, uid: str) -> Path:
+        """Return the path of the copies of rows beside an index file."""
+        return self.indexes / f"{check_id(uid)}.rows"
+
     def list_unnamed_segments(self, uids: Iterable[str]) -> list[Path]:
         """Return files of other segments; a writer or the holder of ``upkeep.lock`` may still be writing them."""
         return _list_others(self.segments, {self.locate_segment(uid) for uid in uids})
 
     def list_unnamed_indexes(self, uids: Iterable[str]) -> list[Path]:
         """Return files of other indexes; the holder of ``upkeep.lock`` may still be writing them."""
-        return _list_others(self.indexes, {self.locate_index(uid) for uid in uids})
+        named = {path for uid in uids for path in (self.locate_index(uid), self.locate_copies(uid))}
+        return _list_others(self.indexes, named)
 
     def check_directories(self) -> None:
         """Refuse links and missing directories.

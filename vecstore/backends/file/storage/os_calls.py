@@ -39,8 +39,11 @@ def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
 
 
 @contextlib.contextmanager
-def stream_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]:
-    """Give a function that writes to a new file, which appears when the context ends; see `write_new_file`."""
+def stream_new_file(path: Path, *, named: bool = True) -> Iterator[Callable[[bytes | memoryview], int]]:
+    """Give a function that writes to a new file, which appears when the context ends; see `write_new_file`.
+
+    Without ``named``, its name is durable only when that of the next file in the directory is.
+    """
     unfinished = path.with_name(path.name + ".tmp")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600)
     try:
@@ -54,7 +57,8 @@ def stream_new_file(path: Path) -> Iterator[Callable[[bytes | memoryview], int]]
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
         raise
-    sync_directory(path.parent)
+    if named:
+        sync_directory(path.parent)
 
 
 def create_empty_file(path: Path) -> None:
