@@ -182,10 +182,26 @@ def test_benchmarks_do_not_import_tests(source: Source) -> None:
     assert [entry for entry in imports(source, set()) if within(entry.module, "tests")] == []
 
 
-def test_import_vecstore_loads_no_driver_and_no_model_library() -> None:
-    program = f"import sys, vecstore; print(*sorted(set({NOT_LOADED_BY_VECSTORE!r}) & set(sys.modules)))"
+@pytest.mark.parametrize("imported", ["import vecstore", "from vecstore import F, VectorStore, connect"])
+def test_import_vecstore_loads_no_driver_and_no_model_library(imported: str) -> None:
+    program = f"import sys; {imported}; print(*sorted(set({NOT_LOADED_BY_VECSTORE!r}) & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []
+
+
+def test_import_vecstore_loads_nothing_before_it_is_used() -> None:
+    program = (
+        "import sys, vecstore; print(*sorted(name for name in sys.modules if name.startswith(('vecstore.', 'numpy'))))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", ["errors", "schema", "embedders"])
+def test_a_module_is_an_attribute_without_an_import_of_its_own(name: str) -> None:
+    program = f"import vecstore; print(vecstore.{name}.__name__, hasattr(vecstore, 'nothing'))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [f"vecstore.{name}", "False"]
 
 
 def test_the_rules_see_what_they_should() -> None:

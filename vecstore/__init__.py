@@ -12,62 +12,60 @@
 
 import typing as _typing
 
-from . import fields
-from .backend import Stats, Verification
-from .columns import Columns
-from .database import Database, connect
-from .errors import (
-    BackendUnavailable,
-    DatabaseReplaced,
-    DimensionMismatch,
-    DuplicateId,
-    EmbedderMismatch,
-    EmbedderRequired,
-    ExtensionMissing,
-    ForkedStore,
-    IndexNotReady,
-    InvalidArgument,
-    InvalidFilter,
-    InvalidId,
-    InvalidMetadata,
-    InvalidQuery,
-    InvalidUrl,
-    InvalidVector,
-    MigrationRequired,
-    MissingExtra,
-    PartialWrite,
-    RecordExists,
-    RecordNotFound,
-    SchemaMismatch,
-    StorageError,
-    StorageFailed,
-    StoreCorrupt,
-    StoreExists,
-    StoreLocked,
-    StoreMoved,
-    StoreNotFound,
-    Timeout,
-    UnknownField,
-    UnknownOutcome,
-    Unsupported,
-    VecstoreError,
-)
-from .filters import ALL, F, Filter
-from .hits import Hit, Hits
-from .index_options import HNSW, Flat
-from .index_status import IndexStatus
-from .metadata_keys import MetadataKey
-from .metric import Metric
-from .progress import Progress
-from .records import Record
-from .schema import Schema
-from .store import VectorStore
-from .upkeep import UnusedIndexWarning, UpkeepWarning
-
 if _typing.TYPE_CHECKING:
-    from . import migrate
+    from . import fields, migrate
+    from .backend import Stats, Verification
     from .calibration.recall import Recall
+    from .columns import Columns
+    from .database import Database, connect
+    from .errors import (
+        BackendUnavailable,
+        DatabaseReplaced,
+        DimensionMismatch,
+        DuplicateId,
+        EmbedderMismatch,
+        EmbedderRequired,
+        ExtensionMissing,
+        ForkedStore,
+        IndexNotReady,
+        InvalidArgument,
+        InvalidFilter,
+        InvalidId,
+        InvalidMetadata,
+        InvalidQuery,
+        InvalidUrl,
+        InvalidVector,
+        MigrationRequired,
+        MissingExtra,
+        PartialWrite,
+        RecordExists,
+        RecordNotFound,
+        SchemaMismatch,
+        StorageError,
+        StorageFailed,
+        StoreCorrupt,
+        StoreExists,
+        StoreLocked,
+        StoreMoved,
+        StoreNotFound,
+        Timeout,
+        UnknownField,
+        UnknownOutcome,
+        Unsupported,
+        VecstoreError,
+    )
+    from .filters import ALL, F, Filter
+    from .hits import Hit, Hits
+    from .index_options import HNSW, Flat
+    from .index_status import IndexStatus
+    from .metadata_keys import MetadataKey
+    from .metric import Metric
+    from .progress import Progress
     from .rebuild.switch import Rebuilt
+    from .records import Record
+    from .schema import Schema
+    from .store import VectorStore
+    from .upkeep import UnusedIndexWarning, UpkeepWarning
 
 __version__ = "0.1.0"
 
@@ -133,19 +131,50 @@ __all__ = [
     "migrate",
 ]
 
-
-# What few applications use, by the module that it is in: imported on first use.
-_ON_USE = {"Rebuilt": ".rebuild.switch", "Recall": ".calibration.recall", "migrate": ".migrate"}
+# Everything is imported on first use, so that importing the package costs an application next to nothing: the module of
+# each name that is no error.
+_HOMES = {
+    "ALL": ".filters",
+    "Columns": ".columns",
+    "Database": ".database",
+    "F": ".filters",
+    "Filter": ".filters",
+    "Flat": ".index_options",
+    "HNSW": ".index_options",
+    "Hit": ".hits",
+    "Hits": ".hits",
+    "IndexStatus": ".index_status",
+    "MetadataKey": ".metadata_keys",
+    "Metric": ".metric",
+    "Progress": ".progress",
+    "Rebuilt": ".rebuild.switch",
+    "Recall": ".calibration.recall",
+    "Record": ".records",
+    "Schema": ".schema",
+    "Stats": ".backend",
+    "UnusedIndexWarning": ".upkeep",
+    "UpkeepWarning": ".upkeep",
+    "VectorStore": ".store",
+    "Verification": ".backend",
+    "connect": ".database",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ON_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
+    from importlib.util import find_spec
 
-    module = import_module(_ON_USE[name], __name__)
-    return module if name == "migrate" else getattr(module, name)
+    if home := _HOMES.get(name):
+        found: object = getattr(import_module(home, __name__), name)
+    elif not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        found = import_module(f"{__name__}.{name}")
+    elif name in __all__:
+        found = getattr(import_module(".errors", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_USE})
+    return sorted({*globals(), *__all__})
