@@ -32,8 +32,6 @@ class Capabilities:
     """One server or directory can contain several databases, distinguished by name."""
     migrations: bool = False
     """Migrations upgrade the catalogue."""
-    dynamic: bool = True
-    """Filters on undeclared keys are possible, see `Schema`."""
 
     def check_writable(self) -> None:
         """Refuse to write through a read-only Database.
@@ -58,8 +56,6 @@ class Capabilities:
         ):
             if value not in known:
                 raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
-        if schema.dynamic and not self.dynamic:
-            raise Unsupported("filters on undeclared keys", self.backend, "Declare the fields, and leave dynamic out.")
         if schema.width > self.max_dim:
             raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
         self.check_index(schema)

@@ -8,12 +8,12 @@ import pytest
 
 from .. import fields
 from ..database import Database
-from ..errors import InvalidFilter, SchemaMismatch, UnknownField, Unsupported
+from ..errors import InvalidFilter, SchemaMismatch, UnknownField
 from ..filters.field_ref import F
 from ..filters.nodes import ALL
 from ..records import Record
 from .place import Place, Places
-from .undeclared_keys import DECLARED, ONES, SCHEMA, VALUES, VECTOR, needs_dynamic
+from .undeclared_keys import DECLARED, ONES, SCHEMA, VALUES, VECTOR
 
 
 class DynamicTests(Places):
@@ -31,16 +31,8 @@ class DynamicTests(Places):
         with pytest.raises(UnknownField, match=r"F\.id"):
             store.count(F["id"] == "x")
 
-    def test_a_backend_without_it_refuses_before_it_creates(self, db: Database) -> None:
-        if db.capabilities.dynamic:
-            pytest.skip("this backend has filters on undeclared keys")
-        with pytest.raises(Unsupported):
-            db.create("dynamic", SCHEMA)
-        assert db.names() == []
-
     def test_it_is_kept_and_compared(self, place: Place) -> None:
         with place.connect() as db:
-            needs_dynamic(db)
             db.create("kept", SCHEMA).insert([Record("a", VECTOR, metadata={"k": 1})])
             with pytest.raises(SchemaMismatch, match="dynamic is True, not False"):
                 db.create("kept", replace(SCHEMA, dynamic=False), if_exists="open")
@@ -52,7 +44,6 @@ class DynamicTests(Places):
             assert later.open("kept").count(F["k"] == 1) == 1
 
     def test_a_rebuild_turns_it_on_and_off(self, db: Database) -> None:
-        needs_dynamic(db)
         store = db.create("turned", replace(SCHEMA, dynamic=False))
         store.insert(Record(name, VECTOR, metadata={"k": value, "n": 1}) for name, value in VALUES.items())
         db.rebuild("turned", schema=SCHEMA)

@@ -32,6 +32,7 @@ SCHEMAS = [
     for metric in Metric
     for dtype, index, declared in SHAPES
 ]
+SCHEMAS += [Schema(DIM, metric, index=Flat(), fields=FEWER, dynamic=True) for metric in Metric]
 INDEXES: list[IndexOptions | None] = [None, Flat(), HNSW(m=4, ef_construction=16)]
 
 ids = st.sampled_from([*(f"id{number}" for number in range(60)), "é", "e\u0301", "ID1", " id1", "😀", "\uffff"])
@@ -65,6 +66,8 @@ conditions = st.recursive(
         st.sampled_from([-1.5, 1.0]).map(lambda value: F.price.between(value, 2)),
         st.sampled_from(list(FIELDS)).map(lambda name: F[name].exists()),
         id_lists.map(lambda each: F.id.in_(each)),
+        st.sampled_from([True, 0, 1.5, "", []]).map(lambda value: F["note"] == value),
+        st.integers(-2, 2).map(lambda value: F.path("note", "x") < value),
     ),
     lambda inner: st.one_of(
         st.tuples(inner, inner).map(lambda two: two[0] & two[1]),

@@ -27,7 +27,6 @@ from .example_counts import choose_counts
 from .filter_equivalence import COMPARISONS, IDS, RECORDS, SCHEMA, VECTOR, WORDS, drawn_metadata
 from .filter_equivalence import holds as holds_declared
 from .place import Place, Places
-from .undeclared_keys import needs_dynamic
 
 DEPTH = 4
 DYNAMIC = replace(SCHEMA, dynamic=True)
@@ -194,7 +193,6 @@ class UndeclaredEquivalenceTests(Places):
     @pytest.fixture(scope="class")
     @classmethod
     def books(cls, library: Database) -> VectorStore:
-        needs_dynamic(library)
         store = library.create("books", DYNAMIC)
         store.insert(BOOKS)
         return store
@@ -232,7 +230,6 @@ class UndeclaredChangeTests(Places):
     def test_random_writes(self, place: Place, seed: int) -> None:
         draw = random.Random(seed)
         with place.connect() as db, place.connect() as other:
-            needs_dynamic(db)
             schema = Schema(dim=2, index=Flat(), dynamic=True)
             store = db.create("changed", schema)
             present: dict[str, Record] = {}

@@ -133,12 +133,6 @@ def spread(value: object) -> Mapping[str, Any]:
     return found
 
 
-def needs_dynamic(db: Database) -> None:
-    """Skip where the backend has no filters on undeclared keys yet."""
-    if not db.capabilities.dynamic:
-        pytest.skip("this backend has no filters on undeclared keys")
-
-
 class UndeclaredKeyTests(Places):
     """Any key and any path into objects is filtered on, in a store with ``Schema(dynamic=True)``."""
 
@@ -146,7 +140,6 @@ class UndeclaredKeyTests(Places):
     @classmethod
     def table(cls, library: Database) -> VectorStore:
         """Return a store with each value under every key and path."""
-        needs_dynamic(library)
         store = library.create("any_key", SCHEMA)
         store.insert(Record(name, VECTOR, metadata=spread(value)) for name, value in VALUES.items())
         store.insert([Record("absent", VECTOR)])
@@ -182,7 +175,6 @@ class UndeclaredKeyTests(Places):
         assert table.count(F.path("plain", "a") == 1) == 1
 
     def test_update_and_delete(self, db: Database) -> None:
-        needs_dynamic(db)
         store = db.create("changing", SCHEMA)
         store.insert(Record(name, VECTOR, metadata={"k": value}) for name, value in VALUES.items())
         assert store.update(where=F["k"] > 0, metadata={"k": "positive", "new key": [1]}) == len(POSITIVE)

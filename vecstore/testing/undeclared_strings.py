@@ -13,14 +13,13 @@ from ..filters.field_ref import F
 from ..records import Record
 from .corpus import STRINGS, is_storable, list_accepted, list_decoys, list_refused
 from .place import Places
-from .undeclared_keys import DECLARED, KEY, SCHEMA, VECTOR, needs_dynamic
+from .undeclared_keys import DECLARED, KEY, SCHEMA, VECTOR
 
 
 class UndeclaredStringTests(Places):
     """The corpus of strings as keys, as keys inside objects, and as values."""
 
     def test_every_string_as_a_key_and_a_value(self, db: Database) -> None:
-        needs_dynamic(db)
         keys, decoys = list_accepted(*KEY), list_decoys(list_accepted(*KEY), *KEY)
         keys = [key for key in keys if key not in {*DECLARED, "in", "list", "same"}]
         store = db.create("strings", SCHEMA)
@@ -41,7 +40,6 @@ class UndeclaredStringTests(Places):
         assert missed == []
 
     def test_strings_that_cannot_be_keys_or_values(self, db: Database) -> None:
-        needs_dynamic(db)
         store = db.create("strings", SCHEMA)
         canary = Record("canary", VECTOR, metadata={"sings": True})
         store.insert([canary])
