@@ -176,9 +176,9 @@ def test_a_newer_format_is_refused(tmp_path: Path, name: str) -> None:
     store.backend.close()
     path = next(tmp_path.rglob(name)) if name == "catalog.db" else tmp_path / "g" / store.active.id / name
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
-    with pytest.raises(Unsupported, match=r"format 2 .* newer vecstore"):
+    with pytest.raises(Unsupported, match=r"format 3 .* newer vecstore"):
         read_contents(connect_backend(tmp_path), store.active)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,13 @@ def draw_filter(draw: random.Random, depth: int = 4) -> Filter:
     return Compare(name, op, draw.choice(choices))
 
 
-def make_heads(rows: list[Row], first_rid: int) -> list[tuple[Any, ...]]:
+def make_heads(rows: list[Row], first_rid: int) -> tuple[Sequence[Any], ...]:
     form = RowFormat(SCHEMA)
     columns = {name: [values[name] for _, values in rows] for name in SCHEMA.fields}
     encoded = form.encode_fields(columns, len(rows))
-    plain = [
-        (first_rid + place, id_, 0, 0, 0, *values)
-        for place, ((id_, _), values) in enumerate(zip(rows, encoded, strict=True))
-    ]
-    return [(*row, checksum_row(row)) for row in plain]
+    rids, nothing = range(first_rid, first_rid + len(rows)), [0] * len(rows)
+    bare = (rids, [id_ for id_, _ in rows], nothing, nothing, nothing, *encoded)
+    return (*bare, [checksum_row(row) for row in zip(*bare, strict=True)])
 
 
 def make_view(draw: random.Random) -> tuple[View, list[Row]]:

@@ -222,7 +222,8 @@ class RecordFile:
             raise MissingExtra("pyarrow", "parquet") from error
         number, size = 0, path.stat().st_size
         try:
-            with parquet.ParquetFile(path) as file:
+            # Without pre-buffering, which would keep all that was read until the end.
+            with parquet.ParquetFile(path, pre_buffer=False) as file:
                 total = file.metadata.num_rows
                 names = file.schema_arrow.names
                 self._check_names(names, self.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ..storage.connections import SqliteConnection
 
 CHUNK = 4_096
+Heads = Sequence[Sequence[Any]]
+"""The heads of consecutive rows by column, in the order of `RowFormat.select_heads`."""
 TWICE = "{}: one id is in two rows. Restore the directory from a backup."
 
 
@@ -62,6 +65,10 @@ class RowColumns:
             place = int(self._before.view(place + 1)[place])
         return place
 
+    def find_latest(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the place of the newest row of each id, which a view need not have; -1 for an unknown id."""
+        return np.fromiter(map(self._latest.get, ids, repeat(-1)), np.int64, len(ids))
+
     def order_by_id(self, size: int) -> NDArray[np.int64]:
         """Return the places of at least the first ``size`` rows in the order of their ids."""
         order = self._order
@@ -73,14 +80,14 @@ class RowColumns:
             self._order = order
         return order
 
-    def append(self, start: int, rows: Sequence[tuple[Any, ...]], path: Path) -> None:
-        """Write consecutive rows, the first at ``start``; heads are as `RowFormat.select_heads` returns them.
+    def append(self, start: int, columns: Heads, path: Path) -> None:
+        """Write the heads of consecutive rows, the first at ``start``.
 
         Raises
         ------
         StoreCorrupt
         """
-        rids, ids, versions, _, vectors, *fields, heads = zip(*rows, strict=True)
+        rids, ids, versions, _, vectors, *fields, heads = columns
         if len(set(ids)) < len(ids):
             raise StoreCorrupt(TWICE.format(path))
         del self.ids[start:]
@@ -92,9 +99,8 @@ class RowColumns:
             self.present.write(start, [crc is not None for crc in vectors])
         for column, values in zip(self.fields.values(), fields, strict=True):
             column.write(start, values)
-        latest = self._latest
-        self._before.write(start, [latest.get(id_, -1) for id_ in ids])
-        latest.update(zip(ids, range(start, start + len(ids)), strict=True))
+        self._before.write(start, self.find_latest(ids))
+        self._latest.update(zip(ids, range(start, start + len(ids)), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,15 +175,22 @@ class View:
 
     def find_positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Return the positions of the rows of ids, -1 for ids that are not stored."""
-        find = self.columns.find_position
-        return np.array([find(id_, self.alive) for id_ in ids], np.int64)
+        listed = list(ids)
+        places = self.columns.find_latest(listed)
+        known = np.flatnonzero(places >= 0)
+        if len(known):
+            beyond = places[known] >= self.size
+            dead = known[beyond | ~self.alive[np.where(beyond, 0, places[known])]] if self.size else known
+            for number in dead.tolist():
+                places[number] = self.columns.find_position(listed[number], self.alive)
+        return places
 
     def get_ids(self, positions: NDArray[np.int64]) -> list[str]:
         """Return the ids of some rows."""
         ids = self.columns.ids
         return [ids[place] for place in positions.tolist()]
 
-    def advance(self, removed: NDArray[np.int64], added: Iterator[list[tuple[Any, ...]]], path: Path) -> View:
+    def advance(self, removed: NDArray[np.int64], added: Iterable[Heads], path: Path) -> View:
         """Return the view after further commits; this one does not change.
 
         Raises
@@ -190,10 +203,10 @@ class View:
         total.remove(self.columns.heads.view(self.size)[removed_places].tolist())
         alive[removed_places] = False
         start = self.size
-        for rows in added:
-            self.columns.append(start, rows, path)
-            start += len(rows)
-            total.add(row[-1] for row in rows)
+        for heads in added:
+            self.columns.append(start, heads, path)
+            start += len(heads[-1])
+            total.add(heads[-1])
         alive = np.concatenate((alive, np.ones(start - self.size, np.bool_)))
         view = View(self.columns, alive, total)
         view.check_unique(self.size, path)
@@ -218,9 +231,7 @@ class View:
         return found[self.alive[found]]
 
 
-def read_heads(
-    connection: Any, row_format: RowFormat, after: int, most: int, path: Path
-) -> Iterator[list[tuple[Any, ...]]]:
+def read_heads(connection: Any, row_format: RowFormat, after: int, most: int, path: Path) -> Iterator[Heads]:
     """Yield the heads of rows beyond a rid in chunks, checked.
 
     Raises
@@ -236,4 +247,4 @@ def read_heads(
         most -= len(rows)
         if most < 0:
             raise StoreCorrupt(f"{path} holds more rows than were written. Restore the directory from a backup.")
-        yield rows
+        yield tuple(zip(*rows, strict=True))

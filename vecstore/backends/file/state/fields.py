@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
@@ -57,8 +58,10 @@ class KeywordColumn(Column):
 
     def write(self, start: int, values: Sequence[Any]) -> None:
         dictionary = self._dictionary
-        codes = [_MISSING if value is None else dictionary.setdefault(value, len(dictionary)) for value in values]
-        self._codes.write(start, codes)
+        for value in dict.fromkeys(values):
+            if value is not None:
+                dictionary.setdefault(value, len(dictionary))
+        self._codes.write(start, np.fromiter(map(dictionary.get, values, repeat(_MISSING)), np.int32, len(values)))
 
     def test(self, op: str, value: Any, size: int) -> Mask:
         codes: NDArray[np.int32] = self._codes.view(size)
@@ -133,8 +136,12 @@ class NumberColumn(Column):
         self._dtype = dtype
 
     def write(self, start: int, values: Sequence[Any]) -> None:
-        self._values.write(start, [0 if value is None else value for value in values])
-        self._present.write(start, [value is not None for value in values])
+        if None in values:
+            self._values.write(start, [0 if value is None else value for value in values])
+            self._present.write(start, [value is not None for value in values])
+        else:
+            self._values.write(start, values)
+            self._present.write(start, np.ones(len(values), np.bool_))
 
     def test(self, op: str, value: Any, size: int) -> Mask:
         present: Mask = self._present.view(size)

@@ -8,8 +8,8 @@ becomes part of a statement. There are no secondary indexes: nothing would show 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,24 @@ class Vanished(Exception):
     """A row of the snapshot was removed by a later commit, or damage hides it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredColumns:
+    """Consecutive records by column, as ``rows.db`` takes them.
+
+    Attributes
+    ----------
+    ids, versions, extras, texts : sequence
+    fields : list of sequence
+        The columns ``f0``, ``f1``, ….
+    """
+
+    ids: Sequence[str]
+    versions: Sequence[int]
+    fields: Sequence[Sequence[Any]]
+    extras: Sequence[str]
+    texts: Sequence[str | None]
+
+
 class RowFormat:
     """How the rows of one generation are stored.
 
@@ -64,13 +82,12 @@ class RowFormat:
         self._select_some = f"SELECT {head} FROM rows WHERE rid IN "  # noqa: S608
         self._select_whole = f"SELECT {head}, extra, text FROM rows WHERE rid IN "  # noqa: S608
 
-    def encode_fields(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> Iterator[Values]:
-        """Return the values of ``f0``, ``f1``, … of each of ``count`` records."""
-        columns = [
+    def encode_fields(self, fields: Mapping[str, Sequence[Stored | None]], count: int) -> list[Sequence[Any]]:
+        """Return the columns ``f0``, ``f1``, … of ``count`` records."""
+        return [
             _encode_column(fields.get(name) or [None] * count, form)
             for name, form in zip(self.names, self._forms, strict=True)
         ]
-        return zip(*columns, strict=True) if columns else repeat((), count)
 
     def encode_update(self, fields: Mapping[str, Stored | None]) -> dict[int, Any]:
         """Return the places and values in a row that an update of fields sets."""

@@ -79,7 +79,7 @@ def advance_snapshot(
         before, written = View.make_empty(files.schema), None
     table = ledger.tables["rows"]
     path = files.paths.rows
-    rows = iter([written]) if written else read_heads(connection, files.row_format, before.last_rid, table.count, path)
+    rows = iter(written) if written else read_heads(connection, files.row_format, before.last_rid, table.count, path)
     after = before.advance(removed, rows, path)
     if after.total != table:
         raise StoreCorrupt(f"{path}: rows are missing, duplicated or damaged. Restore the directory from a backup.")

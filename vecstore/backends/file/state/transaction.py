@@ -6,7 +6,6 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +13,16 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
 
-from ..storage.checksums import checksum_body, checksum_memtable_row, checksum_row
+from ..storage.checksums import checksum_bodies, checksum_memtable_row, checksum_row, checksum_rows
 from ..vectors import segment
 from ..vectors.memtable import belongs_in_memtable
 from ..vectors.segment import SegmentRow
+from ..vectors.segment_thread import SegmentThread
 from ..vectors.vectors import Vectors
 from .columns import View
 from .ledger import BARE
 from .notes import Notes, NotesEdit
+from .rows import StoredColumns
 
 if TYPE_CHECKING:
     from ..storage.connections import SqliteConnection
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 CHUNK = 1_024
 
 Rids = range | NDArray[np.int64]
-Record = tuple[str, int, Sequence[Any], str, str | None]
-"""Id, version, values of the declared fields as `RowFormat` stores them, extra, text."""
 
 
 class WriteTransaction:
@@ -45,7 +44,7 @@ class WriteTransaction:
     ledger : Ledger
         The state after the write.
     heads : list of tuple
-        The heads of the added rows, as `RowFormat.select_heads` would give them.
+        The heads of the added rows, as `RowFormat.select_heads` would give them, but by column, in parts.
     tombstones, changes : NotesEdit
         The versions of removed records, and the change list.
     """
@@ -58,7 +57,7 @@ class WriteTransaction:
         self.vectors: Vectors = before.vectors
         self.ledger = before.ledger.start_next()
         self.takes_notes = False
-        self.heads: list[tuple[Any, ...]] = []
+        self.heads: list[tuple[Sequence[Any], ...]] = []
         self._before = before
         self.tombstones = NotesEdit(connection, self.ledger, tombstones)
         self.changes = NotesEdit(connection, self.ledger, changes)
@@ -102,8 +101,8 @@ class WriteTransaction:
     def insert(
         self,
         count: int,
-        vectors: Iterable[NDArray[Any]],
-        records: Iterable[Record],
+        vectors: NDArray[Any] | Iterable[NDArray[Any]],
+        records: Iterable[StoredColumns],
         present: NDArray[np.bool_] | None = None,
     ) -> None:
         """Add ``count`` rows under new rids.
@@ -111,9 +110,10 @@ class WriteTransaction:
         Parameters
         ----------
         count : int
-        vectors : iterable of ndarray, shape (m, dim)
-            In parts, in the order of the records that have one.
-        records : iterable of Record
+        vectors : ndarray, shape (m, dim), or iterable of such
+            At once or in parts, in the order of the records that have one.
+        records : iterable of StoredColumns
+            In parts.
         present : ndarray of bool, shape (count,), optional
             Which records have a vector; None for all.
         """
@@ -123,15 +123,35 @@ class WriteTransaction:
         rids = range(base, base + count) if present is None else base + np.flatnonzero(present)
         crcs: NDArray[np.uint32] = np.empty(len(rids), np.uint32)
         if belongs_in_memtable(len(rids), self.files.shape.row_bytes):
-            self._add_to_memtable(rids, self._checksum_vectors(vectors, crcs))
+            parts = (vectors,) if isinstance(vectors, np.ndarray) else vectors
+            self._add_to_memtable(rids, self._checksum_vectors(parts, crcs))
+            self._add_records(base, count, records, crcs, present)
+            return
+        path = self.files.paths.locate_segment(uuid.uuid4().hex)
+        if isinstance(vectors, np.ndarray):
+            [stored] = self._checksum_vectors((vectors,), crcs)
+            with SegmentThread(path, self.files.shape, rids, stored) as writing:
+                self._add_records(base, count, records, crcs, present)
+            self.put_segment(writing.get_row())
         else:
-            self._add_segment(rids, self._checksum_vectors(vectors, crcs))
-        every_crc = iter(crcs.tolist()) if present is None else _spread(crcs, present)
+            self.put_segment(segment.write(path, self.files.shape, rids, self._checksum_vectors(vectors, crcs)))
+            self._add_records(base, count, records, crcs, present)
+
+    def _add_records(
+        self,
+        base: int,
+        count: int,
+        records: Iterable[StoredColumns],
+        crcs: NDArray[np.uint32],
+        present: NDArray[np.bool_] | None,
+    ) -> None:
+        """Add rows under the rids from ``base`` on, given the checksums of the vectors that are present."""
+        every_crc: list[int | None] = crcs.tolist() if present is None else _spread(crcs, present)
         added = 0
-        every = iter(records)
-        while batch := list(islice(every, CHUNK)):
-            self._add_rows(base + added, batch, list(islice(every_crc, len(batch))))
-            added += len(batch)
+        for part in records:
+            end = added + len(part.ids)
+            self._add_rows(base + added, part, every_crc[added:end])
+            added = end
         if added != count:
             raise StoreCorrupt(f"{self.files.paths.rows}: {count - added} rows are missing. Run verify().")
 
@@ -147,10 +167,6 @@ class WriteTransaction:
             ]
             done += len(rows)
             yield rows
-
-    def _add_segment(self, rids: Rids, vectors: Iterator[NDArray[Any]]) -> None:
-        path = self.files.paths.locate_segment(uuid.uuid4().hex)
-        self.put_segment(segment.write(path, self.files.shape, rids, vectors))
 
     def put_segment(self, row: SegmentRow) -> None:
         """Record a segment."""
@@ -178,27 +194,22 @@ class WriteTransaction:
         self.connection.executemany("INSERT INTO hot VALUES (?, ?)", rows)
         self.ledger.tables["hot"].add(checksum_memtable_row(*row) for row in rows)
 
-    def _add_rows(self, base: int, records: Sequence[Record], crcs: Sequence[int | None]) -> None:
+    def _add_rows(self, base: int, part: StoredColumns, crcs: Sequence[int | None]) -> None:
         """Add rows whose vectors, if any, have these checksums, the first under the rid ``base``."""
-        ids, versions, values, extras, texts = zip(*records, strict=True)
-        rids = range(base, base + len(records))
-        bodies = map(checksum_body, rids, extras, texts)
-        bare = [
-            (rid, id_, version, body, crc, *fields)
-            for rid, id_, version, body, crc, fields in zip(rids, ids, versions, bodies, crcs, values, strict=True)
-        ]
-        sums = list(map(checksum_row, bare))
-        heads = [(*head, crc) for head, crc in zip(bare, sums, strict=True)]
+        rids = range(base, base + len(part.ids))
+        bodies = checksum_bodies(rids, part.extras, part.texts)
+        bare = (rids, part.ids, part.versions, bodies, crcs, *part.fields)
+        sums = checksum_rows(zip(*bare, strict=True))
         self.connection.executemany(
-            self.files.row_format.insert, [(*head, *rest) for head, *rest in zip(heads, extras, texts, strict=True)]
+            self.files.row_format.insert, zip(*bare, sums, part.extras, part.texts, strict=True)
         )
-        self.heads += heads
+        self.heads.append((*bare, sums))
         self.ledger.tables["rows"].add(sums)
         if BARE in self.ledger.tables:
             self.ledger.tables[BARE].add(sum_ for sum_, crc in zip(sums, crcs, strict=True) if crc is None)
 
 
-def _spread(crcs: NDArray[np.uint32], present: NDArray[np.bool_]) -> Iterator[int | None]:
-    """Yield the checksum of each record's vector, None where it has none."""
+def _spread(crcs: NDArray[np.uint32], present: NDArray[np.bool_]) -> list[int | None]:
+    """Return the checksum of each record's vector, None where it has none."""
     those = iter(crcs.tolist())
-    return (next(those) if has_vector else None for has_vector in present.tolist())
+    return [next(those) if has_vector else None for has_vector in present.tolist()]

@@ -15,8 +15,8 @@ from vecstore.rows import metadata
 
 from ..filters import match_rows
 from .columns import View
-from .rows import Vanished
-from .transaction import CHUNK, Record, WriteTransaction
+from .rows import StoredColumns, Vanished
+from .transaction import CHUNK, WriteTransaction
 
 
 def select_positions(selection: Selection, transaction: WriteTransaction) -> NDArray[np.int64]:
@@ -58,7 +58,7 @@ def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None
     present = None if rows.present is None else rows.present[np.asarray(chosen, np.int64)]
     with_vector = chosen if present is None else [chosen[place] for place in np.flatnonzero(present).tolist()]
     transaction.insert(
-        len(ids), _split_vectors(rows, with_vector), _encode_records(transaction, rows, versions, chosen), present
+        len(ids), _take_vectors(rows, with_vector), _encode_records(transaction, rows, versions, chosen), present
     )
     transaction.note_changes(ids)
     return len(ids)
@@ -118,26 +118,24 @@ def _find_versions(transaction: WriteTransaction, ids: Sequence[str], positions:
     return found
 
 
-def _split_vectors(rows: Rows, chosen: Sequence[int]) -> Iterator[NDArray[Any]]:
+def _take_vectors(rows: Rows, chosen: Sequence[int]) -> NDArray[Any]:
     if rows.vectors is None:
         raise TypeError("a write needs every column")
-    for start in range(0, len(chosen), CHUNK):
-        some = chosen[start : start + CHUNK]
-        yield rows.vectors[some.start : some.stop] if isinstance(some, range) else rows.vectors[some]
+    return rows.vectors if len(chosen) == len(rows) else rows.vectors[list(chosen)]
 
 
 def _encode_records(
     transaction: WriteTransaction, rows: Rows, versions: Sequence[int], chosen: Sequence[int]
-) -> Iterator[Record]:
+) -> Iterator[StoredColumns]:
     if rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
-    values = transaction.files.row_format.encode_fields(rows.fields, len(rows))
-    records = zip(rows.ids, versions, values, rows.extras, rows.texts, strict=True)
-    if len(chosen) == len(rows):
-        yield from records
-        return
-    wanted = set(chosen)
-    yield from (record for place, record in enumerate(records) if place in wanted)
+    fields = transaction.files.row_format.encode_fields(rows.fields, len(rows))
+    columns: list[Sequence[Any]] = [rows.ids, versions, rows.extras, rows.texts, *fields]
+    if len(chosen) < len(rows):
+        columns = [[column[place] for place in chosen] for column in columns]
+    for start in range(0, len(chosen), CHUNK):
+        ids, some_versions, extras, texts, *some = (column[start : start + CHUNK] for column in columns)
+        yield StoredColumns(ids, some_versions, some, extras, texts)
 
 
 def _find_present(view: View, positions: NDArray[np.int64], changes: Update) -> NDArray[np.bool_] | None:
@@ -159,17 +157,20 @@ def _read_vectors(transaction: WriteTransaction, rids: NDArray[np.int64], change
             yield np.broadcast_to(changes.vector, (len(some), len(changes.vector)))
 
 
-def _update_records(transaction: WriteTransaction, rids: Sequence[int], changes: Update) -> Iterator[Record]:
+def _update_records(transaction: WriteTransaction, rids: Sequence[int], changes: Update) -> Iterator[StoredColumns]:
     files = transaction.files
     overlay = files.row_format.encode_update(changes.fields)
     size = files.row_format.head_size
     for start in range(0, len(rids), CHUNK):
         some = rids[start : start + CHUNK]
-        rows = files.row_format.fetch(transaction.connection, some, files.paths.rows, whole=True)
-        if len(rows) != len(some):
-            raise StoreCorrupt(f"{files.paths.rows}: {len(some) - len(rows)} rows are missing. Run verify().")
-        for rid in some:
-            row = rows[rid]
-            values = [overlay.get(place, row[place]) for place in range(5, size - 1)]
-            extra = metadata.merge(row[size], changes.extra, row[1])
-            yield row[1], row[2], values, extra, changes.text if changes.sets_text else row[size + 1]
+        found = files.row_format.fetch(transaction.connection, some, files.paths.rows, whole=True)
+        if len(found) != len(some):
+            raise StoreCorrupt(f"{files.paths.rows}: {len(some) - len(found)} rows are missing. Run verify().")
+        rows = [found[rid] for rid in some]
+        yield StoredColumns(
+            ids=[row[1] for row in rows],
+            versions=[row[2] for row in rows],
+            fields=[[overlay.get(place, row[place]) for row in rows] for place in range(5, size - 1)],
+            extras=[metadata.merge(row[size], changes.extra, row[1]) for row in rows],
+            texts=[changes.text if changes.sets_text else row[size + 1] for row in rows],
+        )

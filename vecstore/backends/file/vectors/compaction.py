@@ -215,3 +215,4 @@ def _read_chunks(vectors: Vectors, merge_range: MergeRange) -> Iterator[NDArray[
                 if some.any():
                     chunk = source.read_verified(start, min(start + step, len(alive)))
                     yield chunk if some.all() else chunk[some]
+                    source.release()  # or all vectors that are merged would count as this process's memory
