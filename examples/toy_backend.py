@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from vecstore import ALL, Filter, backend, errors
-from vecstore.backend import EVERYTHING, Change, Entry, Found, Generation, Include, Progress, Rows
+from vecstore.backend import EVERYTHING, Change, Entry, Found, Generation, Include, Measure, Progress, Rows
 from vecstore.backends.shared.guards import check_usable
 from vecstore.backends.shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 from vecstore.filters.matching import matches
@@ -194,7 +194,9 @@ class ToyBackend(backend.Backend):
             kept = sorted((id_, version) for id_, version in table.tombstones.items() if version)
             return dict([(id_, version) for id_, version in kept if after is None or id_ > after][:limit])
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         return self.count(generation, None) < 0
 
     def close(self) -> None:

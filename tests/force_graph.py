@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 from vecstore.backends.file.search import plan
+from vecstore.backends.shared import index_policy
 from vecstore.calibration import calibrate
 
 MIN_ROWS = "index_min_rows=32"
@@ -15,8 +16,9 @@ MIN_ROWS = "index_min_rows=32"
 
 @contextmanager
 def force_graph() -> Iterator[None]:
-    """Let a graph search cost nothing while the context lasts, and calibrations be short."""
+    """Let a graph search cost nothing while the context lasts, measure little, and hold rows out of small graphs."""
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(plan, _DIRECT=16, _PER_EFFORT=0))
         stack.enter_context(patch.object(calibrate, "QUERIES", 20))
+        stack.enter_context(patch.object(index_policy, "LEAST_HELD_OUT", 8))
         yield

@@ -17,9 +17,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from .capabilities import Capabilities as Capabilities  # a part of the contract
 from .errors import Unsupported
 from .fields import Stored
 from .filters.nodes import Filter
+from .index_options import HNSW
 from .progress import Progress as Progress  # a part of the contract
 from .rows.tallies import rank_values, tally_column
 from .schema import Schema
@@ -345,6 +346,29 @@ class Stats:
     details: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+class HeldOut(Protocol):
+    """Stored records that a graph does not have, as queries to measure it with: what users ask is not in it either."""
+
+    def __len__(self) -> int:
+        """Return the number of queries."""
+
+    def find(self, part: slice, k: int, ef: int | None) -> list[Found]:
+        """Return for each of some queries the nearest of the records that the graph has, by any name that tells them.
+
+        Parameters
+        ----------
+        part : slice
+        k : int
+        ef : int or None
+            The effort of a graph search; None compares all these records. Where a search of that effort would
+            compare them too, `Found.exact` says so.
+        """
+
+
+Measure = Callable[[HeldOut, HNSW], None]
+"""Takes held-out records and the options of the graph that is about to get them."""
+
+
 class Backend(ABC):
     """The driver contract.
 
@@ -577,11 +601,27 @@ class Backend(ABC):
 
     # -- upkeep
 
-    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
+    def build_index(
+        self,
+        generation: Generation,
+        on_progress: Progress | None = None,
+        measure: Measure | None = None,
+        ef_construction: int | None = None,
+    ) -> None:
         """Build the schema's index over all records, or remove it for ``Flat``, while searches continue.
 
         The generation may be the active one or a standby, and as small as it likes. Its ``ef`` is unchanged; the
         caller calibrates afterwards. What ``on_progress`` raises gives the build up and leaves the former index.
+
+        Parameters
+        ----------
+        generation : Generation
+        on_progress : callable, optional
+        measure : callable, optional
+            A backend that can builds a large graph without some of the records, drawn at random, calls this once
+            with them, and adds them before a search uses the graph.
+        ef_construction : int, optional
+            For options that leave it open; the first of `HNSW.list_ef_constructions` by default.
 
         Raises
         ------
@@ -590,11 +630,12 @@ class Backend(ABC):
         """
         self.count(generation, None)  # a backend without an index has nothing to build, unless the generation is gone
 
-    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         """Do the upkeep that is due. The facade calls this at the end of each write call that changed something.
 
         Build or extend the schema's index and reclaim the space of removed records. This is cheap if nothing
-        is due. Searches and other writers continue in the meantime. The generation may be a standby.
+        is due. Searches and other writers continue in the meantime. The generation may be a standby. ``measure``
+        is that of `build_index`.
 
         Returns
         -------
@@ -609,8 +650,12 @@ class Backend(ABC):
         """
         return False
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         """Reclaim the space of removed records now, also in the index, while searches and writers continue.
+
+        ``measure`` is that of `build_index`.
 
         Returns
         -------
@@ -624,6 +669,13 @@ class Backend(ABC):
             Another process is building or compacting.
         """
         return False
+
+    def hold_waiting(self, generation: Generation) -> AbstractContextManager[HeldOut | None]:
+        """Give records that the graph does not have yet, drawn at random, as long as the context lasts.
+
+        None where there are too few, or the backend's graphs have all records at once.
+        """
+        return nullcontext()
 
     def backup(self, target: str) -> None:
         """Copy the whole database while it is in use into a new or empty directory, each store at one moment.

@@ -48,7 +48,7 @@ from .schema import Schema
 from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
 from .updates import KEEP, Keep, collect_changes, compile_update
-from .upkeep import calibrate_active, tend
+from .upkeep import IndexCalibration, tend
 
 if TYPE_CHECKING:
     from .calibration.recall import Recall
@@ -542,17 +542,19 @@ class VectorStore(OneProcess):
                         present = replace(present, schema=present.schema.with_index(index), ef=None, calibration=None)
                         self._backend.capabilities.check_index(present.schema)
                         self._current.amend(present)
+                    calibration = IndexCalibration(self._current, report)
                     with log_duration("upkeep", "index of store %s built", self.name):
-                        self._backend.build_index(present, report)
-                    calibrate_active(self._current, present, report, stacklevel=3)
+                        self._backend.build_index(present, report, calibration.measure)
+                    calibration.finish(present, stacklevel=3)
                     return
 
     def calibrate(self, on_progress: Progress | None = None) -> int | None:
         """Find the smallest search effort that reaches the index's ``target_recall``, and make it the default.
 
-        Searches for the 10 nearest neighbours of 200 stored records with increasing effort and compares them
-        with exact searches, for about 10 seconds at most. `reindex` calibrates, and so does a write that
-        builds the index. Call it yourself after the nature of the data has changed.
+        Searches for the 10 nearest neighbours of some queries with increasing effort and compares them with exact
+        searches, for about 10 seconds. The queries are stored records that the graph does not have yet, where there
+        are 200, or else points near stored vectors; `index_status` says which. `reindex` calibrates, and so does a
+        write that builds the index. Call it yourself after the nature of the data has changed.
 
         Parameters
         ----------
@@ -569,7 +571,7 @@ class VectorStore(OneProcess):
         with report_to(on_progress) as report:
             while True:
                 with attempts as generation:
-                    return calibrate_active(self._current, generation, report, stacklevel=3).ef
+                    return IndexCalibration(self._current, report).calibrate(generation, stacklevel=3).ef
 
     def compact(self, on_progress: Progress | None = None) -> None:
         """Reclaim the space of removed and replaced records now; otherwise it happens automatically over time.
@@ -591,10 +593,11 @@ class VectorStore(OneProcess):
         with report_to(on_progress) as report:
             while True:
                 with attempts as generation:
+                    calibration = IndexCalibration(self._current, report)
                     with log_duration("upkeep", "store %s compacted", self.name):
-                        changed = self._backend.compact(generation, report)
+                        changed = self._backend.compact(generation, report, calibration.measure)
                     if changed:
-                        calibrate_active(self._current, generation, report, stacklevel=3)
+                        calibration.finish(generation, stacklevel=3)
                     return
 
     def index_status(self) -> IndexStatus:
@@ -606,14 +609,13 @@ class VectorStore(OneProcess):
                 return read_index_status(self._backend, present)
 
     def measure_recall(self, queries: int = 200, k: int = 10, where: Where = None) -> Recall:
-        """Compare default searches with exact ones, for queries that lie between stored vectors.
+        """Compare default searches with exact ones, for queries near stored vectors.
 
         Parameters
         ----------
         queries : int
-            Number of queries; the same store always gets the same ones. Each is a stored vector rotated part
-            of the way towards another one, at the same length, because a graph finds the neighbours of its
-            own nodes more easily than those of other points.
+            Number of queries; the same store always gets the same ones. Each is near a stored vector, not on it, as
+            a graph finds the neighbours of its own nodes more easily than those of other points.
         k : int
         where : Filter or mapping, optional
             Measure searches with this filter; the queries come from the matching records.
@@ -627,7 +629,7 @@ class VectorStore(OneProcess):
         while True:
             with attempts as generation:
                 bound = bind(where, generation.schema)
-                probes = Probes.draw(self._backend, generation, queries, int(k), bound).rotate()
+                probes = Probes.draw(self._backend, generation, queries, int(k), bound)
                 return summarize_recall(probes.measure_recalls(), int(k))
 
     def stats(self) -> Stats:

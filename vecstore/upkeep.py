@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from .backend import Generation
+from .backend import Generation, HeldOut
 from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
+from .index_options import HNSW
 from .logs import log_duration, log_step
 from .lookup import CurrentEntry
 from .progress import Progress
 from .retries import Attempts
+
+if TYPE_CHECKING:
+    from .calibration.calibrate import Calibration
 
 
 class UpkeepWarning(UserWarning):
@@ -30,10 +36,11 @@ def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = Non
         while True:
             with attempts as generation:
                 began = time.perf_counter()
-                if current.backend.tend(generation, on_progress):
+                calibration = IndexCalibration(current, on_progress)
+                if current.backend.tend(generation, on_progress, calibration.measure):
                     seconds = time.perf_counter() - began
                     log_step("upkeep", "index of store %s built or extended in %.1f s", current.entry.name, seconds)
-                    calibrate_active(current, generation, on_progress, stacklevel=stacklevel + 1)
+                    calibration.finish(generation, stacklevel=stacklevel + 1)
                 return
     except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
         return
@@ -50,21 +57,52 @@ def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = Non
         raise
 
 
-def calibrate_active(
-    current: CurrentEntry, generation: Generation, on_progress: Progress | None, *, stacklevel: int
-) -> Generation:
-    """Calibrate the index of the active generation, warn if no effort was found, and return the generation with it."""
-    from .calibration.calibrate import CHEAPER, calibrate
+class IndexCalibration:
+    """Calibrates the index of a store's active generation, also while it is built, and warns if no effort was found.
 
-    with log_duration("upkeep", "store %s calibrated", current.entry.name):
-        present = calibrate(current.backend, current.entry, generation, on_progress)
-    log_step("upkeep", "store %s searches with ef=%s", current.entry.name, present.ef)
-    current.set_active(present)
-    if present.calibration is not None and present.calibration.reason not in {None, CHEAPER}:
-        warnings.warn(
-            f"The index of store {current.entry.name!r} is built, but searches stay exact: "
-            f"{present.calibration.reason} index_status() says the same.",
-            UnusedIndexWarning,
-            stacklevel=stacklevel,
-        )
-    return present
+    Parameters
+    ----------
+    current : CurrentEntry
+    on_progress : callable, optional
+    """
+
+    def __init__(self, current: CurrentEntry, on_progress: Progress | None) -> None:
+        self._current = current
+        self._on_progress = on_progress
+        self._loaded: Calibration | None = None
+
+    def measure(self, held_out: HeldOut, options: HNSW) -> None:
+        """Measure a graph that is being built; for `Backend.build_index`."""
+        self._load().measure(held_out, options)
+
+    def finish(self, generation: Generation, *, stacklevel: int) -> Generation:
+        """Calibrate an index that was built or extended, build it again if that pays, and return the generation."""
+        return self._settle(self._load().finish, generation, stacklevel + 1)
+
+    def calibrate(self, generation: Generation, *, stacklevel: int) -> Generation:
+        """Calibrate an index as it is, and return the generation."""
+        return self._settle(self._load().calibrate, generation, stacklevel + 1)
+
+    def _load(self) -> Calibration:
+        if self._loaded is None:  # most writes measure nothing
+            from .calibration.calibrate import Calibration
+
+            self._loaded = Calibration(self._current.backend, self._current.entry, self._on_progress)
+        return self._loaded
+
+    def _settle(self, calibrate: Callable[[Generation], Generation], generation: Generation, level: int) -> Generation:
+        from .calibration.calibrate import CHEAPER
+
+        current = self._current
+        with log_duration("upkeep", "store %s calibrated", current.entry.name):
+            present = calibrate(generation)
+        log_step("upkeep", "store %s searches with ef=%s", current.entry.name, present.ef)
+        current.set_active(present)
+        if present.calibration is not None and present.calibration.reason not in {None, CHEAPER}:
+            warnings.warn(
+                f"The index of store {current.entry.name!r} is built, but searches stay exact: "
+                f"{present.calibration.reason} index_status() says the same.",
+                UnusedIndexWarning,
+                stacklevel=level,
+            )
+        return present

@@ -17,14 +17,14 @@ from vecstore.backend import Progress
 from vecstore.backends.file.index import index_file, upkeep
 from vecstore.backends.file.index.index_file import IndexRow
 from vecstore.backends.file.index.index_policy import Need
-from vecstore.backends.file.index.upkeep import Check
+from vecstore.backends.file.index.upkeep import BuildHooks
 from vecstore.backends.file.search.graph import Graph
 from vecstore.backends.file.state.open_generation import OpenGeneration
 from vecstore.backends.file.state.snapshot import Snapshot
 from vecstore.backends.file.vectors import compaction
 from vecstore.backends.file.vectors.compaction import MergedSegment
 from vecstore.backends.file.vectors.compaction_policy import MergeRange
-from vecstore.index_options import IndexOptions
+from vecstore.index_options import HNSW
 
 from .contents import State, Wrong
 from .random_calls import draw_call
@@ -88,15 +88,14 @@ def _report_indexing(mouth: int) -> None:
     def report(
         opened: OpenGeneration,
         snapshot: Snapshot,
-        options: IndexOptions,
+        wanted: HNSW | None,
         need: Need,
-        check: Check,
-        on_progress: Progress | None,
+        hooks: BuildHooks,
     ) -> None:
         is_work = need in {Need.BUILDING, Need.GROWING}
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXING, 0))
-        satisfy(opened, snapshot, options, need, check, on_progress)
+        satisfy(opened, snapshot, wanted, need, hooks)
         if is_work:
             os.write(mouth, MESSAGE.pack(Note.INDEXED, 0))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from vecstore.backend import Generation, Progress
-from vecstore.backends.shared.index_policy import IndexUpkeep, choose_graph
+from vecstore.backends.shared.index_policy import IndexUpkeep, choose_graph, count_held_out
 from vecstore.index_options import HNSW, Flat, IndexOptions
 from vecstore.schema import Schema
 
@@ -47,7 +47,8 @@ class Engine(IndexUpkeep):
 
 
 @pytest.mark.parametrize(
-    "options, rows, expected", [(Flat(), 100, None), (HNSW(), 99, None), (HNSW(m=4), 100, HNSW(m=4))]
+    "options, rows, expected",
+    [(Flat(), 100, None), (HNSW(), 99, None), (HNSW(m=4), 100, HNSW(4, 100)), (HNSW(4, 9), 100, HNSW(4, 9))],
 )
 def test_a_graph_needs_options_and_rows(options: IndexOptions, rows: int, expected: HNSW | None) -> None:
     assert choose_graph(options, rows, 100) == expected
@@ -69,7 +70,7 @@ def test_other_options_of_the_catalogue_are_those_that_are_built() -> None:
     counts = engine.counts
     assert not engine.tend(HELD, None)
     assert engine.counts == counts
-    assert engine.built == [HNSW(m=4)]
+    assert engine.built == [HNSW(4, 100)]
 
 
 def test_a_small_store_is_counted_only_after_a_quarter_of_the_missing_rows() -> None:
@@ -80,3 +81,14 @@ def test_a_small_store_is_counted_only_after_a_quarter_of_the_missing_rows() -> 
     assert engine.counts == 1
     assert not engine.tend(HELD, None)
     assert engine.counts == 2
+
+
+def test_a_second_build_takes_more_effort_where_the_options_leave_it_open() -> None:
+    assert choose_graph(HNSW(), 100, 100, 200) == HNSW(ef_construction=200)
+    assert choose_graph(HNSW(), 100, 100, 64) == HNSW(ef_construction=100)
+    assert choose_graph(HNSW(ef_construction=50), 100, 100, 200) == HNSW(ef_construction=50)
+
+
+@pytest.mark.parametrize("rows, expected", [(1_999, 0), (2_000, 200), (5_005, 500), (10_000, 1_000), (10**7, 1_000)])
+def test_one_row_in_ten_is_held_out_at_most(rows: int, expected: int) -> None:
+    assert count_held_out(rows) == expected

@@ -246,10 +246,10 @@ def test_a_calibration_that_fails_does_not_make_the_write_fail(
 def test_upkeep_follows_a_store_whose_generation_changed(backend: GraphBackend, store: VectorStore) -> None:
     own, answers = backend.tend, [Superseded()]
 
-    def tend(generation: Any, on_progress: Any = None) -> bool:
+    def tend(generation: Any, on_progress: Any = None, measure: Any = None) -> bool:
         if answers:
             raise answers.pop()
-        return own(generation, on_progress)
+        return own(generation, on_progress, measure)
 
     backend.tend = tend  # type: ignore[method-assign]
     with warnings.catch_warnings(action="error"):

@@ -22,6 +22,7 @@ from ..backend import (
     Found,
     Generation,
     Include,
+    Measure,
     Progress,
     Rows,
     Search,
@@ -281,7 +282,9 @@ class MemoryBackend(Backend):
 
     # -- upkeep
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         """Do nothing, because removed records take no space."""
         self._table(generation)
         return False

@@ -15,6 +15,8 @@ from .recall import Answer, compute_recall
 
 LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_000)
 SECONDS = 10.0
+_ENOUGH, _DEVIATIONS = 100, 4.0
+"""After so many queries a mean that is so many standard errors too low stays too low."""
 
 
 class Outcome(Enum):
@@ -84,18 +86,24 @@ class Clock:
         if self._on_progress:
             self._on_progress("calibrating", self._done, max(self._done, self._total))
 
+    def keep_half(self) -> None:
+        """Leave half of the time for what follows, however long what came before took."""
+        self.end = max(self.end, self.read() + (self.end - self.began) / 2)
+
     def finish(self) -> None:
         """Report that no search follows."""
         self._total = self._done
         self.report(0)
 
 
-def find_smallest_ef(ask: Ask, parts: Sequence[slice], target: float, clock: Clock | None = None) -> Effort:
+def find_smallest_ef(
+    ask: Ask, parts: Sequence[slice], target: float, clock: Clock | None = None, most: int = LADDER[-1]
+) -> Effort:
     """Return the smallest effort of the ladder that reaches a mean recall.
 
-    Exact answers take at most half of the time and the ladder takes the rest; on a slow store fewer queries are
-    asked. Because the queries are only a sample, the mean has to exceed the target by its standard error,
-    unless no effort gets that far.
+    Exact answers take about half of the time, and the ladder has the other half in any case; on a slow store fewer
+    queries are asked. Because the queries are only a sample, the mean has to exceed the target by its standard error,
+    unless no effort gets that far. An effort that is clearly too small is given up before all queries were asked.
 
     Parameters
     ----------
@@ -104,13 +112,15 @@ def find_smallest_ef(ask: Ask, parts: Sequence[slice], target: float, clock: Clo
         The queries in chunks, one for each call of ``ask``.
     target : float
     clock : Clock, optional
+    most : int
+        No effort above this is tried.
     """
     clock = clock or Clock()
     clock.expect(sum(part.stop - part.start for part in parts) * (1 + len(LADDER)))
     truth = _find_truth(ask, parts, clock)
     reached, best = None, None
-    for ef in LADDER:
-        recalls, is_exact = _measure_recalls(ask, parts, truth, ef, clock)
+    for ef in (each for each in LADDER if each <= most):
+        recalls, is_exact = _measure_recalls(ask, parts, truth, ef, target, clock)
         if not recalls:
             if reached or is_exact:
                 return reached or Effort(Outcome.EXACT, recall=best)
@@ -119,7 +129,7 @@ def find_smallest_ef(ask: Ask, parts: Sequence[slice], target: float, clock: Clo
         best = max(best or 0.0, mean)
         if mean >= target:
             reached = Effort(Outcome.FOUND, ef, mean)
-        if mean - float(np.std(recalls)) / len(recalls) ** 0.5 >= target:
+        if mean - _compute_error(recalls) >= target:
             return Effort(Outcome.FOUND, ef, mean)
     return reached or Effort(Outcome.MISSED, recall=best)
 
@@ -133,11 +143,12 @@ def _find_truth(ask: Ask, parts: Sequence[slice], clock: Clock) -> list[list[Ans
         now = clock.read()
         if now + (now - started) > (clock.began + clock.end) / 2:
             break
+    clock.keep_half()
     return truth
 
 
 def _measure_recalls(
-    ask: Ask, parts: Sequence[slice], truth: Sequence[Sequence[Answer]], ef: int, clock: Clock
+    ask: Ask, parts: Sequence[slice], truth: Sequence[Sequence[Answer]], ef: int, target: float, clock: Clock
 ) -> tuple[list[float], bool]:
     """Return the recalls of the queries that were answered in time, and whether answers were exact.
 
@@ -152,4 +163,11 @@ def _measure_recalls(
         clock.report(len(answers))
         is_exact = is_exact or any(found.exact for found in answers)
         recalls += [compute_recall(found, each) for found, each in zip(answers, true, strict=True) if not found.exact]
+        if len(recalls) >= _ENOUGH and float(np.mean(recalls)) + _DEVIATIONS * _compute_error(recalls) < target:
+            break
     return recalls, is_exact
+
+
+def _compute_error(recalls: Sequence[float]) -> float:
+    """Return the standard error of the mean."""
+    return float(np.std(recalls) / np.sqrt(len(recalls)))

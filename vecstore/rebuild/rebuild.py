@@ -10,7 +10,7 @@ import time
 from functools import partial
 
 from ..backend import Backend, Entry, Generation
-from ..calibration.calibrate import calibrate
+from ..calibration.calibrate import Calibration
 from ..errors import InvalidArgument, StoreCorrupt
 from ..logs import log_duration
 from ..lookup import find_again
@@ -45,9 +45,10 @@ def rebuild(
                 copy.backfill(pace)
                 catch_up.run()
             with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
+                calibration = Calibration(backend, entry, pace.on_progress)
                 if _deserves_index(backend, entry, entry.building):
-                    backend.build_index(entry.building, pace.on_progress)
-                calibrate(backend, entry, entry.building, pace.on_progress)
+                    backend.build_index(entry.building, pace.on_progress, calibration.measure)
+                calibration.finish(entry.building)
             with log_duration("rebuild", "copy of store %s compared", entry.name):
                 catch_up.run()
                 comparison.find_suspects(partial(pace.report, "comparing"))

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from ..backend import Backend, Entry
-from ..calibration.calibrate import calibrate
+from ..calibration.calibrate import Calibration
 from ..errors import InvalidArgument, StoreLocked
 from ..lookup import find_again
 from ..store_embedder import StoreEmbedder
@@ -42,6 +42,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         catch_up.copy_again(comparison.suspects)
         catch_up.copy_again(comparison.find_extra())
         with suppress(StoreLocked):  # another process does the upkeep, before or after the switch
-            if backend.tend(previous):
-                calibrate(backend, entry, previous)
+            calibration = Calibration(backend, entry)
+            if backend.tend(previous, measure=calibration.measure):
+                calibration.finish(previous)
         return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=True)

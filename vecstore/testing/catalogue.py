@@ -64,7 +64,9 @@ class CatalogueTests(Places):
 
     @pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
     @pytest.mark.parametrize("dtype", ["float32", "float16"])
-    @pytest.mark.parametrize("index", [Flat(), HNSW(m=8, ef_construction=64, target_recall=0.9)], ids=["flat", "hnsw"])
+    @pytest.mark.parametrize(
+        "index", [Flat(), HNSW(), HNSW(m=8, ef_construction=64, target_recall=0.9)], ids=["flat", "open", "given"]
+    )
     def test_open_gives_the_schema_back(self, db: Database, metric: Any, dtype: str, index: Any) -> None:
         schema = Schema(
             dim=3,

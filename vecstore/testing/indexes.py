@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from .. import fields
+from ..database import Database
 from ..filters.field_ref import F
 from ..filters.nodes import Filter
 from ..hits import Hits
@@ -94,10 +95,11 @@ class IndexTests(Places):
     def test_a_write_builds_the_index_and_calibrates_it(self, indexed: tuple[Place, VectorStore]) -> None:
         place, store = indexed
         status, options = store.index_status(), HNSW(target_recall=TARGET)
+        assert (status.ef_construction in options.list_ef_constructions()) == place.indexed
         assert (status.kind, status.rows, status.target_recall) == ("hnsw", COUNT, TARGET)
         assert status.state == ("ready" if place.indexed else "none")
         assert (status.indexed > 0) == place.indexed
-        assert place.indexes("clusters") == [RawIndex(options.m, options.ef_construction)] * place.indexed
+        assert place.indexes("clusters") == [RawIndex(options.m, status.ef_construction or 0)] * place.indexed
         # With this few rows, the effort that inner products need may cost more than comparing all of them.
         if store.schema.metric is not Metric.IP:
             assert (status.ef is not None) == place.indexed
@@ -185,3 +187,30 @@ class IndexTests(Places):
             alone = [store.search(query, where=where) for query in queries]
             assert mean_recall(together, alone) > 0.95
             assert mean_recall(alone, together) > 0.95
+
+
+class ClusteredIndexTests(Places):
+    """Vectors in tight clusters, between which there is nothing: a graph serves them, so searches use it."""
+
+    @pytest.mark.parametrize("metric", ["cosine", "l2"])
+    def test_an_effort_is_found_and_reaches_the_target(self, place: Place, db: Database, metric: str) -> None:
+        store = db.create("tight", Schema(DIM, metric, index=HNSW(target_recall=TARGET)))
+        store.insert(Record(f"r{row:05}", vector) for row, vector in enumerate(draw_tight(COUNT, 1)))
+        status = store.index_status()
+        assert (status.ef is not None) == place.indexed
+        if place.indexed:
+            assert (status.measured in {"held-out rows", "near probes"}, status.reason) == (True, None)
+            assert status.recall is not None
+            assert status.recall >= TARGET
+        queries = draw_tight(200, 2)
+        found, truth = store.search_many(queries), store.search_many(queries, exact=True)
+        assert found[0].exact is not place.indexed
+        assert mean_recall(found, truth) >= TARGET - SLACK
+
+
+def draw_tight(count: int, seed: int) -> NDArray[np.float32]:
+    """Return vectors in thirty clusters whose spread is a twentieth of the way between them."""
+    centres = np.random.default_rng(99).normal(size=(30, DIM))
+    draw = np.random.default_rng(seed)
+    rows = centres[draw.integers(len(centres), size=count)] + 0.05 * draw.normal(size=(count, DIM))
+    return rows.astype(np.float32)

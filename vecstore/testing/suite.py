@@ -100,6 +100,7 @@ class StoreSuite:
     TestCompleteness = ordering.CompletenessTests
     TestThreshold = thresholds.ThresholdTests
     TestIndex = indexes.IndexTests
+    TestClusteredIndex = indexes.ClusteredIndexTests
     TestReindex = reindexing.ReindexTests
     TestCompaction = compaction.CompactionTests
     TestLog = log_lines.LogTests

@@ -20,8 +20,10 @@ from vecstore.backend import (
     Entry,
     Found,
     Generation,
+    HeldOut,
     Include,
     IndexState,
+    Measure,
     Progress,
     Rows,
     Search,
@@ -41,6 +43,7 @@ from ..shared.guards import check_usable
 from .backup import backup, check_places
 from .generation_lifecycle import create, drop, switch
 from .index import upkeep
+from .index.upkeep import BuildHooks
 from .options import Options, parse_options
 from .search.hits import needs_view
 from .search.search import find_nearest
@@ -220,23 +223,35 @@ class FileBackend(Backend):
 
     # -- upkeep
 
-    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
+    def build_index(
+        self,
+        generation: Generation,
+        on_progress: Progress | None = None,
+        measure: Measure | None = None,
+        ef_construction: int | None = None,
+    ) -> None:
         with self._keeping(generation) as (opened, check):
-            upkeep.build(opened, generation.schema.index, check, on_progress)
+            upkeep.build(opened, generation.schema.index, BuildHooks(check, on_progress, measure), ef_construction)
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (opened, check):
             compaction.compact(opened, check, on_progress)
-            return upkeep.refresh(opened, current.schema.index, check, on_progress)
+            return upkeep.refresh(opened, current.schema.index, BuildHooks(check, on_progress, measure))
 
-    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         _, current = self._generations.open_current(generation)
         with self._keeping(generation) as (opened, check):
             began = time.perf_counter()
             if compaction.tend(opened, check, on_progress=on_progress):
                 log_step("upkeep", "generation %s compacted in %.1f s", generation.id, time.perf_counter() - began)
-            return upkeep.tend(opened, current, self._options.index_min_rows, check, on_progress)
+            return upkeep.tend(opened, current, self._options.index_min_rows, BuildHooks(check, on_progress, measure))
+
+    def hold_waiting(self, generation: Generation) -> AbstractContextManager[HeldOut | None]:
+        self._check_writable()
+        return upkeep.hold_waiting(*self._generations.open_current(generation))
 
     def backup(self, target: str) -> None:
         self._check_writable()

@@ -28,6 +28,7 @@ from vecstore.backend import (
     Generation,
     Include,
     IndexState,
+    Measure,
     Progress,
     Rows,
     Search,
@@ -535,19 +536,27 @@ class PostgresBackend(Backend):
 
     # -- upkeep
 
-    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
+    def build_index(
+        self,
+        generation: Generation,
+        on_progress: Progress | None = None,
+        measure: Measure | None = None,
+        ef_construction: int | None = None,
+    ) -> None:
         self._check_own_transaction("building an index")
         with self._hold_role(generation, "build"):
             check_sees_all(self._client, self._layouts.get(generation), "an index build")
-            self._upkeep.build(generation, on_progress)
+            self._upkeep.build(generation, on_progress, ef_construction)
 
-    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         if self._has_caller_transaction:
             return False
         with self._explaining("build", generation):
             return self._upkeep.tend(generation, on_progress)
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         self._check_own_transaction("compacting")
         with self._hold_role(generation, "compact") as count:
             self._make_denied("compact", generation).check(self._client)

@@ -22,6 +22,7 @@ from vecstore.backend import (
     Generation,
     Include,
     IndexState,
+    Measure,
     Progress,
     Rows,
     Search,
@@ -213,13 +214,21 @@ class RedisBackend(Backend):
 
     # -- upkeep
 
-    def build_index(self, generation: Generation, on_progress: Progress | None = None) -> None:
-        self._upkeep.build(generation, on_progress)
+    def build_index(
+        self,
+        generation: Generation,
+        on_progress: Progress | None = None,
+        measure: Measure | None = None,
+        ef_construction: int | None = None,
+    ) -> None:
+        self._upkeep.build(generation, on_progress, ef_construction)
 
-    def tend(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         return self._upkeep.tend(generation, on_progress)
 
-    def compact(self, generation: Generation, on_progress: Progress | None = None) -> bool:
+    def compact(
+        self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
+    ) -> bool:
         """Remove what dropped generations left; the engine frees the memory of single records by itself."""
         self.count(generation, None)  # refuses a generation that is gone
         self._catalogue.sweep()

@@ -53,16 +53,24 @@ class DistinctCodes:
         coded : ndarray of uint8, shape (n, width)
         """
         hashes = self._hash(coded)
+        nodes, stands, begins = self._compare(hashes, coded)
+        nodes[begins] = int(self._scanner.ntotal) + np.arange(len(begins))
+        nodes = np.where(nodes < 0, nodes[stands], nodes)
+        self._remember(hashes[begins], nodes[begins])
+        return nodes, begins
+
+    def find_new(self, coded: Coded) -> NDArray[np.intp]:
+        """Return the rows that would begin new nodes."""
+        return self._compare(self._hash(coded), coded)[2]
+
+    def _compare(self, hashes: NDArray[np.uint64], coded: Coded) -> tuple[Nodes, NDArray[np.intp], NDArray[np.intp]]:
+        """Return the node of each row, -1 if it has none; the row that stands for it; and those that begin nodes."""
         _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         # Among rows with the same hash, the first represents its equals; the others represent themselves.
         stands = firsts[inverse]
         stands = np.where((coded == coded[stands]).all(axis=1), stands, np.arange(len(coded)))
         nodes = self._find_nodes(hashes, coded)
-        begins = np.flatnonzero((stands == np.arange(len(coded))) & (nodes < 0))
-        nodes[begins] = int(self._scanner.ntotal) + np.arange(len(begins))
-        nodes = np.where(nodes < 0, nodes[stands], nodes)
-        self._remember(hashes[begins], nodes[begins])
-        return nodes, begins
+        return nodes, stands, np.flatnonzero((stands == np.arange(len(coded))) & (nodes < 0))
 
     def _find_nodes(self, hashes: NDArray[np.uint64], coded: Coded) -> Nodes:
         """Return the nodes that already have the codes of rows, -1 if there is none."""

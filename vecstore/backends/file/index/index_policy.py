@@ -47,7 +47,7 @@ def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: 
         return Need.REMOVAL if index else Need.NOTHING
     if rows < least:
         return Need.NOTHING
-    if index is None or (index.m, index.ef_construction) != (options.m, options.ef_construction):
+    if index is None or not options.is_graph_of(index.m, index.ef_construction):
         return Need.BUILDING
     removed = index.n - (rows - tail)
     if removed * _REMOVED > index.n:

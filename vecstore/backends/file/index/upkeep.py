@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from vecstore.backend import Generation, Progress
+from vecstore.backend import Generation, HeldOut, Measure, Progress
 from vecstore.errors import StorageError, StoreCorrupt, StoreLocked
 from vecstore.index_options import HNSW, IndexOptions
 
@@ -22,6 +22,7 @@ from ..storage import os_calls
 from ..storage.failures import translate_errors
 from . import index_file, row_copies
 from .graph_build import TooLarge, build_graph, extend_graph
+from .held_out import draw_waiting, withhold_rows
 from .index_file import IndexRow
 from .index_policy import Need, assess_need, has_doubled, may_need_upkeep
 from .stored_rows import Run, read_stored_rows
@@ -33,9 +34,16 @@ Check = Callable[[], object]
 """Called under the writer's lock; raises the error if the write is no longer possible."""
 
 
-def tend(
-    opened: OpenGeneration, generation: Generation, least: int, check: Check, on_progress: Progress | None
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class BuildHooks:
+    """Whom a build asks and tells: whether it may still commit, how far it is, and what its graph finds."""
+
+    check: Check
+    on_progress: Progress | None = None
+    measure: Measure | None = None
+
+
+def tend(opened: OpenGeneration, generation: Generation, least: int, hooks: BuildHooks) -> bool:
     """Do what the index needs, unless another process is doing it; return whether to calibrate it.
 
     ``generation`` is as the catalogue has it now.
@@ -55,24 +63,25 @@ def tend(
         need = _find_need(opened, snapshot, options, least)
         if need is Need.NOTHING:
             return False
-        _satisfy(opened, snapshot, options, need, check, on_progress)
+        wanted = choose_graph(options, least, least, before["ef_construction"] if before else None)
+        _satisfy(opened, snapshot, wanted, need, hooks)
         # Until a graph has doubled, its present effort gives about the same recall.
         after = opened.read_newest_snapshot().ledger.index
         return need is Need.BUILDING or has_doubled(before, after) or (is_uncalibrated and after is not None)
     return False
 
 
-def build(opened: OpenGeneration, options: IndexOptions, check: Check, on_progress: Progress | None) -> None:
+def build(opened: OpenGeneration, options: IndexOptions, hooks: BuildHooks, ef_construction: int | None = None) -> None:
     """Build the index anew, however few the rows, or remove it; see `Backend.build_index`."""
     with opened.lock_upkeep(wait=True):
         snapshot = opened.read_newest_snapshot()
         rows = snapshot.ledger.vectors
-        wanted = choose_graph(options, rows, 1)
+        wanted = choose_graph(options, rows, 1, ef_construction)
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
-        _satisfy(opened, snapshot, options, need, check, on_progress)
+        _satisfy(opened, snapshot, wanted, need, hooks)
 
 
-def refresh(opened: OpenGeneration, options: IndexOptions, check: Check, on_progress: Progress | None) -> bool:
+def refresh(opened: OpenGeneration, options: IndexOptions, hooks: BuildHooks) -> bool:
     """Rebuild an index that contains removed rows; return whether it was rebuilt."""
     snapshot = opened.read_newest_snapshot()
     if snapshot.ledger.index is None or not isinstance(options, HNSW):
@@ -80,8 +89,21 @@ def refresh(opened: OpenGeneration, options: IndexOptions, check: Check, on_prog
     row = IndexRow(**snapshot.ledger.index)
     if row.n == snapshot.ledger.vectors - snapshot.vectors.count_after(row.last):
         return False
-    build(opened, options, check, on_progress)
+    build(opened, options, hooks, row.ef_construction)
     return True
+
+
+@contextlib.contextmanager
+def hold_waiting(opened: OpenGeneration, generation: Generation) -> Iterator[HeldOut | None]:
+    """Give rows that the graph lacks; nothing is compacted meanwhile. See `Backend.hold_waiting`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(opened.lock_upkeep(wait=False))
+        except StoreLocked:
+            yield None
+            return
+        index, snapshot = generation.schema.index, opened.read_newest_snapshot()
+        yield draw_waiting(opened, snapshot) if snapshot.ledger.index and isinstance(index, HNSW) else None
 
 
 def _find_need(opened: OpenGeneration, snapshot: Snapshot, options: IndexOptions, least: int) -> Need:
@@ -104,27 +126,26 @@ def _is_lost(opened: OpenGeneration, ledger: Ledger) -> bool:
 def _satisfy(
     opened: OpenGeneration,
     snapshot: Snapshot,
-    options: IndexOptions,
+    wanted: HNSW | None,
     need: Need,
-    check: Check,
-    on_progress: Progress | None,
+    hooks: BuildHooks,
 ) -> None:
     """Do what the index needs; the caller holds the lock for upkeep."""
     if need is Need.NOTHING:
         return
     remove_unnamed_indexes(opened, snapshot)
-    if need is Need.REMOVAL or not isinstance(options, HNSW):
-        _commit(opened, None, check)
+    if need is Need.REMOVAL or wanted is None:
+        _commit(opened, None, hooks.check)
         return
-    grown = _extend_graph(opened, snapshot, on_progress) if need is Need.GROWING else None
-    graph = grown or _build_graph(opened, snapshot, options, on_progress)
+    grown = _extend_graph(opened, snapshot, wanted, hooks) if need is Need.GROWING else None
+    graph = grown or _build_graph(opened, snapshot, wanted, hooks)
     uid = uuid.uuid4().hex
     with translate_errors(opened.paths.indexes):
         # A copied directory may lack empty folders.
         os_calls.make_directory(opened.paths.indexes)
         _copy_rows(opened, uid, graph)
         row = index_file.write(opened.paths.locate_index(uid), opened.id, graph)
-    _commit(opened, row, check)
+    _commit(opened, row, hooks.check)
     opened.index_cache.keep_graph(uid, graph)
 
 
@@ -154,40 +175,43 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
             os_calls.unlink(opened.paths.locate_copies(old["uid"]))
 
 
-def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, on_progress: Progress | None) -> Graph:
+def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, hooks: BuildHooks) -> Graph:
     total = snapshot.ledger.vectors
 
     def report(done: int) -> None:
-        if on_progress:
-            on_progress("indexing", done, total)
+        if hooks.on_progress:
+            hooks.on_progress("indexing", done, total)
 
     report(0)
 
     def runs() -> Iterator[Run]:
         return read_stored_rows(snapshot.vectors.parts)
 
-    schema = opened.schema
-    return build_graph(schema.metric, schema.width, options, runs, _get_last_rid(snapshot), report, total)
+    schema, last = opened.schema, _get_last_rid(snapshot)
+    withheld = withhold_rows(opened, snapshot, options, hooks.measure)
+    return build_graph(schema.metric, schema.width, options, runs, last, report, total, withheld)
 
 
-def _extend_graph(opened: OpenGeneration, snapshot: Snapshot, on_progress: Progress | None) -> Graph | None:
+def _extend_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, hooks: BuildHooks) -> Graph | None:
     """Return the graph with its missing rows added, None if it must be rebuilt."""
     row = IndexRow(**(snapshot.ledger.index or {}))
-    missing = snapshot.vectors.count_after(row.last)
+    missing, parts = snapshot.vectors.count_after(row.last), snapshot.vectors.list_after(row.last)
 
     def report(done: int) -> None:
-        if on_progress:
-            on_progress("indexing", done - row.n, missing)
+        if hooks.on_progress:
+            hooks.on_progress("indexing", done - row.n, missing)
 
     def runs() -> Iterator[Run]:
-        return read_stored_rows(snapshot.vectors.list_after(row.last))
+        return read_stored_rows(parts)
 
+    doubles = has_doubled({"n": row.n}, {"n": row.n + missing})
+    withheld = withhold_rows(opened, snapshot, options, hooks.measure, row.last) if doubles else None
     try:
         with translate_errors(opened.paths.indexes):
             graph = index_file.read(
                 opened.paths.locate_index(row.uid), opened.id, row, opened.schema.metric, growing=True
             )
-        return extend_graph(graph, runs, _get_last_rid(snapshot), report, missing)
+        return extend_graph(graph, runs, _get_last_rid(snapshot), report, missing, withheld)
     except (StorageError, TooLarge):
         return None
 
