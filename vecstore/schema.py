@@ -129,8 +129,10 @@ class Schema:
         for name in sorted({*self.fields, *other.fields}):
             mine, theirs = self.fields.get(name), other.fields.get(name)
             if mine != theirs:
-                kinds = [each.kind if each else "not declared" for each in (mine, theirs)]
-                found.append(f"field {name} is {kinds[0]}, not {kinds[1]}")
+                if theirs is None:
+                    found.append(f"field {name} is declared, as {mine.kind if mine else None}")
+                else:
+                    found.append(f"field {name} is {mine.kind if mine else 'not declared'}, not {theirs.kind}")
         return found
 
     def with_dim(self, dim: int) -> Schema:

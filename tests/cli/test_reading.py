@@ -105,6 +105,8 @@ def test_nothing_found_is_no_error(run: Run, articles: str) -> None:
         (["--vector", "[1, 0, 0]", "--offset", "9995"], "offset and k together are at most 10,000"),
         (["--vector", "[1, 0, 0]", "--min-score", "nan"], "min_score must be a finite number"),
         (["--vector", "[1, 0, 0]", "--where", "lang=en"], "--where is not JSON"),
+        (["--vector", "[1, 0, 0]", "--where", "lang=en"], """Write it like '{"lang": "en", """),
+        (["--vector", "1, 0, 0"], "Write it like '[0.1, -2, 3]'"),
         (["--vector", "[1, 0, 0]", "--where", "[]"], "--where is not a JSON object"),
         (["--vector", "[1, 0, 0]", "--where", "{}"], "would match every record"),
         (["--vector", "[1, 0, 0]", "--where", '{"lang": "en", "lang": "de"}'], "a key is given twice"),

@@ -119,7 +119,8 @@ def _report_error(error: BaseException, secrets: Sequence[str], *, machine: bool
         message, kind, code = error.format_message(), "Usage", USAGE
         context = getattr(error, "ctx", None)
         if isinstance(error, _UsageError) and context is not None and not machine:
-            message = f"{message.rstrip('.')}. See: {context.command_path} --help"
+            message = message.rstrip(".")
+            message = f"{message}{'' if message.endswith('?') else '.'} See: {context.command_path} --help"
     elif isinstance(error, OSError) and not isinstance(error, VecstoreError):
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         message, kind, code = f"{place}{describe_os_error(error)}.", "OSError", get_exit_code(error)

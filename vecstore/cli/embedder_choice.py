@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EmbedderMismatch
@@ -20,16 +21,37 @@ def embedder_config(store: VectorStore) -> dict[str, Any] | None:
     return None if config is None else dict(config)
 
 
+def describe_model(config: dict[str, Any] | None) -> str:
+    """Return the model that filled a store as ``--embedder`` takes it, if it does."""
+    from ..embedders.adapters import find_spec
+
+    if config is None:
+        return "none: vectors were given"
+    known = find_spec(config)
+    model = str(config.get("model"))
+    if known is None:
+        return f"{config.get('kind')}:{model}"
+    return known if model in known else f"{known} ({model})"
+
+
 def load_embedder(spec: str | None) -> Embedder:
     """Return the embedder that the user named, or the default one."""
     from ..embedders import load
 
+    if spec is not None and not spec.strip():
+        raise Failure(f"--embedder is empty. Name a model, or leave the option out for {DEFAULT_EMBEDDER}.")
     return load(spec or DEFAULT_EMBEDDER)
 
 
 def check_guess(store: VectorStore, spec: str | None, *, writes: bool = False) -> None:
-    """Refuse to guess the model of given vectors, which need not be the default one."""
-    if spec is None and embedder_config(store) is None and store.count():
+    """Refuse to take the default model where it is not the one that filled the store, or nobody knows that one."""
+    from ..embedders.adapters import find_spec
+
+    config = embedder_config(store)
+    known = find_spec(config) if spec is None and config is not None else None
+    if known not in {None, DEFAULT_EMBEDDER}:
+        raise Failure(f"Store {store.name!r} was filled by {known}. Add --embedder {shlex.quote(str(known))}.")
+    if spec is None and config is None and store.count():
         advice = "Name it with --embedder and add --claim" if writes else "Name it with --embedder"
         raise Failure(
             f"Store {store.name!r} was filled with vectors, and the model that made them is not known. "

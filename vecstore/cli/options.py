@@ -77,22 +77,28 @@ IndexKind = Annotated[
 ]
 
 
+_WHERE = '\'{"lang": "en", "year": {"$gte": 2020}}\''
+
+
 def parse_where(text: str | None) -> dict[str, Any] | None:
     """Return the filter that ``--where`` holds, in its dict form."""
     if text is None:
         return None
-    value = parse_json(text, "--where")
+    value = parse_json(text, "--where", _WHERE)
     if not isinstance(value, dict):
-        raise Failure('--where is not a JSON object. Write it like \'{"lang": "en"}\'.')
+        raise Failure(f"--where is not a JSON object. Write it like {_WHERE}.")
+    if not value:
+        raise Failure(f"--where is empty, which would match every record. Write it like {_WHERE}, or leave it out.")
     return value
 
 
-def parse_json(text: str, option: str) -> Any:
+def parse_json(text: str, option: str, example: str) -> Any:
     """Return the JSON value of an option; a duplicate key is refused, because one value would be lost."""
     try:
         return json.loads(text, object_pairs_hook=_refuse_twice, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise Failure(f"{option} is not JSON: {error.msg} at column {error.colno}.") from error
+        hint = f" Write it like {example}, in single quotes."
+        raise Failure(f"{option} is not JSON: {error.msg} at column {error.colno}.{hint}") from error
     except (ValueError, RecursionError) as error:
         raise Failure(f"{option} is not JSON: {error}.") from error
 

@@ -72,6 +72,11 @@ def holds_documents(paths: Sequence[str]) -> bool:
     return any(map(_is_document, paths))
 
 
+def holds_records(paths: Sequence[str]) -> bool:
+    """Say whether one of the paths is a file of records or stdin."""
+    return not all(map(_is_document, paths))
+
+
 def check_paths(paths: Sequence[str]) -> None:
     """Refuse paths that do not exist, before a database is opened.
 

@@ -173,7 +173,7 @@ def export(
 
 
 def _parse_numbers(text: str) -> list[float]:
-    value = parse_json(text, "--vector")
+    value = parse_json(text, "--vector", "'[0.1, -2, 3]'")
     if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
         raise Failure("--vector is not a list of numbers. Write it like '[0.1, -2, 3]'.")
     return value

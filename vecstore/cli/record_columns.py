@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,6 +10,7 @@ from ..fields import Field
 from ..records import Record
 from ..rows.missing import name_missing
 from .cell_values import convert_value
+from .declarations import to_field_name
 from .exits import Failure
 from .json_values import parse_json
 from .sources import ColumnNames
@@ -25,7 +25,6 @@ from .vector_columns import (
 )
 
 _SHOWN_NAMES = 20
-_NO_WORD = re.compile(r"[^a-z0-9]+")
 
 
 class RecordColumns:
@@ -221,7 +220,7 @@ class RecordColumns:
         """Return the declared field for a column whose name is written in another way, otherwise the name."""
         if self._exact or key in self._fields or not self._fields:
             return key
-        name = _NO_WORD.sub("_", key.casefold()).strip("_")
+        name = to_field_name(key)
         if name not in self._fields or name in values:
             return key
         if key not in self._noted:

@@ -131,6 +131,8 @@ class RecordFile:
             except StopIteration:
                 return
             except Unreadable as error:
+                if self.path is None and lines.number == 1:
+                    error = Unreadable(f"{error}; stdin is read as JSON lines, so save anything else to a file")
                 yield self._skip(f"line {lines.number}", error, lines.position)
             else:
                 if is_header(row):

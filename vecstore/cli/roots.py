@@ -28,6 +28,7 @@ class Conflict:
     id: str
     root: str | None
     passage: bool
+    folder: str | None = None
 
 
 def describe_root(directory: Path) -> str:
@@ -117,7 +118,9 @@ def find_conflict(new_root: Any, old: Record) -> Conflict | None:
     old_root = old.metadata.get("root")
     if old_root == new_root:
         return None
-    return Conflict(old.id, old_root if isinstance(old_root, str) else None, is_passage(old))
+    passage = is_passage(old)
+    folder = str(old.metadata["folder"]) if passage else None
+    return Conflict(old.id, old_root if isinstance(old_root, str) else None, passage, folder)
 
 
 def explain_conflict(store: str, folder: str, root: str, conflict: Conflict) -> str:
@@ -132,6 +135,11 @@ def explain_conflict(store: str, folder: str, root: str, conflict: Conflict) -> 
         return (
             f"Store {store!r} does not know where its passages of {folder!a} came from, because an older vecstore "
             f"added them. If they came from {root}, add --same-place; if not, {other_name}."
+        )
+    if conflict.folder != folder:  # one is the name of a directory within the other, and nothing was moved
+        return (
+            f"In store {store!r}, {conflict.folder!a} is {conflict.root}, and its record {conflict.id!a} would be "
+            f"replaced by {root} as {folder!a}. To have both, {other_name}."
         )
     return (
         f"In store {store!r}, {folder!a} is {conflict.root}; this is {root}, and would replace it. To have both, "

@@ -59,11 +59,22 @@ class StoreRequest:
 
     def check(self, store: VectorStore) -> None:
         """Refuse an existing store that differs from the request."""
+        self.schema()  # refuses what no store can have
         for what, wish, fact in self._compare(store.schema):
             raise Failure(
                 f"Store {store.name!r} exists, and its {what} is {fact}, not {wish}. "
-                "Leave the option out, or change the store with `vecstore rebuild`."
+                f"Leave the option out, or {self._advise(what)}."
             )
+
+    def _advise(self, what: str) -> str:
+        """Say what makes an existing store as it was asked for."""
+        if what == "index" and self.index is not None:
+            return f"change the index with `vecstore reindex` and --index {self.index.kind}"
+        if what == "dim":  # which is the model's
+            return "give a store of another name"
+        option = {"metric": f"--metric {self.metric}", "dtype": f"--dtype {self.dtype}"}.get(what)
+        name = what.removeprefix("field ")
+        return f"change the store with `vecstore rebuild` and {option or f'--field {name}:{self.fields[name].kind}'}"
 
     def check_origin(self) -> None:
         """Refuse options that differ from the exported store."""

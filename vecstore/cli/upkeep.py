@@ -14,7 +14,7 @@ from ..rebuild.switch import Rebuilt
 from ..schema import Schema
 from . import output, progress
 from .declarations import parse_fields
-from .embedder_choice import embedder_config, load_embedder
+from .embedder_choice import describe_model, embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
 from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Url, VectorsName
@@ -48,7 +48,7 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         ("index", describe_index(status)),
         *([("search effort", describe_effort(status))] if status.state != "none" else []),
         *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
-        ("model", _describe_model(model)),
+        ("model", describe_model(model)),
         *((f"field {field}", each.kind) for field, each in schema.fields.items()),
         *([("other metadata", "filters can use it")] if schema.dynamic else []),
         ("backend", backend),
@@ -179,7 +179,7 @@ def rebuild(
     changes = [field, drop_field, dynamic, metric, dtype, vectors, rate, discard or None]
     if rollback and any(change is not None for change in changes):
         raise Failure("--rollback can be combined with --embedder only.")
-    model = load_embedder(embedder) if embedder else None
+    model = None if embedder is None else load_embedder(embedder)
     with connect(url) as database, progress.meter("Rebuilding", quiet=json) as meter:
         if rollback:
             done = database.rollback(name, embedder=model)
@@ -190,7 +190,7 @@ def rebuild(
                 name, schema=schema, embedder=model, keep_previous=not discard, on_progress=meter,
                 records_per_second=rate,
             )  # fmt: skip
-    _print_rebuilt(name, done, machine=json)
+    _print_rebuilt(name, done, rollback=rollback, machine=json)
 
 
 def _change_schema(
@@ -207,11 +207,14 @@ def _change_schema(
     return replace(schema, **changes) if changes else None
 
 
-def _print_rebuilt(name: str, done: Rebuilt, *, machine: bool) -> None:
+def _print_rebuilt(name: str, done: Rebuilt, *, rollback: bool, machine: bool) -> None:
     if machine:
         output.print_json({"store": name, **asdict(done)})
         return
-    made = "vectors embedded again" if done.embedded else "vectors kept"
+    if rollback:
+        made = f"as before the last rebuild, {done.caught_up:,} of them brought up to date"
+    else:
+        made = "vectors embedded again" if done.embedded else "vectors kept"
     output.say(
         f"{name}: {done.records:,} records, {made}, {done.overlap:.0%} of nearest records the same, "
         f"{done.seconds:.1f} s."
@@ -222,10 +225,6 @@ def _describe_vectors(schema: Schema, status: IndexStatus) -> str:
     described = f"{schema.dim} dimensions, {schema.metric.value}, {schema.dtype}"
     lacking = f", optional: {status.without_vector:,} records have none" if schema.has_optional_vectors else ""
     return described + lacking
-
-
-def _describe_model(config: dict[str, Any] | None) -> str:
-    return f"{config.get('kind')}:{config.get('model')}" if config else "none: vectors were given"
 
 
 def _format_bytes(count: int) -> str:

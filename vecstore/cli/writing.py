@@ -39,7 +39,7 @@ from .options import (
 )
 from .origins import Origins
 from .passages import DEFAULT_SIZE
-from .paths import PathReader, check_paths, holds_documents
+from .paths import PathReader, check_paths, holds_documents, holds_records
 from .report import Report, print_report
 from .roots import check_roots
 from .sources import ColumnNames, Source
@@ -128,6 +128,7 @@ def add(
     index_options = parse_index(index, None, None, None)
     check_name(name, "Store")
     check_paths(paths)
+    _check_options(context, paths)
     given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
     columns = ColumnNames(id_column, text_column, vector_column, given)
     origins = Origins.read(paths, parse_encoding(encoding))
@@ -180,6 +181,21 @@ def delete(
         output.print_json({"store": name, "deleted": count})
     else:
         output.say(f"Removed {count:,} {'record' if count == 1 else 'records'} from {name}.")
+
+
+_OF_DOCUMENTS = {"glob": "--glob", "passage_size": "--passage-size", "folder": "--as"}
+_OF_RECORDS = {"id_column": "--id-column", "text_column": "--text-column", "vector_column": "--vector-column"}
+
+
+def _check_options(context: typer.Context, paths: Sequence[str]) -> None:
+    """Refuse an option that none of the paths would obey."""
+    for options, kind, other, applies in (
+        (_OF_DOCUMENTS, "documents", "files of records", holds_documents(paths)),
+        (_OF_RECORDS, "files of records", "documents", holds_records(paths)),
+    ):
+        given = [option for parameter, option in options.items() if is_given(context, parameter)]
+        if given and not applies:
+            raise Failure(f"{given[0]} is for {kind}, and PATH names {other} only. Leave it out.")
 
 
 def _check_durable(database: Database) -> None:

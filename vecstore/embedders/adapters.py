@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument, close_matches
 
@@ -19,6 +19,18 @@ ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """The module and the class of each name."""
+
+
+def find_spec(config: Mapping[str, Any]) -> str | None:
+    """Return the ``NAME[:MODEL]`` of the model with a configuration, or None if the command line cannot load it.
+
+    The configuration may come from a store, so the result is for a person to read and nothing is loaded by it.
+    """
+    name, model = config.get("kind"), config.get("model")
+    if name == "wordllama":
+        dim = config.get("truncate_dim")
+        return name if dim is None else f"{name}:{dim}"
+    return f"{name}:{model}" if name in ADAPTERS and isinstance(model, str) and model else None
 
 
 def load(spec: str) -> Embedder:

@@ -86,14 +86,17 @@ def describe_dtype(vector: object, array: NDArray[Any], dim: int) -> str:
     if array.dtype.kind == "O" and array.ndim == 0:
         return describe_object(vector, dim)
     what = f"{array.dtype.name} values"
-    if array.dtype.kind == "O" and array.ndim == 1:
-        position, odd = next(
-            ((place, each) for place, each in enumerate(array) if isinstance(each, bool) or not _is_number(each)),
-            (0, None),
+    if array.dtype.kind == "O":
+        what = "Python objects"
+        position = next(
+            (place for place, each in enumerate(array.flat) if not _is_number(each) or isinstance(each, bool)), None
         )
-        if odd is None:
-            return f"the vector contains None at position {position}. Give {dim} numbers."
-        what = f"a {type(odd).__name__} at position {position}" if not _is_number(odd) else "Python objects"
+        if position is not None and array.ndim == 1:
+            if array[position] is None:
+                return f"the vector contains None at position {position}. Give {dim} numbers."
+            what = f"a {type(array[position]).__name__} at position {position}"
+        elif position is None:
+            return f"the vector is an array of {what}, which are all numbers. Give vector.astype(np.float32)."
     return f"the vector contains {what}. {_DTYPES.get(array.dtype.kind, 'Give {dim} numbers').format(dim=dim)}."
 
 

@@ -57,7 +57,7 @@ class CreateTests(Places):
             (Schema(dim=4, metric="l2", dtype="float16", fields=SCHEMA.fields), "dtype is float32, not float16"),
             (Schema(dim=4, metric="l2", fields={**SCHEMA.fields, "pages": fields.Int()}), "field pages"),
             (Schema(dim=4, metric="l2", fields={**SCHEMA.fields, "year": fields.Float()}), "year is int, not float"),
-            (Schema(dim=4, metric="l2"), "field lang is keyword, not not declared"),
+            (Schema(dim=4, metric="l2"), "field lang is declared, as keyword"),
         ],
     )
     def test_if_exists_open_refuses_another_schema(self, db: Database, other: Schema, named: str) -> None:
