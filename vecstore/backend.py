@@ -379,6 +379,8 @@ class Backend(ABC):
     """
 
     capabilities: Capabilities
+    backup_hint = "Use the engine's own tool."
+    """What to do instead, where `backup` is not supported."""
 
     # -- catalogue
 
@@ -684,8 +686,7 @@ class Backend(ABC):
         ------
         Unsupported
         """
-        hint = "Use the engine's own tool, such as pg_dump for PostgreSQL."
-        raise Unsupported("backup", self.capabilities.backend, hint)
+        raise Unsupported("backup", self.capabilities.backend, self.backup_hint)
 
     def index_state(self, generation: Generation) -> IndexState:
         """Return the state of the index."""

@@ -204,10 +204,24 @@ class EmbedderMismatch(VecstoreError):
 
 
 class StoreNotFound(VecstoreError, LookupError):
-    """There is no store of that name."""
+    """There is no store of that name, or another one has it now.
 
-    def __init__(self, name: str, known: Sequence[str] = ()) -> None:
-        super().__init__(f"There is no store {name!r} here.{close_matches(name, known)}")
+    Parameters
+    ----------
+    name : str
+    known : sequence of str
+        The names of all stores.
+    replaced : bool
+        The store was dropped while it was open, and another store has its name.
+    """
+
+    def __init__(self, name: str, known: Sequence[str] = (), *, replaced: bool = False) -> None:
+        found = f"There is no store {name!r} here.{close_matches(name, known)}"
+        super().__init__(
+            f"Store {name!r} was dropped, and another one has its name now. Call open() again to use that one."
+            if replaced
+            else found
+        )
         self.name = name
 
 

@@ -21,6 +21,8 @@ def find_again(backend: Backend, entry: Entry) -> Entry:
     except StoreMoved:
         raise
     except StoreNotFound as error:
+        if entry.name in backend.names():
+            raise StoreNotFound(entry.name, replaced=True) from error
         raise StoreNotFound(entry.name) from error
 
 

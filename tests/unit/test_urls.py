@@ -257,3 +257,19 @@ def test_no_error_shows_a_secret_of_sqlalchemy_s_url(name: str, password: tuple[
     _is_refused(url, tokens)
     _is_refused(url.set(password=None, query={"timeout": "1", "password": secret}), tokens)
     _is_refused(url.set(password=None, query={"pasword": secret}), tokens)
+
+
+@pytest.mark.parametrize(
+    "location", ["//h:1/x", "//h:1/0x", "//h:1/1/2", "//h:1/-1", "//h:1/0#1", "//h/+1", "//h/1_0", "//h/\u0661"]
+)
+def test_a_redis_database_is_a_number(location: str) -> None:
+    for scheme in ("redis", "rediss"):
+        with pytest.raises(InvalidUrl, match="the number of a database"):
+            make_server_url(scheme, location, {})
+
+
+def test_a_redis_database_is_named_once() -> None:
+    with pytest.raises(InvalidUrl, match="different databases"):
+        make_server_url("redis", "//h:1/1", {"db": "2"})
+    for location in ("//h:1", "//h:1/", "//h:1/2", "//h:1/2/"):
+        assert make_server_url("redis", location, {"db": "2"}) == f"redis:{location}?db=2"

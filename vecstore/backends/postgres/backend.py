@@ -104,6 +104,7 @@ _PER_STATEMENT = 25
 class PostgresBackend(Backend):
     """Stores in a database of PostgreSQL, beside the application's own tables."""
 
+    backup_hint = "Use PostgreSQL's own tool: pg_dump --schema=NAMESPACE (docs/postgres.md)."
     capabilities = Capabilities(
         backend="postgres", max_dim=16_000, max_hnsw_dim=MAX_HALFVEC_INDEX, transactions=True, namespaces=True,
         migrations=True,

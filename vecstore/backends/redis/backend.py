@@ -64,6 +64,7 @@ class RedisBackend(Backend):
 
     scheme = "redis"
     capabilities = Capabilities(backend="redis", max_dim=16_000, max_hnsw_dim=16_000, namespaces=True)
+    backup_hint = "Use Redis' own tools: BGSAVE, or redis-cli --rdb FILE (docs/redis.md)."
 
     def __init__(self, client: Client, server: Server) -> None:
         self._client = client

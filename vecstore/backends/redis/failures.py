@@ -13,6 +13,7 @@ from vecstore.errors import (
     BackendUnavailable,
     ExtensionMissing,
     IndexNotReady,
+    InvalidUrl,
     StorageFailed,
     StoreCorrupt,
     Timeout,
@@ -91,6 +92,7 @@ _BY_WORDS: tuple[tuple[str, Callable[[], VecstoreError]], ...] = (
     ("unknown index name", lambda: IndexNotReady(NO_INDEX)),
     ("timeout limit was reached", lambda: make_timeout()),
     ("unknown command", lambda: ExtensionMissing(_NO_SEARCH)),
+    ("db index is out of range", lambda: _make_no_database()),
     ("cluster", lambda: Unsupported("a cluster", "redis", "Connect to a single server, or through Sentinel.")),
     ("limit exceeds maximum", lambda: _make_too_many()),
 )
@@ -169,6 +171,10 @@ def translate(error: BaseException, *, connecting: bool = False, limit: Limit | 
     if is_lost(error):
         return BackendUnavailable(_REFUSED if connecting else _LOST)
     return _translate_text(str(error).lower(), read_code(error))
+
+
+def _make_no_database() -> VecstoreError:
+    return InvalidUrl("The server has no database of that number. Correct it, or raise `databases` in redis.conf.")
 
 
 def _translate_text(said: str, code: str) -> VecstoreError:

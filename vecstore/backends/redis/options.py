@@ -88,14 +88,25 @@ def make_server_url(scheme: str, location: str, theirs: Mapping[str, str]) -> st
     ------
     InvalidUrl
     """
+    if "db" in theirs and not theirs["db"].isdecimal():
+        raise InvalidUrl("The URL's parameter db must be a whole number.")
     if scheme == "unix":
         location = _make_socket_location(location)
     else:
         check_authority(location, f"A Redis URL looks like {scheme}://user:password@host:6379/0.")
+        _check_database(location, theirs)
         location = location.replace("#", "%23")  # redis-py would take the rest for a fragment
-    if "db" in theirs and not theirs["db"].isdecimal():
-        raise InvalidUrl("The URL's parameter db must be a whole number.")
     return f"{scheme}:{location}" + (f"?{urlencode(theirs)}" if theirs else "")
+
+
+def _check_database(location: str, theirs: Mapping[str, str]) -> None:
+    """Refuse what redis-py would read as another database: it takes a path that is no number for 0, and 1/2 for 12."""
+    _, slash, path = location.removeprefix("//").partition("/")
+    number = path.removesuffix("/")
+    if slash and number and not (number.isascii() and number.isdecimal()):
+        raise InvalidUrl("The path of a Redis URL is the number of a database, as in redis://host:6379/0.")
+    if number and "db" in theirs and int(number) != int(theirs["db"]):
+        raise InvalidUrl("The path and the parameter db of the URL name different databases. Leave one of them out.")
 
 
 def _make_socket_location(location: str) -> str:
