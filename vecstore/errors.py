@@ -213,10 +213,15 @@ class StoreNotFound(VecstoreError, LookupError):
         The names of all stores.
     replaced : bool
         The store was dropped while it was open, and another store has its name.
+    missing : str, optional
+        The place, if there is no database at all.
     """
 
-    def __init__(self, name: str, known: Sequence[str] = (), *, replaced: bool = False) -> None:
-        found = f"There is no store {name!r} here.{close_matches(name, known)}"
+    def __init__(
+        self, name: str, known: Sequence[str] = (), *, replaced: bool = False, missing: str | None = None
+    ) -> None:
+        hint = close_matches(name, known) if missing is None else f" There is no database in {missing}."
+        found = f"There is no store {name!r} here.{hint}"
         super().__init__(
             f"Store {name!r} was dropped, and another one has its name now. Call open() again to use that one."
             if replaced

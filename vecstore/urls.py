@@ -66,7 +66,11 @@ def parse_url(place: str | os.PathLike[str]) -> Url:
         text = f"file:{text}"
     scheme, colon, rest = text.partition(":")
     if not colon:
-        raise InvalidUrl("Unknown database URL without a scheme. For a directory write 'file:./directory'.")
+        is_plain = _WORD.fullmatch(text) and "@" not in text
+        raise InvalidUrl(
+            "Unknown database URL without a scheme. "
+            f"For a directory write 'file:./{text if is_plain else 'directory'}'."
+        )
     dialect, plus, driver = scheme.partition("+")
     if plus and dialect in {"postgres", "postgresql"} and scheme not in {*_ALIASES, "postgresql+embedded"}:
         shown = f" in place of {scheme}://" if driver in _DRIVERS else ""

@@ -147,3 +147,12 @@ def test_an_array_of_objects_that_are_numbers() -> None:
         for odd, told in ((None, "None at position 1"), ("x", "a str at position 1"), (True, "a bool at position 1")):
             with pytest.raises(InvalidVector, match=told):
                 store.upsert([Record("a", np.array([1, odd], dtype=object))])
+
+
+def test_a_mistyped_directory_is_named(run: Run, url: str, tmp_path: Path) -> None:
+    answer = run("search", f"file:{tmp_path}/kv", "notes", "tea")
+    assert (answer.code, f"no store 'notes' here. There is no database in {tmp_path}/kv." in answer.err) == (2, True)
+    answer = run("ls", "kb")
+    assert (answer.code, "For a directory write 'file:./kb'." in answer.err) == (2, True)
+    answer = run("ls", "secret@kb")
+    assert (answer.code, "secret" in answer.err) == (2, False)

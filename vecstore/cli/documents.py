@@ -8,6 +8,7 @@ import sys
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,6 +28,8 @@ from .passages import Passage, join_blocks
 from .sources import Item, Skipped, detect_kind
 
 _ROOM_FOR_NUMBER = 12
+_DATABASE_MARKS = ("catalog.db", "PG_VERSION")
+"""Files in a directory of vecstore, and in one of PostgreSQL's, which often lie beside the documents."""
 _NO_DOCUMENT = "not a document that is read"
 
 UNREADABLE = -1
@@ -179,9 +182,8 @@ class Documents:
         for folder, subfolders, names in os.walk(self.path, onerror=unreadable):
             here = Path(folder)
             for name in sorted(subfolders):
-                if name.startswith(".") or (here / name).is_symlink():
+                if reason := _reason_by_directory(here / name):
                     subfolders.remove(name)
-                    reason = "hidden" if name.startswith(".") else "a symbolic link"
                     self._skip(self._source(here / name) + "/", reason)
             subfolders.sort()
             for name in sorted(names):
@@ -244,6 +246,17 @@ def find_place(part: DocumentPart, passage: Passage, kind: Format) -> dict[str, 
         return {"line": passage.line}
     begun = bisect_right(part.numbers, (passage.line, sys.maxsize))
     return {kind.unit: part.numbers[begun - 1][1]} if kind.unit and begun else {}
+
+
+def _reason_by_directory(directory: Path) -> str | None:
+    if directory.name.startswith("."):
+        return "hidden"
+    if directory.is_symlink():
+        return "a symbolic link"
+    with suppress(OSError):
+        if any((directory / mark).exists() for mark in _DATABASE_MARKS):
+            return "a database"
+    return None
 
 
 def _explain_missing(kind: Format) -> str | None:

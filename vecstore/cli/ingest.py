@@ -286,6 +286,9 @@ def _is_gone(documents: Documents, source: str, id_: str) -> bool:
         number = id_.rpartition("#")[2]
         return count != UNREADABLE and number.isdecimal() and int(number) > count
     try:
-        return not os.path.lexists(documents.path / source.removeprefix(f"{documents.folder}/"))
-    except OSError:
+        os.lstat(documents.path / source.removeprefix(f"{documents.folder}/"))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # in a directory that may not be read, for example; os.path.lexists says False there
         return False
+    return False

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from vecstore.backend import (
     EVERYTHING,
@@ -102,6 +101,8 @@ class FileBackend(Backend):
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
         self._check_usable()
         catalogue = self._catalog.read()
+        if name is not None and not catalogue.entries and not self._layout.catalog.exists():
+            raise StoreNotFound(name, missing=str(self._layout.root))
         return catalogue.find_by_name(name) if name is not None else catalogue.find_by_uid(uid or "")
 
     def create(self, name: str, generation: Generation) -> Entry:
@@ -255,8 +256,7 @@ class FileBackend(Backend):
 
     def backup(self, target: str) -> None:
         self._check_writable()
-        path = Path(os.path.abspath(target))
-        check_places(self._layout, path)
+        path = check_places(self._layout, target)
         with self._catalog.edit() as edit:
             backup(self._layout.catalog, path, edit, self._options, self._generations.open)
 

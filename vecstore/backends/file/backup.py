@@ -8,6 +8,7 @@ missing from both. The catalogue is copied last, so an interrupted copy is not a
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,8 +28,8 @@ from .verify import verify_generation
 Opener = Callable[[Generation], OpenGeneration]
 
 
-def check_places(source: DirectoryLayout, target: Path) -> None:
-    """Refuse to copy what is not there, which would be a backup of a mistyped path, or to copy it into itself.
+def check_places(source: DirectoryLayout, target: str) -> Path:
+    """Return the absolute path of a copy. Refuse to copy what is not there, a mistyped path, or to copy it into itself.
 
     Raises
     ------
@@ -36,8 +37,10 @@ def check_places(source: DirectoryLayout, target: Path) -> None:
     """
     if os_calls.read_identity(source.catalog) is None:
         raise InvalidArgument(f"There is no database in {source.root}, so nothing was copied. Check the path.")
-    if target.resolve().is_relative_to(source.root.resolve()):
-        raise InvalidArgument(f"{target} is inside the database that it would be a copy of. Give another path.")
+    path = Path(os.path.abspath(target))
+    if path.resolve().is_relative_to(source.root.resolve()):
+        raise InvalidArgument(f"{path} is inside the database that it would be a copy of. Give another path.")
+    return path
 
 
 def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, open_generation: Opener) -> None:
