@@ -66,11 +66,7 @@ def parse_url(place: str | os.PathLike[str]) -> Url:
         text = f"file:{text}"
     scheme, colon, rest = text.partition(":")
     if not colon:
-        is_plain = _WORD.fullmatch(text) and "@" not in text
-        raise InvalidUrl(
-            "Unknown database URL without a scheme. "
-            f"For a directory write 'file:./{text if is_plain else 'directory'}'."
-        )
+        raise InvalidUrl("Unknown database URL without a scheme. For a directory write 'file:./directory'.")
     dialect, plus, driver = scheme.partition("+")
     if plus and dialect in {"postgres", "postgresql"} and scheme not in {*_ALIASES, "postgresql+embedded"}:
         shown = f" in place of {scheme}://" if driver in _DRIVERS else ""
@@ -101,11 +97,14 @@ def parse_query(query: str) -> dict[str, str]:
 
 
 def describe_scheme(url: Url) -> str:
-    """Return a scheme for a message about an unknown one, or nothing where it may be part of a secret."""
+    """Return a scheme for a message about an unknown one, or nothing where it may be part of a secret.
+
+    The driver behind a plus is left out: who writes a password there has it in no message.
+    """
     has_at = "@" in url.location or "@" in "".join(url.parameters.values())
     # What stands before a colon without slashes may be a user and a password alone.
     is_plain = _WORD.fullmatch(url.scheme) and url.location.startswith("//") and not has_at
-    return f" {url.scheme!a}" if is_plain else ""
+    return f" {url.scheme.partition('+')[0]!a}" if is_plain else ""
 
 
 def read_path(location: str, scheme: str) -> Path:

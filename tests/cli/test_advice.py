@@ -152,7 +152,3 @@ def test_an_array_of_objects_that_are_numbers() -> None:
 def test_a_mistyped_directory_is_named(run: Run, url: str, tmp_path: Path) -> None:
     answer = run("search", f"file:{tmp_path}/kv", "notes", "tea")
     assert (answer.code, f"no store 'notes' here. There is no database in {tmp_path}/kv." in answer.err) == (2, True)
-    answer = run("ls", "kb")
-    assert (answer.code, "For a directory write 'file:./kb'." in answer.err) == (2, True)
-    answer = run("ls", "secret@kb")
-    assert (answer.code, "secret" in answer.err) == (2, False)

@@ -292,15 +292,9 @@ class TestServers:
         ("redis://h?namespace=A", "a-z"),
         ("redis://h:port/0", "redis://user:password@host:6379/0"),
         ("redis://h?db=x", "whole number"),
-        ("redis://h/x", "the number of a database"),
     ],
 )
 def test_urls_are_refused_before_anything_is_sent(url: str, said: str) -> None:
     with pytest.raises(InvalidUrl) as caught:
         vecstore.connect(url)
     assert said in str(caught.value)
-
-
-def test_a_database_that_the_server_does_not_have(redis_server: str) -> None:
-    with pytest.raises(InvalidUrl, match="no database of that number"):
-        vecstore.connect(f"{redis_server.partition('?')[0].rpartition('/')[0]}/99999").names()

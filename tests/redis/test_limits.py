@@ -14,7 +14,7 @@ import redis
 import vecstore
 from servers.redis.own_server import OwnServer
 from tests.batches import DIM, TAGS, batch, numbers, schema, vector_of
-from vecstore import F, Record, StorageFailed, Timeout, Unsupported, VectorStore
+from vecstore import F, InvalidUrl, Record, StorageFailed, Timeout, Unsupported, VectorStore
 from vecstore.backends.redis.generation_guard import GenerationGuard
 from vecstore.backends.shared.deadlines import GRACE
 
@@ -209,3 +209,8 @@ def is_busy(server: OwnServer) -> bool:
         except redis.ResponseError as error:
             return str(error).startswith("BUSY")
     return False
+
+
+def test_a_database_that_the_server_does_not_have(redis_server: str) -> None:
+    with pytest.raises(InvalidUrl, match="no database of that number"):
+        vecstore.connect(f"{redis_server.partition('?')[0].rpartition('/')[0]}/99999").names()

@@ -226,6 +226,7 @@ def _is_refused(place: object, tokens: list[str]) -> None:
 @example("", _FORMS[7], ("BLUE99", [("/", "TULIP77")]))
 @example("", "{password}", ("BLUE99", [(":", "TULIP77"), ("?", "GREEN55"), ("=", "RED33RED")]))
 @example("postgresql", "{scheme}+{password}://127.0.0.1:1/db", ("BLUE99", []))
+@example("postgresqll", "{scheme}+{password}://127.0.0.1:1/db", ("BLUE99", [(":", "TULIP77")]))
 @example("postgresql", "{scheme}://me@127.0.0.1:1/db?port={password}", ("BLUE99", []))
 @example("postgresql", "{scheme}://me@127.0.0.1:1/db?connect_timeout={password}", ("BLUE99", []))
 @example("postgresql", "{scheme}://me@127.0.0.1:1/db?sslmode={password}", ("BLUE99", []))

@@ -174,7 +174,7 @@ def translate(error: BaseException, *, connecting: bool = False, limit: Limit | 
 
 
 def _make_no_database() -> VecstoreError:
-    return InvalidUrl("The server has no database of that number. Correct it, or raise `databases` in redis.conf.")
+    return InvalidUrl("The server has no database of that number. Correct it in the URL.")
 
 
 def _translate_text(said: str, code: str) -> VecstoreError:
