@@ -44,7 +44,7 @@ class Url:
         The query, decoded.
     """
 
-    scheme: str
+    scheme: str = field(repr=False)
     location: str = field(repr=False)
     parameters: dict[str, str] = field(repr=False)
 
