@@ -27,17 +27,18 @@ def store(run: Run, url: str, tmp_path: Path, no_model: None) -> str:
     "option, value, command",
     [
         ("--index", "flat", "reindex"), ("--metric", "l2", "rebuild"), ("--dtype", "float16", "rebuild"),
-        ("--field", "jahr:int", "rebuild"),
+        ("--field", "jahr:int", "rebuild"), ("--vectors", "optional", "rebuild"), ("--dynamic", "", "rebuild"),
     ],
 )  # fmt: skip
 def test_the_way_to_change_an_existing_store(
     run: Run, store: str, tmp_path: Path, option: str, value: str, command: str
 ) -> None:
-    again = ("add", store, "s", tmp_path / "r.jsonl", option, value)
+    options = (option, value) if value else (option,)
+    again = ("add", store, "s", tmp_path / "r.jsonl", *options)
     refused = run(*again)
     assert refused.code == 2
-    assert f"with `vecstore {command}` and {option} {value}." in refused.err
-    assert run(command, store, "s", option, value).code == 0
+    assert f"with `vecstore {command}` and {' '.join(options)}." in refused.err
+    assert run(command, store, "s", *options).code == 0
     assert run(*again).code == 0
 
 

@@ -72,7 +72,10 @@ class StoreRequest:
             return f"change the index with `vecstore reindex` and --index {self.index.kind}"
         if what == "dim":  # which is the model's
             return "give a store of another name"
-        option = {"metric": f"--metric {self.metric}", "dtype": f"--dtype {self.dtype}"}.get(what)
+        option = {
+            "metric": f"--metric {self.metric}", "dtype": f"--dtype {self.dtype}",
+            "vectors": f"--vectors {self.vectors}", "option dynamic": "--dynamic" if self.dynamic else "--no-dynamic",
+        }.get(what)  # fmt: skip
         name = what.removeprefix("field ")
         return f"change the store with `vecstore rebuild` and {option or f'--field {name}:{self.fields[name].kind}'}"
 
