@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import lancedb
-import pyarrow as pa
 from lancedb.index import Bitmap, BTree, HnswSq
 
+from ..arrow_table import make_table
 from ..condition import Condition
 from ..corpus import Corpus, Row, Vectors
 from ..subject import AS_IT_IS, EF_CONSTRUCTION, M, Setting, Subject
@@ -31,7 +31,7 @@ class LancedbTable(Subject):
 
     def load(self, corpus: Corpus) -> None:
         """Create the table from Arrow columns."""
-        self._table = lancedb.connect(self.folder).create_table(_NAME, _to_arrow(corpus))
+        self._table = lancedb.connect(self.folder).create_table(_NAME, make_table(corpus))
 
     def build(self) -> None:
         """Build one graph over all rows, as the other subjects do, and the indexes that filters use."""
@@ -80,18 +80,6 @@ class LancedbTable(Subject):
         if self._setting:
             search = search.ef(self._setting["ef"]).refine_factor(self._setting["refine_factor"])
         return search
-
-
-def _to_arrow(corpus: Corpus) -> pa.Table:
-    return pa.table(
-        {
-            "id": pa.array(corpus.ids, pa.string()),
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(corpus.vectors.ravel()), corpus.dim),
-            "text": pa.array(corpus.texts, pa.string()),
-            "section": pa.array([row["section"] for row in corpus.metadata], pa.string()),
-            "size": pa.array([row["size"] for row in corpus.metadata], pa.int64()),
-        }
-    )
 
 
 def _to_sql(condition: Condition) -> str:

@@ -24,10 +24,14 @@ class VecstoreDirectory(Subject):
 
     def load(self, corpus: Corpus) -> None:
         """Upsert all records from a generator."""
+        self.create()
+        self._store.upsert(records(corpus))
+
+    def create(self) -> None:
+        """Create the store."""
         self._connect()
         kept = {"section": fields.Keyword(), "size": fields.Int()}
         self._store = self._database.create(_NAME, Schema(dim=self.dim, metric="cosine", index=Flat(), fields=kept))
-        self._store.upsert(records(corpus))
 
     def open(self) -> None:
         """Open the directory and the store."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vecstore import Hits
 
+from ..arrow_table import make_table
 from ..condition import Condition
-from ..corpus import Vectors
+from ..corpus import Corpus, Vectors
 from ..subject import AS_IT_IS
 from .vecstore_directory import VecstoreDirectory, to_filter
 
@@ -18,6 +19,11 @@ class VecstoreExact(VecstoreDirectory):
     has_rows = False
     has_batches = True
     is_persistent = False
+
+    def load(self, corpus: Corpus) -> None:
+        """Upsert the table of Arrow columns that lancedb is given."""
+        self.create()
+        self._store.upsert(make_table(corpus))
 
     def search(self, query: Vectors, k: int, condition: Condition | None) -> Hits:
         """Compare with every row."""

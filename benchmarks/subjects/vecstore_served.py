@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vecstore import Flat, Schema, VectorStore, fields
 
+from ..arrow_table import make_table
 from ..corpus import Corpus
 from ..subject import Loads
 from .vecstore_directory import records
@@ -25,7 +26,7 @@ class VecstoreServed(VecstoreHnsw):
         self._store.insert(records(corpus))
 
     def loads(self, corpus: Corpus) -> Loads:
-        """Return the two ways of writing many records, into a store anew."""
+        """Return the two ways of writing many records, of records and of columns, into a store anew."""
 
         def prepare() -> None:
             if _LOADED in self._database.names():
@@ -38,7 +39,18 @@ class VecstoreServed(VecstoreHnsw):
         def upsert() -> None:
             self._database.open(_LOADED).upsert(records(corpus))
 
-        return {"insert": (prepare, insert), "upsert": (prepare, upsert)}
+        def insert_columns() -> None:
+            self._database.open(_LOADED).insert(make_table(corpus))
+
+        def upsert_columns() -> None:
+            self._database.open(_LOADED).upsert(make_table(corpus))
+
+        return {
+            "insert": (prepare, insert),
+            "upsert": (prepare, upsert),
+            "insert of columns": (prepare, insert_columns),
+            "upsert of columns": (prepare, upsert_columns),
+        }
 
     def _create(self, name: str) -> VectorStore:
         kept = {"section": fields.Keyword(), "size": fields.Int()}
