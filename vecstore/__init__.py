@@ -54,7 +54,7 @@ if _typing.TYPE_CHECKING:
         Unsupported,
         VecstoreError,
     )
-    from .filters import ALL, F, Filter
+    from .filters import ALL, NOTHING, F, Filter
     from .hits import Hit, Hits
     from .index_options import HNSW, Flat
     from .index_status import IndexStatus
@@ -100,6 +100,7 @@ __all__ = [
     "Metric",
     "MigrationRequired",
     "MissingExtra",
+    "NOTHING",
     "PartialWrite",
     "Progress",
     "Rebuilt",
@@ -146,6 +147,7 @@ _HOMES = {
     "IndexStatus": ".index_status",
     "MetadataKey": ".metadata_keys",
     "Metric": ".metric",
+    "NOTHING": ".filters",
     "Progress": ".progress",
     "Rebuilt": ".rebuild.switch",
     "Recall": ".calibration.recall",

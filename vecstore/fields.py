@@ -30,6 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _EQUALITY = frozenset({"eq", "in"})
+_TEXTS = frozenset({"starts_with", "contains_text"})
 _ORDER = frozenset({"eq", "in", "lt", "lte", "gt", "gte"})
 
 
@@ -78,10 +79,10 @@ class Field(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Keyword(Field):
-    """A string of up to 1,024 bytes, compared byte by byte: ``==``, ``!=``, ``in_``, ``not_in``."""
+    """A string of up to 1,024 bytes, compared byte by byte: equality, ``starts_with``, ``contains_text``."""
 
     kind = "keyword"
-    operators = _EQUALITY
+    operators = _EQUALITY | _TEXTS
 
     def encode(self, value: Any) -> str:
         if type(value) is not str:
@@ -143,6 +144,15 @@ class Int(Field):
             raise ValueError("is beyond 2**53, where engines cannot tell integers apart; store it as a Keyword")
         return int(value)
 
+    def operand(self, value: Any) -> int | float:
+        """Return an int for a whole number. A fraction stays a float, which no value of the field equals."""
+        value = unwrap(value)
+        if not isinstance(value, float):
+            return self.encode(value)
+        if math.isinf(value):
+            raise ValueError("must be finite, because stored numbers are")
+        return self.encode(int(value)) if value.is_integer() else float(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Float(Field):
@@ -168,10 +178,10 @@ class Float(Field):
 
 @dataclass(frozen=True, slots=True)
 class Bool(Field):
-    """True or False: ``==`` and ``!=``."""
+    """True or False: equality."""
 
     kind = "bool"
-    operators = frozenset({"eq"})
+    operators = _EQUALITY
 
     def encode(self, value: Any) -> bool:
         value = unwrap(value)

@@ -33,7 +33,7 @@ INTS = [-(2**53), -1, 0, 1, 2, 2**53]
 FLOATS = [-1.5, 0.0, 1.0, 1.0000000000000002, 1e308, 5e-324]
 VALUES: dict[str, list[Any]] = {"k": WORDS, "i": INTS, "f": FLOATS, "b": [True, False], "d": INTS}
 OPERATORS = {
-    "k": ["eq", "in"], "b": ["eq"], "l": ["contains_any", "contains_all"],
+    "k": ["eq", "in", "starts_with", "contains_text"], "b": ["eq", "in"], "l": ["contains_any", "contains_all"],
     **{name: ["eq", "in", "lt", "lte", "gt", "gte"] for name in "ifd"},
 }  # fmt: skip
 
@@ -67,6 +67,8 @@ def draw_filter(draw: random.Random, depth: int = 4) -> Filter:
         return Compare(
             name, op, tuple(draw.choices([*choices, "unknown"] if name in "kl" else choices, k=draw.randrange(4)))
         )
+    if op in {"starts_with", "contains_text"}:
+        return Compare(name, op, draw.choice(WORDS)[draw.randrange(2) :][: draw.randrange(1, 3)] or "a")
     return Compare(name, op, draw.choice(choices))
 
 

@@ -43,6 +43,7 @@ def exercise(store: VectorStore, value: str) -> None:
     id_, tag = mark(value), 3
     store.upsert([Record(id_, vector_of(tag), value, {"word": value, "more": {value: value}})])
     where = (F.word == value) & F.word.in_([value, id_]) & (F.id == id_) & ~F.word.not_in([id_, value])
+    where &= F.word.starts_with(value) & F.word.contains_text(value)
     assert store.search(vector_of(tag), k=1, where=where)[0].id == id_
     change = {"word": id_, f"key {value}": value}
     assert store.update(where=F.word == value, metadata=change, text=id_, vector=vector_of(tag)) == 1

@@ -49,6 +49,7 @@ def exercise(store: VectorStore, value: str) -> None:
     store.upsert([Record(id_, VECTOR, value, {"word": value, "tags": [value, id_], "more": {value: value}, "n": 1})])
     where = (
         (F.word == value) & F.word.in_([value, id_]) & (F.id == id_) & ~F.word.not_in([id_, value])
+        & F.word.contains_text(value) & ~F.word.starts_with(id_)
         & F.tags.contains_all([value, id_]) & F.tags.contains_any([value]) & ~(F.tags.contains(f"{id_}."))
     )  # fmt: skip
     assert store.search(VECTOR, k=1, where=where)[0].id == id_

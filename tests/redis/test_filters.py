@@ -67,6 +67,20 @@ def test_a_filter_of_exponentially_many_queries_has_none() -> None:
     assert compile_queries(And(tuple((F.year == number) | (F.lang == str(number)) for number in range(40)))) is None
 
 
+@pytest.mark.parametrize("where", [F.lang.starts_with("e"), F.lang.contains_text("e"), ~F.lang.starts_with("*")])
+def test_a_part_of_a_string_has_no_query(where: Filter) -> None:
+    assert compile_queries(where) is None
+    assert compile_queries(where & (F.year == 1)) is None
+
+
+def test_a_part_of_a_string_in_a_program() -> None:
+    where = bind(F.lang.starts_with("e*") & ~F.lang.contains_text("}"), SCHEMA)
+    assert where is not None
+    assert compile_program(where, SCHEMA.fields) == [
+        "texts", "f_lang", "starts_with", 1, "e*", "texts", "f_lang", "contains_text", 1, "}", "not", "and", 2,
+    ]  # fmt: skip
+
+
 def test_many_values_of_one_field_become_one_condition() -> None:
     assert len(compile_queries(F.year.in_(range(10_000))) or ()) == 1
     assert len(compile_queries(F.lang.not_in(map(str, range(10_000)))) or ()) == 1

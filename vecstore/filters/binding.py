@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 
 from ..errors import InvalidFilter, UnknownField, close_matches
-from ..fields import Field, Stored
+from ..fields import Field, Int, Stored
 from ..ids import MAX_ID_BYTES
 from ..rows.missing import name_missing
 from ..rows.strings import find_fault, to_plain
@@ -18,8 +19,8 @@ from .dict_form import as_filter
 from .field_ref import RECORD_ID
 from .key_binding import bind_key, describe_path
 from .limits import MAX_VALUES, check_size
-from .nodes import And, Compare, CompareKey, Filter, Not, Or
-from .operators import LISTS, SPELLINGS, to_tuple
+from .nodes import NOTHING, And, Compare, CompareKey, Filter, Not, Or
+from .operators import LISTS, SPELLINGS, check_text, to_tuple
 
 _SIMPLE = frozenset({str, int, float, bool, datetime})
 """Types whose values are bound without further checks, except for NaN, which does not equal itself."""
@@ -47,7 +48,8 @@ def bind(where: Filter | Mapping[str, Any] | None, schema: Schema) -> Filter | N
 def _bind(condition: Filter, schema: Schema) -> Filter:
     match condition:
         case Compare(name, op, value) if name == RECORD_ID or name in schema.fields:
-            return Compare(name, op, _bind_value(name, op, value, schema.fields))
+            bound = Compare(name, op, _bind_value(name, op, value, schema.fields))
+            return _resolve_fractions(bound) if isinstance(schema.fields.get(name), Int) else bound
         case Compare(name, op, value):
             return _bind_path((name,), op, value, schema)
         case CompareKey(path, op, value):
@@ -111,7 +113,9 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
     encode = _encode_id if name == RECORD_ID else fields[name].operand
     try:
         if op not in LISTS:
-            return _encode_operand(encode, value)
+            operand = _encode_operand(encode, value)
+            check_text(op, operand)
+            return operand
         values = to_tuple(name, op, value)
         if len(values) > MAX_VALUES:
             raise ValueError(f"has {len(values):,} entries, more than {MAX_VALUES:,}; ask in several calls")
@@ -121,6 +125,18 @@ def _bind_value(name: str, op: str, value: object, fields: Mapping[str, Field]) 
             raise
         kind = "" if name == RECORD_ID else f" ({fields[name].kind})"
         raise InvalidFilter(f"Field {name!r}{kind}, {SPELLINGS[op]}: the value {error}.") from error
+
+
+def _resolve_fractions(condition: Compare) -> Filter:
+    """Return a comparison of an `Int` with fractions as one with whole numbers."""
+    name, op, operand = condition.field, condition.op, condition.value
+    if op == "in":
+        return Compare(name, op, tuple(each for each in operand if type(each) is int))
+    if op == "exists" or type(operand) is int:
+        return condition
+    if op == "eq":
+        return NOTHING
+    return Compare(name, "lte", floor(operand)) if op in {"lt", "lte"} else Compare(name, "gte", ceil(operand))
 
 
 def _encode_operand(encode: Callable[[Any], Stored], value: object) -> Stored:

@@ -15,7 +15,7 @@ from ..errors import InvalidFilter, close_matches
 from ..fields import unwrap
 from .field_ref import FieldRef, make_ref
 from .limits import MAX_DEPTH
-from .nodes import ALL, And, Compare, CompareKey, Filter, Not, Or
+from .nodes import ALL, NOTHING, And, Compare, CompareKey, Filter, Not, Or
 
 _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
     {
@@ -32,8 +32,13 @@ _FROM_DICT: Mapping[str, Callable[[FieldRef, Any], Filter]] = MappingProxyType(
         "$contains": FieldRef.contains,
         "$contains_any": FieldRef.contains_any,
         "$contains_all": FieldRef.contains_all,
+        "$starts_with": FieldRef.starts_with,
+        "$contains_text": FieldRef.contains_text,
     }
 )
+
+
+_CONSTANTS: Mapping[str, Filter] = MappingProxyType({"$all": ALL, "$nothing": NOTHING})
 
 
 def _check_pair(ref: FieldRef, value: object) -> tuple[object, object]:
@@ -90,8 +95,8 @@ def _parse_entry(key: object, value: object, depth: int) -> Filter:
             raise InvalidFilter(f"{key} takes a list of at least one filter, not {found}.")
         items = tuple(_parse(item, depth + 1) for item in value)
         return And(items) if key == "$and" else Or(items)
-    if key == "$all" and value is True:
-        return ALL
+    if value is True and key in _CONSTANTS:
+        return _CONSTANTS[key]
     if key in {"$key", "$path"}:
         return _parse_condition(*_parse_subject(key, value))
     if key.startswith("$"):
@@ -137,6 +142,8 @@ def to_dict(condition: Filter) -> dict[str, Any]:
     match condition:
         case And(()):
             return {"$all": True}
+        case Or(()):
+            return {"$nothing": True}
         case Compare(name, op, value):
             spelled = {f"${op}": _to_jsonable(value)}
             return {"$key": [name, spelled]} if name.startswith("$") else {name: spelled}

@@ -77,6 +77,14 @@ class FieldRef:
         """Match lists that contain every value; an empty list matches nothing."""
         return self._compare("contains_all", to_tuple(self.name, "contains_all", values))
 
+    def starts_with(self, text: str) -> Filter:
+        """Match strings that begin with the text, which is not empty; upper and lower case differ."""
+        return self._compare("starts_with", text)
+
+    def contains_text(self, text: str) -> Filter:
+        """Match strings that have the text somewhere inside; it is not empty, and upper and lower case differ."""
+        return self._compare("contains_text", text)
+
     def exists(self) -> Filter:
         """Match records that have a value for the field."""
         return self._compare("exists", True)

@@ -8,10 +8,8 @@ from ..errors import InvalidFilter
 from ..rows.strings import find_fault, to_plain
 from .key_values import ORDERED, SCALARS, KeyValue, make_operand
 from .limits import MAX_KEY_BYTES, MAX_PATH, MAX_VALUES
-from .nodes import CompareKey, Filter, Or
-from .operators import LISTS, SPELLINGS, to_tuple
-
-_NOTHING: Filter = Or(())
+from .nodes import NOTHING, CompareKey, Filter
+from .operators import LISTS, SPELLINGS, TEXTS, check_text, to_tuple
 
 
 def describe_path(path: tuple[str, ...]) -> str:
@@ -24,8 +22,8 @@ def bind_key(path: tuple[str, ...], op: str, value: object) -> Filter:
     """Check a condition on an undeclared key, and return what a backend has to compile.
 
     A condition that no value fulfils becomes a filter that matches nothing, so a backend sees operands of a fitting
-    class only: strings and numbers for an order, scalars for ``contains_any`` and ``contains_all``, never an empty list
-    of them.
+    class only: strings and numbers for an order, strings of at least one character for the operators of `TEXTS`,
+    scalars for ``contains_any`` and ``contains_all``, never an empty list of them.
 
     Raises
     ------
@@ -46,13 +44,21 @@ def bind_key(path: tuple[str, ...], op: str, value: object) -> Filter:
     try:
         operand = _make_operands(owner, op, value) if op in LISTS else make_operand(value)
         _check_count(operand)
+        if op in TEXTS:
+            _check_text(op, operand)
     except ValueError as error:
         if isinstance(error, InvalidFilter):
             raise
         raise InvalidFilter(f"{owner}, {SPELLINGS[op]}: the value {error}.") from error
     if op in LISTS:
-        return CompareKey(path, op, operand) if operand else _NOTHING
-    return CompareKey(path, op, operand) if op == "eq" or operand[0] in ORDERED else _NOTHING
+        return CompareKey(path, op, operand) if operand else NOTHING
+    return CompareKey(path, op, operand) if op == "eq" or operand[0] in ORDERED else NOTHING
+
+
+def _check_text(op: str, operand: Any) -> None:
+    if operand.kind != "str":
+        raise ValueError(f"must be a str, not a {operand.kind}")
+    check_text(op, operand.value)
 
 
 def _make_operands(owner: str, op: str, value: object) -> tuple[KeyValue, ...]:

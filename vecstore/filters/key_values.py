@@ -101,6 +101,8 @@ KEY_OPERATORS: Mapping[str, Callable[[KeyValue, Any], bool]] = MappingProxyType(
         "contains_all": lambda stored, operands: (
             stored.kind == "list" and all(map(stored.value.__contains__, operands))
         ),
+        "starts_with": _compare(str.startswith),
+        "contains_text": _compare(operator.contains),
     }
 )
 """The meaning of each operator for a stored value, which is not missing, and a bound operand."""

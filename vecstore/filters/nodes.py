@@ -90,6 +90,8 @@ class Not(Filter):
 
 ALL: Filter = And(())
 """Matches every record, as an explicit choice for `update` and `delete`."""
+NOTHING: Filter = Or(())
+"""Matches no record."""
 
 
 def _combine(kind: type[And] | type[Or], left: Filter, right: object) -> Filter:

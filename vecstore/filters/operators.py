@@ -19,11 +19,15 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
         "exists": lambda stored, value: True,
         "contains_any": lambda stored, values: any(value in stored for value in values),
         "contains_all": lambda stored, values: bool(values) and all(value in stored for value in values),
+        "starts_with": lambda stored, value: stored.startswith(value),
+        "contains_text": lambda stored, value: value in stored,
     }
 )
 """The meaning of each operator of a bound filter, for a stored value (never None) and the operand."""
 LISTS = frozenset({"in", "contains_any", "contains_all"})
 """Operators whose value is a tuple. An empty tuple matches nothing."""
+TEXTS = frozenset({"starts_with", "contains_text"})
+"""Operators that look into strings. Their operand is a string of at least one character."""
 SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
         "eq": "== ($eq)",
@@ -34,9 +38,22 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
         "gte": ">= ($gte)",
         "contains_any": "contains_any ($contains_any)",
         "contains_all": "contains ($contains), contains_all ($contains_all)",
+        "starts_with": "starts_with ($starts_with)",
+        "contains_text": "contains_text ($contains_text)",
     }
 )
 """How users write each operator. The complements ``!=`` and ``not_in`` are not listed."""
+
+
+def check_text(op: str, operand: object) -> None:
+    """Refuse an empty operand of the operators of `TEXTS`: an empty value never widens a match.
+
+    Raises
+    ------
+    ValueError
+    """
+    if op in TEXTS and not operand:
+        raise ValueError("is empty, and every string has that in it; use exists() ($exists) to match all of them")
 
 
 def to_tuple(name: str, op: str, values: object) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from .. import fields
 from ..database import Database
 from ..filters.dict_form import to_dict
 from ..filters.field_ref import F
-from ..filters.nodes import And, Compare, Filter, Not, Or
+from ..filters.nodes import ALL, NOTHING, And, Compare, Filter, Not, Or
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
@@ -88,6 +88,8 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
         "exists": lambda actual, value: True,
         "contains_any": lambda actual, values: not set(actual).isdisjoint(values),
         "contains_all": lambda actual, values: len(values) > 0 and set(actual).issuperset(values),
+        "starts_with": str.startswith,
+        "contains_text": operator.contains,
     }
 )
 
@@ -120,12 +122,24 @@ OPERANDS: Mapping[str, st.SearchStrategy[Any]] = MappingProxyType(
         "id": st.sampled_from(IDS) | st.sampled_from(list_accepted(1, 512)),
         "word": _WORDS,
         "tags": _WORDS,
-        "whole": st.sampled_from(POOLS["whole"]) | st.integers(-(2**53), 2**53),
+        "whole": st.sampled_from(POOLS["whole"])
+        | st.integers(-(2**53), 2**53)
+        | st.sampled_from([-0.5, 0.5, 1.0, 2.5, 2.0**52 + 0.5, -(2.0**53)])
+        | st.floats(-5, 5),
         "real": st.sampled_from(POOLS["real"]) | _FLOATS | st.integers(-3, 3),
         "yes": st.booleans(),
         "at": st.builds(_with_zone, _MOMENTS, st.sampled_from(ZONES)),
     }
 )
+
+
+# Parts of stored words, often a single character, some of them signs in the pattern language of some engine.
+PARTS = st.builds(
+    lambda word, start, length: word[start : start + length] or word[:1] or "a",
+    st.sampled_from(POOLS["word"]),
+    st.integers(0, 3),
+    st.integers(1, 4),
+) | st.sampled_from(["%", "_", "*", "?", "\\", "'", "a", "e", "[", "^a", "a*", "h", "p", "61"])
 
 
 def comparisons(name: str) -> st.SearchStrategy[Filter]:
@@ -135,9 +149,9 @@ def comparisons(name: str) -> st.SearchStrategy[Filter]:
     present = st.sampled_from([ref.exists(), ref.is_missing()])
     if name == "tags":
         return st.one_of(values.map(ref.contains_any), values.map(ref.contains_all), value.map(ref.contains), present)
-    equal = [value.map(ref.__eq__), value.map(ref.__ne__), present]
-    if name != "yes":
-        equal += [values.map(ref.in_), values.map(ref.not_in)]
+    equal = [value.map(ref.__eq__), value.map(ref.__ne__), values.map(ref.in_), values.map(ref.not_in), present]
+    if name == "word":
+        equal += [PARTS.map(ref.starts_with), PARTS.map(ref.contains_text)]
     if name in {"whole", "real", "at"}:
         compare = [ref.__lt__, ref.__le__, ref.__gt__, ref.__ge__]
         equal += [*map(value.map, compare), st.builds(ref.between, value, value)]
@@ -146,7 +160,7 @@ def comparisons(name: str) -> st.SearchStrategy[Filter]:
 
 COMPARISONS = st.sampled_from(["id", *SCHEMA.fields]).flatmap(
     {name: comparisons(name) for name in OPERANDS}.__getitem__
-)
+) | st.sampled_from([ALL, NOTHING])
 
 
 def conditions(depth: int = DEPTH) -> st.SearchStrategy[Filter]:

@@ -1,5 +1,7 @@
 """The truth table of filters: every operator, every kind of field, records with this value, another, or none."""
 
+# Longer than 300 lines because the table is read in one go.
+
 from __future__ import annotations
 
 import json
@@ -15,7 +17,7 @@ from .. import fields
 from ..database import Database
 from ..filters.dict_form import from_dict, to_dict
 from ..filters.field_ref import F
-from ..filters.nodes import ALL, Filter
+from ..filters.nodes import ALL, NOTHING, Filter
 from ..index_options import Flat
 from ..records import Record
 from ..schema import Schema
@@ -113,6 +115,45 @@ def words() -> Iterable[Case]:
     yield from equality("lang", values, list(values))
 
 
+def texts() -> Iterable[Case]:
+    """Parts of strings are compared byte by byte, and no character of them is a sign."""
+    ref = F.lang
+    yield Case(ref.starts_with("d"), {"lang": {"$starts_with": "d"}}, {MID})
+    yield Case(ref.starts_with("D"), {"lang": {"$starts_with": "D"}}, {HIGH})
+    yield Case(ref.starts_with("de"), {"lang": {"$starts_with": "de"}}, {MID})
+    yield Case(ref.starts_with("dee"), {"lang": {"$starts_with": "dee"}}, set())
+    yield Case(ref.starts_with("e"), {"lang": {"$starts_with": "e"}}, set())
+    yield Case(~ref.starts_with("d"), {"$not": {"lang": {"$starts_with": "d"}}}, EVERY - {MID})
+    yield Case(ref.contains_text("e"), {"lang": {"$contains_text": "e"}}, {MID})
+    yield Case(ref.contains_text("E"), {"lang": {"$contains_text": "E"}}, {HIGH})
+    yield Case(ref.contains_text("DE"), {"lang": {"$contains_text": "DE"}}, {HIGH})
+    yield Case(~ref.contains_text("e"), {"$not": {"lang": {"$contains_text": "e"}}}, EVERY - {MID})
+    for sign in ("%", "_", "d%", "_e", "*", "d*", ".", "d.", "^d", "\\", "(", "["):
+        yield Case(ref.starts_with(sign), {"lang": {"$starts_with": sign}}, set())
+        yield Case(ref.contains_text(sign), {"lang": {"$contains_text": sign}}, set())
+
+
+def fractions() -> Iterable[Case]:
+    """A fraction lies between whole numbers, and equals none; a whole float is the number."""
+    ref = F.year
+    for value in (0.5, -0.5, np.float64(0.25), 1e-300):
+        yield Case(ref == value, {"year": value}, set())
+        yield Case(ref != value, {"year": {"$ne": value}}, EVERY)
+        yield Case(ref.in_([value]), {"year": {"$in": [value]}}, set())
+        yield Case(ref.in_([value, 0, value]), {"year": {"$in": [value, 0]}}, {MID})
+        yield Case(ref.not_in([value, 0]), {"year": {"$nin": [value, 0]}}, EVERY - {MID})
+        below, above = ({LOW, MID}, {HIGH}) if value > 0 else ({LOW}, {MID, HIGH})
+        yield Case(ref < value, {"year": {"$lt": value}}, below)
+        yield Case(ref <= value, {"year": {"$lte": value}}, below)
+        yield Case(ref > value, {"year": {"$gt": value}}, above)
+        yield Case(ref >= value, {"year": {"$gte": value}}, above)
+    yield Case(ref.between(-0.5, 0.5), {"year": {"$between": [-0.5, 0.5]}}, {MID})
+    yield Case(ref == 0.0, {"year": 0.0}, {MID})
+    yield Case(ref == -0.0, {"year": {"$in": [-0.0, 1.0]}}, {MID})
+    yield Case(ref >= 2.0**53, {"year": {"$gte": 2.0**53}}, {HIGH})
+    yield Case(ref > 2.0**53 - 1, {"year": {"$gt": 2.0**53 - 1}}, {HIGH})
+
+
 def tags() -> Iterable[Case]:
     """An empty list is a value that holds nothing."""
     ref = F.tags
@@ -141,6 +182,11 @@ def drafts_and_ids() -> Iterable[Case]:
     yield Case(F.draft == False, {"draft": False}, {LOW})  # noqa: E712
     yield Case(F.draft != True, {"draft": {"$ne": True}}, {LOW, NONE})  # noqa: E712
     yield Case(F.draft != False, {"draft": {"$ne": False}}, {MID, HIGH, NONE})  # noqa: E712
+    yield Case(F.draft.in_([True]), {"draft": {"$in": [True]}}, {MID, HIGH})
+    yield Case(F.draft.in_([False, True]), {"draft": {"$in": [True, False]}}, {LOW, MID, HIGH})
+    yield Case(F.draft.not_in([True]), {"draft": {"$nin": [True]}}, {LOW, NONE})
+    yield Case(F.draft.in_([]), {"draft": {"$in": []}}, set())
+    yield Case(F.draft.not_in([]), {"draft": {"$nin": []}}, EVERY)
     yield Case(F.draft.exists(), {"draft": {"$exists": True}}, {LOW, MID, HIGH})
     yield Case(F.draft.is_missing(), {"draft": {"$exists": False}}, {NONE})
     yield Case(F.id == MID, {"id": MID}, {MID})
@@ -171,6 +217,10 @@ def combined() -> Iterable[Case]:
     yield Case((F.year != 0) & (F.lang != "DE"), {"year": {"$ne": 0}, "lang": {"$ne": "DE"}}, {LOW, NONE})
     yield Case(ALL, {"$all": True}, EVERY)
     yield Case(~ALL, {"$not": {"$all": True}}, set())
+    yield Case(NOTHING, {"$nothing": True}, set())
+    yield Case(~NOTHING, {"$not": {"$nothing": True}}, EVERY)
+    yield Case(NOTHING | (F.year == 0), {"$or": [{"$nothing": True}, {"year": 0}]}, {MID})
+    yield Case(NOTHING & (F.year == 0), {"$nothing": True, "year": 0}, set())
     yield Case(ALL & (F.year == 0), {"$all": True, "year": 0}, {MID})
     yield Case(ALL | (F.year == 0), {"$or": [{"$all": True}, {"year": 0}]}, EVERY)
 
@@ -190,7 +240,10 @@ def converted() -> Iterable[Case]:
     yield Case(F.lang.in_({"de"}), {"lang": {"$in": ("de",)}}, {MID})
 
 
-CASES = [*(case for name in ORDERED for case in ordered(name)), *words(), *tags(), *drafts_and_ids(), *combined()]
+CASES = [
+    *(case for name in ORDERED for case in ordered(name)), *words(), *texts(), *fractions(), *tags(), *drafts_and_ids(),
+    *combined(),
+]  # fmt: skip
 
 
 def rows() -> list[Record]:

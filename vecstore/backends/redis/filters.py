@@ -3,7 +3,7 @@
 The engine loses matches of a negation inside an alternative inside a conjunction, and of more than twenty alternatives;
 random filters found this with search 2.10.5, and which matches depends on the records. Queries are therefore flat: at
 most twenty alternatives, each a conjunction of single conditions and their complements. A script evaluates a filter
-with too many alternatives, and a filter on records whose ids are known already.
+with too many alternatives or with a condition on a part of a string, and a filter on records whose ids are known.
 
 No value goes into a query as the user gave it. Strings and bools become tokens of ``[a-z0-9]`` (see `fields`), numbers
 become the decimal text of a checked int or float, and the schema has checked the names of fields. The attribute
@@ -19,9 +19,10 @@ from typing import Any
 
 from vecstore.fields import Field
 from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
+from vecstore.filters.operators import TEXTS
 
 from .fields import FIELDS, encode_token
-from .key_tokens import ORDERS, list_operand_tokens
+from .key_tokens import WITHOUT_TOKENS, list_operand_tokens
 
 KEYS = "keys"
 """The attribute of the tokens of undeclared metadata."""
@@ -93,9 +94,12 @@ def _expand(condition: Filter, fields: Mapping[str, Field], *, negated: bool) ->
                 And(tuple(CompareKey(path, "contains_all", (each,)) for each in value)), fields, negated=negated
             )
         case CompareKey(_, op, _):
-            if op in ORDERS:
+            if op in WITHOUT_TOKENS:
                 raise _NoQueries
             return [((match_any(KEYS, list_operand_tokens(condition)), negated),)]
+        case Compare(op=op) if op in TEXTS:
+            # A token may be hex, whose parts need not begin at a byte, and the engine follows 200 of all prefixes only.
+            raise _NoQueries
         case Compare(name, op, value):
             return _simplify(_write_predicate(name, op, value, fields), negated=negated)
         case Not(item):
@@ -175,12 +179,12 @@ def _to_list(value: Any) -> Sequence[Any]:
 def compile_program(condition: Filter, fields: Mapping[str, Field]) -> list[Any]:
     """Return a filter as a program for ``parts/matching.lua``, which runs it on one record after the other.
 
-    A program is a list of words in the order of a stack machine: ``tags`` and ``numbers`` with an attribute, an
-    operator, a count and values; ``key`` with a class, an operator, an operand, a count and the keys of a path into the
+    A program is a list of words in the order of a stack machine: ``tags``, ``numbers`` and ``texts`` with an
+    attribute, an operator, a count and values; ``key`` with a class, an operator, an operand, a count and the keys of a path into the
     undeclared metadata; ``and`` and ``or`` with a count; ``not``.
     """
     match condition:
-        case CompareKey(path, op, value) if op in ORDERS:
+        case CompareKey(path, op, value) if op in WITHOUT_TOKENS:
             operand = repr(value.value) if value.kind == "number" else value.value
             return ["key", value.kind, op, operand, len(path), *path]
         case CompareKey(_, op, _):
@@ -192,6 +196,8 @@ def compile_program(condition: Filter, fields: Mapping[str, Field]) -> list[Any]
             return ["tags", "has", "any", 1, _find_token(name, fields)]
         case Compare(name, op, value):
             values = _to_list(value)
+            if op in TEXTS:
+                return ["texts", _to_attribute(name), op, 1, value]
             tags = _encode_tags(name, value, fields)
             if tags is None:
                 return ["numbers", f"f_{name}", "eq" if op == "in" else op, len(values), *map(repr, values)]

@@ -2,7 +2,7 @@
 
 A record has a token for each key and path that exists, for each value at one, and for each item of a list at one. A
 token is a hash of path, role and canonical value: it has one length and contains nothing of the query language. Two
-values share one with a probability of 2⁻¹²⁸. An order has no tokens; a script compares the metadata itself.
+values share one with a probability of 2⁻¹²⁸. An order, or a part of a string, has no tokens; a script compares the metadata itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from vecstore.filters.canonical_json import encode_value
 from vecstore.filters.key_values import SCALARS, KeyValue, read_value
 from vecstore.filters.limits import MAX_PATH
 from vecstore.filters.nodes import CompareKey
+from vecstore.filters.operators import TEXTS
 from vecstore.rows.metadata import NO_EXTRA
 
-ORDERS = frozenset({"lt", "lte", "gt", "gte"})
-"""Operators without tokens."""
+WITHOUT_TOKENS = frozenset({"lt", "lte", "gt", "gte"}) | TEXTS
+"""Operators that compare more than whole values."""
 _EXISTS, _VALUE, _ITEM = "exists", "value", "item"
 _BYTES = 16
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -32,6 +32,10 @@ _ORDER: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"eq": np.equal, "lt": np.less, "lte": np.less_equal, "gt": np.greater, "gte": np.greater_equal, "in": np.isin}
 )
 
+_TEXTS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+    {"starts_with": str.startswith, "contains_text": str.__contains__}
+)
+
 
 class Column(ABC):
     """One declared field of all rows."""
@@ -69,6 +73,9 @@ class KeywordColumn(Column):
             return np.not_equal(codes, _MISSING)
         if op == "eq":
             return np.equal(codes, self._dictionary.get(value, _UNKNOWN))
+        if test := _TEXTS.get(op):
+            # As a list, because another thread may add words.
+            return np.isin(codes, [code for code, word in enumerate(list(self._dictionary)) if test(word, value)])
         return np.isin(codes, _look_up_codes(self._dictionary, value))
 
     def tally(self, chosen: Mask) -> dict[Stored, int]:

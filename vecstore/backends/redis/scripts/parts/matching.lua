@@ -17,21 +17,23 @@ local function is_before(a, b)
   end
   return #a < #b
 end
-local ORDERS = {
+local STRINGS = {
   lt = is_before,
   lte = function(a, b) return not is_before(b, a) end,
   gt = function(a, b) return is_before(b, a) end,
   gte = function(a, b) return not is_before(a, b) end,
+  starts_with = function(a, b) return string.sub(a, 1, #b) == b end,
+  contains_text = function(a, b) return string.find(a, b, 1, true) ~= nil end,
 }
 -- Compares the value at the end of a path into undeclared metadata; false where there is none or one of another class.
-local function has_ordered(extra, step)
+local function has_value(extra, step)
   local value = extra and cjson.decode(extra)
   for _, key in ipairs(step[5]) do
     if type(value) ~= "table" then return false end
     value = value[key]
   end
   if type(value) ~= step[2] then return false end
-  if step[2] == "string" then return ORDERS[step[3]](value, step[4]) end
+  if step[2] == "string" then return STRINGS[step[3]](value, step[4]) end
   return TESTS[step[3]](math.max(-LARGEST, math.min(LARGEST, value)), step[4])
 end
 local function filter_ids(ids, words)
@@ -46,7 +48,7 @@ local function filter_ids(ids, words)
   local steps, i = {}, 1
   while i <= #words do
     local kind = words[i]
-    if kind == "tags" or kind == "numbers" then
+    if kind == "tags" or kind == "numbers" or kind == "texts" then
       local count, values = tonumber(words[i + 3]), {}
       for each = 1, count do
         local value = words[i + 3 + each]
@@ -83,18 +85,29 @@ local function filter_ids(ids, words)
     for _, each in ipairs(wanted) do if test(number, each) then return true end end
     return false
   end
+  -- The token of a string is the string behind a p, or its bytes in hex behind an h; see fields.py.
+  local function has_text(value, how, wanted)
+    if not value then return false end
+    local text = string.sub(value, 2)
+    if string.sub(value, 1, 1) == "h" then
+      text = string.gsub(text, "..", function(pair) return string.char(tonumber(pair, 16)) end)
+    end
+    return STRINGS[how](text, wanted[1])
+  end
+  local PREDICATES = {tags = has_tags, numbers = has_number, texts = has_text}
   local found = {}
   for _, id in ipairs(ids) do
     local values = #names > 0 and redis.call("HMGET", prefix .. id, unpack(names)) or {}
     local stack, top = {}, 0
     for _, step in ipairs(steps) do
       local kind = step[1]
-      if kind == "tags" or kind == "numbers" then
+      local test = PREDICATES[kind]
+      if test then
         top = top + 1
-        stack[top] = (kind == "tags" and has_tags or has_number)(values[step[2]], step[3], step[4])
+        stack[top] = test(values[step[2]], step[3], step[4])
       elseif kind == "key" then
         top = top + 1
-        stack[top] = has_ordered(values[step[6]], step)
+        stack[top] = has_value(values[step[6]], step)
       elseif kind == "not" then
         stack[top] = not stack[top]
       else
