@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from .errors import InvalidArgument
 from .urls import is_url
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_OTHERS = re.compile(r"[^a-z0-9]+")
+_LONGEST = 200
+"""Characters of a wrong name that are looked at."""
 
 
 def check_name(name: object, what: str) -> str:
@@ -22,5 +27,17 @@ def check_name(name: object, what: str) -> str:
     rule = "a name has 1 to 48 characters of a-z, 0-9 and _, and starts with a letter."
     if isinstance(name, str) and (is_url(name) or {":", "@"} <= set(name)):  # there may be a password in it
         raise InvalidArgument(f"{what}: a URL stands where a name belongs; {rule}")
-    shown = ascii(name[:60]) if isinstance(name, str) else type(name).__name__
-    raise InvalidArgument(f"{what} {shown}: {rule}")
+    if not isinstance(name, str):
+        raise InvalidArgument(f"{what} {type(name).__name__}: {rule}")
+    near = _spell(name, what)
+    raise InvalidArgument(f"{what} {name[:60]!a}: {rule}{f' Write {near!r}.' if near else ''}")
+
+
+def _spell(name: str, what: str) -> str:
+    """Return the valid name that is nearest to another one, or an empty string: ``my_index`` for ``My-Index``."""
+    letters = unicodedata.normalize("NFKD", _HUMP.sub("_", name[:_LONGEST])).encode("ascii", "ignore").decode().lower()
+    spelled = _OTHERS.sub("_", letters).strip("_")
+    if not spelled:
+        return ""
+    start = "" if spelled[0].isalpha() else f"{what.lower()}_"
+    return f"{start}{spelled}"[:48].rstrip("_")

@@ -51,6 +51,29 @@ class NameTests(Places):
                         call(name)
         assert db.names() == ["words"]
 
+    def test_an_error_shows_the_valid_spelling(self, db: Database) -> None:
+        spellings = {
+            "my-index": "my_index", "My Index": "my_index", "LangChain": "lang_chain", "docId": "doc_id",
+            "Notes": "notes", "meta.author": "meta_author", "_type": "type", "Übersicht": "ubersicht",
+            "2024": "store_2024", "x" * 60: "x" * 48,
+            "a--b__c": "a_b_c", "_": None, "日本": None, "": None, "😀": None,
+        }  # fmt: skip
+        for name, spelled in spellings.items():
+            for call in (lambda name: db.create(name, SCHEMA), db.open):
+                with pytest.raises(InvalidArgument, match="1 to 48 characters") as caught:
+                    call(name)
+                assert str(caught.value).endswith(f" Write {spelled!r}." if spelled else "starts with a letter.")
+            if spelled:
+                assert NAME.fullmatch(spelled)
+        with pytest.raises(InvalidArgument, match=r"Field 'Page Number': .* Write 'page_number'"):
+            Schema(dim=2, fields={"Page Number": fields.Keyword()})
+        for name in STRINGS:
+            if not NAME.fullmatch(name):
+                with pytest.raises(InvalidArgument) as caught:
+                    db.open(name)
+                shown = re.search(r" Write '(.*)'\.$", str(caught.value))
+                assert shown is None or NAME.fullmatch(shown[1])
+
     def test_store_names_that_mean_something_elsewhere(self, db: Database) -> None:
         names = sorted({*TELLING_NAMES, *(value for value in STRINGS if NAME.fullmatch(value))})
         stores = {name: db.create(name, SCHEMA) for name in names}
