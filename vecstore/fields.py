@@ -6,6 +6,7 @@ and ``bool``, and back. Backends see only stored forms: a date is an ``int`` of 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .errors import InvalidArgument
 from .rows.missing import name_missing
 from .rows.replacements import MISSING, suggest_field_value
 from .rows.strings import find_fault, to_plain
@@ -52,6 +54,10 @@ def make_type_error(value: object, kind: str, wanted: str) -> ValueError:
     return ValueError(f"must be {wanted}, not {type(value).__name__}{'; ' if advice else ''}{advice}")
 
 
+class NewerSchema(InvalidArgument):
+    """A stored schema has a part that this version does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field(ABC):
     """A declared field. ``encode`` raises ``ValueError`` with a reason that does not quote the value."""
@@ -59,6 +65,15 @@ class Field(ABC):
     kind: ClassVar[str]
     operators: ClassVar[frozenset[str]]
     """The filter operators that the field supports besides ``exists``."""
+
+    def __str__(self) -> str:
+        """Return the kind with its options, as messages name it: ``datetime``, or ``datetime with text=True``."""
+        described = describe_field(self)
+        if isinstance(described, str):
+            return described
+        return (
+            f"{self.kind} with {', '.join(f'{name}={value!r}' for name, value in described.items() if name != 'kind')}"
+        )
 
     @abstractmethod
     def encode(self, value: Any) -> Stored:
@@ -192,17 +207,39 @@ class Bool(Field):
 
 @dataclass(frozen=True, slots=True)
 class DateTime(Field):
-    """An aware datetime, kept in UTC to the microsecond, ±2⁵³ µs around 1970. Equality and order."""
+    """An aware datetime, kept in UTC to the microsecond, ±2⁵³ µs around 1970. Equality and order.
+
+    Parameters
+    ----------
+    text : bool
+        Values are ISO 8601 text, such as ``2024-01-31T09:30:00+01:00``, and come back as such text in UTC:
+        ``2024-01-31T08:30:00+00:00``. A datetime is accepted, too.
+    naive : {"utc"}, optional
+        A value without a time zone is in UTC. By default it is refused.
+    """
+
+    text: bool = False
+    naive: str | None = None
 
     kind = "datetime"
     operators = _ORDER
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, bool):
+            raise InvalidArgument(f"text must be True or False, not {type(self.text).__name__}.")
+        if self.naive not in {None, "utc"}:
+            raise InvalidArgument("naive must be None, which refuses dates without a time zone, or 'utc'.")
+
     def encode(self, value: Any) -> int:
+        if self.text and isinstance(value, str):
+            return self.operand(value)
         if not isinstance(value, datetime) or name_missing(value):
-            raise make_type_error(value, "datetime", "a datetime")
+            raise make_type_error(value, "datetime", "a datetime or ISO 8601 text" if self.text else "a datetime")
         if value.tzinfo is None or value.utcoffset() is None:
-            raise ValueError("must have a time zone; give value.replace(tzinfo=datetime.UTC) if it is in UTC")
-        micros = (value - _EPOCH) // _MICROSECOND
+            if self.naive is None:
+                raise ValueError("must have a time zone; give value.replace(tzinfo=datetime.UTC) if it is in UTC")
+            value = value.replace(tzinfo=UTC)
+        micros: int = (value - _EPOCH) // _MICROSECOND
         if not -MAX_INT <= micros <= MAX_INT:
             raise ValueError("is more than 2**53 microseconds away from 1970")
         return micros
@@ -214,19 +251,45 @@ class DateTime(Field):
                 value = datetime.fromisoformat(value)
             except ValueError:  # its message quotes the value
                 raise ValueError("must be a datetime or ISO 8601 text, such as 2024-01-31T09:30:00Z") from None
-            if value.tzinfo is None:
+            if value.tzinfo is None and self.naive is None:
                 raise ValueError("must have a time zone, as in 2024-01-31T09:30:00Z or 2024-01-31T09:30:00+01:00")
         return self.encode(value)
 
-    def decode(self, stored: Stored) -> datetime:
+    def decode(self, stored: Stored) -> datetime | str:
         if not isinstance(stored, int):
             raise TypeError("a stored date is an int")
-        return _EPOCH + stored * _MICROSECOND
+        moment = _EPOCH + stored * _MICROSECOND
+        return moment.isoformat() if self.text else moment
 
 
 _KINDS: Mapping[str, type[Field]] = {cls.kind: cls for cls in (Keyword, Keywords, Int, Float, Bool, DateTime)}
 
 
-def make_field(kind: str) -> Field:
-    """Return the field of a kind, such as ``"keyword"``; raise ``KeyError`` for an unknown one."""
-    return _KINDS[kind]()
+def make_field(described: str | Mapping[str, Any]) -> Field:
+    """Return the field of a kind, such as ``"keyword"``, or of a mapping of ``kind`` and options.
+
+    Raises
+    ------
+    KeyError, TypeError, InvalidArgument
+        The kind is unknown, or an option is wrong.
+    NewerSchema
+        An option is unknown.
+    """
+    if isinstance(described, str):
+        return _KINDS[described]()
+    if not isinstance(described, Mapping):
+        raise TypeError(f"a field is a kind or a mapping, not {type(described).__name__}")
+    options = dict(described)
+    made = _KINDS[options.pop("kind")]
+    if unknown := sorted(options.keys() - {each.name for each in dataclasses.fields(made)}):
+        raise NewerSchema(
+            f"A newer vecstore wrote this schema, in which a {made.kind} has {unknown[0]!a:.40}. Upgrade vecstore."
+        )
+    return made(**options)
+
+
+def describe_field(field: Field) -> str | dict[str, Any]:
+    """Return what `make_field` makes the field of: its kind, and options that differ from their defaults."""
+    given = ((each, getattr(field, each.name)) for each in dataclasses.fields(field))
+    options = {each.name: value for each, value in given if value != each.default}
+    return {"kind": field.kind, **options} if options else field.kind

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import index_options
 from .arguments import check_whole
 from .errors import InvalidArgument, close_matches
-from .fields import Field, make_field
+from .fields import Field, NewerSchema, describe_field, make_field
 from .index_options import HNSW, Flat, IndexOptions
 from .metric import Metric
 from .names import check_name
@@ -25,10 +25,6 @@ _FIRST = frozenset({"dim", "metric", "dtype", "index", "fields"})
 """The parts that every stored schema has."""
 _LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required", "dynamic": False})
 """Parts that came later, with their defaults."""
-
-
-class NewerSchema(InvalidArgument):
-    """A stored schema has a part that this version does not know."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +126,9 @@ class Schema:
             mine, theirs = self.fields.get(name), other.fields.get(name)
             if mine != theirs:
                 if theirs is None:
-                    found.append(f"field {name} is declared, as {mine.kind if mine else None}")
+                    found.append(f"field {name} is declared, as {mine}")
                 else:
-                    found.append(f"field {name} is {mine.kind if mine else 'not declared'}, not {theirs.kind}")
+                    found.append(f"field {name} is {mine or 'not declared'}, not {theirs}")
         return found
 
     def with_dim(self, dim: int) -> Schema:
@@ -150,7 +146,7 @@ class Schema:
             "metric": self.metric.value,
             "dtype": self.dtype,
             "index": index_options.to_dict(self.index),
-            "fields": {name: each.kind for name, each in self.fields.items()},
+            "fields": {name: describe_field(each) for name, each in self.fields.items()},
         }
         return described | {name: getattr(self, name) for name in _LATER if getattr(self, name) != _LATER[name]}
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import fields
-from vecstore.fields import MAX_INT, Field, make_field, unwrap
+from vecstore import InvalidArgument, fields
+from vecstore.fields import MAX_INT, Field, NewerSchema, describe_field, make_field, unwrap
 
 ALL_FIELDS = [fields.Keyword(), fields.Keywords(), fields.Int(), fields.Float(), fields.Bool(), fields.DateTime()]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +72,59 @@ def test_the_reason_holds_no_value(field: Field) -> None:
         reason = reason_of(field, value)
         assert "secret" not in reason
         assert "77" not in reason
+
+
+TEXTUAL, IN_UTC = fields.DateTime(text=True), fields.DateTime(text=True, naive="utc")
+
+
+@pytest.mark.parametrize(
+    "field, value, stored",
+    [
+        (TEXTUAL, "1970-01-01T00:00:01Z", 1_000_000),
+        (TEXTUAL, "1970-01-01T02:00:01.000002+02:00", 1_000_002),
+        (TEXTUAL, np.str_("1970-01-01T00:00:01Z"), 1_000_000),
+        (TEXTUAL, EPOCH, 0),
+        (IN_UTC, "1970-01-01T00:00:01", 1_000_000),
+        (IN_UTC, "1970-01-02", 86_400_000_000),
+        (IN_UTC, datetime(1970, 1, 1, 0, 0, 1), 1_000_000),
+        (IN_UTC, "1970-01-01T02:00:01+02:00", 1_000_000),
+        (fields.DateTime(naive="utc"), datetime(1970, 1, 1, 0, 0, 1), 1_000_000),
+    ],
+)
+def test_dates_as_text(field: fields.DateTime, value: Any, stored: int) -> None:
+    assert field.encode(value) == stored
+    assert field.operand(value) == stored
+    found = field.decode(stored)
+    assert type(found) is (str if field.text else datetime)
+    assert field.encode(found) == stored
+
+
+def test_a_text_comes_back_in_utc() -> None:
+    assert TEXTUAL.decode(1_000_002) == "1970-01-01T00:00:01.000002+00:00"
+    assert TEXTUAL.decode(TEXTUAL.encode("1970-01-01T02:00:01+02:00")) == "1970-01-01T00:00:01+00:00"
+
+
+@pytest.mark.parametrize("value", ["1970-01-01T00:00:01", "1970-01-01", "soon", "", 3, None, datetime(1970, 1, 1)])
+def test_texts_that_are_no_dates(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"time zone|ISO 8601|missing value"):
+        TEXTUAL.encode(value)
+
+
+def test_options_of_dates_are_checked() -> None:
+    for options in ({"text": 1}, {"text": None}, {"naive": "local"}, {"naive": True}):
+        with pytest.raises(InvalidArgument):
+            fields.DateTime(**options)
+
+
+def test_a_field_as_json() -> None:
+    assert describe_field(fields.DateTime()) == "datetime"
+    assert describe_field(TEXTUAL) == {"kind": "datetime", "text": True}
+    assert describe_field(IN_UTC) == {"kind": "datetime", "text": True, "naive": "utc"}
+    for field in (*ALL_FIELDS, TEXTUAL, IN_UTC):
+        assert make_field(describe_field(field)) == field
+    with pytest.raises(NewerSchema, match="'zone'"):
+        make_field({"kind": "datetime", "zone": "x"})
+    assert [f"{field}" for field in (fields.Int(), TEXTUAL)] == ["int", "datetime with text=True"]
 
 
 def test_dates_as_text_are_for_filters_only() -> None:

@@ -136,7 +136,7 @@ def _write_parquet(
     number_type = pa.float16() if schema.dtype == "float16" else pa.float32()
     if vectors:
         columns.append(("vector", pa.list_(number_type, schema.width)))
-    columns += [(name, types[type(each)]) for name, each in declared.items()]
+    columns += [(name, pa.string() if _is_text(each) else types[type(each)]) for name, each in declared.items()]
     about = {KEY: dump_json(described.to_json()[KEY])} if header else None
     layout = pa.schema([*columns, (_REST, pa.string())], metadata=about)
     count = 0
@@ -154,6 +154,10 @@ def _write_parquet(
             writer.write_table(pa.table([arrays[name] for name in layout.names], schema=layout))
             count += len(page)
     return count
+
+
+def _is_text(field: Field) -> bool:
+    return isinstance(field, DateTime) and field.text
 
 
 def _make_arrays(page: Sequence[Record], declared: Mapping[str, Field]) -> dict[str, Any]:

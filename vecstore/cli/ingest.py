@@ -266,7 +266,8 @@ def _convert_to_stored(value: Any, declared: Field | None) -> Any:
     if isinstance(declared, Float) and type(value) is int:
         return float(value)
     if isinstance(declared, DateTime) and isinstance(value, datetime) and value.tzinfo:
-        return value.astimezone(UTC)
+        moment = value.astimezone(UTC)
+        return moment.isoformat() if declared.text else moment
     return value
 
 

@@ -47,7 +47,7 @@ def encode_field(name: str, column: Column, field: Field, owners: Sequence[str])
     """
     if isinstance(column, Instants):
         if isinstance(field, DateTime):
-            return _encode_instants(name, column, owners)
+            return _encode_instants(name, column, field, owners)
         column = _make_dates(column)
     present = [value for value in column if value is not None] if None in column else column
     quick = _QUICK.get(type(field))
@@ -97,9 +97,9 @@ def merge_rest(first: Sequence[str], second: Sequence[str], owners: Sequence[str
     return merged
 
 
-def _encode_instants(name: str, column: Instants, owners: Sequence[str]) -> Sequence[int | None]:
+def _encode_instants(name: str, column: Instants, field: DateTime, owners: Sequence[str]) -> Sequence[int | None]:
     present = [value for value in column.micros if value is not None]
-    if present and not column.has_zone:
+    if present and not column.has_zone and field.naive is None:
         row = next(row for row, value in enumerate(column.micros) if value is not None)
         raise _make_error(name, _NO_ZONE, owners[row])
     if present and not (min(present) >= -MAX_INT and max(present) <= MAX_INT):

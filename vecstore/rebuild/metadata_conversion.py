@@ -24,7 +24,7 @@ def convert_metadata(values: Mapping[str, Any], schema: Schema, id_: str) -> dic
         declared = schema.fields.get(name)
         if isinstance(value, datetime) and declared is None:
             result[name] = value.isoformat()
-        if isinstance(value, str) and isinstance(declared, DateTime):
+        if isinstance(value, str | datetime) and isinstance(declared, DateTime):
             try:
                 result[name] = declared.decode(declared.operand(value))
             except ValueError as error:

@@ -47,6 +47,7 @@ _METHODS = (
 )
 
 _TO_DATETIME = "give datetime.combine(value, datetime.min.time(), datetime.UTC)"
+_FROM_TEXT = "give datetime.fromisoformat(value), with a time zone, or declare fields.DateTime(text=True)"
 _FROM_NUMBER = "give datetime.fromtimestamp(value, datetime.UTC), in JSON a text such as 2024-01-31T09:30:00Z"
 _FIELDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -96,7 +97,7 @@ _FIELDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "datetime": {
             "datetime.date": _TO_DATETIME,
-            "builtins.str": "give datetime.fromisoformat(value), with a time zone",
+            "builtins.str": _FROM_TEXT,
             "builtins.int": _FROM_NUMBER,
             "builtins.float": _FROM_NUMBER,
             "numpy.datetime64": "give value.astype('datetime64[us]').item().replace(tzinfo=datetime.UTC)",

@@ -12,6 +12,7 @@ from . import (
     columns,
     compaction,
     creation,
+    date_texts,
     dynamic,
     embedding,
     fences,
@@ -79,6 +80,7 @@ class StoreSuite:
     TestName = names.NameTests
     TestVector = vectors.VectorTests
     TestMetadata = metadata.MetadataTests
+    TestDateText = date_texts.DateTextTests
 
     TestFilterTruth = filter_truth.FilterTruthTests
     TestFilterEquivalence = filter_equivalence.FilterEquivalenceTests

@@ -11,7 +11,8 @@ from dataclasses import asdict
 
 from vecstore.backend import CalibrationState, Generation
 from vecstore.errors import InvalidArgument, StoreCorrupt
-from vecstore.schema import NewerSchema, Schema
+from vecstore.fields import NewerSchema
+from vecstore.schema import Schema
 
 from .guards import refuse_newer
 
