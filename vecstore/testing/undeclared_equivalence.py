@@ -24,7 +24,7 @@ from ..schema import Schema
 from ..store import VectorStore
 from .corpus import list_accepted
 from .example_counts import choose_counts
-from .filter_equivalence import COMPARISONS, IDS, RECORDS, SCHEMA, VECTOR, WORDS, drawn_metadata
+from .filter_equivalence import COMPARISONS, IDS, PARTS, RECORDS, SCHEMA, VECTOR, WORDS, drawn_metadata
 from .filter_equivalence import holds as holds_declared
 from .place import Place, Places
 
@@ -114,6 +114,8 @@ _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
     "gte": is_as_large,
     "exists": lambda stored, value: True,
     "contains_any": lambda stored, values: any(has_item(stored, value) for value in values),
+    "starts_with": lambda stored, value: isinstance(stored, str) and stored.startswith(value),
+    "contains_text": lambda stored, value: isinstance(stored, str) and value in stored,
     "contains_all": lambda stored, values: len(values) > 0 and all(has_item(stored, value) for value in values),
 }
 
@@ -170,7 +172,8 @@ def comparisons(path: tuple[str, ...]) -> st.SearchStrategy[Filter]:
         _VALUES.map(ref.__eq__), _VALUES.map(ref.__ne__), values.map(ref.in_), values.map(ref.not_in),
         st.sampled_from([ref.exists(), ref.is_missing()]), *map(_SCALARS.map, order), *map(_NUMBERS.map, order),
         st.builds(ref.between, _NUMBERS, _NUMBERS), _VALUES.map(ref.__le__), _SCALARS.map(ref.contains),
-        scalars.map(ref.contains_any), scalars.map(ref.contains_all),
+        scalars.map(ref.contains_any), scalars.map(ref.contains_all), PARTS.map(ref.starts_with),
+        PARTS.map(ref.contains_text),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -121,6 +122,19 @@ def list_cases(ref: FieldRef) -> Iterator[tuple[Filter, set[str]]]:
     yield ref.contains_all(["b", "a", "b"]), {"list", "turned"}
     yield ref.contains_all(["a", 1, True]), {"mixed"}
     yield ~ref.contains("a"), EVERY - {"list", "turned", "mixed"}
+    yield ref.starts_with("a"), {"a"}
+    yield ref.starts_with("t"), {"true as text"}
+    yield ref.starts_with("tr"), {"true as text"}
+    yield ref.starts_with("1"), {"one as text"}
+    yield ref.starts_with("\U0001f600"), {"astral"}
+    yield ref.contains_text("u"), {"true as text", "null as text"}
+    yield ref.contains_text("U"), set()
+    yield ref.contains_text("null"), {"null as text"}
+    yield ref.contains_text("\ue000"), {"private"}
+    yield ref.contains_text("%"), set()
+    yield ref.contains_text("_"), set()
+    yield ref.starts_with("."), set()
+    yield ~ref.contains_text("l"), EVERY - {"null as text"}
     yield (ref == "a") | (ref > 1.5) & ~(ref == 2**53), {"a", "two beyond", "large", "endless"}
 
 
@@ -213,6 +227,13 @@ class UndeclaredKeyTests(Places):
             ):
                 with pytest.raises(InvalidFilter):
                     table.count(where)
+        for where in (key.starts_with(""), key.contains_text(""), ~key.starts_with("")):
+            with pytest.raises(InvalidFilter, match="is empty"):
+                table.count(where)
+        for operand in (1, True, ["a"], ("a", "b"), None, "a\0"):
+            for op in ("$starts_with", "$contains_text"):
+                with pytest.raises(InvalidFilter, match=re.escape(op)):
+                    table.count({"$key": ["any", {op: operand}]})
         for where in (key.contains(["a"]), key.contains_any(["a", ["b"]]), key.contains_all([[]])):
             with pytest.raises(InvalidFilter, match="contains_any"):
                 table.count(where)

@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, func, literal_column, or_, true
+from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, cast, false, literal_column, or_, true
 from sqlalchemy.types import TypeEngine
 
 from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
@@ -20,6 +20,7 @@ from vecstore.filters.nodes import And, Compare, CompareKey, Filter, Not, Or
 from .column_types import quote_table
 from .generation_table import Layout
 from .key_filters import describe_key_shape, list_key_values, make_key_predicate
+from .text_conditions import TEXT_CONDITIONS
 
 Shape = tuple[Any, ...]
 Condition = ColumnElement[bool]
@@ -39,14 +40,6 @@ _OF_LISTS: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
         "in": lambda column, listed: column == any_(listed),
         "contains_any": lambda column, listed: column.op("&&", is_comparison=True)(listed),
         "contains_all": lambda column, listed: column.op("@>", is_comparison=True)(listed),
-    }
-)
-
-_OF_TEXTS: Mapping[str, Callable[[Any, Any], Condition]] = MappingProxyType(
-    {
-        # Functions instead of LIKE, in whose patterns some characters are signs.
-        "starts_with": func.starts_with,
-        "contains_text": lambda column, text: func.strpos(column, text) > literal_column("0"),
     }
 )
 
@@ -139,8 +132,8 @@ def _make_predicate(field: str, op: str, value: Any, layout: Layout, numbers: It
         return false()
     if op in _ORDER:
         return _ORDER[op](column, _take_parameter(numbers, form.operand_type))
-    if op in _OF_TEXTS:
-        return _OF_TEXTS[op](column, _take_parameter(numbers, form.operand_type))
+    if op in TEXT_CONDITIONS:
+        return TEXT_CONDITIONS[op](column, _take_parameter(numbers, form.operand_type))
     listed = _take_parameter(numbers, ARRAY(form.operand_type))
     return _OF_LISTS[op](column, listed)
 

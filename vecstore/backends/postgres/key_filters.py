@@ -2,7 +2,8 @@
 
 Equality and containment are ``@>``, which the GIN index serves. It takes a list for contained in a longer one, so lists
 are compared as well. An order compares numbers as ``double precision`` and strings by code points, never one with the
-other. Keys are parameters, as values are; ``->`` with text looks into objects only.
+other; a part of a string is looked for in strings. Keys are parameters, as values are; ``->`` with text looks into
+objects only.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from sqlalchemy.types import TypeEngine
 from vecstore.filters.canonical_json import encode_member, encode_value
 from vecstore.filters.key_values import KeyValue
 from vecstore.filters.nodes import CompareKey
+
+from .text_conditions import TEXT_CONDITIONS
 
 Take = Callable[[TypeEngine[Any]], ColumnElement[Any]]
 """Returns the next parameter, of a type."""
@@ -72,7 +75,7 @@ def make_key_predicate(condition: CompareKey, column: ColumnElement[Any], take: 
                 return found
             value = _read_path(condition, column, take)
             return found & (value == any_(cast(take(_TEXTS), ARRAY(JSONB()))))
-    return _compare_order(_read_path(condition, column, take), condition, take)
+    return _compare_guarded(_read_path(condition, column, take), condition, take)
 
 
 def _contain(column: ColumnElement[Any], members: ColumnElement[Any]) -> Condition:
@@ -85,13 +88,14 @@ def _read_path(condition: CompareKey, column: ColumnElement[Any], take: Take) ->
     return column
 
 
-def _compare_order(value: ColumnElement[Any], condition: CompareKey, take: Take) -> Condition:
+def _compare_guarded(value: ColumnElement[Any], condition: CompareKey, take: Take) -> Condition:
     """Compare values of the operand's class; the guard keeps the server from converting others, which would fail."""
     kind = func.jsonb_typeof(value)
-    compare = _ORDERS[condition.op]
     if condition.value.kind == "number":
         number = case((kind == literal_column("'number'"), cast(value, Double())))
-        return number.op(compare, is_comparison=True)(take(Double()))
+        return number.op(_ORDERS[condition.op], is_comparison=True)(take(Double()))
     text = value.op("#>>", return_type=Text())(literal_column("'{}'"))
     string = case((kind == literal_column("'string'"), text)).collate("C")
-    return string.op(compare, is_comparison=True)(take(Text()))
+    if condition.op in TEXT_CONDITIONS:
+        return TEXT_CONDITIONS[condition.op](string, take(Text()))
+    return string.op(_ORDERS[condition.op], is_comparison=True)(take(Text()))

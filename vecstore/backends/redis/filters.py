@@ -180,8 +180,8 @@ def compile_program(condition: Filter, fields: Mapping[str, Field]) -> list[Any]
     """Return a filter as a program for ``parts/matching.lua``, which runs it on one record after the other.
 
     A program is a list of words in the order of a stack machine: ``tags``, ``numbers`` and ``texts`` with an
-    attribute, an operator, a count and values; ``key`` with a class, an operator, an operand, a count and the keys of a path into the
-    undeclared metadata; ``and`` and ``or`` with a count; ``not``.
+    attribute, an operator, a count and values; ``key`` with a class, an operator, an operand, a count and the keys of a
+    path into the undeclared metadata; ``and`` and ``or`` with a count; ``not``.
     """
     match condition:
         case CompareKey(path, op, value) if op in WITHOUT_TOKENS:

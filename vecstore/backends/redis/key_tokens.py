@@ -2,7 +2,8 @@
 
 A record has a token for each key and path that exists, for each value at one, and for each item of a list at one. A
 token is a hash of path, role and canonical value: it has one length and contains nothing of the query language. Two
-values share one with a probability of 2⁻¹²⁸. An order, or a part of a string, has no tokens; a script compares the metadata itself.
+values share one with a probability of 2⁻¹²⁸. An order or a part of a string has no tokens; a script compares the
+metadata itself.
 """
 
 from __future__ import annotations
