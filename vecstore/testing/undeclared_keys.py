@@ -62,6 +62,23 @@ def wrap(path: tuple[str, ...], value: object) -> dict[str, Any]:
     return value  # type: ignore[return-value]
 
 
+def list_text_cases(ref: FieldRef) -> Iterator[tuple[Filter, set[str]]]:
+    """Yield filters on parts of strings, and the values that they are true of."""
+    yield ref.starts_with("a"), {"a"}
+    yield ref.starts_with("t"), {"true as text"}
+    yield ref.starts_with("tr"), {"true as text"}
+    yield ref.starts_with("1"), {"one as text"}
+    yield ref.starts_with("\U0001f600"), {"astral"}
+    yield ref.contains_text("u"), {"true as text", "null as text"}
+    yield ref.contains_text("U"), set()
+    yield ref.contains_text("null"), {"null as text"}
+    yield ref.contains_text("\ue000"), {"private"}
+    yield ref.contains_text("%"), set()
+    yield ref.contains_text("_"), set()
+    yield ref.starts_with("."), set()
+    yield ~ref.contains_text("l"), EVERY - {"null as text"}
+
+
 def list_cases(ref: FieldRef) -> Iterator[tuple[Filter, set[str]]]:
     """Yield filters, and the values that they are true of."""
     yield ref == "a", {"a"}
@@ -122,19 +139,7 @@ def list_cases(ref: FieldRef) -> Iterator[tuple[Filter, set[str]]]:
     yield ref.contains_all(["b", "a", "b"]), {"list", "turned"}
     yield ref.contains_all(["a", 1, True]), {"mixed"}
     yield ~ref.contains("a"), EVERY - {"list", "turned", "mixed"}
-    yield ref.starts_with("a"), {"a"}
-    yield ref.starts_with("t"), {"true as text"}
-    yield ref.starts_with("tr"), {"true as text"}
-    yield ref.starts_with("1"), {"one as text"}
-    yield ref.starts_with("\U0001f600"), {"astral"}
-    yield ref.contains_text("u"), {"true as text", "null as text"}
-    yield ref.contains_text("U"), set()
-    yield ref.contains_text("null"), {"null as text"}
-    yield ref.contains_text("\ue000"), {"private"}
-    yield ref.contains_text("%"), set()
-    yield ref.contains_text("_"), set()
-    yield ref.starts_with("."), set()
-    yield ~ref.contains_text("l"), EVERY - {"null as text"}
+    yield from list_text_cases(ref)
     yield (ref == "a") | (ref > 1.5) & ~(ref == 2**53), {"a", "two beyond", "large", "endless"}
 
 
