@@ -12,7 +12,6 @@ from typing import Any
 from benchmarks.bars import judge
 from tests.sources import ROOT
 
-
 LOADS = ("insert", "upsert", "insert of columns", "upsert of columns")
 
 

@@ -16,15 +16,19 @@ from .columns.conversion import convert_batch
 from .columns.given import Columns
 from .columns.numpy_input import read_batches as read_arrays
 from .records import Record
-from .rows.batches import BATCH_RECORDS, cut_batches
+from .rows.batches import cut_batches
 from .rows.conversion import EmbedTexts, as_rows, needs_embedding
 from .schema import Schema
 
 Batch = Sequence[Record] | ColumnBatch
+BATCH_ROWS = 10_000
+"""Rows of columns in a batch: twice as many as records, because each commit waits for the disk several times."""
 
 
 def cut(records: Any, batch_size: int | None, schema: Schema) -> Iterator[Batch]:
     """Cut records or columns into batches of ``batch_size`` rows or 16 MiB, whichever comes first.
+
+    By default a batch has up to 5,000 records, or 10,000 rows of columns.
 
     Raises
     ------
@@ -65,4 +69,4 @@ def convert(batch: Batch, schema: Schema, embed: EmbedTexts | None, *, unique: b
 
 
 def _choose_size(batch_size: int | None) -> int:
-    return BATCH_RECORDS if batch_size is None else check_whole("batch_size", batch_size)
+    return BATCH_ROWS if batch_size is None else check_whole("batch_size", batch_size)

@@ -143,7 +143,7 @@ class VectorStore(OneProcess):
             ``vector`` (lists of numbers) and ``text``, each further one a key of metadata; a column ``metadata`` of
             objects or of their JSON texts holds several keys. It takes the extra ``parquet``. For numpy, see `Columns`.
         batch_size : int, optional
-            Records per atomic commit. By default 5,000 records or 16 MiB, whichever comes first.
+            Records per atomic commit. By default 5,000 records, 10,000 rows of columns, or 16 MiB if that comes first.
         on_progress : callable, optional
             Called as ``on_progress(phase, done, total)`` after each batch, and while the call builds the index; see
             `Progress`.
