@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from .backend import Backend, Generation
-from .rows.tallies import tally_keys
+from .filters.key_values import KeyValue
+from .filters.nodes import Filter
+from .rows.tallies import rank_undeclared, tally_keys, tally_undeclared
 
 PAGE = 5_000
 
@@ -38,6 +41,17 @@ class MetadataKey:
     count: int
     classes: Mapping[str, int]
     field: str | None = None
+
+
+def read_values(
+    backend: Backend, generation: Generation, key: str, where: Filter | None, limit: int | None
+) -> list[tuple[Any, int]]:
+    """Return the values of an undeclared key among the matching records, each with the number of records."""
+    counts, after = Counter[KeyValue](), None
+    while len(rows := backend.page(generation, where, after, PAGE, frozenset({"metadata"}))):
+        tally_undeclared(rows.extras or (), key, counts)
+        after = rows.ids[-1]
+    return rank_undeclared(counts, limit)
 
 
 def read_keys(backend: Backend, generation: Generation) -> list[MetadataKey]:

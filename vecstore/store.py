@@ -27,7 +27,7 @@ from .index_status import IndexStatus, read_index_status
 from .loading import Loading
 from .logs import log_duration
 from .lookup import CurrentEntry
-from .metadata_keys import MetadataKey, read_keys
+from .metadata_keys import MetadataKey, read_keys, read_values
 from .one_process import OneProcess
 from .progress import Progress, report_to
 from .queries import (
@@ -370,7 +370,9 @@ class VectorStore(OneProcess):
         Parameters
         ----------
         field : str
-            A declared field.
+            A declared field. With ``Schema(dynamic=True)`` also any other key: strings, numbers and bools under it, or
+            in a list there. For these all metadata is read, and of equal counts bools come first, then numbers, then
+            strings.
         where : Filter or mapping, optional
             Count matching records only.
         limit : int, optional
@@ -389,6 +391,8 @@ class VectorStore(OneProcess):
                 declared, bound = find_field(field, generation.schema), bind(where, generation.schema)
                 if most == 0:
                     return []
+                if declared is None:
+                    return read_values(self._backend, generation, field, bound, most)
                 found = self._backend.values(generation, field, bound, most)
                 attempts.rows = len(found)
                 return [(declared.decode_item(value), count) for value, count in found]

@@ -63,16 +63,18 @@ def _bind(condition: Filter, schema: Schema) -> Filter:
     raise InvalidFilter(f"Not a filter: {type(condition).__name__}.")
 
 
-def find_field(name: str, schema: Schema) -> Field:
-    """Return a declared field.
+def find_field(name: str, schema: Schema) -> Field | None:
+    """Return a declared field, or None for another key of a store that filters on any.
 
     Raises
     ------
-    UnknownField
+    UnknownField, InvalidFilter
     """
     field = schema.fields.get(name)
-    if field is None:
+    if field is None and not schema.dynamic:
         raise _make_unknown_field((name,), schema.fields)
+    if field is None:
+        bind_key((name,), "exists", True)
     return field
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from typing import Any
 
-from ..fields import Stored
+from ..fields import MAX_INT, Stored
+from ..filters.key_values import SCALARS, KeyValue, read_value
 from .metadata import NO_EXTRA
 
 CLASSES: Mapping[type, str] = {
@@ -33,6 +34,27 @@ def rank_values(counts: Mapping[Stored, int], limit: int | None) -> list[tuple[S
         return -item[1], item[0]
 
     return sorted(counts.items(), key=order) if limit is None else nsmallest(limit, counts.items(), key=order)
+
+
+def tally_undeclared(extras: Iterable[str], key: str, counts: Counter[KeyValue]) -> None:
+    """Add to ``counts`` how many records have each scalar under an undeclared key, or in a list there."""
+    for extra in extras:
+        if extra == NO_EXTRA or (found := json.loads(extra).get(key)) is None:
+            continue
+        value = read_value(found)
+        counts.update(each for each in {*(value.value if value.kind == "list" else (value,))} if each.kind in SCALARS)
+
+
+def rank_undeclared(counts: Mapping[KeyValue, int], limit: int | None) -> list[tuple[Any, int]]:
+    """Return values as `rank_values` does; of equal counts bools come first, then numbers, then strings."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0].kind, item[0].value))
+    return [(_to_plain(value.value), count) for value, count in ranked[:limit]]
+
+
+def _to_plain(value: Any) -> Any:
+    """Return a whole number as an int: filters take 1 and 1.0 for the same value."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INT
+    return int(value) if is_whole else value
 
 
 def tally_keys(extras: Iterable[str], counts: Counter[tuple[str, str]]) -> None:

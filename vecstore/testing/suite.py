@@ -128,6 +128,7 @@ class StoreSuite:
     TestScan = scans.ScanTests
     TestScanUnderChange = scans.ScanUnderChangeTests
     TestValues = tallies.ValuesTests
+    TestUndeclaredValues = tallies.UndeclaredValuesTests
     TestKeys = tallies.KeysTests
 
     TestFencedWrite = fences.FencedWriteTests

@@ -19,12 +19,16 @@ from ..errors import InvalidArgument, InvalidFilter, UnknownField, VecstoreError
 from ..filters.dict_form import to_dict
 from ..filters.field_ref import F
 from ..filters.nodes import ALL, Filter
+from ..index_options import Flat
 from ..metadata_keys import MetadataKey
 from ..records import Record
+from ..schema import Schema
 from ..store import VectorStore
 from .example_counts import choose_counts
 from .filter_equivalence import BOOKS, SCHEMA, VECTOR, conditions, holds
 from .place import Place, Places
+from .undeclared_equivalence import BOOKS as UNDECLARED_BOOKS
+from .undeclared_equivalence import DYNAMIC, PATHS
 
 MANY = 2_300
 """More records than a backend looks at in one step."""
@@ -164,6 +168,60 @@ class ValuesTests(Places):
     ) -> None:
         with pytest.raises(error):
             call(books)
+
+
+class UndeclaredValuesTests(Places):
+    """Values of keys that nobody declared."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def books(cls, library: Database) -> VectorStore:
+        store = library.create("undeclared", DYNAMIC)
+        store.insert(UNDECLARED_BOOKS)
+        return store
+
+    def test_values_are_those_that_filters_find(self, books: VectorStore) -> None:
+        for key in (each[0] for each in PATHS if len(each) == 1):
+            found = books.values(key)
+            assert found == sorted(found, key=lambda item: (-item[1], *rank(item[0])))
+            assert len({rank(value) for value, _ in found}) == len(found)
+            assert books.values(key, limit=2) == found[:2]
+            for value, count in found[:4]:
+                assert count == books.count((F[key] == value) | F[key].contains(value)) > 0
+                where = F.word.exists() & ((F[key] == value) | F[key].contains(value))
+                within = {rank(each): number for each, number in books.values(key, F.word.exists())}
+                assert within.get(rank(value), 0) == books.count(where)
+
+    def test_classes_stay_apart(self, db: Database) -> None:
+        store = db.create("classes", Schema(dim=2, index=Flat(), dynamic=True))
+        given: list[Any] = [
+            1,
+            1.0,
+            True,
+            "1",
+            [1, "1", [1], None, {"a": 1}, 1],
+            {"a": 1},
+            None,
+            False,
+            2**60,
+            -0.0,
+            [],
+            0.5,
+        ]
+        store.insert(Record(f"r{number:02}", VECTOR, metadata={"k": value}) for number, value in enumerate(given))
+        assert [(type(value), value, count) for value, count in store.values("k")] == [
+            (int, 1, 3), (str, "1", 2), (bool, False, 1), (bool, True, 1), (int, 0, 1), (float, 0.5, 1),
+            (float, 2.0**60, 1),
+        ]  # fmt: skip
+        assert store.values("nowhere") == []
+        for bad in ("x" * 513, "a\0", "\ud800"):
+            with pytest.raises(InvalidFilter):
+                store.values(bad)
+
+
+def rank(value: object) -> tuple[str, Any]:
+    """Return what orders values of several classes, and keeps them apart."""
+    return ("bool" if isinstance(value, bool) else "str" if isinstance(value, str) else "number"), value
 
 
 class KeysTests(Places):
