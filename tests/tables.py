@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -46,6 +47,8 @@ from vecstore import (
 )
 from vecstore.testing.place import Places
 from vecstore.testing.toy_embedder import ToyEmbedder
+
+NAIVE = datetime(2024, 5, 1, 12)
 
 
 class Tables(Places):
@@ -240,3 +243,12 @@ class TablesOut(Places):
         assert store.scan_arrow().schema.field("vector").type == pa.list_(pa.float16(), DIM)
         copy.upsert(store.scan_arrow())
         assert list(copy.scan()) == list(store.scan())
+
+    def test_dates_that_are_text_in_records(self, db: Database) -> None:
+        store = db.create("dates", replace(SCHEMA, fields={"at": fields.DateTime(text=True, naive="utc")}))
+        for column in (["2024-05-01T12:00:00", None], pa.array([NAIVE, None], pa.timestamp("ms"))):
+            store.upsert(make_table(at=column))
+            assert [record.metadata for record in store.scan()] == [{"at": "2024-05-01T12:00:00+00:00"}, {}]
+        for table in (store.scan_arrow().read_all(), store.search(ONE_TWO[0], 2).to_arrow()):
+            assert table["at"].type == pa.timestamp("us", "UTC")
+            assert table["at"].to_pylist() == [NAIVE.replace(tzinfo=UTC), None]

@@ -72,7 +72,11 @@ def make_table(hits: Sequence[Hit], schema: Schema, include: Include) -> Table:
     if "metadata" in include:
         values = [hit.metadata or {} for hit in hits]
         columns = _list_columns(schema, _OF_HITS)
-        arrays += [[each.get(name) for each in values] for name in columns]
+        for name, field in columns.items():
+            found = [each.get(name) for each in values]
+            # A date may be text, according to the field.
+            is_date = isinstance(field, DateTime)
+            arrays.append([None if one is None else field.encode(one) for one in found] if is_date else found)
         arrays.append([_dump({key: value for key, value in each.items() if key not in columns}) for each in values])
     return pa.table([pa.array(each, field.type) for each, field in zip(arrays, layout, strict=True)], schema=layout)
 

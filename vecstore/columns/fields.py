@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from json.encoder import encode_basestring as _quote
 from types import MappingProxyType
@@ -110,7 +111,7 @@ def _encode_instants(name: str, column: Instants, field: DateTime, owners: Seque
 
 def _make_dates(column: Instants) -> list[Any]:
     """Return stand-ins from which a field that takes no dates makes its own error."""
-    example = DateTime().decode(0)
+    example = datetime.fromtimestamp(0, UTC)
     return [None if value is None else example for value in column.micros]
 
 
