@@ -35,7 +35,7 @@ _ONE = rf"-?(?:{_TAGS}|{_RANGE}|\({_RANGE}(?:\|{_RANGE})*\))"
 _ALL = rf"\({_ONE}(?: {_ONE})*\)"
 _WHERE = rf"(?:{_TAGS}|{_ALL}(?:\|{_ALL})*)"
 _HOW = r"(?: HYBRID_POLICY ADHOC_BF| EF_RUNTIME \d+)?"
-QUERY = re.compile(rf"{_WHERE}|\((?:\*|{_WHERE})\)=>\[KNN \d+ @vector \$q{_HOW} AS d\]")
+QUERY = re.compile(rf"\*|{_WHERE}|\((?:\*|{_WHERE})\)=>\[KNN \d+ @vector \$q{_HOW} AS d\]")
 """The grammar of all compiled queries."""
 
 

@@ -131,7 +131,8 @@ def check_call(name: str, positional: tuple[Any, ...], named: dict[str, Any], sc
             assert limit is None or limit > 0
         case "search", (_, search):
             check_search(search)
-        case "tend", (_, None):
+        case "tend", (_, None, measure):
+            assert callable(measure)
             assert named == {}
         case "find", ():
             assert len(named) == 1

@@ -28,7 +28,7 @@ def test_each_memory_is_a_new_one() -> None:
         ("kb", "write 'file:./directory'"),
         ("", "write 'file:./directory'"),
         (":memory:", "Known: file, memory"),
-        ("MEMORY:", "Unknown database URL 'MEMORY'"),
+        ("MEMORY:", "Unknown database URL. Known: file, memory"),
         ("memory:name", "takes no name"),
         ("memory:?timeout=3", "takes no parameters"),
         ("file:./kb?tiemout=3", "Did you mean 'timeout'"),

@@ -132,6 +132,8 @@ def filter_calls(store: VectorStore) -> list[Callable[[], object]]:
     calls: list[Callable[[], object]] = []
     for name, values in VALUES.items():
         for value in values:
+            if name == "whole" and value is NUMBER:  # A fraction equals no Int, which is an answer.
+                continue
             if name == "tags":
                 where = F.tags.contains_any([value]) if not isinstance(value, str) else F.tags.contains([value])
             else:
