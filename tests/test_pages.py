@@ -83,7 +83,13 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
         assert done.stdout
 
 
-GUIDES = ["docs/web-applications.md", "docs/dataframes.md", "docs/changing-a-store.md", "docs/filters.md"]
+GUIDES = [
+    "docs/web-applications.md",
+    "docs/dataframes.md",
+    "docs/changing-a-store.md",
+    "docs/filters.md",
+    "docs/langchain.md",
+]
 
 
 @pytest.mark.parametrize("page", GUIDES)
