@@ -112,8 +112,7 @@ def test_invalid_store_names_never_reach_the_server(own_server: OwnServer) -> No
 
 @pytest.mark.parametrize(
     "query",
-    [
-        "*", "@f_word:{pa|*}", "@f_word:{Pa}", "@f_word:{pa} | *", "@f_word:{pa b}", "(@f_word:{pa}) (@f_word:{pb})",
+    [ "@f_word:{pa|*}", "@f_word:{Pa}", "@f_word:{pa} | *", "@f_word:{pa b}", "(@f_word:{pa}) (@f_word:{pb})",
         "@f_word:{h6}", "@f_n:[1 2] | *", "@vector:{pa}", "(*)=>[KNN 1 @vector $b AS d]", "@f_word:{}",
         "(@f_word:{pa}|*)=>[KNN 1 @vector $q AS d]",
     ],
