@@ -60,6 +60,7 @@ def test_a_small_file_may_unpack_to_anything_below_the_limit(run: Run, url: str,
         (b"PK\x03\x04" + bytes(60), "by its content a ZIP archive"),
         (b"PAR1" + bytes(60), "by its content Parquet: name it .parquet"),
     ],
+    ids=["pdf", "gzip", "zip", "parquet"],
 )
 def test_another_format_is_called_by_its_name(
     run: Run, url: str, tmp_path: Path, ending: str, content: bytes, said: str
