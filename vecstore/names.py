@@ -25,7 +25,8 @@ def check_name(name: object, what: str) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     rule = "a name has 1 to 48 characters of a-z, 0-9 and _, and starts with a letter."
-    if isinstance(name, str) and (is_url(name) or {":", "@"} <= set(name)):  # there may be a password in it
+    # There may be a password in it.
+    if isinstance(name, str) and (is_url(name) or {":", "@"} <= set(name) or "password=" in name.lower()):
         raise InvalidArgument(f"{what}: a URL stands where a name belongs; {rule}")
     if not isinstance(name, str):
         raise InvalidArgument(f"{what} {type(name).__name__}: {rule}")
