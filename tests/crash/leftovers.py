@@ -36,3 +36,8 @@ def list_unnamed(db: Database) -> list[Path]:
         left += opened.paths.list_unnamed_segments(snapshot.vectors.segment_uids)
         left += opened.paths.list_unnamed_indexes(snapshot.ledger.index_uids)
     return left
+
+
+def is_in_force(journal: bytes) -> bool:
+    """Say whether a journal has to be rolled back: the one that stays has a header of zeros between commits."""
+    return bool(journal[:8].strip(b"\0"))

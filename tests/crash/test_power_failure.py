@@ -19,7 +19,10 @@ from .survivors import Survivors
 from .trace import Mark
 from .volume import Volume
 
-NEEDLESS: Mapping[str, str] = MappingProxyType({})
+_OPENED = "SQLite syncs the directory of each journal that it opens, also of one that has stayed there"
+NEEDLESS: Mapping[str, str] = MappingProxyType(
+    {f"kb/g/ID/ {change}{where}": _OPENED for change in ("unchanged", "+upkeep.lock") for where in ("", ", apart")}
+)
 """Fsyncs that could be left out, with the reason."""
 
 COMPACTIONS = frozenset(number for number, call in enumerate(SCENARIOS["life"]()) if call.kind == "compact")

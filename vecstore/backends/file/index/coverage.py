@@ -14,6 +14,9 @@ from ..state.fields import Mask
 from ..vectors.part import Part
 from ..vectors.segment import find_places
 
+_FEW = 64
+"""So many rows are scored sooner than float32 arithmetic rules some of them out."""
+
 _Piece = tuple[Mask, int, Mask]
 """The stored rows of a part, where its rows begin in the graph, and which of the graph's rows were stored."""
 
@@ -31,12 +34,15 @@ class Coverage:
         How many of them are stored.
     tail : sequence of Part
         The rows that came after the graph was built.
+    few : ndarray of int64 or None
+        The rids of all of them, where there are some, and so few that a search scores each.
     """
 
     graph: Graph
     stored: Mask
     count: int
     tail: Sequence[Part]
+    few: NDArray[np.int64] | None
     _pieces: dict[int, _Piece]
     _places: list[tuple[RowColumns, NDArray[np.int64]]]
 
@@ -55,7 +61,10 @@ class Coverage:
             stored[start : start + len(piece)] |= piece
         tail = [beyond for part in parts if (beyond := part.slice_after(graph.last)) is not None]
         places = before._places if before and before.graph is graph else []
-        return cls(graph, stored, int(np.count_nonzero(stored)), tail, pieces, places)
+        few = None
+        if tail and sum(len(part.vectors) for part in tail) <= _FEW:
+            few = np.concatenate([part.get_stored_rids() for part in tail])
+        return cls(graph, stored, int(np.count_nonzero(stored)), tail, few, pieces, places)
 
     def select_matching(self, keep: Mask, columns: RowColumns) -> Mask:
         """Return which rows of the graph match, given the matching rows of a view."""

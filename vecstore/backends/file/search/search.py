@@ -121,8 +121,12 @@ def _answer_by_graph(context: SearchContext, scorer: Scorer, coverage: Coverage,
         least = int(np.count_nonzero(counts))
     elif coverage.count < len(graph.rids):
         counts = coverage.stored
-    tails = _answer_in_float32(context, queries, coverage.tail) if coverage.tail else None
-    near = find_near(graph, queries, plan, k, counts)
+    near, tails = find_near(graph, queries, plan, k, counts), None
+    if matches is None and len(queries) == 1 and coverage.few is not None:
+        [(rids, found)] = near
+        near = [(np.concatenate((rids, coverage.few)), found)]
+    elif coverage.tail:
+        tails = _answer_in_float32(context, queries, coverage.tail)
     answers: list[Answer] = []
     for number, ((rids, found), scores) in enumerate(zip(near, scorer.score_each(queries, near), strict=True)):
         if found < min(k, least):

@@ -29,7 +29,7 @@ _MAX_VALUE = 256 << 20
 _PRAGMAS = ("mmap_size = 0", "trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON")
 _READER = ("query_only = ON",)
 # EXTRA also syncs the directory after the journal was removed, so an acknowledged commit cannot be rolled back.
-_WRITER = ("synchronous = EXTRA", "cache_size = -65536")
+_WRITER = ("synchronous = EXTRA", "cache_size = -65536", "journal_size_limit = 1048576")
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -45,10 +45,13 @@ class DatabaseKind:
 
     application_id: int
     what: str
+    journal: str
 
 
-CATALOG = DatabaseKind(0x76736361, "catalogue")
-ROWS = DatabaseKind(0x76737277, "row file")
+CATALOG = DatabaseKind(0x76736361, "catalogue", "delete")
+# Its journal stays, with a header of zeros between commits: to make and to remove a file makes a commit three times as
+# long. The catalogue seldom changes, and each search looks whether it has a journal.
+ROWS = DatabaseKind(0x76737277, "row file", "persist")
 
 
 def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: bool = False) -> SqliteConnection:
@@ -75,7 +78,7 @@ def open_connection(path: Path, kind: DatabaseKind, timeout: float, *, writer: b
             refuse_newer(f"format {version} of {path}", "file")
         if version < FORMAT:
             raise Unsupported(f"format {version} of {path}", "file")
-        if writer and connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
+        if writer and connection.execute(f"PRAGMA journal_mode = {kind.journal}").fetchone()[0] != kind.journal:
             raise StoreCorrupt(f"{path} is not in rollback mode: its header is damaged.")
     except BaseException:
         connection.close()
