@@ -34,7 +34,7 @@ from .contents import (
     make_records,
     read_state,
 )
-from .leftovers import is_in_force, list_garbage, list_unnamed
+from .leftovers import is_begun, list_garbage, list_unnamed
 from .random_calls import draw_call
 from .tally import Tally
 from .writer import MESSAGE, Note, fork_writer
@@ -220,7 +220,7 @@ def _check_leftovers(directory: str, state: State) -> None:
 
 def _check(directory: str, trial: Trial, tally: Tally, draw: random.Random, *, whole: bool) -> State:
     """Return the stored state after checking that it is one of the allowed ones."""
-    tally.journals += any(is_in_force(path.read_bytes()) for path in Path(directory).rglob("*-journal"))
+    tally.journals += any(is_begun(path.read_bytes()) for path in Path(directory).rglob("*-journal"))
     tally.unfinished += any(Path(directory).rglob("*.vec.tmp"))
     tally.unfinished_indexes += any(Path(directory).rglob("*.faiss.tmp"))
     mode = draw.choice(["rw", "rw", "ro"])

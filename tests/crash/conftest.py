@@ -12,7 +12,7 @@ import pytest
 
 from tests.sources import ROOT
 
-from .leftovers import is_in_force
+from .leftovers import is_begun
 from .lost_writes import KEPT
 from .outages import Run, simulate_outages
 from .scenario import CUT_OFF, list_histories
@@ -60,12 +60,12 @@ def record_run(memory: Path, name: str, before: Image) -> Run:
 
 
 def find_cut_off(life: Run) -> Image:
-    """Return the disk at the end of the call, when the journal is in force and most of the database is overwritten."""
+    """Return the disk at the end of the call, when the journal is in use and most of the database is overwritten."""
     *_, outage = (
         outage
         for outage in simulate_outages(life, lambda _position: [KEPT])
         if outage.call == CUT_OFF
-        and any(path.endswith("rows.db-journal") and is_in_force(data or b"") for path, data in outage.image.items())
+        and any(path.endswith("rows.db-journal") and is_begun(data or b"") for path, data in outage.image.items())
     )
     return outage.image
 

@@ -38,6 +38,6 @@ def list_unnamed(db: Database) -> list[Path]:
     return left
 
 
-def is_in_force(journal: bytes) -> bool:
-    """Say whether a journal has to be rolled back: the one that stays has a header of zeros between commits."""
-    return bool(journal[:8].strip(b"\0"))
+def is_begun(journal: bytes) -> bool:
+    """Say whether a journal is in use: the header of the one that stays is zeros between commits."""
+    return any(journal[:28])
