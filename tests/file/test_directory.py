@@ -91,7 +91,7 @@ def test_files_are_where_the_documentation_says(tmp_path: Path) -> None:
     segments = {name for name in shown if name.startswith("g/ID/seg/")}
     assert len(segments) == 2
     assert all(name.endswith(".vec") and len(name) == len("g/ID/seg/.vec") + 32 for name in segments)
-    assert shown - segments == {"g/ID/rows.db", "g/ID/writer.lock"}
+    assert shown - segments == {"g/ID/rows.db", "g/ID/rows.db-journal", "g/ID/writer.lock"}
     assert {str(path) for path in store.files() if path.parts[0] != "g"} == {"catalog.db", "catalog.lock"}
 
 

@@ -199,7 +199,7 @@ def test_forks_while_threads_are_inside_calls(place: str, client: redis.Redis, n
             gc.collect()
             work(place, 1)
 
-        for turn in range(4):
+        for turn in range(2):
             forked(partial(connect_or_follow_advice, client, place, namespace, turn))
             forked(in_child)
 
