@@ -89,6 +89,7 @@ GUIDES = [
     "docs/changing-a-store.md",
     "docs/filters.md",
     "docs/langchain.md",
+    "docs/reading-and-loading.md",
 ]
 
 
