@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import vecstore
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_lines
 from vecstore import HNSW, Record, Schema
 
 pytestmark = pytest.mark.usefixtures("no_model")
@@ -31,6 +34,19 @@ def test_an_index_is_shown(run: Run, indexed: str) -> None:
     assert f"index hnsw, ready, {status['indexed']:,} of 3,000 records in it" in lines
     assert f"search effort {status['ef']} for recall 0.98" in lines
     assert f"measured recall {status['recall']:.4f}, {status['measured']}" in lines
+
+
+def test_add_extends_an_index_once(run: Run, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vecstore.upkeep")
+    rows = np.random.default_rng(1).normal(size=(2_000, 8)).round(3).tolist()
+    lines = [{"id": f"r{number}", "vector": row} for number, row in enumerate(rows)]
+    path = write_lines(tmp_path / "rows.jsonl", lines)
+    answer = run("add", f"{url}?index_min_rows=32", "rows", path, "--batch-size", "100")
+    assert answer.code == 0, answer.err
+    status = run("info", url, "rows", "--json").json["index_status"]
+    assert (status["state"], status["indexed"]) == ("ready", 2_000)
+    built = [line for line in caplog.messages if "built or extended" in line]
+    assert len(built) == 2, built  # with the first batch, which makes the store, and in the end
 
 
 def test_reindex_and_calibrate_tell_what_they_found(run: Run, indexed: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -63,6 +64,14 @@ class Ingestion:
         self._fixed = batch_size
         self._size = batch_size or FIRST_BATCH
         self._skip_bad = skip_bad
+        self._upkeep = ExitStack()
+        self._loaded: VectorStore | None = None
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Leave the upkeep of the store to the end of the block: the index is extended once, not by each batch."""
+        with self._upkeep:
+            yield
 
     def ingest(self, source: Source, on_progress: Callable[[int, int], None]) -> None:
         """Read a source to its end. After each batch, report the bytes read of it and the records done in total."""
@@ -181,6 +190,9 @@ class Ingestion:
             return
         ids = [item.record.id for item in items]
         try:
+            if store is not self._loaded:
+                self._upkeep.enter_context(store.loading(self.on_progress))
+                self._loaded = store
             records = (item.record for item in items)
             store.upsert(records, batch_size=len(items), on_progress=self.on_progress)
         except PartialWrite as error:

@@ -208,7 +208,7 @@ def _check_durable(database: Database) -> None:
 
 def _ingest(ingestion: Ingestion, target: Target, sources: Sequence[Source], *, certain: bool, quiet: bool) -> None:
     try:
-        with progress.meter("Adding", quiet=quiet) as meter:
+        with progress.meter("Adding", quiet=quiet) as meter, ingestion.loading():
             ingestion.on_progress = meter.show_phase
             ingest_all(ingestion, sources, meter, certain=certain)
         if not ingestion.report.read and not ingestion.report.skipped:
