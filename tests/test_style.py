@@ -69,6 +69,10 @@ def unsafe(node: ast.AST) -> str | None:
     return None
 
 
+ASYNC_INTERFACES = {"vecstore/integrations/haystack/retriever.py", "vecstore/integrations/haystack/store.py"}
+"""The library is synchronous; Haystack asks for coroutines, which run the synchronous methods in a thread."""
+
+
 def names_in(expression: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
 
@@ -106,6 +110,8 @@ def test_public_functions_name_their_parameters(source: Source) -> None:
 @pytest.mark.parametrize("source", [*SHIPPED, *sources("examples")], ids=name)
 def test_banned_constructs(source: Source) -> None:
     found = [f"{what}, line {getattr(node, 'lineno', '?')}" for node in ast.walk(source.tree) if (what := unsafe(node))]
+    if name(source) in ASYNC_INTERFACES:
+        found = [each for each in found if not each.startswith("async def")]
     assert found == []
 
 

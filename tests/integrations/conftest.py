@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.postgres.stores import add_parameters as add_postgres_parameters
 from tests.redis.places import add_parameters as add_redis_parameters
 from tests.redis.server import get_shared_url as get_redis_url
 from vecstore import Database
+
+# Haystack reads this when it is imported; a test sends nothing to anybody.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 BACKENDS = ["memory", "file", "postgres", "redis"]
 _NUMBERS = itertools.count()
