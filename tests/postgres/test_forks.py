@@ -189,7 +189,7 @@ def test_forks_while_threads_are_inside_calls(place: str, engine: Engine, namesp
         keep_asking(db.open("docs")),
         keep_asking(other.open("docs")),
     ):
-        for turn in range(6):
+        for turn in range(3):
             forked(partial(connect_and_ask, engine, namespace, turn))
             forked(partial(connect_anew, place, [db, other], turn))
 
