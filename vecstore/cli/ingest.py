@@ -7,18 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
-from ..fields import DateTime, Field, Float
 from ..progress import Progress as StoreProgress
 from ..records import Record
-from ..rows.conversion import EmbedTexts, as_rows, needs_embedding
+from ..rows.conversion import EmbedTexts, as_rows
 from ..schema import Schema
 from ..store import VectorStore
 from .documents import UNREADABLE, Documents
@@ -28,6 +24,7 @@ from .report import Report
 from .roots import explain_conflict, find_conflict, is_passage, list_passages
 from .sources import Item, Skipped, Source
 from .target import Target
+from .unchanged_records import is_unchanged
 
 FIRST_BATCH, LARGEST_BATCH = 256, 4_096
 _QUICK, _SLOW = 0.5, 2.0  # seconds per batch; in between, a progress bar moves often enough and commits are few
@@ -206,7 +203,7 @@ class Ingestion:
         for item, old in zip(items, stored, strict=True):
             if old is not None:
                 self._check_root(store, item, old)
-            if old is not None and _is_same(item.record, old, store.schema):
+            if old is not None and is_unchanged(item.record, old, store.schema):
                 unchanged.append(item.record.id)
             else:
                 new.append(item)
@@ -251,36 +248,6 @@ def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: Meter, *,
         ingestion.report.notes += source.notes
         if isinstance(source, Documents):
             ingestion.remove_gone(source, certain=certain)
-
-
-def _is_same(new: Record, old: Record, schema: Schema) -> bool:
-    """Say whether a stored record equals a new one; a vector made from the same text is the same."""
-    # Compared as text, because 1, 1.0 and True are equal but not the same metadata.
-    values = {
-        key: repr(_convert_to_stored(value, schema.fields.get(key)))
-        for key, value in new.metadata.items()
-        if value is not None
-    }
-    if new.text != old.text or values != {key: repr(value) for key, value in old.metadata.items()}:
-        return False
-    if new.vector is None or old.vector is None:
-        return new.vector is None and needs_embedding(new) is (old.vector is not None)
-    vector: Any = old.vector
-    try:
-        with np.errstate(over="ignore"):
-            return np.array_equal(np.asarray(new.vector, vector.dtype), vector)
-    except (OverflowError, TypeError, ValueError):
-        return False  # not a vector; the write says why
-
-
-def _convert_to_stored(value: Any, declared: Field | None) -> Any:
-    """Return the value that a field returns for a valid one that it was given."""
-    if isinstance(declared, Float) and type(value) is int:
-        return float(value)
-    if isinstance(declared, DateTime) and isinstance(value, datetime) and value.tzinfo:
-        moment = value.astimezone(UTC)
-        return moment.isoformat() if declared.text else moment
-    return value
 
 
 def _list_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:
