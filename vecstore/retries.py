@@ -8,12 +8,20 @@ from types import TracebackType
 from typing import Any
 
 from .backend import Generation, Superseded
-from .errors import BackendUnavailable, EmbedderMismatch, InvalidFilter, InvalidMetadata, InvalidQuery, InvalidVector
+from .errors import (
+    BackendUnavailable,
+    EmbedderMismatch,
+    EmbedderRequired,
+    InvalidFilter,
+    InvalidMetadata,
+    InvalidQuery,
+    InvalidVector,
+)
 from .lookup import CurrentEntry
 
 ATTEMPTS = 8
 """How many generations one call tries when the store's active generation keeps changing."""
-SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, InvalidQuery, EmbedderMismatch)
+SCHEMA_ERRORS = (InvalidVector, InvalidMetadata, InvalidFilter, InvalidQuery, EmbedderMismatch, EmbedderRequired)
 """Errors that another generation may not have."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from .backend import Generation, Update
-from .errors import EmbedderRequired, InvalidArgument
+from .errors import EmbedderRequired, InvalidArgument, InvalidVector
 from .lookup import CurrentEntry
 from .rows import metadata
 from .rows.texts import check_text
@@ -81,7 +81,7 @@ def compile_update(changes: Changes, generation: Generation, current: CurrentEnt
     text = check_text(None if changes.text is KEEP else changes.text, "update()")
     removes_vector = changes.vector is None
     if removes_vector and not generation.schema.has_optional_vectors:
-        raise InvalidArgument(
+        raise InvalidVector(
             "update() cannot remove the vector: the schema has vectors='required', so every record has one."
         )
     vector = None if changes.vector is KEEP else changes.vector

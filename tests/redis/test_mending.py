@@ -161,17 +161,19 @@ def find_refusal(call: Callable[[], object]) -> str:
 
 
 def test_verify_walks_over_all_keys_only_where_the_index_has_strangers(
-    redis_url: str, namespace: str, admin: redis.Redis
+    own_server: OwnServer,
 ) -> None:
+    """The server counts commands, and others use the shared one."""
+
     def count_scans() -> int:
         return int(admin.info("commandstats").get("cmdstat_scan", {"calls": 0})["calls"])
 
-    with vecstore.connect(redis_url) as db:
+    with own_server.connect() as admin, vecstore.connect(own_server.url) as db:
         store = db.create("docs", SCHEMA)
         store.insert(RECORDS)
         before = count_scans()
         assert store.verify().ok
         assert count_scans() == before
-        admin.hset(f"{namespace}:rec:{load_generation(admin, 'docs', namespace)}:stranger", mapping={"other": "a"})
+        admin.hset(f"vecstore:rec:{load_generation(admin, 'docs', 'vecstore')}:stranger", mapping={"other": "a"})
         assert not store.verify().ok
         assert count_scans() > before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -213,6 +213,22 @@ class WithoutVectorTests(OptionalVectors):
         with pytest.raises(SchemaMismatch, match="vectors is required, not optional"):
             db.create("required", OPTIONAL, if_exists="open")
         assert store.count() == 0
+
+    def test_a_handle_from_before_the_change_knows_it(self, db: Database) -> None:
+        """Its schema still says that vectors are required when a call begins."""
+        changes: list[Callable[[VectorStore], int]] = [
+            lambda store: store.update(ids=["a"], vector=None),
+            lambda store: store.upsert([Record("a")]),
+            lambda store: store.upsert([Record("a", text="a text")]),
+        ]
+        for number, change in enumerate(changes):
+            store = db.create(f"required{number}", SCHEMA)
+            store.insert([Record("a", [1, 2, 3, 4])])
+            db.rebuild(f"required{number}", schema=OPTIONAL)
+            change(store)
+            [found] = store.get(["a"])
+            assert found is not None
+            assert found.vector is None
 
     def test_bad_vectors_are_still_refused_by_name(self, store: VectorStore) -> None:
         with pytest.raises(InvalidVector, match="'bad'"):
