@@ -94,7 +94,6 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "update everything": lambda store: store.update(metadata={"k": "x"}),
     "update ids and where": lambda store: store.update(ids=["a"], where=ALL, metadata={"k": "x"}),
     "update set": lambda store: store.update(ids=["a"], set={"k": "x"}),  # type: ignore[arg-type]
-    "update no vector": lambda store: store.update(ids=["a"], vector=None),
     "update ids": lambda store: store.update(ids="a", metadata={"k": "x"}),
     "delete everything": lambda store: store.delete(),
     "delete ids": lambda store: store.delete(ids="a"),
@@ -115,6 +114,7 @@ BAD_CALLS: dict[str, Callable[[VectorStore], object]] = {
     "index": lambda store: store.reindex("hnsw"),  # type: ignore[arg-type]
 }
 BAD_FOR_THE_SCHEMA: dict[str, Callable[[VectorStore], object]] = {
+    "update no vector": lambda store: store.update(ids=["a"], vector=None),
     "vector": lambda store: store.upsert([Record("a", [1, 2])]),
     "metadata": lambda store: store.upsert([Record("a", [1, 2, 3], metadata={"i": "1"})]),
     "update": lambda store: store.update(ids=["a"], metadata={"i": "1"}),
@@ -150,7 +150,8 @@ def test_what_does_not_fit_the_schema_is_looked_up_and_no_more(
     assert recorder.names_called == ["find"]
 
 
-def test_a_text_without_embedder_reaches_nobody(recorder: Recorder, store: VectorStore) -> None:
+def test_a_text_without_embedder_touches_no_record(recorder: Recorder, store: VectorStore) -> None:
+    """The catalogue may be asked: by now the schema may let records lack a vector."""
     bare = Database(cast("Backend", recorder)).open("docs")
     recorder.calls.clear()
     for call in (
@@ -160,7 +161,7 @@ def test_a_text_without_embedder_reaches_nobody(recorder: Recorder, store: Vecto
     ):
         with pytest.raises(InvalidArgument):
             call()
-    assert recorder.calls == []
+    assert set(recorder.names_called) <= {"find"}
 
 
 @pytest.mark.parametrize("operation", ["insert", "upsert", "update", "delete", "reindex", "calibrate", "compact"])
