@@ -163,15 +163,40 @@ COMPARISONS = st.sampled_from(["id", *SCHEMA.fields]).flatmap(
 ) | st.sampled_from([ALL, NOTHING])
 
 
-def conditions(depth: int = DEPTH) -> st.SearchStrategy[Filter]:
-    """Draw an expression of at most ``depth`` levels."""
+def conditions(comparisons: st.SearchStrategy[Filter] = COMPARISONS, depth: int = DEPTH) -> st.SearchStrategy[Filter]:
+    """Draw an expression of at most ``depth`` levels over these comparisons."""
     if depth == 1:
-        return COMPARISONS
-    smaller = conditions(depth - 1)
+        return comparisons
+    smaller = conditions(comparisons, depth - 1)
     two = st.tuples(smaller, smaller)
     return st.one_of(
-        COMPARISONS, two.map(lambda pair: and_(*pair)), two.map(lambda pair: or_(*pair)), smaller.map(invert)
+        comparisons, two.map(lambda pair: and_(*pair)), two.map(lambda pair: or_(*pair)), smaller.map(invert)
     )
+
+
+def check_filters(
+    drawn: st.SearchStrategy[Filter],
+    examples: int,
+    store: VectorStore,
+    records: Sequence[Record],
+    holds: Callable[[Filter, Record], bool],
+) -> None:
+    """Check that count, scan and search find the records of which a drawn filter is true, and no others."""
+
+    @settings(
+        deadline=None,
+        max_examples=examples,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(drawn)
+    def check(where: Filter) -> None:
+        expected = {record.id for record in records if holds(where, record)}
+        assert {record.id for record in store.scan(where)} == expected
+        spelled = json.loads(json.dumps(to_dict(where)))
+        assert store.count(spelled) == len(expected)
+        assert {hit.id for hit in store.search(VECTOR, len(records), where=spelled, include=())} == expected
+
+    check()
 
 
 class FilterEquivalenceTests(Places):
@@ -189,18 +214,4 @@ class FilterEquivalenceTests(Places):
     ) -> None:
         examples = choose_counts(place).filters
         record_property("summary", f"{examples} random filters on {type(place).__name__}: no difference")
-
-        @settings(
-            deadline=None,
-            max_examples=examples,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
-        @given(conditions())
-        def check(where: Filter) -> None:
-            expected = {record.id for record in BOOKS if holds(where, record)}
-            assert {record.id for record in books.scan(where)} == expected
-            spelled = json.loads(json.dumps(to_dict(where)))
-            assert books.count(spelled) == len(expected)
-            assert {hit.id for hit in books.search(VECTOR, RECORDS, where=spelled, include=())} == expected
-
-        check()
+        check_filters(conditions(), examples, books, BOOKS, holds)

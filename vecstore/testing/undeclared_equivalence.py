@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from operator import and_, invert, or_
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ..database import Database
-from ..filters.dict_form import to_dict
 from ..filters.field_ref import F, FieldRef
 from ..filters.nodes import ALL, And, Compare, CompareKey, Filter, Not, Or
 from ..index_options import Flat
@@ -24,7 +20,17 @@ from ..schema import Schema
 from ..store import VectorStore
 from .corpus import list_accepted
 from .example_counts import choose_counts
-from .filter_equivalence import COMPARISONS, IDS, PARTS, RECORDS, SCHEMA, VECTOR, WORDS, drawn_metadata
+from .filter_equivalence import (
+    COMPARISONS,
+    IDS,
+    PARTS,
+    SCHEMA,
+    VECTOR,
+    WORDS,
+    check_filters,
+    conditions,
+    drawn_metadata,
+)
 from .filter_equivalence import holds as holds_declared
 from .place import Place, Places
 
@@ -181,15 +187,6 @@ _UNDECLARED = st.sampled_from(PATHS).flatmap({path: comparisons(path) for path i
 _ANY = st.one_of(_UNDECLARED, _UNDECLARED, COMPARISONS)
 
 
-def conditions(depth: int = DEPTH) -> st.SearchStrategy[Filter]:
-    """Draw an expression of at most ``depth`` levels."""
-    if depth == 1:
-        return _ANY
-    smaller = conditions(depth - 1)
-    two = st.tuples(smaller, smaller)
-    return st.one_of(_ANY, two.map(lambda pair: and_(*pair)), two.map(lambda pair: or_(*pair)), smaller.map(invert))
-
-
 class UndeclaredEquivalenceTests(Places):
     """Count, scan and search find the records of which a filter on undeclared keys is true, and no others."""
 
@@ -205,21 +202,7 @@ class UndeclaredEquivalenceTests(Places):
     ) -> None:
         examples = choose_counts(place).filters
         record_property("summary", f"{examples} filters on undeclared keys on {type(place).__name__}: no difference")
-
-        @settings(
-            deadline=None,
-            max_examples=examples,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
-        @given(conditions())
-        def check(where: Filter) -> None:
-            expected = {record.id for record in BOOKS if holds(where, record)}
-            assert {record.id for record in books.scan(where)} == expected
-            spelled = json.loads(json.dumps(to_dict(where)))
-            assert books.count(spelled) == len(expected)
-            assert {hit.id for hit in books.search(VECTOR, RECORDS, where=spelled, include=())} == expected
-
-        check()
+        check_filters(conditions(_ANY), examples, books, BOOKS, holds)
 
 
 class UndeclaredChangeTests(Places):
