@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,22 +100,3 @@ class ColumnBatch:
     def bare(self) -> Sequence[int]:
         """The rows without a vector."""
         return range(len(self.ids)) if self.vectors is None else self.vectors.missing
-
-
-class RowNames(Sequence[str]):
-    """What error messages call the rows of a batch, made only when one is needed."""
-
-    def __init__(self, first: int, ids: Sequence[Any]) -> None:
-        self._first, self._ids = first, ids
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(*index.indices(len(self._ids)))]
-        return f"Row {self._first + index}, record {self._ids[index]!a}"
-
-    def __len__(self) -> int:
-        return len(self._ids)

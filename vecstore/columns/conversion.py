@@ -14,13 +14,14 @@ from ..fields import Field, Stored
 from ..ids import MAX_ID_BYTES, check_id
 from ..rows import metadata
 from ..rows.conversion import EmbedTexts
+from ..rows.record_names import RecordNames
 from ..rows.strings import are_storable
 from ..rows.texts import check_texts
 from ..rows.twins import keep_last, refuse_twins
 from ..rows.vector_faults import describe_dtype, describe_shape
 from ..rows.vectors import as_matrix, check_values
 from ..schema import Schema
-from .batch import ColumnBatch, ListedVectors, PackedVectors, RowNames
+from .batch import ColumnBatch, ListedVectors, PackedVectors
 from .fields import encode_field, encode_rest, merge_rest
 
 
@@ -45,7 +46,7 @@ def convert_batch(batch: ColumnBatch, schema: Schema, embed: EmbedTexts | None, 
     has_twins = len(set(ids)) < len(ids)
     if unique and has_twins:
         refuse_twins(ids)
-    names = RowNames(batch.first, ids)
+    names = RecordNames(len(ids), lambda row: f"Row {batch.first + row}, record {ids[row]!a}")
     texts = [None] * len(ids) if batch.texts is None else check_texts(batch.texts, names)
     fields, extras = _split_metadata(batch, schema.fields, names)
     matrix, present = _make_matrix(batch, texts, names, schema, embed)

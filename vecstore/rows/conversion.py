@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from ..ids import MAX_ID_BYTES, check_id
 from ..records import Record
 from ..schema import Schema
 from . import metadata
+from .record_names import RecordNames
 from .strings import are_storable
 from .texts import check_texts
 from .twins import keep_last, refuse_twins
@@ -63,7 +64,7 @@ def as_rows(
     has_twins = len(set(ids)) < len(ids)
     if unique and has_twins:
         refuse_twins(ids)
-    names = _Names(ids)
+    names = RecordNames(len(ids), lambda row: f"Record {ids[row]!a}")
     texts = check_texts([record.text for record in batch], names)
     columns, extras = metadata.split_columns([record.metadata for record in batch], schema.fields, names)
     matrix, present = _make_matrix(batch, texts, names, schema, embed)
@@ -101,25 +102,6 @@ def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:
         return given
     owners = [""] * len(given) if first is None else [f"records[{first + row}]" for row in range(len(given))]
     return [check_id(id_, owner) for id_, owner in zip(given, owners, strict=True)]
-
-
-class _Names(Sequence[str]):
-    """The names of records in error messages, made only when one is needed."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._ids = ids
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [f"Record {id_!a}" for id_ in self._ids[index]]
-        return f"Record {self._ids[index]!a}"
-
-    def __len__(self) -> int:
-        return len(self._ids)
 
 
 def needs_embedding(record: Record) -> bool:
