@@ -19,7 +19,6 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from .. import Database, Filter, Hit, Record, Schema, VectorStore, connect
 from ..embedders import FunctionEmbedder
 from ..errors import InvalidArgument
-from .filters import read_where
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -155,7 +154,7 @@ class VecstoreVectorStore(LangChainVectorStore):
         self, query: str, k: int = 4, *, filter: FilterLike = None, min_score: float | None = None, exact: bool = False
     ) -> list[tuple[Document, float]]:
         """Return the nearest documents with vecstore's scores, of which larger is nearer whatever the metric."""
-        hits = self.store.search(query, k, where=read_where(filter), min_score=min_score, exact=exact)
+        hits = self.store.search(query, k, where=_read_where(filter), min_score=min_score, exact=exact)
         return [(_to_document(hit), hit.score) for hit in hits]
 
     def similarity_search_by_vector(  # type: ignore[override]
@@ -169,7 +168,7 @@ class VecstoreVectorStore(LangChainVectorStore):
     ) -> list[Document]:
         """Return the documents nearest to a vector."""
         self.store.check_embedder()
-        hits = self.store.search(embedding, k, where=read_where(filter), min_score=min_score, exact=exact)
+        hits = self.store.search(embedding, k, where=_read_where(filter), min_score=min_score, exact=exact)
         return [_to_document(hit) for hit in hits]
 
     def max_marginal_relevance_search(  # type: ignore[override]
@@ -192,7 +191,7 @@ class VecstoreVectorStore(LangChainVectorStore):
         """Return documents that are near a vector and differ from each other."""
         self.store.check_embedder()
         include = {"text", "metadata", "vector"}
-        hits = self.store.search(embedding, max(k, fetch_k), where=read_where(filter), include=include)
+        hits = self.store.search(embedding, max(k, fetch_k), where=_read_where(filter), include=include)
         vectors: list[Any] = [hit.vector for hit in hits]
         chosen = maximal_marginal_relevance(np.asarray(embedding), vectors, lambda_mult, k) if vectors else []
         return [_to_document(hits[number]) for number in chosen]
@@ -254,6 +253,11 @@ def _open_store(
     embedder = _make_embedder(embedding, len(embedding.embed_query("dimension")))
     schema = Schema(metric=metric, fields=fields, dynamic=True)
     return database.create(name, schema, embedder=embedder, if_exists="open")
+
+
+def _read_where(given: FilterLike) -> FilterLike:
+    """Return the condition of a read, where an empty mapping is none; a delete refuses it."""
+    return None if isinstance(given, Mapping) and not given else given
 
 
 def _make_embedder(embedding: Embeddings, dim: int) -> FunctionEmbedder:
