@@ -139,6 +139,6 @@ def _copy_blocks(part: Part, norms: Doubles, form: MetricForm) -> Iterator[_Prod
         rows: NDArray[Any] = np.asarray(part.vectors[places], np.float32)
         reach = float(norms[places].max())
         if form.is_normalised:
-            rows = (rows / norms[places, None]).astype(np.float32)
+            np.divide(rows, norms[places, None], out=rows, casting="same_kind")
             reach = 1.0
         yield _ProductBlock(rows, part.get_rids(places), reach)
