@@ -62,7 +62,7 @@ class ToyBackend(backend.Backend):
     def names(self) -> list[str]:
         check_usable(self._process, closed=self._closed)
         with self._lock:
-            return sorted(entry.name for entry in self._entries.values())
+            return sorted(entry.name for entry in self._entries.values() if not entry.is_incoming)
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
         known = self.names()
@@ -78,7 +78,8 @@ class ToyBackend(backend.Backend):
                 entry = self.find(name=name)
                 taken, entry = entry.building is not None, replace(entry, building=generation)
             else:
-                taken, entry = name in self.names(), Entry(uuid.uuid4().hex, name, generation)
+                taken = any(each.name == name for each in self._entries.values())
+                entry = Entry(uuid.uuid4().hex, name, generation)
             if taken:
                 raise errors.StoreExists(f"Store {name!r}, or its standby generation, exists already.")
             self._tables[generation.id] = Table()
@@ -89,7 +90,7 @@ class ToyBackend(backend.Backend):
     def rename(self, uid: str, name: str) -> None:
         with self._lock:
             entry = self.find(uid=uid)
-            if name in self.names():
+            if any(each.name == name for each in self._entries.values()):
                 raise errors.StoreExists(f"A store {name!r} exists already.")
             self._entries[uid] = replace(entry, name=name)
 
@@ -105,9 +106,10 @@ class ToyBackend(backend.Backend):
                 self._tables[entry.active.id].changes.clear()
 
     def amend(self, generation: Generation) -> None:
-        with self._table(generation):
-            for uid, entry in self._entries.items():
-                self._entries[uid] = entry.replace_generation(generation)
+        with self._lock:
+            if not any(generation.id == each.id for entry in self._entries.values() for each in entry.generations):
+                raise backend.Superseded
+            self._entries = {uid: entry.replace_generation(generation) for uid, entry in self._entries.items()}
 
     @contextmanager
     def builder(self, uid: str) -> Iterator[None]:
@@ -125,7 +127,7 @@ class ToyBackend(backend.Backend):
             old = self.find(uid=uid)
             if old.standby is None or old.standby.id != standby:
                 raise errors.StoreNotFound(old.name)
-            drain(self.changes(old.active, (), self._last_seq))
+            drain(() if old.active.remote else self.changes(old.active, (), self._last_seq))
             self._tables[old.active.id].changes, self._tables[standby].changes = {}, {}
             self._entries[uid] = old.switch(old.standby)
             return self._entries[uid]

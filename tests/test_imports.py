@@ -18,6 +18,7 @@ FACADE = (
     "vecstore.database",
     "vecstore.rebuild",
     "vecstore.registry",
+    "vecstore.swap",
     "vecstore.store",
     "vecstore.transfer",
 )
@@ -56,7 +57,7 @@ NOT_LOADED_BY_VECSTORE = [
     "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
-    "vecstore.calibration", "vecstore.rebuild",
+    "vecstore.calibration", "vecstore.rebuild", "vecstore.swap",
 ]  # fmt: skip
 
 

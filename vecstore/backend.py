@@ -64,8 +64,35 @@ class CalibrationState:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """The store in another Database that holds the records of a generation; see `vecstore.swap`.
+
+    Attributes
+    ----------
+    place : str
+        The kind of the other Database: the name of its backend.
+    uid, name : str
+        The other store's.
+    move : str
+        32 hexadecimal digits of the latest move or copy between both.
+    kind : {"move", "copy", "back"}
+        ``"back"`` where a move brings the records back, which are still there until the other store names this one.
+    """
+
+    place: str
+    uid: str
+    name: str
+    move: str
+    kind: Literal["move", "copy", "back"] = "move"
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One physical store, never renamed.
+
+    A remote generation is a line in the catalogue and no more: another Database holds its records, and every data
+    method answers `Superseded`. It has the roles of other generations: while it is the standby, writes are noted, and
+    a switch to it sends clients elsewhere.
 
     `Backend.amend` changes the index options, ``identity``, ``ef`` and ``calibration``, so a caller's copy of these
     may be outdated. A backend uses those in the catalogue.
@@ -85,6 +112,8 @@ class Generation:
         that is being built, or that was replaced and is kept.
     calibration : CalibrationState or None
         How ``ef`` was found; None if the index was never calibrated.
+    remote : Remote or None
+        Where the records are, if they are in another Database.
     """
 
     id: str
@@ -93,6 +122,7 @@ class Generation:
     ef: int | None = None
     standby: bool = False
     calibration: CalibrationState | None = None
+    remote: Remote | None = None
 
     def amend(self, other: Generation) -> Generation:
         """Return a copy of the generation with what it may change; an identity that it has already stays."""
@@ -126,10 +156,20 @@ class Entry:
         """All generations: the active one, the standby, and one that is parked."""
         return tuple(each for each in (self.active, self.building, self.previous) if each is not None)
 
+    @property
+    def is_incoming(self) -> bool:
+        """Whether a move or a copy from another Database is filling the store, which nobody else may use yet."""
+        return self.active.remote is not None and self.previous is None
+
+    @property
+    def successor(self) -> Remote | None:
+        """Where the store has moved; None if its records are here, or not yet."""
+        return None if self.is_incoming else self.active.remote
+
     def has_role(self, generation: Generation) -> bool:
-        """Say whether the store has that generation, in the role that ``generation.standby`` says."""
+        """Say whether the store has the records of that generation, in the role that ``generation.standby`` says."""
         holder = self.standby if generation.standby else self.active
-        return holder is not None and holder.id == generation.id
+        return holder is not None and holder.id == generation.id and holder.remote is None
 
     def replace_generation(self, generation: Generation) -> Entry:
         """Return the entry with the generation of that id, whatever its role, replaced by this one.
@@ -386,7 +426,7 @@ class Backend(ABC):
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Return the names of all stores, sorted."""
+        """Return the names of all stores, sorted, without those that are still incoming, see `Entry.is_incoming`."""
 
     @abstractmethod
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
@@ -401,7 +441,8 @@ class Backend(ABC):
     def create(self, name: str, generation: Generation) -> Entry:
         """Create a physical store. A standby generation is attached as ``building``; another one gets the name.
 
-        A ``previous`` generation is parked, see `Entry`. The change list begins empty.
+        A ``previous`` generation is parked, see `Entry`. The change list begins empty. A remote generation takes no
+        space. A new store with one is incoming.
 
         Raises
         ------
@@ -433,7 +474,9 @@ class Backend(ABC):
 
     @abstractmethod
     def amend(self, generation: Generation) -> None:
-        """Store a generation's index options, ``ef``, calibration and identity, in any role. Nothing else may differ.
+        """Store a generation's index options, ``ef``, calibration and identity, in any role; of a remote one its place.
+
+        Nothing else may differ.
 
         A generation keeps the identity that it has, in the same atomic step: of two embedders that claim it at
         once, the first one stays.
@@ -450,10 +493,25 @@ class Backend(ABC):
         StoreLocked
         """
 
+    def explain_volatility(self) -> str | None:
+        """Say why a write that was acknowledged may be lost, as a sentence; None if it may not."""
+        return None if self.capabilities.durable else "Its records end with the process."
+
+    def make_durable(self) -> None:  # noqa: B027 - most backends acknowledge what is durable
+        """Wait until every write so far is durable, as far as `explain_volatility` has nothing against it."""
+
     def check_rebuildable(self, entry: Entry) -> None:  # noqa: B027 - most backends have nothing to refuse
         """Refuse a rebuild or a rollback that would lose records or what else belongs to the active generation.
 
         The builder calls it before it copies anything.
+
+        Raises
+        ------
+        Unsupported
+        """
+
+    def check_sees_all(self, entry: Entry) -> None:  # noqa: B027 - most backends show all records to everybody
+        """Refuse a copy that would take the records that the caller may see for all of them.
 
         Raises
         ------

@@ -1,5 +1,7 @@
 """`connect` and `Database`, a place that contains named stores."""
 
+# Longer than 300 lines because the public class is documented here in full.
+
 from __future__ import annotations
 
 import os
@@ -14,6 +16,7 @@ from .capabilities import Capabilities
 from .embedders.identity import Identity
 from .errors import InvalidArgument, SchemaMismatch, StoreExists
 from .logs import log_duration, log_step
+from .lookup import check_here, find_here
 from .names import check_name
 from .new_store import check_identity, fill_dim
 from .one_process import OneProcess
@@ -105,6 +108,8 @@ class Database(OneProcess):
         Raises
         ------
         StoreExists, SchemaMismatch, Unsupported, InvalidArgument
+        StoreMoved, StoreLocked
+            The name is that of a store that has moved, or that a move or a copy is still filling.
         """
         check_name(name, "Store")
         if if_exists not in {"error", "open"}:
@@ -125,6 +130,7 @@ class Database(OneProcess):
         except StoreExists:
             if if_exists == "open":
                 return self._open_existing(name, schema, given)
+            find_here(self._backend, name)
             raise
         return VectorStore(self._backend, entry, given)
 
@@ -141,23 +147,50 @@ class Database(OneProcess):
         Raises
         ------
         StoreNotFound
+        StoreMoved
+            It has moved to another Database.
+        StoreLocked
+            A move or a copy from another Database is still filling it.
         """
         check_name(name, "Store")
-        return VectorStore(self._backend, self._backend.find(name=name), StoreEmbedder(embedder))
+        return VectorStore(self._backend, find_here(self._backend, name), StoreEmbedder(embedder))
 
     def names(self) -> list[str]:
-        """Return the names of all stores, sorted."""
+        """Return the names of all stores, sorted.
+
+        A store that has moved keeps its name here. The target of an unfinished move or copy is left out.
+        """
         return self._backend.names()
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str, *, moved: bool = False) -> None:
         """Remove a store and all its records.
+
+        Parameters
+        ----------
+        name : str
+        moved : bool
+            Remove what a move to another Database has left here under that name: the way there, and the records
+            that are kept for the way back. Also what a move or a copy to here, which nobody will finish, has left.
 
         Raises
         ------
         StoreNotFound
+        StoreMoved, StoreLocked
+            Without ``moved``: the store has moved, or a move or a copy is still filling it.
+        InvalidArgument
+            With ``moved``: the store is here.
         """
         self.capabilities.check_writable()
-        self._backend.drop(self._backend.find(name=check_name(name, "Store")).uid)
+        entry = self._backend.find(name=check_name(name, "Store"))
+        if not moved:
+            check_here(entry)
+        elif entry.active.remote is None:
+            raise InvalidArgument(f"Store {name!r} has not moved. To remove it with its records, leave moved=True out.")
+        if moved:
+            with self._backend.builder(entry.uid):  # the mover's, as long as it lives
+                self._backend.drop(entry.uid)
+        else:
+            self._backend.drop(entry.uid)
 
     def rename(self, old: str, new: str) -> None:
         """Rename a store. Its open `VectorStore` objects continue to work.
@@ -168,7 +201,7 @@ class Database(OneProcess):
         """
         self.capabilities.check_writable()
         check_name(new, "Store")
-        self._backend.rename(self._backend.find(name=check_name(old, "Store")).uid, new)
+        self._backend.rename(find_here(self._backend, check_name(old, "Store")).uid, new)
 
     def rebuild(
         self,
@@ -216,7 +249,7 @@ class Database(OneProcess):
 
         with report_to(on_progress) as report:
             given, pace = StoreEmbedder(embedder), Pace(report, records_per_second)
-            entry = self._backend.find(name=check_name(name, "Store"))
+            entry = find_here(self._backend, check_name(name, "Store"))
             wanted = plan_generation(entry.active, schema, _check_single(embedder))
             self.capabilities.check_schema(wanted.schema)
             return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
@@ -236,7 +269,7 @@ class Database(OneProcess):
 
         self.capabilities.check_writable()
         given = StoreEmbedder(embedder)
-        entry = self._backend.find(name=check_name(name, "Store"))
+        entry = find_here(self._backend, check_name(name, "Store"))
         with log_duration("rebuild", "store %s rolled back", entry.name):
             return rollback(self._backend, entry, given)
 
@@ -250,7 +283,7 @@ class Database(OneProcess):
         StoreNotFound, StoreLocked
         """
         self.capabilities.check_writable()
-        uid = self._backend.find(name=check_name(name, "Store")).uid
+        uid = find_here(self._backend, check_name(name, "Store")).uid
         with self._backend.builder(uid):
             previous = self._backend.find(uid=uid).previous
             if previous:
@@ -282,7 +315,7 @@ class Database(OneProcess):
         self._backend.close()
 
     def _open_existing(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
-        entry = self._backend.find(name=name)
+        entry = find_here(self._backend, name)
         stored = entry.active.schema
         wanted = schema.with_dim(stored.width) if schema.dim is None else schema
         differences = stored.differences(wanted)

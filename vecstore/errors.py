@@ -19,7 +19,7 @@
     ├── SchemaMismatch                the store exists with a different schema
     ├── EmbedderMismatch              the embedder is not the one that filled the store
     ├── StoreNotFound (LookupError)
-    │   └── StoreMoved                the store now lives in another Database
+    ├── StoreMoved                    the store now lives in another Database
     ├── StoreExists
     ├── RecordNotFound (LookupError)
     ├── RecordExists
@@ -230,13 +230,24 @@ class StoreNotFound(VecstoreError, LookupError):
         self.name = name
 
 
-class StoreMoved(StoreNotFound):
-    """The store was moved to another Database. The message names it."""
+class StoreMoved(VecstoreError):
+    """The store was moved to another Database. The message names it.
 
-    def __init__(self, name: str, target: str) -> None:
-        VecstoreError.__init__(self, f"Store {name!r} has moved to {target}. Connect to that Database.")
+    Parameters
+    ----------
+    name : str
+        The store's name here.
+    target : str
+        Where it is now, in words.
+    uid : str
+        The uid that it has there.
+    """
+
+    def __init__(self, name: str, target: str, uid: str = "") -> None:
+        super().__init__(f"Store {name!r} has moved to {target}. Connect to that Database.")
         self.name = name
         self.target = target
+        self.uid = uid
 
 
 class StoreExists(VecstoreError):

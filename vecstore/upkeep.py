@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .backend import Generation, HeldOut
-from .errors import StorageError, StoreLocked, StoreNotFound, UnknownOutcome
+from .errors import StorageError, StoreLocked, StoreMoved, StoreNotFound, UnknownOutcome
 from .index_options import HNSW
 from .logs import log_duration, log_step
 from .lookup import CurrentEntry
@@ -42,7 +42,7 @@ def tend(current: CurrentEntry, changed: int, on_progress: Progress | None = Non
                     log_step("upkeep", "index of store %s built or extended in %.1f s", current.entry.name, seconds)
                     calibration.finish(generation, stacklevel=stacklevel + 1)
                 return
-    except (StoreLocked, StoreNotFound):  # another process does the upkeep, or the store was dropped
+    except (StoreLocked, StoreNotFound, StoreMoved):  # another process does the upkeep, or the store is gone
         return
     except (StorageError, UnknownOutcome, MemoryError) as error:
         reason = str(error) or "there was too little memory."

@@ -137,7 +137,7 @@ def raised() -> list[vecstore.VecstoreError]:
     """Return one error of every class."""
     special: dict[str, tuple[Any, ...]] = {
         "MissingExtra": ("redis", "redis"), "Unsupported": ("a graph", "memory", "Use Flat()."),
-        "StoreMoved": ("docs", "elsewhere"), "StoreNotFound": ("docs", ["dosc"]), "RecordExists": (["a", "b"],),
+        "StoreMoved": ("docs", "elsewhere", "1"), "StoreNotFound": ("docs", ["dosc"]), "RecordExists": (["a", "b"],),
         "PartialWrite": (5, errors.StoreLocked("busy.")), "ForkedStore": (),
     }  # fmt: skip
     return [getattr(errors, name)(*special.get(name, (f"{name} 4.",))) for name in errors.__all__]

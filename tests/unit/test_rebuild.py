@@ -72,7 +72,7 @@ def test_catching_up_leaves_few_changes_to_the_switch(backend: Backend, monkeypa
     monkeypatch.setattr(catching_up, "CALM", 4)
     entry = building(backend)
     copy = copy_of(entry, backend)
-    catch_up = CatchUp(backend, copy)
+    catch_up = CatchUp(copy)
     copy.backfill(Pace())
     backend.update(entry.active, [f"book-{number:05}" for number in range(23)], Update({"lang": "xx"}, {}))
     catch_up.run()
@@ -84,7 +84,7 @@ def test_writers_that_never_rest_do_not_keep_it_from_ending(backend: Backend, mo
     monkeypatch.setattr(catching_up, "CALM", 0)
     entry = building(backend)
     copy = copy_of(entry, backend)
-    catch_up = CatchUp(backend, copy)
+    catch_up = CatchUp(copy)
     copy.backfill(Pace())
     apply = catch_up._apply
     backend.update(entry.active, ["book-00001"], Update({"lang": "xx"}, {}))
@@ -148,11 +148,12 @@ def test_a_standby_that_vanishes_is_said_to_be_someone_elses_doing(backend: Back
 def test_overlap_is_the_share_of_common_neighbours(backend: Backend) -> None:
     entry = building(backend)
     assert entry.building is not None
-    assert measure_overlap(backend, entry.active, entry.building) == 1.0  # nothing to compare
-    copy_of(entry, backend).backfill(Pace())
-    assert measure_overlap(backend, entry.active, entry.building) == 1.0
+    copy = copy_of(entry, backend)
+    assert measure_overlap(copy) == 1.0  # nothing to compare
+    copy.backfill(Pace())
+    assert measure_overlap(copy) == 1.0
     backend.delete(entry.building, [f"book-{number:05}" for number in range(1, 30)])
-    assert measure_overlap(backend, entry.active, entry.building) == 0
+    assert measure_overlap(copy) == 0
 
 
 GIVEN = Generation("0" * 32, Schema(dim=4, metric="ip", fields={"n": fields.Int()}))

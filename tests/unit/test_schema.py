@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import HNSW, Flat, InvalidArgument, Metric, Schema, Unsupported, fields
-from vecstore.backend import CalibrationState, Generation
+from vecstore import HNSW, Flat, InvalidArgument, Metric, Schema, StoreCorrupt, Unsupported, fields
+from vecstore.backend import CalibrationState, Generation, Remote
 from vecstore.backends.shared.generation_json import dump_schema, load_generation
 from vecstore.names import check_name
 
@@ -58,6 +58,26 @@ def test_a_part_that_only_a_newer_version_knows_is_refused() -> None:
     assert load_generation("0" * 32, text, None, None, standby=False, backend="redis") == generation
     with pytest.raises(Unsupported, match="newer vecstore"):
         load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
+
+
+def test_where_the_records_are_is_stored_and_refused_by_older_versions() -> None:
+    remote = Remote("postgres", "1" * 32, "docs", "2" * 32)
+    text = dump_schema(Generation("0" * 32, Schema(dim=3), remote=remote))
+    found = load_generation("0" * 32, text, None, None, standby=False, backend="redis")
+    assert found.remote == remote
+    assert "remote" not in dump_schema(Generation("0" * 32, Schema(dim=3))), "what older versions read stays as it was"
+    with pytest.raises(InvalidArgument, match="newer vecstore"):
+        Schema.from_dict(json.loads(text))  # which is how a version without the key reads it
+    described = json.loads(text)
+    for wrong in ({"kind": "fork"}, {"weight": "1"}):
+        described["remote"] = {**dataclasses.asdict(remote), **wrong}
+        with pytest.raises(Unsupported, match="newer vecstore"):
+            load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
+    damages: list[object] = [None, [], {**dataclasses.asdict(remote), "uid": 1}]
+    for damaged in damages:
+        described["remote"] = damaged
+        with pytest.raises(StoreCorrupt):
+            load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
 
 
 def test_a_schema_is_frozen() -> None:

@@ -103,7 +103,7 @@ class MemoryBackend(Backend):
     def names(self) -> list[str]:
         self._check_usable()
         with self._lock:
-            return sorted(entry.name for entry in self._entries.values())
+            return sorted(entry.name for entry in self._entries.values() if not entry.is_incoming)
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
         self._check_usable()
@@ -123,8 +123,7 @@ class MemoryBackend(Backend):
                 self._tables[entry.active.id].changes.clear()
                 entry = replace(entry, building=generation)
             else:
-                if name in self.names():
-                    raise StoreExists(f"There is already a store {name!r}.")
+                self._check_free(name)
                 entry = Entry(uuid.uuid4().hex, name, generation)
             self._entries[entry.uid] = entry
             self._tables[generation.id] = _Table(generation)
@@ -133,8 +132,7 @@ class MemoryBackend(Backend):
     def rename(self, uid: str, name: str) -> None:
         with self._lock:
             entry = self.find(uid=uid)
-            if name in self.names():
-                raise StoreExists(f"There is already a store {name!r}.")
+            self._check_free(name)
             self._entries[uid] = replace(entry, name=name)
 
     def drop(self, uid: str, generation: str | None = None) -> None:
@@ -155,12 +153,13 @@ class MemoryBackend(Backend):
 
     def amend(self, generation: Generation) -> None:
         with self._lock:
-            table = self._table(generation)
-            entry = self._entry_of(generation).replace_generation(generation)
-            self._entries[entry.uid] = entry
-            table.generation = next(
-                each for each in (entry.active, entry.standby) if each is not None and each.id == generation.id
-            )
+            self._check_usable()
+            for uid, entry in self._entries.items():
+                changed = self._entries[uid] = entry.replace_generation(generation)
+                for each in (each for each in changed.generations if each.id == generation.id):
+                    self._tables[each.id].generation = each
+                    return
+            raise Superseded
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._building(uid)
@@ -182,7 +181,7 @@ class MemoryBackend(Backend):
             if entry.standby is None or entry.standby.id != standby:
                 raise StoreNotFound(entry.name)
             old, new = entry.active, entry.standby
-            drain(self.changes(old, (), self._tables[old.id].last_seq))
+            drain(() if old.remote else self.changes(old, (), self._tables[old.id].last_seq))
             self._tables[old.id].changes.clear()
             self._tables[new.id].changes.clear()
             self._entries[uid] = entry.switch(new)
@@ -307,6 +306,10 @@ class MemoryBackend(Backend):
 
     def _check_usable(self) -> None:
         check_usable(self._process, closed=self._closed)
+
+    def _check_free(self, name: str) -> None:
+        if any(entry.name == name for entry in self._entries.values()):
+            raise StoreExists(f"There is already a store {name!r}.")
 
     def _entry_of(self, generation: Generation) -> Entry:
         for entry in self._entries.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Backend, Change
+from ..backend import Change
 from .copy import Copy
 
 BATCH = 1_000
@@ -20,8 +20,7 @@ ROUNDS = 50
 class CatchUp:
     """Applies the noted changes of a copy's source to its target."""
 
-    def __init__(self, backend: Backend, copy: Copy) -> None:
-        self._backend = backend
+    def __init__(self, copy: Copy) -> None:
         self._copy = copy
         self.caught_up = 0
 
@@ -29,18 +28,18 @@ class CatchUp:
         """Copy noted changes until only a few are left for the switch."""
         source, settled = self._copy.source, list[Change]()
         for _ in range(ROUNDS):
-            changes = self._backend.changes(source, settled, BATCH)
+            changes = self._copy.backend.changes(source, settled, BATCH)
             if len(changes) <= CALM:
                 return
             self._apply(changes)
             settled = changes
-        self._backend.changes(source, settled, 1)
+        self._copy.backend.changes(source, settled, 1)
 
     def drain(self, changes: Sequence[Change]) -> None:
         """Copy the last changes and all tombstones while nothing can change."""
         for start in range(0, len(changes), BATCH):
             self._apply(changes[start : start + BATCH])
-        self._copy_tombstones()
+        self.copy_tombstones()
 
     def copy_again(self, ids: Sequence[str]) -> None:
         """Make these records of the target what they are in the source."""
@@ -53,14 +52,15 @@ class CatchUp:
         self.caught_up += len(ids)
 
     def _copy_ids(self, ids: Sequence[str]) -> None:
-        rows = self._backend.fetch(self._copy.source, ids)
+        rows = self._copy.backend.fetch(self._copy.source, ids)
         present = frozenset(rows.ids)
         self._copy.copy_rows(rows)
-        self._backend.delete(self._copy.target, [id_ for id_ in ids if id_ not in present])
+        self._copy.into.delete(self._copy.target, [id_ for id_ in ids if id_ not in present])
 
-    def _copy_tombstones(self) -> None:
+    def copy_tombstones(self) -> None:
+        """Copy the versions of removed records."""
         after = None
-        while tombs := self._backend.tombstones(self._copy.source, after, BATCH):
+        while tombs := self._copy.backend.tombstones(self._copy.source, after, BATCH):
             ids = list(tombs)
             after = ids[-1]
-            self._backend.delete(self._copy.target, ids, fence=[tombs[id_] for id_ in ids])
+            self._copy.into.delete(self._copy.target, ids, fence=[tombs[id_] for id_ in ids])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..backend import Backend, Generation
+from ..backend import Generation
 from ..errors import StoreCorrupt
 from ..rows.conversion import as_records
 from .copy import Copy
@@ -22,13 +22,12 @@ class Comparison:
 
     Parameters
     ----------
-    backend : Backend
     copy : Copy
         The vectors must be equal, or absent in both, unless it embeds the texts again.
     """
 
-    def __init__(self, backend: Backend, copy: Copy) -> None:
-        self._backend = backend
+    def __init__(self, copy: Copy) -> None:
+        self._backend = copy.backend
         self._copy = copy
         self._source = copy.source
         self._target = copy.target

@@ -7,13 +7,14 @@ are in the change list, which `vecstore.rebuild.catch_up` works off.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..backend import Backend, Generation, Rows
 from ..errors import EmbedderRequired, InvalidVector, StoreCorrupt
 from ..records import Record
 from ..rows.conversion import as_records, as_rows
+from ..rows.selected import take_rows
 from ..store_embedder import StoreEmbedder
 from .metadata_conversion import convert_metadata
 from .pace import Pace
@@ -27,15 +28,34 @@ class Copy:
 
     A record without a vector stays without, unless the texts are embedded and the source never had an embedder: what
     had an embedder lacks vectors on purpose.
+
+    Parameters
+    ----------
+    backend : Backend
+        Has the source.
+    source, target : Generation
+    embedder : StoreEmbedder
+    store : str
+        The store's name, for messages.
+    into : Backend, optional
+        Has the target, if that is in another Database.
     """
 
     def __init__(
-        self, backend: Backend, source: Generation, target: Generation, embedder: StoreEmbedder, store: str
+        self,
+        backend: Backend,
+        source: Generation,
+        target: Generation,
+        embedder: StoreEmbedder,
+        store: str,
+        into: Backend | None = None,
     ) -> None:
-        self._backend = backend
+        self.backend = backend
+        self.into = backend if into is None else into
         self.source = source
         self.target = target
         self.embeds = not is_same_model(source, target)
+        self._keeps_columns = not self.embeds and not source.schema.differences(target.schema)
         self._embed = embedder.choose_for_documents(target, store) if self.embeds else None
         self.copied = 0
 
@@ -60,14 +80,37 @@ class Copy:
             if record.vector is not None and self._embed is None:
                 raise EmbedderRequired(f"Record {record.id!a} has to be embedded again. Give embedder=…")
 
+    @property
+    def converts(self) -> bool:
+        """Whether the records are not copied as they are, so that one of them may not fit."""
+        return not self._keeps_columns
+
+    def check_convertible(self, rows: Rows) -> None:
+        """Convert rows of the source for the target, but embed and write nothing.
+
+        Raises
+        ------
+        InvalidVector, InvalidMetadata, EmbedderRequired
+        """
+        records = as_records(rows, self.source.schema)
+        self._check_embeddable(records)
+        for record in records:
+            vector = record.vector
+            if self.embeds:  # any vector that the schema takes stands for the one that would be made
+                vector = None if vector is None else [1.0] * self.target.schema.width
+            values = convert_metadata(record.metadata, self.target.schema, record.id)
+            as_rows([replace(record, vector=vector, metadata=values, embed=False)], self.target.schema, None)
+
     def backfill(self, pace: Pace) -> None:
         """Copy every record that the target lacks."""
-        total, done, after = self._backend.count(self.source, None), 0, None
+        total, done = self.backend.count(self.source, None), 0
+        is_empty = not self.into.count(self.target, None)
         began = time.monotonic()
-        while ids := (rows := self._backend.page(self.source, None, after, BATCH)).ids:
-            present = frozenset(self._backend.fetch(self.target, ids).ids)
+        pages = read_pages(self.backend, self.source)
+        for rows in pages if self.into is self.backend else read_ahead(pages):
+            present = frozenset(() if is_empty else self.into.fetch(self.target, rows.ids).ids)
             self.copied += self.copy_rows(rows, present)
-            done, after = done + len(ids), ids[-1]
+            done += len(rows)
             pace.report("copying", done, max(done, total))
             pace.wait(self.copied, began)
 
@@ -81,6 +124,15 @@ class Copy:
         chosen = [number for number, id_ in enumerate(rows.ids) if id_ not in without]
         if not chosen or rows.versions is None:
             return 0
+        fence = [rows.versions[number] for number in chosen]
+        new = take_rows(rows, chosen) if self._keeps_columns else self._convert(rows, chosen)
+        written = self.into.write(self.target, new, insert=False, fence=fence)
+        if written < len(new):
+            raise StoreCorrupt(f"The copy has newer versions of {len(new) - written} records than the store.")
+        return written
+
+    def _convert(self, rows: Rows, chosen: Sequence[int]) -> Rows:
+        """Return the chosen rows in the target's schema, their texts embedded where the model is another."""
         records = as_records(rows, self.source.schema)
         batch = [
             replace(
@@ -92,9 +144,23 @@ class Copy:
             for number in chosen
         ]
         self._check_embeddable([records[number] for number in chosen])
-        fence = [rows.versions[number] for number in chosen]
-        new = as_rows(batch, self.target.schema, self._embed)
-        written = self._backend.write(self.target, new, insert=False, fence=fence)
-        if written < len(new):
-            raise StoreCorrupt(f"The copy has newer versions of {len(new) - written} records than the store.")
-        return written
+        return as_rows(batch, self.target.schema, self._embed)
+
+
+def read_pages(backend: Backend, generation: Generation) -> Iterator[Rows]:
+    """Yield all records of a generation with all columns, page by page, in the order of ids."""
+    after = None
+    while len(rows := backend.page(generation, None, after, BATCH)):
+        yield rows
+        after = rows.ids[-1]
+
+
+def read_ahead(pages: Iterator[Rows]) -> Iterator[Rows]:
+    """Yield pages while a thread reads the next one, which pays where reading and writing wait for two places."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "vecstore-pages") as pool:
+        coming = pool.submit(next, pages, None)
+        while (rows := coming.result()) is not None:
+            coming = pool.submit(next, pages, None)
+            yield rows

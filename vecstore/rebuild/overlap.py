@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backend import Backend, Generation, Rows
 from ..calibration.probes import Probes
+from .copy import Copy
 
 SAMPLE = 50
 """How many records are compared."""
@@ -13,11 +14,12 @@ K = 10
 """How many nearest neighbours of each record are compared."""
 
 
-def measure_overlap(backend: Backend, source: Generation, target: Generation) -> float:
-    """Return the share of exact nearest neighbours that both generations have in common, for sampled records."""
-    asked = backend.sample(source, None, SAMPLE)
-    answers = backend.fetch(target, asked.ids)
-    mine, theirs = _find_neighbours(backend, source, asked), _find_neighbours(backend, target, answers)
+def measure_overlap(copy: Copy) -> float:
+    """Return the share of exact nearest neighbours that copy and source have in common, for sampled records."""
+    asked = copy.backend.sample(copy.source, None, SAMPLE)
+    answers = copy.into.fetch(copy.target, asked.ids)
+    mine = _find_neighbours(copy.backend, copy.source, asked)
+    theirs = _find_neighbours(copy.into, copy.target, answers)
     shares = [len(near & theirs[id_]) / len(near) for id_, near in mine.items() if near and id_ in theirs]
     return float(np.mean(shares)) if shares else 1.0
 

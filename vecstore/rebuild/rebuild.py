@@ -13,7 +13,7 @@ from ..backend import Backend, Entry, Generation
 from ..calibration.calibrate import Calibration
 from ..errors import InvalidArgument, StoreCorrupt
 from ..logs import log_duration
-from ..lookup import find_again
+from ..lookup import check_settled, find_again
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
 from .comparison import Comparison
@@ -30,6 +30,7 @@ def rebuild(
     began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
+        check_settled(entry)
         if is_unchanged(entry.active, wanted):
             return _leave_unchanged(backend, entry, began)
         check_vectors(backend, entry, wanted.schema)
@@ -38,8 +39,8 @@ def rebuild(
         if entry.building is None:
             raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
         copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
-        catch_up = CatchUp(backend, copy)
-        comparison = Comparison(backend, copy)
+        catch_up = CatchUp(copy)
+        comparison = Comparison(copy)
         try:
             with log_duration("rebuild", "store %s copied", entry.name):
                 copy.backfill(pace)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from ..backend import Backend, Entry
 from ..calibration.calibrate import Calibration
 from ..errors import InvalidArgument, StoreLocked
-from ..lookup import find_again
+from ..lookup import check_settled, find_again
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
 from .comparison import Comparison
@@ -26,18 +26,24 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
     began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
+        check_settled(entry)
         previous = entry.previous
         if previous is None:
             raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
+        if previous.remote is not None:
+            raise InvalidArgument(
+                f"Store {entry.name!r} came here from another Database. The way back is move_back(), called on "
+                f"store {previous.remote.name!r} there."
+            )
         check_vectors(backend, entry, previous.schema)
         backend.check_rebuildable(entry)
         if entry.building is not None:
             backend.drop(entry.uid, entry.building.id)
             entry = find_again(backend, entry)
         copy = Copy(backend, entry.active, previous, embedder, entry.name)
-        catch_up = CatchUp(backend, copy)
+        catch_up = CatchUp(copy)
         catch_up.run()
-        comparison = Comparison(backend, copy)
+        comparison = Comparison(copy)
         comparison.find_suspects()
         catch_up.copy_again(comparison.suspects)
         catch_up.copy_again(comparison.find_extra())

@@ -60,7 +60,7 @@ def switch_to_copy(
     StoreCorrupt
         The copy differs. Nothing was switched.
     """
-    overlap = measure_overlap(backend, copy.source, copy.target)
+    overlap = measure_overlap(copy)
     catch_up.run()  # the comparison took time, and the changes left for the switch block writers
     if entry.standby is None:
         raise TypeError("a copy goes to the standby generation")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from ..backend import Rows
 from ..errors import DuplicateId
+from .selected import take_rows
 
 
 def refuse_twins(ids: Sequence[str]) -> None:
@@ -25,16 +25,4 @@ def refuse_twins(ids: Sequence[str]) -> None:
 
 def keep_last(rows: Rows) -> Rows:
     """Return the rows without those whose id appears again later."""
-    last = sorted({id_: row for row, id_ in enumerate(rows.ids)}.values())
-
-    def take(column: Sequence[Any]) -> list[Any]:
-        return [column[row] for row in last]
-
-    return Rows(
-        take(rows.ids),
-        None if rows.vectors is None else rows.vectors[last],
-        None if rows.texts is None else take(rows.texts),
-        None if rows.fields is None else {name: take(column) for name, column in rows.fields.items()},
-        None if rows.extras is None else take(rows.extras),
-        present=None if rows.present is None else rows.present[last],
-    )
+    return take_rows(rows, sorted({id_: row for row, id_ in enumerate(rows.ids)}.values()))

@@ -78,8 +78,14 @@ def check_storage(place: Place, backend: Backend) -> None:
     if stored is None:
         return
     entries = [backend.find(name=name) for name in backend.names()]
-    assert stored.keys() == {each.id for entry in entries for each in entry.generations}
-    for each in (each for entry in entries for each in (entry.active, entry.standby) if each):
+    held = [each for entry in entries for each in entry.generations if each.remote is None]
+    remote = {each.id for entry in entries for each in entry.generations if each.remote is not None}
+    assert stored.keys() - remote == {each.id for each in held}
+    for raw in (stored[id_] for id_ in remote & stored.keys()):
+        assert not raw.versions
+        assert not raw.tombstones
+        assert not raw.changes
+    for each in (each for entry in entries for each in (entry.active, entry.standby) if each and each.remote is None):
         raw = stored[each.id]
         assert raw.versions == read_versions(backend, each)
         assert raw.tombstones == read_tombstones(backend, each)

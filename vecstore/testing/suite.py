@@ -36,6 +36,7 @@ from . import (
     rebuilds_without_vector,
     refusals,
     reindexing,
+    remotes,
     samples,
     scans,
     scores,
@@ -139,6 +140,8 @@ class StoreSuite:
     TestChanges = changes.ChangesTests
     TestStandby = changes.StandbyTests
     TestSwitch = switches.SwitchTests
+    TestRemote = remotes.RemoteTests
+    TestMovedStore = remotes.MovedStoreTests
 
     TestRebuild = generations.RebuildTests
     TestModel = models.ModelTests

@@ -66,7 +66,7 @@ def backup(source: Path, target: Path, edit: CatalogueEdit, options: Options, op
         os_calls.make_root(target)
         os_calls.make_directory(layout.generations)
         for entry in edit.before.entries.values():
-            for generation in entry.generations:
+            for generation in (each for each in entry.generations if each.remote is None):
                 _copy_generation(open_generation(generation), layout.locate_generation(generation.id), options)
         unnamed = layout.catalog.with_name(layout.catalog.name + ".tmp")
         connection = open_connection(source, CATALOG, options.timeout)
@@ -109,7 +109,7 @@ def _check(layout: DirectoryLayout, edit: CatalogueEdit, options: Options) -> No
     StoreCorrupt
         The copy is damaged. It is kept for inspection, without its catalogue.
     """
-    for generation in edit.before.list_generations().values():
+    for generation in (each for each in edit.before.list_generations().values() if each.remote is None):
         found = verify_generation(layout, options, generation, index=False)
         if not found.ok:
             os_calls.unlink(layout.catalog)

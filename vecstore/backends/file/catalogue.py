@@ -73,8 +73,8 @@ class Catalogue:
         raise Superseded
 
     def list_names(self) -> list[str]:
-        """Return the names of all stores, sorted."""
-        return sorted(entry.name for entry in self.entries.values())
+        """Return the names of all stores, sorted, without those that are still incoming."""
+        return sorted(entry.name for entry in self.entries.values() if not entry.is_incoming)
 
     def check_free(self, name: str) -> None:
         """Refuse a name that is already taken.
@@ -83,7 +83,7 @@ class Catalogue:
         ------
         StoreExists
         """
-        if name in self.list_names():
+        if any(entry.name == name for entry in self.entries.values()):
             raise StoreExists(f"Store {name!r} already exists.")
 
     def list_generations(self) -> dict[str, Generation]:
@@ -149,7 +149,7 @@ def parse_entries(rows: Mapping[str, list[tuple[Any, ...]]], ledger: Ledger, pat
 
 def _parse_generation(row: tuple[Any, ...]) -> Generation:
     generation_id, schema, identity, ef, _ = row
-    declared, calibration = load_schema(schema)
+    declared, calibration, remote = load_schema(schema)
     return Generation(
         check_id(generation_id),
         declared,
@@ -157,4 +157,5 @@ def _parse_generation(row: tuple[Any, ...]) -> Generation:
         ef,
         standby=True,
         calibration=calibration,
+        remote=remote,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from vecstore.backend import Change, Entry, Generation
@@ -45,15 +45,15 @@ def create(
         edit.before.check_free(name)
         entry = Entry(uuid.uuid4().hex, name, generation)
     remove_dropped_generations(layout, edit)
-    paths = layout.locate_generation(generation.id)
-    with translate_errors(paths.root):
-        GenerationFiles(paths, generation).create(options)
+    if generation.remote is None:
+        paths = layout.locate_generation(generation.id)
+        with translate_errors(paths.root):
+            GenerationFiles(paths, generation).create(options)
     if not generation.standby:
         return edit.put(entry)
-    active = open_generation(entry.active)
-    with active.lock_writer() as held:
+    with _exclude_writers(entry.active, open_generation) as forget:
         # Changes noted for an earlier standby do not apply to this one.
-        clear_changes(active, held)
+        forget()
         # Every write that commits from now on sees the standby and notes its changes.
         return edit.put(entry)
 
@@ -67,7 +67,7 @@ def drop(
         raise StoreNotFound(entry.name)
     removed = [each for each in entry.generations if generation in {None, each.id}]
     with contextlib.ExitStack() as stack:
-        for opened in map(open_generation, removed):
+        for opened in (open_generation(each) for each in removed if each.remote is None):
             # A write that has begun is acknowledged before its files are removed.
             if os_calls.is_directory(opened.paths.root):
                 stack.enter_context(opened.lock_writer())
@@ -78,10 +78,8 @@ def drop(
             edit.put(left)
     # The drop has happened. Files that cannot be removed now are removed by the next create or drop.
     if left.standby != entry.standby:
-        with contextlib.suppress(OSError, StorageError):
-            active = open_generation(entry.active)
-            with active.lock_writer() as held:
-                clear_changes(active, held)
+        with contextlib.suppress(OSError, StorageError), _exclude_writers(entry.active, open_generation) as forget:
+            forget()
     remove_dropped_generations(layout, edit)
 
 
@@ -96,14 +94,11 @@ def switch(
     """Flip the pointer while no write to the active generation can commit; see `Backend.switch`."""
     if entry.standby is None or entry.standby.id != standby:
         raise StoreNotFound(entry.name)
-    old, new = open_generation(entry.active), open_generation(entry.standby)
     switched = entry.switch(entry.standby)
-    with old.lock_writer() as held_old:
-        with translate_errors(old.paths.rows):
-            changes = read_changes(old)
-        drain(changes)
-        with new.lock_writer() as held_new:
-            clear_changes(new, held_new)
+    with _exclude_writers(entry.active, open_generation) as forget_old:
+        drain(_read_all_changes(entry.active, open_generation))
+        with _exclude_writers(entry.standby, open_generation) as forget_new:
+            forget_new()
             for parked in (each for each in entry.generations if each not in (entry.active, entry.standby)):
                 paths = layout.locate_generation(parked.id)
                 if os_calls.is_directory(paths.root):
@@ -111,6 +106,25 @@ def switch(
             edit.put(switched)
         # The switch has happened. A standby needs no change list; clear it before this one can become active again.
         with contextlib.suppress(StorageError):
-            clear_changes(old, held_old)
+            forget_old()
     remove_dropped_generations(layout, edit)
     return switched
+
+
+@contextlib.contextmanager
+def _exclude_writers(generation: Generation, open_generation: Opener) -> Iterator[Callable[[], None]]:
+    """Keep writers out, and give what empties the change list; a remote generation has neither."""
+    if generation.remote is not None:
+        yield lambda: None
+        return
+    opened = open_generation(generation)
+    with opened.lock_writer() as held:
+        yield lambda: clear_changes(opened, held)
+
+
+def _read_all_changes(generation: Generation, open_generation: Opener) -> list[Change]:
+    if generation.remote is not None:
+        return []
+    opened = open_generation(generation)
+    with translate_errors(opened.paths.rows):
+        return read_changes(opened)

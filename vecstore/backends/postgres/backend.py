@@ -74,6 +74,7 @@ from .catalogue_tables import make_catalogue_tables
 from .client import Client
 from .column_types import PACKED, PackedQuery, quote_table
 from .copy_or_insert import CopyOrInsert
+from .durability import explain_volatility, wait_for_disk
 from .engine import get_driver, make_engine
 from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
@@ -194,13 +195,15 @@ class PostgresBackend(Backend):
         call = "create standby" if active else "create"
         with self._hold_transaction(call, "creating a store", active) as transaction:
             entry = self._add_entry(transaction, name, generation)
-            table = self._layouts.get(generation).table
-            transaction.run(compile_statement(CreateTable(table), writes=True), {})
-            for index in sorted(table.indexes, key=lambda each: str(each.name)):
-                transaction.run(compile_statement(CreateIndex(index), writes=True), {})
+            if generation.remote is None:
+                table = self._layouts.get(generation).table
+                transaction.run(compile_statement(CreateTable(table), writes=True), {})
+                for index in sorted(table.indexes, key=lambda each: str(each.name)):
+                    transaction.run(compile_statement(CreateIndex(index), writes=True), {})
             if generation.standby:
                 share_numbers(transaction, self._client.options.namespace)
-                self._get_properties(transaction, entry.active, generation).copy_to_standby()
+                if _are_both_here(entry.active, generation):
+                    self._get_properties(transaction, entry.active, generation).copy_to_standby()
         return entry
 
     def _add_entry(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
@@ -252,6 +255,8 @@ class PostgresBackend(Backend):
             self._catalogue.remove_generation(transaction, generation)
 
     def _drop_table(self, transaction: Transaction, generation: Generation) -> None:
+        if generation.remote is not None:
+            return
         transaction.run(
             compile_statement(DropTable(self._layouts.get(generation).table, if_exists=True), writes=True), {}
         )
@@ -283,17 +288,29 @@ class PostgresBackend(Backend):
             drain([Change(seq, id_) for seq, id_ in noted])
             for each in (entry.active.id, standby):
                 transaction.run(change_list.compile_forgetting(self._tables), {"generation": each})
-            self._check_replaceable(transaction, entry.active)
-            self._get_properties(transaction, entry.active, entry.standby).hand_over()
+            if entry.active.remote is None:
+                self._check_replaceable(transaction, entry.active)
+            if _are_both_here(entry.active, entry.standby):
+                self._get_properties(transaction, entry.active, entry.standby).hand_over()
             for parked in (each for each in entry.generations if each not in (entry.active, entry.standby)):
                 self._drop_table(transaction, parked)
                 self._catalogue.remove_generation(transaction, parked.id)
             self._catalogue.point(transaction, uid, standby, entry.active.id, "previous")
             return self._catalogue.find(transaction, uid=uid)
 
+    def explain_volatility(self) -> str | None:
+        return explain_volatility(self._client)
+
+    def make_durable(self) -> None:
+        wait_for_disk(self._client)
+
     def check_rebuildable(self, entry: Entry) -> None:
         with self._explaining("read", entry.active):
             self._check_replaceable(self._client, entry.active)
+
+    def check_sees_all(self, entry: Entry) -> None:
+        with self._explaining("read", entry.active):
+            check_sees_all(self._client, self._layouts.get(entry.active), "a copy")
 
     def _check_replaceable(self, runner: Runner, active: Generation) -> None:
         layout = self._layouts.get(active)
@@ -403,6 +420,7 @@ class PostgresBackend(Backend):
         return self._run_write("delete", generation, statement, values)
 
     def changes(self, generation: Generation, settled: Sequence[Change], limit: int) -> list[Change]:
+        self._layouts.get(generation)  # a remote one has no table
         values = {"settled_seq": [each.seq for each in settled], "settled_id": [each.id for each in settled]}
         statement = change_list.compile_settling(self._tables, standby=generation.standby)
         found = self._read_pointed(generation, statement, {**values, "limit": limit}, "follow")
@@ -632,7 +650,9 @@ class PostgresBackend(Backend):
             raise error if found is None and isinstance(error, Unsupported) else found or make_denial() from error
 
     def _make_denied(self, call: str, *generations: Generation | None) -> Denied:
-        tables = tuple(str(self._layouts.get(each).table.name) for each in generations if each is not None)
+        tables = tuple(
+            str(self._layouts.get(each).table.name) for each in generations if each is not None and each.remote is None
+        )
         return Denied(call, self._client.options.namespace, self._server.extension, tables)
 
     def _has_role(self, generation: Generation) -> bool:
@@ -698,6 +718,11 @@ class PostgresBackend(Backend):
         if isinstance(generation.schema.index, HNSW) and not _is_comparable(vectors, table):
             hint = f"Beyond {MAX_VECTOR_INDEX:,} dimensions the index holds float16. Use Flat(), or scale the vectors."
             raise Unsupported("a vector that float16 cannot hold, in an HNSW index", "postgres", hint)
+
+
+def _are_both_here(one: Generation, other: Generation) -> bool:
+    """Say whether two generations have tables, so that one can take over what belongs to the other."""
+    return one.remote is None and other.remote is None
 
 
 def _is_comparable(vectors: NDArray[Any], table: Layout) -> bool:

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Integer, Text, cast, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Integer,
+    Text,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.types import TypeEngine
 
 from vecstore.backend import Entry, Generation, Superseded
@@ -31,7 +44,7 @@ class Catalogue:
         self._statements = _compile_statements(tables)
 
     def names(self, runner: Runner) -> list[str]:
-        """Return the names of all stores, sorted."""
+        """Return the names of all stores, sorted, without those that are still incoming."""
         return [check_name(name, "Store") for (name,) in runner.run(self._statements["names"], {})]
 
     def find(self, runner: Runner, *, name: str | None = None, uid: str | None = None) -> Entry:
@@ -117,12 +130,22 @@ def _compile_statements(tables: CatalogueTables) -> Mapping[str, Statement]:
         .join(generation, generation.c.store == store.c.uid)
         .where(or_(store.c.name == _cast_parameter("name"), this))
     )  # fmt: skip
+    # As `Entry.is_incoming`.
+    usable = or_(
+        func.json_extract_path(generation.c.schema, literal_column("'remote'")).is_(None),
+        store.c.standby_role == literal_column("'previous'"),
+    )
     adding = insert(store).values(
         uid=_cast_parameter("uid"), name=_cast_parameter("name"), active=_cast_parameter("active")
     )
     describing = insert(generation).values(id=_cast_parameter("id"), store=_cast_parameter("store"), **described)
     return {
-        "names": compile_statement(select(store.c.name).order_by(store.c.name)),
+        "names": compile_statement(
+            select(store.c.name)
+            .join(generation, generation.c.id == store.c.active)
+            .where(usable)
+            .order_by(store.c.name)
+        ),
         "find": compile_statement(entry),
         "generation": compile_statement(
             select(

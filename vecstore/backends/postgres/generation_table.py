@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from vecstore.backend import Generation
+from vecstore.backend import Generation, Superseded
 from vecstore.schema import Schema
 
 from .column_types import NAMES, VectorType
@@ -121,9 +121,17 @@ class Layouts:
         self._made: dict[str, Layout] = {}
 
     def get(self, generation: Generation) -> Layout:
-        """Return the layout of a generation."""
+        """Return the layout of a generation.
+
+        Raises
+        ------
+        Superseded
+            It is remote, so it has no table.
+        """
         found = self._made.get(generation.id)
         if found is None:
+            if generation.remote is not None:
+                raise Superseded
             made = make_layout(generation, self._namespace, self._extension)
             found = self._made.setdefault(generation.id, made)
         return found

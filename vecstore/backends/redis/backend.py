@@ -41,6 +41,7 @@ from ..shared.recheck import replace_doubtful, split_queries, verify_index
 from .catalogue import Catalogue
 from .client import Client
 from .connections import ApplicationConnections, OwnConnections
+from .durability import explain_volatility, wait_for_disk
 from .generation_guard import GenerationGuard
 from .indexes import MAX_FIELDS, make_index_command
 from .keys import Keys
@@ -166,6 +167,12 @@ class RedisBackend(Backend):
                 raise StoreNotFound(entry.name)
             drain(self._catalogue.read_changes(active))
             return self._catalogue.switch(uid, standby, token, lock)
+
+    def explain_volatility(self) -> str | None:
+        return explain_volatility(self._client)
+
+    def make_durable(self) -> None:
+        wait_for_disk(self._client, self._keys.lock("durable", uuid.uuid4().hex))
 
     # -- records
 

@@ -12,7 +12,7 @@ from vecstore.names import check_name
 from ..shared.generation_json import dump_identity, dump_schema, load_generation
 from .client import Client
 from .keys import FIRST_LAYOUT, NEWEST_LAYOUT, Keys
-from .scripts import AMEND, CREATE, DROP, FIND, RENAME, SWEEP, SWITCH, Script
+from .scripts import AMEND, CREATE, DROP, FIND, NAMES, RENAME, SWEEP, SWITCH, Script
 
 _LOST = "The switch took longer than its lock lasts; nothing was switched. Try again."
 
@@ -25,8 +25,8 @@ class Catalogue:
         self._keys = keys
 
     def names(self) -> list[str]:
-        """Return the names of all stores, sorted."""
-        found = self._client.execute("HKEYS", self._keys.names)
+        """Return the names of all stores, sorted, without those that are still incoming."""
+        _, *found = self._run(NAMES)
         return sorted(check_name(name.decode(), "Store") for name in found)
 
     def find(self, *, name: str | None = None, uid: str | None = None) -> Entry:
@@ -58,7 +58,7 @@ class Catalogue:
         )
 
     def create(self, uid: str, name: str, generation: Generation, index: Sequence[str]) -> Entry:
-        """Describe a generation and make its index.
+        """Describe a generation and make its index; a remote one has none.
 
         Raises
         ------
@@ -67,7 +67,9 @@ class Catalogue:
         ef = "" if generation.ef is None else generation.ef
         described = (generation.id, dump_schema(generation), dump_identity(generation) or "", ef)
         layout = NEWEST_LAYOUT if generation.schema.has_optional_vectors else FIRST_LAYOUT
-        words = (uid, name, *described, int(generation.standby), self._keys.changes(""), layout, *index)
+        is_remote = generation.remote is not None
+        options = (int(generation.standby), self._keys.changes(""), layout, int(is_remote))
+        words = (uid, name, *described, *options, *(() if is_remote else index))
         answer = self._run(CREATE, *words, further=(self._keys.format,))
         if answer[0] == b"exists":
             beside = f"Store {name!r} has a generation under construction already."

@@ -42,6 +42,30 @@ def check_on_disk(replies: list[Any]) -> list[Any]:
     return others
 
 
+def explain_volatility(client: Client) -> str | None:
+    """Say why the server may forget what it acknowledged, even if somebody waits for its disk; None if it does not."""
+    if parse_info(check_reply(client.pipeline([("INFO", "persistence")])[0])).get("aof_enabled") == "1":
+        return None
+    return "The server keeps no append-only file: turn appendonly on."
+
+
+def wait_for_disk(client: Client, key: str) -> None:
+    """Wait until everything that was written so far is in the append-only file, on disk.
+
+    Parameters
+    ----------
+    client : Client
+    key : str
+        A key to write and forget, because the server waits for what its caller has written.
+
+    Raises
+    ------
+    Timeout, StorageFailed
+    """
+    if explain_volatility(client) is None:
+        check_on_disk(client.pipeline([("SET", key, 1, "PX", 1_000), make_wait(client.options.timeout)], writes=False))
+
+
 def describe_durability(client: Client) -> dict[str, str]:
     """Describe what becomes of a write when the server is killed or the power fails, by the server's settings."""
     info, *settings = client.pipeline(

@@ -46,7 +46,7 @@ class Keys:
         return f"{self.namespace}:gen:"
 
     def store(self, uid: str) -> str:
-        """Hash: name, active, standby, role and parked of a store."""
+        """Hash: name, active, standby, role, parked and incoming of a store."""
         return f"{self.store_prefix}{uid}"
 
     def generation(self, id_: str) -> str:

@@ -1,6 +1,7 @@
 """A generation in a catalogue: two JSON texts, validated when they are read.
 
-The text of the schema also holds the calibration, under a key that versions without it pass over.
+The text of the schema also holds the calibration, under a key that versions without it pass over, and the other
+Database of a remote generation, under a key that they refuse: they would look for its records here.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vecstore.backend import CalibrationState, Generation
+from vecstore.backend import CalibrationState, Generation, Remote
 from vecstore.errors import InvalidArgument, StoreCorrupt
 from vecstore.fields import NewerSchema
 from vecstore.schema import Schema
 
 from .guards import refuse_newer
 
-_CALIBRATION = "calibration"
+_CALIBRATION, _REMOTE = "calibration", "remote"
 
 
 def dump_schema(generation: Generation) -> str:
-    """Return the schema, and the calibration if there is one, as JSON."""
+    """Return the schema, and the calibration and the other Database if there are such, as JSON."""
     described = generation.schema.to_dict()
     if generation.calibration is not None:
         described[_CALIBRATION] = asdict(generation.calibration)
+    if generation.remote is not None:
+        described[_REMOTE] = asdict(generation.remote)
     return json.dumps(described)
 
 
@@ -42,9 +45,9 @@ def load_generation(
     StoreCorrupt, Unsupported
     """
     try:
-        declared, calibration = load_schema(schema)
+        declared, calibration, remote = load_schema(schema)
         stated = None if identity is None else json.loads(identity)
-        return Generation(id_, declared, stated, ef, standby, calibration)
+        return Generation(id_, declared, stated, ef, standby, calibration, remote)
     except NewerSchema:
         refuse_newer("what the catalogue holds", backend)
     except InvalidArgument as error:
@@ -53,8 +56,8 @@ def load_generation(
         raise StoreCorrupt(f"The catalogue's description of generation {id_} is not JSON.") from None
 
 
-def load_schema(text: str) -> tuple[Schema, CalibrationState | None]:
-    """Return the schema of a text, and the calibration that it holds beside the schema.
+def load_schema(text: str) -> tuple[Schema, CalibrationState | None, Remote | None]:
+    """Return the schema of a text, and the calibration and the other Database that it holds beside the schema.
 
     Raises
     ------
@@ -67,4 +70,14 @@ def load_schema(text: str) -> tuple[Schema, CalibrationState | None]:
         # What a newer version adds to a calibration is passed over.
         known = {name: found[name] for name in CalibrationState.__dataclass_fields__ if name in found}
         calibration = CalibrationState(**known)
-    return Schema.from_dict(described), calibration
+    remote = _load_remote(described.pop(_REMOTE)) if isinstance(described, dict) and _REMOTE in described else None
+    return Schema.from_dict(described), calibration, remote
+
+
+def _load_remote(found: object) -> Remote:
+    if not isinstance(found, Mapping) or not all(isinstance(each, str) for each in found.values()):
+        raise InvalidArgument("this is not the data of another Database.")
+    known = Remote.__dataclass_fields__.keys()
+    if found.keys() != known or found["kind"] not in {"move", "copy", "back"}:
+        raise NewerSchema("A newer vecstore wrote where the records of a store are. Upgrade vecstore.")
+    return Remote(**found)

@@ -46,7 +46,7 @@ class OpenGenerations:
         """
         for entry in self._catalog.read().entries.values():
             expected = entry.standby if generation.standby else entry.active
-            if expected is not None and expected.id == generation.id:
+            if expected is not None and expected.id == generation.id and expected.remote is None:
                 return entry
         self.close_dropped()
         raise Superseded

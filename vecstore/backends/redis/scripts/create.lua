@@ -1,9 +1,9 @@
 -- Makes a store, or a standby generation of one, and its index.
 -- Key 3: the number of the layout. Arguments: uid, name, the generation's id, schema, identity, ef, `1` for a standby,
--- the key prefix of change lists, the layout that its records need, and the words that make its index; the second of
--- them is the index's name.
+-- the key prefix of change lists, the layout that its records need, `1` for a remote one, and the words that make its
+-- index; the second of them is the index's name. A remote one has none.
 --#include entry
-local uid, name, id, schema, identity, ef, standby, changes, layout = unpack(ARGV, 3, 11)
+local uid, name, id, schema, identity, ef, standby, changes, layout, remote = unpack(ARGV, 3, 12)
 local owner = redis.call("HGET", KEYS[1], name)
 if standby == "1" then
   if not owner then return {"absent"} end
@@ -15,11 +15,15 @@ end
 if redis.acl_check_cmd and not redis.acl_check_cmd("HSET", generations .. id, "a", "a") then
   return redis.error_reply("NOPERM HSET")
 end
-local created = redis.pcall(unpack(ARGV, 12))
-if created.err then return {"refused", created.err} end
 local hash = generations .. id
 local role = standby == "1" and "building" or "active"
-redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[13], "kind", "flat")
+if remote == "1" then
+  redis.call("HSET", hash, "store", uid, "schema", schema, "remote", 1)
+else
+  local created = redis.pcall(unpack(ARGV, 13))
+  if created.err then return {"refused", created.err} end
+  redis.call("HSET", hash, "store", uid, "schema", schema, "role", role, "epoch", 0, "index", ARGV[14], "kind", "flat")
+end
 if identity ~= "" then redis.call("HSET", hash, "identity", identity) end
 if ef ~= "" then redis.call("HSET", hash, "ef", ef) end
 if standby == "1" then
@@ -34,6 +38,7 @@ if standby == "1" then
   redis.call("DEL", changes .. active)
 else
   redis.call("HSET", stores .. uid, "name", name, "active", id)
+  if remote == "1" then redis.call("HSET", stores .. uid, "incoming", 1) end
   redis.call("HSET", KEYS[1], name, uid)
 end
 if tonumber(redis.call("GET", KEYS[3]) or "0") < tonumber(layout) then redis.call("SET", KEYS[3], layout) end

@@ -20,8 +20,7 @@ if id == parked then return {"ok"} end
 redis.call("DEL", changes .. active)
 if parked then
   redis.call("HSET", stores .. uid, "standby", parked, "role", "previous")
-  redis.call("HSET", generations .. parked, "role", "previous")
-  redis.call("HINCRBY", generations .. parked, "epoch", 1)
+  set_role(parked, "previous")
 else
   redis.call("HDEL", stores .. uid, "standby", "role")
   redis.call("HDEL", generations .. active, "noting")

@@ -7,13 +7,12 @@ local store = redis.call("HMGET", stores .. uid, "name", "active", "standby", "p
 if not store[1] or store[3] ~= id then return {"absent", store[1] or ""} end
 if redis.call("GET", KEYS[3]) ~= token then return {"lost"} end
 if store[4] then drop_generation(store[4]) end
-redis.call("HDEL", stores .. uid, "parked")
+redis.call("HDEL", stores .. uid, "parked", "incoming")
 redis.call("HSET", stores .. uid, "active", id, "standby", store[2], "role", "previous")
-redis.call("HSET", generations .. id, "role", "active", "noting", 1)
-redis.call("HSET", generations .. store[2], "role", "previous")
+set_role(id, "active")
+set_role(store[2], "previous")
+redis.call("HSET", generations .. id, "noting", 1)
 redis.call("HDEL", generations .. store[2], "noting")
-for _, each in ipairs({id, store[2]}) do
-  redis.call("HINCRBY", generations .. each, "epoch", 1)
-  redis.call("DEL", changes .. each)
-end
+redis.call("DEL", changes .. id)
+redis.call("DEL", changes .. store[2])
 return read_entry(uid)

@@ -1,0 +1,44 @@
+"""The last step of a move: the store becomes active at its new place, by the mover or by whoever finds the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..backend import Backend, Change, Entry, Remote
+from ..errors import StoreLocked, StoreNotFound
+
+
+def arrive(backend: Backend, way: Remote) -> Entry:
+    """Return the entry of the store to which another one has moved, and make it active if the mover has not done so.
+
+    Parameters
+    ----------
+    backend : Backend
+        The Database to which the way leads.
+    way : Remote
+        That of the active generation of the store that has moved: `Entry.successor`.
+
+    Returns
+    -------
+    Entry
+        Its ``active.remote`` is None, unless the store has moved on since, or back: then it is the next way.
+
+    Raises
+    ------
+    StoreNotFound
+        The store is not in this Database.
+    """
+    entry = backend.find(uid=way.uid)
+    coming, standby = entry.active.remote, entry.standby
+    if coming is None or coming.move != way.move or not (entry.is_incoming or coming.kind == "back"):
+        return entry
+    if standby is None or standby.remote is not None or way.kind == "copy":
+        return entry
+    with suppress(StoreNotFound, StoreLocked):  # another process is doing the same
+        backend.switch(entry.uid, standby.id, _drain_nothing)
+    return backend.find(uid=way.uid)
+
+
+def _drain_nothing(changes: Sequence[Change]) -> None:
+    """Accept that nothing was noted: nobody could write."""
