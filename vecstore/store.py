@@ -360,6 +360,35 @@ class VectorStore(OneProcess):
                 attempts.rows = self._backend.count(generation, bind(where, generation.schema))
                 return attempts.rows
 
+    def digest(self, where: Where = None) -> str:
+        """Return the digest of the matching records: 64 hex digits, the same for the same records on every backend.
+
+        Every part of a record counts: its id, vector, text, metadata and version, and the dtype; the name and the index
+        of the store do not. All records are read, in constant memory. The module `vecstore.digest` says what is
+        computed. It detects accidents, not an adversary.
+
+        Parameters
+        ----------
+        where : Filter or mapping, optional
+
+        Returns
+        -------
+        str
+            Of a store that is written meanwhile, it need not be the digest of any one moment.
+
+        Raises
+        ------
+        InvalidFilter, UnknownField
+        """
+        from .digest import digest_generation
+
+        attempts = Attempts(self._current, "digest")
+        while True:
+            with attempts as generation:
+                found = digest_generation(self._backend, generation, bind(where, generation.schema))
+                attempts.rows = found.records
+                return str(found)
+
     def values(self, field: str, where: Where = None, *, limit: int | None = None) -> list[tuple[Any, int]]:
         """Return the values of a field with the number of records that have each.
 

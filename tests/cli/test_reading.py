@@ -193,6 +193,24 @@ def test_stored_strings_do_nothing_to_a_terminal(run: Run, url: str) -> None:
         assert ":smile:" in answer.out
 
 
+def test_digest_prints_digits_and_nothing_else(run: Run, articles: str) -> None:
+    with vecstore.connect(articles) as database:
+        store = database.open("articles")
+        whole, some = store.digest(), store.digest({"lang": "en"})
+    assert (run("digest", articles, "articles").out, len(whole)) == (f"{whole}\n", 64)
+    answer = run("digest", articles, "articles", "--where", '{"lang": "en"}')
+    assert (answer.out, answer.err) == (f"{some}\n", "")
+    assert run("digest", articles, "articles", "--json").json == {"store": "articles", "digest": whole}
+    assert run("digest", f"{articles}?mode=ro", "articles").out == f"{whole}\n"
+
+
+@pytest.mark.parametrize("arguments", [["articels"], ["articles", "--where", '{"lnag": "en"}'], ["articles", "more"]])
+def test_digest_refuses_what_is_wrong(run: Run, articles: str, arguments: list[str]) -> None:
+    answer = run("digest", articles, *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+
+
 def odd_records() -> list[Record]:
     values = {"name": HOSTILE_TEXT, "n": 2**53, "x": -0.1, "ok": False, "tags": ["b", "a", "b", ""], "id": "inner"}
     return [

@@ -48,8 +48,8 @@ app = typer.Typer(
 )
 _migrate = typer.Typer(name="migrate", help=migrations.HELP, rich_markup_mode=None)
 _COMMANDS = (
-    writing.add, reading.search, reading.get, writing.delete, reading.count, reading.export,
-    catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
+    writing.add, reading.search, reading.get, writing.delete, reading.count, reading.digest,
+    reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, catalogue.drop, serving.mcp,
 )  # fmt: skip
 for group, commands in ((app, _COMMANDS), (_migrate, migrations.COMMANDS)):

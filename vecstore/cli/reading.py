@@ -1,4 +1,4 @@
-"""`vecstore search`, `get`, `count` and `export`."""
+"""`vecstore search`, `get`, `count`, `digest` and `export`."""
 
 from __future__ import annotations
 
@@ -118,6 +118,24 @@ def count(url: Url, name: Name, where: Where = None, json: Json = False) -> None
         output.print_json({"store": name, "count": number})
     else:
         output.say(str(number))
+
+
+def digest(url: Url, name: Name, where: Where = None, json: Json = False) -> None:
+    """Print the digest of a store's records.
+
+    These are 64 hex digits, and nothing else: the same for the same records on every backend, which proves a
+    copy. Ids, vectors, texts, metadata and versions count.
+
+    For example:
+      vecstore digest file:./kb articles
+      vecstore digest file:./kb articles --where '{"lang": "en"}'
+    """
+    with connect(url) as database:
+        found = database.open(name).digest(parse_where(where))
+    if json:
+        output.print_json({"store": name, "digest": found})
+    else:
+        output.say(found)
 
 
 def export(

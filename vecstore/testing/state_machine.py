@@ -139,6 +139,10 @@ class StoreMachine(RuleBasedStateMachine):
     def scan(self, where: Filter | None, size: int) -> None:
         self.both(lambda db, store: [to_bits(record) for record in store.scan(where, batch_size=size)])
 
+    @rule(where=wheres)
+    def digest(self, where: Filter | None) -> None:
+        self.both(lambda db, store: store.digest(where))
+
     @rule(query=vectors, k=st.integers(1, 12), where=wheres, exact=st.booleans(), floor=st.none() | st.floats(-4, 4))
     def search(self, query: list[float], k: int, where: Filter | None, exact: bool, floor: float | None) -> None:  # noqa: FBT001
         if floor is not None:
@@ -222,6 +226,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "oracle"):
             self.both(lambda db, store: [to_bits(record) for record in store.scan()])
+            self.both(lambda db, store: store.digest())
             assert len(self.recalls) < ENOUGH or np.mean(self.recalls) >= lowest_mean(self.recalls, LEAST_RECALL)
             assert self.store.verify().ok
             self.db.drop(self.names[0])

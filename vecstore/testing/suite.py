@@ -13,6 +13,7 @@ from . import (
     compaction,
     creation,
     date_texts,
+    digests,
     dynamic,
     embedding,
     fences,
@@ -131,6 +132,9 @@ class StoreSuite:
     TestValues = tallies.ValuesTests
     TestUndeclaredValues = tallies.UndeclaredValuesTests
     TestKeys = tallies.KeysTests
+
+    TestDigest = digests.DigestTests
+    TestVersionDigest = digests.VersionDigestTests
 
     TestFencedWrite = fences.FencedWriteTests
     TestFencedDelete = fences.FencedDeleteTests
