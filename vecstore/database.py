@@ -14,16 +14,18 @@ from .backend import Backend, Generation
 from .backup_target import check_empty_directory
 from .capabilities import Capabilities
 from .embedders.identity import Identity
-from .errors import InvalidArgument, SchemaMismatch, StoreExists
+from .errors import InvalidArgument, InvalidUrl, SchemaMismatch, StoreExists
 from .logs import log_duration, log_step
 from .lookup import check_here, find_here
 from .names import check_name
 from .new_store import check_identity, fill_dim
 from .one_process import OneProcess
 from .progress import Progress, report_to
+from .route import Route
 from .schema import Schema
 from .store import VectorStore
 from .store_embedder import StoreEmbedder
+from .successor import Successor
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -34,7 +36,11 @@ if TYPE_CHECKING:
 
 
 def connect(
-    url: str | os.PathLike[str] | URL | Engine | Redis, *, namespace: str | None = None, migrate: bool = False
+    url: str | os.PathLike[str] | URL | Engine | Redis,
+    *,
+    namespace: str | None = None,
+    migrate: bool = False,
+    successor: str | os.PathLike[str] | URL | Engine | Redis | Database | None = None,
 ) -> Database:
     """Open a place that contains stores.
 
@@ -50,19 +56,25 @@ def connect(
         The PostgreSQL schema of all tables, or the prefix of all Redis keys; ``vecstore`` by default.
     migrate : bool
         Upgrade the catalogue first, if the backend has migrations.
+    successor : str, path, sqlalchemy.URL, sqlalchemy.Engine, redis.Redis or Database, optional
+        The place that stores of this Database move to: calls go on there when a store has moved. It is connected
+        when a move is seen to run, or else when a store has moved; before that it need not be reachable. Its namespace
+        stands in its own URL. An open Database remains the application's.
 
     Raises
     ------
-    InvalidUrl, MissingExtra, BackendUnavailable, MigrationRequired
+    InvalidUrl, InvalidArgument, MissingExtra, BackendUnavailable, MigrationRequired
     """
-    return Database(registry.connect(url, namespace=namespace, migrate=migrate))
+    following = _take_successor(url, successor)
+    return Database(registry.connect(url, namespace=namespace, migrate=migrate), following)
 
 
 class Database(OneProcess):
     """A place that contains named stores, and a context manager. `connect` returns it. Threads may share it."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, successor: Successor | None = None) -> None:
         self._backend = backend
+        self._route = Route(backend, successor)
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +121,8 @@ class Database(OneProcess):
         ------
         StoreExists, SchemaMismatch, Unsupported, InvalidArgument
         StoreMoved, StoreLocked
-            The name is that of a store that has moved, or that a move or a copy is still filling.
+            The name is that of a store that has moved where no successor has it, or that a move or a copy is still
+            filling.
         """
         check_name(name, "Store")
         if if_exists not in {"error", "open"}:
@@ -130,9 +143,9 @@ class Database(OneProcess):
         except StoreExists:
             if if_exists == "open":
                 return self._open_existing(name, schema, given)
-            find_here(self._backend, name)
+            self._route.find(name)
             raise
-        return VectorStore(self._backend, entry, given)
+        return VectorStore(self._backend, entry, given, self._route)
 
     def open(self, name: str, *, embedder: Embedder | tuple[Embedder, ...] | None = None) -> VectorStore:
         """Open a store.
@@ -148,12 +161,13 @@ class Database(OneProcess):
         ------
         StoreNotFound
         StoreMoved
-            It has moved to another Database.
+            It has moved to another Database, and no successor has it.
         StoreLocked
             A move or a copy from another Database is still filling it.
         """
         check_name(name, "Store")
-        return VectorStore(self._backend, find_here(self._backend, name), StoreEmbedder(embedder))
+        given = StoreEmbedder(embedder)
+        return VectorStore(*self._route.find(name), given, self._route)
 
     def names(self) -> list[str]:
         """Return the names of all stores, sorted.
@@ -188,6 +202,8 @@ class Database(OneProcess):
             raise InvalidArgument(f"Store {name!r} has not moved. To remove it with its records, leave moved=True out.")
         if moved:
             with self._backend.builder(entry.uid):  # the mover's, as long as it lives
+                if self._route.successor is not None:
+                    self._route.find(name)  # a client that finds it there lets it arrive
                 self._backend.drop(entry.uid)
         else:
             self._backend.drop(entry.uid)
@@ -311,11 +327,11 @@ class Database(OneProcess):
         self._backend.backup(check_empty_directory(target))
 
     def close(self) -> None:
-        """Release connections, files and locks. A second call does nothing."""
-        self._backend.close()
+        """Release connections, files and locks, also those of a successor. A second call does nothing."""
+        self._route.close()
 
     def _open_existing(self, name: str, schema: Schema, given: StoreEmbedder) -> VectorStore:
-        entry = find_here(self._backend, name)
+        backend, entry = self._route.find(name)
         stored = entry.active.schema
         wanted = schema.with_dim(stored.width) if schema.dim is None else schema
         differences = stored.differences(wanted)
@@ -324,7 +340,20 @@ class Database(OneProcess):
                 f"Store {name!r} exists with a different schema: {'; '.join(differences)}. "
                 "Open it as it is with open(), or change it with rebuild()."
             )
-        return VectorStore(self._backend, entry, given)
+        return VectorStore(backend, entry, given, self._route)
+
+
+def _take_successor(url: object, successor: object) -> Successor | None:
+    if isinstance(successor, Database):
+        return Successor(None, successor._route)
+    if successor is None:
+        return None
+    if successor is url or (isinstance(successor, str) and successor == url):
+        raise InvalidArgument("The successor is this Database itself. Give the one that its stores move to.")
+    try:
+        return Successor(successor)
+    except InvalidUrl as error:
+        raise InvalidUrl(f"The successor cannot be used. {error}") from None
 
 
 def _check_single(embedder: Embedder | None) -> Embedder | None:

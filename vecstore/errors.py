@@ -241,10 +241,13 @@ class StoreMoved(VecstoreError):
         Where it is now, in words.
     uid : str
         The uid that it has there.
+    advice : str, optional
+        What to do, if it is not to go there.
     """
 
-    def __init__(self, name: str, target: str, uid: str = "") -> None:
-        super().__init__(f"Store {name!r} has moved to {target}. Connect to that Database.")
+    def __init__(self, name: str, target: str, uid: str = "", advice: str = "") -> None:
+        go = "Connect to that Database, or give it as successor: vecstore.connect(url, successor=other_url)."
+        super().__init__(f"Store {name!r} has moved to {target}. {advice or go}")
         self.name = name
         self.target = target
         self.uid = uid

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .backend import Backend, Entry, Generation, Superseded
-from .errors import StoreLocked, StoreMoved, StoreNotFound
+from .errors import StoreLocked, StoreMoved, StoreNotFound, VecstoreError
+
+if TYPE_CHECKING:
+    from .route import Route
+
+LOOK_SECONDS = 1.0
+"""How often a client with a successor looks whether a store is about to move, until the successor is connected."""
 
 
 def find_again(backend: Backend, entry: Entry) -> Entry:
@@ -24,19 +33,20 @@ def find_again(backend: Backend, entry: Entry) -> Entry:
         raise StoreNotFound(entry.name) from error
 
 
-def check_here(entry: Entry) -> Entry:
+def check_here(entry: Entry, advice: str = "") -> Entry:
     """Return the entry of a store whose records are in this Database.
 
     Raises
     ------
     StoreMoved
+        With ``advice``, if there is better advice than to go there.
     StoreLocked
         A move or a copy is still filling it.
     """
     if entry.active.remote is None:
         return entry
     if (moved := entry.successor) is not None:
-        raise StoreMoved(entry.name, f"store {moved.name!r} in a Database on {moved.place}", moved.uid)
+        raise StoreMoved(entry.name, f"store {moved.name!r} in a Database on {moved.place}", moved.uid, advice)
     coming = entry.active.remote
     raise StoreLocked(
         f"Store {entry.name!r} is the unfinished target of a {coming.kind} of store {coming.name!r} from a Database on "
@@ -85,30 +95,41 @@ def find_generation(backend: Backend, entry: Entry, generation: Generation) -> G
 
 
 class CurrentEntry:
-    """A store's catalogue entry as it was last looked up. Threads may share it.
+    """A store's catalogue entry as it was last looked up, and the place where that was. Threads may share it.
+
+    ``backend`` and ``entry`` are read without a lock, so while another thread follows a signpost they may be of two
+    places for a moment. No other place has a generation of that id: the call is `Superseded`, and looks again.
 
     Attributes
     ----------
     backend : Backend
     entry : Entry
+    route : Route
+        Where else the store may be.
     """
 
-    __slots__ = ("backend", "entry")
+    __slots__ = ("_found", "_look_at", "backend", "entry", "route")
 
-    def __init__(self, backend: Backend, entry: Entry) -> None:
-        self.backend = backend
-        self.entry = entry
+    def __init__(self, backend: Backend, entry: Entry, route: Route) -> None:
+        self.route = route
+        self._look_at = 0.0
+        self._set(backend, entry)
 
     def look_up(self) -> Entry:
-        """Read the entry from the catalogue again.
+        """Read the entry from the catalogue again, where the store is now.
 
         Raises
         ------
         StoreNotFound, StoreMoved
             This object keeps the entry that it had, so that it works again once the store has moved back.
         """
-        self.entry = check_here(find_again(self.backend, self.entry))
-        return self.entry
+        backend, known = self._found
+        entry = find_again(backend, known)
+        if entry.active.remote is not None:
+            backend, entry = self.route.follow(backend, entry)
+        self.route.prepare(entry)
+        self._set(backend, entry)
+        return entry
 
     def read_active(self, generation: Generation) -> Generation:
         """Return the catalogue's present copy of an active generation.
@@ -117,17 +138,33 @@ class CurrentEntry:
         ------
         StoreNotFound, Superseded
         """
-        entry = find_again(self.backend, self.entry)
+        backend, known = self._found
+        entry = find_again(backend, known)
         if entry.active.id != generation.id:
             raise Superseded
-        self.entry = entry
+        self._set(backend, entry)
         return entry.active
+
+    def notice(self) -> None:
+        """Look now and then whether the store is about to move, so that its successor is connected before it has."""
+        now = time.monotonic()
+        if now < self._look_at or self.route.successor is None or self.route.successor.is_connected:
+            return
+        self._look_at = now + LOOK_SECONDS
+        with suppress(VecstoreError):  # which the call itself meets, where it matters
+            self.route.prepare(find_again(*self._found))
 
     def set_active(self, generation: Generation) -> None:
         """Take a copy of the active generation that the catalogue has by now."""
-        self.entry = replace(self.entry, active=generation)
+        backend, entry = self._found
+        if entry.active.id == generation.id:
+            self._set(backend, replace(entry, active=generation))
 
     def amend(self, generation: Generation) -> None:
         """Store the active generation's index options, identity and effort."""
         self.backend.amend(generation)
         self.set_active(generation)
+
+    def _set(self, backend: Backend, entry: Entry) -> None:
+        self._found = backend, entry
+        self.backend, self.entry = backend, entry

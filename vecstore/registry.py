@@ -79,12 +79,29 @@ def connect(place: object, *, namespace: str | None = None, migrate: bool = Fals
     return opened(location, options)  # type: ignore[no-any-return]
 
 
-def _find_backend(url: Url) -> Any:
+def check_place(place: object) -> None:
+    """Refuse what `connect` does not take, as far as that is known without importing a driver.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    if isinstance(place, str | os.PathLike):
+        _find_class(parse_url(place))
+    elif not has_class(place, {("sqlalchemy", "URL")}):
+        find_scheme(place)
+
+
+def _find_class(url: Url) -> str:
     # Reading the entry points of all installed packages is slow, so it is done only for a scheme that is not built in.
     known = _BUILT_IN if url.scheme in _BUILT_IN else schemes()
     if url.scheme not in known:
         raise InvalidUrl(f"Unknown database URL{describe_scheme(url)}.{close_matches(url.scheme, known)}")
-    return _import_class(known[url.scheme])
+    return known[url.scheme]
+
+
+def _find_backend(url: Url) -> Any:
+    return _import_class(_find_class(url))
 
 
 def _import_class(target: str) -> Any:

@@ -53,6 +53,8 @@ class Attempts:
     __slots__ = ("_began", "_call", "_current", "_entry", "_left", "_logger", "is_logged", "plan", "rows")
 
     def __init__(self, current: CurrentEntry, call: str = "") -> None:
+        if current.route.successor is not None:
+            current.notice()
         self._current = current
         self._entry = current.entry
         self._left = ATTEMPTS

@@ -17,7 +17,7 @@ from .arguments import check_whole
 from .backend import Backend, Entry, Generation, Include, Rows, Stats, Verification
 from .columns.given import ArrowStream, Columns
 from .embedders.identity import Identity
-from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, VecstoreError
+from .errors import InvalidArgument, InvalidQuery, PartialWrite, RecordNotFound, StoreMoved, VecstoreError
 from .filters.binding import bind, find_field
 from .hits import Hits, make_hits
 from .ids import check_id, check_ids
@@ -42,6 +42,7 @@ from .queries import (
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
+from .route import Route
 from .rows.conversion import as_records
 from .rows.vectors import as_queries, name_queries
 from .schema import Schema
@@ -67,15 +68,18 @@ class VectorStore(OneProcess):
     is a `VecstoreError`.
     """
 
-    def __init__(self, backend: Backend, entry: Entry, embedder: StoreEmbedder) -> None:
-        self._backend = backend
-        self._current = CurrentEntry(backend, entry)
+    def __init__(self, backend: Backend, entry: Entry, embedder: StoreEmbedder, route: Route | None = None) -> None:
+        self._current = CurrentEntry(backend, entry, Route(backend) if route is None else route)
         self._embedder = embedder
         self._loading = Loading()
 
     def __repr__(self) -> str:
         schema = self.schema
         return f"<VectorStore {self.name!r} dim={schema.dim} {schema.metric} on {self._backend.capabilities.backend}>"
+
+    @property
+    def _backend(self) -> Backend:
+        return self._current.backend
 
     @property
     def name(self) -> str:
@@ -213,7 +217,7 @@ class VectorStore(OneProcess):
         while True:
             with attempts as generation:
                 selection = make_selection(listed, where, generation.schema)
-                changed = self._backend.update(
+                changed = self._current.backend.update(
                     generation, selection, compile_update(changes, generation, self._current, self._embedder)
                 )
                 attempts.rows = changed
@@ -235,7 +239,7 @@ class VectorStore(OneProcess):
         attempts = Attempts(self._current, "delete")
         while True:
             with attempts as generation:
-                deleted = self._backend.delete(generation, make_selection(listed, where, generation.schema))
+                deleted = self._current.backend.delete(generation, make_selection(listed, where, generation.schema))
                 attempts.rows = deleted
                 break
         tend(self._current, self._loading.defer(deleted))
@@ -357,7 +361,7 @@ class VectorStore(OneProcess):
         attempts = Attempts(self._current, "count")
         while True:
             with attempts as generation:
-                attempts.rows = self._backend.count(generation, bind(where, generation.schema))
+                attempts.rows = self._current.backend.count(generation, bind(where, generation.schema))
                 return attempts.rows
 
     def digest(self, where: Where = None) -> str:
@@ -422,7 +426,7 @@ class VectorStore(OneProcess):
                     return []
                 if declared is None:
                     return read_values(self._backend, generation, field, bound, most)
-                found = self._backend.values(generation, field, bound, most)
+                found = self._current.backend.values(generation, field, bound, most)
                 attempts.rows = len(found)
                 return [(declared.decode_item(value), count) for value, count in found]
 
@@ -682,16 +686,24 @@ class VectorStore(OneProcess):
     def using(self, connection: object) -> VectorStore:
         """Return the same store inside the caller's open transaction, if the backend supports it.
 
+        It does not follow a store that moves to another Database, which knows nothing of the transaction.
+
         Raises
         ------
-        Unsupported
+        Unsupported, StoreMoved
         """
-        return VectorStore(self._backend.using(connection), self._current.entry, self._embedder)
+        backend, entry = self._current.backend, self._current.entry
+        if backend is not self._current.route.backend:
+            raise StoreMoved(
+                entry.name, f"a Database on {backend.capabilities.backend}", entry.uid,
+                "The transaction is not there. Open the store with that Database, and use a connection to it.",
+            )  # fmt: skip
+        return VectorStore(backend.using(connection), entry, self._embedder)
 
     # -- parts
 
     def _check_writable(self) -> None:
-        self._backend.capabilities.check_writable()
+        self._current.backend.capabilities.check_writable()
 
     def _write(
         self,
@@ -731,7 +743,7 @@ class VectorStore(OneProcess):
                 attempts.rows = len(batch)
                 if not has_texts_to_embed:
                     rows = convert(batch, generation.schema, None, unique=insert, first=first)
-                    self._backend.write(generation, rows, insert=insert)
+                    self._current.backend.write(generation, rows, insert=insert)
                     return
                 present = self._embedder.refresh(self._current, generation)
                 embed = self._embedder.choose_for_documents(present, self.name)
@@ -739,7 +751,7 @@ class VectorStore(OneProcess):
                 rows = convert(batch, present.schema, embed, unique=insert, first=first)
                 if embed:
                     present = self._embedder.claim(self._current, present)
-                self._backend.write(present, rows, insert=insert)
+                self._current.backend.write(present, rows, insert=insert)
                 return
 
     def _read_pages(self, where: Where, include: Include, most: int | None, batch_size: int) -> Iterator[Record]:
@@ -765,7 +777,7 @@ class VectorStore(OneProcess):
         attempts = Attempts(self._current, "scan page")
         while True:
             with attempts as generation:
-                rows = self._backend.page(generation, bind(where, generation.schema), after, limit, include)
+                rows = self._current.backend.page(generation, bind(where, generation.schema), after, limit, include)
                 attempts.rows = len(rows)
                 return rows, generation.schema
 
@@ -773,7 +785,7 @@ class VectorStore(OneProcess):
         attempts = Attempts(self._current, "get")
         while True:
             with attempts as generation:
-                rows = self._backend.fetch(generation, ids)
+                rows = self._current.backend.fetch(generation, ids)
                 attempts.rows = len(rows)
                 return as_records(rows, generation.schema)
 
@@ -810,14 +822,14 @@ class VectorStore(OneProcess):
                 )  # fmt: skip
                 if not k or not len(matrix):
                     return [Hits((), exact=True, complete=True, shape=(schema, columns)) for _ in matrix]
-                answers = self._backend.search(generation, search)
+                answers = self._current.backend.search(generation, search)
                 hits = [make_hits(found, search, schema, offset) for found in answers]
                 if attempts.is_logged:
                     attempts.rows, attempts.plan = sum(map(len, hits)), describe_plan(search, hits, generation.ef)
                 return hits
 
     def _fetch_vector(self, id_: str, generation: Generation) -> NDArray[np.float32]:
-        rows = self._backend.fetch(generation, [id_])
+        rows = self._current.backend.fetch(generation, [id_])
         if rows.vectors is None or not len(rows):
             raise RecordNotFound(f"Store {self.name!r} has no record {id_!a}.")
         if rows.present is not None and not rows.present[0]:

@@ -10,6 +10,7 @@ from ..errors import (
     EmbedderRequired,
     PartialWrite,
     StorageError,
+    StoreMoved,
     UnknownField,
     UnknownOutcome,
     VecstoreError,
@@ -30,6 +31,7 @@ CODES = (
 _HINTS: tuple[tuple[type[VecstoreError], str], ...] = (
     (EmbedderMismatch, "On the command line, use --embedder NAME[:MODEL] or `vecstore rebuild`."),
     (EmbedderRequired, "On the command line, use --embedder NAME[:MODEL]."),
+    (StoreMoved, "On the command line, give the URL of that place. `vecstore drop --moved` removes what is left here."),
     (UnknownField, "On the command line, use `vecstore rebuild` with --field."),
 )
 """The command-line form of advice that the library gives in Python."""

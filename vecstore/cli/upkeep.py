@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import IndexStatus, connect
+from .. import IndexStatus, StoreMoved, connect
 from ..database import Database
 from ..rebuild.switch import Rebuilt
 from ..schema import Schema
@@ -29,9 +29,14 @@ def info(url: Url, name: Name, json: Json = False) -> None:
       vecstore info file:./kb articles
     """
     with connect(url) as database:
-        store = database.open(name)
-        stats, status = store.stats(), store.index_status()
-        backend, schema, model = database.capabilities.backend, store.schema, embedder_config(store)
+        backend = database.capabilities.backend
+        try:
+            store = database.open(name)
+            stats, status = store.stats(), store.index_status()
+        except StoreMoved as moved:
+            _show_signpost(name, backend, moved, machine=json)
+            return
+        schema, model = store.schema, embedder_config(store)
     if json:
         output.print_json(
             {
@@ -59,6 +64,24 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         output.say(line)
 
 
+def _show_signpost(name: str, backend: str, moved: StoreMoved, *, machine: bool) -> None:
+    if machine:
+        output.print_json({"store": name, "backend": backend, "moved_to": moved.target, "moved_uid": moved.uid})
+        return
+    output.print_pairs(name, [("moved to", moved.target), ("uid there", moved.uid), ("backend here", backend)])
+    output.say("`vecstore drop --moved` removes what is left here.")
+
+
+def _is_moved(database: Database, name: str) -> bool:
+    """Say whether only a signpost has the name, which leaves nothing to check."""
+    try:
+        database.open(name)
+    except StoreMoved as moved:
+        output.note(f"{name} has moved to {moved.target}: it is to be checked there.")
+        return True
+    return False
+
+
 def verify(
     url: Url,
     name: Annotated[
@@ -77,7 +100,7 @@ def verify(
         names = database.names() if name is None else [name]
         if not names:
             raise Failure("There are no stores here, so nothing was checked. Is the URL right?")
-        found = {each: database.open(each).verify() for each in names}
+        found = {each: database.open(each).verify() for each in names if name or not _is_moved(database, each)}
     sound = all(each.ok for each in found.values())
     if json:
         stores = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ..backend import Backend, Change, Entry, Remote
 from ..errors import StoreLocked, StoreNotFound
@@ -22,7 +23,8 @@ def arrive(backend: Backend, way: Remote) -> Entry:
     Returns
     -------
     Entry
-        Its ``active.remote`` is None, unless the store has moved on since, or back: then it is the next way.
+        Its ``active.remote`` is None, unless the store has moved on since, or back: then it is the next way. In a
+        read-only Database the active generation may be one that the catalogue still has as the standby.
 
     Raises
     ------
@@ -35,6 +37,8 @@ def arrive(backend: Backend, way: Remote) -> Entry:
         return entry
     if standby is None or standby.remote is not None or way.kind == "copy":
         return entry
+    if backend.capabilities.read_only:
+        return replace(entry, active=standby)  # complete, and in this role until somebody else writes the switch
     with suppress(StoreNotFound, StoreLocked):  # another process is doing the same
         backend.switch(entry.uid, standby.id, _drain_nothing)
     return backend.find(uid=way.uid)

@@ -19,6 +19,7 @@ from . import (
     fences,
     filter_equivalence,
     filter_truth,
+    following,
     forks,
     generations,
     indexes,
@@ -46,6 +47,7 @@ from . import (
     state_machine,
     streams,
     strings,
+    successors,
     switches,
     tallies,
     thresholds,
@@ -158,6 +160,9 @@ class StoreSuite:
     TestWayBack = ways_back.WayBackTests
     TestUnchanged = ways_back.UnchangedTests
     TestParked = ways_back.ParkedTests
+
+    TestSuccessor = successors.SuccessorTests
+    TestFollowing = following.FollowingTests
 
     TestDatabases = sharing.DatabasesTests
     TestThreads = sharing.ThreadsTests

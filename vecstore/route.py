@@ -1,0 +1,124 @@
+"""Where the stores of a Database may be: in its own place, or where a signpost in the catalogue says they have moved.
+
+A move ends with one commit in the old place, which makes a remote generation the active one: the signpost. What is
+found there decides where a store is; see `vecstore.swap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .backend import Backend, Entry, Remote
+from .errors import StoreNotFound, VecstoreError
+from .lookup import check_here
+from .successor import Successor
+
+LOOKS = 8
+"""How many entries one call looks at when signposts lead on."""
+_CIRCLE = (
+    "But signposts lead on from there and nowhere to the records, so a move was interrupted. Repeat the call of "
+    "move_to() or move_back() that was not finished."
+)
+
+
+class Route:
+    """The places where a Database looks for its stores: its own and that of its successor, which may have another.
+
+    Threads may share it.
+
+    Attributes
+    ----------
+    backend : Backend
+        The Database's own place.
+    successor : Successor or None
+    """
+
+    __slots__ = ("backend", "successor")
+
+    def __init__(self, backend: Backend, successor: Successor | None = None) -> None:
+        self.backend = backend
+        self.successor = successor
+
+    def find(self, name: str) -> tuple[Backend, Entry]:
+        """Return where the store of a name is, and its entry there.
+
+        Raises
+        ------
+        StoreNotFound, StoreMoved, StoreLocked
+        """
+        backend, entry = self.backend, self.backend.find(name=name)
+        if entry.active.remote is not None:
+            backend, entry = self.follow(backend, entry)
+        self.prepare(entry)
+        return backend, entry
+
+    def prepare(self, entry: Entry) -> None:
+        """Have the successor connected if the store is about to move, so that nobody waits for it after the switch."""
+        if self.successor is not None and entry.standby is not None and entry.standby.remote is not None:
+            self.successor.prepare()
+
+    def follow(self, backend: Backend, entry: Entry) -> tuple[Backend, Entry]:
+        """Return the place that has the store's records now, and the store's entry there.
+
+        Raises
+        ------
+        StoreMoved
+            No known place has the store that the signpost names, or signposts lead in a circle.
+        StoreLocked
+            The store is incoming, and nothing says that it has arrived.
+        """
+        from .swap.arrival import arrive
+
+        name, seen = entry.name, {entry.uid}
+        while (way := entry.active.remote) is not None:
+            found = None if way.kind == "copy" else self._find(backend, way)
+            if found is None:
+                check_here(replace(entry, name=name), self._advise())
+                raise TypeError("a store that has moved is not here")
+            backend, entry = found
+            if entry.active.remote is not None:
+                entry = arrive(backend, way)
+            if entry.active.remote is not None and (entry.uid in seen or len(seen) == LOOKS):
+                check_here(replace(entry, name=name), _CIRCLE)
+            seen.add(entry.uid)
+        return backend, entry
+
+    def close(self) -> None:
+        """Close the own place and the successor."""
+        try:
+            self.backend.close()
+        finally:
+            if self.successor is not None:
+                self.successor.close()
+
+    def _find(self, beside: Backend, way: Remote) -> tuple[Backend, Entry] | None:
+        """Return the place other than ``beside`` that has the store with the uid; None if none of them has it."""
+        failure: VecstoreError | None = None
+        places = self._list_places()
+        while True:
+            try:
+                backend = next(places)
+                if backend is not beside:
+                    return backend, backend.find(uid=way.uid)
+            except StopIteration:
+                break
+            except StoreNotFound:
+                continue
+            except VecstoreError as error:  # of a place that may be no longer needed
+                failure = failure or error
+        if failure is not None:
+            failure.add_note(f"vecstore: the store has moved to {way.place}, and the successor was asked for it.")
+            raise failure
+        return None
+
+    def _advise(self) -> str:
+        if self.successor is None:
+            return ""
+        return "The successor of this Database does not have it. Give the Database that has it as successor."
+
+    def _list_places(self) -> Iterator[Backend]:
+        route: Route | None = self
+        while route is not None:
+            yield route.backend
+            route = None if route.successor is None else route.successor.connect()
