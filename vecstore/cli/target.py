@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..database import Database
-from ..errors import InvalidArgument, StoreExists, VecstoreError
+from ..errors import InvalidArgument, StoreExists
 from ..fields import Field
+from ..filled_store import create_filled
 from ..index_options import IndexOptions
 from ..progress import Progress
 from ..records import Record
 from ..rows.conversion import needs_embedding
 from ..schema import Schema
 from ..store import VectorStore
-from . import output
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
 from .export_header import ExportHeader, check_existing
@@ -207,21 +206,20 @@ class Target:
         The store gets its name when it holds the records. So a failure or an interrupt leaves nothing, and what
         is removed then has never been seen by another process.
         """
-        unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
+        identity = self._request.origin.identity if self._request.origin else None
         try:
-            identity = self._request.origin.identity if self._request.origin else None
-            embedder = None if identity else self.embedder
-            store = self._database.create(unfinished, schema, embedder=embedder, identity=identity)
-            store.upsert(records, batch_size=len(records), on_progress=on_progress)
-            self._database.rename(unfinished, self._name)
+            create_filled(
+                self._database,
+                self._name,
+                schema,
+                lambda store: store.upsert(records, batch_size=len(records), on_progress=on_progress),
+                embedder=None if identity else self.embedder,
+                identity=identity,
+            )
         except StoreExists:
-            self._discard(unfinished)
             self.store = self._database.open(self._name, embedder=self.embedder)
             self._request.check(self.store)
             return False
-        except BaseException:
-            self._discard(unfinished)
-            raise
         self.store, self.created = self._database.open(self._name, embedder=self.embedder), True
         return True
 
@@ -231,13 +229,6 @@ class Target:
         if self.store is None and origin and origin.store_schema.dim is not None:
             self.store = self._database.create(self._name, self._request.schema(), identity=origin.identity)
             self.created = True
-
-    def _discard(self, unfinished: str) -> None:
-        try:
-            if unfinished in self._database.names():
-                self._database.drop(unfinished)
-        except VecstoreError as error:
-            output.note(f"Store {unfinished!r} could not be removed: {error} Remove it with `vecstore drop`.")
 
     def _load_embedder(self) -> Embedder:
         self.embedder = load_embedder(self._spec)

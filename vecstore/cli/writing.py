@@ -134,7 +134,7 @@ def add(
     origins = Origins.read(paths, parse_encoding(encoding))
     origin = origins.find_common(given)
     with connect(url) as database:
-        _check_durable(database)
+        check_durable(database)
         wish = StoreRequest(fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic)
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
@@ -198,7 +198,8 @@ def _check_options(context: typer.Context, paths: Sequence[str]) -> None:
             raise Failure(f"{given[0]} is for {kind}, and PATH names {other} only. Leave it out.")
 
 
-def _check_durable(database: Database) -> None:
+def check_durable(database: Database) -> None:
+    """Refuse a database that ends with the command."""
     if not database.capabilities.durable:
         raise Failure(
             f"A {database.capabilities.backend}: database ends with this command, and what was added would be lost. "

@@ -1,0 +1,115 @@
+"""Indexes that redisvl and langchain-redis made."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+
+from servers.redis.own_server import OwnServer
+from servers.redis.programs import find_programs
+from tests.cli.conftest import Run
+from tests.redis.server import SETTINGS
+from vecstore import BackendUnavailable, Database, InvalidArgument, InvalidUrl, Metric
+from vecstore.importers import RedisIndex, import_records
+
+from .answers import SAMPLES, check_nearest, check_records, read_nearest, refusing
+from .records import COUNT, DIM, make_metadata
+
+KEYS = ("lang", "year", "price")
+METADATA = [{key: make_metadata(number)[key] for key in KEYS} for number in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-redis-"))
+    try:
+        with OwnServer(folder / "redis", {**SETTINGS, "enable-module-command": "yes"}) as server:
+            with redis.Redis.from_url(server.url) as client:
+                client.module_load(str(find_programs().search.with_name("rejson.so")))
+                fill(client)
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+def fill(client: redis.Redis) -> None:
+    """Store what the libraries stored, byte by byte."""
+    sample = json.loads(gzip.decompress((SAMPLES / "redis.json.gz").read_bytes()))
+    for command in sample["made"]:
+        client.execute_command(*command)
+    for each in sample["keys"]:
+        key = base64.b64decode(each["key"])
+        if "json" in each:
+            client.execute_command("JSON.SET", key, "$", each["json"])
+        else:
+            client.hset(key, items=[base64.b64decode(part) for pair in each["hash"] for part in pair])
+
+
+def test_hashes_of_redisvl(server: OwnServer, db: Database) -> None:
+    done = import_records(db, "docs", RedisIndex(server.url, "hashes"))
+    assert (done.records, done.metric, done.dim, done.left_out, done.notes) == (COUNT, Metric.COSINE, DIM, (), ())
+    check_records(db.open("docs"), [{**each, "note": f"note {number}"} for number, each in enumerate(METADATA)])
+    check_nearest(db.open("docs"), read_nearest("redis")["hashes"])
+
+
+def test_documents_of_redisvl(server: OwnServer, db: Database) -> None:
+    done = import_records(db, "docs", RedisIndex(server.url, "documents"))
+    assert (done.records, done.metric, done.left_out) == (COUNT, Metric.L2, ())
+    more = [{"nested": {"deep": [1, None]}, "draft": number % 2 == 0} for number in range(COUNT)]
+    check_records(db.open("docs"), [{**each, **more[number]} for number, each in enumerate(METADATA)])
+    check_nearest(db.open("docs"), read_nearest("redis")["documents"])
+
+
+def test_documents_of_langchain(server: OwnServer, db: Database) -> None:
+    done = import_records(db, "docs", RedisIndex(server.url, "langchain"))
+    assert (done.records, done.metric, done.left_out) == (COUNT, Metric.COSINE, ())
+    check_records(db.open("docs"), [{**each, "tags": ["x", f"y{number}"]} for number, each in enumerate(METADATA)])
+    check_nearest(db.open("docs"), read_nearest("redis")["langchain"])
+
+
+@pytest.mark.parametrize("kind, dtype", [("FLOAT64", "<f8"), ("FLOAT16", "<f2"), ("FLOAT32", "<f4")])
+def test_types_of_vectors(server: OwnServer, db: Database, kind: str, dtype: str) -> None:
+    name = f"t{kind.lower()}"
+    with redis.Redis.from_url(server.url) as client:
+        vector = ("v", "VECTOR", "FLAT", 6, "TYPE", kind, "DIM", 2, "DISTANCE_METRIC", "IP")
+        client.execute_command("FT.CREATE", name, "ON", "HASH", "PREFIX", 1, f"{name}:", "SCHEMA", *vector)
+        client.hset(
+            f"{name}:a:b", mapping={"v": np.array([1.5, -2], dtype).tobytes(), "key": "own", "raw": b"\xff\xfe"}
+        )
+        client.hset(f"{name}:bare", mapping={"key": "x"})
+        client.hset(f"{name}:short", mapping={"v": np.array([1.5], dtype).tobytes()})
+    done = import_records(db, "docs", RedisIndex(server.url, name))
+    assert (done.records, {each.ids for each in done.left_out}) == (1, {("bare",), ("short",)})
+    assert done.notes == ("The field 'raw' is left out where it holds bytes that are no text.",)
+    record = db.open("docs").get(["a:b"])[0]
+    assert record is not None
+    assert (np.asarray(record.vector).tolist(), record.metadata) == ([1.5, -2.0], {"key": "own"})
+    named = import_records(db, "named", RedisIndex(server.url, name, id="key"))
+    assert named.records == 1
+    assert [(each.id, each.metadata) for each in db.open("named").scan()] == [("own", {})]
+
+
+def test_what_is_not_there_is_named(server: OwnServer, db: Database, url: str, run: Run) -> None:
+    with refusing(InvalidArgument, "no index 'hash'. Did you mean 'hashes'?"):
+        import_records(db, "docs", RedisIndex(server.url, "hash"))
+    with refusing(InvalidArgument, "no vectors 'embeding'. Did you mean 'embedding'?"):
+        import_records(db, "docs", RedisIndex(server.url, "hashes", vector="embeding"))
+    with refusing(InvalidUrl, "The source is a Redis server"):
+        import_records(db, "docs", RedisIndex("postgresql://localhost/app", "hashes"))
+    with pytest.raises(BackendUnavailable) as caught:
+        import_records(db, "docs", RedisIndex("redis://:hush-hush@127.0.0.1:1/0", "hashes"))
+    assert "hush" not in str(caught.value)
+    assert db.names() == []
+    refused = run("import", url, "docs", "redis://127.0.0.1:1/0", "--from", "redisvl", "--collection", "hashes")
+    assert refused.code == 3
+    done = run("import", url, "docs", server.url, "--from", "langchain-redis", "--collection", "langchain", "--json")
+    assert (done.code, done.json["records"]) == (0, COUNT)

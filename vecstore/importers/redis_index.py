@@ -1,0 +1,295 @@
+"""Indexes of Redis' query engine, as redisvl and langchain-redis make them: hashes or JSON documents under a prefix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidArgument, InvalidUrl, MissingExtra, Unsupported, close_matches
+from ..metric import Metric
+from ..urls import parse_url
+from .imported import Tally
+from .payloads import Payload, take_texts
+from .source import Contents, ImportSource, Wish
+from .source_rows import SourceRows
+
+_METRICS: Mapping[str, Metric] = MappingProxyType({"COSINE": Metric.COSINE, "IP": Metric.IP, "L2": Metric.L2})
+_WIRE: Mapping[str, str] = MappingProxyType(
+    {"FLOAT64": "<f8", "FLOAT32": "<f4", "FLOAT16": "<f2", "BFLOAT16": "<u2", "INT8": "<i1", "UINT8": "<u1"}
+)
+_DTYPES: Mapping[str, str] = MappingProxyType({"FLOAT16": "float16"})
+_LANGCHAIN = "_metadata_json"
+"""Where langchain-redis keeps the metadata as they were; its other fields are copies, lists joined to one text."""
+_BESIDE = frozenset({"_index_name"})
+_GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]^-"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """What an index knows of one field."""
+
+    path: str
+    name: str
+    type: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What an index covers."""
+
+    prefixes: Sequence[str]
+    is_json: bool
+    attributes: Sequence[_Attribute]
+    count: int | None
+
+
+@dataclass(frozen=True)
+class RedisIndex(ImportSource):
+    """An index of Redis' query engine, and the hashes or JSON documents that it covers.
+
+    Parameters
+    ----------
+    place : str
+        The URL of the server: ``redis://user:password@host:6379/0``.
+    name : str
+        The index.
+    id : str, optional
+        The field of the ids; by default what follows the prefix in each key.
+    vector : str, optional
+        The field of the vectors; by default the only one.
+    text : str, optional
+        The field of the texts; by default ``text``.
+    """
+
+    place: str = field(repr=False)
+    name: str
+    id: str | None = None
+    vector: str | None = None
+    text: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"Redis index {self.name!a}"
+
+    @contextmanager
+    def open(self, wish: Wish, tally: Tally) -> Iterator[Contents]:
+        """Connect, and look at the index."""
+        with _connect(self.place) as client:
+            layout = _describe(client, self.name)
+            vector = self._choose_vector(layout)
+            others = [each.name for each in layout.attributes if each.type == "VECTOR" and each is not vector]
+            for name in others:
+                tally.note(f"The field {name!a} is left out: it holds other vectors.")
+            read = _JsonReader if layout.is_json else _HashReader
+            reader = read(client, layout, vector, tally)
+            kind = str(vector.details.get("data_type", "FLOAT32"))
+            if "dim" not in vector.details:
+                raise Unsupported(
+                    "indexes whose FT.INFO names no dimension", "vecstore", "Upgrade the server's module."
+                )
+            yield Contents(
+                int(vector.details["dim"]),
+                _METRICS.get(str(vector.details.get("distance_metric"))),
+                layout.count,
+                lambda rows: self._read(reader, layout, rows),
+                _DTYPES.get(kind, "float32"),
+            )
+
+    def _choose_vector(self, layout: _Layout) -> _Attribute:
+        vectors = {each.name: each for each in layout.attributes if each.type == "VECTOR"}
+        if self.vector is not None and self.vector not in vectors:
+            raise InvalidArgument(
+                f"{self.title} has no vectors {self.vector[:60]!a}.{close_matches(self.vector, vectors)}"
+            )
+        if self.vector is None and len(vectors) != 1:
+            what = f"several vectors: {', '.join(vectors)}" if vectors else "no vectors"
+            raise InvalidArgument(f"{self.title} has {what}. Name the ones to take: vector='…' (--vector-column).")
+        return vectors[self.vector] if self.vector is not None else next(iter(vectors.values()))
+
+    def _read(self, reader: _Reader, layout: _Layout, rows: int) -> Iterator[SourceRows]:
+        for prefix in layout.prefixes:
+            keys = reader.list_keys(prefix)
+            while piece := list(islice(keys, rows)):
+                found = [(key, *each) for key, each in zip(piece, reader.fetch(piece), strict=True) if each is not None]
+                payloads = [payload for _, payload, _ in found]
+                ids = [
+                    payload.get(self.id) if self.id else _decode(key[len(prefix.encode()) :]).removeprefix(":")
+                    for key, payload, _ in found
+                ]
+                texts, rest = take_texts(payloads, self.text or "text")
+                nested = [_take_metadata(payload, self.id) for payload in rest]
+                if found:
+                    yield SourceRows(ids, [vector for *_, vector in found], texts, {}, nested)
+
+
+class _Reader:
+    """Reads the keys of an index and what they hold, and changes nothing."""
+
+    kind: bytes
+
+    def __init__(self, client: Any, layout: _Layout, vector: _Attribute, tally: Tally) -> None:
+        self._client, self._vector, self._tally = client, vector, tally
+        self._numbers = {each.name for each in layout.attributes if each.type == "NUMERIC"}
+        self._beside = {each.name for each in layout.attributes if each.type == "VECTOR"}
+
+    def list_keys(self, prefix: str) -> Iterator[bytes]:
+        """Yield the keys with a prefix; some may come twice."""
+        keys: Iterator[bytes] = self._client.scan_iter(
+            match=f"{prefix.translate(_GLOB)}*", count=1_000, _type=self.kind
+        )
+        return keys
+
+    def fetch(self, keys: Sequence[bytes]) -> list[tuple[Payload, Any] | None]:
+        """Return the values and the vector of each key; None for one that is gone."""
+        pipe = self._client.pipeline(transaction=False)
+        for key in keys:
+            self.ask(pipe, key)
+        return [self.parse(reply) if reply else None for reply in pipe.execute()]
+
+    def ask(self, pipe: Any, key: bytes) -> None:
+        """Ask for what a key holds."""
+        raise NotImplementedError
+
+    def parse(self, reply: Any) -> tuple[Payload, Any]:
+        """Return the values and the vector in an answer."""
+        raise NotImplementedError
+
+
+class _HashReader(_Reader):
+    kind = b"hash"
+
+    def ask(self, pipe: Any, key: bytes) -> None:
+        pipe.hgetall(key)
+
+    def parse(self, reply: Any) -> tuple[Payload, Any]:
+        found: dict[str, Any] = {}
+        packed = reply.pop(self._vector.path.encode(), None)
+        for name, value in reply.items():
+            key = _decode(name)
+            if key in self._beside:
+                continue
+            try:
+                text = value.decode()
+            except UnicodeDecodeError:
+                self._tally.note(f"The field {key[:60]!a} is left out where it holds bytes that are no text.")
+                continue
+            found[key] = _read_number(text) if key in self._numbers else text
+        return found, None if packed is None else self._unpack(packed)
+
+    def _unpack(self, packed: bytes) -> Any:
+        kind = str(self._vector.details.get("data_type", "FLOAT32"))
+        wire = np.dtype(_WIRE[kind])
+        numbers = np.frombuffer(packed[: len(packed) // wire.itemsize * wire.itemsize], wire)
+        if kind == "BFLOAT16":  # the upper half of a float32
+            return (numbers.astype(np.uint32) << 16).view(np.float32)
+        return numbers
+
+
+class _JsonReader(_Reader):
+    kind = b"ReJSON-RL"
+
+    def ask(self, pipe: Any, key: bytes) -> None:
+        pipe.execute_command("JSON.GET", key)
+
+    def parse(self, reply: Any) -> tuple[Payload, Any]:
+        document = json.loads(reply)
+        if not isinstance(document, dict):
+            return {}, None
+        path = self._vector.path.removeprefix("$.").split(".")
+        holder: Any = document
+        for step in path[:-1]:
+            holder = holder.get(step) if isinstance(holder, dict) else None
+        vector = holder.pop(path[-1], None) if isinstance(holder, dict) else None
+        return {name: value for name, value in document.items() if name not in self._beside}, vector
+
+
+@contextmanager
+def _connect(url: str) -> Iterator[Any]:
+    try:
+        import redis
+
+        from ..backends.redis.failures import translate
+        from ..backends.redis.options import make_server_url, parse_options
+    except ModuleNotFoundError as error:
+        raise MissingExtra((error.name or "redis").partition(".")[0], "redis") from error
+    parsed = parse_url(url)
+    if parsed.scheme not in {"redis", "rediss", "unix"}:
+        raise InvalidUrl("The source is a Redis server. Write redis://user:password@host:6379/0.")
+    options, theirs = parse_options(parsed.parameters, parsed.scheme)
+    client = redis.Redis.from_url(
+        make_server_url(parsed.scheme, parsed.location, theirs), protocol=2, socket_timeout=options.timeout
+    )
+    try:
+        yield client
+    except redis.RedisError as error:
+        raise translate(error, connecting=True) from error
+    finally:
+        client.close()
+
+
+def _describe(client: Any, name: str) -> _Layout:
+    """Return what an index covers.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no such index, or its documents are addressed by paths that are not simple.
+    """
+    known = {_decode(each) for each in client.execute_command("FT._LIST")}
+    if name not in known:
+        raise InvalidArgument(f"The server has no index {name[:60]!a}.{close_matches(name, known)}")
+    info = _pair(client.execute_command("FT.INFO", name))
+    definition = _pair(info["index_definition"])
+    attributes = [_read_attribute(each) for each in info["attributes"]]
+    count = info.get("num_docs")
+    return _Layout(
+        [_decode(prefix) for prefix in definition["prefixes"]],
+        _decode(definition["key_type"]) == "JSON",
+        attributes,
+        int(count) if count is not None else None,
+    )
+
+
+def _read_attribute(given: Sequence[Any]) -> _Attribute:
+    details = {key: _decode(value) if isinstance(value, bytes) else value for key, value in _pair(given).items()}
+    return _Attribute(str(details["identifier"]), str(details["attribute"]), str(details["type"]), details)
+
+
+def _pair(flat: Sequence[Any]) -> dict[str, Any]:
+    """Return names and values that follow one another as a mapping; single words at the end are left out."""
+    return {_decode(flat[place]): flat[place + 1] for place in range(0, len(flat) - 1, 2)}
+
+
+def _decode(data: Any) -> str:
+    return data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else str(data)
+
+
+def _read_number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _take_metadata(payload: Payload, id_: str | None) -> Payload:
+    written = payload.get(_LANGCHAIN)
+    if isinstance(written, str):
+        try:
+            found = json.loads(written)
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            return found
+    dropped = {id_, *(_BESIDE if _LANGCHAIN in payload else ())}
+    return {name: value for name, value in payload.items() if name not in dropped}
