@@ -43,6 +43,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli.formats": {"defusedxml", "mammoth", "pypdfium2", "selectolax"},
     "vecstore.cli.mcp": {"mcp", "pydantic"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
+    "vecstore.cli.syncing": {"sqlalchemy", "typer"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.importers.chroma": {"chromadb"},
@@ -60,6 +61,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
+    "vecstore.orm": {"sqlalchemy"},
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.

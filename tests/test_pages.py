@@ -95,6 +95,7 @@ GUIDES = [
     "docs/haystack.md",
     "docs/llama-index.md",
     "docs/mcp.md",
+    "docs/orm.md",
 ]
 
 

@@ -21,6 +21,7 @@ if _typing.TYPE_CHECKING:
     from .errors import (
         BackendUnavailable,
         DatabaseReplaced,
+        DeadLetters,
         DimensionMismatch,
         DuplicateId,
         EmbedderMismatch,
@@ -75,6 +76,7 @@ __all__ = [
     "Columns",
     "Database",
     "DatabaseReplaced",
+    "DeadLetters",
     "DimensionMismatch",
     "DuplicateId",
     "EmbedderMismatch",

@@ -24,6 +24,7 @@
     ├── RecordNotFound (LookupError)
     ├── RecordExists
     ├── PartialWrite                  some batches of a call are written, the others are not
+    ├── DeadLetters                   changed rows were given up by the workers of `vecstore.orm`
     ├── UnknownOutcome                the connection was lost while a commit was in flight
     ├── ForkedStore                   opened before fork() and used after it
     └── StorageError                  the place that holds the data
@@ -51,6 +52,7 @@ from typing import Any
 __all__ = [
     "BackendUnavailable",
     "DatabaseReplaced",
+    "DeadLetters",
     "DimensionMismatch",
     "DuplicateId",
     "EmbedderMismatch",
@@ -294,6 +296,23 @@ class PartialWrite(VecstoreError):
         )
         self.committed = committed
         self.retryable = isinstance(reason, VecstoreError) and reason.retryable
+
+
+class DeadLetters(VecstoreError):
+    """Changed rows of a model were given up after several attempts: their records are those of an earlier state.
+
+    Parameters
+    ----------
+    count : int
+        Changes in the outbox that are dead.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} changed rows were given up; the column reason of table vecstore_outbox says why. Change the rows, "
+            "or remove the cause and call retry()."
+        )
+        self.count = count
 
 
 class UnknownOutcome(VecstoreError):

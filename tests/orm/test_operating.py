@@ -1,0 +1,280 @@
+"""What an operator does: backfill, verify, mend, watch, and the commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+import vecstore
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run
+
+from .application import Application
+
+
+def remove_triggers(app: Application) -> None:
+    from vecstore.orm.triggers import list_triggers
+
+    with app.engine.begin() as connection:
+        for name in list_triggers(connection, app.Article.__table__):
+            on = "" if app.engine.dialect.name == "sqlite" else " ON article"
+            connection.execute(text(f'DROP TRIGGER "{name}"{on}'))
+
+
+def forget(app: Application) -> None:
+    with app.engine.begin() as connection:
+        connection.execute(text("DELETE FROM vecstore_outbox"))
+
+
+def test_rows_that_were_there_before(app: Application) -> None:
+    app.add(7)
+    forget(app)
+    assert app.vectors.backfill(app.Article.search) == 7
+    assert app.vectors.status()["Article.search"].pending == 7
+    app.check()
+    seen = len(app.texts.seen)
+    assert app.vectors.backfill() == 7
+    app.check()
+    assert len(app.texts.seen) == seen
+
+
+def test_backfill_of_other_keys_and_several_pages(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.orm.vector_orm._PAGE", 2)
+    with app.sessions.begin() as session:
+        session.add_all(app.Page(book=f'"{n}', number=m, content="a page") for n in range(3) for m in (1, 2))
+        session.add_all(app.Item(about=f"item {n}") for n in range(5))
+    forget(app)
+    assert app.vectors.backfill() == 11
+    app.vectors.sync_once()
+    assert (len(app.stored("pages")), len(app.stored("items"))) == (6, 5)
+    assert app.noted() == []
+
+
+def test_verify_finds_nothing_where_nothing_is_wrong(app: Application) -> None:
+    app.add(3)
+    assert all(check.ok for check in app.vectors.verify())  # it waits in the outbox
+    app.vectors.sync_once()
+    [check, *_] = app.vectors.verify(app.Article.search)
+    assert (check.ok, check.rows, check.label) == (True, 3, "Article.search")
+
+
+def test_verify_finds_and_mends_what_no_trigger_saw(app: Application) -> None:
+    app.add(6)
+    app.check()
+    with app.sessions.begin() as session:
+        session.execute(text("DELETE FROM article WHERE id = 1"))
+        session.execute(text("UPDATE article SET title = 'restored' WHERE id = 2"))
+        session.execute(text("UPDATE article SET lang = 'de' WHERE id = 3"))
+        session.execute(text("INSERT INTO article (id, title, lang) VALUES (9, 'restored', 'en')"))
+    forget(app)
+    [check] = app.vectors.verify(app.Article.search)
+    assert (check.ok, check.differences, sorted(check.examples)) == (False, 4, ["1", "2", "3", "9"])
+    assert app.noted() == []
+    app.vectors.verify(app.Article.search, fix=True)
+    assert len(app.noted()) == 4
+    app.check()
+    assert app.vectors.verify(app.Article.search)[0].ok
+
+
+def test_verify_makes_missing_triggers(app: Application) -> None:
+    remove_triggers(app)
+    [check] = app.vectors.verify(app.Article.search, fix=True)
+    assert len(check.missing_triggers) == 3
+    assert app.vectors.verify(app.Article.search)[0].ok
+    app.add(1)
+    app.check()
+
+
+def test_triggers_of_an_earlier_declaration_are_replaced(app: Application) -> None:
+    remove_triggers(app)
+    with app.engine.begin() as connection:
+        from vecstore.orm.triggers import _make_stem
+
+        stem = _make_stem(app.vectors._models[0])
+        if app.engine.dialect.name == "sqlite":
+            connection.execute(text(f'CREATE TRIGGER "{stem}old_delete" AFTER DELETE ON article BEGIN SELECT 1; END'))
+        else:
+            function = connection.execute(text("SELECT proname FROM pg_proc WHERE proname LIKE 'vecstore_article%'"))
+            connection.execute(
+                text(
+                    f'CREATE TRIGGER "{stem}old_delete" AFTER DELETE ON article REFERENCING OLD TABLE AS vecstore_old '
+                    f'FOR EACH STATEMENT EXECUTE FUNCTION "{function.scalars().first()}"()'
+                )
+            )
+    app.Base.metadata.create_all(app.engine)
+    app.add(2)
+    with app.sessions.begin() as session:
+        session.execute(text("DELETE FROM article WHERE id = 1"))
+    assert len(app.noted()) == 3
+    app.check()
+
+
+def test_a_sequence_behind_its_store(app: Application) -> None:
+    app.add(2)
+    app.check()
+    for _ in range(5):
+        app.vectors.sync_once()
+    with app.engine.begin() as connection:
+        if app.engine.dialect.name == "sqlite":
+            connection.execute(text("DELETE FROM vecstore_fence"))
+            connection.execute(text("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'vecstore_fence'"))
+        else:
+            connection.execute(text("SELECT setval('vecstore_fence_id_seq', 1, false)"))
+        connection.execute(text("DELETE FROM vecstore_outbox"))
+    app.store().upsert([])
+    raise_versions(app)
+    with app.sessions.begin() as session:
+        session.execute(update(app.Article).values(title="lost"))
+    app.vectors.sync_once()
+    assert app.stored() != app.expected()
+    [check] = app.vectors.verify(app.Article.search, fix=True)
+    assert check.fence_behind
+    app.check()
+    assert app.vectors.verify(app.Article.search)[0].ok
+
+
+def raise_versions(app: Application) -> None:
+    """Give the records of articles a version that a restored database never reached."""
+    from vecstore.fenced import upsert_fenced
+    from vecstore.records import Record
+
+    store = app.vectors._stores.open(app.vectors._models[0])
+    upsert_fenced(store, [Record(id_, text=text, metadata=more) for id_, (text, more) in app.stored().items()], 1_000)
+
+
+def test_somebody_elses_record(app: Application) -> None:
+    app.add(1)
+    app.check()
+    app.store().upsert([{"id": "007", "vector": [1.0] * 64}])
+    [check] = app.vectors.verify(app.Article.search, fix=True)
+    assert (check.ok, check.strangers) == (False, ("007",))
+    assert len(app.stored()) == 2
+
+
+def test_status(app: Application) -> None:
+    assert {name: each.pending for name, each in app.vectors.status().items()} == dict.fromkeys(
+        ["Article.search", "Item.search", "Page.search", "Tag.search"], 0
+    )
+    app.add(2)
+    with app.engine.begin() as connection:
+        connection.execute(text("UPDATE vecstore_outbox SET entered = entered - 100 WHERE key = '[1]'"))
+        connection.execute(text("UPDATE vecstore_outbox SET dead = TRUE, reason = 'why' WHERE key = '[2]'"))
+    found = app.vectors.status()["Article.search"]
+    assert (found.pending, found.dead, found.reason) == (1, 1, "why")
+    assert 99 < found.lag < 200
+
+
+MODULE = """
+import numpy as np
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+from vecstore.embedders import FunctionEmbedder
+from vecstore.orm import VectorORM, searchable
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "note"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+    search = searchable("body", into="store:notes")
+
+
+def embed(texts):
+    if any("bad" in text for text in texts):
+        raise ValueError("bad")
+    return np.ones((len(texts), 4))
+
+
+vectors = VectorORM(Base, embedder=FunctionEmbedder(embed, dim=4, name="ones"), stores={"notes": "file:./kb"})
+engine = create_engine("sqlite:///app.db")
+Session = vectors.install(sessionmaker(engine))
+"""
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An application in a module of its own, with two rows."""
+    name = f"application_{os.urandom(4).hex()}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module: Any = __import__(name)
+    module.Base.metadata.create_all(module.engine)
+    add_notes(module, "one", "two")
+    yield module
+    module.engine.dispose()
+
+
+def add_notes(module: Any, *texts: str) -> None:
+    with module.Session.begin() as session:
+        session.add_all(module.Note(body=text) for text in texts)
+
+
+def test_the_commands(notes: Any, run: Run) -> None:
+    place = f"{notes.__name__}:vectors"
+    assert run("sync", "status", place, "--json").json["declarations"]["Note.search"]["pending"] == 2
+    assert run("sync", "status", place, "--max-pending", 1).code == 1
+    assert run("sync", "status", place, "--max-pending", 2, "--max-lag", 60).code == 0
+    answer = run("sync", "once", place, "--json")
+    assert (answer.code, answer.json) == (0, {"changes": 2, "left": 0})
+    add_notes(notes, "bad", "three")
+    answer = run("sync", "once", place)
+    assert (answer.code, answer.out) == (1, "2 changes worked off, 1 left.\n")
+    with notes.engine.begin() as connection:
+        connection.execute(text("UPDATE vecstore_outbox SET dead = TRUE"))
+    assert run("sync", "status", place).code == 1
+    assert run("sync", "retry", place, "--json").json == {"revived": 1}
+    with notes.engine.begin() as connection:
+        connection.execute(text("DELETE FROM vecstore_outbox"))
+    answer = run("sync", "verify", place, "--json")
+    assert (answer.code, answer.json["ok"], answer.json["declarations"][0]["differences"]) == (1, False, 1)
+    answer = run("sync", "verify", place, "Note.search", "--fix")
+    assert answer.code == 0
+    assert "1 DIFFER, noted for the workers" in answer.out
+    assert run("sync", "backfill", place, "Note.search", "--json").json == {"rows": 4}
+
+
+def test_mistakes_on_the_command_line(notes: Any, run: Run) -> None:
+    for place, message in (
+        ("nonsense", "is not MODULE:VECTORS"),
+        ("no_such_module:vectors", "cannot be imported"),
+        (f"{notes.__name__}:nothing", "is no VectorORM but NoneType"),
+    ):
+        answer = run("sync", "status", place)
+        assert answer.code == 2
+        assert message in answer.err
+    answer = run("sync", "backfill", f"{notes.__name__}:vectors", "Note.find")
+    assert answer.code == 2
+    assert "Known: Note.search" in answer.err
+    notes.Base.metadata.drop_all(notes.engine)
+    answer = run("sync", "status", f"{notes.__name__}:vectors", "--json")
+    assert (answer.code, answer.error["type"]) == (3, "Failure")
+    assert "its tables created" in answer.error["message"]
+
+
+def test_a_worker_process_ends_on_sigterm(notes: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "vecstore", "sync", "run", f"{notes.__name__}:vectors", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"workers": 1}
+        notes.vectors.wait(timeout=60)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    with vecstore.connect("file:./kb") as database:
+        assert database.open("notes").count() == 2
+    assert time.monotonic()

@@ -1,0 +1,221 @@
+"""`vecstore sync`: the workers of an application's models, and what they have left to do."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import DeadLetters, MissingExtra
+from . import output
+from .exits import NEGATIVE, STORAGE, Failure
+from .options import Json
+
+if TYPE_CHECKING:
+    from ..orm import VectorORM
+
+HELP = """
+Keep stores in step with SQLAlchemy models.
+
+MODULE:VECTORS names the application's VectorORM as Python imports it: app.models:vectors.
+The module calls vectors.install() when it is imported.
+"""
+
+Vectors = Annotated[
+    str,
+    typer.Argument(metavar="MODULE:VECTORS", help="Where the VectorORM is: app.models:vectors.", show_default=False),
+]
+Declaration = Annotated[
+    str | None,
+    typer.Argument(metavar="CLASS.ATTRIBUTE", help="Such as Article.search; all by default.", show_default=False),
+]
+
+
+def run(
+    vectors: Vectors,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=64, help="Threads.")] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", min=1, max=100_000)] = 1_000,
+    json: Json = False,
+) -> None:
+    """Work off changes until SIGTERM or Ctrl-C; the batches that were begun are finished.
+
+    For example:
+      vecstore sync run app:vectors --workers 2
+    """
+    with _load(vectors) as orm:
+        ends = threading.Event()
+        before = {each: signal.signal(each, lambda *_: ends.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            running = [orm.run_worker(batch_size=batch_size) for _ in range(workers)]
+            if json:
+                output.print_json({"workers": len(running)})
+            else:
+                output.say(f"{len(running)} workers run. Ctrl-C ends them.")
+            ends.wait()
+            for worker in running:
+                worker.close()
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+def once(vectors: Vectors, json: Json = False) -> None:
+    """Work off what waits now. The exit code is 1 if something is left: failures, or another worker's rows.
+
+    For example:
+      vecstore sync once app:vectors
+    """
+    with _load(vectors) as orm:
+        done = orm.sync_once()
+        left = sum(each.pending + each.dead for each in orm.status().values())
+    if json:
+        output.print_json({"changes": done, "left": left})
+    else:
+        output.say(f"{done:,} changes worked off, {left:,} left.")
+    if left:
+        raise typer.Exit(NEGATIVE)
+
+
+def status(
+    vectors: Vectors,
+    max_lag: Annotated[
+        float | None, typer.Option("--max-lag", metavar="SECONDS", min=0, help="Exit with 1 above this.")
+    ] = None,
+    max_pending: Annotated[
+        int | None, typer.Option("--max-pending", metavar="N", min=0, help="Exit with 1 above this.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what waits. The exit code is 1 if there are dead letters, or more than a limit allows.
+
+    For example:
+      vecstore sync status app:vectors --max-lag 60
+    """
+    with _load(vectors) as orm:
+        found = orm.status()
+    if json:
+        output.print_json({"declarations": {name: asdict(each) for name, each in found.items()}})
+    else:
+        rows = [(name, each.pending, each.dead, f"{each.lag:.1f} s", each.reason or "") for name, each in found.items()]
+        output.print_table(("declaration", "pending", "dead", "lag", "a reason"), rows)
+    if any(
+        each.dead
+        or (max_lag is not None and each.lag > max_lag)
+        or (max_pending is not None and each.pending > max_pending)
+        for each in found.values()
+    ):
+        raise typer.Exit(NEGATIVE)
+
+
+def retry(vectors: Vectors, json: Json = False) -> None:
+    """Give dead letters, and rows that wait for another attempt, a new chance.
+
+    For example:
+      vecstore sync retry app:vectors
+    """
+    with _load(vectors) as orm:
+        revived = orm.retry()
+    if json:
+        output.print_json({"revived": revived})
+    else:
+        output.say(f"{revived:,} dead letters will be tried again.")
+
+
+def verify(
+    vectors: Vectors,
+    declaration: Declaration = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what differs: note the rows for the workers.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare all rows with their records. The exit code is 1 if something differs and --fix is not given.
+
+    For example:
+      vecstore sync verify app:vectors
+      vecstore sync verify app:vectors Article.search --fix
+    """
+    with _load(vectors) as orm:
+        checks = orm.verify(_find(orm, declaration), fix=fix)
+    if json:
+        listed = [asdict(each) | {"ok": each.ok} for each in checks]
+        output.print_json({"ok": all(each.ok for each in checks), "fixed": fix, "declarations": listed})
+    for each in [] if json else checks:
+        state = "in step" if each.ok else f"{each.differences:,} DIFFER{', noted for the workers' if fix else ''}"
+        output.say(f"{each.label}: {each.rows:,} rows compared, {state}")
+        for what, names in (
+            ("differs", each.examples),
+            ("no key of the table", each.strangers),
+            ("missing trigger", each.missing_triggers),
+            ("the sequence of fences", ("lies behind the store",) if each.fence_behind else ()),
+        ):
+            for name in names:
+                output.say(output.escape_controls(f"  {what}: {name}"))
+    if any(not each.ok and (not fix or each.strangers) for each in checks):
+        raise typer.Exit(NEGATIVE)
+
+
+def backfill(vectors: Vectors, declaration: Declaration = None, json: Json = False) -> None:
+    """Note all rows for the workers: for a table that was there before its declaration.
+
+    For example:
+      vecstore sync backfill app:vectors Article.search
+    """
+    with _load(vectors) as orm:
+        noted = orm.backfill(_find(orm, declaration))
+    if json:
+        output.print_json({"rows": noted})
+    else:
+        output.say(f"{noted:,} rows wait for a worker.")
+
+
+COMMANDS = (run, once, status, retry, verify, backfill)
+
+
+@contextmanager
+def _load(place: str) -> Iterator[VectorORM]:
+    """Import the application's VectorORM for one command; errors of its database end the command in one line."""
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from ..orm import VectorORM
+    except ImportError as error:
+        raise MissingExtra("sqlalchemy", "orm") from error
+    module, colon, name = place.partition(":")
+    if not colon or not module or not name:
+        raise Failure(f"{place[:60]!r} is not MODULE:VECTORS. Write it like app.models:vectors.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise Failure(f"The module {module[:60]!r} cannot be imported: {error}.") from error
+    if not isinstance(found, VectorORM):
+        raise Failure(f"{name[:60]!r} in module {module[:60]!r} is no VectorORM but {type(found).__name__}.")
+    try:
+        with found:
+            yield found
+    except SQLAlchemyError as error:
+        raise Failure(
+            f"The application's database failed: {type(getattr(error, 'orig', None) or error).__name__}. Is it there, "
+            "and are its tables created?",
+            STORAGE,
+        ) from error
+    except DeadLetters as error:
+        raise Failure(str(error), NEGATIVE) from error
+
+
+def _find(orm: VectorORM, declaration: str | None) -> Any:
+    """Return the declaration of that name; None for all."""
+    if declaration is None:
+        return None
+    found = orm.declarations.get(declaration)
+    if found is None:
+        raise Failure(f"There is no declaration {declaration[:60]!r}. Known: {', '.join(orm.declarations)}.")
+    return found

@@ -1,0 +1,128 @@
+"""Fenced writes: a record is replaced or deleted only by what was read after everything that made it.
+
+Not a part of the public facade, because a fence promises nothing unless every writer of the store draws its numbers
+from one sequence. `vecstore.orm` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from .incoming import convert, needs_embedder
+from .records import Record
+from .retries import Attempts
+from .rows.conversion import as_records
+from .store import VectorStore
+from .upkeep import tend
+
+_PAGE = 1_000
+
+
+def upsert_fenced(store: VectorStore, records: Sequence[Record], fence: int) -> int:
+    """Write records of distinct ids whose stored version is at most the fence, and return how many those were.
+
+    A record whose text is the stored one keeps the stored vector; the texts of the others are embedded. Upkeep is left
+    to `tend_store`.
+
+    Parameters
+    ----------
+    store : VectorStore
+    records : sequence of Record
+        Texts without vectors.
+    fence : int, 0 to 2⁵³
+        The version of the records that are written.
+
+    Raises
+    ------
+    InvalidId, DuplicateId, InvalidMetadata, InvalidVector, EmbedderRequired, EmbedderMismatch
+        Nothing is written.
+    """
+    backend, embedder, current = store._backend, store._embedder, store._current
+    backend.capabilities.check_writable()
+    claimable = embedder.may_claim(current)
+    attempts = Attempts(current, "upsert")
+    while True:
+        with attempts as generation:
+            attempts.rows = len(records)
+            present = embedder.refresh(current, generation)
+            known = as_records(backend.fetch(present, [record.id for record in records]), present.schema)
+            batch = reuse_vectors(records, known)
+            embed = None
+            if needs_embedder(batch):
+                embed = embedder.choose_for_documents(present, store.name)
+                embedder.check_claim(present, store.name, claimable=claimable)
+            rows = convert(batch, present.schema, embed, unique=True, first=0)
+            if embed:
+                present = embedder.claim(current, present)
+            return backend.write(present, rows, insert=False, fence=[fence] * len(rows))
+
+
+def reuse_vectors(records: Iterable[Record], known: Iterable[Record]) -> list[Record]:
+    """Return the records, with the vectors of those known ones that have the same id and text."""
+    stored = {record.id: record for record in known if record.vector is not None}
+    return [
+        replace(record, vector=twin.vector)
+        if (twin := stored.get(record.id)) is not None and twin.text == record.text
+        else record
+        for record in records
+    ]
+
+
+def delete_fenced(store: VectorStore, ids: Sequence[str], fence: int) -> int:
+    """Delete the records whose version is at most the fence, and return how many there were.
+
+    The ids keep the fence as their version, so that what was read before cannot bring a record back.
+    """
+    store._backend.capabilities.check_writable()
+    attempts = Attempts(store._current, "delete")
+    while True:
+        with attempts as generation:
+            attempts.rows = store._backend.delete(generation, ids, [fence] * len(ids))
+            return attempts.rows
+
+
+def check_embedding(store: VectorStore, text: str) -> None:
+    """Embed a text as a document and forget it; raises whatever the embedder raises."""
+    attempts = Attempts(store._current)
+    while True:
+        with attempts as generation:
+            embed = store._embedder.choose_for_documents(generation, store.name)
+            if embed is not None:
+                embed([text])
+            return
+
+
+def tend_store(store: VectorStore, changed: int) -> None:
+    """Do the upkeep that is due after fenced writes of ``changed`` records."""
+    tend(store._current, changed)
+
+
+def scan_versions(store: VectorStore) -> Iterator[list[tuple[str, int]]]:
+    """Yield the ids and versions of all records, page by page in the order of ids."""
+    after: str | None = None
+    while True:
+        attempts = Attempts(store._current)
+        while True:
+            with attempts as generation:
+                rows = store._backend.page(generation, None, after, _PAGE, frozenset())
+                break
+        if not len(rows):
+            return
+        after = rows.ids[-1]
+        yield list(zip(rows.ids, rows.versions or [0] * len(rows), strict=True))
+
+
+def find_newest_tombstone(store: VectorStore) -> int:
+    """Return the largest version of a tombstone, 0 without any."""
+    after: str | None = None
+    newest = 0
+    while True:
+        attempts = Attempts(store._current)
+        while True:
+            with attempts as generation:
+                page = store._backend.tombstones(generation, after, _PAGE)
+                break
+        if not page:
+            return newest
+        newest, after = max(newest, *page.values()), max(page)

@@ -1,0 +1,32 @@
+"""SQLAlchemy models that are searched by meaning. It takes the extra ``orm``.
+
+`searchable` declares on a model what is searched and where the vectors are; `VectorORM` keeps a store in step with the
+rows, whoever changes them, and finds rows. The parts:
+
+* `declarations`, `searched_models`: what a class says, and what that means for its table
+* `outbox`, `triggers`: changes are noted in the transaction that makes them, as keys
+* `worker`, `worker_thread`, `sinks`: changes reach the store, or the column
+* `vector_columns`, `column_search`: vectors in the rows themselves
+* `row_search`, `conditions`: hits are rows that exist and are not hidden
+* `row_comparison`: whether a store is what its table says
+* `keys`, `field_types`: keys and values on the way between a table, the outbox and a store
+"""
+
+try:
+    import sqlalchemy as _sqlalchemy  # noqa: F401
+except ImportError as _error:
+    from ..errors import MissingExtra as _MissingExtra
+
+    raise _MissingExtra("sqlalchemy", "orm") from _error
+
+from .declarations import Searchable, SearchAttribute, searchable
+from .outbox import Backlog
+from .row_comparison import SyncCheck
+from .vector_columns import RowVector, VectorColumn
+from .vector_orm import VectorORM
+from .worker_thread import WorkerThread
+
+__all__ = [
+    "Backlog", "SearchAttribute", "Searchable", "SyncCheck", "VectorColumn", "VectorORM", "RowVector", "WorkerThread",
+    "searchable",
+]  # fmt: skip

@@ -1,0 +1,306 @@
+"""The outbox: a table of the application's database with the keys of changed rows, and the sequence of fences.
+
+Triggers insert a row in the transaction that changes a row of a model. It holds a key and nothing of the content, so
+that whoever works on it reads the present state, however often it changed. Rows are claimed by a lease, never by a
+cursor: their ids commit out of order.
+"""
+
+# Longer than 300 lines because every statement on the outbox is in this class.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    case,
+    cast,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
+
+from ..errors import InvalidArgument
+
+OUTBOX = "vecstore_outbox"
+FENCE = "vecstore_fence"
+DIGESTS = "vecstore_digest"
+CLOCKS: Mapping[str, str] = MappingProxyType(
+    {
+        "postgresql": "extract(epoch FROM clock_timestamp())",
+        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    }
+)
+"""Seconds since 1970 by the clock of the database, of which all processes have the same one."""
+_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claimed row of the outbox.
+
+    Attributes
+    ----------
+    id : int
+    target : str
+        The name of a `SearchedModel`.
+    key : str
+        JSON.
+    attempts : int
+        How often it failed.
+    """
+
+    id: int
+    target: str
+    key: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What of one declaration waits in the outbox.
+
+    Attributes
+    ----------
+    pending : int
+    dead : int
+    lag : float
+        For how many seconds the oldest pending change has waited.
+    reason : str or None
+        Why one of them could not be worked off.
+    """
+
+    pending: int = 0
+    dead: int = 0
+    lag: float = 0.0
+    reason: str | None = None
+
+
+class Outbox:
+    """The tables, and what is done with them. Every method that takes an engine has a short transaction of its own.
+
+    Parameters
+    ----------
+    metadata : MetaData
+        Gets the tables, and one with digests of the texts whose vectors are in rows, so that whatever creates the
+        application's tables creates these.
+
+    Raises
+    ------
+    InvalidArgument
+        It has them already.
+    """
+
+    def __init__(self, metadata: MetaData) -> None:
+        if any(table.name == OUTBOX for table in metadata.tables.values()):
+            raise InvalidArgument("There is a VectorORM for this declarative base already. Use that one.")
+        # An id that was used again would let a worker that slept acknowledge a change that it has not seen.
+        self.rows = Table(
+            OUTBOX,
+            metadata,
+            Column("id", _ROW_NUMBER, primary_key=True),
+            Column("target", Text, nullable=False),
+            Column("key", Text, nullable=False),
+            Column("entered", Double, nullable=False),
+            Column("ready", Double, nullable=False, server_default=text("0")),
+            Column("attempts", Integer, nullable=False, server_default=text("0")),
+            Column("dead", Boolean, nullable=False, server_default=false()),
+            Column("reason", Text),
+            sqlite_autoincrement=True,
+        )
+        columns = self.rows.c
+        Index(
+            "vecstore_outbox_dead",
+            columns.target,
+            columns.key,
+            postgresql_where=columns.dead,
+            sqlite_where=columns.dead.is_(True),
+        )
+        self.digests = Table(
+            DIGESTS,
+            metadata,
+            Column("target", Text, primary_key=True),
+            Column("key", Text, primary_key=True),
+            Column("digest", Text, nullable=False),
+        )
+        self.fences = Table(FENCE, metadata, Column("id", _ROW_NUMBER, primary_key=True), sqlite_autoincrement=True)
+
+    def claim(self, engine: Engine, targets: Sequence[str], limit: int, lease: float) -> list[Claim]:
+        """Take up to ``limit`` rows that are ready, for ``lease`` seconds; return them in the order of their ids."""
+        columns = self.rows.c
+        now = read_clock(engine)
+        picked = (
+            select(columns.id)
+            .where(columns.ready <= now, columns.dead.is_(False), columns.target.in_(targets))
+            .order_by(columns.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("picked")
+        )
+        taken = (
+            update(self.rows)
+            .where(columns.id.in_(select(picked.c.id)))
+            .values(ready=now + lease)
+            .returning(columns.id, columns.target, columns.key, columns.attempts)
+        )
+        with engine.begin() as connection:
+            rows = connection.execute(taken).all()
+        return sorted((Claim(*row) for row in rows), key=lambda claim: claim.id)
+
+    def draw_fence(self, engine: Engine) -> int:
+        """Return a number above all that were drawn before.
+
+        Call it after the claim is committed and before the rows are read. Whoever draws a larger one reads later, so
+        that what the largest one writes is the state after all changes that were claimed.
+        """
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                return int(connection.execute(select(func.nextval(self._name_sequence(connection)))).scalar_one())
+            drawn = int(connection.execute(insert(self.fences).returning(self.fences.c.id)).scalar_one())
+            connection.execute(delete(self.fences).where(self.fences.c.id < drawn))
+            return drawn
+
+    def acknowledge(self, engine: Engine, claims: Sequence[Claim]) -> None:
+        """Forget rows whose state is written, and dead ones of the same keys."""
+        columns = self.rows.c
+        for part in _cut(sorted(claim.id for claim in claims)):
+            with engine.begin() as connection:
+                # Locked in the order of ids: a worker that slept may acknowledge the same rows at this moment.
+                locked = (
+                    select(columns.id).where(columns.id.in_(part)).order_by(columns.id).with_for_update().cte("locked")
+                )
+                connection.execute(delete(self.rows).where(columns.id.in_(select(locked.c.id))))
+        for target in {claim.target for claim in claims}:
+            self._forget_dead(engine, target, {claim.key: claim.id for claim in claims if claim.target == target})
+
+    def postpone(
+        self, engine: Engine, claims: Sequence[Claim], seconds: float, reason: str | None, *, failed: bool
+    ) -> None:
+        """Give rows back, to be claimed again after some seconds.
+
+        Parameters
+        ----------
+        engine : Engine
+        claims : sequence of Claim
+        seconds : float
+        reason : str or None
+        failed : bool
+            Whether it counts as an attempt.
+        """
+        values = {"ready": read_clock(engine) + seconds, "reason": reason}
+        if failed:
+            values["attempts"] = self.rows.c.attempts + 1
+        self._change(engine, claims, values)
+
+    def bury(self, engine: Engine, claims: Sequence[Claim], reason: str) -> None:
+        """Mark rows as dead: no worker claims them until `revive`."""
+        self._change(engine, claims, {"dead": True, "reason": reason, "attempts": self.rows.c.attempts + 1})
+
+    def revive(self, connection: Connection, targets: Sequence[str]) -> int:
+        """Make dead rows, and those that wait for another attempt, ready at once; return how many were dead."""
+        columns = self.rows.c
+        named = columns.target.in_(targets)
+        ready = {"ready": 0.0, "attempts": 0}
+        connection.execute(update(self.rows).where(named, columns.dead.is_(False), columns.attempts > 0).values(ready))
+        revived = connection.execute(
+            update(self.rows).where(named, columns.dead.is_(True)).values({**ready, "dead": False})
+        )
+        return revived.rowcount
+
+    def find_last(self, connection: Connection) -> int:
+        """Return the largest id of the committed rows, 0 without any."""
+        return int(connection.execute(select(func.coalesce(func.max(self.rows.c.id), 0))).scalar_one())
+
+    def count_up_to(self, connection: Connection, last: int) -> tuple[int, int]:
+        """Return how many rows up to an id are pending, and how many are dead."""
+        columns = self.rows.c
+        dead = func.coalesce(func.sum(cast(columns.dead, Integer)), 0)
+        total, buried = connection.execute(select(func.count(), dead).where(columns.id <= last)).one()
+        return int(total) - int(buried), int(buried)
+
+    def note(self, connection: Connection, target: str, keys: Sequence[str]) -> None:
+        """Note keys as changed, as a trigger does."""
+        now = read_clock(connection)
+        rows = [{"target": target, "key": key} for key in keys]
+        if rows:
+            connection.execute(insert(self.rows).values(entered=now), rows)
+
+    def list_pending(self, connection: Connection, target: str) -> list[str]:
+        """Return the keys of a declaration that are in the outbox, dead ones too."""
+        columns = self.rows.c
+        return list(connection.execute(select(columns.key).where(columns.target == target)).scalars())
+
+    def summarize(self, connection: Connection) -> dict[str, Backlog]:
+        """Return what waits, by target."""
+        columns = self.rows.c
+        waits = func.sum(case((columns.dead, 0), else_=1))
+        oldest = func.min(case((columns.dead, None), else_=columns.entered))
+        reason = func.max(columns.reason)
+        grouped = select(columns.target, waits, func.count() - waits, read_clock(connection) - oldest, reason)
+        return {
+            target: Backlog(int(pending), int(dead), max(float(lag or 0), 0.0), reason)
+            for target, pending, dead, lag, reason in connection.execute(grouped.group_by(columns.target))
+        }
+
+    def lift_fence(self, engine: Engine, least: int) -> None:
+        """Let all fences that are drawn from now on be above a number."""
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.setval(self._name_sequence(connection), least)))
+            else:
+                connection.execute(insert(self.fences).values(id=least))
+
+    def _name_sequence(self, connection: Connection) -> ColumnElement[Any]:
+        table = connection.dialect.identifier_preparer.format_table(self.fences)
+        return cast(func.pg_get_serial_sequence(literal(table, Text), "id"), REGCLASS)
+
+    def _forget_dead(self, engine: Engine, target: str, seen: Mapping[str, int]) -> None:
+        """Forget the dead rows of keys that are older than the change that was seen of each."""
+        columns = self.rows.c
+        for part in _cut(sorted(seen)):
+            with engine.begin() as connection:
+                dead = select(columns.id, columns.key).where(
+                    columns.dead, columns.target == target, columns.key.in_(part)
+                )
+                older = [id_ for id_, key in connection.execute(dead) if id_ < seen[key]]
+                if older:
+                    connection.execute(delete(self.rows).where(columns.id.in_(older)))
+
+    def _change(self, engine: Engine, claims: Sequence[Claim], values: Mapping[str, Any]) -> None:
+        columns = self.rows.c
+        for part in _cut(sorted(claim.id for claim in claims)):
+            with engine.begin() as connection:
+                locked = (
+                    select(columns.id).where(columns.id.in_(part)).order_by(columns.id).with_for_update().cte("locked")
+                )
+                connection.execute(update(self.rows).where(columns.id.in_(select(locked.c.id))).values(**values))
+
+
+def read_clock(engine: Engine | Connection) -> ColumnElement[float]:
+    """Return the expression of the database's clock, in seconds since 1970."""
+    return literal_column(CLOCKS[engine.dialect.name], Double)
+
+
+def _cut(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -1,0 +1,187 @@
+"""Where the vectors of a declaration go: a store, or a column of the model's own table."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from sqlalchemy import Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from ..embedders.base import Embedder
+from ..fenced import check_embedding, delete_fenced, tend_store, upsert_fenced
+from ..metric import Metric
+from ..records import Record
+from ..rows.vectors import as_matrix
+from ..schema import Schema
+from ..store import VectorStore
+from .keys import Key
+from .searched_models import SearchedModel
+
+_PART = 200
+"""Rows in one transaction of an update: the application may wait for them."""
+
+
+class Sink(ABC):
+    """What a worker writes into."""
+
+    @abstractmethod
+    def delete(self, keys: Sequence[Key], fence: int) -> Collection[Key]:
+        """Remove what there is of rows that are gone or have no text; return the keys that are done."""
+
+    @abstractmethod
+    def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
+        """Embed and write, all or nothing where the text of one cannot be embedded; return the keys that are done."""
+
+    @abstractmethod
+    def probe(self, text: str) -> None:
+        """Embed a text and forget it."""
+
+    def tend(self, changed: int) -> None:  # noqa: B027 - a table needs no upkeep of ours
+        """Do the upkeep that is due after so many changes."""
+
+
+class StoreSink(Sink):
+    """A `VectorStore`, whose records have the fence as their version."""
+
+    def __init__(self, model: SearchedModel, store: VectorStore) -> None:
+        self._model = model
+        self._store = store
+
+    def delete(self, keys: Sequence[Key], fence: int) -> Collection[Key]:
+        """Delete the records."""
+        delete_fenced(self._store, [self._model.keys.format_id(key) for key in keys], fence)
+        return keys
+
+    def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
+        """Replace the records."""
+        upsert_fenced(self._store, list(records.values()), fence)
+        return list(records)
+
+    def probe(self, text: str) -> None:
+        """Embed a text with the store's embedder."""
+        check_embedding(self._store, text)
+
+    def tend(self, changed: int) -> None:
+        """Build or extend the index."""
+        tend_store(self._store, changed)
+
+
+class ColumnSink(Sink):
+    """A column of the model's table, with the digests of the texts whose vectors are in it.
+
+    No fence is needed: a row is locked and read again before its vector is written, so that the vector in a row is
+    always that of a text which the row had at that moment. If it changed since it was embedded, the outbox has a newer
+    change of it.
+    """
+
+    def __init__(
+        self, model: SearchedModel, engine: Engine, digests: Table, embedder: Embedder, metric: Metric
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._digests = digests
+        self._embedder = embedder
+        self._schema = Schema(dim=embedder.dim, metric=metric)
+
+    def delete(self, keys: Sequence[Key], fence: int) -> Collection[Key]:
+        """Remove the vectors of rows without a text, and the digests."""
+        return self._apply(dict.fromkeys(keys), {})
+
+    def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
+        """Embed what has no vector of its text yet."""
+        stale = self.find_stale(records)
+        vectors: dict[Key, object] = {}
+        if stale:
+            texts = [records[key].text or "" for key in stale]
+            names = [f"Row {records[key].id!a}" for key in stale]
+            made = self._embedder.embed_documents(texts, label=lambda place: names[place])
+            vectors = dict(zip(stale, as_matrix(list(made), self._schema, names), strict=True))
+        return [
+            *(key for key in records if key not in vectors),
+            *self._apply({key: records[key] for key in stale}, vectors),
+        ]
+
+    def probe(self, text: str) -> None:
+        """Embed a text."""
+        self._embedder.embed_documents([text])
+
+    def find_stale(self, records: Mapping[Key, Record]) -> list[Key]:
+        """Return those rows that have no vector, or that of another text or embedder."""
+        model, known = self._model, self._read_digests(records)
+        filled: set[Key] = set()
+        with Session(self._engine) as session:
+            for part in _cut(sorted(records)):
+                wanted = select(*model.get_key_attributes(model.entity))
+                wanted = wanted.where(model.match_keys(part), model.get_vector_column().is_not(None))
+                filled.update(tuple(row) for row in session.execute(wanted))
+        return sorted(key for key in records if key not in filled or known.get(key) != self._digest(records[key]))
+
+    def _digest(self, record: Record) -> str:
+        parts = f"{self._embedder.name}\0{record.text}"
+        return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def _read_digests(self, keys: Iterable[Key]) -> dict[Key, str]:
+        columns, found = self._digests.c, dict[Key, str]()
+        with self._engine.connect() as connection:
+            for part in _cut(sorted(keys)):
+                names = {self._model.keys.format(key): key for key in part}
+                wanted = select(columns.key, columns.digest).where(
+                    columns.target == self._model.name, columns.key.in_(list(names))
+                )
+                found.update((names[name], digest) for name, digest in connection.execute(wanted))
+        return found
+
+    def _apply(self, planned: Mapping[Key, Record | None], vectors: Mapping[Key, object]) -> list[Key]:
+        """Write the vectors of those rows whose text is still the planned one; return the keys that are done."""
+        done: list[Key] = []
+        for part in _cut(sorted(planned)):
+            with Session(self._engine) as session, session.begin():
+                self._forget_digests(session, part)  # on SQLite this also makes the transaction the writer
+                locked = self._lock(session, part)
+                present = self._model.read_records(session, part)
+                same = [key for key in part if _read_text(present.get(key)) == _read_text(planned[key])]
+                written = [key for key in same if key in locked]
+                self._update(session, [(key, vectors.get(key)) for key in written])
+                self._note_digests(session, [(key, record) for key in written if (record := planned[key]) is not None])
+            # A row that somebody else holds is tried again; one that is gone, or has another text, has a newer change.
+            done += [key for key in part if key in locked or key not in present]
+        return done
+
+    def _lock(self, session: Session, keys: Sequence[Key]) -> set[Key]:
+        """Lock the rows that nobody else holds, so that no application waits for a worker that waits for it."""
+        model = self._model
+        wanted = select(*model.get_key_attributes(model.entity)).where(model.match_keys(keys))
+        return {tuple(row) for row in session.execute(wanted.with_for_update(skip_locked=True, key_share=True))}
+
+    def _update(self, session: Session, rows: Sequence[tuple[Key, object]]) -> None:
+        if not rows:
+            return
+        table, column = self._model.table, self._model.get_vector_column()
+        keys = self._model.keys.columns
+        changed = update(table).where(*(each == bindparam(f"key_{place}") for place, each in enumerate(keys)))
+        values = [
+            {f"key_{place}": value for place, value in enumerate(key)} | {"new_vector": vector} for key, vector in rows
+        ]
+        session.connection().execute(changed.values({column.name: bindparam("new_vector", type_=column.type)}), values)
+
+    def _forget_digests(self, session: Session, keys: Sequence[Key]) -> None:
+        columns, names = self._digests.c, [self._model.keys.format(key) for key in keys]
+        session.execute(delete(self._digests).where(columns.target == self._model.name, columns.key.in_(names)))
+
+    def _note_digests(self, session: Session, rows: Sequence[tuple[Key, Record]]) -> None:
+        if rows:
+            values = [
+                {"target": self._model.name, "key": self._model.keys.format(key), "digest": self._digest(record)}
+                for key, record in rows
+            ]
+            session.execute(insert(self._digests), values)
+
+
+def _read_text(record: Record | None) -> str | None:
+    return None if record is None else record.text
+
+
+def _cut(keys: Sequence[Key]) -> Iterable[Sequence[Key]]:
+    return (keys[start : start + _PART] for start in range(0, len(keys), _PART))
