@@ -61,6 +61,7 @@ class Haystack(Framework):
     name = "Haystack"
     page = "docs/haystack.md"
     operators = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin")
+    has_empty_groups = True
     differences = (
         BOOL_FOR_NUMBER, NUMBER_BEYOND, OTHER_CLASS,
         Difference("a date that is not declared is a text", compares_dates),

@@ -68,6 +68,7 @@ class Framework(ABC):
     operators: ClassVar[Sequence[str]]
     paths: ClassVar[Sequence[tuple[str, ...]]] = PATHS
     most: ClassVar[Mapping[str, int]] = {"and": 3, "or": 3, "not": 3}
+    has_empty_groups: ClassVar[bool] = False
     differences: ClassVar[Sequence[Difference]]
     refusals: ClassVar[Mapping[str, Any]] = {}
     """Filters that vecstore refuses although the framework answers, by what the page says of them."""
@@ -145,7 +146,7 @@ def draw_tree(draw: random.Random, framework: Framework, depth: int = DEPTH) -> 
     if depth == 0 or draw.random() < 0.3:
         return draw_condition(draw, framework)
     word = draw.choice(list(framework.most))
-    count = draw.randint(1, framework.most[word])
+    count = 0 if framework.has_empty_groups and draw.random() < 0.05 else draw.randint(1, framework.most[word])
     return Group(word, tuple(draw_tree(draw, framework, depth - 1) for _ in range(count)))
 
 

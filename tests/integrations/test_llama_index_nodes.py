@@ -115,6 +115,9 @@ def test_what_cannot_be_stored_is_named(parts: dict[str, Any], error: type[Excep
         with pytest.raises(error, match=match):
             found.add([ImageNode(**{**PARTS, **parts})])
         assert found.get_nodes() == []
+        for wrong in (NODES[0], ["text"], [Record("a", VECTOR)]):
+            with pytest.raises(InvalidArgument, match="list of nodes"):
+                found.add(wrong)  # type: ignore[arg-type]
 
 
 def test_an_index(database: Database, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from llama_index.core.schema import BaseNode, Document, ImageDocument, ImageNode, IndexNode, Node, TextNode
 
-from ... import Hit, InvalidMetadata, InvalidVector, Record
+from ... import Hit, InvalidArgument, InvalidMetadata, InvalidVector, Record
 
 SOURCE = "ref_doc_id"
 """The metadata key of the source document, in every store of LlamaIndex; absent where a node has none."""
@@ -24,8 +24,10 @@ _CLASSES: Mapping[str, type[BaseNode]] = MappingProxyType(
 )
 
 
-def to_record(node: BaseNode) -> Record:
+def to_record(node: Any) -> Record:
     """Return the record of a node; its metadata keys become the record's."""
+    if not isinstance(node, BaseNode):
+        raise InvalidArgument(f"add() takes a list of nodes. There is a {type(node).__name__} in it.")
     if node.embedding is None:
         raise InvalidVector(f"Node {node.node_id!a} has no embedding. Give it one, or let VectorStoreIndex embed it.")
     content = node.model_dump(mode="json", exclude={"embedding", "metadata", "text"})
