@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from operator import eq, ne
 from typing import Any, ClassVar
 
@@ -53,6 +54,11 @@ def compares_dates(condition: Condition, stored: Any) -> bool:
     return stored in DATES and any(each in DATES and each != stored for each in wanted)
 
 
+def make_date(value: Any) -> Any:
+    """Return the datetime that a text with a time is; Haystack takes both."""
+    return datetime.fromisoformat(value) if value in DATES and "T" in value else value
+
+
 def have_one_form(one: str, other: str) -> bool:
     return len(one) == len(other) and one[19:] == other[19:]
 
@@ -91,7 +97,12 @@ class Haystack(Framework):
         if isinstance(tree, Group):
             return {"operator": tree.word.upper(), "conditions": [self.spell(item) for item in tree.items]}
         field = ".".join(("meta", *tree.path))
-        return {"field": field, "operator": self.spellings[tree.operator], "value": tree.value}
+        value = [*map(make_date, tree.value)] if isinstance(tree.value, list) else make_date(tree.value)
+        return {
+            "field": field,
+            "operator": self.spellings[tree.operator],
+            "value": value if tree.path == ("when",) else tree.value,
+        }
 
     def evaluate(self, tree: Condition | Group, number: int) -> bool | None:
         return document_matches_filter(self.spell(tree), self.documents[number])
