@@ -55,6 +55,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.importers.qdrant": {"qdrant_client"},
     "vecstore.importers.record_file": {"pyarrow"},
     "vecstore.importers.redis_index": {"redis"},
+    "vecstore.exports": {"pyarrow"},
     "vecstore.integrations.haystack": {"haystack"},
     "vecstore.integrations.langchain": {"langchain_core"},
     "vecstore.integrations.llama_index": {"llama_index"},

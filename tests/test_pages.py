@@ -87,6 +87,7 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
 GUIDES = [
     "docs/web-applications.md",
     "docs/dataframes.md",
+    "docs/exports.md",
     "docs/changing-a-store.md",
     "docs/coming-over.md",
     "docs/filters.md",

@@ -55,6 +55,7 @@ if _typing.TYPE_CHECKING:
         Unsupported,
         VecstoreError,
     )
+    from .exports.parquet_export import Exported
     from .filters import ALL, NOTHING, F, Filter
     from .hits import Hit, Hits
     from .index_options import HNSW, Flat
@@ -81,6 +82,7 @@ __all__ = [
     "DuplicateId",
     "EmbedderMismatch",
     "EmbedderRequired",
+    "Exported",
     "ExtensionMissing",
     "F",
     "Filter",
@@ -140,6 +142,7 @@ _HOMES = {
     "ALL": ".filters",
     "Columns": ".columns",
     "Database": ".database",
+    "Exported": ".exports.parquet_export",
     "F": ".filters",
     "Filter": ".filters",
     "Flat": ".index_options",

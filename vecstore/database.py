@@ -147,6 +147,55 @@ class Database(OneProcess):
             raise
         return VectorStore(self._backend, entry, given, self._route)
 
+    def create_from(
+        self,
+        name: str,
+        file: str | os.PathLike[str],
+        *,
+        embedder: Embedder | None = None,
+        on_progress: Progress | None = None,
+    ) -> VectorStore:
+        """Create a store of a Parquet file that `VectorStore.export` wrote: schema, model, records, versions.
+
+        The store gets its name when all records are in it and its digest is that of the file.
+
+        Parameters
+        ----------
+        name : str
+        file : str or path
+        embedder : Embedder, optional
+            As for `open`. Nothing is embedded.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+
+        Raises
+        ------
+        StoreExists, StoreMoved, StoreLocked, Unsupported, MissingExtra
+        InvalidArgument
+            The file is no such export, or has no vectors.
+        StoreCorrupt
+            The digest differs: the file was damaged or changed. There is no new store.
+        """
+        from .exports.output_file import check_path
+        from .exports.parquet_import import create_from_parquet, read_description
+        from .lookup import CurrentEntry
+        from .upkeep import tend
+
+        check_name(name, "Store")
+        path, given = check_path(file), StoreEmbedder(_check_single(embedder))
+        header = read_description(path)
+        self.capabilities.check_writable()
+        self.capabilities.check_schema(header.schema)
+        with report_to(on_progress) as report:
+            try:
+                entry = create_from_parquet(self._backend, name, path, header, report)
+            except StoreExists:
+                self._route.find(name)
+                raise
+            current = CurrentEntry(self._backend, entry, self._route)
+            tend(current, header.records or 0, report)
+        return VectorStore(self._backend, current.look_up(), given, self._route)
+
     def open(self, name: str, *, embedder: Embedder | tuple[Embedder, ...] | None = None) -> VectorStore:
         """Open a store.
 

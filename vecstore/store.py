@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,7 @@ from .upkeep import IndexCalibration, tend
 if TYPE_CHECKING:
     from .calibration.recall import Recall
     from .columns.arrow_output import RecordBatchReader
+    from .exports.parquet_export import Exported
 
 PAGE = 1_000
 ALL_PARTS = ("text", "metadata", "vector")
@@ -392,6 +394,62 @@ class VectorStore(OneProcess):
                 found = digest_generation(self._backend, generation, bind(where, generation.schema))
                 attempts.rows = found.records
                 return str(found)
+
+    def export(
+        self,
+        file: str | os.PathLike[str] | IO[bytes],
+        where: Where = None,
+        *,
+        vectors: bool = True,
+        describe: bool = True,
+        overwrite: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Exported:
+        """Write the matching records to a Parquet file, of which `Database.create_from` makes the same store.
+
+        The columns are ``id``, ``text``, ``vector``, each declared field in its type (dates in UTC), ``metadata``, a
+        JSON object of all other keys, and ``_version``. The metadata of the file hold the schema, the embedder's
+        identity, and the digest of what was written. It takes the extra ``parquet``.
+
+        Parameters
+        ----------
+        file : str, path or binary file
+            A path gets its file when that is complete, so an interrupted export leaves none. A binary file need not be
+            seekable.
+        where : Filter or mapping, optional
+        vectors : bool
+        describe : bool
+            False leaves out what only vecstore needs: the description and the versions.
+        overwrite : bool
+            Replace a file that exists.
+        on_progress : callable, optional
+            Called as ``on_progress("writing", done, total)`` after each page.
+
+        Returns
+        -------
+        Exported
+
+        Raises
+        ------
+        InvalidArgument, InvalidFilter, UnknownField, MissingExtra, StorageFailed
+        SchemaMismatch
+            The store was rebuilt meanwhile. Export again.
+        """
+        from .exports.output_file import check_path, open_output
+        from .exports.parquet_export import write_parquet
+
+        target: AbstractContextManager[IO[bytes]]
+        if isinstance(file, str | os.PathLike) or not hasattr(file, "write"):
+            target = open_output(check_path(file), overwrite=overwrite)
+        else:
+            target = nullcontext(file)
+        with report_to(on_progress) as report:
+            entry = self._current.look_up()
+            condition = bind(where, entry.active.schema)
+            with target as stream:
+                return write_parquet(
+                    self._backend, entry, condition, stream, vectors=vectors, describe=describe, report=report
+                )
 
     def values(self, field: str, where: Where = None, *, limit: int | None = None) -> list[tuple[Any, int]]:
         """Return the values of a field with the number of records that have each.

@@ -29,7 +29,10 @@ DAMAGE: dict[str, Any] = {
     "an index option": {"schema.index": {"kind": "hnsw", "m": -1}}, "an index of no type": {"schema.index": 3},
     "an index of module": {"schema.index": {"kind": "os.system"}}, "a schema key more": {"schema.more": 1},
     "a model": {"embedder": {"kind": "x"}}, "a model of no type": {"embedder": 3}, "vectors": {"vectors": "yes"},
-    "a long text": {"schema.metric": "x" * 100_000},
+    "a long text": {"schema.metric": "x" * 100_000}, "no digest": {"format": 2},
+    "a short digest": {"format": 2, "records": 1, "digest": "0"},
+    "a digest of no type": {"format": 2, "records": 1, "digest": 0},
+    "no number of records": {"format": 2, "records": "1", "digest": "0" * 64},
 }  # fmt: skip
 
 
@@ -68,9 +71,9 @@ def test_a_damaged_header_is_refused(run: Run, articles: str, tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_a_newer_format_says_what_to_do(run: Run, articles: str, tmp_path: Path, kind: str) -> None:
-    header = {**exported_header(run, articles), "format": 2, "more": {}}
+    header = {**exported_header(run, articles), "format": 3, "more": {}}
     answer = add_with_header(run, articles, tmp_path, kind, header)
-    assert (answer.code, "format 2" in answer.err, "--no-header" in answer.err) == (2, True, True)
+    assert (answer.code, "format 3" in answer.err, "--no-header" in answer.err) == (2, True, True)
 
 
 def test_a_file_of_another_program_needs_no_header(run: Run, articles: str, tmp_path: Path) -> None:

@@ -244,10 +244,10 @@ def test_export_and_add_give_the_same_records(run: Run, url: str, tmp_path: Path
 def test_export_is_typed_parquet(run: Run, articles: str, tmp_path: Path) -> None:
     assert run("export", articles, "articles", tmp_path / "x.pq", "--where", '{"lang": "en"}').code == 0
     table = parquet.read_table(tmp_path / "x.pq")
-    assert table.column_names == ["id", "text", "vector", "lang", "year", "tags", "at", "metadata"]
+    assert table.column_names == ["id", "text", "vector", "lang", "year", "tags", "at", "metadata", "_version"]
     assert table.column("year").to_pylist() == [2020, 2021]
     assert table.column("vector").to_pylist()[0] == [1, 0, 0]
-    assert table.column("metadata").to_pylist() == ['{"extra": {"deep": [1, null]}}', "{}"]
+    assert table.column("metadata").to_pylist() == ['{"extra":{"deep":[1,null]}}', "{}"]
     assert not (tmp_path / "x.pq.part").exists()
 
 

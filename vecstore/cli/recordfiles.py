@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import MissingExtra
+from ..exports.parquet_layout import VERSION
 from ..fields import Field
 from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
 from .exits import Failure, describe_os_error
@@ -227,10 +228,12 @@ class RecordFile:
             # Without pre-buffering, which would keep all that was read until the end.
             with parquet.ParquetFile(path, pre_buffer=False) as file:
                 total = file.metadata.num_rows
-                names = file.schema_arrow.names
+                names, chosen = file.schema_arrow.names, None
+                if self.header is not None and self.header.digest is not None:
+                    names = chosen = [name for name in names if name != VERSION]  # a store gives versions itself
                 self._check_names(names, self.name)
                 vectors = self._columns.find_vector_names(names)
-                for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+                for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=chosen):
                     for row in iterate_rows(batch, vectors):
                         number += 1
                         yield self._make_item(row, f"row {number}", size * number // total)

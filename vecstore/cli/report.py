@@ -50,6 +50,11 @@ class Report:
         """Count records that are written now."""
         self._written.extend(map(hash, ids))
 
+    def note_created(self, count: int) -> None:
+        """Count the records of a store that this run made at once, each with an id of its own."""
+        self.read += count
+        self._written.extend(range(count))
+
     def note_unchanged(self, ids: Iterable[str]) -> None:
         """Count records that need not be written."""
         self._unchanged.extend(map(hash, ids))

@@ -18,7 +18,7 @@ from ..schema import Schema
 from ..store import VectorStore
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
-from .export_header import ExportHeader, check_existing
+from .export_header import ExportHeader, check_embedder, check_existing
 from .sources import DOCUMENT_FIELDS
 from .vector_columns import VectorFit
 
@@ -233,7 +233,7 @@ class Target:
     def _load_embedder(self) -> Embedder:
         self.embedder = load_embedder(self._spec)
         if self.store is None and self._request.origin:
-            self._request.origin.check_embedder(self.embedder)
+            check_embedder(self._request.origin, self.embedder)
         return self.embedder
 
     def _choose_schema(self, records: Sequence[Record]) -> Schema:

@@ -15,6 +15,7 @@ from .declarations import parse_fields, parse_index
 from .documents import Documents
 from .encodings import Encoding, parse_encoding
 from .exits import Failure
+from .export_header import ExportHeader
 from .ingest import Ingestion, ingest_all
 from .options import (
     DtypeName,
@@ -135,6 +136,9 @@ def add(
     origin = origins.find_common(given)
     with connect(url) as database:
         check_durable(database)
+        if origin and _is_taken_whole(context, paths, origin) and name not in database.names():
+            _create_whole(database, name, paths[0], origin, began, machine=json)
+            return
         wish = StoreRequest(fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic)
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
@@ -150,6 +154,23 @@ def add(
         _ingest(ingestion, target, sources, certain=yes, quiet=json)
         _print_outcome(name, target, ingestion.report, time.monotonic() - began, machine=json)
         _check_all_read(sources)
+
+
+def _is_taken_whole(context: typer.Context, paths: Sequence[str], origin: ExportHeader) -> bool:
+    """Say whether a new store is to be all of one export and nothing else: proven by its digest, versions included."""
+    options = [name for name in context.params if name not in {"url", "name", "paths", "json", "yes"}]
+    is_plain = len(paths) == 1 and not any(is_given(context, name) for name in options)
+    return is_plain and origin.digest is not None and origin.vectors
+
+
+def _create_whole(
+    database: Database, name: str, path: str, origin: ExportHeader, began: float, *, machine: bool
+) -> None:
+    with progress.meter("Adding", quiet=machine) as meter:
+        database.create_from(name, path, on_progress=meter)
+    report = Report()
+    report.note_created(origin.records or 0)
+    _print_figures(name, report, time.monotonic() - began, machine=machine, created=True, exists=True)
 
 
 def delete(
@@ -228,11 +249,14 @@ def _check_all_read(sources: Sequence[Source]) -> None:
 
 
 def _print_outcome(name: str, target: Target, report: Report, seconds: float, *, machine: bool) -> None:
-    created = target.created
-    if machine:
-        figures = {"store": name, "created": created, **report.to_json(), "seconds": round(seconds, 3)}
-        output.print_json(figures)
-    else:
-        print_report(report, name, seconds, created=created, exists=target.store is not None)
-    if target.store is None:
+    exists = target.store is not None
+    _print_figures(name, report, seconds, machine=machine, created=target.created, exists=exists)
+    if not exists:
         raise Failure(f"There was nothing to add, so store {name!r} was not created.")
+
+
+def _print_figures(name: str, report: Report, seconds: float, *, machine: bool, created: bool, exists: bool) -> None:
+    if machine:
+        output.print_json({"store": name, "created": created, **report.to_json(), "seconds": round(seconds, 3)})
+    else:
+        print_report(report, name, seconds, created=created, exists=exists)

@@ -66,7 +66,7 @@ def make_table(hits: Sequence[Hit], schema: Schema, include: Include) -> Table:
         vectors = [hit.vector for hit in hits]
         nothing = np.zeros(schema.width, schema.dtype)
         matrix = np.array([nothing if each is None else each for each in vectors], schema.dtype)
-        arrays.append(_encode_vectors(matrix, np.array([each is not None for each in vectors], np.bool_), schema))
+        arrays.append(encode_vectors(matrix, np.array([each is not None for each in vectors], np.bool_), schema))
     if "text" in include:
         arrays.append([hit.text for hit in hits])
     if "metadata" in include:
@@ -107,13 +107,13 @@ def _encode_rows(rows: Rows, schema: Schema, include: Include) -> list[Any]:
     pa = import_pyarrow()
     arrays: list[Any] = [pa.array(rows.ids, pa.string())]
     if "vector" in include and rows.vectors is not None:
-        arrays.append(_encode_vectors(rows.vectors, rows.present, schema))
+        arrays.append(encode_vectors(rows.vectors, rows.present, schema))
     if "text" in include:
         arrays.append(rows.texts)
     if "metadata" in include and rows.fields is not None and rows.extras is not None:
         columns = _list_columns(schema, _OF_RECORDS)
         arrays += [rows.fields[name] for name in columns]
-        arrays.append([None if extra == NO_EXTRA else extra for extra in _add_taken(rows.extras, rows.fields, schema)])
+        arrays.append([None if extra == NO_EXTRA else extra for extra in add_taken(rows.extras, rows.fields, schema)])
     layout = _make_layout(schema, include, {}, _OF_RECORDS)
     return [
         each if isinstance(each, pa.Array) else pa.array(each, field.type)
@@ -121,13 +121,14 @@ def _encode_rows(rows: Rows, schema: Schema, include: Include) -> list[Any]:
     ]
 
 
-def _encode_vectors(matrix: NDArray[Any], present: NDArray[np.bool_] | None, schema: Schema) -> pa.Array:
+def encode_vectors(matrix: NDArray[Any], present: NDArray[np.bool_] | None, schema: Schema) -> pa.Array:
+    """Return vectors as an array of lists, null where there is none."""
     pa = import_pyarrow()
     mask = None if present is None or present.all() else pa.array(~present)
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(matrix)), schema.width, mask=mask)
 
 
-def _add_taken(extras: Sequence[str], fields: Mapping[str, Sequence[Any]], schema: Schema) -> Sequence[str]:
+def add_taken(extras: Sequence[str], fields: Mapping[str, Sequence[Any]], schema: Schema) -> Sequence[str]:
     """Return the JSON objects with the declared field whose name is that of their column."""
     field = schema.fields.get(REST)
     if field is None:
