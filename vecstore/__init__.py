@@ -36,6 +36,7 @@ if _typing.TYPE_CHECKING:
         InvalidQuery,
         InvalidUrl,
         InvalidVector,
+        MetadataMismatch,
         MigrationRequired,
         MissingExtra,
         PartialWrite,
@@ -63,6 +64,7 @@ if _typing.TYPE_CHECKING:
     from .metadata_keys import MetadataKey
     from .metric import Metric
     from .progress import Progress
+    from .rebuild.declaration import Declared
     from .rebuild.switch import Rebuilt
     from .records import Record
     from .schema import Schema
@@ -78,6 +80,7 @@ __all__ = [
     "Database",
     "DatabaseReplaced",
     "DeadLetters",
+    "Declared",
     "DimensionMismatch",
     "DuplicateId",
     "EmbedderMismatch",
@@ -101,6 +104,7 @@ __all__ = [
     "InvalidUrl",
     "InvalidVector",
     "MetadataKey",
+    "MetadataMismatch",
     "Metric",
     "MigrationRequired",
     "MissingExtra",
@@ -142,6 +146,7 @@ _HOMES = {
     "ALL": ".filters",
     "Columns": ".columns",
     "Database": ".database",
+    "Declared": ".rebuild.declaration",
     "Exported": ".exports.parquet_export",
     "F": ".filters",
     "Filter": ".filters",

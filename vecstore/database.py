@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
     from .embedders.base import Embedder
+    from .fields import Field
+    from .rebuild.declaration import Declared
     from .rebuild.switch import Rebuilt
 
 
@@ -318,6 +321,73 @@ class Database(OneProcess):
             wanted = plan_generation(entry.active, schema, _check_single(embedder))
             self.capabilities.check_schema(wanted.schema)
             return rebuild(self._backend, entry, wanted, given, pace, keep_previous=keep_previous)
+
+    def declare(self, name: str, fields: Mapping[str, Field], *, on_progress: Progress | None = None) -> Declared:
+        """Make keys of the metadata declared fields, while the store is read and written.
+
+        All values are checked first. A date may be stored as ISO 8601 text, which a `fields.DateTime` takes; every
+        other value must be one that the field accepts. Each record then has the same metadata as before, now typed.
+        After an interruption, call it again with the same arguments. Fields that are declared as given are left as
+        they are. There is no way back by `rollback`, also not to what an earlier rebuild replaced; `undeclare` makes
+        the fields undeclared metadata again.
+
+        Parameters
+        ----------
+        name : str
+        fields : mapping of str to Field
+            By keys: ``{"source": fields.Keyword()}``.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+
+        Raises
+        ------
+        MetadataMismatch
+            Stored values do not fit. The error has the first ten ids; nothing was changed.
+        SchemaMismatch
+            A field of that name is declared as another one.
+        StoreNotFound, StoreLocked, InvalidArgument
+        Unsupported
+            As in `rebuild`.
+        """
+        from .rebuild.declaration import check_fields, declare
+        from .rebuild.pace import Pace
+
+        check_name(name, "Store")
+        given = check_fields(fields)
+        self.capabilities.check_writable()
+        with report_to(on_progress) as report:
+            return declare(self._backend, find_here(self._backend, name), given, Pace(report))
+
+    def undeclare(self, name: str, fields: Sequence[str], *, on_progress: Progress | None = None) -> Declared:
+        """Make declared fields undeclared metadata again, while the store is read and written.
+
+        No value is lost; a date becomes ISO 8601 text. Filters reach such keys only with ``Schema(dynamic=True)``.
+        Names that are not declared are left as they are, so an interrupted call can be made again.
+
+        Parameters
+        ----------
+        name : str
+        fields : sequence of str
+            Their names.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+
+        Raises
+        ------
+        MetadataMismatch
+            A record would have more undeclared metadata than can be stored. Nothing was changed.
+        StoreNotFound, StoreLocked, InvalidArgument
+        Unsupported
+            As in `rebuild`.
+        """
+        from .rebuild.declaration import check_names, undeclare
+        from .rebuild.pace import Pace
+
+        check_name(name, "Store")
+        given = check_names(fields)
+        self.capabilities.check_writable()
+        with report_to(on_progress) as report:
+            return undeclare(self._backend, find_here(self._backend, name), given, Pace(report))
 
     def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
         """Go back to the generation that the last `rebuild` replaced, including all later writes.

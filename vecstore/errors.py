@@ -9,6 +9,7 @@
     │   ├── InvalidVector
     │   │   └── DimensionMismatch
     │   ├── InvalidMetadata
+    │   │   └── MetadataMismatch      stored values do not fit the fields that they were to become
     │   ├── InvalidFilter
     │   │   └── UnknownField (LookupError)
     │   ├── InvalidQuery              no text to search for, or a threshold that no score can have
@@ -67,6 +68,7 @@ __all__ = [
     "InvalidQuery",
     "InvalidUrl",
     "InvalidVector",
+    "MetadataMismatch",
     "MigrationRequired",
     "MissingExtra",
     "PartialWrite",
@@ -139,6 +141,30 @@ class DimensionMismatch(InvalidVector):
 
 class InvalidMetadata(InvalidArgument):
     """A text or a metadata value that does not fit the schema or cannot be stored unchanged."""
+
+
+class MetadataMismatch(InvalidMetadata):
+    """Stored values do not fit the fields that they were to become, or the metadata that fields were to become.
+
+    Parameters
+    ----------
+    store : str
+    ids : sequence of str
+        The first of the records, in the order of ids, at least one of them.
+    reason : str
+        What is wrong with the first of them, as sentences.
+    more : bool
+        There may be others.
+    """
+
+    def __init__(self, store: str, ids: Sequence[str], reason: str, *, more: bool = False) -> None:
+        named = ", ".join(f"{id_!a}" for id_ in ids)
+        found = f"the first {len(ids)} are {named}" if more else f"these: {named}"
+        super().__init__(
+            f"Store {store!r} was not changed, because values of some records do not fit, {found}. {reason} Change "
+            "these values with update(metadata=…), remove them with update(unset=[…]), or declare another kind."
+        )
+        self.ids = tuple(ids)
 
 
 class InvalidFilter(InvalidArgument):

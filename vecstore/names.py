@@ -15,8 +15,8 @@ _LONGEST = 200
 """Characters of a wrong name that are looked at."""
 
 
-def check_name(name: object, what: str) -> str:
-    """Return the name of a store or a field if it is valid.
+def check_name(name: object, what: str, *, respell: bool = True) -> str:
+    """Return the name of a store or a field if it is valid; the error has the nearest valid one, unless told not to.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check_name(name: object, what: str) -> str:
         raise InvalidArgument(f"{what}: a URL stands where a name belongs; {rule}")
     if not isinstance(name, str):
         raise InvalidArgument(f"{what} {type(name).__name__}: {rule}")
-    near = _spell(name, what)
+    near = _spell(name, what) if respell else ""
     raise InvalidArgument(f"{what} {name[:60]!a}: {rule}{f' Write {near!r}.' if near else ''}")
 
 

@@ -8,9 +8,10 @@ from typing import Literal, Protocol
 
 from .errors import InvalidArgument
 
-Phase = Literal["writing", "copying", "indexing", "calibrating", "comparing", "compacting"]
-"""What a call is doing: writing batches, copying records into a new generation, building the index, measuring which
-search effort it needs, comparing a copy with its source, or reclaiming space."""
+Phase = Literal["writing", "checking", "copying", "indexing", "calibrating", "comparing", "compacting"]
+"""What a call is doing: writing batches, checking whether stored values fit a field, copying records into a new
+generation, building the index, measuring which search effort it needs, comparing a copy with its source, or reclaiming
+space."""
 
 
 class Progress(Protocol):

@@ -21,7 +21,7 @@ from tests.cli.conftest import NO_MODEL, Run, command_line
 
 COMMANDS = [
     "add", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
-    "calibrate", "recall", "compact", "backup", "rebuild", "drop", "mcp",
+    "calibrate", "recall", "compact", "backup", "rebuild", "declare", "undeclare", "drop", "mcp",
 ]  # fmt: skip
 
 

@@ -138,6 +138,7 @@ def raised() -> list[vecstore.VecstoreError]:
     special: dict[str, tuple[Any, ...]] = {
         "MissingExtra": ("redis", "redis"), "Unsupported": ("a graph", "memory", "Use Flat()."),
         "StoreMoved": ("docs", "elsewhere", "1"), "StoreNotFound": ("docs", ["dosc"]), "RecordExists": (["a", "b"],),
+        "MetadataMismatch": ("docs", ["a", "b"], "It must be a str."),
         "PartialWrite": (5, errors.StoreLocked("busy.")), "ForkedStore": (),
     }  # fmt: skip
     return [getattr(errors, name)(*special.get(name, (f"{name} 4.",))) for name in errors.__all__]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -15,23 +16,48 @@ _NO_WORD = re.compile(r"[^a-z0-9]+")
 KINDS = tuple(dict.fromkeys(each.kind for each in Field.__subclasses__()))
 
 
-def parse_fields(declarations: Sequence[str]) -> dict[str, Field]:
-    """Return the fields that ``--field name:kind`` declares."""
+def parse_fields(declarations: Sequence[str], *, renames: bool = True) -> dict[str, Field]:
+    """Return the fields that ``--field name:kind`` declares, with options after the kind: ``name:datetime:text``.
+
+    Where a column of another spelling is stored in a field, ``renames``, a wrong name is refused with the right one.
+    """
     fields: dict[str, Field] = {}
     for declaration in declarations:
-        name, _, kind = declaration.partition(":")
+        name, _, described = declaration.partition(":")
+        kind, *options = described.split(":")
         if kind not in KINDS:
             hint = close_matches(kind, KINDS) if kind else f" Kinds: {', '.join(KINDS)}."
             raise Failure(f"--field {declaration!a} does not look like name:kind.{hint}")
-        if not _is_name(name) and _is_name(plain := to_field_name(name)):
+        if renames and not _is_name(name) and _is_name(plain := to_field_name(name)):
             raise Failure(
                 f"--field {declaration!a}: names of fields have lower-case letters, digits and _ only. Write "
-                f"{plain}:{kind}; a column {name!a} is stored in that field."
+                f"{plain}:{described}; a column {name!a} is stored in that field."
             )
         if name in fields:
             raise Failure(f"--field declares {name!a} twice.")
-        fields[name] = make_field(kind)
+        fields[name] = _make_field(declaration, kind, options)
     return fields
+
+
+def _make_field(declaration: str, kind: str, options: Sequence[str]) -> Field:
+    """Return the field of a kind with its options: a word for one that is on or off, ``name=value`` for another."""
+    known = {
+        each.name if isinstance(each.default, bool) else f"{each.name}=": each
+        for each in dataclasses.fields(type(make_field(kind)))
+    }
+    given: dict[str, str | bool] = {}
+    for option in options:
+        word, equals, value = option.partition("=")
+        if word + equals not in known or word in given:
+            hint = f" It has: {', '.join(map(_show_option, known.values()))}." if known else " It has none."
+            raise Failure(f"--field {declaration!a}: {option!a} is no option of {kind}, or is given twice.{hint}")
+        given[word] = value if equals else True
+    return make_field({"kind": kind, **given})
+
+
+def _show_option(option: dataclasses.Field[object]) -> str:
+    """Return how an option is written after a kind."""
+    return option.name if isinstance(option.default, bool) else f"{option.name}=…"
 
 
 def to_field_name(column: str) -> str:

@@ -32,7 +32,7 @@ _HINTS: tuple[tuple[type[VecstoreError], str], ...] = (
     (EmbedderMismatch, "On the command line, use --embedder NAME[:MODEL] or `vecstore rebuild`."),
     (EmbedderRequired, "On the command line, use --embedder NAME[:MODEL]."),
     (StoreMoved, "On the command line, give the URL of that place. `vecstore drop --moved` removes what is left here."),
-    (UnknownField, "On the command line, use `vecstore rebuild` with --field."),
+    (UnknownField, "On the command line, use `vecstore declare` or `vecstore rebuild --dynamic`."),
 )
 """The command-line form of advice that the library gives in Python."""
 

@@ -41,7 +41,8 @@ Fields = Annotated[
         "--field",
         metavar="NAME:KIND",
         help="Declare a metadata field that filters can use; repeat it for each field. "
-        "Kinds: keyword, keywords, int, float, bool, datetime.",
+        "Kinds: keyword, keywords, int, float, bool, datetime; datetime:text for dates that are ISO 8601 text, "
+        "datetime:naive=utc for dates without a time zone, datetime:text:naive=utc for both.",
     ),
 ]
 Dynamic = Annotated[

@@ -17,7 +17,7 @@ from .output import console, note
 
 _FIRST, _NEXT = 1.0, 10.0
 """Seconds until the first line about a phase, and between two of them."""
-_SHOWN = frozenset({"indexing", "calibrating", "comparing", "compacting"})
+_SHOWN = frozenset({"checking", "indexing", "calibrating", "comparing", "compacting"})
 """The phases that have a meter of their own, beside that of the command."""
 
 

@@ -26,7 +26,7 @@ def search(
         str | None, typer.Argument(metavar="QUERY", help="The text to search for.", show_default=False)
     ] = None,
     k: Annotated[
-        int, typer.Option("-k", "--limit", metavar="N", min=0, max=10_000, help="How many records to find.")
+        int, typer.Option("-k", "--limit", metavar="N", min=1, max=10_000, help="How many records to find.")
     ] = 10,
     offset: Annotated[
         int,

@@ -54,7 +54,7 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         *([("search effort", describe_effort(status))] if status.state != "none" else []),
         *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
         ("model", describe_model(model)),
-        *((f"field {field}", each.kind) for field, each in schema.fields.items()),
+        *((f"field {field}", str(each)) for field, each in schema.fields.items()),
         *([("other metadata", "filters can use it")] if schema.dynamic else []),
         ("backend", backend),
         *((key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in stats.details.items()),

@@ -98,8 +98,8 @@ def _make_unknown_field(path: tuple[str, ...], fields: Mapping[str, Field]) -> U
         hint = close_matches(name, fields) or ("" if fields else " The schema declares no fields.")
     return UnknownField(
         f"The schema has no field {name[:60]!a} to filter on.{hint} "
-        "To declare it, call Database.rebuild() with a schema that has it. "
-        "To filter on any key, rebuild with Schema(dynamic=True)."
+        "To declare it, call Database.declare(). "
+        "To filter on any key, call Database.rebuild() with Schema(dynamic=True)."
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidMetadata
-from ..fields import DateTime
+from ..fields import MAX_INT, DateTime, Float
 from ..schema import Schema
 
 
@@ -17,7 +17,7 @@ def convert_metadata(values: Mapping[str, Any], schema: Schema, id_: str) -> dic
     Raises
     ------
     InvalidMetadata
-        A text is no date, and its field is one now.
+        A text is no date, and its field is one now; or an integer is to become a float, and no double equals it.
     """
     result = dict(values)
     for name, value in values.items():
@@ -29,4 +29,15 @@ def convert_metadata(values: Mapping[str, Any], schema: Schema, id_: str) -> dic
                 result[name] = declared.decode(declared.operand(value))
             except ValueError as error:
                 raise InvalidMetadata(f"Record {id_!a}: metadata {name!a} {error}.") from error
+        if isinstance(declared, Float) and isinstance(value, int) and abs(value) > MAX_INT and not _is_double(value):
+            raise InvalidMetadata(
+                f"Record {id_!a}: metadata {name!a} is an integer beyond 2**53 that a float would change."
+            )
     return result
+
+
+def _is_double(value: int) -> bool:
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False

@@ -27,37 +27,44 @@ def rebuild(
     backend: Backend, entry: Entry, wanted: Generation, embedder: StoreEmbedder, pace: Pace, *, keep_previous: bool
 ) -> Rebuilt:
     """Fill ``wanted`` beside the active generation and switch to it; see `Database.rebuild`."""
-    began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
-        check_settled(entry)
-        if is_unchanged(entry.active, wanted):
-            return _leave_unchanged(backend, entry, began)
-        check_vectors(backend, entry, wanted.schema)
-        backend.check_rebuildable(entry)
-        entry = prepare_target(backend, entry, wanted)
-        if entry.building is None:
-            raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
-        copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
-        catch_up = CatchUp(copy)
-        comparison = Comparison(copy)
-        try:
-            with log_duration("rebuild", "store %s copied", entry.name):
-                copy.backfill(pace)
-                catch_up.run()
-            with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
-                calibration = Calibration(backend, entry, pace.on_progress)
-                if _deserves_index(backend, entry, entry.building):
-                    backend.build_index(entry.building, pace.on_progress, calibration.measure)
-                calibration.finish(entry.building)
-            with log_duration("rebuild", "copy of store %s compared", entry.name):
-                catch_up.run()
-                comparison.find_suspects(partial(pace.report, "comparing"))
-            with log_duration("rebuild", "store %s switched to the new generation", entry.name):
-                return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
-        except StoreCorrupt:
-            backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
-            raise
+        return rebuild_as_builder(backend, entry, wanted, embedder, pace, keep_previous=keep_previous)
+
+
+def rebuild_as_builder(
+    backend: Backend, entry: Entry, wanted: Generation, embedder: StoreEmbedder, pace: Pace, *, keep_previous: bool
+) -> Rebuilt:
+    """Do what `rebuild` does; the caller is the store's builder and has just read the entry."""
+    began = time.monotonic()
+    check_settled(entry)
+    if is_unchanged(entry.active, wanted):
+        return _leave_unchanged(backend, entry, began)
+    check_vectors(backend, entry, wanted.schema)
+    backend.check_rebuildable(entry)
+    entry = prepare_target(backend, entry, wanted)
+    if entry.building is None:
+        raise InvalidArgument(f"Store {entry.name!r} has no generation under construction.")
+    copy = Copy(backend, entry.active, entry.building, embedder, entry.name)
+    catch_up = CatchUp(copy)
+    comparison = Comparison(copy)
+    try:
+        with log_duration("rebuild", "store %s copied", entry.name):
+            copy.backfill(pace)
+            catch_up.run()
+        with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
+            calibration = Calibration(backend, entry, pace.on_progress)
+            if _deserves_index(backend, entry, entry.building):
+                backend.build_index(entry.building, pace.on_progress, calibration.measure)
+            calibration.finish(entry.building)
+        with log_duration("rebuild", "copy of store %s compared", entry.name):
+            catch_up.run()
+            comparison.find_suspects(partial(pace.report, "comparing"))
+        with log_duration("rebuild", "store %s switched to the new generation", entry.name):
+            return switch_to_copy(backend, entry, copy, catch_up, comparison, began, keep_previous=keep_previous)
+    except StoreCorrupt:
+        backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
+        raise
 
 
 def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:

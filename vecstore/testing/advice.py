@@ -141,7 +141,7 @@ FILTERS: list[tuple[Any, str, str]] = [
     ({"lang": {"$gt": "a"}}, "'lang'", "== ($eq), in_ ($in)"),
     ({"year": {"$between": [1]}}, "'year': $between", "two values"),
     ({"lang": {"$exists": 1}}, "'lang': $exists", "true"),
-    ({"year": {"gte": 1}}, "'gte' on field 'year'", "'$gte'"), ({"author": "x"}, "'author'", "Database.rebuild()"),
+    ({"year": {"gte": 1}}, "'gte' on field 'year'", "'$gte'"), ({"author": "x"}, "'author'", "Database.declare()"),
     ({"id": 3}, "'id', == ($eq)", "str(value)"), ([1], "list", "F.year >= 2020"), ({"$and": {}}, "$and", "list of"),
 ]  # fmt: skip
 

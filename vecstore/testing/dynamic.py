@@ -26,7 +26,7 @@ class DynamicTests(Places):
         for where in (F["Page Number"] == 3, F["id"] == "x", F.path("author", "name") == "y", {"$key": ["id", "x"]}):
             with pytest.raises(UnknownField) as refused:
                 store.count(where)
-            assert "rebuild()" in str(refused.value)
+            assert "declare()" in str(refused.value)
             assert "dynamic=True" in str(refused.value)
         with pytest.raises(UnknownField, match=r"F\.id"):
             store.count(F["id"] == "x")

@@ -13,6 +13,8 @@ from . import (
     compaction,
     creation,
     date_texts,
+    declarations,
+    declarations_under_way,
     digests,
     dynamic,
     embedding,
@@ -155,6 +157,9 @@ class StoreSuite:
     TestVectorlessRebuild = rebuilds_without_vector.VectorlessRebuildTests
     TestRebuildUnderWrites = rebuilds.RebuildUnderWritesTests
     TestInterruptedRebuild = interruptions.InterruptedRebuildTests
+    TestDeclare = declarations.DeclareTests
+    TestInterruptedDeclare = declarations_under_way.InterruptedDeclareTests
+    TestDeclareUnderWrites = declarations_under_way.DeclareUnderWritesTests
     TestRivals = interruptions.RivalsTests
     TestCarried = rebuilds.CarriedTests
     TestWayBack = ways_back.WayBackTests
