@@ -201,3 +201,12 @@ def test_read_only(run: Run, articles: str) -> None:
         answer = run(arguments[0], f"{articles}?mode=ro", "articles", *arguments[1:])
         assert (answer.code, "read-only" in answer.err) == (2, True)
     assert run("count", f"{articles}?mode=ro", "articles").out == "3\n"
+
+
+def test_a_rebuild_that_changes_nothing_says_so(run: Run, articles: str) -> None:
+    for options in ((), ("--field", "year:int"), ("--metric", "cosine")):
+        answer = run("rebuild", articles, "articles", *options)
+        assert (answer.code, "nothing to change" in answer.out) == (0, True), options
+    assert run("rebuild", articles, "articles", "--json").json["changed"] is False
+    assert run("rebuild", articles, "articles", "--metric", "l2", "--json").json["changed"] is True
+    assert run("rebuild", articles, "articles", "--rollback", "--json").json["changed"] is True

@@ -234,6 +234,9 @@ def _print_rebuilt(name: str, done: Rebuilt, *, rollback: bool, machine: bool) -
     if machine:
         output.print_json({"store": name, **asdict(done)})
         return
+    if not done.changed:
+        output.say(f"{name}: nothing to change, it has this schema, index and model already; {done.records:,} records.")
+        return
     if rollback:
         made = f"as before the last rebuild, {done.caught_up:,} of them brought up to date"
     else:

@@ -71,7 +71,7 @@ def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:
     """Copy nothing and keep the way back; only what an interrupted rebuild left is dropped."""
     if entry.building is not None:
         backend.drop(entry.uid, entry.building.id)
-    return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began)
+    return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began, changed=False)
 
 
 def _deserves_index(backend: Backend, entry: Entry, building: Generation) -> bool:

@@ -33,6 +33,8 @@ class Rebuilt:
     overlap : float
         Share of the 10 nearest neighbours of up to 50 sampled records that are the same before and after.
     seconds : float
+    changed : bool
+        False if the store had the schema, the index and the model already, so that nothing was done.
     """
 
     records: int
@@ -41,6 +43,7 @@ class Rebuilt:
     embedded: bool
     overlap: float
     seconds: float
+    changed: bool = True
 
 
 def switch_to_copy(
