@@ -16,6 +16,7 @@ from vecstore.backends.postgres import filters, reads
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.filters import Filter
 from vecstore.filters.binding import bind
+from vecstore.testing.undeclared_keys import VALUES
 
 ROWS = 12_000
 
@@ -112,3 +113,21 @@ def test_other_stores_have_no_such_column(place: PostgresPlace) -> None:
         store = db.create("plain", Schema(2, index=Flat()))
         named = link.execute(sql.SQL("SELECT * FROM {}").format(get_table(store))).description or []
         assert "extra_values" not in {each.name for each in named}
+
+
+def test_verify_compares_the_copy_with_the_metadata(place: PostgresPlace) -> None:
+    with place.connect() as db, psycopg.connect(place.server, autocommit=True) as link:
+        store = db.create("compared", Schema(2, index=Flat(), dynamic=True))
+        store.insert(Record(name, [1.0, 0.0], metadata={"k": value}) for name, value in VALUES.items())
+        store.insert(Record(f"more-{number:04}", [1.0, 0.0], metadata={"n": number}) for number in range(6_000))
+        assert store.verify().ok
+        spoil = sql.SQL("UPDATE {} SET extra_values = {} WHERE id = {}")
+        for id_, value in (("a", "{}"), ("more-5999", '{"n": 1}'), ("true", '{"k": 1}'), ("list", None)):
+            link.execute(spoil.format(get_table(store), sql.Literal(value), sql.Literal(id_)))
+        found = store.verify()
+        assert not found.ok
+        [problem] = found.problems
+        assert problem.startswith("4 records have other metadata")
+        assert "'a', 'list', 'more-5999', 'true'" in problem
+        store.upsert(record for record in store.get(["a", "list", "more-5999", "true"]) if record)
+        assert store.verify().ok
