@@ -690,6 +690,27 @@ class Backend(ABC):
         """
         self.count(generation, None)  # a backend without an index has nothing to build, unless the generation is gone
 
+    def carry_index(self, source: Generation, target: Generation, on_progress: Progress | None = None) -> bool:
+        """Give a standby the index of the active generation, where that spares building it, and say whether it did.
+
+        A rebuild calls this where both have vectors in the same form and most records have the same one. What was
+        there is replaced. Searches find all records, as after `build_index`; the caller calibrates afterwards, or
+        takes over the search effort. The default carries nothing.
+
+        Parameters
+        ----------
+        source : Generation
+            Its dim, metric and dtype are those of the target.
+        target : Generation
+        on_progress : callable, optional
+
+        Raises
+        ------
+        StoreLocked
+            Another process is building or compacting.
+        """
+        return False
+
     def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         """Do the upkeep that is due. The facade calls this at the end of each write call that changed something.
 

@@ -59,6 +59,12 @@ class Copy:
         self._embed = embedder.choose_for_documents(target, store) if self.embeds else None
         self.copied = 0
 
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether every vector of the copy has the bytes and the metric of its source."""
+        mine, theirs = self.source.schema, self.target.schema
+        return not self.embeds and (mine.metric, mine.dtype) == (theirs.metric, theirs.dtype)
+
     def has_vector(self, record: Record) -> bool:
         """Say whether the copy of a record of the source has a vector."""
         if record.vector is not None:

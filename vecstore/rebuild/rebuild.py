@@ -7,13 +7,14 @@ and calibrated before the switch, so searches are fast right after it.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
 from ..backend import Backend, Entry, Generation
 from ..calibration.calibrate import Calibration
 from ..errors import InvalidArgument, StoreCorrupt
 from ..logs import log_duration
-from ..lookup import check_settled, find_again
+from ..lookup import check_settled, find_again, find_generation
 from ..store_embedder import StoreEmbedder
 from .catch_up import CatchUp
 from .comparison import Comparison
@@ -53,10 +54,7 @@ def rebuild_as_builder(
             copy.backfill(pace)
             catch_up.run()
         with log_duration("rebuild", "new index of store %s built and calibrated", entry.name):
-            calibration = Calibration(backend, entry, pace.on_progress)
-            if _deserves_index(backend, entry, entry.building):
-                backend.build_index(entry.building, pace.on_progress, calibration.measure)
-            calibration.finish(entry.building)
+            _build_index(backend, entry, copy, pace)
         with log_duration("rebuild", "copy of store %s compared", entry.name):
             catch_up.run()
             comparison.find_suspects(partial(pace.report, "comparing"))
@@ -65,6 +63,23 @@ def rebuild_as_builder(
     except StoreCorrupt:
         backend.drop(entry.uid, entry.building.id)  # or the next rebuild would resume the same bad copy
         raise
+
+
+def _build_index(backend: Backend, entry: Entry, copy: Copy, pace: Pace) -> None:
+    """Give the copy the index of its source and its search effort, where the vectors stay; or build and calibrate."""
+    source, target = copy.source, copy.target
+    if copy.keeps_vectors and backend.carry_index(source, target, pace.on_progress):
+        known = find_again(backend, entry).active
+        if known.calibration is not None and known.schema.index == target.schema.index:
+            present = find_generation(backend, entry, target)
+            backend.amend(replace(present, ef=known.ef, calibration=known.calibration))
+            return
+        Calibration(backend, entry, pace.on_progress).calibrate(target)
+        return
+    calibration = Calibration(backend, entry, pace.on_progress)
+    if _deserves_index(backend, entry, target):
+        backend.build_index(target, pace.on_progress, calibration.measure)
+    calibration.finish(target)
 
 
 def _leave_unchanged(backend: Backend, entry: Entry, began: float) -> Rebuilt:

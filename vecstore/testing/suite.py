@@ -6,6 +6,7 @@ import pytest
 
 from . import (
     advice,
+    carried_indexes,
     catalogue,
     changes,
     claims,
@@ -109,6 +110,7 @@ class StoreSuite:
     TestThreshold = thresholds.ThresholdTests
     TestIndex = indexes.IndexTests
     TestClusteredIndex = indexes.ClusteredIndexTests
+    TestCarriedIndex = carried_indexes.CarriedIndexTests
     TestReindex = reindexing.ReindexTests
     TestCompaction = compaction.CompactionTests
     TestLog = log_lines.LogTests

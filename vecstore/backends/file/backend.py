@@ -234,6 +234,11 @@ class FileBackend(Backend):
         with self._keeping(generation) as (opened, check):
             upkeep.build(opened, generation.schema.index, BuildHooks(check, on_progress, measure), ef_construction)
 
+    def carry_index(self, source: Generation, target: Generation, on_progress: Progress | None = None) -> bool:
+        _, current = self._generations.open_current(target)
+        with self._keeping(target) as (opened, check), self._open_current(source) as (known, _):
+            return upkeep.carry(opened, known, current.schema.index, BuildHooks(check, on_progress))
+
     def compact(
         self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
     ) -> bool:

@@ -49,12 +49,16 @@ def assess_need(options: IndexOptions, index: IndexRow | None, rows: int, tail: 
         return Need.NOTHING
     if index is None or not options.is_graph_of(index.m, index.ef_construction):
         return Need.BUILDING
-    removed = index.n - (rows - tail)
-    if removed * _REMOVED > index.n:
+    if is_worn(index.n, index.n - (rows - tail)):
         return Need.BUILDING
     if tail >= max(min(least, _MIN_TAIL), index.n // _TAIL):
         return Need.GROWING
     return Need.NOTHING
+
+
+def is_worn(rows: int, removed: int) -> bool:
+    """Say whether so many of a graph's rows were removed that it has to be built again."""
+    return removed * _REMOVED > rows
 
 
 def may_need_upkeep(options: IndexOptions, ledger: Ledger, least: int) -> bool:

@@ -28,13 +28,39 @@ def restore_order(graph: Graph) -> Graph:
     return replace(graph, rids=rids)
 
 
+def renumber_rows(graph: Graph, rids: NDArray[np.int64]) -> Graph:
+    """Return the graph with other rids, in their order; the given one must not be used afterwards.
+
+    Parameters
+    ----------
+    graph : Graph
+        In memory of its own.
+    rids : ndarray of int64, shape (n,)
+        The new rid of each row, each another one, in any order.
+    """
+    order = np.argsort(rids)
+    rids, nodes = rids[order], graph.nodes[order]
+    if graph.shared is not None:
+        return replace(graph, rids=rids, nodes=nodes, shared=type(graph.shared).of(nodes, len(graph.codes)))
+    if (order[1:] < order[:-1]).any():
+        _permute_links(graph, order)
+        coded = view_codes(graph.codes.scanner)
+        coded[:] = coded[order]
+    return replace(graph, rids=rids)
+
+
 def _move_nodes(graph: Graph, order: NDArray[np.intp], early: int) -> None:
     """Give node ``order[i]`` the number i; those from ``early`` on came late."""
+    move_rows(view_codes(graph.codes.scanner), _permute_links(graph, order), early)
+
+
+def _permute_links(graph: Graph, order: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Give the links of node ``order[i]`` to node i; return the order as FAISS takes it."""
     import faiss
 
     wanted = np.ascontiguousarray(order, np.int64)
     graph.index.hnsw.permute_entries(faiss.swig_ptr(wanted))
-    move_rows(view_codes(graph.codes.scanner), wanted, early)
+    return wanted
 
 
 def move_rows(rows: Coded, order: NDArray[np.int64], early: int) -> None:

@@ -21,6 +21,7 @@ from ..state.snapshot import Snapshot
 from ..storage import os_calls
 from ..storage.failures import translate_errors
 from . import index_file, row_copies
+from .carried import carry_graph
 from .graph_build import TooLarge, build_graph, extend_graph
 from .held_out import draw_waiting, withhold_rows
 from .index_file import IndexRow
@@ -41,6 +42,15 @@ class BuildHooks:
     check: Check
     on_progress: Progress | None = None
     measure: Measure | None = None
+
+    def make_report(self, total: int, before: int = 0) -> Callable[[int], None]:
+        """Return a function that tells how many rows a graph has; ``before`` of them are not counted."""
+
+        def report(done: int) -> None:
+            if self.on_progress:
+                self.on_progress("indexing", done - before, total)
+
+        return report
 
 
 def tend(opened: OpenGeneration, generation: Generation, least: int, hooks: BuildHooks) -> bool:
@@ -79,6 +89,28 @@ def build(opened: OpenGeneration, options: IndexOptions, hooks: BuildHooks, ef_c
         wanted = choose_graph(options, rows, 1, ef_construction)
         need = Need.BUILDING if wanted else Need.REMOVAL if snapshot.ledger.index else Need.NOTHING
         _satisfy(opened, snapshot, wanted, need, hooks)
+
+
+def carry(opened: OpenGeneration, source: OpenGeneration, options: IndexOptions, hooks: BuildHooks) -> bool:
+    """Take over the graph of another generation; see `Backend.carry_index`."""
+    if not isinstance(options, HNSW):
+        return False
+
+    def reserve(count: int) -> int:
+        with opened.lock_writer() as held:
+            hooks.check()
+            with opened.begin_locked(held, whole=False) as transaction:
+                return transaction.ledger.take("rid", count)
+
+    with opened.lock_upkeep(wait=True):
+        snapshot = opened.read_newest_snapshot(view=True)
+        report = hooks.make_report(snapshot.ledger.vectors)
+        graph = carry_graph(source, snapshot, options, reserve, report)
+        if graph is None:
+            return False
+        remove_unnamed_indexes(opened, snapshot)
+        _publish(opened, graph, hooks.check)
+    return True
 
 
 def refresh(opened: OpenGeneration, options: IndexOptions, hooks: BuildHooks) -> bool:
@@ -138,14 +170,18 @@ def _satisfy(
         _commit(opened, None, hooks.check)
         return
     grown = _extend_graph(opened, snapshot, wanted, hooks) if need is Need.GROWING else None
-    graph = grown or _build_graph(opened, snapshot, wanted, hooks)
+    _publish(opened, grown or _build_graph(opened, snapshot, wanted, hooks), hooks.check)
+
+
+def _publish(opened: OpenGeneration, graph: Graph, check: Check) -> None:
+    """Write a graph with copies of its rows, and commit it."""
     uid = uuid.uuid4().hex
     with translate_errors(opened.paths.indexes):
         # A copied directory may lack empty folders.
         os_calls.make_directory(opened.paths.indexes)
         _copy_rows(opened, uid, graph)
         row = index_file.write(opened.paths.locate_index(uid), opened.id, graph)
-    _commit(opened, row, hooks.check)
+    _commit(opened, row, check)
     opened.index_cache.keep_graph(uid, graph)
 
 
@@ -177,11 +213,7 @@ def _commit(opened: OpenGeneration, row: IndexRow | None, check: Check) -> None:
 
 def _build_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, hooks: BuildHooks) -> Graph:
     total = snapshot.ledger.vectors
-
-    def report(done: int) -> None:
-        if hooks.on_progress:
-            hooks.on_progress("indexing", done, total)
-
+    report = hooks.make_report(total)
     report(0)
 
     def runs() -> Iterator[Run]:
@@ -196,10 +228,7 @@ def _extend_graph(opened: OpenGeneration, snapshot: Snapshot, options: HNSW, hoo
     """Return the graph with its missing rows added, None if it must be rebuilt."""
     row = IndexRow(**(snapshot.ledger.index or {}))
     missing, parts = snapshot.vectors.count_after(row.last), snapshot.vectors.list_after(row.last)
-
-    def report(done: int) -> None:
-        if hooks.on_progress:
-            hooks.on_progress("indexing", done - row.n, missing)
+    report = hooks.make_report(missing, row.n)
 
     def runs() -> Iterator[Run]:
         return read_stored_rows(parts)

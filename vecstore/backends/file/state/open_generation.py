@@ -78,15 +78,15 @@ class OpenGeneration:
         connection.stamp = (version, snapshot.ledger.token)
         return snapshot
 
-    def read_newest_snapshot(self) -> Snapshot:
-        """Return the newest state, without ids and fields, over a connection of the pool.
+    def read_newest_snapshot(self, *, view: bool = False) -> Snapshot:
+        """Return the newest state over a connection of the pool, with ids and fields if they are asked for.
 
         Raises
         ------
         StorageFailed, StoreCorrupt, Timeout
         """
         with translate_errors(self.paths.root), self.pool.check_out() as connection:
-            return self.read_snapshot(connection)
+            return self.read_snapshot(connection, view=view)
 
     @contextmanager
     def pin_snapshot(self, connection: SqliteConnection, *, view: bool = False) -> Iterator[Snapshot]:
