@@ -97,12 +97,10 @@ class Haystack(Framework):
         if isinstance(tree, Group):
             return {"operator": tree.word.upper(), "conditions": [self.spell(item) for item in tree.items]}
         field = ".".join(("meta", *tree.path))
-        value = [*map(make_date, tree.value)] if isinstance(tree.value, list) else make_date(tree.value)
-        return {
-            "field": field,
-            "operator": self.spellings[tree.operator],
-            "value": value if tree.path == ("when",) else tree.value,
-        }
+        value = tree.value
+        if tree.path == ("when",):
+            value = [*map(make_date, value)] if tree.operator in {"in", "nin"} else make_date(value)
+        return {"field": field, "operator": self.spellings[tree.operator], "value": value}
 
     def evaluate(self, tree: Condition | Group, number: int) -> bool | None:
         return document_matches_filter(self.spell(tree), self.documents[number])
