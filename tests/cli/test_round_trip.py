@@ -51,7 +51,7 @@ def reach_memory(place: Place) -> Iterator[None]:
         if isinstance(place, MemoryPlace):
             for module in (reading, writing):
                 patch.setattr(module, "connect", lambda _: reach(place))
-            patch.setattr(writing, "_check_durable", lambda _: None)  # the place outlives the command here
+            patch.setattr(writing, "check_durable", lambda _: None)  # the place outlives the command here
         yield
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
@@ -17,18 +15,18 @@ from ..records import Record
 from ..rows.conversion import EmbedTexts, as_rows
 from ..schema import Schema
 from ..store import VectorStore
-from .documents import UNREADABLE, Documents
+from .documents import Documents
 from .exits import Failure
+from .gone_passages import remove_gone
 from .progress import Meter
 from .report import Report
-from .roots import explain_conflict, find_conflict, is_passage, list_passages
-from .sources import Item, Skipped, Source
+from .roots import explain_conflict, find_conflict, is_passage
+from .sources import Item, RowBlock, Skipped, Source
 from .target import Target
 from .unchanged_records import is_unchanged
 
 FIRST_BATCH, LARGEST_BATCH = 256, 4_096
 _QUICK, _SLOW = 0.5, 2.0  # seconds per batch; in between, a progress bar moves often enough and commits are few
-_PAGE = 1_000
 
 
 class Ingestion:
@@ -57,7 +55,7 @@ class Ingestion:
         self._same_place = same_place
         self.on_progress: StoreProgress | None = None
         """Given to each write, which may build the index."""
-        self._target = target
+        self.target = target
         self._fixed = batch_size
         self._size = batch_size or FIRST_BATCH
         self._skip_bad = skip_bad
@@ -72,46 +70,43 @@ class Ingestion:
 
     def ingest(self, source: Source, on_progress: Callable[[int, int], None]) -> None:
         """Read a source to its end. After each batch, report the bytes read of it and the records done in total."""
-        items = self._items(source)
-        while batch := list(islice(items, self._size)):
+        for batch in self._cut(source):
             began = time.monotonic()
-            self._write(batch)
-            self.report.read += len(batch)
-            on_progress(batch[-1].position, self.report.read)
-            self._adapt(time.monotonic() - began, len(batch))
-
-    def remove_gone(self, documents: Documents, *, certain: bool) -> None:
-        """Remove passages of the same root that are no longer in the documents.
-
-        If more than half of the known files are gone, ``certain`` must be true, because the directory may be
-        empty by accident.
-        """
-        store = self._target.store
-        if store is None or self._target.created:
-            return
-        gone: dict[str, list[str]] = {}
-        known = set()
-        for source, id_ in _list_passages(store, documents):
-            known.add(source)
-            if _is_gone(documents, source, id_):
-                gone.setdefault(source, []).append(id_)
-        files = [source for source in gone if source not in documents.counts]
-        if len(files) * 2 > len(known) and not certain:
-            self.report.notes.append(
-                f"{len(files):,} of the {len(known):,} files that the store knows of {documents.folder!a} are not "
-                f"in {documents.root} any more: their passages are kept. To remove them, add --yes."
-            )
-            gone = {source: ids for source, ids in gone.items() if source in documents.counts}
-        removed = [id_ for ids in gone.values() for id_ in ids]
-        for start in range(0, len(removed), _PAGE):
-            self.report.removed += store.delete(ids=removed[start : start + _PAGE])
-
-    def _items(self, source: Source) -> Iterator[Item]:
-        for item in source.items():
-            if isinstance(item, Item):
-                yield item
+            if isinstance(batch, list):
+                self._write(batch)
+                count, position = len(batch), batch[-1].position
             else:
-                self._skip(item)
+                count, position = self._write_block(batch), batch.position
+            self.report.read += count
+            on_progress(position, self.report.read)
+            self._adapt(time.monotonic() - began, count)
+
+    def _cut(self, source: Source) -> Iterator[list[Item] | RowBlock]:
+        """Return the items and rows of a source in batches. A block is cut by the size that is right by then."""
+        waiting: list[Item] = []
+        for found in source.items():
+            if isinstance(found, Item):
+                waiting.append(found)
+            elif isinstance(found, Skipped):
+                self._skip(found)
+            if waiting and (len(waiting) >= self._size or not isinstance(found, Item | Skipped)):
+                yield waiting
+                waiting = []
+            if not isinstance(found, Item | Skipped):
+                start = 0
+                while start < len(found):
+                    end = start + self._size
+                    yield found.cut(start, end)
+                    start = end
+        if waiting:
+            yield waiting
+
+    def _list_items(self, block: RowBlock) -> Iterator[Item]:
+        for found in block.items():
+            if isinstance(found, Item):
+                yield found
+            else:
+                self._skip(found)
 
     def _skip(self, skipped: Skipped) -> None:
         if skipped.bad and not self._skip_bad:
@@ -130,16 +125,54 @@ class Ingestion:
         elif seconds > _SLOW:
             self._size = max(FIRST_BATCH // 8, self._size // 2)
 
+    def _write_block(self, block: RowBlock) -> int:
+        """Write rows by column, or one by one where their columns do not say all. Return how many there were."""
+        done = self._put_columns(block)
+        if done == len(block):
+            return done
+        items = list(self._list_items(block.cut(done, len(block))))
+        if items:
+            self._write(items)
+        return done + len(items)
+
+    def _put_columns(self, block: RowBlock) -> int:
+        """Write the first rows of a block by column, if nothing is stored under their ids, and return how many."""
+        store = self.target.store
+        read = block.read_columns() if store is not None else None
+        if store is None or read is None or (read.has_bare_texts and self.target.embedder is None):
+            return 0
+        ids = read.columns.ids
+        if len(set(ids)) < len(ids) or any(each is not None for each in store.get(ids)):
+            return 0
+        written = len(ids)
+        try:
+            self._defer_upkeep(store)
+            store.upsert(read.columns, batch_size=len(ids), on_progress=self.on_progress)
+        except InvalidArgument:  # the rows one by one tell which
+            written = 0
+        except PartialWrite as error:
+            written = error.committed
+            if not isinstance(error.__cause__, InvalidArgument):
+                self.report.note_written(ids[:written])
+                raise
+        self.report.note_written(ids[:written])
+        return written
+
+    def _defer_upkeep(self, store: VectorStore) -> None:
+        if store is not self._loaded:
+            self._upkeep.enter_context(store.loading(self.on_progress))
+            self._loaded = store
+
     def _write(self, batch: Sequence[Item]) -> None:
         latest = {item.record.id: item for item in batch}
         items = list(latest.values())
-        schema = self._target.prepare([item.record for item in batch])
+        schema = self.target.prepare([item.record for item in batch])
         # A record that a later one replaces is not written, but it is still checked.
         replaced = [item for item in batch if latest[item.record.id] is not item]
         self.report.note_replaced(len(list(self._select_valid(schema, replaced))))
-        if self._target.store is None and self._create(schema, items):
+        if self.target.store is None and self._create(schema, items):
             return
-        store = self._target.get_store()
+        store = self.target.get_store()
         try:
             self._put(store, self._select_changed(store, items))
         except (InvalidArgument, PartialWrite) as error:
@@ -172,14 +205,14 @@ class Ingestion:
         if rows.present is not None:
             vectors = [row if has_vector else None for row, has_vector in zip(vectors, rows.present, strict=True)]
         made = [replace(each, vector=row, embed=False) for each, row in zip(records, vectors, strict=True)]
-        if not self._target.create(schema, made, self.on_progress):
+        if not self.target.create(schema, made, self.on_progress):
             return False
         self.report.note_written(record.id for record in records)
         return True
 
     @property
     def _embed(self) -> EmbedTexts | None:
-        embedder = self._target.embedder
+        embedder = self.target.embedder
         return embedder.embed_documents if embedder else None
 
     def _put(self, store: VectorStore, items: Sequence[Item]) -> None:
@@ -187,9 +220,7 @@ class Ingestion:
             return
         ids = [item.record.id for item in items]
         try:
-            if store is not self._loaded:
-                self._upkeep.enter_context(store.loading(self.on_progress))
-                self._loaded = store
+            self._defer_upkeep(store)
             records = (item.record for item in items)
             store.upsert(records, batch_size=len(items), on_progress=self.on_progress)
         except PartialWrite as error:
@@ -247,28 +278,4 @@ def ingest_all(ingestion: Ingestion, sources: Sequence[Source], meter: Meter, *,
     for source in sources:
         ingestion.report.notes += source.notes
         if isinstance(source, Documents):
-            ingestion.remove_gone(source, certain=certain)
-
-
-def _list_passages(store: VectorStore, documents: Documents) -> Iterator[tuple[str, str]]:
-    """Iterate over the sources and ids of passages added earlier from the same directory or file."""
-    name, value = (
-        ("folder", documents.folder) if documents.whole_folder else ("source", next(iter(documents.counts), ""))
-    )
-    for record in list_passages(store, name, value):
-        if record.metadata.get("root") == documents.root:
-            yield str(record.metadata["source"]), record.id
-
-
-def _is_gone(documents: Documents, source: str, id_: str) -> bool:
-    count = documents.counts.get(source)
-    if count is not None:
-        number = id_.rpartition("#")[2]
-        return count != UNREADABLE and number.isdecimal() and int(number) > count
-    try:
-        os.lstat(documents.path / source.removeprefix(f"{documents.folder}/"))
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):  # in a directory that may not be read, for example; os.path.lexists says False there
-        return False
-    return False
+            remove_gone(ingestion.target, ingestion.report, source, certain=certain)

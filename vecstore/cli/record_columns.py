@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +18,30 @@ from .sources import ColumnNames
 from .text_lines import Unreadable
 from .vector_columns import (
     VectorFit,
+    check_numbers,
     choose_vector_key,
     find_scattered,
     find_scattered_values,
     is_vector_name,
     measure_vector,
+    parse_vector,
 )
 
 _SHOWN_NAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TableLayout:
+    """What the columns of a table are, for each of its rows, and under which key each other column is stored.
+
+    ``needs_look`` says that a row without a vector is wrong, or may have it in another column.
+    """
+
+    id: str
+    text: str | None
+    vector: str | None
+    metadata: Mapping[str, str]
+    needs_look: bool
 
 
 class RecordColumns:
@@ -59,8 +76,9 @@ class RecordColumns:
         embeds: bool = True,
     ) -> None:
         self.notes: list[str] = []
-        self._file, self._columns, self._fields, self._fit = file, columns, fields, fit
-        self._from_text, self._exact, self._embeds = from_text, exact, embeds
+        self.fields, self.embeds, self.is_vector_optional = fields, embeds, fit.optional
+        self._file, self._columns, self._fit = file, columns, fit
+        self._from_text, self._exact = from_text, exact
         self._guessed: str | None = None
         self._is_first, self._has_bare_texts = True, False
         self._noted: set[str] = set()
@@ -91,7 +109,7 @@ class RecordColumns:
             return [named]
         if self._exact or "vector" in self._columns.given:
             return []
-        return [name for name in listed if is_vector_name(name) and name not in self._fields]
+        return [name for name in listed if is_vector_name(name) and name not in self.fields]
 
     def make_record(self, row: Mapping[str, Any], place: str, names: Sequence[str] | None = None) -> Record:
         """Return the record of a row. ``names`` are the columns of the table, also those without a value.
@@ -122,16 +140,47 @@ class RecordColumns:
                 "the columns with --text-column and --vector-column"
             )
         if isinstance(vector, str):
-            vector = _parse_vector(vector, self._columns.vector)
+            vector = parse_vector(vector, self._columns.vector)
         if isinstance(vector, list):
-            _check_numbers(vector, self._guessed or self._columns.vector)
+            check_numbers(vector, self._guessed or self._columns.vector)
         metadata = {}
         for key, value in values.items():
             name = self._name_field(key, values)
-            metadata[name] = convert_value(
-                name, value, self._fields.get(name), from_text=self._from_text, on_naive=self._note_naive
-            )
-        return Record(id_, vector, text, metadata, embed=self._embeds)
+            metadata[name] = self._convert(name, value)
+        return Record(id_, vector, text, metadata, embed=self.embeds)
+
+    def find_layout(self, names: Sequence[str], filled: Collection[str]) -> TableLayout | None:
+        """Return what the columns of a table are, or None if a row says so, as the first one of a file does.
+
+        ``filled`` are the columns that have values.
+        """
+        if self._is_first or len({name.strip().casefold() for name in names}) < len(names):
+            return None
+        id_ = self._find_key(names, self._columns.id, "--id-column")
+        text = self._find_key(names, self._columns.text, "--text-column")
+        vector = self._find_key(names, self._columns.vector, "--vector-column")
+        if id_ is None or (self._guessed is not None and vector is not None):
+            return None
+        vector = self._guessed or vector
+        rest = dict.fromkeys(name for name in filled if name not in {id_, text, vector})
+        metadata = {name: self._name_field(name, rest) for name in rest}
+        if len(set(metadata.values())) < len(metadata):
+            return None
+        is_settled = self._exact or ("vector" in self._columns.given and self._guessed is None)
+        return TableLayout(id_, text, vector, metadata, needs_look=not is_settled)
+
+    def convert_column(self, key: str, values: Iterable[Any]) -> list[Any]:
+        """Return the values of one key of metadata; see `convert_value`."""
+        if self._from_text and key not in self.fields:
+            return list(values)
+        return [self._convert(key, value) for value in values]
+
+    def is_renamed(self, key: str) -> bool:
+        """Return whether a key is stored in the declared field of a name that is written in another way."""
+        return not self._exact and key not in self.fields and to_field_name(key) in self.fields
+
+    def _convert(self, key: str, value: Any) -> Any:
+        return convert_value(key, value, self.fields.get(key), from_text=self._from_text, on_naive=self._note_naive)
 
     def _take_id(self, values: dict[str, Any], names: Iterable[str]) -> str:
         key = self._find_key(names, self._columns.id, "--id-column")
@@ -188,7 +237,7 @@ class RecordColumns:
                 )
             return vector
         try:
-            key = choose_vector_key(values, self._fields)
+            key = choose_vector_key(values, self.fields)
         except Unreadable as error:
             raise Failure(f"{place}: {error}.") from error
         if key is None:
@@ -213,15 +262,15 @@ class RecordColumns:
 
     def _note_second_vector(self, values: Mapping[str, Any]) -> None:
         for key, value in values.items():
-            if is_vector_name(key) and key not in self._fields and measure_vector(value):
+            if is_vector_name(key) and key not in self.fields and measure_vector(value):
                 self.notes.append(f"{self._file}: {key!a} looks like vectors too and is kept as metadata.")
 
     def _name_field(self, key: str, values: Mapping[str, Any]) -> str:
         """Return the declared field for a column whose name is written in another way, otherwise the name."""
-        if self._exact or key in self._fields or not self._fields:
+        if self._exact or key in self.fields or not self.fields:
             return key
         name = to_field_name(key)
-        if name not in self._fields or name in values:
+        if name not in self.fields or name in values:
             return key
         if key not in self._noted:
             self._noted.add(key)
@@ -238,22 +287,6 @@ class RecordColumns:
         if f"naive {key}" not in self._noted:
             self._noted.add(f"naive {key}")
             self.notes.append(f"{self._file}: dates without a time zone in {key!a} are taken for UTC.")
-
-
-def _parse_vector(text: str, name: str) -> Any:
-    try:
-        return parse_json(text, name)
-    except Unreadable as error:
-        raise Unreadable(f"{error}; write vectors like [0.1, 0.2], with decimal points") from error
-
-
-def _check_numbers(vector: list[Any], name: str) -> None:
-    for position, number in enumerate(vector):
-        if type(number) not in (int, float):
-            kind = {"NoneType": "null", "str": "text", "bool": "true or false"}.get(
-                type(number).__name__, "another value"
-            )
-            raise Unreadable(f"{name!a} is not a list of numbers: at position {position} is {kind}")
 
 
 def list_names(names: Iterable[str]) -> str:

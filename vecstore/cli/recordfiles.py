@@ -8,7 +8,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,19 +18,19 @@ from ..errors import MissingExtra
 from ..exports.parquet_layout import VERSION
 from ..fields import Field
 from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
+from .csv_rows import BLOCK_CHARS, BLOCK_ROWS, CsvBlock, CsvRow
 from .exits import Failure, describe_os_error
 from .export_header import ExportHeader, is_header
 from .formats.signatures import find_markup, find_signature
 from .json_values import iterate_values, parse_object
 from .origins import ReplayedStream
-from .parquet_rows import iterate_rows
+from .parquet_rows import READ_ROWS, ParquetBlock, explain_damage, join_batches
 from .record_columns import RecordColumns, list_names
-from .sources import ColumnNames, Item, Skipped
+from .sources import ColumnNames, Item, RowBlock, Skipped
 from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
 from .unpacking import open_unpacked
 from .vector_columns import VectorFit
 
-_PARQUET_ROWS = 1_000
 _HEAD = 4_096
 
 
@@ -92,9 +92,13 @@ class RecordFile:
         """What was decided while the file was read and the user should know."""
         return self._columns.notes
 
-    def items(self) -> Iterator[Item | Skipped]:
-        """Read record by record."""
-        readers = {"jsonl": self._read_json_lines, "json": self._read_json, "csv": self._read_csv}
+    def items(self) -> Iterator[Item | Skipped | RowBlock]:
+        """Read JSON record by record, and tables in blocks of rows."""
+        readers: dict[str, Callable[[IO[bytes], IO[bytes]], Iterator[Item | Skipped | RowBlock]]] = {
+            "jsonl": self._read_json_lines,
+            "json": self._read_json,
+            "csv": self._read_csv,
+        }
         try:
             if self.path is None:
                 stdin = io.BufferedReader(ReplayedStream(self.begin, sys.stdin.buffer))
@@ -169,37 +173,38 @@ class RecordFile:
         if self.header is None or not (is_first or self.header.describes_same(ExportHeader.from_json(value, place))):
             raise Failure(f"{place}: an export of another store begins here. Give each export a file of its own.")
 
-    def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Item | Skipped]:
+    def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Skipped | RowBlock]:
         csv.field_size_limit(MAX_LINE_BYTES)
         lines = TextLines(file, self.name, self.encoding)
+        rows: list[CsvRow] = []
+        names: list[str] = []
+        fault: Exception | None = None
+        chars = 0
         try:
             reader, names = self._open_table(lines)
             while True:
-                place = f"line {lines.number + 1}"
+                line = lines.number + 1
                 row = next(reader, None)
                 if row is None:
-                    return
+                    break
                 position = _tell(file, packed, lines.position)
                 if not any(row):
                     continue
+                if len(row) == len(names):
+                    rows.append(CsvRow(row, line, position))
+                    chars += sum(map(len, row))
+                if rows and (len(row) != len(names) or len(rows) == BLOCK_ROWS or chars > BLOCK_CHARS):
+                    yield CsvBlock(self._columns, names, rows, self._make_item)
+                    rows, chars = [], 0
                 if len(row) != len(names):
-                    yield self._skip(
-                        place,
-                        Unreadable(
-                            f"the row does not have the {len(names)} columns of the header ({list_names(names)}), "
-                            f"but {len(row)}; quote texts that contain the separator"
-                        ),
-                        position,
-                    )
-                    continue
-                values = {name: text for name, text in zip(names, row, strict=True) if text != ""}
-                if values.pop("", None) is not None:
-                    self._columns.note_nameless()
-                yield self._make_item(values, place, position, names=names)
-        except Unreadable as error:
-            raise Failure(f"{self.name}, line {lines.number}: {error}.") from error
-        except csv.Error as error:
-            raise Failure(f"{self.name}, line {lines.number}: {_explain(error)}.") from error
+                    yield self._skip(f"line {line}", Unreadable(_describe_length(row, names)), position)
+        except (Unreadable, csv.Error) as error:
+            fault = error
+        if rows:
+            yield CsvBlock(self._columns, names, rows, self._make_item)
+        if fault is not None:
+            reason = _explain(fault) if isinstance(fault, csv.Error) else fault
+            raise Failure(f"{self.name}, line {lines.number}: {reason}.") from fault
 
     def _open_table(self, lines: TextLines) -> tuple[Iterator[list[str]], list[str]]:
         """Return the rows of a CSV file behind its header, and the names of the columns."""
@@ -217,29 +222,24 @@ class RecordFile:
         self._check_names([name for name in names if name], f"{self.name}, line {lines.number}")
         return reader, names
 
-    def _read_parquet(self, path: Path) -> Iterator[Item | Skipped]:
+    def _read_parquet(self, path: Path) -> Iterator[RowBlock]:
         try:
-            import pyarrow as pa
             from pyarrow import parquet
         except ImportError as error:
             raise MissingExtra("pyarrow", "parquet") from error
-        number, size = 0, path.stat().st_size
-        try:
-            # Without pre-buffering, which would keep all that was read until the end.
-            with parquet.ParquetFile(path, pre_buffer=False) as file:
-                total = file.metadata.num_rows
-                names, chosen = file.schema_arrow.names, None
-                if self.header is not None and self.header.digest is not None:
-                    names = chosen = [name for name in names if name != VERSION]  # a store gives versions itself
-                self._check_names(names, self.name)
-                vectors = self._columns.find_vector_names(names)
-                for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=chosen):
-                    for row in iterate_rows(batch, vectors):
-                        number += 1
-                        yield self._make_item(row, f"row {number}", size * number // total)
-        except (pa.ArrowException, ValueError, OverflowError) as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise Failure(f"{self.name}: cannot be read as Parquet: {reason}.") from error
+        size, first = path.stat().st_size, 0
+        # Without pre-buffering, which would keep all that was read until the end.
+        with explain_damage(self.name), parquet.ParquetFile(path, pre_buffer=False) as file:
+            total = file.metadata.num_rows
+            names, chosen = file.schema_arrow.names, None
+            if self.header is not None and self.header.digest is not None:
+                names = chosen = [name for name in names if name != VERSION]  # a store gives versions itself
+            self._check_names(names, self.name)
+            for table in join_batches(file.iter_batches(batch_size=READ_ROWS, columns=chosen)):
+                yield ParquetBlock(
+                    self.name, self._columns, table, first, lambda rows: size * rows // total, self._make_item
+                )
+                first += table.num_rows
 
     def _check_names(self, names: Sequence[str], place: str) -> None:
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -265,6 +265,13 @@ def _tell(file: IO[bytes], packed: IO[bytes], position: int) -> int:
     if not packed.seekable():  # a pipe, whose size is not known either
         return position
     return position if file is packed and position else packed.tell()
+
+
+def _describe_length(row: Sequence[str], names: Sequence[str]) -> str:
+    return (
+        f"the row does not have the {len(names)} columns of the header ({list_names(names)}), but {len(row)}; quote "
+        "texts that contain the separator"
+    )
 
 
 def _explain(error: csv.Error) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..columns import Columns
 from ..fields import DateTime, Field, Keyword, Keywords
 from ..fields import Int as IntField
 from ..records import Record
@@ -68,6 +69,34 @@ class Skipped:
     position: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ReadColumns:
+    """Rows of a table as columns, and whether one of them has a text and no vector."""
+
+    columns: Columns
+    has_bare_texts: bool
+
+
+class RowBlock(Protocol):
+    """Rows of a table one after another, which may be written by column."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are, at least one."""
+
+    @property
+    def position(self) -> int:
+        """The bytes of the source that had been read by the end of the block."""
+
+    def cut(self, start: int, end: int) -> RowBlock:
+        """Return the rows from ``start`` up to ``end``, or to the last one."""
+
+    def read_columns(self) -> ReadColumns | None:
+        """Return the rows as columns, or None if they are to be read one by one."""
+
+    def items(self) -> Iterator[Item | Skipped]:
+        """Read row by row."""
+
+
 class Source(Protocol):
     """A source of records."""
 
@@ -79,7 +108,7 @@ class Source(Protocol):
     def size(self) -> int | None:
         """Bytes to read, or None if that is not known."""
 
-    def items(self) -> Iterator[Item | Skipped]:
+    def items(self) -> Iterator[Item | Skipped | RowBlock]:
         """Read from the beginning; in constant memory."""
 
 

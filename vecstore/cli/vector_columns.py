@@ -5,13 +5,15 @@ Texts are never embedded again without a word where their vectors stand beside t
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .json_values import parse_json
 from .text_lines import Unreadable
@@ -30,6 +32,9 @@ _FRACTION = re.compile(r"\s*[-+]?\d*[.]\d+([eE][-+]?\d+)?\s*")
 _DIGITS = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _LONG = 64
 """So many numbers with fractions are a vector whatever their name is."""
+
+
+_PLAIN_VECTORS = re.compile(r"[0-9eE+\-.,\[\]\s]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +159,43 @@ def _is_long(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and len(value) >= _LONG and value.dtype.kind == "f"
     return isinstance(value, list) and len(value) >= _LONG and all(type(each) is float for each in value)
+
+
+def parse_vectors(texts: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the JSON texts of vectors as one matrix, or None if they have to be looked at one by one."""
+    stripped = [text.strip() for text in texts]
+    for text in stripped:
+        # Each text is one list, so that none gives its numbers to another one.
+        if not (text[:1] == "[" and text[-1:] == "]" and text.count("[") == text.count("]") == 1):
+            return None
+    joined = f"[{','.join(stripped)}]"
+    if not _PLAIN_VECTORS.fullmatch(joined):  # true, null and texts are no numbers, which an array would not tell
+        return None
+    try:
+        rows = json.loads(joined)
+    except ValueError:
+        return None
+    if not rows[0] or len(set(map(len, rows))) > 1:
+        return None
+    try:
+        return np.array(rows, np.float64)
+    except OverflowError:
+        return None
+
+
+def parse_vector(text: str, name: str) -> Any:
+    """Return the value of the JSON text of a vector; raise `Unreadable` if it is none."""
+    try:
+        return parse_json(text, name)
+    except Unreadable as error:
+        raise Unreadable(f"{error}; write vectors like [0.1, 0.2], with decimal points") from error
+
+
+def check_numbers(vector: list[Any], name: str) -> None:
+    """Refuse a list of anything else than numbers with `Unreadable`."""
+    for position, number in enumerate(vector):
+        if type(number) not in (int, float):
+            kind = {"NoneType": "null", "str": "text", "bool": "true or false"}.get(
+                type(number).__name__, "another value"
+            )
+            raise Unreadable(f"{name!a} is not a list of numbers: at position {position} is {kind}")

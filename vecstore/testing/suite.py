@@ -10,6 +10,7 @@ from . import (
     catalogue,
     changes,
     claims,
+    column_equivalence,
     columns,
     compaction,
     creation,
@@ -121,6 +122,7 @@ class StoreSuite:
     TestUpsert = writes.UpsertTests
     TestTwin = twins.TwinTests
     TestColumn = columns.ColumnTests
+    TestColumnEquivalence = column_equivalence.ColumnEquivalenceTests
     TestStream = streams.StreamTests
     TestProgress = progress.ProgressTests
     TestLoading = loading.LoadingTests
