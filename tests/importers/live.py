@@ -106,6 +106,9 @@ def main(name: str, place: str) -> None:
         check_nearest(store, nearest)
         with pytest.raises(vecstore.InvalidArgument, match="'doc'"):
             import_records(database, "other", dataclasses.replace(source, name="doc"))  # type: ignore[type-var]
+        if isinstance(source, QdrantCollection):
+            with pytest.raises(vecstore.BackendUnavailable):
+                import_records(database, "other", dataclasses.replace(source, place="http://127.0.0.1:1?api_key=hush"))
         assert database.names() == ["docs"]
     after = {path: path.stat().st_mtime_ns for path in before}
     assert before == after, "the source was written"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from tests.cli.conftest import Run
-from vecstore import Database, InvalidArgument, Metric
+from vecstore import Database, EmbedderMismatch, InvalidArgument, Metric
 from vecstore.importers import LangchainPostgres, import_records
+from vecstore.integrations.langchain import VecstoreVectorStore
 
 from .answers import check_nearest, check_records, read_nearest, read_script, refusing
-from .records import COUNT, IDS, make_metadata, make_nested
+from .records import COUNT, DIM, IDS, NEAREST, QUERY_VECTORS, make_metadata, make_nested
 
 METADATA = [{**make_metadata(number), **make_nested(number)} for number in range(COUNT)]
 
@@ -29,6 +31,19 @@ def test_a_collection(filled: str, db: Database) -> None:
     assert store.schema.dynamic
     check_records(store, METADATA)
     check_nearest(store, read_nearest("langchain")["articles"])
+
+
+def test_the_adapter_for_langchain_opens_what_was_imported(filled: str, db: Database) -> None:
+    import_records(db, "articles", LangchainPostgres(filled, "articles"), metric="cosine")
+    store = VecstoreVectorStore(db, "articles", DeterministicFakeEmbedding(size=DIM))
+    with refusing(EmbedderMismatch, "check_embedder(claim=True)"):
+        store.add_texts(["new"])
+    store.store.check_embedder(claim=True)
+    nearest = read_nearest("langchain")["articles"]
+    for query, ids in zip(QUERY_VECTORS, nearest, strict=True):
+        assert [each.id for each in store.similarity_search_by_vector(query, k=NEAREST)] == ids
+    store.add_texts(["new"], ids=["n"])
+    assert store.similarity_search("new", k=1)[0].id == "n"
 
 
 def test_a_collection_of_another_metric(filled: str, db: Database) -> None:

@@ -232,6 +232,8 @@ def test_the_model_of_the_vectors(peer: psycopg.Connection, peer_url: str, db: D
     assert [hit.id for hit in db.open("docs", embedder=model).search("bread", k=1)] == ["3"]
     with refusing(EmbedderMismatch, "If it is the same, give it as embedder=…"):
         import_records(db, "docs", table, metric="cosine")
+    with refusing(EmbedderMismatch, "makes other vectors of the first texts of Table 'docs'"):
+        import_records(db, "new", table, metric="cosine", embedder=ToyEmbedder(dim=8, seed=1))
     with refusing(EmbedderMismatch, "8 dimensions, and the embedder makes 4"):
         import_records(db, "new", table, metric="cosine", embedder=ToyEmbedder(dim=4))
 

@@ -92,13 +92,18 @@ def import_(
     origin = make_source(kind, source, {part: each for part, each in given.items() if each is not None})
     fields, options = parse_fields(field or []), parse_index(index, None, None, None)
     model = None if embedder is None else load_embedder(embedder)
-    with connect(url) as database, progress.meter("Importing", quiet=json) as meter:
+    with connect(url) as database:
         check_durable(database)
-        done = import_records(
-            database, name, origin,
-            metric=metric, dim=dim, dtype=dtype, vectors=vectors, fields=fields or None, dynamic=dynamic,
-            index=options, embedder=model, on_progress=meter,
-        )  # fmt: skip
+        try:
+            with progress.meter("Importing", quiet=json) as meter:
+                done = import_records(
+                    database, name, origin,
+                    metric=metric, dim=dim, dtype=dtype, vectors=vectors, fields=fields or None, dynamic=dynamic,
+                    index=options, embedder=model, on_progress=meter,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            output.note("What was imported is stored. Run the same command again to continue.")
+            raise
     _print_imported(done, machine=json)
 
 

@@ -211,8 +211,8 @@ def _find_dim(
     column = reading.vector
     if column.modifier > 0 and column.type in WIRE:
         return column.modifier
-    measure = "vector_dims({})" if column.type in WIRE else "array_length({}, 1)"
-    length = sql.SQL(measure).format(sql.Identifier(column.name))
+    # A cast and no function of pgvector's, which may be in a schema that is not on the search path.
+    length = sql.SQL("array_length({}::real[], 1)").format(sql.Identifier(column.name))
     query = sql.SQL("SELECT {}, count(*) {} GROUP BY 1 ORDER BY 2 DESC, 1").format(length, origin)
     found = connection.execute(query, reading.parameters or None).fetchall()
     lengths: dict[int, int] = {int(dim): count for dim, count in found if dim is not None}

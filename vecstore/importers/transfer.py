@@ -21,6 +21,7 @@ from ..schema import Schema
 from ..store import VectorStore
 from .faults import find_faults
 from .imported import Imported, Tally
+from .model_check import check_model
 from .source import Contents, ImportSource, Wish
 from .source_rows import make_columns, take_rows
 
@@ -113,7 +114,7 @@ def import_records(
         filling = _Filling(database, name, asked, embedder, tally, report)
         with source.open(Wish(filling.dim, filling.fields), tally) as contents:
             schema = filling.check(source, contents)
-            filling.fill(contents, schema)
+            filling.fill(source, contents, schema)
     return Imported(
         name, filling.created, filling.done, schema.width, schema.metric, tally.left_out, tally.notes,
         time.monotonic() - began,
@@ -182,10 +183,10 @@ class _Filling:
         self._check_existing(self._store, source, wanted)
         return self._store.schema
 
-    def fill(self, contents: Contents, schema: Schema) -> None:
+    def fill(self, source: ImportSource, contents: Contents, schema: Schema) -> None:
         """Write all records that can be stored."""
         rows = max(1, min(_ROWS, _BYTES // (schema.width * np.dtype(schema.dtype).itemsize)))
-        pieces = self._read_pieces(contents, schema, rows)
+        pieces = self._read_pieces(source, contents, schema, rows)
         if self._store is None:
             for piece in pieces:
                 first = self._leave_out_faults(piece, schema)
@@ -230,10 +231,12 @@ class _Filling:
                 "into a store of another name."
             )
 
-    def _read_pieces(self, contents: Contents, schema: Schema, rows: int) -> Iterator[Columns]:
+    def _read_pieces(self, source: ImportSource, contents: Contents, schema: Schema, rows: int) -> Iterator[Columns]:
         """Yield the records that have a vector, or may do without."""
-        for piece in contents.read(rows):
+        for number, piece in enumerate(contents.read(rows)):
             columns = make_columns(piece, schema.fields, self._tally)
+            if not number and self._embedder is not None:
+                check_model(columns, self._embedder, source.title)
             if schema.has_optional_vectors:
                 yield columns
                 continue
