@@ -98,8 +98,11 @@ def test_wrong_arguments(db: Database, run: Run, url: str) -> None:
         import_records(db, "docs", "postgresql://localhost/app")  # type: ignore[arg-type]
     for options, message in (
         (("--from", "pgvectors"), "There is no kind of source 'pgvectors'. Did you mean 'pgvector'"),
-        (("--from", "pgvector"), "A source of kind pgvector needs a name: the table, the collection or the index."),
-        (("--from", "vecs", "--table", "a", "--id-column", "b"), "kind vecs has no id: it takes name, text."),
+        (("--from", "pgvector"), "A source of kind pgvector needs a name (--table): the table, the collection or"),
+        (
+            ("--from", "vecs", "--table", "a", "--id-column", "b"),
+            "kind vecs has no id (--id-column). It takes name (--table), text (--text-column).",
+        ),
         (("--from", "vecs", "--table", "a", "--metric", "manhattan"), "Unknown metric 'manhattan'"),
     ):
         refused = run("import", url, "docs", "postgresql://127.0.0.1:1/app", *options)

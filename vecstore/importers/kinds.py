@@ -24,6 +24,8 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """The module and the class of each kind."""
+_OPTIONS: Mapping[str, str] = MappingProxyType({"name": "--table", "records": "--records"})
+"""How the command line spells a parameter; the others are --…-column."""
 
 
 def make_source(kind: str, place: str, parts: Mapping[str, str]) -> ImportSource:
@@ -49,11 +51,17 @@ def make_source(kind: str, place: str, parts: Mapping[str, str]) -> ImportSource
     parameters = {each.name: each for each in dataclasses.fields(made) if each.name != "place"}  # type: ignore[arg-type]
     if unknown := sorted(parts.keys() - parameters.keys()):
         raise InvalidArgument(
-            f"A source of kind {kind} has no {unknown[0]}: it takes {', '.join(parameters)}. Leave it out."
+            f"A source of kind {kind} has no {_describe(unknown[0])}. It takes {', '.join(map(_describe, parameters))}."
         )
     needed = [
         each.name for each in parameters.values() if each.default is dataclasses.MISSING and each.name not in parts
     ]
     if needed:
-        raise InvalidArgument(f"A source of kind {kind} needs a {needed[0]}: the table, the collection or the index.")
+        raise InvalidArgument(
+            f"A source of kind {kind} needs a {_describe(needed[0])}: the table, the collection or the index."
+        )
     return made(place, **parts)  # type: ignore[call-arg]
+
+
+def _describe(parameter: str) -> str:
+    return f"{parameter} ({_OPTIONS.get(parameter, f'--{parameter}-column')})"
