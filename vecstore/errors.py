@@ -335,8 +335,8 @@ class DeadLetters(VecstoreError):
 
     def __init__(self, count: int) -> None:
         super().__init__(
-            f"{count} changed rows were given up; the column reason of table vecstore_outbox says why. Change the rows, "
-            "or remove the cause and call retry()."
+            f"{count} changed rows were given up; the column reason of table vecstore_outbox says why. Change the "
+            "rows, or remove the cause and call retry()."
         )
         self.count = count
 

@@ -38,13 +38,14 @@ def upsert_fenced(store: VectorStore, records: Sequence[Record], fence: int) -> 
     InvalidId, DuplicateId, InvalidMetadata, InvalidVector, EmbedderRequired, EmbedderMismatch
         Nothing is written.
     """
-    backend, embedder, current = store._backend, store._embedder, store._current
-    backend.capabilities.check_writable()
+    embedder, current = store._embedder, store._current
+    store._check_writable()
     claimable = embedder.may_claim(current)
     attempts = Attempts(current, "upsert")
     while True:
         with attempts as generation:
             attempts.rows = len(records)
+            backend = current.backend  # another one where the store has moved since the last attempt
             present = embedder.refresh(current, generation)
             known = as_records(backend.fetch(present, [record.id for record in records]), present.schema)
             batch = reuse_vectors(records, known)
@@ -74,11 +75,11 @@ def delete_fenced(store: VectorStore, ids: Sequence[str], fence: int) -> int:
 
     The ids keep the fence as their version, so that what was read before cannot bring a record back.
     """
-    store._backend.capabilities.check_writable()
+    store._check_writable()
     attempts = Attempts(store._current, "delete")
     while True:
         with attempts as generation:
-            attempts.rows = store._backend.delete(generation, ids, [fence] * len(ids))
+            attempts.rows = store._current.backend.delete(generation, ids, [fence] * len(ids))
             return attempts.rows
 
 
@@ -105,7 +106,7 @@ def scan_versions(store: VectorStore) -> Iterator[list[tuple[str, int]]]:
         attempts = Attempts(store._current)
         while True:
             with attempts as generation:
-                rows = store._backend.page(generation, None, after, _PAGE, frozenset())
+                rows = store._current.backend.page(generation, None, after, _PAGE, frozenset())
                 break
         if not len(rows):
             return
@@ -121,7 +122,7 @@ def find_newest_tombstone(store: VectorStore) -> int:
         attempts = Attempts(store._current)
         while True:
             with attempts as generation:
-                page = store._backend.tombstones(generation, after, _PAGE)
+                page = store._current.backend.tombstones(generation, after, _PAGE)
                 break
         if not page:
             return newest

@@ -1,0 +1,229 @@
+"""Writers that change rows in every way, and workers that are killed and stopped at any moment.
+
+At the end the sink has what the tables have, whatever happened: no worker that woke up late has left anything.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine, delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
+
+import vecstore
+from tests.orm.application import embed_words, make_engine
+from vecstore import Flat
+from vecstore.embedders import FunctionEmbedder
+from vecstore.orm import VectorColumn, VectorORM, searchable
+
+KEYS = 25
+LEASE = 0.4
+CONTEXT = mp.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.orm.soak"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a soak runs: the application's database, and a URL for a store, or None for vectors in the rows."""
+
+    url: str
+    schema: str | None
+    store: str | None
+
+
+@dataclass
+class Soaked:
+    """The application of a soak, in one process."""
+
+    engine: Engine
+    vectors: VectorORM
+    Note: Any
+    Base: Any
+    sessions: sessionmaker[Session]
+
+
+@contextmanager
+def open_soaked(place: Place, stalls: float = 0.0) -> Iterator[Soaked]:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Base):
+        __tablename__ = "note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str | None]
+        lang: Mapped[str] = mapped_column(default="en")
+        if place.store is None:
+            embedding: Mapped[np.ndarray | None] = VectorColumn()
+        search = searchable(
+            "text",
+            fields=() if place.store is None else ("lang",),
+            into="embedding" if place.store is None else "store:notes",
+            index=Flat(),
+        )
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        if random.random() < stalls:
+            time.sleep(random.uniform(0, 3 * LEASE))  # longer than the lease
+        return embed_words(texts)
+
+    engine = make_engine(place.url, place.schema)
+    embedder = FunctionEmbedder(embed, dim=64, name="words")
+    stores = {} if place.store is None else {"notes": place.store}
+    with VectorORM(Base, embedder=embedder, stores=stores) as vectors:
+        yield Soaked(engine, vectors, Note, Base, vectors.install(sessionmaker(engine)))
+    engine.dispose()
+
+
+def write(place: Place, seed: int, rounds: int) -> None:
+    """Change rows in transactions of several statements; some are rolled back, some fail and are tried again."""
+    rng = random.Random(seed)
+    with open_soaked(place) as soaked:
+        done = 0
+        while done < rounds:
+            try:
+                with soaked.sessions() as session:
+                    for _ in range(rng.randint(1, 3)):
+                        change(session, soaked.Note, rng)
+                    if rng.random() < 0.2:
+                        session.rollback()
+                    else:
+                        session.commit()
+                done += 1
+            except (DBAPIError, StaleDataError):  # another writer was faster, a deadlock, or a busy file
+                continue
+
+
+def change(session: Session, note: Any, rng: random.Random) -> None:
+    """Do one change."""
+    key, words = rng.randrange(KEYS), f"text {rng.randrange(10**6)}"
+    kind = rng.randrange(8)
+    if kind == 0:
+        session.execute(update(note).where(note.id.between(key, key + 5)).values(text=words))
+    elif kind == 1:
+        session.execute(delete(note).where(note.id == key))
+    elif kind == 2:
+        session.execute(text("UPDATE note SET lang = CASE lang WHEN 'en' THEN 'de' ELSE 'en' END WHERE id < 5"))
+    elif kind == 3:
+        with session.begin_nested() as inner:
+            session.merge(note(id=key, text=words, lang="en"))
+            session.flush()
+            if rng.random() < 0.5:
+                inner.rollback()
+    elif kind == 4:
+        session.execute(update(note).where(note.id == key).values(text=None))
+    elif kind == 5 and session.scalar(select(note.id).where(note.id == key)) is None:
+        session.execute(insert(note), [{"id": key, "text": words, "lang": "fr"}])
+    elif kind == 6:
+        with session.begin_nested():
+            session.execute(update(note).where(note.id == key).values(id=key + KEYS * rng.randint(1, 10**6)))
+    else:
+        session.merge(note(id=key, text=words, lang="en"))
+    session.flush()
+
+
+def work(place: Place, stops: Any) -> None:
+    """Work until told to stop."""
+    with open_soaked(place, stalls=0.1) as soaked, soaked.vectors.run_worker(batch_size=6, lease=LEASE):
+        stops.wait()
+
+
+def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: int = 3) -> dict[str, int]:
+    """Let everything happen, then compare; return what was done."""
+    rng = random.Random(seed)
+    with open_soaked(place) as soaked:
+        soaked.Base.metadata.create_all(soaked.engine)
+        soaked.vectors.sync_once()
+        stops = CONTEXT.Event()
+        writing = [start(write, place, rng.randrange(10**9), rounds) for _ in range(writers)]
+        working = [start(work, place, stops) for _ in range(workers)]
+        counts = {"killed": 0, "stopped": 0}
+        stopped: list[BaseProcess] = []
+        while any(each.is_alive() for each in writing):
+            time.sleep(rng.uniform(0.02, 0.3))  # chooses moments, waits for nothing
+            slot = rng.randrange(workers)
+            if rng.random() < 0.4:
+                working[slot].kill()
+                counts["killed"] += 1
+            else:
+                signal_process(working[slot], signal.SIGSTOP)
+                stopped.append(working[slot])
+                counts["stopped"] += 1
+            working[slot] = start(work, place, stops)
+            if len(stopped) > 2:
+                signal_process(stopped.pop(0), signal.SIGCONT)
+        assert [each.exitcode for each in writing] == [0] * writers
+        settle(soaked)
+        for each in stopped:
+            signal_process(each, signal.SIGCONT)
+        stops.set()
+        for each in (*working, *stopped):
+            each.join(60)
+        settle(soaked)
+        compare(soaked, place)
+    return counts
+
+
+def start(function: Any, *arguments: Any) -> BaseProcess:
+    process = CONTEXT.Process(target=function, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def signal_process(process: BaseProcess, number: int) -> None:
+    if process.is_alive() and process.pid is not None:
+        os.kill(process.pid, number)
+
+
+def settle(soaked: Soaked) -> None:
+    """Work off everything, also what killed workers have leased."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        soaked.vectors.sync_once()
+        with soaked.engine.connect() as connection:
+            left, dead = connection.execute(
+                text("SELECT count(*), coalesce(max(CASE WHEN dead THEN 1 ELSE 0 END), 0) FROM vecstore_outbox")
+            ).one()
+        assert not dead
+        if not left:
+            return
+        time.sleep(LEASE / 4)
+    raise AssertionError(f"{left} rows are left")
+
+
+def compare(soaked: Soaked, place: Place) -> None:
+    """The sink has what the table has."""
+    with soaked.sessions() as session:
+        rows = {
+            note.id: note
+            for note in session.scalars(select(soaked.Note))
+            if note.text is not None and note.text.strip()
+        }
+        if place.store is None:
+            bare = session.scalars(
+                select(soaked.Note.id).where(soaked.Note.text.is_(None), soaked.Note.embedding.is_not(None))
+            )
+            assert list(bare) == []
+            for note in rows.values():
+                assert note.embedding is not None, note.id
+                assert note.embedding.tolist() == embed_words([note.text])[0].tolist(), note.id
+            return
+        expected = {str(note.id): (note.text, {"lang": note.lang}) for note in rows.values()}
+    with vecstore.connect(place.store) as database:
+        records = list(database.open("notes").scan())
+    assert {record.id: (record.text, dict(record.metadata)) for record in records} == expected
+    for record in records:
+        assert np.asarray(record.vector).tolist() == embed_words([record.text or ""])[0].tolist()
+    assert soaked.vectors.verify()[0].ok

@@ -1,0 +1,60 @@
+"""Nothing is lost and nothing is stale, whatever happens to writers and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.orm.soak import Place, run_soak
+from tests.postgres.stores import add_parameters, prepare_namespace
+from tests.redis.conftest import redis_server as redis_server
+from tests.redis.places import add_parameters as add_redis_parameters
+
+ROUNDS = 25
+SINKS = ["file", "row", "postgres", "redis"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Iterator[Callable[[str], Place]]:
+    def make_store(sink: str) -> str | None:
+        if sink == "row":
+            return None
+        if sink == "file":
+            return f"file:{tmp_path / 'kb'}"
+        if sink == "redis":
+            url: str = add_redis_parameters(request.getfixturevalue("redis_server"), namespace=namespace)
+            return url
+        url = request.getfixturevalue("postgres_url")
+        prepare_namespace(url, f"{namespace}_store")
+        return add_parameters(url, f"{namespace}_store")
+
+    if request.param == "sqlite":
+        yield lambda sink: Place(f"sqlite:///{tmp_path / 'app.db'}?timeout=30", None, make_store(sink))
+        return
+    url = request.getfixturevalue("postgres_url")
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(namespace)))
+        server = urlsplit(url)._replace(scheme="postgresql+psycopg").geturl()
+        yield lambda sink: Place(server, namespace, make_store(sink))
+        link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(namespace)))
+
+
+@pytest.mark.parametrize(
+    "place, sink", [("sqlite", "file"), ("postgresql", "row"), ("postgresql", "redis")], indirect=["place"]
+)
+def test_soak(place: Callable[[str], Place], sink: str, seed: int, note: Callable[[str], None]) -> None:
+    counts = run_soak(place(sink), seed, ROUNDS)
+    note(f"soak into {sink}: {counts['killed']} workers killed, {counts['stopped']} stopped")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("run", range(5))
+@pytest.mark.parametrize("sink", SINKS)
+def test_many_soaks(place: Callable[[str], Place], sink: str, run: int, seed: int, note: Callable[[str], None]) -> None:
+    counts = run_soak(place(sink), seed + run, ROUNDS * 8)
+    note(f"soak into {sink}: {counts['killed']} workers killed, {counts['stopped']} stopped")
