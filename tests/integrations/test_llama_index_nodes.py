@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from llama_index.core import Document, MockEmbedding, StorageContext, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import (
     BaseNode,
     ImageNode,
@@ -20,6 +22,7 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
+from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
@@ -146,6 +149,22 @@ def test_an_index(database: Database, name: str) -> None:
     index.delete_ref_doc("reis")
     index.insert(Document(id_="more", text="More"))
     assert {node.ref_doc_id for node in index.vector_store.get_nodes()} == {"rice", "more"}
+
+
+def test_a_pipeline_replaces_the_nodes_of_a_changed_document() -> None:
+    with vecstore.connect("memory:") as database:
+        found = VecstoreVectorStore(database, "notes")
+        pipeline = IngestionPipeline(
+            transformations=[SentenceSplitter(), ToyEmbedding()],
+            vector_store=found,
+            docstore=SimpleDocumentStore(),
+            docstore_strategy=DocstoreStrategy.UPSERTS,
+        )
+        for text in ("first", "changed"):
+            pipeline.run(documents=[Document(id_="a", text=text), Document(id_="b", text="same")])
+        assert sorted(node.get_content() for node in found.get_nodes()) == ["changed", "same"]
+        asyncio.run(pipeline.arun(documents=[Document(id_="a", text="again")]))
+        assert sorted(node.get_content() for node in found.get_nodes()) == ["again", "same"]
 
 
 def test_embeddings_of_another_model_are_refused(database: Database, name: str) -> None:
