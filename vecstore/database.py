@@ -180,24 +180,32 @@ class Database(OneProcess):
             The digest differs: the file was damaged or changed. There is no new store.
         """
         from .exports.output_file import check_path
-        from .exports.parquet_import import create_from_parquet, read_description
+        from .exports.parquet_import import load, read_description
+        from .filled_store import create_filled
         from .lookup import CurrentEntry
         from .upkeep import tend
 
         check_name(name, "Store")
-        path, given = check_path(file), StoreEmbedder(_check_single(embedder))
+        StoreEmbedder(embedder)
+        path = check_path(file)
         header = read_description(path)
         self.capabilities.check_writable()
         self.capabilities.check_schema(header.schema)
+        if name in self._backend.names():
+            self._route.find(name)
+            raise StoreExists(f"There is already a store {name!r}.")
         with report_to(on_progress) as report:
+
+            def fill(store: VectorStore) -> None:
+                load(self._backend, self._backend.find(name=store.name).active, path, header, report)
+
             try:
-                entry = create_from_parquet(self._backend, name, path, header, report)
+                create_filled(self, name, header.schema, fill, identity=header.identity)
             except StoreExists:
                 self._route.find(name)
                 raise
-            current = CurrentEntry(self._backend, entry, self._route)
-            tend(current, header.records or 0, report)
-        return VectorStore(self._backend, current.look_up(), given, self._route)
+            tend(CurrentEntry(*self._route.find(name), self._route), header.records or 0, report)
+        return self.open(name, embedder=embedder)
 
     def open(self, name: str, *, embedder: Embedder | tuple[Embedder, ...] | None = None) -> VectorStore:
         """Open a store.

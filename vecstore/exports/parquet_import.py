@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..backend import Backend, Entry, Generation, Rows
+from ..backend import Backend, Generation, Rows
 from ..columns.arrow_input import import_pyarrow, read_batches
 from ..columns.arrow_output import REST
 from ..columns.conversion import convert_batch
 from ..digest import Digest, digest_generation
-from ..errors import InvalidArgument, StoreCorrupt, StoreExists, VecstoreError
+from ..errors import InvalidArgument, StoreCorrupt
 from ..fields import DateTime
 from ..incoming import BATCH_ROWS
 from ..progress import Progress
@@ -61,37 +60,16 @@ def read_description(path: str) -> ExportHeader:
     return header
 
 
-def create_from_parquet(
-    backend: Backend, name: str, path: str, header: ExportHeader, report: Progress | None = None
-) -> Entry:
-    """Create a store of a file that `read_description` read, under the name in one step when all is there and proven.
+def load(backend: Backend, generation: Generation, path: str, header: ExportHeader, report: Progress | None) -> None:
+    """Write all records of a file into a generation that is empty, and prove that they are those that were exported.
 
     Raises
     ------
-    StoreExists
     StoreCorrupt
         The digest is another one.
     InvalidArgument
-        The file is damaged, or its columns are not those of its schema.
+        The file is damaged.
     """
-    if name in backend.names():
-        raise StoreExists(f"There is already a store {name!r}.")
-    identity = None if header.identity is None else header.identity.to_json()
-    unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
-    entry = backend.create(unfinished, Generation(uuid.uuid4().hex, header.schema, identity))
-    try:
-        _load(backend, entry.active, path, header, report)
-        backend.rename(entry.uid, name)
-    except BaseException as error:
-        try:
-            backend.drop(entry.uid)
-        except VecstoreError:
-            error.add_note(f"vecstore: store {unfinished!r} is left. Drop it.")
-        raise
-    return backend.find(uid=entry.uid)
-
-
-def _load(backend: Backend, generation: Generation, path: str, header: ExportHeader, report: Progress | None) -> None:
     schema, read = header.schema, Digest(header.schema)
     for rows in _read_rows(path, schema):
         versions = rows.versions or ()

@@ -184,7 +184,7 @@ def comparisons(path: tuple[str, ...]) -> st.SearchStrategy[Filter]:
 
 
 _UNDECLARED = st.sampled_from(PATHS).flatmap({path: comparisons(path) for path in PATHS}.__getitem__)
-_ANY = st.one_of(_UNDECLARED, _UNDECLARED, COMPARISONS)
+ANY = st.one_of(_UNDECLARED, _UNDECLARED, COMPARISONS)
 
 
 class UndeclaredEquivalenceTests(Places):
@@ -202,7 +202,7 @@ class UndeclaredEquivalenceTests(Places):
     ) -> None:
         examples = choose_counts(place).filters
         record_property("summary", f"{examples} filters on undeclared keys on {type(place).__name__}: no difference")
-        check_filters(conditions(_ANY), examples, books, BOOKS, holds)
+        check_filters(conditions(ANY), examples, books, BOOKS, holds)
 
 
 class UndeclaredChangeTests(Places):
