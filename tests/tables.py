@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from tests.random_tables import MAKERS, keep_typed
 from tests.table_samples import (
     ARROW_SCHEMA,
     DIM,
@@ -45,6 +47,7 @@ from vecstore import (
     VectorStore,
     fields,
 )
+from vecstore.testing import column_equivalence
 from vecstore.testing.place import Places
 from vecstore.testing.toy_embedder import ToyEmbedder
 
@@ -58,6 +61,17 @@ class Tables(Places):
     def store(self, db: Database) -> VectorStore:
         """Return an empty store."""
         return db.create("docs", SCHEMA)
+
+    @pytest.mark.parametrize("library", MAKERS)
+    def test_random_tables_are_what_the_same_records_are(self, db: Database, library: str) -> None:
+        draw = random.Random(f"the same tables of {library} for all backends")
+        schema = column_equivalence.SCHEMA
+        by_record, by_column = db.create("records", schema), db.create("columns", schema)
+        for _ in range(6):
+            made = keep_typed(column_equivalence.draw_table(draw))
+            by_record.upsert(column_equivalence.make_records(*made))
+            by_column.upsert(MAKERS[library](made, draw), batch_size=draw.choice([None, 13]))
+            column_equivalence.check_same(by_record, by_column, made[3])
 
     @pytest.mark.parametrize("write", ["insert", "upsert"])
     @pytest.mark.parametrize("kind", TABLES)
