@@ -97,6 +97,7 @@ GUIDES = [
     "docs/llama-index.md",
     "docs/mcp.md",
     "docs/orm.md",
+    "docs/swap.md",
 ]
 
 

@@ -45,6 +45,7 @@ if _typing.TYPE_CHECKING:
         SchemaMismatch,
         StorageError,
         StorageFailed,
+        StoreChanged,
         StoreCorrupt,
         StoreExists,
         StoreLocked,
@@ -69,6 +70,7 @@ if _typing.TYPE_CHECKING:
     from .records import Record
     from .schema import Schema
     from .store import VectorStore
+    from .swap.results import Copied, Moved
     from .upkeep import UnusedIndexWarning, UpkeepWarning
 
 __version__ = "0.1.0"
@@ -77,6 +79,7 @@ __all__ = [
     "ALL",
     "BackendUnavailable",
     "Columns",
+    "Copied",
     "Database",
     "DatabaseReplaced",
     "DeadLetters",
@@ -108,6 +111,7 @@ __all__ = [
     "Metric",
     "MigrationRequired",
     "MissingExtra",
+    "Moved",
     "NOTHING",
     "PartialWrite",
     "Progress",
@@ -121,6 +125,7 @@ __all__ = [
     "Stats",
     "StorageError",
     "StorageFailed",
+    "StoreChanged",
     "StoreCorrupt",
     "StoreExists",
     "StoreLocked",
@@ -145,6 +150,7 @@ __all__ = [
 _HOMES = {
     "ALL": ".filters",
     "Columns": ".columns",
+    "Copied": ".swap.results",
     "Database": ".database",
     "Declared": ".rebuild.declaration",
     "Exported": ".exports.parquet_export",
@@ -157,6 +163,7 @@ _HOMES = {
     "IndexStatus": ".index_status",
     "MetadataKey": ".metadata_keys",
     "Metric": ".metric",
+    "Moved": ".swap.results",
     "NOTHING": ".filters",
     "Progress": ".progress",
     "Rebuilt": ".rebuild.switch",

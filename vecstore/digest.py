@@ -33,7 +33,7 @@ from .schema import Schema
 
 _WITHOUT_VECTORS: Include = frozenset({"text", "metadata"})
 _DIGITS = 64
-_MODULUS = 1 << 256
+MODULUS = 1 << 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _make_head = Struct("<BQ").pack
@@ -66,14 +66,23 @@ class Digest:
         self._dtype = _make_part(schema.dtype.encode()) if vectors else _ABSENT
 
     def __str__(self) -> str:
-        return f"{self._sum % _MODULUS:0{_DIGITS}x}"
+        return f"{self._sum % MODULUS:0{_DIGITS}x}"
 
     def add(self, rows: Rows) -> None:
         """Add rows, which have all columns; vectors are needed only where they count."""
+        self.add_numbers(self.list_numbers(rows))
+
+    def add_numbers(self, numbers: Sequence[int]) -> None:
+        """Add records by their numbers, see `list_numbers`."""
+        self._sum += sum(numbers)
+        self.records += len(numbers)
+
+    def list_numbers(self, rows: Rows) -> list[int]:
+        """Return the number of each row, of which the digest is the sum; see `add`."""
         if rows.texts is None or rows.versions is None:
             raise TypeError("a digest needs texts and versions")
         vectors = self._list_vectors(rows)
-        total = 0
+        numbers = []
         for id_, vector, text, values, version in zip(
             rows.ids, vectors, rows.texts, self._list_metadata(rows), rows.versions, strict=True
         ):
@@ -87,9 +96,8 @@ class Digest:
                     _make_version(1, 8, version),
                 )
             )
-            total += int.from_bytes(blake2b(content, digest_size=32).digest())
-        self._sum += total
-        self.records += len(rows)
+            numbers.append(int.from_bytes(blake2b(content, digest_size=32).digest()))
+        return numbers
 
     def _list_vectors(self, rows: Rows) -> Sequence[tuple[Any, ...]]:
         """Return the bytes of each vector behind its head."""

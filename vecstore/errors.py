@@ -20,6 +20,7 @@
     ├── SchemaMismatch                the store exists with a different schema
     ├── EmbedderMismatch              the embedder is not the one that filled the store
     ├── StoreNotFound (LookupError)
+    ├── StoreChanged                  retryable
     ├── StoreMoved                    the store now lives in another Database
     ├── StoreExists
     ├── RecordNotFound (LookupError)
@@ -77,6 +78,7 @@ __all__ = [
     "SchemaMismatch",
     "StorageError",
     "StorageFailed",
+    "StoreChanged",
     "StoreCorrupt",
     "StoreExists",
     "StoreLocked",
@@ -256,6 +258,12 @@ class StoreNotFound(VecstoreError, LookupError):
             else found
         )
         self.name = name
+
+
+class StoreChanged(VecstoreError):
+    """Others wrote to a store that was copied from a read-only Database, which cannot note what changes."""
+
+    retryable = True
 
 
 class StoreMoved(VecstoreError):

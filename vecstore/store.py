@@ -55,7 +55,10 @@ from .upkeep import IndexCalibration, tend
 if TYPE_CHECKING:
     from .calibration.recall import Recall
     from .columns.arrow_output import RecordBatchReader
+    from .database import Database
+    from .embedders.base import Embedder
     from .exports.parquet_export import Exported
+    from .swap.results import Copied, Moved
 
 PAGE = 1_000
 ALL_PARTS = ("text", "metadata", "vector")
@@ -608,6 +611,164 @@ class VectorStore(OneProcess):
         if claim:
             self._check_writable()
         self._embedder.check(self._current, claim=claim)
+
+    # -- other places
+
+    def copy_to(
+        self,
+        database: Database,
+        name: str | None = None,
+        *,
+        schema: Schema | None = None,
+        embedder: Embedder | None = None,
+        on_progress: Progress | None = None,
+        records_per_second: float | None = None,
+    ) -> Copied:
+        """Copy the store into another Database, of any backend, while it is read and written.
+
+        The copy has the ids, vectors, texts, metadata, versions, tombstones and index options of the store at one
+        moment, which is proven record by record. It has no name in its Database before that. A call that was
+        interrupted goes on when it is made again with the same arguments; `abort_move` gives it up.
+
+        Parameters
+        ----------
+        database : Database
+        name : str, optional
+            The copy's name there; by default the store's.
+        schema : Schema, optional
+            Another schema for the copy; see `Database.rebuild`.
+        embedder : Embedder, optional
+            Embeds all texts again, unless it is the model that filled the store.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+        records_per_second : float, optional
+            Copy no faster than this.
+
+        Returns
+        -------
+        Copied
+
+        Raises
+        ------
+        StoreExists, StoreLocked, Unsupported, InvalidArgument, InvalidVector, EmbedderRequired, StoreCorrupt
+        StoreChanged
+            This Database is read-only, so nothing notes what changes, and the store was written to meanwhile.
+        """
+        from .swap.calls import copy_to
+
+        return copy_to(self._current, database, name, schema, embedder, on_progress, records_per_second)
+
+    def move_to(
+        self,
+        database: Database,
+        name: str | None = None,
+        *,
+        embedder: Embedder | None = None,
+        accept_volatile: bool = False,
+        on_progress: Progress | None = None,
+        records_per_second: float | None = None,
+    ) -> Moved:
+        """Move the store into another Database, of any backend, while it is read and written.
+
+        The store is copied as by `copy_to`. Then one commit here makes the other place the store: before it the store
+        is here, after it there, at no time in both. From then on every call here raises `StoreMoved`, and the name
+        stays taken. The records stay too, for `move_back`, until ``Database.drop(name, moved=True)``; what is written
+        at the new place is noted for them. A call that was interrupted goes on when it is made again;
+        `abort_move` gives it up, before the switch.
+
+        Parameters
+        ----------
+        database : Database
+        name : str, optional
+            The store's name there; by default the one that it has.
+        embedder : Embedder, optional
+            Embeds all texts again, unless it is the model that filled the store.
+        accept_volatile : bool
+            Move although one of both places may forget an acknowledged write when its server crashes.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+        records_per_second : float, optional
+            Copy no faster than this.
+
+        Returns
+        -------
+        Moved
+
+        Raises
+        ------
+        StoreExists, StoreLocked, InvalidArgument, InvalidVector, EmbedderRequired, StoreCorrupt
+        Unsupported
+            The target cannot store this, or one of both places is volatile, or more belongs to the table than can be
+            moved (PostgreSQL). Nothing was copied.
+        """
+        from .swap.calls import move_to
+
+        return move_to(
+            self._current, database, name, embedder, on_progress, records_per_second, accept_volatile=accept_volatile
+        )
+
+    def move_back(
+        self,
+        database: Database,
+        *,
+        embedder: Embedder | None = None,
+        accept_volatile: bool = False,
+        on_progress: Progress | None = None,
+    ) -> Moved:
+        """Move the store to where `move_to` brought it from, including all later writes.
+
+        Only what was written since is copied, but every record is compared. The records stay here, for yet another
+        way. A call that was interrupted goes on when it is made again.
+
+        Parameters
+        ----------
+        database : Database
+            The one that the store came from.
+        embedder : Embedder, optional
+            That of the store before it moved, where the move has changed it.
+        accept_volatile : bool
+            As for `move_to`.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``; see `Progress`.
+
+        Returns
+        -------
+        Moved
+
+        Raises
+        ------
+        InvalidArgument
+            The store did not come from there.
+        StoreLocked, StoreCorrupt, Unsupported, InvalidVector, EmbedderRequired
+        """
+        from .swap.calls import move_back
+
+        return move_back(self._current, database, embedder, on_progress, accept_volatile=accept_volatile)
+
+    def abort_move(self, database: Database | None = None) -> bool:
+        """Give up a move or a copy of this store that was interrupted before its switch.
+
+        Parameters
+        ----------
+        database : Database, optional
+            Its target, from which the unfinished copy is removed. Without it the copy stays there, without a name,
+            until ``Database.drop(name, moved=True)``.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+
+        Raises
+        ------
+        StoreLocked
+            It is still running.
+        StoreMoved
+            It has come to its switch: see `move_back`.
+        """
+        from .swap.calls import abort_move
+
+        return abort_move(self._current, database)
 
     # -- upkeep
 

@@ -7,11 +7,12 @@ are in the change list, which `vecstore.rebuild.catch_up` works off.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..backend import Backend, Generation, Rows
 from ..errors import EmbedderRequired, InvalidVector, StoreCorrupt
+from ..pages import read_ahead, read_pages
 from ..records import Record
 from ..rows.conversion import as_records, as_rows
 from ..rows.selected import take_rows
@@ -112,7 +113,7 @@ class Copy:
         total, done = self.backend.count(self.source, None), 0
         is_empty = not self.into.count(self.target, None)
         began = time.monotonic()
-        pages = read_pages(self.backend, self.source)
+        pages = read_pages(self.backend, self.source, most=BATCH)
         for rows in pages if self.into is self.backend else read_ahead(pages):
             present = frozenset(() if is_empty else self.into.fetch(self.target, rows.ids).ids)
             self.copied += self.copy_rows(rows, present)
@@ -151,22 +152,3 @@ class Copy:
         ]
         self._check_embeddable([records[number] for number in chosen])
         return as_rows(batch, self.target.schema, self._embed)
-
-
-def read_pages(backend: Backend, generation: Generation) -> Iterator[Rows]:
-    """Yield all records of a generation with all columns, page by page, in the order of ids."""
-    after = None
-    while len(rows := backend.page(generation, None, after, BATCH)):
-        yield rows
-        after = rows.ids[-1]
-
-
-def read_ahead(pages: Iterator[Rows]) -> Iterator[Rows]:
-    """Yield pages while a thread reads the next one, which pays where reading and writing wait for two places."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1, "vecstore-pages") as pool:
-        coming = pool.submit(next, pages, None)
-        while (rows := coming.result()) is not None:
-            coming = pool.submit(next, pages, None)
-            yield rows

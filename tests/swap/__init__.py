@@ -1,0 +1,1 @@
+"""Stores that are copied and moved between Databases."""

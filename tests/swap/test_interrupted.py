@@ -1,0 +1,120 @@
+"""A mover that is killed at each of its steps: the same call goes on, or the store goes back, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.swap.books import check_clean, find_entry, make_store, read_state
+from tests.swap.conftest import NewPlace
+from vecstore import Database, StoreMoved, VectorStore
+from vecstore.swap import calls
+from vecstore.testing import Place
+from vecstore.testing.processes import Python
+from vecstore.testing.sample_records import make_book, read_contents
+
+RING = [("file", "postgres"), ("postgres", "redis"), ("redis", "file")]
+KILLED = -9
+STRIDES = [pytest.param(8, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
+"""A usual run tries every eighth step, from a random one on; the long run tries all of them."""
+
+
+@pytest.fixture(scope="module")
+def mover() -> Iterator[Python]:
+    with Python("-m", "tests.swap.mover") as program:
+        yield program
+
+
+def start(mover: Python, deed: str, pair: tuple[Place, Place], left: int) -> int:
+    """Let the mover go that many steps, and return its exit code."""
+    call = {"deed": deed, "source": pair[0].url, "target": pair[1].url, "left": left}
+    return int(json.loads(mover.ask(json.dumps(call))))
+
+
+def write_where_it_is(here: Database, there: Database, record: int) -> VectorStore:
+    """Write one record into the store, wherever it is by now, and return the store."""
+    try:
+        store = here.open("docs")
+    except StoreMoved:
+        assert calls.finish_move(here, "docs", there)
+        store = there.open("docs")
+    store.upsert([make_book(record)])
+    return store
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kinds", RING, ids="-".join)
+@pytest.mark.parametrize("deed", ["copy", "move"])
+def test_a_killed_call_goes_on(
+    new_place: NewPlace, mover: Python, kinds: tuple[str, str], deed: str, seed: int, stride: int
+) -> None:
+    left = seed % stride
+    while True:
+        pair = new_place(kinds[0]), new_place(kinds[1])
+        with pair[0].connect() as here, pair[1].connect() as there:
+            expected = read_contents(make_store(pair[0], here))
+            code = start(mover, deed, pair, left)
+            assert code in {0, KILLED}, left
+            if code == 0:
+                break
+            if deed == "move":
+                # A writer finds the store in exactly one place, whatever the step.
+                read_contents(write_where_it_is(here, there, 900))
+                expected |= {"book-00900": make_book(900)}
+                if not calls.finish_move(here, "docs", there):
+                    here.open("docs").move_to(there, accept_volatile=True)
+                assert find_entry(pair[0]).successor is not None
+            else:
+                here.open("docs").copy_to(there)
+                check_clean(pair[0])
+                check_clean(pair[1])
+                assert read_state(pair[1]) == read_state(pair[0])
+            assert read_contents(there.open("docs")) == expected, left
+        left += stride
+    assert left > 8
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kinds", RING, ids="-".join)
+def test_a_killed_move_is_given_up_before_its_switch_and_goes_back_after_it(
+    new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int, stride: int
+) -> None:
+    left = seed % stride
+    while True:
+        pair = new_place(kinds[0]), new_place(kinds[1])
+        with pair[0].connect() as here, pair[1].connect() as there:
+            expected = read_contents(make_store(pair[0], here))
+            if start(mover, "move", pair, left) == 0:
+                break
+            if find_entry(pair[0]).successor is None:
+                here.open("docs").abort_move(there)
+                here.open("docs").upsert([make_book(900)])
+            else:
+                write_where_it_is(here, there, 900).move_back(here, accept_volatile=True)
+            assert read_contents(here.open("docs")) == expected | {"book-00900": make_book(900)}, left
+        left += stride
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kinds", RING, ids="-".join)
+def test_a_killed_way_back_goes_on(
+    new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int, stride: int
+) -> None:
+    left = seed % stride
+    while True:
+        pair = new_place(kinds[0]), new_place(kinds[1])
+        with pair[0].connect() as here, pair[1].connect() as there:
+            make_store(pair[0], here).move_to(there, accept_volatile=True)
+            there.open("docs").upsert([make_book(800)])
+            expected = read_contents(there.open("docs"))
+            if start(mover, "back", pair, left) == 0:
+                break
+            write_where_it_is(there, here, 900)
+            if not calls.finish_move(there, "docs", here):
+                there.open("docs").move_back(here, accept_volatile=True)
+            assert read_contents(here.open("docs")) == expected | {"book-00900": make_book(900)}, left
+            with pytest.raises(StoreMoved):
+                there.open("docs")
+        left += stride

@@ -1,0 +1,173 @@
+"""`VectorStore.move_to` and `move_back` between every two backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.swap.books import find_entry, make_store, read_state
+from tests.swap.conftest import NewPlace
+from vecstore import (
+    Database,
+    InvalidArgument,
+    Record,
+    Schema,
+    StoreLocked,
+    StoreMoved,
+    Unsupported,
+    VectorStore,
+    fields,
+)
+from vecstore.swap import calls
+from vecstore.testing import Place
+from vecstore.testing.sample_records import WIDER, make_book, read_contents
+from vecstore.testing.toy_embedder import ToyEmbedder
+
+
+def writer(store: VectorStore) -> Callable[[str, int, int | None], None]:
+    """Return an ``on_progress`` that writes into a store."""
+    number = iter(range(1_000, 2_000))
+
+    def write(phase: str, done: int, total: int | None) -> None:
+        new = next(number)
+        store.upsert([make_book(new), make_book(new, id="book-00009")])
+        store.delete(ids=[f"book-{new - 990:05}"])
+
+    return write
+
+
+def test_there_and_back_under_writes(pair: tuple[Place, Place], databases: tuple[Database, Database]) -> None:
+    here, there = databases
+    store = make_store(pair[0], here)
+    moved = store.move_to(there, accept_volatile=True, on_progress=writer(store))
+    assert moved.caught_up > 0
+    with pytest.raises(StoreMoved, match=f"'docs' in a Database on {there.capabilities.backend}"):
+        store.count()
+    assert find_entry(pair[0]).successor is not None
+    new = there.open("docs")
+    assert moved.records == new.count()
+    assert moved.digest == read_state(pair[1])[0]
+    new.upsert([make_book(5_000)])
+    new.delete(ids=["book-00040"])
+    kept = read_contents(new)
+    back = new.move_back(here, accept_volatile=True, on_progress=writer(new))
+    assert 0 < back.caught_up < 20
+    assert store.count() == here.open("docs").count() == back.records
+    assert read_contents(store).items() >= {id_: each for id_, each in kept.items() if "5000" in id_}.items()
+    assert back.digest == read_state(pair[0])[0]
+    with pytest.raises(StoreMoved):
+        new.count()
+    again = store.move_to(there, accept_volatile=True)
+    assert again.caught_up == 0
+    assert new.count() == back.records
+    here.drop("docs", moved=True)
+    assert here.names() == []
+
+
+@pytest.fixture
+def two(new_place: NewPlace) -> tuple[Place, Place]:
+    return new_place("file"), new_place("memory")
+
+
+@pytest.fixture
+def both(two: tuple[Place, Place]) -> tuple[Database, Database]:
+    return two[0].connect(), two[1].connect()
+
+
+def test_a_volatile_place_has_to_be_accepted(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
+    store = make_store(two[0], both[0])
+    with pytest.raises(Unsupported, match="accept_volatile=True"):
+        store.move_to(both[1])
+    assert both[1].names() == []
+    assert find_entry(two[0]).standby is None
+
+
+def test_a_place_that_the_store_did_not_come_from(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
+    store = make_store(two[0], both[0])
+    with pytest.raises(InvalidArgument, match="did not come from that Database"):
+        store.move_back(both[1], accept_volatile=True)
+    both[1].create("docs", WIDER)
+    with pytest.raises(InvalidArgument, match="has not moved to here"):
+        store.move_back(both[1], accept_volatile=True)
+    assert not calls.finish_move(both[0], "docs", both[1])
+
+
+def test_a_rebuild_in_between_makes_the_way_back_a_whole_comparison(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    here, there = both
+    store = make_store(two[0], here)
+    store.move_to(there, accept_volatile=True)
+    new = there.open("docs")
+    there.rebuild("docs", schema=new.schema.with_index(WIDER.index), keep_previous=False)
+    new.upsert([make_book(600)])
+    new.delete(ids=["book-00020"])
+    before = read_contents(new)
+    assert new.move_back(here, accept_volatile=True).records == len(before)
+    assert read_contents(store) == before
+
+
+def test_another_model_on_the_way(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
+    here, there = both
+    old, new = ToyEmbedder(4, name="old"), ToyEmbedder(6, seed=1, name="new")
+    store = here.create("docs", Schema(metric="cosine", fields={"year": fields.Int()}), embedder=old)
+    store.upsert([Record(f"r{each}", text=f"text {each}") for each in range(20)])
+    store.move_to(there, embedder=new, accept_volatile=True)
+    moved = there.open("docs", embedder=(old, new))
+    moved.upsert([Record("late", text="late words")])
+    assert moved.search("late words", k=1)[0].id == "late"
+    moved.move_back(here, embedder=old, accept_volatile=True)
+    assert here.open("docs", embedder=old).search("late words", k=1)[0].id == "late"
+    assert store.schema.dim == 4
+
+
+def test_a_move_that_is_interrupted_is_given_up_or_finished(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    here, there = both
+    store = make_store(two[0], here)
+
+    def stop(phase: str, done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            store.move_to(there, accept_volatile=True, on_progress=stop)
+        store.upsert([make_book(700)])
+    assert store.abort_move(there)
+    assert there.names() == []
+    assert find_entry(two[0]).standby is None
+    assert store.move_to(there, accept_volatile=True).records == there.open("docs").count()
+    with pytest.raises(StoreMoved):
+        store.abort_move(there)
+
+
+def test_opposite_moves_of_two_stores_do_not_wait_for_each_other(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    here, there = both
+    store = make_store(two[0], here)
+    other = there.create("other", WIDER)
+    other.upsert([make_book(1)])
+    done: list[int] = []
+
+    def move(phase: str, count: int, total: int | None) -> None:
+        if not done:
+            done.append(other.move_to(here, accept_volatile=True).records)
+
+    store.move_to(there, accept_volatile=True, on_progress=move)
+    assert done == [1]
+    assert here.open("other").count() == 1
+    assert there.names() == ["docs", "other"]
+
+
+def test_only_one_call_moves_a_store(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
+    here, there = both
+    store = make_store(two[0], here)
+
+    def again(phase: str, done: int, total: int | None) -> None:
+        with pytest.raises(StoreLocked):
+            store.move_to(there, accept_volatile=True)
+
+    store.move_to(there, accept_volatile=True, on_progress=again)

@@ -1,0 +1,183 @@
+"""Move a store into another Database, or back, while it is read and written.
+
+The switch is one commit in the catalogue of the place that the store leaves. Before it the store is there, after it
+the store is at its new place, whoever makes it active.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+
+from ..backend import Backend, Change, Entry, Generation, Remote
+from ..calibration.calibrate import Calibration
+from ..errors import InvalidArgument, StoreLocked, StoreNotFound
+from ..logs import log_duration
+from ..lookup import check_here, find_again
+from ..rebuild.copy import Copy
+from ..rebuild.overlap import measure_overlap
+from ..rebuild.pace import Pace
+from ..rebuild.target import check_vectors
+from ..store_embedder import StoreEmbedder
+from .arrival import arrive
+from .proof import Proof, ProvenCatchUp
+from .results import Moved
+from .transfer import open_transfer
+
+
+def move_store(
+    source: Backend,
+    leaving: Entry,
+    target: Backend,
+    name: str,
+    wanted: Generation,
+    embedder: StoreEmbedder,
+    pace: Pace,
+) -> Moved:
+    """Move a store; see `VectorStore.move_to`."""
+    began = time.monotonic()
+    if _leads_here(target, name, leaving):
+        return move_store_back(source, leaving, target, name, embedder, pace)
+    with log_duration("swap", "store %s moved into another Database", leaving.name):
+        source.check_rebuildable(leaving)
+        with open_transfer(source, leaving, target, name, wanted, embedder, "move") as transfer:
+            overlap = transfer.fill(pace)
+            if transfer.leaving.building is None:
+                raise TypeError("a store that is moved has a remote generation")
+            _switch(transfer.leaving, transfer.leaving.building, transfer.catch_up, transfer.proof)
+            _arrive(source, transfer.leaving.uid, target)
+            proof = transfer.proof
+            return Moved(proof.records, transfer.catch_up.caught_up, proof.digest, overlap, time.monotonic() - began)
+
+
+def move_store_back(
+    source: Backend, leaving: Entry, target: Backend, name: str, embedder: StoreEmbedder, pace: Pace
+) -> Moved:
+    """Move a store to where it came from, and where its records are kept; see `VectorStore.move_back`."""
+    began = time.monotonic()
+    with log_duration("swap", "store %s moved back", leaving.name), ExitStack() as locks:
+        locks.enter_context(source.builder(leaving.uid))
+        leaving = check_here(find_again(source, leaving))
+        home = _find_home(leaving, target, name)
+        locks.enter_context(target.builder(home.uid))
+        home = _find_home(leaving, target, name)
+        if leaving.building is not None:
+            raise StoreLocked(
+                f"Store {leaving.name!r} is being rebuilt, moved or copied, or that was interrupted. Finish it first."
+            )
+        kept = home.previous
+        if kept is None:
+            raise InvalidArgument(f"The Database keeps no records of store {home.name!r} for a way back.")
+        check_vectors(source, leaving, kept.schema)
+        source.check_rebuildable(leaving)
+        standby = _lead_back(source, leaving, target, home)
+        copy = Copy(source, leaving.active, kept, embedder, leaving.name, target)
+        proof = Proof(copy)
+        catch_up = ProvenCatchUp(copy, proof)
+        catch_up.run()
+        proof.walk(partial(pace.report, "comparing"))
+        proof.settle(catch_up)
+        overlap = measure_overlap(copy)
+        _tend(target, home, kept)
+        proof.settle(catch_up)
+        _switch(leaving, standby, catch_up, proof)
+        _arrive(source, leaving.uid, target)
+        return Moved(proof.records, catch_up.caught_up, proof.digest, overlap, time.monotonic() - began)
+
+
+def finish(leaving: Entry, target: Backend) -> bool:
+    """Make a store active in its new place if the call that moved it was interrupted after the switch.
+
+    Returns
+    -------
+    bool
+        Whether the store has moved to that Database.
+    """
+    if leaving.successor is None:
+        return False
+    try:
+        return arrive(target, leaving.successor).active.remote is None
+    except StoreNotFound:
+        return False
+
+
+def _switch(leaving: Entry, remote: Generation, catch_up: ProvenCatchUp, proof: Proof) -> None:
+    """Point the source to the target: the one commit after which the store is there."""
+    source, target = catch_up.places
+
+    def drain(changes: Sequence[Change]) -> None:
+        catch_up.drain(changes)
+        proof.check()
+        target.make_durable()
+
+    source.switch(leaving.uid, remote.id, drain)
+    source.make_durable()  # before anybody is sent there
+
+
+def _leads_here(target: Backend, name: str, leaving: Entry) -> bool:
+    """Say whether the target has the records of an earlier move back to here, which a way back brings up to date."""
+    try:
+        way = target.find(name=name).successor
+    except StoreNotFound:
+        return False
+    return way is not None and way.uid == leaving.uid
+
+
+def _arrive(source: Backend, uid: str, target: Backend) -> None:
+    way = source.find(uid=uid).successor
+    if way is not None:
+        arrive(target, way)
+
+
+def _tend(target: Backend, home: Entry, kept: Generation) -> None:
+    """Bring the index of the kept records up to date."""
+    with suppress(StoreLocked):  # another process does the upkeep
+        calibration = Calibration(target, home)
+        if target.tend(kept, measure=calibration.measure):
+            calibration.finish(kept)
+
+
+def _find_home(leaving: Entry, target: Backend, name: str) -> Entry:
+    """Return the entry of the place that a store came from, which leads here.
+
+    Raises
+    ------
+    InvalidArgument, StoreMoved
+    """
+    origin = None if leaving.previous is None else leaving.previous.remote
+    try:
+        home = target.find(uid=origin.uid) if origin is not None else target.find(name=name)
+    except StoreNotFound:
+        raise InvalidArgument(
+            f"Store {leaving.name!r} did not come from that Database, so there is no way back. Use move_to()."
+        ) from None
+    way = home.successor
+    if way is None or way.uid != leaving.uid:
+        raise InvalidArgument(
+            f"Store {home.name!r} in that Database has not moved to here, so there is no way back. Use move_to()."
+        )
+    return home
+
+
+def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) -> Generation:
+    """Let both places know of the way back, and return the standby that stands for the old place.
+
+    Both places would name each other if the mover were killed between both switches. The kind says which of them is
+    where the records are.
+    """
+    move, there, here = uuid.uuid4().hex, home.active, leaving.previous
+    if there.remote is None:
+        raise TypeError("a store that has moved has a remote generation")
+    target.amend(replace(there, remote=replace(there.remote, move=move, kind="back")))
+    way = Remote(target.capabilities.backend, home.uid, home.name, move)
+    if here is not None and here.remote is not None:
+        source.amend(replace(here, remote=way))
+        return replace(here, remote=way)
+    # A rebuild ended the notes, so the way back is a whole comparison, with notes from here on.
+    described = Generation(uuid.uuid4().hex, leaving.active.schema, leaving.active.identity, standby=True, remote=way)
+    made = source.create(leaving.name, described).building
+    return described if made is None else made
