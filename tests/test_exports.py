@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -27,7 +28,7 @@ from tests.cli.places import postgres_server as postgres_server
 from tests.cli.places import postgres_url as postgres_url
 from tests.cli.places import redis_server as redis_server
 from tests.places import MemoryPlace
-from vecstore import HNSW, Database, F, InvalidArgument, Record, Schema, VectorStore, fields
+from vecstore import HNSW, Database, F, InvalidArgument, InvalidMetadata, Record, Schema, VectorStore, fields
 from vecstore.embedders import FunctionEmbedder
 from vecstore.testing.backend_level import make_rows
 from vecstore.testing.corpus import list_accepted
@@ -187,6 +188,12 @@ def test_fields_whose_names_are_those_of_columns(db: Database, tmp_path: Path) -
     store.insert([Record("a", [1, 2], None, values), Record("b", [1, 2], "", {"score": 1}), Record("c", [2, 1])])
     store.export(tmp_path / "x.parquet")
     assert db.create_from("copy", tmp_path / "x.parquet").digest() == store.digest()
+    columns = db.create("columns", schema)
+    columns.upsert(store.scan_arrow())
+    assert columns.digest() == store.digest()
+    wrong = '{"metadata": "no date"}'
+    with pytest.raises(InvalidMetadata, match=r"Row 0, record 'a': metadata 'metadata' must be a datetime"):
+        columns.upsert(pa.table({"id": ["a"], "vector": [[1.0, 2.0]], "metadata": pa.array([wrong], pa.json_())}))
 
 
 def test_a_stream_that_cannot_seek(store: VectorStore, file: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..backend import Rows
 from ..errors import DimensionMismatch, EmbedderRequired, InvalidId, InvalidMetadata, InvalidVector
-from ..fields import Field, Stored
+from ..fields import DateTime, Field, Stored
 from ..ids import MAX_ID_BYTES, check_id
 from ..rows import metadata
 from ..rows.conversion import EmbedTexts
@@ -23,6 +23,9 @@ from ..rows.vectors import as_matrix, check_values
 from ..schema import Schema
 from .batch import ColumnBatch, ListedVectors, PackedVectors
 from .fields import encode_field, encode_rest, merge_rest
+
+_NESTED = "metadata"
+"""The column that holds several keys, and a field of that name too."""
 
 
 def convert_batch(batch: ColumnBatch, schema: Schema, embed: EmbedTexts | None, *, unique: bool = False) -> Rows:
@@ -84,11 +87,28 @@ def _split_metadata(
             raise InvalidMetadata(
                 f"{names[row]}: {min(twice)[:60]!a} is given twice, as a column and within 'metadata'. Leave one out."
             )
-    inner, more = metadata.split_columns(batch.nested, declared, names)
+    nested = _read_dates(batch.nested, declared.get(_NESTED), names)
+    inner, more = metadata.split_columns(nested, declared, names)
     for name in declared:
         if name not in batch.metadata:
             found[name] = inner[name]
     return found, merge_rest(extras, more, names)
+
+
+def _read_dates(
+    nested: Sequence[dict[str, Any]], field: Field | None, names: Sequence[str]
+) -> Sequence[dict[str, Any]]:
+    """Return objects of JSON with a date where a field has their column's name, which JSON can hold as text only."""
+    if not isinstance(field, DateTime):
+        return nested
+    found = list(nested)
+    for row, values in enumerate(nested):
+        if isinstance(value := values.get(_NESTED), str):
+            try:
+                found[row] = {**values, _NESTED: field.decode(field.operand(value))}
+            except ValueError as error:
+                raise InvalidMetadata(f"{names[row]}: metadata {_NESTED!a} {error}.") from error
+    return found
 
 
 def _make_matrix(

@@ -14,10 +14,8 @@ from ..columns.arrow_output import REST
 from ..columns.conversion import convert_batch
 from ..digest import Digest, digest_generation
 from ..errors import InvalidArgument, StoreCorrupt
-from ..fields import DateTime
 from ..incoming import BATCH_ROWS
 from ..progress import Progress
-from ..rebuild.metadata_conversion import convert_metadata
 from ..schema import Schema
 from .header import KEY, ExportHeader, read_parquet_header
 from .parquet_layout import VERSION, make_layout
@@ -100,10 +98,7 @@ def _read_rows(path: str, schema: Schema) -> Iterator[Rows]:
         for batch in read_batches(_Stream(path, schema), BATCH_ROWS, vector_bytes, schema.fields):
             columns = dict(batch.metadata)
             versions = _check_versions(columns.pop(VERSION), path)
-            nested = batch.nested
-            if nested and isinstance(schema.fields.get(REST), DateTime):  # dates are text in JSON
-                nested = [convert_metadata(each, schema, id_) for each, id_ in zip(nested, batch.ids, strict=True)]
-            rows = convert_batch(replace(batch, metadata=columns, nested=nested), schema, None, unique=True)
+            rows = convert_batch(replace(batch, metadata=columns), schema, None, unique=True)
             yield replace(rows, versions=versions)
     except (pa.ArrowException, OSError, UnicodeError, OverflowError) as error:
         raise _refuse_file(path, error) from error
