@@ -10,6 +10,7 @@ import pytest
 from ..backend import Backend
 from ..database import Database
 from ..errors import ForkedStore, PartialWrite, StoreMoved
+from ..fenced import delete_fenced, upsert_fenced
 from ..records import Record
 from ..store import VectorStore
 from .author import Author
@@ -37,6 +38,15 @@ class FollowingTests(TwoPlaces):
 
         assert store.upsert(make(), batch_size=10) == 60
         assert read_contents(there.open("docs")) == key_by_id(make_books(range(60)))
+
+    def test_fenced_writes(self, db: Database, there: Database, backends: tuple[Backend, Backend]) -> None:
+        """Those of `vecstore.orm`; the versions make the trip."""
+        upserting, deleting = db.create("docs", SCHEMA), db.open("docs")
+        assert upsert_fenced(upserting, make_books(range(4)), 7) == 4
+        HandMove(*backends).run()
+        assert upsert_fenced(upserting, make_books(range(5)), 6) == 1
+        assert delete_fenced(deleting, ["book-00000", "book-00004"], 6) == 1
+        assert read_contents(there.open("docs")) == key_by_id(make_books(range(4)))
 
     def test_a_scan_goes_on_with_the_next_page(self, db: Database, backends: tuple[Backend, Backend]) -> None:
         store = db.create("docs", SCHEMA)
