@@ -51,6 +51,9 @@ def undeclare(
         done = database.undeclare(name, fields, on_progress=meter)
         schema = database.open(name).schema
     _print_declared(name, done, schema, machine=json)
+    for field in fields:
+        if field not in done.values and not json:
+            output.note(f"{name} has no field {field!a}, so nothing was done for it.")
 
 
 def _print_declared(name: str, done: Declared, schema: Schema, *, machine: bool) -> None:
