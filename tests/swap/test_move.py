@@ -85,10 +85,10 @@ def test_a_volatile_place_has_to_be_accepted(two: tuple[Place, Place], both: tup
 
 def test_a_place_that_the_store_did_not_come_from(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
     store = make_store(two[0], both[0])
-    with pytest.raises(InvalidArgument, match="did not come from that Database"):
+    with pytest.raises(InvalidArgument, match="there is no way back"):
         store.move_back(both[1], accept_volatile=True)
     both[1].create("docs", WIDER)
-    with pytest.raises(InvalidArgument, match="has not moved to here"):
+    with pytest.raises(InvalidArgument, match="there is no way back"):
         store.move_back(both[1], accept_volatile=True)
     assert not calls.finish_move(both[0], "docs", both[1])
 
@@ -171,3 +171,19 @@ def test_only_one_call_moves_a_store(two: tuple[Place, Place], both: tuple[Datab
             store.move_to(there, accept_volatile=True)
 
     store.move_to(there, accept_volatile=True, on_progress=again)
+
+
+def test_a_chain_of_moves_goes_back_step_by_step(new_place: NewPlace, two: tuple[Place, Place]) -> None:
+    places = [*two, new_place("file")]
+    one, two_, three = (place.connect() for place in places)
+    store = make_store(places[0], one)
+    store.move_to(two_, "second", accept_volatile=True)
+    two_.open("second").move_to(three, "third", accept_volatile=True)
+    three.open("third").upsert([make_book(900)])
+    before = read_contents(three.open("third"))
+    with pytest.raises(InvalidArgument, match="there is no way back"):
+        three.open("third").move_back(one, accept_volatile=True)
+    three.open("third").move_back(two_, accept_volatile=True)
+    two_.open("second").move_back(one, accept_volatile=True)
+    assert read_contents(store) == before
+    assert [database.names() for database in (one, two_, three)] == [["docs"], ["second"], ["third"]]

@@ -70,7 +70,7 @@ def move_back(
         target.capabilities.check_writable()
         entry = current.look_up()
         _check_durable(current.backend, target, accept_volatile=accept_volatile)
-        return move_store_back(current.backend, entry, target, entry.name, StoreEmbedder(embedder), Pace(report))
+        return move_store_back(current.backend, entry, target, StoreEmbedder(embedder), Pace(report))
 
 
 def abort_move(current: CurrentEntry, database: Database | None) -> bool:

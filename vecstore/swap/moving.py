@@ -41,7 +41,7 @@ def move_store(
     """Move a store; see `VectorStore.move_to`."""
     began = time.monotonic()
     if _leads_here(target, name, leaving):
-        return move_store_back(source, leaving, target, name, embedder, pace)
+        return move_store_back(source, leaving, target, embedder, pace)
     with log_duration("swap", "store %s moved into another Database", leaving.name):
         source.check_rebuildable(leaving)
         with open_transfer(source, leaving, target, name, wanted, embedder, "move") as transfer:
@@ -54,17 +54,15 @@ def move_store(
             return Moved(proof.records, transfer.catch_up.caught_up, proof.digest, overlap, time.monotonic() - began)
 
 
-def move_store_back(
-    source: Backend, leaving: Entry, target: Backend, name: str, embedder: StoreEmbedder, pace: Pace
-) -> Moved:
+def move_store_back(source: Backend, leaving: Entry, target: Backend, embedder: StoreEmbedder, pace: Pace) -> Moved:
     """Move a store to where it came from, and where its records are kept; see `VectorStore.move_back`."""
     began = time.monotonic()
     with log_duration("swap", "store %s moved back", leaving.name), ExitStack() as locks:
         locks.enter_context(source.builder(leaving.uid))
         leaving = check_here(find_again(source, leaving))
-        home = _find_home(leaving, target, name)
+        home = _find_home(leaving, target)
         locks.enter_context(target.builder(home.uid))
-        home = _find_home(leaving, target, name)
+        home = _find_home(leaving, target)
         if leaving.building is not None:
             raise StoreLocked(
                 f"Store {leaving.name!r} is being rebuilt, moved or copied, or that was interrupted. Finish it first."
@@ -120,11 +118,7 @@ def _switch(leaving: Entry, remote: Generation, catch_up: ProvenCatchUp, proof: 
 
 def _leads_here(target: Backend, name: str, leaving: Entry) -> bool:
     """Say whether the target has the records of an earlier move back to here, which a way back brings up to date."""
-    try:
-        way = target.find(name=name).successor
-    except StoreNotFound:
-        return False
-    return way is not None and way.uid == leaving.uid
+    return bool(_list_leading(target, name, leaving))
 
 
 def _arrive(source: Backend, uid: str, target: Backend) -> None:
@@ -141,26 +135,37 @@ def _tend(target: Backend, home: Entry, kept: Generation) -> None:
             calibration.finish(kept)
 
 
-def _find_home(leaving: Entry, target: Backend, name: str) -> Entry:
+def _find_home(leaving: Entry, target: Backend) -> Entry:
     """Return the entry of the place that a store came from, which leads here.
 
     Raises
     ------
-    InvalidArgument, StoreMoved
+    InvalidArgument
     """
     origin = None if leaving.previous is None else leaving.previous.remote
-    try:
-        home = target.find(uid=origin.uid) if origin is not None else target.find(name=name)
-    except StoreNotFound:
+    found = list[Entry]()
+    with suppress(StoreNotFound):
+        found += [] if origin is None else [target.find(uid=origin.uid)]
+    for name in target.names():  # it has come from elsewhere since, or was rebuilt
+        found += [] if found else _list_leading(target, name, leaving)
+    home = next((each for each in found if _leads_to(each, leaving)), None)
+    if home is None:
         raise InvalidArgument(
-            f"Store {leaving.name!r} did not come from that Database, so there is no way back. Use move_to()."
-        ) from None
-    way = home.successor
-    if way is None or way.uid != leaving.uid:
-        raise InvalidArgument(
-            f"Store {home.name!r} in that Database has not moved to here, so there is no way back. Use move_to()."
+            f"No store in that Database has moved to store {leaving.name!r} here, so there is no way back. "
+            "Use move_to()."
         )
     return home
+
+
+def _list_leading(target: Backend, name: str, leaving: Entry) -> list[Entry]:
+    with suppress(StoreNotFound):  # dropped meanwhile
+        entry = target.find(name=name)
+        return [entry] if _leads_to(entry, leaving) else []
+    return []
+
+
+def _leads_to(entry: Entry, leaving: Entry) -> bool:
+    return entry.successor is not None and entry.successor.uid == leaving.uid
 
 
 def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) -> Generation:
@@ -174,7 +179,7 @@ def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) ->
         raise TypeError("a store that has moved has a remote generation")
     target.amend(replace(there, remote=replace(there.remote, move=move, kind="back")))
     way = Remote(target.capabilities.backend, home.uid, home.name, move)
-    if here is not None and here.remote is not None:
+    if here is not None and here.remote is not None and here.remote.uid == home.uid:
         source.amend(replace(here, remote=way))
         return replace(here, remote=way)
     # A rebuild ended the notes, so the way back is a whole comparison, with notes from here on.
