@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from .. import fields
 from ..backend import Backend, Entry, Generation, Remote, Superseded
 from ..database import Database
 from ..errors import InvalidArgument, StoreExists, StoreLocked, StoreMoved, StoreNotFound
@@ -241,7 +242,8 @@ class MovedStoreTests(Places):
             lambda: db.open("docs"), lambda: db.create("docs", SCHEMA),
             lambda: db.create("docs", SCHEMA, if_exists="open"), lambda: db.rename("docs", "other"),
             lambda: db.drop("docs"), lambda: db.rebuild("docs", schema=WIDER), lambda: db.rollback("docs"),
-            lambda: db.drop_previous("docs"),
+            lambda: db.drop_previous("docs"), lambda: db.declare("docs", {"pages": fields.Int()}),
+            lambda: db.undeclare("docs", ["year"]),
         ]  # fmt: skip
         for deed in deeds:
             with pytest.raises(StoreMoved):
@@ -266,6 +268,7 @@ class MovedStoreTests(Places):
             lambda: db.open("docs"), lambda: db.create("docs", SCHEMA),
             lambda: db.create("docs", SCHEMA, if_exists="open"), lambda: db.rename("docs", "other"),
             lambda: db.drop("docs"), lambda: db.rebuild("docs", schema=WIDER),
+            lambda: db.declare("docs", {"pages": fields.Int()}), lambda: db.undeclare("docs", ["year"]),
         ]  # fmt: skip
         for deed in deeds:
             with pytest.raises(StoreLocked, match=r"unfinished target of a move of store 'theirs'"):

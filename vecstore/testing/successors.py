@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from .. import connect
+from .. import connect, fields
 from ..backend import Backend
 from ..database import Database
 from ..errors import InvalidArgument, InvalidUrl, StoreExists, StoreLocked, StoreMoved
@@ -144,7 +144,8 @@ class SuccessorTests(TwoPlaces):
         HandMove(*backends).run()
         deeds: list[Callable[[], object]] = [
             lambda: db.drop("docs"), lambda: db.rename("docs", "papers"), lambda: db.rebuild("docs", schema=WIDER),
-            lambda: db.rollback("docs"), lambda: db.drop_previous("docs"),
+            lambda: db.rollback("docs"), lambda: db.drop_previous("docs"), lambda: db.undeclare("docs", ["year"]),
+            lambda: db.declare("docs", {"pages": fields.Int()}),
         ]  # fmt: skip
         for deed in deeds:
             with pytest.raises(StoreMoved):
