@@ -21,7 +21,7 @@ test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at red
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev .venv-peers/.installed strace redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
 	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
@@ -45,7 +45,7 @@ wheel: .venv/.demo ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that make created
-	rm -rf .venv .venv-bench .venv-bench-* .venv-peers .bench .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-* .venv-peers .venv-peers-servers .bench .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
@@ -104,6 +104,13 @@ redis-for-bench: .venv-bench/.installed
 	$(PYTHON) -m venv .venv-peers
 	@echo '*' > .venv-peers/.gitignore
 	@.venv-peers/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $< -e .
+	@touch $@
+
+.venv-peers-servers/.installed: tests/importers/requirements-servers.txt
+	@echo 'Installing langchain-postgres, vecs, redisvl and langchain-redis into .venv-peers-servers (once)'
+	$(PYTHON) -m venv .venv-peers-servers
+	@echo '*' > .venv-peers-servers/.gitignore
+	@.venv-peers-servers/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<
 	@touch $@
 
 # The power-failure tests record system calls.

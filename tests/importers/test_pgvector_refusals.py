@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +17,8 @@ from vecstore.importers import PgvectorTable, import_records
 
 from .answers import refusing
 
-REFUSALS: list[tuple[dict[str, str], str]] = [
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"vector": "a", "id": "title", "skip": ("titel",)}, "no column 'titel' for leaving out. Did you mean 'title'?"),
     ({"name": "doc"}, "no table 'doc'. Did you mean 'docs'?"),
     ({"name": "docs; DROP TABLE docs"}, "no table 'docs; DROP TABLE docs'"),
     ({"vector": "vec"}, "no column 'vec' for vectors"),

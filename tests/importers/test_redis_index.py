@@ -5,24 +5,20 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import redis
 
 from servers.redis.own_server import OwnServer
-from servers.redis.programs import find_programs
 from tests.cli.conftest import Run
-from tests.redis.server import SETTINGS
 from vecstore import BackendUnavailable, Database, InvalidArgument, InvalidUrl, Metric
 from vecstore.importers import RedisIndex, import_records
 
 from .answers import SAMPLES, check_nearest, check_records, read_nearest, refusing
 from .records import COUNT, DIM, make_metadata
+from .redis_with_json import run_server_with_json
 
 KEYS = ("lang", "year", "price")
 METADATA = [{key: make_metadata(number)[key] for key in KEYS} for number in range(COUNT)]
@@ -30,15 +26,10 @@ METADATA = [{key: make_metadata(number)[key] for key in KEYS} for number in rang
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    folder = Path(tempfile.mkdtemp(prefix="vecstore-redis-"))
-    try:
-        with OwnServer(folder / "redis", {**SETTINGS, "enable-module-command": "yes"}) as server:
-            with redis.Redis.from_url(server.url) as client:
-                client.module_load(str(find_programs().search.with_name("rejson.so")))
-                fill(client)
-            yield server
-    finally:
-        shutil.rmtree(folder)
+    with run_server_with_json() as server:
+        with redis.Redis.from_url(server.url) as client:
+            fill(client)
+        yield server
 
 
 def fill(client: redis.Redis) -> None:

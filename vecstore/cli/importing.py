@@ -38,6 +38,9 @@ VectorColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="The co
 MetadataColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="A column of objects, whose keys become keys of metadata.")
 ]
+SkipColumn = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="pgvector: a column to leave out; repeat it for each.")
+]
 Records = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="faiss: the records that belong to the vectors: .jsonl, .json, .parquet."),
@@ -62,6 +65,7 @@ def import_(
     text_column: TextColumn = None,
     vector_column: VectorColumn = None,
     metadata_column: MetadataColumn = None,
+    skip_column: SkipColumn = None,
     records: Records = None,
     number_column: NumberColumn = None,
     field: Fields = None,
@@ -87,7 +91,7 @@ def import_(
     check_name(name, "Store")
     given = {
         "name": collection, "id": id_column, "text": text_column, "vector": vector_column, "metadata": metadata_column,
-        "records": records, "number": number_column,
+        "skip": tuple(skip_column) if skip_column else None, "records": records, "number": number_column,
     }  # fmt: skip
     origin = make_source(kind, source, {part: each for part, each in given.items() if each is not None})
     fields, options = parse_fields(field or []), parse_index(index, None, None, None)

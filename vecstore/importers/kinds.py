@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import InvalidArgument, close_matches
 from .source import ImportSource
@@ -28,7 +29,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType({"name": "--table", "records": "-
 """How the command line spells a parameter; the others are --…-column."""
 
 
-def make_source(kind: str, place: str, parts: Mapping[str, str]) -> ImportSource:
+def make_source(kind: str, place: str, parts: Mapping[str, Any]) -> ImportSource:
     """Return the source of a kind at a place.
 
     Parameters
@@ -36,7 +37,7 @@ def make_source(kind: str, place: str, parts: Mapping[str, str]) -> ImportSource
     kind : str
     place : str
         A URL, a directory or a file.
-    parts : mapping of str to str
+    parts : mapping of str to str or tuple of str
         Further parameters of the kind, such as ``name``.
 
     Raises

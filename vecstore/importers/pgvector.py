@@ -32,6 +32,8 @@ class PgvectorTable(ImportSource):
     metadata : str, optional
         A column of JSON objects, whose keys become keys of metadata; by default one that is called metadata.
         All other columns are keys of metadata themselves.
+    skip : tuple of str
+        Columns that are left out.
     """
 
     place: str = field(repr=False)
@@ -40,6 +42,7 @@ class PgvectorTable(ImportSource):
     vector: str | None = None
     text: str | None = None
     metadata: str | None = None
+    skip: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -72,7 +75,7 @@ class PgvectorTable(ImportSource):
                     "metadata='…' out: a column is a key of metadata anyway."
                 )
             nested = column.name
-        taken = {key, vector.name, text, nested}
+        taken = {key, vector.name, text, nested, *(get_column(table, each, "leaving out").name for each in self.skip)}
         others = [column for column in table.columns.values() if column.name not in taken]
         return TableReading(key, vector, text, nested, others, asking=", for it has no index that would")
 

@@ -1,10 +1,11 @@
-"""Make the samples of langchain-postgres and vecs, in an environment that has one of them.
+"""Fill a database with langchain-postgres or vecs, in an environment that has it, and make the sample of that.
 
-    python -m tests.importers.samples.make_postgres langchain URL PG_DUMP
-    python -m tests.importers.samples.make_postgres vecs URL PG_DUMP
+    python -m tests.importers.samples.make_postgres langchain URL [PG_DUMP]
+    python -m tests.importers.samples.make_postgres vecs URL [PG_DUMP]
 
-URL is an empty database with pgvector, PG_DUMP the program of the server's release. ``NAME.sql.gz`` has the tables as
-the library made them, ``NAME.json`` the versions and the ids of the library's own ten nearest records of each query.
+URL is an empty database with pgvector. Without PG_DUMP, the program of the server's release, the ids of the library's
+own ten nearest records of each query are printed; with it, ``NAME.sql.gz`` and ``NAME.json`` are made: the tables as
+the library made them, and versions and answers.
 """
 
 from __future__ import annotations
@@ -90,18 +91,18 @@ MAKERS = {
 }
 
 
-def main(name: str, url: str, dump: str) -> None:
+def main(name: str, url: str, dump: str | None = None) -> None:
     make, packages = MAKERS[name]
     nearest = make(url)
+    if dump is None:
+        print(json.dumps(nearest))  # noqa: T201
+        return
     command = [dump, "--inserts", "--rows-per-insert=50", "--no-owner", "--no-privileges", "--exclude-extension=*", url]
     script = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [line for line in script.splitlines() if not line.startswith(("\\", "--")) and line]
-    write(name, "\n".join(lines) + "\n", {"versions": {each: version(each) for each in packages}, "nearest": nearest})
-
-
-def write(name: str, script: str, answers: dict[str, Any]) -> None:
+    answers = {"versions": {each: version(each) for each in packages}, "nearest": nearest}
     with gzip.GzipFile(FOLDER / f"{name}.sql.gz", "wb", mtime=0) as file:
-        file.write(script.encode())
+        file.write(("\n".join(lines) + "\n").encode())
     (FOLDER / f"{name}.json").write_text(json.dumps(answers, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
-"""Make the samples of redisvl and langchain-redis, in an environment that has both.
+"""Fill a Redis server with redisvl and langchain-redis, in an environment that has both, and make the sample of them.
 
-    python -m tests.importers.samples.make_redis URL
+    python -m tests.importers.samples.make_redis URL [keep]
 
-URL is an empty Redis server with its query engine. ``NAME.json.gz`` has the command that made each index and what the
-library stored under each key, byte by byte, ``NAME.json`` the versions and the library's own ten nearest records.
+URL is an empty server with its query engine and JSON. The ids of the libraries' own ten nearest records of each query
+are printed; with ``keep``, ``redis.json.gz`` and ``redis.json`` are made: the commands that made the indexes and what
+is under each key, byte by byte, and versions and answers.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def fill_langchain(client: Recorder, name: str) -> list[list[str]]:
     ]
 
 
-def main(url: str) -> None:
+def main(url: str, keep: str = "") -> None:
     client = Recorder.from_url(url)
     assert isinstance(client, Recorder)
     nearest = {
@@ -110,6 +111,9 @@ def main(url: str) -> None:
         "documents": fill_redisvl(client, "documents", "json", "l2"),
         "langchain": fill_langchain(client, "langchain"),
     }
+    if keep != "keep":
+        print(json.dumps(nearest))  # noqa: T201
+        return
     kept: list[dict[str, Any]] = []
     reader: Any = redis.Redis.from_url(url)  # redisvl gave the other one parsers of its own
     for key in sorted(reader.scan_iter(count=1_000)):
