@@ -61,9 +61,9 @@ def quote(*names: str) -> sql.SQL:
     return sql.SQL(sql.Identifier(*names).as_string().replace("%", "%%"))
 
 
-def source(url: str, **parts: str) -> PgvectorTable:
+def source(url: str) -> PgvectorTable:
     table = f"schema {HOSTILE}"[:60] + "." + f"table {HOSTILE}"[:60]
-    return PgvectorTable(url, table, text=f"body {HOSTILE}"[:60], **parts)
+    return PgvectorTable(url, table, text=f"body {HOSTILE}"[:60])
 
 
 def test_a_table_with_hostile_names(docs: str, peer: psycopg.Connection, place: Place) -> None:
