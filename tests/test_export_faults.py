@@ -30,6 +30,7 @@ from vecstore import (
     StorageFailed,
     StoreCorrupt,
     StoreExists,
+    StoreMoved,
     Unsupported,
     VecstoreError,
     VectorStore,
@@ -99,6 +100,20 @@ def test_targets_that_cannot_be(db: Database, store: VectorStore, file: Path, tm
     with vecstore.connect(f"file:{tmp_path}/kb?mode=ro") as reader, pytest.raises(Unsupported):
         reader.create_from("copy", file)
     assert db.names() == ["docs"]
+
+
+def test_a_store_that_has_moved(db: Database, store: VectorStore, file: Path, tmp_path: Path) -> None:
+    digest, url = store.digest(), f"file:{tmp_path}/other"
+    with vecstore.connect(url) as other, vecstore.connect(f"file:{tmp_path}/kb", successor=url) as following:
+        known = following.open("docs")
+        assert store.move_to(other).digest == digest
+        for call in (store.digest, partial(store.export, tmp_path / "x"), partial(db.create_from, "docs", file)):
+            with pytest.raises(StoreMoved):
+                call()
+        assert not (tmp_path / "x").exists()
+        assert known.digest() == known.export(tmp_path / "y").digest == digest
+        with pytest.raises(StoreExists):
+            following.create_from("docs", file)
 
 
 def test_a_rebuild_during_the_export(db: Database, tmp_path: Path) -> None:

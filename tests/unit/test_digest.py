@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -83,6 +84,19 @@ def test_vectors_that_are_left_out_are_not_read() -> None:
     backend.page = lambda *given: found.append(given[4]) or page(*given)  # type: ignore[method-assign, func-returns-value]
     digest.digest_generation(backend, backend.find(name="docs").active, vectors=False)
     assert set(found) == {frozenset({"text", "metadata"})}
+
+
+def test_memory_is_that_of_a_few_pages() -> None:
+    backend = MemoryBackend()
+    store = fill(backend, 400, "x" * 200_000).open("docs")  # 80 MB to hash, of one text in memory
+    store.digest()
+    tracemalloc.start()
+    try:
+        store.digest()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * pages.PAGE_BYTES
 
 
 def test_progress() -> None:
