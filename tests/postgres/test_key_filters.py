@@ -131,3 +131,15 @@ def test_verify_compares_the_copy_with_the_metadata(place: PostgresPlace) -> Non
         assert "'a', 'list', 'more-5999', 'true'" in problem
         store.upsert(record for record in store.get(["a", "list", "more-5999", "true"]) if record)
         assert store.verify().ok
+
+
+def test_few_entries_wait_outside_of_the_index(place: PostgresPlace, store: VectorStore) -> None:
+    """Each search reads through them."""
+    with psycopg.connect(place.server) as link:
+        [(index,)] = link.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text ~ %s",
+            (f"^{place.namespace}\\..*_keys$",),
+        ).fetchall()
+        [(pages,)] = link.execute("SELECT gin_clean_pending_list(%s::regclass)", (index,)).fetchall()
+        [(size,)] = link.execute("SELECT current_setting('block_size')::int").fetchall()
+    assert pages * size <= 2 * 64 * 1024

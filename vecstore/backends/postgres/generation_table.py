@@ -82,6 +82,11 @@ class Layout:
         return ID if name == "id" else FIELDS[self.schema.fields[name].kind]
 
 
+_PENDING = 64
+"""Kilobytes of entries that wait to be put into the index of undeclared keys, and that each search reads through: with
+PostgreSQL's own limit of 4 MB, a search took 1.4 ms instead of 0.3 ms. Loads take as long."""
+
+
 def name_column(field: str) -> str:
     """Return the column of a declared field; the prefix keeps it apart from other columns."""
     return f"f_{field}"
@@ -104,7 +109,13 @@ def make_layout(generation: Generation, namespace: str, extension: str) -> Layou
     )
     if schema.dynamic:
         classes = {"extra_values": "jsonb_path_ops"}
-        Index(f"{name}_keys", table.c.extra_values, postgresql_using="gin", postgresql_ops=classes)
+        Index(
+            f"{name}_keys",
+            table.c.extra_values,
+            postgresql_using="gin",
+            postgresql_ops=classes,
+            postgresql_with={"gin_pending_list_limit": _PENDING},
+        )
     for number, (field, form) in enumerate(kinds):
         Index(f"{name}_f{number}", table.c[name_column(field)], postgresql_using=form.method)
     vector_type = NAMES[schema.dtype]
