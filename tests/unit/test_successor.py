@@ -13,7 +13,17 @@ import pytest
 
 import vecstore
 from tests.batches import schema
-from vecstore import BackendUnavailable, Database, ForkedStore, Record, StoreLocked, StoreMoved, registry, successor
+from vecstore import (
+    BackendUnavailable,
+    Database,
+    ForkedStore,
+    Record,
+    StoreLocked,
+    StoreMoved,
+    UnknownOutcome,
+    registry,
+    successor,
+)
 from vecstore.backend import Entry
 from vecstore.backends.memory import MemoryBackend
 from vecstore.route import LOOKS, Route
@@ -129,6 +139,23 @@ def test_an_unreachable_one_is_no_error_before_the_switch(
         assert "has moved" in caught.value.__notes__[0]
     elsewhere.error = None
     assert store.count() == 3, "the same object goes on when it can be reached"
+
+
+def test_a_write_whose_outcome_is_unknown_is_not_repeated_there(
+    db: Database, elsewhere: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = db.open("docs")
+    HandMove(db._backend, elsewhere.backend).run()
+
+    def lose_connection(*arguments: Any, **options: Any) -> int:
+        raise UnknownOutcome("The connection was lost.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db._backend, "write", lose_connection)
+        with pytest.raises(UnknownOutcome):
+            store.upsert([make_book(5)])
+    assert elsewhere.made == 0
+    assert store.count() == 3
 
 
 def test_a_warning_of_the_driver_stays_in_its_thread(db: Database, elsewhere: Connections) -> None:
