@@ -9,6 +9,7 @@ import multiprocessing as mp
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -134,8 +135,10 @@ def change(session: Session, note: Any, rng: random.Random) -> None:
     session.flush()
 
 
-def work(place: Place, stops: Any) -> None:
-    """Work until told to stop."""
+def work(place: Place) -> None:
+    """Work until SIGTERM. Nothing is shared with processes that are killed, which might hold its lock for ever."""
+    stops = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stops.set())
     with open_soaked(place, stalls=0.1) as soaked, soaked.vectors.run_worker(batch_size=6, lease=LEASE):
         stops.wait()
 
@@ -146,11 +149,11 @@ def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: in
     with open_soaked(place) as soaked:
         soaked.Base.metadata.create_all(soaked.engine)
         soaked.vectors.sync_once()
-        stops = CONTEXT.Event()
         writing = [start(write, place, rng.randrange(10**9), rounds) for _ in range(writers)]
-        working = [start(work, place, stops) for _ in range(workers)]
+        working = [start(work, place) for _ in range(workers)]
         counts = {"killed": 0, "stopped": 0}
         stopped: list[BaseProcess] = []
+        replaced: list[BaseProcess] = []
         while any(each.is_alive() for each in writing):
             time.sleep(rng.uniform(0.02, 0.3))  # chooses moments, waits for nothing
             slot = rng.randrange(workers)
@@ -160,16 +163,18 @@ def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: in
             else:
                 signal_process(working[slot], signal.SIGSTOP)
                 stopped.append(working[slot])
+                replaced.append(working[slot])
                 counts["stopped"] += 1
-            working[slot] = start(work, place, stops)
+            working[slot] = start(work, place)
             if len(stopped) > 2:
                 signal_process(stopped.pop(0), signal.SIGCONT)
         assert [each.exitcode for each in writing] == [0] * writers
         settle(soaked)
-        for each in stopped:
+        for each in replaced:
             signal_process(each, signal.SIGCONT)
-        stops.set()
-        for each in (*working, *stopped):
+        for each in (*working, *replaced):
+            each.terminate()
+        for each in (*working, *replaced):
             each.join(60)
         settle(soaked)
         compare(soaked, place)

@@ -101,6 +101,18 @@ def test_what_a_worker_left_is_claimed_when_its_lease_ends(app: Application) -> 
     app.check()
 
 
+def test_an_index_is_left_until_the_worker_has_caught_up(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    tended: list[int] = []
+    monkeypatch.setattr("vecstore.orm.sinks.tend_store", lambda store, changed: tended.append(changed))
+    app.add(10)
+    app.vectors.sync_once(batch_size=4)
+    assert tended == [10]
+    monkeypatch.setattr("vecstore.orm.worker.MOST_UNTENDED", 5)
+    rename(app, "again")
+    app.vectors.sync_once(batch_size=4)
+    assert tended == [10, 8, 2]
+
+
 def test_two_workers_do_not_take_the_same_rows(app: Application) -> None:
     app.add(4)
     first = app.vectors._outbox.claim(app.engine, ["article.search"], 3, 60)

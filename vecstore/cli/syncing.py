@@ -196,6 +196,13 @@ def _load(place: str) -> Iterator[VectorORM]:
         found: Any = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise Failure(f"The module {module[:60]!r} cannot be imported: {error}.") from error
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            raise
+        raise Failure(
+            f"The module {module[:60]!r} raised {type(error).__name__} while it was imported. "
+            f"python -c 'import {module[:60]}' shows where."
+        ) from error
     if not isinstance(found, VectorORM):
         raise Failure(f"{name[:60]!r} in module {module[:60]!r} is no VectorORM but {type(found).__name__}.")
     try:

@@ -75,8 +75,8 @@ def install_triggers(connection: Connection, outbox: Outbox, model: SearchedMode
     """
     wanted = make_triggers(connection.dialect, outbox, model)
     is_live = isinstance(connection, Connection)
-    if is_live and not inspect(connection).has_table(model.table.name, schema=model.table.schema):
-        return
+    if is_live and not all(_exists(connection, table) for table in (model.table, outbox.rows)):
+        return  # without an outbox a trigger would refuse every change
     made = False
     for relation in _list_relations(connection, model.table) if is_live else [wanted.relation]:
         listed = _list_on(connection, relation) if is_live else []
@@ -90,6 +90,10 @@ def install_triggers(connection: Connection, outbox: Outbox, model: SearchedMode
             _execute(connection, wanted.drop(name, relation))
         for statement in wanted.create(relation):
             _execute(connection, statement)
+
+
+def _exists(connection: Connection, table: Table) -> bool:
+    return inspect(connection).has_table(table.name, schema=table.schema)
 
 
 def find_missing_triggers(connection: Connection, outbox: Outbox, model: SearchedModel) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Engine, and_, event
+from sqlalchemy import Column, ColumnElement, Connection, Engine, and_, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..arguments import check_whole, describe, is_finite
@@ -33,7 +33,7 @@ from .searched_models import SearchedModel, find_models
 from .sessions import find_engine, find_session_class, make_synchronous
 from .sinks import ColumnSink, Sink, StoreSink
 from .sqlite_distances import register_distances
-from .triggers import attach_triggers, make_triggers
+from .triggers import attach_triggers, install_triggers, make_triggers
 from .vector_columns import attach_column
 from .worker import SyncWorker
 from .worker_thread import WorkerThread
@@ -208,10 +208,10 @@ class VectorORM(OneProcess):
         sqlalchemy.exc.DBAPIError
             The application's database failed.
         """
-        worker, total = self._make_worker(batch_size, lease), 0
-        while done := worker.work():
-            total += done
-        return total
+        worker = self._make_worker(batch_size, lease)
+        while worker.work():
+            pass
+        return worker.settled
 
     def wait(self, session: Session | None = None, *, timeout: float = 30.0) -> None:
         """Return when every change that was committed before the call is in its store.
@@ -259,6 +259,20 @@ class VectorORM(OneProcess):
             revived = self._outbox.revive(connection, [model.name for model in self._models])
         self._wake()
         return revived
+
+    def create_triggers(self, connection: Connection) -> None:
+        """Create the triggers where they are missing, for tables that ``create_all`` did not make.
+
+        A migration calls it after it has created the tables of the models and of this object:
+        ``vectors.create_triggers(op.get_bind())``. Triggers of an earlier declaration are replaced.
+
+        Parameters
+        ----------
+        connection : Connection
+            In whose transaction they are made.
+        """
+        for model in self._models:
+            install_triggers(connection, self._outbox, model)
 
     def status(self) -> dict[str, Backlog]:
         """Return for each declaration, by its name such as ``Article.search``, what waits in the outbox."""

@@ -31,6 +31,9 @@ LONGEST_DELAY = 300.0
 LONGEST_PAUSE = 60.0
 BUSY_DELAY = 0.2
 """Seconds until a row is tried again that a transaction of the application holds."""
+MOST_UNTENDED = 100_000
+"""Changed records after which an index is built or extended although more changes wait. Otherwise it is once the worker
+has caught up: many small extensions cost a multiple of one."""
 PROBE = "word"
 """A text that every model embeds: where it fails too, the fault is not the row's."""
 _REPETITIONS = 5
@@ -64,6 +67,11 @@ class SyncWorker:
         Changes that are claimed at once.
     lease : float
         Seconds after which another worker takes what this one has claimed.
+
+    Attributes
+    ----------
+    settled : int
+        Changes that were worked off so far.
     """
 
     def __init__(
@@ -83,9 +91,11 @@ class SyncWorker:
         self._batch_size = batch_size
         self._lease = lease
         self._pauses: dict[str, tuple[float, float]] = {}
+        self._untended: dict[str, int] = {}
+        self.settled = 0
 
     def work(self) -> int:
-        """Claim one batch, work it off, and return how many changes it had.
+        """Claim one batch, work it off, and return how many changes it had, also such that are left for later.
 
         Raises
         ------
@@ -102,6 +112,11 @@ class SyncWorker:
         fence = repeat(lambda: self._outbox.draw_fence(self._engine))
         for target in dict.fromkeys(claim.target for claim in claims):
             self._work_off(self._models[target], [claim for claim in claims if claim.target == target], fence)
+        has_caught_up = len(claims) < self._batch_size
+        for name, changed in list(self._untended.items()):
+            if has_caught_up or changed >= MOST_UNTENDED:
+                del self._untended[name]
+                self._open_sink(self._models[name]).tend(changed)
         return len(claims)
 
     def _work_off(self, model: SearchedModel, claims: Sequence[Claim], fence: int) -> None:
@@ -120,7 +135,7 @@ class SyncWorker:
             self._pauses.pop(model.name, None)
             busy = [claim for claims in batch.claims.values() for claim in claims]
             repeat(lambda: self._outbox.postpone(self._engine, busy, BUSY_DELAY, None, failed=False))
-            sink.tend(batch.changed)
+            self._untended[model.name] = self._untended.get(model.name, 0) + batch.changed
 
     def _group(self, model: SearchedModel, claims: Sequence[Claim]) -> dict[Key, list[Claim]]:
         """Return the claims by key: a row that changed often is embedded once."""
@@ -161,6 +176,7 @@ class SyncWorker:
         batch.changed += len(keys)
         done = [claim for key in keys for claim in batch.claims[key]]
         repeat(lambda: self._outbox.acknowledge(self._engine, done))
+        self.settled += len(done)
         for key in keys:
             del batch.claims[key]
 
