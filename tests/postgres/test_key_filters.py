@@ -133,13 +133,16 @@ def test_verify_compares_the_copy_with_the_metadata(place: PostgresPlace) -> Non
         assert store.verify().ok
 
 
-def test_few_entries_wait_outside_of_the_index(place: PostgresPlace, store: VectorStore) -> None:
+def test_few_entries_wait_outside_of_the_index(place: PostgresPlace) -> None:
     """Each search reads through them."""
+    with place.connect() as db:
+        loaded = db.create("loaded", Schema(2, index=Flat(), dynamic=True))
+        loaded.insert(Record(f"r{n}", [1.0, n], metadata={"n": n, "path": {"to": str(n)}}) for n in range(ROWS))
+        backend = loaded._backend
+        assert isinstance(backend, PostgresBackend)
+        name = backend._layouts.get(backend.find(name="loaded").active).table.name
     with psycopg.connect(place.server) as link:
-        [(index,)] = link.execute(
-            "SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text ~ %s",
-            (f"^{place.namespace}\\..*_keys$",),
-        ).fetchall()
-        [(pages,)] = link.execute("SELECT gin_clean_pending_list(%s::regclass)", (index,)).fetchall()
+        index = sql.Literal(f"{place.namespace}.{name}_keys")
+        [(pages,)] = link.execute(sql.SQL("SELECT gin_clean_pending_list({}::regclass)").format(index)).fetchall()
         [(size,)] = link.execute("SELECT current_setting('block_size')::int").fetchall()
     assert pages * size <= 2 * 64 * 1024
