@@ -34,7 +34,7 @@ def make_chroma(folder: Path) -> Made:
     collection.upsert(ids=IDS, embeddings=np.asarray(VECTORS, np.float32), documents=TEXTS, metadatas=metadata)
     found = collection.query(query_embeddings=np.asarray(QUERY_VECTORS, np.float32), n_results=NEAREST, include=[])
     client.close()
-    return ChromaCollection(str(folder / "chroma"), "docs"), "cosine", found["ids"], metadata, IDS
+    return ChromaCollection(folder / "chroma", "docs"), "cosine", found["ids"], metadata, IDS
 
 
 def make_lancedb(folder: Path) -> Made:
@@ -59,7 +59,7 @@ def make_lancedb(folder: Path) -> Made:
         ]
         for query in QUERY_VECTORS
     ]
-    return LancedbTable(str(folder / "lance"), "docs", id="key"), "l2", nearest, metadata, IDS
+    return LancedbTable(folder / "lance", "docs", id="key"), "l2", nearest, metadata, IDS
 
 
 def make_qdrant(folder: Path) -> Made:
@@ -85,7 +85,7 @@ def make_qdrant(folder: Path) -> Made:
         for query in QUERY_VECTORS
     ]
     client.close()
-    source = QdrantCollection(str(folder / "qdrant"), "docs", text="page_content", metadata="metadata")
+    source = QdrantCollection(folder / "qdrant", "docs", text="page_content", metadata="metadata")
     return source, "ip", nearest, metadata, [str(each) for each in ids]
 
 

@@ -57,7 +57,7 @@ def test_an_index_and_its_records(tmp_path: Path, db: Database, metric: str, end
         path.write_text(json.dumps(RECORDS), "utf-8")
     else:
         pq.write_table(pa.Table.from_pylist(RECORDS), path)
-    done = import_records(db, "docs", FaissIndex(index, str(path)))
+    done = import_records(db, "docs", FaissIndex(Path(index), path))
     assert (done.records, done.metric, done.left_out, done.notes) == (COUNT, Metric(metric), (), ())
     check_records(db.open("docs"), METADATA)
     check_nearest(db.open("docs"), find_nearest(index, IDS))

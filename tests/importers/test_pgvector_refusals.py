@@ -96,6 +96,8 @@ def test_places_that_are_none(
 
 
 def test_wrong_arguments(db: Database, run: Run, url: str) -> None:
+    with refusing(InvalidUrl, "not PosixPath"):
+        import_records(db, "docs", PgvectorTable(Path("app"), "docs"))  # type: ignore[arg-type]
     with refusing(InvalidArgument, "source must be one of vecstore.importers, not str"):
         import_records(db, "docs", "postgresql://localhost/app")  # type: ignore[arg-type]
     for options, message in (

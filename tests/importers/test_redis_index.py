@@ -71,22 +71,42 @@ def test_documents_of_langchain(server: OwnServer, db: Database) -> None:
 def test_types_of_vectors(server: OwnServer, db: Database, kind: str, dtype: str) -> None:
     name = f"t{kind.lower()}"
     with redis.Redis.from_url(server.url) as client:
-        vector = ("v", "VECTOR", "FLAT", 6, "TYPE", kind, "DIM", 2, "DISTANCE_METRIC", "IP")
+        vector = (
+            "n",
+            "NUMERIC",
+            "m",
+            "NUMERIC",
+            "v",
+            "VECTOR",
+            "FLAT",
+            6,
+            "TYPE",
+            kind,
+            "DIM",
+            2,
+            "DISTANCE_METRIC",
+            "IP",
+        )
         client.execute_command("FT.CREATE", name, "ON", "HASH", "PREFIX", 1, f"{name}:", "SCHEMA", *vector)
         client.hset(
             f"{name}:a:b", mapping={"v": np.array([1.5, -2], dtype).tobytes(), "key": "own", "raw": b"\xff\xfe"}
         )
         client.hset(f"{name}:bare", mapping={"key": "x"})
+        client.hset(
+            f"{name}::colon", mapping={"v": np.array([2, 1], dtype).tobytes(), "n": "1_0", "m": "-1.5e1", "key": "k"}
+        )
         client.hset(f"{name}:short", mapping={"v": np.array([1.5], dtype).tobytes()})
     done = import_records(db, "docs", RedisIndex(server.url, name))
-    assert (done.records, {each.ids for each in done.left_out}) == (1, {("bare",), ("short",)})
+    assert (done.records, {each.ids for each in done.left_out}) == (2, {("bare",), ("short",)})
     assert done.notes == ("The field 'raw' is left out where it holds bytes that are no text.",)
-    record = db.open("docs").get(["a:b"])[0]
+    record, colon = db.open("docs").get(["a:b", ":colon"])
     assert record is not None
+    assert colon is not None
+    assert colon.metadata == {"n": "1_0", "m": -15.0, "key": "k"}
     assert (np.asarray(record.vector).tolist(), record.metadata) == ([1.5, -2.0], {"key": "own"})
     named = import_records(db, "named", RedisIndex(server.url, name, id="key"))
-    assert named.records == 1
-    assert [(each.id, each.metadata) for each in db.open("named").scan()] == [("own", {})]
+    assert named.records == 2
+    assert [(each.id, len(each.metadata)) for each in db.open("named").scan()] == [("k", 2), ("own", 0)]
 
 
 def test_what_is_not_there_is_named(server: OwnServer, db: Database, url: str, run: Run) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 _MASK = "***"
-_PARAMETER = re.compile(r"(?:password|passwd|pwd|secret|token)=([^\s&]+)", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?:password|passwd|pwd|secret|token|api_?key)=([^\s&]+)", re.IGNORECASE)
 _SHORT = 4
 """Passwords of fewer characters are masked between their marks only, because words contain them."""
 

@@ -6,6 +6,7 @@ is never opened here. It gets a copy of the directory, because it writes into wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,13 +30,13 @@ class ChromaCollection(ImportSource):
 
     Parameters
     ----------
-    place : str
+    place : str or path
         The directory.
     name : str
         The collection.
     """
 
-    place: str
+    place: str | os.PathLike[str]
     name: str
 
     @property

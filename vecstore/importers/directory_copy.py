@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -48,7 +49,7 @@ def copy_directory(directory: Path, databases: str, left: frozenset[str] = froze
         yield copied
 
 
-def check_directory(place: str, mark: str, what: str) -> Path:
+def check_directory(place: str | os.PathLike[str], mark: str, what: str) -> Path:
     """Return the path of a directory of a library, which holds a file of this name.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ class FaissIndex(ImportSource):
 
     Parameters
     ----------
-    place : str
+    place : str or path
         The file that ``faiss.write_index`` made: ``IndexFlat``, ``IndexHNSWFlat``, or ``IndexIDMap`` over them.
-    records : str, optional
+    records : str or path, optional
         A file that ends in ``.jsonl``, ``.json`` or ``.parquet``. Without it ids are FAISS's numbers, and there are
         neither texts nor metadata. A pickle is never read.
     id : str, optional
@@ -45,8 +46,8 @@ class FaissIndex(ImportSource):
         The key of FAISS's numbers: positions, or the ids of an ``IndexIDMap``.
     """
 
-    place: str
-    records: str | None = None
+    place: str | os.PathLike[str]
+    records: str | os.PathLike[str] | None = None
     id: str | None = None
     text: str | None = None
     metadata: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class LancedbTable(ImportSource):
 
     Parameters
     ----------
-    place : str
+    place : str or path
         The directory.
     name : str
         The table.
@@ -39,7 +40,7 @@ class LancedbTable(ImportSource):
         A column of structs, whose fields become keys of metadata; by default ``metadata``.
     """
 
-    place: str
+    place: str | os.PathLike[str]
     name: str
     id: str | None = None
     vector: str | None = None

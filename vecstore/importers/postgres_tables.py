@@ -100,6 +100,8 @@ def connect(url: str) -> Iterator[Connection[Any]]:
         from ..backends.postgres.options import make_server_url, parse_options
     except ModuleNotFoundError as error:
         raise MissingExtra((error.name or "psycopg").partition(".")[0], "postgres") from error
+    if not isinstance(url, str):
+        raise InvalidUrl(f"The source is a URL, such as postgresql://user@host/database, not {type(url).__name__}.")
     parsed = parse_url(url)
     running = None
     if parsed.scheme == "postgresql+embedded":

@@ -6,6 +6,7 @@ program. It gets a copy of the directory, because it writes into what it opens.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class QdrantCollection(ImportSource):
 
     Parameters
     ----------
-    place : str
+    place : str or path
         The URL of a server, ``http://host:6333``, with ``?api_key=…`` where it needs one; or a directory.
     name : str
         The collection.
@@ -48,7 +49,7 @@ class QdrantCollection(ImportSource):
         The key of an object in the payload whose keys become keys of metadata; in langchain-qdrant ``metadata``.
     """
 
-    place: str = field(repr=False)
+    place: str | os.PathLike[str] = field(repr=False)
     name: str
     vector: str | None = None
     id: str | None = None
@@ -63,7 +64,7 @@ class QdrantCollection(ImportSource):
     @contextmanager
     def open(self, wish: Wish, tally: Tally) -> Iterator[Contents]:
         """Connect, or open a copy of the directory."""
-        with _connect(self.place) as client:
+        with _connect(os.fspath(self.place)) as client:
             names = [each.name for each in client.get_collections().collections]
             if self.name not in names:
                 raise InvalidArgument(f"Qdrant has no collection {self.name[:60]!a}.{close_matches(self.name, names)}")

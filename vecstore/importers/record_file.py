@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class SourceFile:
 
 
 @contextmanager
-def open_records(place: str) -> Iterator[SourceFile]:
+def open_records(place: str | os.PathLike[str]) -> Iterator[SourceFile]:
     """Open a file of records. JSON lines and Parquet are read in constant memory.
 
     Raises

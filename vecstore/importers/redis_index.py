@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _DTYPES: Mapping[str, str] = MappingProxyType({"FLOAT16": "float16"})
 _LANGCHAIN = "_metadata_json"
 """Where langchain-redis keeps the metadata as they were; its other fields are copies, lists joined to one text."""
 _BESIDE = frozenset({"_index_name"})
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]^-"})
 
 
@@ -121,10 +123,7 @@ class RedisIndex(ImportSource):
             while piece := list(islice(keys, rows)):
                 found = [(key, *each) for key, each in zip(piece, reader.fetch(piece), strict=True) if each is not None]
                 payloads = [payload for _, payload, _ in found]
-                ids = [
-                    payload.get(self.id) if self.id else _decode(key[len(prefix.encode()) :]).removeprefix(":")
-                    for key, payload, _ in found
-                ]
+                ids = [payload.get(self.id) if self.id else _find_id(key, prefix) for key, payload, _ in found]
                 texts, rest = take_texts(payloads, self.text or "text")
                 nested = [_take_metadata(payload, self.id) for payload in rest]
                 if found:
@@ -221,6 +220,10 @@ def _connect(url: str) -> Iterator[Any]:
         from ..backends.redis.options import make_server_url, parse_options
     except ModuleNotFoundError as error:
         raise MissingExtra((error.name or "redis").partition(".")[0], "redis") from error
+    if not isinstance(url, str):
+        raise InvalidUrl(
+            f"The source is the URL of a Redis server, such as redis://host:6379/0, not {type(url).__name__}."
+        )
     parsed = parse_url(url)
     if parsed.scheme not in {"redis", "rediss", "unix"}:
         raise InvalidUrl("The source is a Redis server. Write redis://user:password@host:6379/0.")
@@ -273,7 +276,15 @@ def _decode(data: Any) -> str:
     return data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else str(data)
 
 
+def _find_id(key: bytes, prefix: str) -> str:
+    """Return what follows the prefix of a key, without the colon that redisvl puts between them."""
+    rest = _decode(key[len(prefix.encode("utf-8", "surrogateescape")) :])
+    return rest if prefix.endswith(":") else rest.removeprefix(":")
+
+
 def _read_number(text: str) -> Any:
+    if not _NUMBER.fullmatch(text):  # Python reads more as a number than the engine does
+        return text
     for kind in (int, float):
         try:
             return kind(text)
