@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,46 +10,20 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from ..errors import InvalidArgument, InvalidUrl, MissingExtra, Unsupported, close_matches
 from ..metric import Metric
 from ..urls import parse_url
 from .imported import Tally
 from .payloads import Payload, take_texts
+from .redis_reading import HashReader, IndexAttribute, IndexLayout, JsonReader, KeyReader, decode
 from .source import Contents, ImportSource, Wish
 from .source_rows import SourceRows
 
 _METRICS: Mapping[str, Metric] = MappingProxyType({"COSINE": Metric.COSINE, "IP": Metric.IP, "L2": Metric.L2})
-_WIRE: Mapping[str, str] = MappingProxyType(
-    {"FLOAT64": "<f8", "FLOAT32": "<f4", "FLOAT16": "<f2", "BFLOAT16": "<u2", "INT8": "<i1", "UINT8": "<u1"}
-)
 _DTYPES: Mapping[str, str] = MappingProxyType({"FLOAT16": "float16"})
 _LANGCHAIN = "_metadata_json"
 """Where langchain-redis keeps the metadata as they were; its other fields are copies, lists joined to one text."""
 _BESIDE = frozenset({"_index_name"})
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_GLOB = str.maketrans({char: f"\\{char}" for char in "\\*?[]^-"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Attribute:
-    """What an index knows of one field."""
-
-    path: str
-    name: str
-    type: str
-    details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What an index covers."""
-
-    prefixes: Sequence[str]
-    is_json: bool
-    attributes: Sequence[_Attribute]
-    count: int | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +64,7 @@ class RedisIndex(ImportSource):
             others = [each.name for each in layout.attributes if each.type == "VECTOR" and each is not vector]
             for name in others:
                 tally.note(f"The field {name!a} is left out: it holds other vectors.")
-            read = _JsonReader if layout.is_json else _HashReader
+            read = JsonReader if layout.is_json else HashReader
             reader = read(client, layout, vector, tally)
             kind = str(vector.details.get("data_type", "FLOAT32"))
             if "dim" not in vector.details:
@@ -106,7 +79,7 @@ class RedisIndex(ImportSource):
                 _DTYPES.get(kind, "float32"),
             )
 
-    def _choose_vector(self, layout: _Layout) -> _Attribute:
+    def _choose_vector(self, layout: IndexLayout) -> IndexAttribute:
         vectors = {each.name: each for each in layout.attributes if each.type == "VECTOR"}
         if self.vector is not None and self.vector not in vectors:
             raise InvalidArgument(
@@ -117,7 +90,7 @@ class RedisIndex(ImportSource):
             raise InvalidArgument(f"{self.title} has {what}. Name the ones to take: vector='…' (--vector-column).")
         return vectors[self.vector] if self.vector is not None else next(iter(vectors.values()))
 
-    def _read(self, reader: _Reader, layout: _Layout, rows: int) -> Iterator[SourceRows]:
+    def _read(self, reader: KeyReader, layout: IndexLayout, rows: int) -> Iterator[SourceRows]:
         for prefix in layout.prefixes:
             keys = reader.list_keys(prefix)
             while piece := list(islice(keys, rows)):
@@ -128,87 +101,6 @@ class RedisIndex(ImportSource):
                 nested = [_take_metadata(payload, self.id) for payload in rest]
                 if found:
                     yield SourceRows(ids, [vector for *_, vector in found], texts, {}, nested)
-
-
-class _Reader:
-    """Reads the keys of an index and what they hold, and changes nothing."""
-
-    kind: bytes
-
-    def __init__(self, client: Any, layout: _Layout, vector: _Attribute, tally: Tally) -> None:
-        self._client, self._vector, self._tally = client, vector, tally
-        self._numbers = {each.name for each in layout.attributes if each.type == "NUMERIC"}
-        self._beside = {each.name for each in layout.attributes if each.type == "VECTOR"}
-
-    def list_keys(self, prefix: str) -> Iterator[bytes]:
-        """Yield the keys with a prefix; some may come twice."""
-        keys: Iterator[bytes] = self._client.scan_iter(
-            match=f"{prefix.translate(_GLOB)}*", count=1_000, _type=self.kind
-        )
-        return keys
-
-    def fetch(self, keys: Sequence[bytes]) -> list[tuple[Payload, Any] | None]:
-        """Return the values and the vector of each key; None for one that is gone."""
-        pipe = self._client.pipeline(transaction=False)
-        for key in keys:
-            self.ask(pipe, key)
-        return [self.parse(reply) if reply else None for reply in pipe.execute()]
-
-    def ask(self, pipe: Any, key: bytes) -> None:
-        """Ask for what a key holds."""
-        raise NotImplementedError
-
-    def parse(self, reply: Any) -> tuple[Payload, Any]:
-        """Return the values and the vector in an answer."""
-        raise NotImplementedError
-
-
-class _HashReader(_Reader):
-    kind = b"hash"
-
-    def ask(self, pipe: Any, key: bytes) -> None:
-        pipe.hgetall(key)
-
-    def parse(self, reply: Any) -> tuple[Payload, Any]:
-        found: dict[str, Any] = {}
-        packed = reply.pop(self._vector.path.encode(), None)
-        for name, value in reply.items():
-            key = _decode(name)
-            if key in self._beside:
-                continue
-            try:
-                text = value.decode()
-            except UnicodeDecodeError:
-                self._tally.note(f"The field {key[:60]!a} is left out where it holds bytes that are no text.")
-                continue
-            found[key] = _read_number(text) if key in self._numbers else text
-        return found, None if packed is None else self._unpack(packed)
-
-    def _unpack(self, packed: bytes) -> Any:
-        kind = str(self._vector.details.get("data_type", "FLOAT32"))
-        wire = np.dtype(_WIRE[kind])
-        numbers = np.frombuffer(packed[: len(packed) // wire.itemsize * wire.itemsize], wire)
-        if kind == "BFLOAT16":  # the upper half of a float32
-            return (numbers.astype(np.uint32) << 16).view(np.float32)
-        return numbers
-
-
-class _JsonReader(_Reader):
-    kind = b"ReJSON-RL"
-
-    def ask(self, pipe: Any, key: bytes) -> None:
-        pipe.execute_command("JSON.GET", key)
-
-    def parse(self, reply: Any) -> tuple[Payload, Any]:
-        document = json.loads(reply)
-        if not isinstance(document, dict):
-            return {}, None
-        path = self._vector.path.removeprefix("$.").split(".")
-        holder: Any = document
-        for step in path[:-1]:
-            holder = holder.get(step) if isinstance(holder, dict) else None
-        vector = holder.pop(path[-1], None) if isinstance(holder, dict) else None
-        return {name: value for name, value in document.items() if name not in self._beside}, vector
 
 
 @contextmanager
@@ -239,7 +131,7 @@ def _connect(url: str) -> Iterator[Any]:
         client.close()
 
 
-def _describe(client: Any, name: str) -> _Layout:
+def _describe(client: Any, name: str) -> IndexLayout:
     """Return what an index covers.
 
     Raises
@@ -247,50 +139,35 @@ def _describe(client: Any, name: str) -> _Layout:
     InvalidArgument
         There is no such index, or its documents are addressed by paths that are not simple.
     """
-    known = {_decode(each) for each in client.execute_command("FT._LIST")}
+    known = {decode(each) for each in client.execute_command("FT._LIST")}
     if name not in known:
         raise InvalidArgument(f"The server has no index {name[:60]!a}.{close_matches(name, known)}")
     info = _pair(client.execute_command("FT.INFO", name))
     definition = _pair(info["index_definition"])
     attributes = [_read_attribute(each) for each in info["attributes"]]
     count = info.get("num_docs")
-    return _Layout(
-        [_decode(prefix) for prefix in definition["prefixes"]],
-        _decode(definition["key_type"]) == "JSON",
+    return IndexLayout(
+        [decode(prefix) for prefix in definition["prefixes"]],
+        decode(definition["key_type"]) == "JSON",
         attributes,
         int(count) if count is not None else None,
     )
 
 
-def _read_attribute(given: Sequence[Any]) -> _Attribute:
-    details = {key: _decode(value) if isinstance(value, bytes) else value for key, value in _pair(given).items()}
-    return _Attribute(str(details["identifier"]), str(details["attribute"]), str(details["type"]), details)
+def _read_attribute(given: Sequence[Any]) -> IndexAttribute:
+    details = {key: decode(value) if isinstance(value, bytes) else value for key, value in _pair(given).items()}
+    return IndexAttribute(str(details["identifier"]), str(details["attribute"]), str(details["type"]), details)
 
 
 def _pair(flat: Sequence[Any]) -> dict[str, Any]:
     """Return names and values that follow one another as a mapping; single words at the end are left out."""
-    return {_decode(flat[place]): flat[place + 1] for place in range(0, len(flat) - 1, 2)}
-
-
-def _decode(data: Any) -> str:
-    return data.decode("utf-8", "surrogateescape") if isinstance(data, bytes) else str(data)
+    return {decode(flat[place]): flat[place + 1] for place in range(0, len(flat) - 1, 2)}
 
 
 def _find_id(key: bytes, prefix: str) -> str:
     """Return what follows the prefix of a key, without the colon that redisvl puts between them."""
-    rest = _decode(key[len(prefix.encode("utf-8", "surrogateescape")) :])
+    rest = decode(key[len(prefix.encode("utf-8", "surrogateescape")) :])
     return rest if prefix.endswith(":") else rest.removeprefix(":")
-
-
-def _read_number(text: str) -> Any:
-    if not _NUMBER.fullmatch(text):  # Python reads more as a number than the engine does
-        return text
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _take_metadata(payload: Payload, id_: str | None) -> Payload:
