@@ -244,7 +244,8 @@ class Database(OneProcess):
         name : str
         moved : bool
             Remove what a move to another Database has left here under that name: the way there, and the records
-            that are kept for the way back. Also what a move or a copy to here, which nobody will finish, has left.
+            that are kept for the way back. Also what a move or a copy to here, which nobody will finish, has left: look
+            at its source before, because after the switch there, this is the store.
 
         Raises
         ------

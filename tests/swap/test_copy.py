@@ -15,6 +15,7 @@ from vecstore import (
     F,
     InvalidArgument,
     InvalidVector,
+    Metric,
     Record,
     Schema,
     StoreChanged,
@@ -173,6 +174,20 @@ def test_another_model_and_another_schema(two: tuple[Place, Place], both: tuple[
         store.copy_to(both[1], "third", embedder=new)
     with pytest.raises(InvalidArgument, match="dimensions"):
         store.copy_to(both[1], "fourth", schema=replace(store.schema, dim=6))
+
+
+def test_a_claim_meanwhile_is_copied(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:
+    words = ToyEmbedder(4)
+    both[0].create("docs", replace(SCHEMA, metric=Metric.COSINE)).insert(make_books(range(3)))
+    store = both[0].open("docs", embedder=words)
+
+    def claim(phase: str, done: int, total: int | None) -> None:
+        store.check_embedder(claim=True)
+
+    store.copy_to(both[1], on_progress=claim)
+    claimed = find_entry(two[0]).active.identity
+    assert claimed is not None
+    assert find_entry(two[1]).active.identity == claimed
 
 
 def test_an_interrupted_copy_goes_on(two: tuple[Place, Place], both: tuple[Database, Database]) -> None:

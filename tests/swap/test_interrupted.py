@@ -67,7 +67,8 @@ def test_a_killed_call_goes_on(
                     here.open("docs").move_to(there, accept_volatile=True)
                 assert find_entry(pair[0]).successor is not None
             else:
-                here.open("docs").copy_to(there)
+                if there.names() != ["docs"] or find_entry(pair[1]).previous is not None:
+                    here.open("docs").copy_to(there)  # or it was killed after its very last step
                 check_clean(pair[0])
                 check_clean(pair[1])
                 assert read_state(pair[1]) == read_state(pair[0])

@@ -69,6 +69,7 @@ class Transfer:
             self.proof.walk(partial(pace.report, "comparing"))
             overlap = measure_overlap(copy)
         if self.is_followed:
+            self._take_claim()
             self.proof.settle(self.catch_up)
         return overlap
 
@@ -80,6 +81,13 @@ class Transfer:
         self.target.drop(self.coming.uid)
         if self.is_followed and leaving.building is not None:
             self.source.drop(leaving.uid, leaving.building.id)
+
+    def _take_claim(self) -> None:
+        """Take over that an embedder has claimed the store since the copy began."""
+        identity = find_again(self.source, self.leaving).active.identity
+        building = find_again(self.target, self.coming).building
+        if not self.copy.embeds and building is not None and building.identity is None and identity is not None:
+            self.target.amend(replace(building, identity=identity))
 
     def _follow(self) -> None:
         if self.is_followed:
