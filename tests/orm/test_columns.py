@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, create_mock_engine, select, text, update
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from tests.orm.application import DIM, Texts, embed_words
@@ -223,6 +223,21 @@ def literal(statement: Any, engine: Engine) -> str:
         for key, value in compiled.params.items()
     }
     return str(compiled) % values
+
+
+def test_a_fault_of_the_database_burns_no_attempts(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("UPDATE", {}, Exception())
+
+    rows.add("one", "two")
+    with monkeypatch.context() as patch:
+        patch.setattr("vecstore.orm.sinks.ColumnSink._update", fail)
+        rows.vectors.sync_once()
+    with rows.engine.begin() as connection:
+        found = connection.execute(text("SELECT attempts, reason FROM vecstore_outbox")).all()
+        connection.execute(text("UPDATE vecstore_outbox SET ready = 0"))
+    assert [tuple(row) for row in found] == [(0, "OperationalError")] * 2
+    rows.check()
 
 
 def test_verify(rows: Rows) -> None:

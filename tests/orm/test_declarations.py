@@ -30,6 +30,8 @@ from vecstore import HNSW, Flat, InvalidArgument, SchemaMismatch, Unsupported, V
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import Searchable, SearchAttribute, VectorORM, searchable
 
+KEPT: list[type] = []
+"""A base does not keep its classes alive."""
 EMBEDDER = FunctionEmbedder(embed_words, dim=DIM, name="words")
 
 
@@ -52,6 +54,7 @@ def make_note(**options: Any) -> tuple[type[DeclarativeBase], Any]:
         price: Mapped[Decimal]
         search = searchable(*options.pop("texts", ["text"]), **({"into": "store:notes"} | options))
 
+    KEPT.append(Note)
     return Base, Note
 
 

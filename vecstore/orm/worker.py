@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..errors import EmbedderRequired, InvalidArgument, VecstoreError
@@ -36,6 +36,8 @@ MOST_UNTENDED = 100_000
 has caught up: many small extensions cost a multiple of one."""
 PROBE = "word"
 """A text that every model embeds: where it fails too, the fault is not the row's."""
+_OF_THE_PLACE = (OSError, MemoryError, SQLAlchemyError)
+"""Not of a row: a network, the machine, the application's database."""
 _REPETITIONS = 5
 _Result = TypeVar("_Result")
 _log = logging.getLogger("vecstore.orm")
@@ -209,7 +211,7 @@ def is_fault_of_rows(error: BaseException, sink: Sink) -> bool:
     """Say whether a write failed because of what one of its rows contains, so that the others can be written."""
     if isinstance(error, VecstoreError):
         return isinstance(error, InvalidArgument) and not isinstance(error, EmbedderRequired)
-    if not isinstance(error, Exception) or isinstance(error, OSError | MemoryError) or is_rate_limit(error):
+    if not isinstance(error, Exception) or isinstance(error, _OF_THE_PLACE) or is_rate_limit(error):
         return False
     try:
         sink.probe(PROBE)
