@@ -15,7 +15,7 @@ from ..metric import Metric
 from ..urls import parse_url
 from .imported import Tally
 from .payloads import Payload, take_texts
-from .redis_reading import HashReader, IndexAttribute, IndexLayout, JsonReader, KeyReader, decode
+from .redis_reading import WIRE, HashReader, IndexAttribute, IndexLayout, JsonReader, KeyReader, decode
 from .source import Contents, ImportSource, Wish
 from .source_rows import SourceRows
 
@@ -67,6 +67,8 @@ class RedisIndex(ImportSource):
             read = JsonReader if layout.is_json else HashReader
             reader = read(client, layout, vector, tally)
             kind = str(vector.details.get("data_type", "FLOAT32"))
+            if kind not in WIRE:
+                raise Unsupported(f"vectors of type {kind[:20]}", "vecstore", f"It reads {', '.join(WIRE)}.")
             if "dim" not in vector.details:
                 raise Unsupported(
                     "indexes whose FT.INFO names no dimension", "vecstore", "Upgrade the server's module."

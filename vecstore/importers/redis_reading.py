@@ -14,7 +14,7 @@ import numpy as np
 from .imported import Tally
 from .payloads import Payload
 
-_WIRE: Mapping[str, str] = MappingProxyType(
+WIRE: Mapping[str, str] = MappingProxyType(
     {"FLOAT64": "<f8", "FLOAT32": "<f4", "FLOAT16": "<f2", "BFLOAT16": "<u2", "INT8": "<i1", "UINT8": "<u1"}
 )
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -101,7 +101,7 @@ class HashReader(KeyReader):
 
     def _unpack(self, packed: bytes) -> Any:
         kind = str(self._vector.details.get("data_type", "FLOAT32"))
-        wire = np.dtype(_WIRE[kind])
+        wire = np.dtype(WIRE[kind])
         numbers = np.frombuffer(packed[: len(packed) // wire.itemsize * wire.itemsize], wire)
         if kind == "BFLOAT16":  # the upper half of a float32
             return (numbers.astype(np.uint32) << 16).view(np.float32)
