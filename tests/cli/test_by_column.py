@@ -249,5 +249,5 @@ def test_an_export_comes_back_by_column(run: Run, tmp_path: Path, made: list[str
     assert run("export", url, "docs", export).code == 0
     made.clear()
     assert run("add", back, "docs", export, "--json").json["written"] == ROWS
-    assert len(made) == FIRST_BATCH
+    assert len(made) <= FIRST_BATCH
     assert read_all(back) == read_all(url)
