@@ -73,6 +73,7 @@ class ToyBackend(backend.Backend):
             raise errors.StoreNotFound(name or "that was dropped", known)
 
     def create(self, name: str, generation: Generation) -> Entry:
+        check_usable(self._process, closed=self._closed)
         with self._lock:
             if generation.standby:
                 entry = self.find(name=name)

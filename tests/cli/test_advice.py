@@ -133,7 +133,7 @@ def test_stdin_that_is_no_json(run: Run, url: str) -> None:
     assert (answer.code, "stdin is read as JSON lines, so save anything else to a file" in answer.err) == (2, True)
 
 
-@pytest.mark.parametrize("command, told", [("list", "Did you mean 'ls'? See: "), ("zzzzzz", "zzzzzz'. See: ")])
+@pytest.mark.parametrize("command, told", [("list", "Did you mean 'ls'"), ("zzzzzz", "zzzzzz'. See: ")])
 def test_an_unknown_command(run: Run, command: str, told: str) -> None:
     assert told in run(command).err
 

@@ -42,7 +42,8 @@ def test_search_like_a_record_needs_no_model(run: Run, articles: str) -> None:
 def test_search_options(run: Run, articles: str) -> None:
     command = ("search", articles, "articles", "--vector", "[1, 0, 0]", "--json")
     assert found(run(*command, "-k", "1")) == ["a"]
-    assert found(run(*command, "--limit", "0")) == []
+    assert found(run(*command, "--limit", "2")) == ["a", "c"]
+    assert run(*command, "--limit", "0").code == 2
     assert found(run(*command, "--min-score", "0.5", "--exact")) == ["a", "c"]
     assert found(run(*command, "--where", '{"lang": "en"}')) == ["a", "b"]
     assert found(run(*command, "-w", '{"$not": {"at": {"$lt": "2024-03-01T00:00:00Z"}}}')) == ["a", "b"]

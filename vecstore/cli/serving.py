@@ -23,10 +23,11 @@ def mcp(
     write: Annotated[bool, typer.Option("--write", help="Let the model add and delete records.")] = False,
     embedder: EmbedderSpec = None,
 ) -> None:
-    """Give a language model the stores as tools, over the Model Context Protocol.
+    """Give a language model the stores as tools.
 
-    The program of the model starts this command and talks to it over stdin and stdout. The model can list and
-    describe stores, search, read records and the values of fields. Everything is opened read-only without --write.
+    This is a server of the Model Context Protocol. The program of the model starts it and talks to it over stdin and
+    stdout. The model can list and describe stores, search, read records and the values of fields. Everything is opened
+    read-only without --write.
 
     For example:
       vecstore mcp file:./kb --store articles < /dev/null
