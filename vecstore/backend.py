@@ -166,6 +166,12 @@ class Entry:
         """Where the store has moved; None if its records are here, or not yet."""
         return None if self.is_incoming else self.active.remote
 
+    @property
+    def may_be_awaited(self) -> bool:
+        """Whether the other place may have switched to the records here already, which makes them the only ones."""
+        way = self.active.remote
+        return way is not None and way.kind != "copy" and (self.is_incoming or way.kind == "back")
+
     def has_role(self, generation: Generation) -> bool:
         """Say whether the store has the records of that generation, in the role that ``generation.standby`` says."""
         holder = self.standby if generation.standby else self.active

@@ -244,14 +244,15 @@ class Database(OneProcess):
         name : str
         moved : bool
             Remove what a move to another Database has left here under that name: the way there, and the records
-            that are kept for the way back. Also what a move or a copy to here, which nobody will finish, has left: look
-            at its source before, because after the switch there, this is the store.
+            that are kept for the way back. Also what a copy to here has left that nobody will finish; or a move, if
+            the place that it comes from is given as ``successor``: after the switch there, this is the store.
 
         Raises
         ------
         StoreNotFound
         StoreMoved, StoreLocked
-            Without ``moved``: the store has moved, or a move or a copy is still filling it.
+            Without ``moved``: the store has moved, or a move or a copy is still filling it. With it: these may be the
+            only records, and there is no successor to ask.
         InvalidArgument
             With ``moved``: the store is here.
         """
@@ -263,8 +264,7 @@ class Database(OneProcess):
             raise InvalidArgument(f"Store {name!r} has not moved. To remove it with its records, leave moved=True out.")
         if moved:
             with self._backend.builder(entry.uid):  # the mover's, as long as it lives
-                if self._route.successor is not None:
-                    self._route.find(name)  # a client that finds it there lets it arrive
+                self._route.check_left(entry)
                 self._backend.drop(entry.uid)
         else:
             self._backend.drop(entry.uid)

@@ -7,10 +7,11 @@ found there decides where a store is; see `vecstore.swap`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from .backend import Backend, Entry, Remote
-from .errors import StoreNotFound, VecstoreError
+from .errors import InvalidArgument, StoreLocked, StoreNotFound, VecstoreError
 from .lookup import check_here
 from .successor import Successor
 
@@ -83,6 +84,29 @@ class Route:
                 check_here(replace(entry, name=name), _CIRCLE)
             seen.add(entry.uid)
         return backend, entry
+
+    def check_left(self, entry: Entry) -> None:
+        """Refuse to remove the only records of a store: a switch elsewhere may have made them that.
+
+        Raises
+        ------
+        StoreLocked, StoreMoved
+        InvalidArgument
+            The store has arrived.
+        """
+        way = entry.active.remote
+        if self.successor is not None:
+            # Whoever finds a store that has been switched lets it arrive. Nobody waits for one that is found nowhere.
+            with suppress(StoreLocked):
+                self.find(entry.name)
+        elif entry.may_be_awaited and way is not None:
+            raise StoreLocked(
+                f"What is here of store {entry.name!r} may be all there is: its move from a Database on {way.place} "
+                "may have been switched. Repeat the move to finish it, or give it up there with abort_move(). Or "
+                "connect with that Database as successor, so that it can be asked."
+            )
+        if self.backend.find(uid=entry.uid).active.remote is None:
+            raise InvalidArgument(f"Store {entry.name!r} has arrived here. To remove it, leave moved=True out.")
 
     def close(self) -> None:
         """Close the own place and the successor."""

@@ -273,6 +273,14 @@ class MovedStoreTests(Places):
         for deed in deeds:
             with pytest.raises(StoreLocked, match=r"unfinished target of a move of store 'theirs'"):
                 deed()
+        with pytest.raises(StoreLocked, match="may be all there is"):
+            db.drop("docs", moved=True)
+
+    def test_what_a_copy_has_left_is_removed(self, db: Database, backend: Backend) -> None:
+        there = new_remote(standby=False)
+        assert there.remote is not None
+        backend.create("docs", replace(there, remote=replace(there.remote, kind="copy")))
+        backend.create("docs", new_generation(standby=True))
         db.drop("docs", moved=True)
         db.create("docs", SCHEMA)
 

@@ -10,7 +10,7 @@ import pytest
 from .. import connect, fields
 from ..backend import Backend
 from ..database import Database
-from ..errors import InvalidArgument, InvalidUrl, StoreExists, StoreLocked, StoreMoved
+from ..errors import InvalidArgument, InvalidUrl, StoreExists, StoreLocked, StoreMoved, StoreNotFound
 from ..successor import Successor
 from .catalogue import OPERATIONS
 from .hand_move import HandMove
@@ -168,6 +168,27 @@ class SuccessorTests(TwoPlaces):
         assert there.open("docs").count() == 3
         db.create("docs", SCHEMA).insert([make_book(5)])
         assert there.open("docs").count() == 3
+
+    def test_the_only_records_are_not_taken_for_what_a_move_has_left(
+        self, db: Database, there: Database, backends: tuple[Backend, Backend]
+    ) -> None:
+        there.create("docs", SCHEMA).insert(make_books(range(3)))
+        move = HandMove(backends[1], backends[0])
+        move.copy()
+        move.switch()
+        with pytest.raises(InvalidArgument, match="has arrived"):
+            db.drop("docs", moved=True)
+        assert db.open("docs").count() == 3
+
+    def test_what_a_move_has_left_is_removed_if_the_successor_has_the_store(
+        self, db: Database, there: Database, backends: tuple[Backend, Backend]
+    ) -> None:
+        there.create("docs", SCHEMA).insert(make_books(range(3)))
+        HandMove(backends[1], backends[0]).copy()
+        db.drop("docs", moved=True)
+        assert there.open("docs").count() == 3
+        with pytest.raises(StoreNotFound):
+            db.open("docs")
 
     def test_two_signposts_that_point_at_each_other(
         self, db: Database, there: Database, backends: tuple[Backend, Backend]
