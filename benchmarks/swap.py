@@ -93,7 +93,12 @@ def write_until_told(source: str, successor: str) -> None:
     import threading
 
     stopped = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        stopped.set()
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
     with vecstore.connect(source, successor=successor) as database:
         store, times = database.open(NAME), list[float]()
         vector = np.ones(store.schema.width, np.float32)

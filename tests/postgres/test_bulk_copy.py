@@ -125,6 +125,38 @@ def test_a_tombstone_keeps_its_version(place: PostgresPlace, copies: list[bool])
         assert sorted(versions or ()) == [0, 5]
 
 
+def test_a_rebuild_copies_versions_in(place: PostgresPlace, copies: list[bool]) -> None:
+    with place.connect() as db:
+        store, given = db.create("a", schema()), batch(1, MANY)
+        store.insert(given)
+        backend, generation = store._backend, store._current.entry.active
+        rows = backend.fetch(generation, [record.id for record in given])
+        fence = [number % 5 for number in range(len(rows))]
+        assert backend.write(generation, rows, insert=False, fence=fence) == MANY
+        before = dict(zip(rows.ids, fence, strict=True))
+        copies.clear()
+        db.rebuild("a", schema=schema(HNSW()), keep_previous=False)
+        assert copies == [True]
+        again = backend.fetch(backend.find(name="a").active, list(before))
+        assert dict(zip(again.ids, again.versions or (), strict=True)) == before
+        assert list(store.scan()) == sorted(given, key=lambda record: record.id.encode())
+
+
+def test_a_fenced_batch_that_meets_a_newer_version_is_not_copied(place: PostgresPlace, copies: list[bool]) -> None:
+    with place.connect() as db:
+        store, given = db.create("a", schema()), batch(1, MANY)
+        backend, generation = store._backend, store._current.entry.active
+        store.insert(given)
+        rows = backend.fetch(generation, [record.id for record in given])
+        store.delete(ids=[record.id for record in given])
+        backend.delete(generation, [given[7].id], fence=[5])
+        copies.clear()
+        assert backend.write(generation, rows, insert=False, fence=[3] * MANY) == MANY - 1
+        assert copies == [False]
+        assert store.get([given[7].id]) == [None]
+        assert store.count() == MANY - 1
+
+
 def test_what_is_written_beside_a_standby_is_noted(place: PostgresPlace, copies: list[bool]) -> None:
     with place.connect() as db:
         store = db.create("a", schema())

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..backend import Backend, Generation, Rows
 from ..errors import EmbedderRequired, InvalidVector, StoreCorrupt
-from ..pages import read_ahead, read_pages
+from ..pages import MOST, read_ahead, read_pages
 from ..records import Record
 from ..rows.conversion import as_records, as_rows
 from ..rows.selected import take_rows
@@ -21,7 +21,10 @@ from .metadata_conversion import convert_metadata
 from .pace import Pace
 from .target import is_same_model
 
-BATCH = 1_000
+BATCH = MOST
+"""Each batch is a commit."""
+SLOW_BATCH = 1_000
+"""Where a batch takes long by itself, small ones show how far it is."""
 
 
 class Copy:
@@ -113,7 +116,8 @@ class Copy:
         total, done = self.backend.count(self.source, None), 0
         is_empty = not self.into.count(self.target, None)
         began = time.monotonic()
-        pages = read_pages(self.backend, self.source, most=BATCH)
+        is_slow = self.embeds or pace.records_per_second is not None
+        pages = read_pages(self.backend, self.source, most=min(BATCH, SLOW_BATCH) if is_slow else BATCH)
         for rows in pages if self.into is self.backend else read_ahead(pages):
             present = frozenset(() if is_empty else self.into.fetch(self.target, rows.ids).ids)
             self.copied += self.copy_rows(rows, present)

@@ -326,7 +326,7 @@ class PostgresBackend(Backend):
         table, standby = self._layouts.get(generation), generation.standby
         present = batch.vectors if batch.vectors is None or batch.present is None else batch.vectors[batch.present]
         self._check_rounding(generation, table, present)
-        if fence is None and self._copy_in(generation, table, batch, insert=insert):
+        if self._copy_in(generation, table, batch, fence, insert=insert):
             self._upkeep.note_written(generation, len(batch))
             return len(batch)
         fenced = fence is not None
@@ -348,14 +348,17 @@ class PostgresBackend(Backend):
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
-    def _copy_in(self, generation: Generation, table: Layout, batch: Rows, *, insert: bool) -> bool:
+    def _copy_in(
+        self, generation: Generation, table: Layout, batch: Rows, fence: Sequence[int] | None, *, insert: bool
+    ) -> bool:
         """Copy many new records in; do nothing if an id is stored, changes are noted, or row security applies."""
-        if self._has_caller_transaction or generation.standby or len(batch) < bulk_copy.FEWEST:
+        if self._has_caller_transaction or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._copy_or_insert.may_copy(generation.id):
             return False
         values = {"generation": generation.id, **self._make_guard_values(generation)}
-        guard, parts = bulk_copy.compile_opening(self._tables), partial(bulk_copy.pack_rows, batch, table)
+        guard = bulk_copy.compile_opening(self._tables, standby=generation.standby)
+        parts = partial(bulk_copy.pack_rows, batch, table, fence)
         with self._explaining("write", generation):
             answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:

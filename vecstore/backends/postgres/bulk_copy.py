@@ -35,8 +35,10 @@ _VERSION = struct.Struct(">iB")
 
 
 @lru_cache(maxsize=64)
-def compile_opening(catalogue: CatalogueTables) -> Statement:
+def compile_opening(catalogue: CatalogueTables, *, standby: bool) -> Statement:
     """Run the guard of a write; the answer is whether changes are noted, or nothing."""
+    if standby:
+        return compile_statement(generation_guard.guard_standby_write(catalogue))
     return compile_statement(generation_guard.guard_active_write(catalogue), settings=generation_guard.SETTINGS)
 
 
@@ -48,15 +50,16 @@ def make_target(layout: Layout) -> bytes:
     return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
 
 
-def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
-    """Pack records of version 0, a part while the server reads the one before.
+def pack_rows(rows: Rows, layout: Layout, fence: Sequence[int] | None = None) -> Iterator[bytes]:
+    """Pack records, a part while the server reads the one before; their versions are their fences, or 0.
 
     They come in the order of ids, which keeps two writers from waiting for each other.
     """
     if rows.vectors is None or rows.texts is None or rows.fields is None or rows.extras is None:
         raise TypeError("a write needs every column")
     schema = layout.schema
-    first = _COUNT.pack(5 + schema.dynamic + len(schema.fields)) + _INTEGER.pack(8, 0)
+    count = _COUNT.pack(5 + schema.dynamic + len(schema.fields))
+    unfenced = count + _INTEGER.pack(8, 0)
     ordered = sorted(range(len(rows)), key=rows.ids.__getitem__)
     columns: list[tuple[Pack, Sequence[Any]]] = [
         (pack_texts, rows.ids),
@@ -72,7 +75,8 @@ def pack_rows(rows: Rows, layout: Layout) -> Iterator[bytes]:
         ids, *wide = [pack([values[number] for number in part]) for pack, values in columns]
         present = np.ones(len(part), np.bool_) if rows.present is None else rows.present[part]
         vectors = split_elements(pack_elements(rows.vectors[part], layout.vector_type).tobytes(), present)
-        yield b"".join(chain.from_iterable(zip(repeat(first), ids, vectors, *wide)))
+        first = repeat(unfenced) if fence is None else [count + _INTEGER.pack(8, fence[number]) for number in part]
+        yield b"".join(chain.from_iterable(zip(first, ids, vectors, *wide)))  # noqa: B905 - the first may repeat
     yield _END
 
 

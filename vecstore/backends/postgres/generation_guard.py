@@ -37,11 +37,13 @@ def compile_role_check(catalogue: CatalogueTables) -> Statement:
 
 def guard_write(catalogue: CatalogueTables, *, standby: bool) -> CTE:
     """Return the guard of a write: no row, or one that says whether changes are noted."""
-    store = catalogue.stores
-    if not standby:
-        return guard_active_write(catalogue).cte("guard")
-    guard = select(false().label("noting")).where(store.c.standby == GENERATION)
-    return guard.with_for_update(key_share=True, read=True).cte("guard")
+    return (guard_standby_write if standby else guard_active_write)(catalogue).cte("guard")
+
+
+def guard_standby_write(catalogue: CatalogueTables) -> Select[Any]:
+    """Return the guard of a write to a standby generation, as a separate statement."""
+    guard = select(false().label("noting")).where(catalogue.stores.c.standby == GENERATION)
+    return guard.with_for_update(key_share=True, read=True)
 
 
 def guard_active_write(catalogue: CatalogueTables) -> Select[Any]:
