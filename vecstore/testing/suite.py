@@ -33,6 +33,7 @@ from . import (
     log_lines,
     metadata,
     models,
+    moved_stores,
     names,
     ordering,
     pages,
@@ -153,7 +154,7 @@ class StoreSuite:
     TestStandby = changes.StandbyTests
     TestSwitch = switches.SwitchTests
     TestRemote = remotes.RemoteTests
-    TestMovedStore = remotes.MovedStoreTests
+    TestMovedStore = moved_stores.MovedStoreTests
 
     TestRebuild = generations.RebuildTests
     TestModel = models.ModelTests
