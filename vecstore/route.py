@@ -77,9 +77,9 @@ class Route:
             if found is None:
                 check_here(replace(entry, name=name), self._advise())
                 raise TypeError("a store that has moved is not here")
-            backend, entry = found
+            origin, (backend, entry) = backend, found
             if entry.active.remote is not None:
-                entry = arrive(backend, way)
+                entry = arrive(backend, way, origin)
             if entry.active.remote is not None and (entry.uid in seen or len(seen) == LOOKS):
                 check_here(replace(entry, name=name), _CIRCLE)
             seen.add(entry.uid)

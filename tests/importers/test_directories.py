@@ -55,6 +55,13 @@ def test_the_copy_is_of_one_moment_and_leaves_the_source_as_it_is(tmp_path: Path
     assert not copied.exists()
 
 
+def test_a_directory_behind_a_link_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "again").symlink_to(tmp_path)
+    with refusing(InvalidArgument, "is a link to another directory"), copy_directory(tmp_path / "source", "*.sqlite"):
+        pass
+
+
 def test_a_directory_of_something_else(tmp_path: Path) -> None:
     with refusing(InvalidArgument, "There is no database of Chroma in"):
         check_directory(str(tmp_path), "chroma.sqlite3", "database of Chroma")

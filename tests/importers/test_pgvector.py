@@ -18,6 +18,7 @@ from vecstore import (
     Database,
     EmbedderMismatch,
     F,
+    InvalidArgument,
     Metric,
     SchemaMismatch,
     fields,
@@ -255,3 +256,22 @@ def test_an_interrupted_import_is_run_again(peer: psycopg.Connection, peer_url: 
     assert db.open("docs").count() == 10_000
     done = import_records(db, "docs", table, metric="l2")
     assert (done.records, done.created, db.open("docs").count()) == (12_000, False, 12_000)
+
+
+def test_the_index_of_another_column_says_nothing(peer: psycopg.Connection, peer_url: str, db: Database) -> None:
+    peer.execute("CREATE TABLE two_vectors (id text PRIMARY KEY, a vector(3), b vector(3))")
+    peer.execute("CREATE INDEX ON two_vectors USING hnsw ((b::halfvec(3)) halfvec_l2_ops)")
+    peer.execute("INSERT INTO two_vectors VALUES ('x', '[1,2,3]', '[1,2,3]')")
+    with refusing(InvalidArgument, "metric"):
+        import_records(db, "docs", PgvectorTable(peer_url, "two_vectors", vector="a"))
+    assert import_records(db, "docs", PgvectorTable(peer_url, "two_vectors", vector="b")).metric is Metric.L2
+
+
+def test_dates_that_python_has_not_are_named(peer: psycopg.Connection, peer_url: str, db: Database) -> None:
+    peer.execute("CREATE TABLE dated (id text PRIMARY KEY, v vector(3), until timestamptz, day date)")
+    peer.execute("INSERT INTO dated VALUES ('x', '[1,2,3]', 'infinity', '0044-03-15 BC')")
+    declared = {"until": fields.DateTime()}
+    done = import_records(db, "docs", PgvectorTable(peer_url, "dated"), metric="l2", fields=declared)
+    assert any("'until' has infinity" in note for note in done.notes)
+    [record] = db.open("docs").scan()
+    assert record.metadata == {"day": "0044-03-15 BC"}

@@ -109,6 +109,17 @@ def test_types_of_vectors(server: OwnServer, db: Database, kind: str, dtype: str
     assert [(each.id, len(each.metadata)) for each in db.open("named").scan()] == [("k", 2), ("own", 0)]
 
 
+def test_several_prefixes_are_told_apart(server: OwnServer, db: Database) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        vector = ("v", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", 2, "DISTANCE_METRIC", "L2")
+        client.execute_command("FT.CREATE", "two", "ON", "HASH", "PREFIX", 2, "book:", "film:", "SCHEMA", *vector)
+        for key in ("book:1", "film:1"):
+            client.hset(key, mapping={"v": np.array([1, 2], np.float32).tobytes()})
+    done = import_records(db, "docs", RedisIndex(server.url, "two"))
+    assert (done.records, done.notes) == (2, ("The index has several prefixes, so the ids are whole keys.",))
+    assert [record.id for record in db.open("docs").scan()] == ["book:1", "film:1"]
+
+
 def test_what_is_not_there_is_named(server: OwnServer, db: Database, url: str, run: Run) -> None:
     with refusing(InvalidArgument, "no index 'hash'. Did you mean 'hashes'?"):
         import_records(db, "docs", RedisIndex(server.url, "hash"))

@@ -67,6 +67,20 @@ def test_writes_go_on_meanwhile(pair: tuple[Place, Place], databases: tuple[Data
     check_clean(pair[1])
 
 
+def test_a_record_with_a_version_goes_after_it_was_compared(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    store = make_store(two[0], both[0])
+
+    def delete(phase: str, done: int, total: int | None) -> None:
+        if phase == "comparing" and done == total:
+            store.delete(ids=["book-00001"])
+
+    done = store.copy_to(both[1], on_progress=delete)
+    assert (done.digest, done.records) == (read_state(two[1])[0], store.count())
+    assert read_state(two[1]) == read_state(two[0])
+
+
 def test_once_around_is_the_same(new_place: NewPlace) -> None:
     places = [new_place(kind) for kind in ("file", "postgres", "redis", "file")]
     databases = [place.connect() for place in places]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.swap.books import find_entry, make_store, read_state
+from tests.swap.books import RICH, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
 from vecstore import (
+    HNSW,
     Database,
     InvalidArgument,
     Record,
@@ -19,6 +21,7 @@ from vecstore import (
     VectorStore,
     fields,
 )
+from vecstore.embedders.identity import Identity
 from vecstore.swap import calls
 from vecstore.testing import Place
 from vecstore.testing.sample_records import WIDER, make_book, read_contents
@@ -187,3 +190,39 @@ def test_a_chain_of_moves_goes_back_step_by_step(new_place: NewPlace, two: tuple
     two_.open("second").move_back(one, accept_volatile=True)
     assert read_contents(store) == before
     assert [database.names() for database in (one, two_, three)] == [["docs"], ["second"], ["third"]]
+
+
+def test_a_way_back_after_a_rebuild_goes_on_when_it_was_interrupted(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    store = make_store(two[0], both[0])
+    store.move_to(both[1], accept_volatile=True)
+    both[1].rebuild("docs", schema=replace(RICH, index=HNSW(m=8)), keep_previous=False)
+    new = both[1].open("docs")
+    new.upsert([make_book(5_000)])
+
+    def stop(phase: str, done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        new.move_back(both[0], accept_volatile=True, on_progress=stop)
+    new.delete(ids=["book-00030"])
+    back = new.move_back(both[0], accept_volatile=True)
+    assert back.records == store.count()
+    assert back.digest == read_state(two[0])[0]
+    assert [record is None for record in store.get(["book-05000", "book-00030"])] == [False, True]
+
+
+def test_an_embedder_that_claimed_the_store_meanwhile_comes_back_with_it(
+    two: tuple[Place, Place], both: tuple[Database, Database]
+) -> None:
+    store = make_store(two[0], both[0])
+    store.move_to(both[1], accept_volatile=True)
+    model = ToyEmbedder(4)
+    new = both[1].open("docs", embedder=model)
+    new.check_embedder(claim=True)
+    new.upsert([make_book(5_000)])
+    kept = read_contents(new)
+    both[1].open("docs").move_back(both[0], accept_volatile=True)
+    assert read_contents(store) == kept
+    assert both[0].open("docs").embedder_identity == Identity.of(model)

@@ -51,6 +51,8 @@ def _connect(url: str, *, write: bool) -> Database:
         raise Failure("memory: is empty, and gone with this process. Give a directory, such as file:./kb, or a server.")
     if write and mode == "ro":
         raise Failure("--write needs a place that can be written. Leave mode=ro out of the URL, or --write.")
+    if not write and mode == "rw":
+        raise Failure("mode=rw needs --write. Leave it out of the URL, or give --write.")
     if write or mode is not None:
         return connect(url)
     return connect(f"{url.strip()}{'&' if '?' in url else '?'}mode=ro")

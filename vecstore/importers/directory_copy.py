@@ -28,7 +28,10 @@ def copy_directory(directory: Path, databases: str, left: frozenset[str] = froze
     Raises
     ------
     StorageFailed
+    InvalidArgument
+        A part of it is a link to another directory.
     """
+    _refuse_links(directory)
     with tempfile.TemporaryDirectory(prefix="vecstore-import-") as folder:
         copied = Path(folder) / "copy"
         try:
@@ -47,6 +50,17 @@ def copy_directory(directory: Path, databases: str, left: frozenset[str] = froze
                 "rights and the free space for temporary files (TMPDIR), and stop the programs that write to it."
             ) from error
         yield copied
+
+
+def _refuse_links(directory: Path) -> None:
+    """Refuse links to directories, which may lead in a circle; and a library would write where they lead."""
+    for folder, names, _ in os.walk(directory):
+        for name in names:
+            if (link := Path(folder, name)).is_symlink():
+                raise InvalidArgument(
+                    f"{str(link)!a} is a link to another directory, which is not copied. "
+                    "Put that directory in its place."
+                )
 
 
 def check_directory(place: str | os.PathLike[str], mark: str, what: str) -> Path:

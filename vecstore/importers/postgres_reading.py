@@ -65,7 +65,12 @@ _SHOWN = 5
 
 _CLASSES = """
 SELECT DISTINCT o.opcname FROM pg_index i JOIN pg_opclass o ON o.oid = i.indclass[0]
-WHERE i.indrelid = %s AND (i.indkey[0] = %s OR i.indkey[0] = 0) AND o.opcname ~ '^(vector|halfvec|bit|sparsevec)_'
+WHERE i.indrelid = %(table)s AND o.opcname ~ '^(vector|halfvec|bit|sparsevec)_' AND (
+  i.indkey[0] = %(column)s OR i.indkey[0] = 0 AND EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = %(column)s
+  )
+)
 """
 
 
@@ -113,8 +118,9 @@ def read_table(
     from psycopg import sql
 
     parameters = reading.parameters or None  # without any, a percent sign in a name stands for itself
-    others, expressions = _choose_columns(reading.others, wish.fields, tally)
+    others, expressions, dates = _choose_columns(reading.others, wish.fields, tally)
     relation = sql.Identifier(table.schema, table.name)
+    _note_dates(connection, relation, dates, tally)
     where = sql.SQL(" WHERE {}").format(reading.condition) if reading.condition is not None else sql.SQL("")
     vector = sql.Identifier(reading.vector.name)
     id_ = sql.Identifier(reading.id) if isinstance(reading.id, str) else reading.id
@@ -170,11 +176,12 @@ def register_vectors(connection: Connection[Any]) -> None:
 
 def _choose_columns(
     columns: Sequence[TableColumn], fields: Mapping[str, Field], tally: Tally
-) -> tuple[list[str], list[Composable]]:
-    """Return the keys of metadata, and the expression that reads each."""
+) -> tuple[list[str], list[Composable], list[str]]:
+    """Return the keys of metadata, the expression that reads each, and those that are dates."""
     from psycopg import sql
 
     names: list[str] = []
+    dates: list[str] = []
     expressions: list[Composable] = []
     for column in columns:
         name = sql.Identifier(column.name)
@@ -185,6 +192,7 @@ def _choose_columns(
         declared = fields.get(column.name)
         if column.type in _DATES and isinstance(declared, DateTime) and not declared.text:
             # Dates beyond those of Python, and infinity, would end the reading.
+            dates.append(column.name)
             expressions.append(sql.SQL("CASE WHEN {0} BETWEEN '0001-01-02' AND '9999-12-30' THEN {0} END").format(name))
         elif column.type in _DATES:
             tally.note(
@@ -192,14 +200,27 @@ def _choose_columns(
                 "dates."
             )
             spelled = sql.SQL(_DATES[column.type]).format(name)
-            expressions.append(sql.SQL("CASE WHEN isfinite({0}) THEN {1} ELSE {0}::text END").format(name, spelled))
+            # to_char() gives a year before the first one without a sign.
+            within = sql.SQL("CASE WHEN isfinite({0}) AND {0} >= '0001-01-02' THEN {1} ELSE {0}::text END")
+            expressions.append(within.format(name, spelled))
         elif column.type in _PLAIN or column.type in _LISTS:
             expressions.append(name)
         else:
             if column.type not in {"uuid", "bpchar", "name"}:
                 tally.note(f"The column {column.name!a} of type {column.type} is stored as its text.")
             expressions.append(sql.SQL("{}::text").format(name))
-    return names, expressions
+    return names, expressions, dates
+
+
+def _note_dates(connection: Connection[Any], relation: Composable, dates: Sequence[str], tally: Tally) -> None:
+    """Say where dates are stored as missing."""
+    from psycopg import sql
+
+    beyond = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} NOT BETWEEN '0001-01-02' AND '9999-12-30')")
+    for name in dates:
+        found = connection.execute(beyond.format(relation, sql.Identifier(name))).fetchone()
+        if found is not None and found[0]:
+            tally.note(f"The column {name!a} has infinity, or dates outside of the years 1 to 9999: they are left out.")
 
 
 def _find_dim(
@@ -227,7 +248,8 @@ def _find_dim(
 
 
 def _find_metric(connection: Connection[Any], table: Table, column: TableColumn) -> Metric | None:
-    classes = {row[0] for row in connection.execute(_CLASSES, (table.oid, column.number))}
+    found = connection.execute(_CLASSES, {"table": table.oid, "column": column.number})
+    classes = {row[0] for row in found}
     metrics = {_METRICS.get(each) for each in classes}
     return metrics.pop() if len(metrics) == 1 else None
 

@@ -66,6 +66,8 @@ class RedisIndex(ImportSource):
                 tally.note(f"The field {name!a} is left out: it holds other vectors.")
             read = JsonReader if layout.is_json else HashReader
             reader = read(client, layout, vector, tally)
+            if len(layout.prefixes) > 1 and self.id is None:
+                tally.note("The index has several prefixes, so the ids are whole keys.")
             kind = str(vector.details.get("data_type", "FLOAT32"))
             if kind not in WIRE:
                 raise Unsupported(f"vectors of type {kind[:20]}", "vecstore", f"It reads {', '.join(WIRE)}.")
@@ -98,7 +100,9 @@ class RedisIndex(ImportSource):
             while piece := list(islice(keys, rows)):
                 found = [(key, *each) for key, each in zip(piece, reader.fetch(piece), strict=True) if each is not None]
                 payloads = [payload for _, payload, _ in found]
-                ids = [payload.get(self.id) if self.id else _find_id(key, prefix) for key, payload, _ in found]
+                # The same may follow several prefixes.
+                cut = "" if len(layout.prefixes) > 1 else prefix
+                ids = [payload.get(self.id) if self.id else _find_id(key, cut) for key, payload, _ in found]
                 texts, rest = take_texts(payloads, self.text or "text")
                 nested = [_take_metadata(payload, self.id) for payload in rest]
                 if found:
@@ -169,7 +173,7 @@ def _pair(flat: Sequence[Any]) -> dict[str, Any]:
 def _find_id(key: bytes, prefix: str) -> str:
     """Return what follows the prefix of a key, without the colon that redisvl puts between them."""
     rest = decode(key[len(prefix.encode("utf-8", "surrogateescape")) :])
-    return rest if prefix.endswith(":") else rest.removeprefix(":")
+    return rest if not prefix or prefix.endswith(":") else rest.removeprefix(":")
 
 
 def _take_metadata(payload: Payload, id_: str | None) -> Payload:

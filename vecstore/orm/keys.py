@@ -45,6 +45,8 @@ class RowKeys:
         values = json.loads(text)
         if not isinstance(values, list) or len(values) != len(self.kinds):
             raise ValueError("the key has another number of columns")
+        if not all(type(value) in (int, str) for value in values):
+            raise ValueError("the key has a value that no key column has")
         return tuple(self._convert(place, value) for place, value in enumerate(values))
 
     def format(self, key: Key) -> str:
@@ -61,12 +63,12 @@ class RowKeys:
         """Return the values behind an id that `format_id` made."""
         if len(self.kinds) == 1:
             return (self._convert(0, id_),)
-        return tuple(self._convert(place, value) for place, value in enumerate(json.loads(id_)))
+        return self.parse(id_)
 
     def _convert(self, place: int, value: Any) -> Any:
         kind, type_ = self.kinds[place], self.columns[place].type
         if kind is uuid.UUID:
-            found = uuid.UUID(value)
+            found = uuid.UUID(str(value))
             return found if type_.as_uuid else str(found)  # type: ignore[attr-defined]
         return kind(value)
 

@@ -232,11 +232,12 @@ class Outbox:
         """Return the largest id of the committed rows, 0 without any."""
         return int(connection.execute(select(func.coalesce(func.max(self.rows.c.id), 0))).scalar_one())
 
-    def count_up_to(self, connection: Connection, last: int) -> tuple[int, int]:
-        """Return how many rows up to an id are pending, and how many are dead."""
+    def count_up_to(self, connection: Connection, targets: Sequence[str], last: int) -> tuple[int, int]:
+        """Return how many rows of some declarations up to an id are pending, and how many are dead."""
         columns = self.rows.c
         dead = func.coalesce(func.sum(cast(columns.dead, Integer)), 0)
-        total, buried = connection.execute(select(func.count(), dead).where(columns.id <= last)).one()
+        counted = select(func.count(), dead).where(columns.id <= last, columns.target.in_(targets))
+        total, buried = connection.execute(counted).one()
         return int(total) - int(buried), int(buried)
 
     def note(self, connection: Connection, target: str, keys: Sequence[str]) -> None:

@@ -76,7 +76,6 @@ class RowComparison:
         self._model = model
         self._store = store
         self._rows = 0
-        self._newest = 0
         self._strangers: list[str] = []
 
     def run(self, *, fix: bool) -> SyncCheck:
@@ -86,15 +85,15 @@ class RowComparison:
             missing = find_missing_triggers(connection, outbox, model)
             if missing and fix:
                 install_triggers(connection, outbox, model)
-        # From here on changes are noted; what was missed before is found now.
-        different = dict.fromkeys(self._compare_rows(fix=fix))
-        newest = 0
-        if isinstance(self._store, VectorStore):
-            different |= dict.fromkeys(self._compare_records(self._store, fix=fix))
-            newest = max(self._newest, find_newest_tombstone(self._store))
+        # The fence comes first: what is noted below would else be written with one that the store refuses.
+        newest = self._find_newest()
         is_behind = newest > 0 and outbox.draw_fence(self._engine) <= newest
         if is_behind and fix:
             outbox.lift_fence(self._engine, newest + 1)
+        # From here on changes are noted; what was missed before is found now.
+        different = dict.fromkeys(self._compare_rows(fix=fix))
+        if isinstance(self._store, VectorStore):
+            different |= dict.fromkeys(self._compare_records(self._store, fix=fix))
         return SyncCheck(
             model.label,
             self._rows,
@@ -105,6 +104,13 @@ class RowComparison:
             is_behind,
             fix,
         )
+
+    def _find_newest(self) -> int:
+        """Return the newest version in the store, of a record or a tombstone."""
+        if not isinstance(self._store, VectorStore):
+            return 0
+        versions = (version for page in scan_versions(self._store) for _, version in page)
+        return max(max(versions, default=0), find_newest_tombstone(self._store))
 
     def _compare_rows(self, *, fix: bool) -> list[Key]:
         different: list[Key] = []
@@ -118,7 +124,6 @@ class RowComparison:
         """Compare the records; those that have a row with a text were compared already."""
         different: list[Key] = []
         for page in scan_versions(store):
-            self._newest = max(self._newest, *(version for _, version in page))
             keys = self._parse_ids(id_ for id_, _ in page)
             with Session(self._engine) as session:
                 known = self._model.read_records(session, keys)
@@ -142,7 +147,7 @@ class RowComparison:
         with Session(self._engine) as session:
             wanted = self._model.read_records(session, keys)
         if isinstance(self._store, ColumnSink):
-            return self._store.find_stale(wanted)
+            return [*self._store.find_stale(wanted), *self._store.find_unwanted(keys, wanted)]
         stored = self._store.get([self._model.keys.format_id(key) for key in keys])
         different: list[Key] = []
         for key, found in zip(keys, stored, strict=True):

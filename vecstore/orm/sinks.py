@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ..embedders.base import Embedder
@@ -109,14 +109,25 @@ class ColumnSink(Sink):
 
     def find_stale(self, records: Mapping[Key, Record]) -> list[Key]:
         """Return those rows that have no vector, or that of another text or embedder."""
-        model, known = self._model, self._read_digests(records)
-        filled: set[Key] = set()
-        with Session(self._engine) as session:
-            for part in _cut(sorted(records)):
-                wanted = select(*model.get_key_attributes(model.entity))
-                wanted = wanted.where(model.match_keys(part), model.get_vector_column().is_not(None))
-                filled.update(tuple(row) for row in session.execute(wanted))
+        known = self._read_digests(records)
+        filled = self._list_filled(records)
         return sorted(key for key in records if key not in filled or known.get(key) != self._digest(records[key]))
+
+    def find_unwanted(self, keys: Iterable[Key], records: Mapping[Key, Record]) -> list[Key]:
+        """Return those rows that have a vector although they have no text or are left out."""
+        return sorted(self._list_filled(set(keys) - set(records)))
+
+    def _list_filled(self, keys: Iterable[Key]) -> set[Key]:
+        """Return those rows that have a vector."""
+        has_vector = self._model.get_vector_column().is_not(None)
+        with Session(self._engine) as session:
+            return {key for part in _cut(sorted(keys)) for key in self._list_rows(session, part, has_vector)}
+
+    def _list_rows(self, session: Session, keys: Sequence[Key], *conditions: ColumnElement[bool]) -> set[Key]:
+        """Return those rows that exist and meet the conditions."""
+        model = self._model
+        wanted = select(*model.get_key_attributes(model.entity)).where(model.match_keys(keys), *conditions)
+        return {tuple(row) for row in session.execute(wanted)}
 
     def _digest(self, record: Record) -> str:
         parts = f"{self._embedder.name}\0{record.text}"
@@ -143,10 +154,11 @@ class ColumnSink(Sink):
                 present = self._model.read_records(session, part)
                 same = [key for key in part if _read_text(present.get(key)) == _read_text(planned[key])]
                 written = [key for key in same if key in locked]
+                existing = self._list_rows(session, part)
                 self._update(session, [(key, vectors.get(key)) for key in written])
                 self._note_digests(session, [(key, record) for key in written if (record := planned[key]) is not None])
             # A row that somebody else holds is tried again; one that is gone, or has another text, has a newer change.
-            done += [key for key in part if key in locked or key not in present]
+            done += [key for key in part if key in locked or key not in existing]
         return done
 
     def _lock(self, session: Session, keys: Sequence[Key]) -> set[Key]:
@@ -164,7 +176,10 @@ class ColumnSink(Sink):
         values = [
             {f"key_{place}": value for place, value in enumerate(key)} | {"new_vector": vector} for key, vector in rows
         ]
-        session.connection().execute(changed.values({column.name: bindparam("new_vector", type_=column.type)}), values)
+        # What the application sets when it changes a row stays as it is: the worker changes none.
+        kept = {each.key: each for each in table.c if each.onupdate is not None}
+        new = {column.key: bindparam("new_vector", type_=column.type)}
+        session.connection().execute(changed.values(kept | new), values)
 
     def _forget_digests(self, session: Session, keys: Sequence[Key]) -> None:
         columns, names = self._digests.c, [self._model.keys.format(key) for key in keys]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import DDL, JSON, Column, Connection, MetaData, String, Table, Uuid, event, inspect, text
+from sqlalchemy import DDL, JSON, Column, Connection, MetaData, String, Table, TypeDecorator, Uuid, event, inspect, text
 from sqlalchemy.engine import Dialect
 
 from ..errors import Unsupported
@@ -162,11 +162,11 @@ def _make_sqlite(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> Capt
         return f"INSERT INTO {target} (target, key, entered) SELECT {name}, {format_key(row)}, {CLOCKS['sqlite']}"
 
     watched = list(dict.fromkeys([*model.keys.columns, *model.watched]))
-    listed = ", ".join(quote(column.name) for column in watched)
     bodies = {
         "insert": f"AFTER INSERT ON {table} BEGIN {note('NEW')}; END",
         "update": (
-            f"AFTER UPDATE OF {listed} ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; "
+            # Not UPDATE OF: a generated column changes without being named by the statement.
+            f"AFTER UPDATE ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; "
             f"{note('OLD')} WHERE {differ(model.keys.columns)}; END"
         ),
         "delete": f"AFTER DELETE ON {table} BEGIN {note('OLD')}; END",
@@ -254,7 +254,8 @@ def _format_piece(column: Column[Any], value: str) -> str:
 
 def _compare_by_bytes(column: Column[Any], value: str) -> str:
     """Return a value as what tells every change: collations may take texts for equal, and json has no equality."""
-    return f'{value}::text COLLATE "C"' if isinstance(column.type, String | JSON) else value
+    type_ = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return f'{value}::text COLLATE "C"' if isinstance(type_, String | JSON) else value
 
 
 def _make_stem(model: SearchedModel) -> str:

@@ -237,11 +237,12 @@ class VectorORM(OneProcess):
             raise InvalidArgument(f"timeout must be a number of seconds, not {describe(timeout)}.")
         ends = time.monotonic() + timeout
         last: int | None = None
+        targets = [model.name for model in self._models]
         while True:
             self._wake()
             with engine.connect() as connection:
                 last = self._outbox.find_last(connection) if last is None else last
-                pending, dead = self._outbox.count_up_to(connection, last)
+                pending, dead = self._outbox.count_up_to(connection, targets, last)
             if dead:
                 raise DeadLetters(dead)
             if not pending:

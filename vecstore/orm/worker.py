@@ -125,8 +125,7 @@ class SyncWorker:
         batch = _Batch(model, fence, self._group(model, claims))
         try:
             sink = self._open_sink(model)
-            with Session(self._engine) as session:
-                batch.records = model.read_records(session, batch.claims)
+            batch.records = self._read(batch, list(batch.claims))
             self._delete(sink, batch, [key for key in batch.claims if key not in batch.records])
             self._write(sink, batch, list(batch.records))
         except BaseException as error:
@@ -150,6 +149,20 @@ class SyncWorker:
             else:
                 found.setdefault(key, []).append(claim)
         return found
+
+    def _read(self, batch: _Batch, keys: Sequence[Key]) -> dict[Key, Record]:
+        """Read the rows of some keys; where one of them holds what cannot be read, the others are read without it."""
+        try:
+            with Session(self._engine) as session:
+                return batch.model.read_records(session, keys)
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, _OF_THE_PLACE):
+                raise
+            if len(keys) == 1:
+                self._fail(batch, keys[0], error)
+                return {}
+        middle = len(keys) // 2
+        return self._read(batch, keys[:middle]) | self._read(batch, keys[middle:])
 
     def _delete(self, sink: Sink, batch: _Batch, keys: Sequence[Key]) -> None:
         if keys:

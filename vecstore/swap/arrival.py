@@ -10,7 +10,7 @@ from ..backend import Backend, Change, Entry, Remote
 from ..errors import StoreLocked, StoreNotFound
 
 
-def arrive(backend: Backend, way: Remote) -> Entry:
+def arrive(backend: Backend, way: Remote, origin: Backend) -> Entry:
     """Return the entry of the store to which another one has moved, and make it active if the mover has not done so.
 
     Parameters
@@ -19,6 +19,8 @@ def arrive(backend: Backend, way: Remote) -> Entry:
         The Database to which the way leads.
     way : Remote
         That of the active generation of the store that has moved: `Entry.successor`.
+    origin : Backend
+        The Database that has this signpost.
 
     Returns
     -------
@@ -39,6 +41,8 @@ def arrive(backend: Backend, way: Remote) -> Entry:
         return entry
     if backend.capabilities.read_only:
         return replace(entry, active=standby)  # complete, and in this role until somebody else writes the switch
+    if not origin.capabilities.read_only:
+        origin.make_durable()  # the signpost, before anybody writes where it leads
     with suppress(StoreNotFound, StoreLocked):  # another process is doing the same
         backend.switch(entry.uid, standby.id, _drain_nothing)
     return backend.find(uid=way.uid)

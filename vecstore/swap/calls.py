@@ -93,7 +93,7 @@ def list_obstacles(database: Database, name: str, other: Database, new_name: str
 def finish_move(database: Database, name: str, other: Database) -> bool:
     """Complete a move whose call was interrupted after the switch, and say whether the store is in the other place."""
     source = get_backend(database)
-    return finish(source.find(name=check_name(name, "Store")), get_backend(other))
+    return finish(source, source.find(name=check_name(name, "Store")), get_backend(other))
 
 
 def get_backend(database: Database) -> Backend:

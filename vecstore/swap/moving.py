@@ -63,13 +63,14 @@ def move_store_back(source: Backend, leaving: Entry, target: Backend, embedder: 
         home = _find_home(leaving, target)
         locks.enter_context(target.builder(home.uid))
         home = _find_home(leaving, target)
-        if leaving.building is not None:
+        if leaving.building is not None and not _is_way_to(leaving.building, home):
             raise StoreLocked(
                 f"Store {leaving.name!r} is being rebuilt, moved or copied, or that was interrupted. Finish it first."
             )
         kept = home.previous
         if kept is None:
             raise InvalidArgument(f"The Database keeps no records of store {home.name!r} for a way back.")
+        kept = _take_claim(leaving, target, home, kept)
         check_vectors(source, leaving, kept.schema)
         source.check_rebuildable(leaving)
         standby = _lead_back(source, leaving, target, home)
@@ -87,7 +88,7 @@ def move_store_back(source: Backend, leaving: Entry, target: Backend, embedder: 
         return Moved(proof.records, catch_up.caught_up, proof.digest, overlap, time.monotonic() - began)
 
 
-def finish(leaving: Entry, target: Backend) -> bool:
+def finish(source: Backend, leaving: Entry, target: Backend) -> bool:
     """Make a store active in its new place if the call that moved it was interrupted after the switch.
 
     Returns
@@ -98,7 +99,7 @@ def finish(leaving: Entry, target: Backend) -> bool:
     if leaving.successor is None:
         return False
     try:
-        return arrive(target, leaving.successor).active.remote is None
+        return arrive(target, leaving.successor, source).active.remote is None
     except StoreNotFound:
         return False
 
@@ -124,7 +125,7 @@ def _leads_here(target: Backend, name: str, leaving: Entry) -> bool:
 def _arrive(source: Backend, uid: str, target: Backend) -> None:
     way = source.find(uid=uid).successor
     if way is not None:
-        arrive(target, way)
+        arrive(target, way, source)
 
 
 def _tend(target: Backend, home: Entry, kept: Generation) -> None:
@@ -174,15 +175,31 @@ def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) ->
     Both places would name each other if the mover were killed between both switches. The kind says which of them is
     where the records are.
     """
-    move, there, here = uuid.uuid4().hex, home.active, leaving.previous
+    move, there = uuid.uuid4().hex, home.active
     if there.remote is None:
         raise TypeError("a store that has moved has a remote generation")
     target.amend(replace(there, remote=replace(there.remote, move=move, kind="back")))
     way = Remote(target.capabilities.backend, home.uid, home.name, move)
-    if here is not None and here.remote is not None and here.remote.uid == home.uid:
-        source.amend(replace(here, remote=way))
-        return replace(here, remote=way)
+    for known in (leaving.building, leaving.previous):
+        if known is not None and _is_way_to(known, home):
+            source.amend(replace(known, remote=way))
+            return replace(known, remote=way)
     # A rebuild ended the notes, so the way back is a whole comparison, with notes from here on.
     described = Generation(uuid.uuid4().hex, leaving.active.schema, leaving.active.identity, standby=True, remote=way)
     made = source.create(leaving.name, described).building
     return described if made is None else made
+
+
+def _is_way_to(generation: Generation, home: Entry) -> bool:
+    return generation.remote is not None and generation.remote.uid == home.uid
+
+
+def _take_claim(leaving: Entry, target: Backend, home: Entry, kept: Generation) -> Generation:
+    """Take over that an embedder has claimed, since the move, the vectors that both places have."""
+    here, identity = leaving.previous, leaving.active.identity
+    is_same = here is not None and _is_way_to(here, home)  # and not rebuilt since
+    # The way there has the identity that the move gave the copy: with one, the move embedded the texts anew.
+    if not is_same or identity is None or kept.identity is not None or home.active.identity is not None:
+        return kept
+    target.amend(replace(kept, identity=identity))
+    return replace(kept, identity=identity)

@@ -160,7 +160,9 @@ class ProvenCatchUp(CatchUp):
             after = list(tombs)[-1]
             new = {id_: version for id_, version in tombs.items() if hash((id_, version)) not in self._buried}
             if new:
+                self._proof.forget(list(new))  # a fence may remove a record whose note is not applied yet
                 copy.into.delete(copy.target, list(new), fence=list(new.values()))
+                self._proof.remember(list(new))
                 self._buried.update(map(hash, new.items()))
 
     def _copy_ids(self, ids: Sequence[str]) -> None:

@@ -170,22 +170,22 @@ class RemoteTests(BackendLevel):
         assert incoming.active.remote is not None
         way = replace(incoming.active.remote, uid=incoming.uid)
         for other in (replace(way, move="1" * 32), replace(way, kind="copy")):
-            assert arrive(backend, other) == incoming, "that is no way here"
-        there = arrive(backend, way)
+            assert arrive(backend, other, backend) == incoming, "that is no way here"
+        there = arrive(backend, way, backend)
         assert there.active.remote is None
         assert incoming.building is not None
         assert there.active.id == incoming.building.id
-        assert there == arrive(backend, way) == backend.find(name="coming")
+        assert there == arrive(backend, way, backend) == backend.find(name="coming")
         with pytest.raises(StoreNotFound):
-            arrive(backend, replace(way, uid="1" * 32))
+            arrive(backend, replace(way, uid="1" * 32), backend)
 
     def test_whoever_knows_the_way_completes_a_way_back(self, backend: Backend, moved: Entry) -> None:
         assert moved.active.remote is not None
         assert moved.previous is not None
         way = replace(moved.active.remote, uid=moved.uid)
-        assert arrive(backend, way) == moved, "it has moved on"
+        assert arrive(backend, way, backend) == moved, "it has moved on"
         backend.amend(replace(moved.active, remote=replace(moved.active.remote, kind="back")))
-        assert arrive(backend, way).active.id == moved.previous.id
+        assert arrive(backend, way, backend).active.id == moved.previous.id
 
     def test_the_way_is_dropped_with_what_was_kept(self, backend: Backend, moved: Entry) -> None:
         backend.drop(moved.uid)

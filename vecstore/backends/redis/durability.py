@@ -63,7 +63,8 @@ def wait_for_disk(client: Client, key: str) -> None:
     Timeout, StorageFailed
     """
     if explain_volatility(client) is None:
-        check_on_disk(client.pipeline([("SET", key, 1, "PX", 1_000), make_wait(client.options.timeout)], writes=False))
+        commands = [("SET", key, 1, "PX", 1_000), make_wait(client.options.timeout)]
+        check_reply(check_on_disk(client.pipeline(commands, writes=False))[0])
 
 
 def describe_durability(client: Client) -> dict[str, str]:

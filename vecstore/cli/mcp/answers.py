@@ -57,10 +57,10 @@ def list_operators(field: Field | None) -> list[str]:
 
 def list_classes(metadata: Iterable[Mapping[str, Any]], declared: Collection[str], most: int) -> dict[str, list[str]]:
     """Return keys that are not declared, at most so many, with the classes of their values."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}  # without keys that are too long to be read
     for each in metadata:
         for key, value in each.items():
-            if key not in declared and (key in found or len(found) < most):
+            if key not in declared and len(key) <= _NAME_CHARS and (key in found or len(found) < most):
                 found.setdefault(key, set()).add(_CLASSES.get(type(value), type(value).__name__))
     return {key: sorted(classes) for key, classes in found.items()}
 
