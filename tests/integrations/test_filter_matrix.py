@@ -24,7 +24,7 @@ from tests.sources import ROOT
 from vecstore import Database, InvalidFilter, connect
 
 EVERY = pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda framework: framework.name)
-SLICE, CAMPAIGN = 150, 5_000
+SLICE, CAMPAIGN = 75, 5_000
 
 
 @EVERY

@@ -17,8 +17,8 @@ from vecstore.testing.sample_records import make_book, read_contents
 
 RING = [("file", "postgres"), ("postgres", "redis"), ("redis", "file")]
 KILLED = -9
-STRIDES = [pytest.param(8, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
-"""A usual run tries every eighth step, from a random one on; the long run tries all of them."""
+STRIDES = [pytest.param(16, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)]
+"""A usual run tries every sixteenth step, from a random one on; the long run tries all of them."""
 
 
 @pytest.fixture(scope="module")
