@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+import vecstore
 from tests.swap.books import RICH, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
 from vecstore import (
-    HNSW,
+    BackendUnavailable,
     Database,
     InvalidArgument,
     Record,
@@ -24,7 +25,8 @@ from vecstore import (
 from vecstore.embedders.identity import Identity
 from vecstore.swap import calls
 from vecstore.testing import Place
-from vecstore.testing.sample_records import WIDER, make_book, read_contents
+from vecstore.testing.hand_move import HandMove
+from vecstore.testing.sample_records import SCHEMA, WIDER, make_book, read_contents
 from vecstore.testing.toy_embedder import ToyEmbedder
 
 
@@ -197,7 +199,7 @@ def test_a_way_back_after_a_rebuild_goes_on_when_it_was_interrupted(
 ) -> None:
     store = make_store(two[0], both[0])
     store.move_to(both[1], accept_volatile=True)
-    both[1].rebuild("docs", schema=replace(RICH, index=HNSW(m=8)), keep_previous=False)
+    both[1].rebuild("docs", schema=replace(RICH, dtype="float16"))
     new = both[1].open("docs")
     new.upsert([make_book(5_000)])
 
@@ -226,3 +228,22 @@ def test_an_embedder_that_claimed_the_store_meanwhile_comes_back_with_it(
     both[1].open("docs").move_back(both[0], accept_volatile=True)
     assert read_contents(store) == kept
     assert both[0].open("docs").embedder_identity == Identity.of(model)
+
+
+def test_a_client_lets_a_store_arrive_when_its_signpost_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with vecstore.connect("memory:") as new, vecstore.connect("memory:", successor=new) as db:
+        store = db.create("docs", SCHEMA)
+        move = HandMove(db._backend, new._backend)
+        move.copy()
+        move.switch()
+
+        def fail() -> None:
+            raise BackendUnavailable("The disk is not there.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(db._backend, "make_durable", fail)
+            with pytest.raises(BackendUnavailable):
+                store.upsert([make_book(3)])
+            assert new.names() == [], "nobody may write there yet"
+        store.upsert([make_book(3)])
+        assert new.open("docs").count() == 1
