@@ -37,7 +37,34 @@ class ToyPlace(Place):
         """Do nothing: the records go with the object."""
 
 
+@pytest.mark.long
 class TestToy(StoreSuite):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_place(cls) -> Callable[[], Place]:
+        return ToyPlace
+
+
+class TestToyBriefly:
+    """The parts of the suite that reach each method of the contract; a run of the tests has five backends as it is."""
+
+    TestCatalogue = StoreSuite.TestCatalogue
+    TestCreate = StoreSuite.TestCreate
+    TestRename = StoreSuite.TestRename
+    TestVector = StoreSuite.TestVector
+    TestMetadata = StoreSuite.TestMetadata
+    TestFilterTruth = StoreSuite.TestFilterTruth
+    TestScore = StoreSuite.TestScore
+    TestOrder = StoreSuite.TestOrder
+    TestWrite = StoreSuite.TestWrite
+    TestUpsert = StoreSuite.TestUpsert
+    TestColumn = StoreSuite.TestColumn
+    TestUpdate = StoreSuite.TestUpdate
+    TestDelete = StoreSuite.TestDelete
+    TestScan = StoreSuite.TestScan
+    TestSwitch = StoreSuite.TestSwitch
+    TestRebuild = StoreSuite.TestRebuild
+
     @pytest.fixture(scope="class")
     @classmethod
     def new_place(cls) -> Callable[[], Place]:

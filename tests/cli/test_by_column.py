@@ -25,7 +25,7 @@ from vecstore.testing.column_equivalence import read_bytes
 
 pytestmark = pytest.mark.usefixtures("no_model")
 
-ROWS = 900
+ROWS = 720
 FIELDS = (
     "--field", "lang:keyword", "--field", "year:int", "--field", "price:float", "--field", "at:datetime",
     "--field", "open:bool", "--field", "tags:keywords", "--field", "page_number:int",
@@ -82,9 +82,9 @@ EITHER: dict[str, tuple[Callable[[Rows], None], bool]] = {
     "vectors under another name": (rename("vector", "embedding"), True),
     "further vectors": (each("emb", lambda n: [0.5, n]), True),
     "an empty column": (each("nothing", lambda n: None), True),
-    "a column that begins late": (each("late", lambda n: "x" if n > 700 else None), True),
+    "a column that begins late": (each("late", lambda n: "x" if n > 650 else None), True),
     "an id twice in a batch": (change(601, id="r0600"), False),
-    "an id twice, far apart": (change(801, id="r0001"), False),
+    "an id twice, far apart": (change(711, id="r0001"), False),
     "a missing id": (change(600, id=None), False),
     "a missing vector and text": (change(602, vector=None, text=None), False),
     "a missing vector": (change(601, vector=None), False),
@@ -139,8 +139,17 @@ ONLY_CSV: dict[str, tuple[Callable[[Rows], None], bool]] = {
     "a vector beyond all numbers": (change(600, vector="[1, 1e999, 3]"), False),
     "a nameless column": (each("", lambda n: n), True),
 }
+SKIPPED_ONCE = {"parquet"}
+"""`make test` skips the bad records of cases that both formats have in the other one: skipping begins behind them."""
 CASES = [
-    pytest.param(kind, changed, by_column, options, id=f"{kind}, {name}{''.join(options)}")
+    pytest.param(
+        kind,
+        changed,
+        by_column,
+        options,
+        id=f"{kind}, {name}{''.join(options)}",
+        marks=[pytest.mark.long] * bool(options and kind in SKIPPED_ONCE and name in EITHER),
+    )
     for kind, only in (("csv", ONLY_CSV), ("parquet", ONLY_PARQUET))
     for name, (changed, by_column) in {**EITHER, **only}.items()
     for options in ([()] if by_column else [(), ("--skip-bad",)])
@@ -223,7 +232,7 @@ def test_what_is_stored_already_is_left_alone_and_the_rest_is_written(run: Run, 
     rows[10]["author"] = "another"
     file = write_file(tmp_path / f"rows.{kind}", rows)
     answer = run("add", url, "docs", file, *FIELDS, "--json").json
-    assert (answer["written"], answer["unchanged"]) == (301, 599)
+    assert (answer["written"], answer["unchanged"]) == (121, 599)
     assert len(read_all(url)) == ROWS
 
 

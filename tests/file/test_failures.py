@@ -34,7 +34,7 @@ def run(directory: Path, operation: str, seed: int, share: float) -> int:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_any_call_may_fail(memory_path: Path, operation: str, seed: int) -> None:
-    run(memory_path, operation, seed, 0.03)
+    run(memory_path, operation, seed, 0.015)
 
 
 @pytest.mark.long
