@@ -200,7 +200,8 @@ BROKEN = np.full((2, 6, 16), np.nan, np.float32)
         (("config", "dim"), True),
         (("config", "dim"), 10**9),
         (("canaries",), []),
-        (("canaries", "set"), 2),
+        (("canaries", "set"), 3),
+        (("canaries", "set"), True),
         (("canaries", "shape"), [2, 6, 8]),
         (("canaries", "shape"), [2, 6]),
         (("canaries", "shape"), "2x6x16"),
@@ -232,3 +233,44 @@ def test_messages_show_stored_names_escaped(stored: Identity) -> None:
         hostile.check(function(), Metric.COSINE)
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def revised(revision: str | None = "sha256:1", cosine: object = 0.98, angle: float = 0.0, **more: object) -> Identity:
+    vectors = np.zeros((2, 6, 2), np.float32)
+    vectors[..., 0], vectors[..., 1] = np.cos(angle), np.sin(angle)
+    config = {"kind": "own", "model": "m", "dim": 2, "revision": revision, "min_cosine": cosine, **more}
+    return Identity(config, vectors)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, same",
+    [
+        (revised(), revised(angle=0.19), True),  # a cosine of 0.982
+        (revised(), revised(angle=0.21), False),  # 0.978
+        (revised(cosine=0.5), revised(cosine=0.5, angle=0.21), False),
+        (revised(), revised("sha256:2", angle=0.19), False),
+        (revised(None), revised(None, angle=0.19), False),
+        (revised(), revised(cosine=None, angle=0.19), False),
+        (revised(cosine="0.98"), revised(cosine="0.98", angle=0.19), False),
+        (revised(cosine=None), revised("sha256:2", cosine=None), True),
+        (revised(fitted=True), revised(fitted=True), True),
+        (revised(fitted=True), revised("sha256:2", fitted=True), False),
+        (revised(fitted=True), revised("sha256:2"), False),
+        (revised(), revised(modality="image"), False),
+        (revised(), replace(revised(), canary_set=2), False),
+    ],
+)
+def test_the_tolerance_is_that_of_the_same_weights(ours: Identity, theirs: Identity, *, same: bool) -> None:
+    assert ours.matches(theirs, Metric.L2) is same
+    assert theirs.matches(ours, Metric.COSINE) is same
+
+
+def test_canaries_of_its_own_are_read_back() -> None:
+    own = replace(revised(), canaries=np.ones((2, 3, 2), np.float32), canary_set=2)
+    again = Identity.from_json(json.loads(json.dumps(own.to_json())))
+    assert (again, again.canary_set) == (own, 2)
+    for shape in ([2, 0, 2], [2, 65, 2], [2, 3], [2, 3.0, 2], [True, 3, 2]):
+        damaged = own.to_json()
+        damaged["canaries"]["shape"] = shape
+        with pytest.raises(StoreCorrupt):
+            Identity.from_json(damaged)

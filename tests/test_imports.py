@@ -60,6 +60,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.integrations.haystack": {"haystack"},
     "vecstore.integrations.langchain": {"langchain_core"},
     "vecstore.integrations.llama_index": {"llama_index"},
+    "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},

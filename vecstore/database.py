@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import registry
 from .backend import Backend, Generation
@@ -100,7 +100,7 @@ class Database(OneProcess):
         name: str,
         schema: Schema,
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         identity: Identity | None = None,
         if_exists: Literal["error", "open"] = "error",
     ) -> VectorStore:
@@ -155,7 +155,7 @@ class Database(OneProcess):
         name: str,
         file: str | os.PathLike[str],
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         on_progress: Progress | None = None,
     ) -> VectorStore:
         """Create a store of a Parquet file that `VectorStore.export` wrote: schema, model, records, versions.
@@ -207,7 +207,7 @@ class Database(OneProcess):
             tend(CurrentEntry(*self._route.find(name), self._route), header.records or 0, report)
         return self.open(name, embedder=embedder)
 
-    def open(self, name: str, *, embedder: Embedder | tuple[Embedder, ...] | None = None) -> VectorStore:
+    def open(self, name: str, *, embedder: Embedder[Any] | tuple[Embedder[Any], ...] | None = None) -> VectorStore:
         """Open a store.
 
         Parameters
@@ -285,7 +285,7 @@ class Database(OneProcess):
         name: str,
         *,
         schema: Schema | None = None,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         keep_previous: bool = True,
         on_progress: Progress | None = None,
         records_per_second: float | None = None,
@@ -398,7 +398,7 @@ class Database(OneProcess):
         with report_to(on_progress) as report:
             return undeclare(self._backend, find_here(self._backend, name), given, Pace(report))
 
-    def rollback(self, name: str, *, embedder: Embedder | None = None) -> Rebuilt:
+    def rollback(self, name: str, *, embedder: Embedder[Any] | None = None) -> Rebuilt:
         """Go back to the generation that the last `rebuild` replaced, including all later writes.
 
         This works too after a later rebuild that failed or broke off, which it gives up.
@@ -484,7 +484,7 @@ def _take_successor(url: object, successor: object) -> Successor | None:
         raise InvalidUrl(f"The successor cannot be used. {error}") from None
 
 
-def _check_single(embedder: Embedder | None) -> Embedder | None:
+def _check_single(embedder: Embedder[Any] | None) -> Embedder[Any] | None:
     if isinstance(embedder, tuple):
         raise InvalidArgument("A new generation has one embedder. Only open() takes several, as (old, new).")
     return embedder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import VecstoreError
 
@@ -23,7 +23,7 @@ def create_filled(
     schema: Schema,
     fill: Callable[[VectorStore], object],
     *,
-    embedder: Embedder | None = None,
+    embedder: Embedder[Any] | None = None,
     identity: Identity | None = None,
 ) -> None:
     """Create a store under a name that nobody knows, fill it, and rename it.

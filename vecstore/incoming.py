@@ -17,7 +17,7 @@ from .columns.given import Columns
 from .columns.numpy_input import read_batches as read_arrays
 from .records import Record
 from .rows.batches import cut_batches
-from .rows.conversion import EmbedTexts, as_rows, needs_embedding
+from .rows.conversion import Embed, as_rows, has_text, needs_embedding
 from .schema import Schema
 
 Batch = Sequence[Record] | ColumnBatch
@@ -54,14 +54,14 @@ def count_rows(records: Iterable[Record] | Any) -> int | None:
 
 
 def needs_embedder(batch: Batch) -> bool:
-    """Return whether the batch has a text whose vector is to be made from it."""
+    """Return whether the batch has a text or an item whose vector is to be made from it."""
     if isinstance(batch, ColumnBatch):
         texts = batch.texts
-        return texts is not None and any(texts[row] is not None for row in batch.bare)
+        return texts is not None and any(has_text(texts[row]) for row in batch.bare)
     return any(record.vector is None and needs_embedding(record) for record in batch)
 
 
-def convert(batch: Batch, schema: Schema, embed: EmbedTexts | None, *, unique: bool, first: int) -> Rows:
+def convert(batch: Batch, schema: Schema, embed: Embed | None, *, unique: bool, first: int) -> Rows:
     """Check one batch and convert it; see `as_rows` and `convert_batch`."""
     if isinstance(batch, ColumnBatch):
         return convert_batch(batch, schema, embed, unique=unique)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .embedders.identity import Identity
 from .errors import DimensionMismatch, InvalidArgument
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .embedders.base import Embedder
 
 
-def check_identity(identity: Identity | None, embedder: Embedder | None) -> int | None:
+def check_identity(identity: Identity | None, embedder: Embedder[Any] | None) -> int | None:
     """Return the dimension of an identity that is given instead of an embedder.
 
     Raises

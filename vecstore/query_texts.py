@@ -12,12 +12,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from .blank_texts import INVISIBLE
 from .errors import InvalidQuery
 from .rows.vectors import name_queries
 
 _MEANINGFUL = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "Sm", "Sc", "So"})
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\ufffd")
-"""Fillers and replacement characters, which count as letters or symbols but show nothing."""
 
 
 def has_meaning(text: str) -> bool:
@@ -25,7 +24,7 @@ def has_meaning(text: str) -> bool:
     if text.isascii():
         return any(map(str.isalnum, text))
     return any(
-        char.isalnum() if char.isascii() else unicodedata.category(char) in _MEANINGFUL and char not in _BLANK
+        char.isalnum() if char.isascii() else unicodedata.category(char) in _MEANINGFUL and char not in INVISIBLE
         for char in text
     )
 

@@ -28,6 +28,10 @@ class Record:
     embed : bool
         False leaves a record without a vector as it is, also in a store with an embedder. A record that is read
         without a vector says so, so that a copy of it has none either. It is no part of what makes records equal.
+    item : object, optional
+        What the store's embedder makes the vector from instead of ``text``: an image, a sound, or a text that is not
+        kept. It is handed to the embedder and forgotten: no backend stores it, no record that is read has it, and it is
+        no part of what makes records equal. Put what leads back to it, such as its path, into ``metadata``.
     """
 
     id: str
@@ -35,6 +39,7 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     embed: bool = True
+    item: Any = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
@@ -49,7 +54,7 @@ class Record:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Show neither text nor vector nor values, because representations end up in logs."""
+        """Show neither text nor vector nor item nor values, because representations end up in logs."""
         has = [name for name in ("vector", "text", "metadata") if getattr(self, name) is not None]
         return f"<Record {self.id!a} with {', '.join(has)}>"
 

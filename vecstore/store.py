@@ -40,6 +40,7 @@ from .queries import (
     describe_plan,
     read_plain_query,
 )
+from .query_items import QueryItem, choose_queries, choose_query, find_items
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
@@ -146,9 +147,9 @@ class VectorStore(OneProcess):
         ----------
         records : iterable of Record or mapping, Columns, or a table that hands over Arrow columns
             Consumed once, in constant memory, so a generator of millions is fine. A record without a vector
-            is embedded from its text; see `Record` for those that stay without. A mapping has the keys ``id``,
-            ``vector``, ``text``, ``metadata`` and ``embed``; all but ``id`` may be left out. A table is any object
-            with ``__arrow_c_stream__``, such as those of pyarrow, pandas, polars and DuckDB: the columns ``id``,
+            is embedded from its item or text; see `Record` for those that stay without. A mapping has the keys ``id``,
+            ``vector``, ``text``, ``metadata``, ``embed`` and ``item``; all but ``id`` may be left out. A table is any
+            object with ``__arrow_c_stream__``, such as those of pyarrow, pandas, polars and DuckDB: the columns ``id``,
             ``vector`` (lists of numbers) and ``text``, each further one a key of metadata; a column ``metadata`` of
             objects or of their JSON texts holds several keys. It takes the extra ``parquet``. For numpy, see `Columns`.
         batch_size : int, optional
@@ -196,7 +197,9 @@ class VectorStore(OneProcess):
             Declared and undeclared metadata keys with their new values; other keys stay. None removes a key. A key
             may have any name, also ``text`` or ``vector``, which has nothing to do with the parameters below.
         text : str, optional
-            The new text; None removes it. A new text without a new vector is embedded.
+            The new text; None removes it. A new text without a new vector is embedded, if the vectors come from texts:
+            where they come from other items, the vector stays. Of a blank text no vector can be made; where vectors are
+            optional the record then has none.
         vector : array_like, shape (dim,), optional
             The new vector; None removes it where the schema has ``vectors="optional"``.
         unset : iterable of str
@@ -506,9 +509,11 @@ class VectorStore(OneProcess):
 
     def search(
         self,
-        query: str | ArrayLike,
+        query: Any = None,
         k: int = 10,
         *,
+        item: Any = None,
+        vector: ArrayLike | None = None,
         offset: int = 0,
         where: Where = None,
         min_score: float | None = None,
@@ -522,8 +527,13 @@ class VectorStore(OneProcess):
 
         Parameters
         ----------
-        query : str or array_like, shape (dim,)
-            A text requires an embedder, and has at least one letter, digit or symbol.
+        query : str or array_like, shape (dim,), or an item that the embedder takes
+            A text requires an embedder, and has at least one letter, digit or symbol. It is never opened as a path.
+            Where it may be an item as well as a vector, say which by the next two.
+        item : object, optional
+            Instead of ``query``: what the store's embedder makes a vector of.
+        vector : array_like, shape (dim,), optional
+            Instead of ``query``: a vector.
         k : int, 0 to 10,000
         offset : int, 0 to 10,000 − ``k``
             Leave out the nearest hits: the second page of ten is ``offset=10``. In an exact search the pages are
@@ -543,16 +553,22 @@ class VectorStore(OneProcess):
         Raises
         ------
         InvalidQuery, InvalidVector, DimensionMismatch, InvalidFilter, UnknownField, EmbedderRequired, EmbedderMismatch
+        InvalidArgument
+            Not exactly one query, or one that may be an item as well as a vector.
         """
+        if query is None or item is not None or vector is not None or self._embedder.takes_items:
+            query = choose_query(query, item, vector, self._embedder)
         if isinstance(query, str):
             check_query_texts([query])
         return self._search([query], k, offset, where, min_score, ef, exact, include)[0]
 
     def search_many(
         self,
-        queries: Sequence[str] | ArrayLike,
+        queries: Iterable[Any] | ArrayLike | None = None,
         k: int = 10,
         *,
+        items: Iterable[Any] | None = None,
+        vectors: Iterable[ArrayLike] | ArrayLike | None = None,
         offset: int = 0,
         where: Where = None,
         min_score: float | None = None,
@@ -560,12 +576,11 @@ class VectorStore(OneProcess):
         exact: bool = False,
         include: Collection[str] = DEFAULT_INCLUDE,
     ) -> list[Hits]:
-        """Answer several queries in one call: a list of texts or a matrix of shape (n, dim). See `search`."""
-        if isinstance(queries, str):
-            raise InvalidArgument("search_many() takes a list of queries. For one text use search().")
-        if not isinstance(queries, Iterable):
-            raise InvalidArgument(f"queries must be a list of queries, not {type(queries).__name__}.")
-        listed: list[Any] = list(queries)
+        """Answer several queries in one call: a list of texts, or a matrix of shape (n, dim). See `search`.
+
+        Instead of ``queries`` there may be ``items`` for the embedder, or ``vectors``.
+        """
+        listed = choose_queries(queries, items, vectors, self._embedder)
         check_query_texts(listed)
         return self._search(listed, k, offset, where, min_score, ef, exact, include)
 
@@ -620,7 +635,7 @@ class VectorStore(OneProcess):
         name: str | None = None,
         *,
         schema: Schema | None = None,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         on_progress: Progress | None = None,
         records_per_second: float | None = None,
     ) -> Copied:
@@ -663,7 +678,7 @@ class VectorStore(OneProcess):
         database: Database,
         name: str | None = None,
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         accept_volatile: bool = False,
         on_progress: Progress | None = None,
         records_per_second: float | None = None,
@@ -711,7 +726,7 @@ class VectorStore(OneProcess):
         self,
         database: Database,
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder[Any] | None = None,
         accept_volatile: bool = False,
         on_progress: Progress | None = None,
     ) -> Moved:
@@ -1059,14 +1074,13 @@ class VectorStore(OneProcess):
         return rows.vectors.astype(np.float32)
 
     def _embed_queries(self, asked: Sequence[Any], generation: Generation) -> NDArray[np.float32]:
-        """Return queries, each a text or a vector, as one matrix."""
+        """Return queries, each a text, an item or a vector, as one matrix."""
         vectors = list(asked)
-        places = [place for place, query in enumerate(asked) if isinstance(query, str)]
-        if places:
+        if places := find_items(asked):
             present = self._embedder.refresh(self._current, generation)
             embed = self._embedder.choose_for_queries(present, self.name)
             names = name_queries(len(asked))
-            texts = [asked[place] for place in places]
-            for place, vector in zip(places, embed(texts, label=lambda number: names[places[number]]), strict=True):
+            items = [each.value if isinstance(each := asked[place], QueryItem) else each for place in places]
+            for place, vector in zip(places, embed(items, label=lambda number: names[places[number]]), strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)

@@ -10,7 +10,7 @@ from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
 from .retries import Attempts
-from .rows.conversion import EmbedTexts
+from .rows.conversion import Embed
 
 if TYPE_CHECKING:
     from .backend import Generation
@@ -25,20 +25,42 @@ class StoreEmbedder:
     """
 
     def __init__(self, given: Any = None) -> None:
-        self._given: tuple[Embedder, ...] = given if isinstance(given, tuple) else () if given is None else (given,)
+        self._given: tuple[Embedder[Any], ...] = (
+            given if isinstance(given, tuple) else () if given is None else (given,)
+        )
         for embedder in self._given:
             if not isinstance(embedder, Embedder):
                 raise InvalidArgument(
                     f"embedder must be an Embedder, not {type(embedder).__name__}. "
                     "For a function use vecstore.embedders.FunctionEmbedder."
                 )
+        self.takes_items = any(embedder.item_types != (str,) for embedder in self._given)
         self._lock = Lock()
-        self._fitting: dict[tuple[str, bool], Embedder] = {}
+        self._fitting: dict[tuple[str, bool], Embedder[Any]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def choose_for_documents(self, generation: Generation, store: str) -> EmbedTexts | None:
+    @property
+    def item_types(self) -> tuple[type, ...]:
+        """The types of items that one of the embedders takes."""
+        return tuple(dict.fromkeys(kind for embedder in self._given for kind in embedder.item_types))
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether an item that is a str is a text, by whose words it is found."""
+        return any("text" in embedder.modality.split("+") for embedder in self._given)
+
+    def embeds_texts(self, generation: Generation, store: str) -> bool:
+        """Return whether a vector comes from the text of a record; also without an embedder, which a text would need.
+
+        Raises
+        ------
+        EmbedderMismatch
+        """
+        return not self.takes_items or str in self._find_fitting(generation, store).item_types
+
+    def choose_for_documents(self, generation: Generation, store: str) -> Embed | None:
         """Return the function that embeds documents, or None without an embedder.
 
         Raises
@@ -51,7 +73,7 @@ class StoreEmbedder:
         """Return the identity of the embedder that fits the generation."""
         return self._find_fitting(generation, store).identity
 
-    def choose_for_queries(self, generation: Generation, store: str) -> EmbedTexts:
+    def choose_for_queries(self, generation: Generation, store: str) -> Embed:
         """Return the function that embeds queries.
 
         Raises
@@ -60,7 +82,8 @@ class StoreEmbedder:
         """
         if not self._given:
             raise EmbedderRequired(
-                "The query is a text, but the store has no embedder. Open the store with embedder=…, or give a vector."
+                "The query is to be embedded, but the store has no embedder. Open the store with embedder=…, or give "
+                "a vector."
             )
         return self._find_fitting(generation, store).embed_queries
 
@@ -154,14 +177,14 @@ class StoreEmbedder:
                     self.claim(current, present)
                 return
 
-    def _find_fitting(self, generation: Generation, store: str) -> Embedder:
+    def _find_fitting(self, generation: Generation, store: str) -> Embedder[Any]:
         key = (generation.id, generation.identity is None)
         with self._lock:
             if key not in self._fitting:
                 self._fitting[key] = self._choose(generation, store)
             return self._fitting[key]
 
-    def _choose(self, generation: Generation, store: str) -> Embedder:
+    def _choose(self, generation: Generation, store: str) -> Embedder[Any]:
         reasons: list[EmbedderMismatch] = []
         for embedder in self._given:
             try:
@@ -173,7 +196,7 @@ class StoreEmbedder:
         raise reasons[0]
 
 
-def _check(embedder: Embedder, generation: Generation, store: str) -> None:
+def _check(embedder: Embedder[Any], generation: Generation, store: str) -> None:
     schema = generation.schema
     if embedder.dim != schema.width:
         raise EmbedderMismatch(

@@ -13,6 +13,7 @@ from .backend import Generation, Update
 from .errors import EmbedderRequired, InvalidArgument, InvalidVector
 from .lookup import CurrentEntry
 from .rows import metadata
+from .rows.conversion import has_text
 from .rows.texts import check_text
 from .rows.vectors import as_matrix
 from .store_embedder import StoreEmbedder
@@ -84,6 +85,13 @@ def compile_update(changes: Changes, generation: Generation, current: CurrentEnt
         raise InvalidVector(
             "update() cannot remove the vector: the schema has vectors='required', so every record has one."
         )
+    if changes.vector is KEEP and text is not None and not has_text(text) and not embedder.takes_items:
+        if not generation.schema.has_optional_vectors:
+            raise InvalidVector(
+                "update() has a blank text and no vector, and no vector can be made of it. Give vector=… too, or "
+                "text=None to remove the text and keep the vector."
+            )
+        removes_vector = True
     vector = None if changes.vector is KEEP else changes.vector
     declared, extra = metadata.split(changes.metadata, generation.schema.fields, "update()")
     texts = metadata.dump_each(extra, "update()")
@@ -100,6 +108,8 @@ def _make_vector(
     if text is None:
         return None
     present = embedder.refresh(current, generation)
+    if not embedder.embeds_texts(present, current.entry.name):
+        return None
     embed = embedder.choose_for_documents(present, current.entry.name)
     embedder.check_claim(present, current.entry.name, claimable=embedder.may_claim(current))
     if embed is None:

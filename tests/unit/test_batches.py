@@ -134,7 +134,10 @@ def test_nothing_is_embedded_where_every_vector_is_given() -> None:
     (Record("bad", [1, 2], metadata={"n": "3"}), InvalidMetadata, "'bad'.*'n'"),
     (Record("bad", text="\0"), InvalidMetadata, "'bad'.*text"),
     (Record("bad"), InvalidVector, "'bad' has neither"),
-    (Record("bad", text=""), EmbedderRequired, "'bad'"),
+    (Record("bad", text="word"), EmbedderRequired, "'bad'"),
+    (Record("bad", item=b"picture"), EmbedderRequired, "'bad' has an item"),
+    (Record("bad", text=" "), InvalidVector, "'bad' has a blank text"),
+    (Record("bad", [1, 2], item=b"picture"), InvalidVector, "'bad' has both"),
     (Record("bad", [1, 2, 3]), InvalidVector, "'bad'.*3 dimensions"),
     (Record("bad", [1, np.inf]), InvalidVector, "'bad'.*infinity"),
 ])  # fmt: skip

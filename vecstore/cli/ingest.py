@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import EmbedderRequired, InvalidArgument, PartialWrite
 from ..progress import Progress as StoreProgress
 from ..records import Record
-from ..rows.conversion import EmbedTexts, as_rows
+from ..rows.conversion import Embed, as_rows
 from ..schema import Schema
 from ..store import VectorStore
 from .documents import Documents
@@ -211,7 +211,7 @@ class Ingestion:
         return True
 
     @property
-    def _embed(self) -> EmbedTexts | None:
+    def _embed(self) -> Embed | None:
         embedder = self.target.embedder
         return embedder.embed_documents if embedder else None
 

@@ -13,7 +13,7 @@ from ..errors import DimensionMismatch, EmbedderRequired, InvalidId, InvalidMeta
 from ..fields import DateTime, Field, Stored
 from ..ids import MAX_ID_BYTES, check_id
 from ..rows import metadata
-from ..rows.conversion import EmbedTexts
+from ..rows.conversion import Embed, has_text
 from ..rows.record_names import RecordNames
 from ..rows.strings import are_storable
 from ..rows.texts import check_texts
@@ -28,10 +28,10 @@ _NESTED = "metadata"
 """The column that holds several keys, and a field of that name too."""
 
 
-def convert_batch(batch: ColumnBatch, schema: Schema, embed: EmbedTexts | None, *, unique: bool = False) -> Rows:
+def convert_batch(batch: ColumnBatch, schema: Schema, embed: Embed | None, *, unique: bool = False) -> Rows:
     """Check one batch and convert it to the columns that a backend stores; texts without a vector are embedded.
 
-    Where the schema does not require vectors, a row has none if it has no text, or without ``embed``.
+    Where the schema does not require vectors, a row has none if it has no text or a blank one, or without ``embed``.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _read_dates(
 
 
 def _make_matrix(
-    batch: ColumnBatch, texts: Sequence[str | None], names: Sequence[str], schema: Schema, embed: EmbedTexts | None
+    batch: ColumnBatch, texts: Sequence[str | None], names: Sequence[str], schema: Schema, embed: Embed | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Return the vectors of a batch, zeros for rows without one, and which rows have one; None if all do."""
     bare = batch.bare
@@ -126,24 +126,23 @@ def _make_matrix(
     whole = np.zeros((len(batch), schema.width), schema.dtype)
     if given is not None:
         whole[present] = given
-    embedded = [row for row in bare if texts[row] is not None]
+    embedded = [row for row in bare if has_text(texts[row])]
     if embed and embedded:
-        asked = [text for row in embedded if (text := texts[row]) is not None]
-        made: Any = embed(asked, label=lambda place: names[embedded[place]])
+        made: Any = embed([texts[row] for row in embedded], label=lambda place: names[embedded[place]])
         whole[embedded] = as_matrix(made, schema, [names[row] for row in embedded])
         present[embedded] = True
     return whole, None if present.all() else present
 
 
 def _check_embeddable(
-    texts: Sequence[str | None], bare: Sequence[int], names: Sequence[str], embed: EmbedTexts | None
+    texts: Sequence[str | None], bare: Sequence[int], names: Sequence[str], embed: Embed | None
 ) -> None:
     """Refuse rows without a vector of which none can be made, in a store that requires vectors."""
     for row in bare:
-        if texts[row] is None:
+        if not has_text(texts[row]):
+            lacks = "neither a vector nor a text to embed" if texts[row] is None else "a blank text and no vector"
             raise InvalidVector(
-                f"{names[row]} has neither a vector nor a text to embed. Give one of them, or make the store with "
-                "Schema(vectors='optional')."
+                f"{names[row]} has {lacks}. Give one of them, or make the store with Schema(vectors='optional')."
             )
     if embed is None:
         raise EmbedderRequired(

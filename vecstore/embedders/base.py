@@ -6,17 +6,27 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InvalidArgument
-from .batching import cut_by_length
+from .batching import cut_by_weight
+from .canaries import CANARY_TEXTS, MIN_COSINE
 from .identity import Identity
-from .long_texts import LongTexts, OnLong
-from .text_checks import check_texts
+from .item_checks import check_items
+from .long_texts import LongTexts, OnLong, cut_text
 from .vector_checks import Float32Array, check_shape, finish_rows
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=str)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 Role: TypeAlias = Literal["document", "query"]
 Progress: TypeAlias = Callable[[int, int], None]
@@ -31,11 +41,12 @@ def check_whole(name: str, value: object, low: int = 1) -> int:
     return value
 
 
-class Embedder(ABC):
-    """Turns documents and queries into vectors.
+class Embedder(ABC, Generic[T]):
+    """Turns documents and queries into vectors: texts, or items of another kind.
 
     An adapter implements `_encode`, and `_details` if its model has options that change vectors. This class
-    does the batching, ordering, normalisation and all checks. Threads may share an instance.
+    does the batching, ordering, normalisation and all checks. Threads may share an instance. An adapter for something
+    other than texts says so with `item_types`, `modality`, `_canaries` and `_weight`.
 
     Parameters
     ----------
@@ -44,19 +55,33 @@ class Embedder(ABC):
     model : str
         Its name for the model.
     dim : int, optional
-        Length of a vector that `_encode` returns. By default one word is encoded to find out.
+        Length of a vector that `_encode` returns. By default one item is encoded to find out.
     normalize : bool
         Scale every vector to length 1, after any truncation.
     truncate_dim : int, optional
         Keep only that many leading components (for models trained with Matryoshka loss).
     batch_size : int
-        At most this many texts per call of `_encode`.
-    on_long : {"truncate", "error"}
-        Whether a text that is longer than the model reads is truncated with one `TruncatedText` warning, or
-        refused. Works if the adapter can count tokens.
+        At most this many items per call of `_encode`.
+    on_long : {"truncate", "error", "mean"}
+        Whether a text that is longer than the model reads is truncated with one `TruncatedText` warning, refused, or
+        cut into pieces, of whose vectors it gets the mean, weighted by their tokens and scaled again under
+        ``normalize``. Works if the adapter can count tokens.
     allow_zero : bool
         Accept vectors of length 0 (not together with ``normalize``).
+
+    Attributes
+    ----------
+    item_types : tuple of type
+        The types of items. A str is a text and never a path: files are given as ``pathlib.Path``.
+    modality : str
+        What the items are: ``"text"``, ``"image"``, ``"audio"``, …; several are joined by ``+``.
+    min_cosine : float
+        How near the canaries of two instances with the same weights must be. A model whose arithmetic differs between
+        processors may set it down to 0.98, and has a ``revision`` in its `_details`.
     """
+
+    modality: str = "text"
+    min_cosine: float = MIN_COSINE
 
     def __init__(
         self,
@@ -84,9 +109,24 @@ class Embedder(ABC):
         # Re-entrant, because the identity needs the dimension, and both may load the model.
         self._lock = threading.RLock()
 
+    @property
+    def item_types(self) -> tuple[type, ...]:
+        """The types of items that it takes."""
+        return (str,)
+
     @abstractmethod
-    def _encode(self, texts: list[str], role: Role) -> ArrayLike:
-        """Return one row per text. There are at least one and at most ``batch_size`` texts."""
+    def _encode(self, items: list[T], role: Role, /) -> ArrayLike:
+        """Return one row per item. There are at least one and at most ``batch_size`` items."""
+
+    def _weight(self, item: T) -> int:
+        """Return how much work an item is, such as its length; items of similar weight share a batch."""
+        return len(item) if isinstance(item, str) else 1
+
+    def _canaries(self) -> Sequence[T]:
+        """Return a few fixed items, made by code, whose vectors tell this model from others."""
+        if str not in self.item_types:
+            raise NotImplementedError(f"{type(self).__name__} takes no texts, so it needs _canaries of its own.")
+        return cast("Sequence[T]", CANARY_TEXTS)
 
     def _details(self) -> Mapping[str, Any]:
         """Return other settings that change vectors, as JSON data: revision, prompts, limits, but no secrets."""
@@ -96,7 +136,7 @@ class Embedder(ABC):
         """Return how many tokens of a text the model reads, or None if unknown."""
         return None
 
-    def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
+    def _count_tokens(self, texts: list[str], role: Role, /) -> Sequence[int]:
         """Return the number of tokens of each text. Called only if `_max_tokens` returns a number."""
         raise NotImplementedError
 
@@ -123,6 +163,9 @@ class Embedder(ABC):
             "dim": self.dim,
             "normalized": self._normalize,
             "truncate_dim": self._truncate_dim,
+            **({} if self.modality == "text" else {"modality": self.modality}),
+            **({} if self.min_cosine == MIN_COSINE else {"min_cosine": self.min_cosine}),
+            **({"on_long": "mean"} if self._long_texts.cuts else {}),
             **self._details(),
         }
 
@@ -136,41 +179,43 @@ class Embedder(ABC):
 
     def embed_documents(
         self,
-        texts: Iterable[str],
+        items: Iterable[T],
         *,
         label: Callable[[int], str] | None = None,
         on_progress: Progress | None = None,
     ) -> Float32Array:
-        """Embed the texts of documents.
+        """Embed documents.
 
         Parameters
         ----------
-        texts : iterable of str
+        items : iterable
+            Texts, or what else `item_types` says.
         label : callable, optional
-            Returns what an error message calls the text at a position: ``lambda i: f"record {ids[i]!r}"``.
+            Returns what an error message calls the item at a position: ``lambda i: f"record {ids[i]!r}"``.
         on_progress : callable, optional
             Called as ``on_progress(done, total)`` after each batch.
 
         Returns
         -------
         ndarray, shape (n, dim), float32
-            Rows are in the order of ``texts``.
+            Rows are in the order of ``items``.
 
         Raises
         ------
         InvalidArgument, InvalidMetadata
-            A value is not a text, or a text is longer than the model reads and ``on_long`` is ``"error"``.
+            An item is of another type, or a text is blank, or it is longer than the model reads and ``on_long`` is
+            ``"error"``.
         InvalidVector
             The model returned NaN, infinity, a vector of length 0, or an array of the wrong shape.
         """
-        return self._embed(texts, "document", label, on_progress)
+        return self._embed(items, "document", label, on_progress)
 
-    def embed_queries(self, texts: Iterable[str], *, label: Callable[[int], str] | None = None) -> Float32Array:
-        """Embed the texts of queries; like `embed_documents`, in the query role of the model."""
-        return self._embed(texts, "query", label, None)
+    def embed_queries(self, items: Iterable[T], *, label: Callable[[int], str] | None = None) -> Float32Array:
+        """Embed queries; like `embed_documents`, in the query role of the model."""
+        return self._embed(items, "query", label, None)
 
     def _embed(
-        self, texts: Iterable[str], role: Role, label: Callable[[int], str] | None, on_progress: Progress | None
+        self, items: Iterable[T], role: Role, label: Callable[[int], str] | None, on_progress: Progress | None
     ) -> Float32Array:
         if label is None:
             plural = _PLURALS[role]
@@ -178,32 +223,65 @@ class Embedder(ABC):
             def label(position: int) -> str:
                 return f"{plural}[{position}]"
 
-        texts = check_texts(texts, label)
-        vectors = np.empty((len(texts), self.dim), np.float32)
+        checked = check_items(items, self.item_types, label, self.name)
+        if self._long_texts.cuts and (limit := self._max_tokens()) is not None:
+            return self._embed_pieces(checked, role, label, limit, on_progress)
+        return self._embed_whole(checked, role, label, on_progress)
+
+    def _embed_whole(
+        self, items: list[T], role: Role, label: Callable[[int], str], on_progress: Progress | None
+    ) -> Float32Array:
+        vectors = np.empty((len(items), self.dim), np.float32)
         done = 0
-        for positions in cut_by_length(texts, self._batch_size):
-            batch = [texts[position] for position in positions]
-            limit = self._max_tokens()
-            if limit is not None and self._long_texts.needs_counts:
-                self._long_texts.check(self._count_tokens(batch, role), limit, positions, label, self.name)
+        for positions in cut_by_weight([self._weight(item) for item in items], self._batch_size):
+            batch = [items[position] for position in positions]
+            limit = self._max_tokens() if self._long_texts.needs_counts else None
+            if limit is not None:
+                texts = cast("list[str]", batch)
+                self._long_texts.check(self._count_tokens(texts, role), limit, positions, label, self.name)
             rows = self._encode_rows(batch, role)[:, : self._truncate_dim]
-            vectors[positions] = finish_rows(
-                rows, positions, label, self.name, normalize=self._normalize, allow_zero=self._allow_zero
-            )
+            vectors[positions] = self._finish(rows, positions, label)
             done += len(positions)
             if on_progress is not None:
-                on_progress(done, len(texts))
+                on_progress(done, len(items))
         return vectors
+
+    def _embed_pieces(
+        self, items: list[T], role: Role, label: Callable[[int], str], limit: int, on_progress: Progress | None
+    ) -> Float32Array:
+        """Embed texts, each that is too long as the mean of its pieces, weighted by their tokens."""
+        pieces: list[T] = []
+        owners: list[int] = []
+        shares: list[int] = []
+        counts = self._count_tokens(cast("list[str]", items), role) if items else ()
+        for position, (item, tokens) in enumerate(zip(items, counts, strict=True)):
+            parts: list[tuple[Any, int]] = [(item, tokens)]
+            if tokens > limit:
+                parts = cut_text(cast("str", item), lambda texts: self._count_tokens(texts, role), limit)
+            for piece, share in parts:
+                pieces.append(piece)
+                owners.append(position)
+                shares.append(share)
+        rows = self._embed_whole(pieces, role, lambda piece: label(owners[piece]), on_progress)
+        if len(pieces) == len(items):
+            return rows
+        starts = np.searchsorted(owners, range(len(items)))
+        weights = np.asarray(shares, np.float64)[:, np.newaxis]
+        means = np.add.reduceat(rows * weights, starts) / np.add.reduceat(weights, starts)
+        return self._finish(means.astype(np.float32), list(range(len(items))), label)
+
+    def _finish(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
+        return finish_rows(rows, positions, label, self.name, normalize=self._normalize, allow_zero=self._allow_zero)
 
     def _find_native_dim(self) -> int:
         with self._lock:
             if self._native_dim is None:
-                self._native_dim = self._encode_rows(["dimension"], "document").shape[1]
+                self._native_dim = self._encode_rows(list(self._canaries()[:1]), "document").shape[1]
             if self._truncate_dim is not None and self._truncate_dim > self._native_dim:
                 raise InvalidArgument(
                     f"truncate_dim={self._truncate_dim} exceeds the {self._native_dim} dimensions of {self.name!r}."
                 )
             return self._native_dim
 
-    def _encode_rows(self, texts: list[str], role: Role) -> Float32Array:
-        return check_shape(self._encode(texts, role), len(texts), self._native_dim, self.name)
+    def _encode_rows(self, items: list[T], role: Role) -> Float32Array:
+        return check_shape(self._encode(items, role), len(items), self._native_dim, self.name)

@@ -1,4 +1,4 @@
-"""Canaries: fixed texts whose vectors tell embedders apart, their comparison and their stored form."""
+"""Canaries: fixed texts or items whose vectors tell embedders apart, their comparison and their stored form."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ..metric import Metric
 
 CANARY_SET = 1
 """Version of the texts below. It is stored with their vectors and incremented if the texts change."""
+OWN_SET = 2
+"""What is stored instead of it where an embedder has canaries of its own: it takes no texts."""
+MAX_CANARIES = 64
 
 CANARY_TEXTS: tuple[str, ...] = (
     "water",
@@ -27,15 +30,19 @@ CANARY_TEXTS: tuple[str, ...] = (
 
 MIN_COSINE = 0.999
 MAX_NORM_DIFFERENCE = 0.01
+LOWEST_COSINE = 0.98
+"""No embedder may ask for less, because other models come as near."""
 
 COMPARES_NORMS: Mapping[Metric, bool] = MappingProxyType({Metric.COSINE: False, Metric.IP: True, Metric.L2: True})
 
 
-def are_alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], metric: Metric) -> bool:
+def are_alike(
+    ours: NDArray[np.float32], theirs: NDArray[np.float32], metric: Metric, min_cosine: float = MIN_COSINE
+) -> bool:
     """Return whether two sets of canary vectors, of shape (2, n, dim), come from the same model.
 
     All must agree with a cosine of at least 0.999 and, if the metric depends on lengths, their norms must agree
-    within 1 %.
+    within 1 %. A lower ``min_cosine`` allows norms as much.
     """
     if ours.shape != theirs.shape:
         return False
@@ -47,9 +54,9 @@ def are_alike(ours: NDArray[np.float32], theirs: NDArray[np.float32], metric: Me
     if (empty & (norms != other_norms)).any():
         return False
     cosines = np.einsum("ijk,ijk->ij", mine, others) / np.where(empty, 1, product)
-    if (~empty & (cosines < MIN_COSINE)).any():
+    if (~empty & (cosines < min_cosine)).any():
         return False
-    close = np.abs(norms - other_norms) <= MAX_NORM_DIFFERENCE * np.maximum(norms, other_norms)
+    close = np.abs(norms - other_norms) <= max(MAX_NORM_DIFFERENCE, 1 - min_cosine) * np.maximum(norms, other_norms)
     return bool(close.all()) or not COMPARES_NORMS[metric]
 
 
@@ -58,7 +65,7 @@ def encode_canaries(vectors: NDArray[np.float32]) -> str:
     return base64.b64encode(vectors.astype("<f4").tobytes()).decode("ascii")
 
 
-def decode_canaries(encoded: object, dim: int) -> NDArray[np.float32]:
+def decode_canaries(encoded: object, count: int, dim: int) -> NDArray[np.float32]:
     """Return the vectors in a text that `encode_canaries` made; raise ``ValueError`` with the reason if damaged."""
     if not isinstance(encoded, str):
         raise ValueError("its canaries are not text")
@@ -66,7 +73,7 @@ def decode_canaries(encoded: object, dim: int) -> NDArray[np.float32]:
         decoded = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("its canaries are not base64") from error
-    shape = (2, len(CANARY_TEXTS), dim)
+    shape = (2, count, dim)
     size = 4 * shape[0] * shape[1] * dim
     if len(decoded) != size:
         raise ValueError(f"its canaries have {len(decoded)} bytes instead of {size}")

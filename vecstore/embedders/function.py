@@ -13,7 +13,7 @@ from .base import Embedder, Role
 EncodeFunction: TypeAlias = Callable[[list[str]], ArrayLike]
 
 
-class FunctionEmbedder(Embedder):
+class FunctionEmbedder(Embedder[str]):
     """Embed with a callable that turns a list of str into one row per str.
 
     Parameters
@@ -53,5 +53,5 @@ class FunctionEmbedder(Embedder):
         )
         self._functions = {"document": fn, "query": query_fn or fn}
 
-    def _encode(self, texts: list[str], role: Role) -> ArrayLike:
+    def _encode(self, texts: list[str], role: Role, /) -> ArrayLike:
         return self._functions[role](texts)

@@ -2,9 +2,9 @@
 
 A name alone is too weak, because a server may replace the model behind it, and too strict, because another
 library may run the same model. So a store keeps the embedder's config and its *canaries*: the vectors of a
-few fixed texts in both roles. Canaries are compared by angle and, for metrics that depend on lengths, by
-norm, because single bits differ with the batch size and the machine. Stored identities are compared and
-shown, and never used to find or load anything.
+few fixed texts in both roles, or of items of the embedder's own kind. Canaries are compared by angle and, for
+metrics that depend on lengths, by norm, because single bits differ with the batch size and the machine. Stored
+identities are compared and shown, and never used to find or load anything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from ..errors import EmbedderMismatch, InvalidArgument, StoreCorrupt
 from ..metric import Metric
-from .canaries import CANARY_SET, CANARY_TEXTS, are_alike, decode_canaries, encode_canaries
+from .canaries import (
+    CANARY_SET,
+    CANARY_TEXTS,
+    LOWEST_COSINE,
+    MAX_CANARIES,
+    MIN_COSINE,
+    OWN_SET,
+    are_alike,
+    decode_canaries,
+    encode_canaries,
+)
 from .mismatch import explain_mismatch, name_store
 
 _MAX_DIM = 16_000
@@ -32,11 +42,11 @@ class CanarySource(Protocol):
     def config(self) -> Mapping[str, Any]:
         """JSON data with at least ``kind``, ``model`` and ``dim``."""
 
-    def embed_documents(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Embed the texts of documents."""
+    def embed_documents(self, items: Sequence[Any], /) -> NDArray[np.float32]:
+        """Embed documents."""
 
-    def embed_queries(self, texts: Sequence[str], /) -> NDArray[np.float32]:
-        """Embed the texts of queries."""
+    def embed_queries(self, items: Sequence[Any], /) -> NDArray[np.float32]:
+        """Embed queries."""
 
 
 @runtime_checkable
@@ -48,6 +58,13 @@ class Identified(Protocol):
         """The config and the canaries."""
 
 
+@runtime_checkable
+class _OwnCanaries(Protocol):
+    """An embedder that says what its canaries are, as every `Embedder` does."""
+
+    def _canaries(self) -> Sequence[Any]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Identity:
     """The embedder that made a store's vectors.
@@ -57,11 +74,14 @@ class Identity:
     config : mapping
         JSON data with at least ``kind``, ``model`` and ``dim``.
     canaries : ndarray, shape (2, n, dim), float32
-        The embedder's vectors of `CANARY_TEXTS` as documents and as queries.
+        The embedder's vectors of `CANARY_TEXTS`, or of its own canaries, as documents and as queries.
+    canary_set : int
+        Whose canaries they are.
     """
 
     config: Mapping[str, Any]
     canaries: NDArray[np.float32]
+    canary_set: int = CANARY_SET
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Identity):
@@ -84,10 +104,11 @@ class Identity:
             config = json.loads(json.dumps(dict(embedder.config), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"An embedder's config must be plain JSON data: {error}.") from error
-        both = [embedder.embed_documents(CANARY_TEXTS), embedder.embed_queries(CANARY_TEXTS)]
+        items = embedder._canaries() if isinstance(embedder, _OwnCanaries) else CANARY_TEXTS
+        both = [embedder.embed_documents(items), embedder.embed_queries(items)]
         canaries = np.array(both, np.float32)
         canaries.setflags(write=False)
-        return cls(config, canaries)
+        return cls(config, canaries, CANARY_SET if items is CANARY_TEXTS else OWN_SET)
 
     @property
     def name(self) -> str:
@@ -95,9 +116,35 @@ class Identity:
         label = f"{self.config.get('kind')}:{self.config.get('model')}"
         return f"{label!a} ({self.canaries.shape[2]} dimensions)"
 
+    @property
+    def modality(self) -> str:
+        """What the embedder's items are: ``"text"``, or another word."""
+        return str(self.config.get("modality", "text"))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it was fitted to data, so that another fit is another model."""
+        return self.config.get("fitted") is True
+
     def matches(self, other: Identity, metric: Metric) -> bool:
         """Return whether both make the same vectors, as far as ``metric`` can tell; see `are_alike`."""
-        return are_alike(self.canaries, other.canaries, metric)
+        if (self.modality, self.canary_set) != (other.modality, other.canary_set):  # vectors of other items
+            return False
+        if self.is_fitted or other.is_fitted:
+            # Each fit has canaries of its own, and the first words of any two vocabularies may have the same vectors.
+            mine, theirs = self.config, other.config
+            if any(mine.get(key) != theirs.get(key) for key in ("kind", "revision")):
+                return False
+        return are_alike(self.canaries, other.canaries, metric, self._find_min_cosine(other))
+
+    def _find_min_cosine(self, other: Identity) -> float:
+        """Return how near the canaries must be: less where both have the same weights and say that they need it."""
+        mine, theirs = self.config, other.config
+        revision, wanted = mine.get("revision"), mine.get("min_cosine")
+        same = all(mine.get(key) == theirs.get(key) for key in ("kind", "revision", "min_cosine"))
+        if not same or not isinstance(revision, str) or type(wanted) is not float:
+            return MIN_COSINE
+        return min(max(wanted, LOWEST_COSINE), MIN_COSINE)
 
     def check(self, embedder: CanarySource, metric: Metric, *, store: str | None = None) -> Identity | None:
         """Accept an embedder for the store that has this identity, or refuse it.
@@ -143,14 +190,14 @@ class Identity:
             self.name,
             found.name,
         )
-        return Identity(found.config, self.canaries)
+        return Identity(found.config, self.canaries, self.canary_set)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON data, with vectors as little-endian float32 in base64."""
         data = encode_canaries(self.canaries)
         return {
             "config": json.loads(json.dumps(dict(self.config))),
-            "canaries": {"set": CANARY_SET, "shape": list(self.canaries.shape), "data": data},
+            "canaries": {"set": self.canary_set, "shape": list(self.canaries.shape), "data": data},
         }
 
     @classmethod
@@ -160,17 +207,21 @@ class Identity:
         if not isinstance(config, Mapping) or not all(isinstance(config.get(key), str) for key in ("kind", "model")):
             raise _report_damage("its config does not name an embedder")
         number, shape, encoded = _take_members(canaries, "set", "shape", "data")
-        if number != CANARY_SET:
+        if type(number) is not int or number not in (CANARY_SET, OWN_SET):
             raise _report_damage(f"its canaries are of set {number!r}, which this version of vecstore does not support")
         dim = config.get("dim")
-        if type(dim) is not int or not 1 <= dim <= _MAX_DIM or shape != [2, len(CANARY_TEXTS), dim]:
+        counts = range(1, MAX_CANARIES + 1) if number == OWN_SET else (len(CANARY_TEXTS),)
+        count = shape[1] if isinstance(shape, list) and len(shape) == 3 else None
+        if type(dim) is not int or not 1 <= dim <= _MAX_DIM or type(count) is not int or count not in counts:
+            raise _report_damage("the shape of its canaries does not match its config")
+        if shape != [2, count, dim]:
             raise _report_damage("the shape of its canaries does not match its config")
         try:
-            vectors = decode_canaries(encoded, dim)
+            vectors = decode_canaries(encoded, count, dim)
         except ValueError as error:
             raise _report_damage(str(error)) from error
         vectors.setflags(write=False)
-        return cls(dict(config), vectors)
+        return cls(dict(config), vectors, number)
 
 
 def _take_members(data: object, *keys: str) -> list[Any]:

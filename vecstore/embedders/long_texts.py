@@ -1,4 +1,4 @@
-"""Long texts: a text with more tokens than the model reads is truncated with one warning, or refused."""
+"""Long texts: one with more tokens than the model reads is truncated with one warning, refused, or cut into pieces."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
+from ..blank_texts import is_blank
 from ..errors import InvalidArgument, InvalidMetadata
 
-OnLong: TypeAlias = Literal["truncate", "error"]
+OnLong: TypeAlias = Literal["truncate", "error", "mean"]
+
+_POLICIES = ("truncate", "error", "mean")
+_CountTokens: TypeAlias = Callable[[list[str]], Sequence[int]]
 
 
 class TruncatedText(UserWarning):
@@ -21,20 +25,25 @@ class LongTexts:
 
     Parameters
     ----------
-    on_long : {"truncate", "error"}
+    on_long : {"truncate", "error", "mean"}
     """
 
     def __init__(self, on_long: OnLong) -> None:
-        if on_long not in ("truncate", "error"):
-            raise InvalidArgument(f"on_long must be 'truncate' or 'error', not {on_long!r}.")
+        if on_long not in _POLICIES:
+            raise InvalidArgument(f"on_long must be 'truncate', 'error' or 'mean', not {on_long!r}.")
         self._on_long = on_long
         self._warned = False
         self._lock = threading.Lock()
 
     @property
     def needs_counts(self) -> bool:
-        """Whether tokens still have to be counted. After the warning they need not be."""
-        return self._on_long == "error" or not self._warned
+        """Whether tokens have to be counted to warn or to refuse. After the warning they need not be."""
+        return self._on_long == "error" or (self._on_long == "truncate" and not self._warned)
+
+    @property
+    def cuts(self) -> bool:
+        """Whether long texts are embedded piece by piece."""
+        return self._on_long == "mean"
 
     def check(
         self, counts: Sequence[int], limit: int, positions: Sequence[int], label: Callable[[int], str], model: str
@@ -54,5 +63,36 @@ class LongTexts:
         with self._lock:
             warned, self._warned = self._warned, True
         if not warned:
-            advice = "The end of such texts is not embedded. Split them, or pass on_long='error'."
+            advice = "The end of such texts is not embedded. Split them, or pass on_long='error' or 'mean'."
             warnings.warn(f"{message} {advice}", TruncatedText, stacklevel=4)
+
+
+def cut_text(text: str, count: _CountTokens, limit: int) -> list[tuple[str, int]]:
+    """Cut a text into pieces of at most ``limit`` tokens, each with its number of tokens.
+
+    A piece that is too long is halved at the white space nearest to its middle, and anywhere near it in a script that
+    writes no spaces. Nothing of the text but white space is lost.
+    """
+    pieces: list[tuple[str, int]] = []
+    waiting = [text]
+    while waiting:
+        part = waiting.pop()
+        if is_blank(part):
+            continue
+        (tokens,) = count([part])
+        if tokens <= limit or len(part) == 1:
+            pieces.append((part, tokens))
+            continue
+        middle = _find_break(part)
+        waiting += [part[middle:].strip(), part[:middle].strip()]
+    return pieces
+
+
+def _find_break(text: str) -> int:
+    """Return where to halve a text of at least two characters."""
+    middle = len(text) // 2
+    for distance in range(middle // 2 + 1):
+        for place in (middle - distance, middle + distance):
+            if 0 < place < len(text) and text[place].isspace():
+                return place
+    return middle

@@ -16,6 +16,8 @@ def name_store(store: str | None) -> str:
 def explain_mismatch(stored: Identity, found: Identity, store: str | None) -> str:
     """Return why an embedder is refused, and what to do."""
     again = f"embed its texts again: db.rebuild({'name' if store is None else repr(store)}, embedder=...)."
+    if {stored.modality, found.modality} != {"text"}:
+        again = "add the items to a new store: they are not stored, so nothing can embed them again."
     if stored.config == found.config:
         return (
             f"The model behind {stored.name} changed. {name_store(store)} contains vectors of the earlier model. "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MEDIA = frozenset({"audio", "image", "video"})
 
 
-class SentenceTransformersEmbedder(Embedder):
+class SentenceTransformersEmbedder(Embedder[str]):
     """Embed with a model of the sentence-transformers library.
 
     Parameters
@@ -47,8 +47,9 @@ class SentenceTransformersEmbedder(Embedder):
         Keep only that many leading components, scaled again under ``normalize``.
     batch_size : int
         Texts per forward pass.
-    on_long : {"truncate", "error"}
-        Whether a text with more tokens than the model reads is truncated with one warning, or refused.
+    on_long : {"truncate", "error", "mean"}
+        Whether a text with more tokens than the model reads is truncated with one warning, refused, or embedded as the
+        mean of its pieces.
 
     Raises
     ------
@@ -103,7 +104,7 @@ class SentenceTransformersEmbedder(Embedder):
             )
         return cls(model)
 
-    def _encode(self, texts: list[str], role: Role) -> Float32Array:
+    def _encode(self, texts: list[str], role: Role, /) -> Float32Array:
         # A fast tokenizer keeps padding and truncation as state and fails if two threads use it at once.
         with self._lock:
             model = self._load()
@@ -130,7 +131,7 @@ class SentenceTransformersEmbedder(Embedder):
         # Tokenizers without a limit return a huge number.
         return limit if counts and isinstance(limit, int) and limit < 10**9 else None
 
-    def _count_tokens(self, texts: list[str], role: Role) -> Sequence[int]:
+    def _count_tokens(self, texts: list[str], role: Role, /) -> Sequence[int]:
         with self._lock:
             prompt = self._find_prompt(role)
             encoded = self._load().tokenizer([prompt + text for text in texts], truncation=False, verbose=False)

@@ -13,8 +13,8 @@ from ..errors import DimensionMismatch, InvalidVector
 Float32Array: TypeAlias = NDArray[np.float32]
 
 
-def check_shape(raw: ArrayLike, texts: int, dim: int | None, model: str) -> Float32Array:
-    """Return what a model returned for a number of texts as a matrix with one row per text.
+def check_shape(raw: ArrayLike, items: int, dim: int | None, model: str) -> Float32Array:
+    """Return what a model returned for a number of items as a matrix with one row per text.
 
     Raises
     ------
@@ -25,8 +25,8 @@ def check_shape(raw: ArrayLike, texts: int, dim: int | None, model: str) -> Floa
             rows = np.asarray(raw, np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidVector(f"{model!r} did not return numbers in the shape (n, dim).") from error
-    if rows.ndim != 2 or len(rows) != texts or rows.shape[1] == 0:
-        raise InvalidVector(f"{model!r} returned an array of shape {rows.shape} for {texts} texts.")
+    if rows.ndim != 2 or len(rows) != items or rows.shape[1] == 0:
+        raise InvalidVector(f"{model!r} returned an array of shape {rows.shape} for {items} items.")
     if dim is not None and rows.shape[1] != dim:
         raise DimensionMismatch(f"{model!r} returned vectors of {rows.shape[1]} dimensions where {dim} were expected.")
     return rows
@@ -56,7 +56,7 @@ def finish_rows(
     if empty.size and not allow_zero:
         worst = label(min(positions[row] for row in empty))
         raise InvalidVector(
-            f"{worst}: {model!r} returned a vector of zeros, because the text contains no token that the model "
+            f"{worst}: {model!r} returned a vector of zeros, because the item contains nothing that the model "
             "knows. Leave it out, or give a vector instead."
         )
     return np.asarray(rows / norms[:, np.newaxis], np.float32) if normalize else rows

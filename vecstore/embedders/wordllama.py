@@ -21,7 +21,7 @@ _NATIVE_DIM = 256
 _DIMS = (64, 128, 256)
 
 
-class WordLlamaEmbedder(Embedder):
+class WordLlamaEmbedder(Embedder[str]):
     """Embed with the averaged token vectors of wordllama's ``l2_supercat`` model.
 
     Needs no download and no GPU. Texts have no maximal length; word order does not matter.
@@ -66,7 +66,7 @@ class WordLlamaEmbedder(Embedder):
             raise InvalidArgument(f"wordllama takes a number of dimensions, not {model!r}.{close_matches(model, dims)}")
         return cls(dims[model])
 
-    def _encode(self, texts: list[str], role: Role) -> Float32Array:
+    def _encode(self, texts: list[str], role: Role, /) -> Float32Array:
         # Bit by bit what WordLlama.embed() returns, but without padding every text to the longest one. This
         # takes half the time, and memory does not grow with the longest text times the batch.
         model = self._load()

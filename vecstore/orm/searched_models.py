@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Select, Table, TypeDecorator, sele
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session
 from sqlalchemy.sql import visitors
 
+from ..blank_texts import is_blank
 from ..errors import InvalidArgument, close_matches
 from ..records import Record
 from .declarations import Searchable, find_declarations
@@ -141,7 +142,7 @@ class SearchedModel:
     def _make_record(self, row: Sequence[Any]) -> tuple[Key, Record | None]:
         width, last = len(self.keys.columns), len(self.keys.columns) + len(self.declaration.texts)
         key = tuple(row[:width])
-        text = JOINT.join(part for part in row[width:last] if part is not None and part.strip())
+        text = JOINT.join(part for part in row[width:last] if part is not None and not is_blank(part))
         if not text:
             return key, None
         metadata = {

@@ -14,12 +14,12 @@ from ..backend import Backend, Generation, Rows
 from ..errors import EmbedderRequired, InvalidVector, StoreCorrupt
 from ..pages import MOST, read_ahead, read_pages
 from ..records import Record
-from ..rows.conversion import as_records, as_rows
+from ..rows.conversion import as_records, as_rows, has_text
 from ..rows.selected import take_rows
 from ..store_embedder import StoreEmbedder
 from .metadata_conversion import convert_metadata
 from .pace import Pace
-from .target import is_same_model
+from .target import check_texts_suffice, is_same_model
 
 BATCH = MOST
 """Each batch is a commit."""
@@ -59,6 +59,7 @@ class Copy:
         self.source = source
         self.target = target
         self.embeds = not is_same_model(source, target)
+        check_texts_suffice(source, target)
         self._keeps_columns = not self.embeds and not source.schema.differences(target.schema)
         self._embed = embedder.choose_for_documents(target, store) if self.embeds else None
         self.copied = 0
@@ -73,7 +74,7 @@ class Copy:
         """Say whether the copy of a record of the source has a vector."""
         if record.vector is not None:
             return True
-        return self.embeds and self.source.identity is None and record.text is not None
+        return self.embeds and self.source.identity is None and has_text(record.text)
 
     def _check_embeddable(self, records: Sequence[Record]) -> None:
         """Refuse to lose the vector of a record that cannot be embedded again.
@@ -83,9 +84,10 @@ class Copy:
         InvalidVector, EmbedderRequired
         """
         for record in records if self.embeds else ():
-            if record.vector is not None and record.text is None:
+            if record.vector is not None and not has_text(record.text):
+                lacks = "no text" if record.text is None else "only a blank text"
                 raise InvalidVector(
-                    f"Record {record.id!a} has a vector but no text to embed again. Give it a text, or delete it."
+                    f"Record {record.id!a} has a vector but {lacks} to embed again. Give it a text, or delete it."
                 )
             if record.vector is not None and self._embed is None:
                 raise EmbedderRequired(f"Record {record.id!a} has to be embedded again. Give embedder=…")

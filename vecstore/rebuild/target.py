@@ -40,7 +40,28 @@ def plan_generation(active: Generation, schema: Schema | None, embedder: Any) ->
             f"The store's vectors have {active.schema.dim} dimensions, not {schema.dim}. "
             "Give embedder=… to embed the texts again."
         )
-    return Generation(uuid.uuid4().hex, schema, identity, standby=True)
+    wanted = Generation(uuid.uuid4().hex, schema, identity, standby=True)
+    check_texts_suffice(active, wanted)
+    return wanted
+
+
+def check_texts_suffice(source: Generation, target: Generation) -> None:
+    """Refuse to make vectors again where they came, or are to come, from items that are not stored.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    if is_same_model(source, target):
+        return
+    for generation in (source, target):
+        identity = None if generation.identity is None else Identity.from_json(generation.identity)
+        if identity is not None and identity.modality != "text":
+            raise InvalidArgument(
+                f"Vectors are made again from the stored texts, but {identity.name} makes them from "
+                f"{identity.modality} items, which are not stored. Create a new store with the new embedder and "
+                "add the items to it."
+            )
 
 
 def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:

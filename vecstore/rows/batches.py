@@ -34,6 +34,8 @@ def cut_batches(
         size += (
             vector_bytes + _estimate_bytes(record.metadata) + (len(record.text) if isinstance(record.text, str) else 0)
         )
+        if record.item is not None:
+            size += _estimate_item(record.item)
         if len(batch) >= most or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -45,6 +47,17 @@ def _read_item(given: object, number: int) -> Record:
     if not isinstance(given, Mapping):
         raise InvalidArgument(describe_item(given, number))
     return make_record(given, number)
+
+
+def _estimate_item(item: object) -> int:
+    """Estimate what an item takes in memory: an array says it, an image has a width and a height of pixels."""
+    given = getattr(item, "nbytes", None)
+    if isinstance(given, int):
+        return given
+    if isinstance(item, str | bytes):
+        return len(item)
+    size = getattr(item, "size", None)
+    return 4 * size[0] * size[1] if isinstance(size, tuple) and set(map(type, size)) == {int} and len(size) == 2 else 0
 
 
 def _estimate_bytes(value: object) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import EVERYTHING, Include, Rows
+from ..blank_texts import is_blank
 from ..errors import EmbedderRequired, InvalidVector
 from ..ids import MAX_ID_BYTES, check_id
 from ..records import Record
@@ -25,25 +26,25 @@ from .vectors import as_matrix
 _Column = TypeVar("_Column")
 
 
-class EmbedTexts(Protocol):
-    """Embeds texts. ``label`` returns what an error message calls the text at a position."""
+class Embed(Protocol):
+    """Embeds texts or items. ``label`` returns what an error message calls the one at a position."""
 
-    def __call__(self, texts: Sequence[str], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
-        """Return one row for each text."""
+    def __call__(self, items: Sequence[Any], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
+        """Return one row for each item."""
 
 
 def as_rows(
     batch: Sequence[Record],
     schema: Schema,
-    embed: EmbedTexts | None,
+    embed: Embed | None,
     *,
     unique: bool = False,
     first: int | None = None,
 ) -> Rows:
-    """Check one batch and convert it to columns; texts without a vector are embedded.
+    """Check one batch and convert it to columns; items, and texts, without a vector are embedded.
 
-    Where the schema does not require vectors, a record has none if it has no text, if it says ``embed=False``, or
-    without ``embed``.
+    Where the schema does not require vectors, a record has none if it has no item and no text or a blank one, if it
+    says ``embed=False``, or without ``embed``.
 
     Parameters
     ----------
@@ -105,8 +106,15 @@ def _check_ids(batch: Sequence[Record], first: int | None) -> list[str]:
 
 
 def needs_embedding(record: Record) -> bool:
-    """Say whether a record has a text that is to be embedded."""
-    return record.vector is None and record.text is not None and record.embed
+    """Say whether a record has an item or a text that is to be embedded."""
+    if record.vector is not None or not record.embed:
+        return False
+    return record.item is not None or has_text(record.text)
+
+
+def has_text(text: object) -> bool:
+    """Say whether there is a text of which a vector can be made: it is not blank."""
+    return text is not None and not (isinstance(text, str) and is_blank(text))
 
 
 def _make_matrix(
@@ -114,10 +122,13 @@ def _make_matrix(
     texts: Sequence[str | None],
     names: Sequence[str],
     schema: Schema,
-    embed: EmbedTexts | None,
+    embed: Embed | None,
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
     """Return the vectors of a batch, zeros for records without one, and which records have one; None if all do."""
     vectors = [record.vector for record in batch]
+    for number, record in enumerate(batch):
+        if record.item is not None and record.vector is not None:
+            raise InvalidVector(f"{names[number]} has both a vector and an item to make one of. Leave one out.")
     bare = [number for number, vector in enumerate(vectors) if vector is None]
     for number in bare:
         if not isinstance(batch[number].embed, bool):
@@ -126,9 +137,8 @@ def _make_matrix(
         _check_embeddable(batch, bare, names, embed)
     embedded = [number for number in bare if embed and needs_embedding(batch[number])]
     if embed and embedded:
-        made = embed(
-            [text for number in embedded if (text := texts[number]) is not None], label=lambda row: names[embedded[row]]
-        )
+        items = [texts[number] if batch[number].item is None else batch[number].item for number in embedded]
+        made = embed(items, label=lambda row: names[embedded[row]])
         for number, vector in zip(embedded, made, strict=True):
             vectors[number] = vector
     if len(embedded) == len(bare):
@@ -140,18 +150,19 @@ def _make_matrix(
     return matrix, present
 
 
-def _check_embeddable(
-    batch: Sequence[Record], bare: Sequence[int], names: Sequence[str], embed: EmbedTexts | None
-) -> None:
+def _check_embeddable(batch: Sequence[Record], bare: Sequence[int], names: Sequence[str], embed: Embed | None) -> None:
     """Refuse records without a vector of which none can be made, in a store that requires vectors."""
     for number in bare:
         if not needs_embedding(batch[number]):
             lacks = "has neither a vector nor a text to embed. Give one of them"
-            if batch[number].text is not None:
+            if batch[number].text is not None or batch[number].item is not None:
                 lacks = "has no vector and says embed=False. Give a vector"
+                if batch[number].embed:
+                    lacks = "has a blank text and no vector. Give a text with words, or a vector"
             raise InvalidVector(f"{names[number]} {lacks}, or make the store with Schema(vectors='optional').")
     if embed is None:
+        has = "a text" if batch[bare[0]].item is None else "an item"
         raise EmbedderRequired(
-            f"{names[bare[0]]} has a text but no vector, and the store has no embedder. Open the store with "
+            f"{names[bare[0]]} has {has} but no vector, and the store has no embedder. Open the store with "
             "embedder=…, or give vectors, or make the store with Schema(vectors='optional')."
         )

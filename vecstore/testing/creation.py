@@ -139,7 +139,7 @@ class CreateTests(Places):
         wide = Record("a", [1.0] * dim)
         store.upsert([wide])
         assert store.get(["a"]) == [wide]
-        assert store.search(wide.vector, k=1)[0].score == 0  # type: ignore[arg-type]
+        assert store.search(wide.vector, k=1)[0].score == 0
 
     def test_of_several_at_once_one_creates(self, place: Place, db: Database) -> None:
         def create() -> bool:

@@ -121,7 +121,7 @@ class EmbeddingTests(Texts):
         assert store.count() == 4
 
     def test_an_empty_text_is_a_text(self, store: VectorStore) -> None:
-        store.upsert([Record("empty", text="")])
+        store.upsert([Record("empty", [1.0] * 8, text="")])
         assert store.search([1.0] * 8, k=5, where=F.id == "empty")[0].text == ""
         assert [record.text for record in store.get(["empty"]) if record] == [""]
 

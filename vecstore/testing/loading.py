@@ -59,7 +59,7 @@ class LoadingTests(Places):
                 assert store.upsert(records[start : start + 60]) == 60
                 self.check_untended(place, store)
                 assert store.count() == start + 60
-                assert store.search(records[start].vector, 1)[0].id == records[start].id  # type: ignore[arg-type]
+                assert store.search(records[start].vector, 1)[0].id == records[start].id
             assert store.update(ids=["r00001"], metadata={"share": -1}) == 1
             assert store.delete(ids=["r00002"]) == 1
             self.check_untended(place, store)

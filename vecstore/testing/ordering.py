@@ -102,7 +102,7 @@ class OrderTests(Places):
         everything = ordered.similar_to("single 7", 10_000)
         assert sorted(list_ids(everything)) == sorted(record.id for record in ordered.scan() if record.id != "single 7")
         vector = ordered.get(["single 7"])[0].vector  # type: ignore[union-attr]
-        expected = [hit.id for hit in ordered.search(vector, 21) if hit.id != "single 7"]  # type: ignore[arg-type]
+        expected = [hit.id for hit in ordered.search(vector, 21) if hit.id != "single 7"]
         assert list_ids(ordered.similar_to("single 7", 20)) == expected[:20]
         assert [len(ordered.similar_to("single 7", k)) for k in (0, 1, 5)] == [0, 1, 5]
 
@@ -215,7 +215,7 @@ class AnswerTests(Places):
     def test_many_queries_are_a_list(self, store: VectorStore) -> None:
         for wrong in ("a text", QUERY, 3, None, {"a": 1}, b"abc"):
             with pytest.raises(InvalidArgument):
-                store.search_many(wrong)  # type: ignore[arg-type]
+                store.search_many(wrong)
 
     def test_nothing_is_found_in_nothing(self, db: Database) -> None:
         for name, index in INDEXES.items():

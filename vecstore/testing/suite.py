@@ -28,6 +28,7 @@ from . import (
     generations,
     indexes,
     interruptions,
+    items,
     lifetimes,
     loading,
     log_lines,
@@ -184,6 +185,9 @@ class StoreSuite:
 
     TestEmbedding = embedding.EmbeddingTests
     TestIdentity = embedding.IdentityTests
+    TestItem = items.ItemTests
+    TestItemQuery = items.ItemQueryTests
+    TestBlankText = items.BlankTextTests
     TestClaim = claims.ClaimTests
 
     TestStateMachine = state_machine.StateMachineTests

@@ -108,7 +108,7 @@ class TwinTests(Places):
         records = [make_book(number, id="book-00001") for number in (7, 8, 9)]
         assert store.upsert(records) == 3
         assert read_contents(store) == key_by_id([records[-1], make_book(2)])
-        assert store.search(make_book(9).vector, 1)[0].id == "book-00001"  # type: ignore[arg-type]
+        assert store.search(make_book(9).vector, 1)[0].id == "book-00001"
 
     def test_the_text_of_the_last_one_is_embedded(self, db: Database) -> None:
         embedder = ToyEmbedder()

@@ -235,8 +235,8 @@ class DeleteTests(SampleStore):
     def test_what_is_removed_is_nowhere(self, store: VectorStore) -> None:
         store.delete(ids=["book-00003"])
         assert store.get(["book-00003"]) == [None]
-        assert store.search(make_book(3).vector, k=10)[0].id != "book-00003"  # type: ignore[arg-type]
-        assert len(store.search(make_book(3).vector, k=10)) == 9  # type: ignore[arg-type]
+        assert store.search(make_book(3).vector, k=10)[0].id != "book-00003"
+        assert len(store.search(make_book(3).vector, k=10)) == 9
         assert store.count(F.id == "book-00003") == 0
         assert store.update(ids=["book-00003"], metadata={"year": 1}) == 0
 

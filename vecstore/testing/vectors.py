@@ -190,7 +190,7 @@ class VectorTests(Places):
         with pytest.raises(EmbedderRequired):
             store.search("a text")
         with pytest.raises(EmbedderRequired):
-            store.search_many([GOOD, "a text"])  # type: ignore[arg-type]
+            store.search_many([GOOD, "a text"])
         assert list(store.scan()) == [Record("a", np.asarray(GOOD, np.float32), "text")]
 
     @pytest.mark.parametrize("dim", [1, MAX_DIM])
