@@ -98,9 +98,9 @@ def test_verify_makes_missing_triggers(app: Application) -> None:
 def test_triggers_of_an_earlier_declaration_are_replaced(app: Application) -> None:
     remove_triggers(app)
     with app.engine.begin() as connection:
-        from vecstore.orm.triggers import _make_stem
+        from vecstore.orm.triggers import make_stem
 
-        stem = _make_stem(app.vectors._models[0])
+        stem = make_stem(app.vectors.captures[0])
         if app.engine.dialect.name == "sqlite":
             connection.execute(text(f'CREATE TRIGGER "{stem}old_delete" AFTER DELETE ON article BEGIN SELECT 1; END'))
         else:

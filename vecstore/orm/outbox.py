@@ -30,7 +30,6 @@ from sqlalchemy import (
     case,
     cast,
     delete,
-    false,
     func,
     insert,
     literal,
@@ -125,7 +124,8 @@ class Outbox:
             Column("entered", Double, nullable=False),
             Column("ready", Double, nullable=False, server_default=text("0")),
             Column("attempts", Integer, nullable=False, server_default=text("0")),
-            Column("dead", Boolean, nullable=False, server_default=false()),
+            # A word that PostgreSQL and SQLite know, as one migration may be for both.
+            Column("dead", Boolean, nullable=False, server_default=text("false")),
             Column("reason", Text),
             sqlite_autoincrement=True,
         )

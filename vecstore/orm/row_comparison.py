@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..fenced import find_newest_tombstone, scan_versions
 from ..store import VectorStore
+from .captures import make_capture
 from .keys import Key
 from .outbox import Outbox
 from .searched_models import SearchedModel
@@ -82,9 +83,9 @@ class RowComparison:
         """Compare; with ``fix`` mend what can be mended and note the rest for a worker."""
         model, outbox = self._model, self._outbox
         with self._engine.begin() as connection:
-            missing = find_missing_triggers(connection, outbox, model)
+            missing = find_missing_triggers(connection, make_capture(outbox, model))
             if missing and fix:
-                install_triggers(connection, outbox, model)
+                install_triggers(connection, make_capture(outbox, model))
         # The fence comes first: what is noted below would else be written with one that the store refuses.
         newest = self._find_newest()
         is_behind = newest > 0 and outbox.draw_fence(self._engine) <= newest

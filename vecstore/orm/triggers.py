@@ -7,17 +7,17 @@ so that a trigger of an earlier declaration is recognised and replaced.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import DDL, JSON, Column, Connection, MetaData, String, Table, TypeDecorator, Uuid, event, inspect, text
+from sqlalchemy import DDL, Connection, MetaData, String, Table, event, inspect, text
 from sqlalchemy.engine import Dialect
 
 from ..errors import Unsupported
-from .outbox import CLOCKS, Outbox
-from .searched_models import SearchedModel
+from .captures import Capture, parse_description
+from .outbox import CLOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class CaptureTriggers:
         From the name of a trigger and that of its table to the statement that drops it.
     clean : tuple of str
         Statements that remove the rest once the triggers are gone.
+    forget : tuple of str
+        Statements that remove all of it, without a look at what there is.
     """
 
     relation: str
@@ -45,26 +47,28 @@ class CaptureTriggers:
     create: Callable[[str], list[str]]
     drop: Callable[[str, str], str]
     clean: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
 
 
-def attach_triggers(metadata: MetaData, outbox: Outbox, models: Sequence[SearchedModel]) -> None:
+def attach_triggers(metadata: MetaData, captures: Sequence[Capture]) -> None:
     """Let ``create_all`` make the triggers, also on tables that are there already, and ``drop_all`` drop them."""
 
     def create(target: MetaData, connection: Connection, **details: Any) -> None:
-        for model in models:
-            install_triggers(connection, outbox, model)
+        for capture in captures:
+            install_triggers(connection, capture)
 
     def drop(target: MetaData, connection: Connection, tables: Sequence[Table] = (), **details: Any) -> None:
-        for model in models:
-            if model.table in tables:
-                for statement in make_triggers(connection.dialect, outbox, model).clean:
+        dropped = {(table.schema, table.name) for table in tables}
+        for capture in captures:
+            if (capture.schema, capture.table) in dropped:
+                for statement in make_triggers(connection.dialect, capture).clean:
                     _execute(connection, statement)
 
     event.listen(metadata, "after_create", create)
     event.listen(metadata, "after_drop", drop)
 
 
-def install_triggers(connection: Connection, outbox: Outbox, model: SearchedModel) -> None:
+def install_triggers(connection: Connection, capture: Capture) -> None:
     """Create the triggers of a declaration where they are missing, and drop those of an earlier form of it.
 
     A connection that only writes statements down gets all of them, but for those of partitions, which it cannot know.
@@ -73,38 +77,80 @@ def install_triggers(connection: Connection, outbox: Outbox, model: SearchedMode
     ------
     Unsupported
     """
-    wanted = make_triggers(connection.dialect, outbox, model)
     is_live = isinstance(connection, Connection)
-    if is_live and not all(_exists(connection, table) for table in (model.table, outbox.rows)):
+    if is_live and not has_tables(connection, capture):
         return  # without an outbox a trigger would refuse every change
-    made = False
-    for relation in _list_relations(connection, model.table) if is_live else [wanted.relation]:
-        listed = _list_on(connection, relation) if is_live else []
-        present = {name for name in listed if name.startswith(_make_stem(model))}
+    for statement in plan_creation(connection.dialect, capture, connection if is_live else None):
+        _execute(connection, statement)
+
+
+def has_tables(connection: Connection, capture: Capture) -> bool:
+    """Say whether the table and the outbox exist."""
+    tables = (capture.make_table(), capture.make_outbox())
+    return all(inspect(connection).has_table(table.name, schema=table.schema) for table in tables)
+
+
+def plan_creation(dialect: Dialect, capture: Capture, connection: Connection | None) -> list[str]:
+    """Return the statements that make the triggers of a declaration what they should be; without a connection, all."""
+    wanted = make_triggers(dialect, capture)
+    statements: list[str] = []
+    for relation in [wanted.relation] if connection is None else _list_relations(connection, capture.make_table()):
+        listed = [] if connection is None else _list_on(connection, relation)
+        present = {name for name in listed if name.startswith(make_stem(capture))}
         if set(wanted.names) <= present:
             continue
-        for statement in () if made else wanted.prepare:
-            _execute(connection, statement)
-        made = True
-        for name in sorted(present):
-            _execute(connection, wanted.drop(name, relation))
-        for statement in wanted.create(relation):
-            _execute(connection, statement)
+        statements += [] if statements else wanted.prepare
+        statements += [wanted.drop(name, relation) for name in sorted(present)]
+        statements += wanted.create(relation)
+    return statements
 
 
-def _exists(connection: Connection, table: Table) -> bool:
-    return inspect(connection).has_table(table.name, schema=table.schema)
+def plan_removal(dialect: Dialect, capture: Capture, connection: Connection | None) -> list[str]:
+    """Return the statements that drop the triggers of a declaration, whatever form they have."""
+    wanted = make_triggers(dialect, capture)
+    if connection is None:
+        return [*wanted.forget]
+    dropped = [
+        wanted.drop(name, relation)
+        for relation in _list_relations(connection, capture.make_table())
+        for name in _list_on(connection, relation)
+        if name.startswith(make_stem(capture))
+    ]
+    return [*dropped, *wanted.clean]
 
 
-def find_missing_triggers(connection: Connection, outbox: Outbox, model: SearchedModel) -> list[str]:
+def find_missing_triggers(connection: Connection, capture: Capture) -> list[str]:
     """Return the names of the triggers that the table of a declaration, or a partition of it, does not have."""
-    wanted = make_triggers(connection.dialect, outbox, model).names
+    wanted = make_triggers(connection.dialect, capture).names
     return [
         name
-        for relation in _list_relations(connection, model.table)
+        for relation in _list_relations(connection, capture.make_table())
         for name in wanted
         if name not in _list_on(connection, relation)
     ]
+
+
+def read_captures(connection: Connection, schemas: Sequence[str] = ()) -> list[Capture]:
+    """Return what the triggers in a database note, as they say it themselves.
+
+    Parameters
+    ----------
+    connection : Connection
+    schemas : sequence of str
+        Of PostgreSQL; those on the search path are looked at in any case.
+    """
+    if connection.dialect.name == "sqlite":
+        listed = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'vecstore[_]*'")
+        found = [sql.partition("/* ")[2].partition(" */")[0] for sql in connection.execute(listed).scalars()]
+    else:
+        described = text(
+            "SELECT DISTINCT obj_description(p.oid, 'pg_proc') FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid "
+            "JOIN pg_class c ON c.oid = t.tgrelid WHERE starts_with(p.proname, 'vecstore_') "
+            "AND (pg_table_is_visible(c.oid) OR c.relnamespace::regnamespace::text = ANY (:schemas))"
+        )
+        found = list(connection.execute(described, {"schemas": list(schemas)}).scalars())
+    captures = (parse_description(each) for each in found)
+    return sorted((each for each in captures if each is not None), key=lambda each: each.target)
 
 
 def list_triggers(connection: Connection, table: Table) -> list[str]:
@@ -129,7 +175,7 @@ def _list_on(connection: Connection, relation: str) -> list[str]:
     return list(connection.execute(listed, {"name": relation}).scalars())
 
 
-def make_triggers(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> CaptureTriggers:
+def make_triggers(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     """Return the triggers of a declaration.
 
     Raises
@@ -141,67 +187,69 @@ def make_triggers(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> Cap
         raise Unsupported(
             "capturing changes by triggers", dialect.name, "vecstore.orm works with PostgreSQL and SQLite."
         )
-    return _MAKERS[dialect.name](dialect, outbox, model)
+    return _MAKERS[dialect.name](dialect, capture)
 
 
-def _make_sqlite(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> CaptureTriggers:
-    if model.table.schema is not None:
+def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
+    if capture.schema is not None:
         raise Unsupported("triggers across attached databases", "sqlite", "Give the table no schema.")
     quote = dialect.identifier_preparer.quote
-    table, target = quote(model.table.name), quote(outbox.rows.name)
-    name = _quote_text(dialect, model.name)
+    table, target = quote(capture.table), quote(capture.outbox)
+    name = _quote_text(dialect, capture.target)
 
     def format_key(row: str) -> str:
-        return f"json_array({', '.join(f'{row}.{quote(column.name)}' for column in model.keys.columns)})"
+        return f"json_array({', '.join(f'{row}.{quote(column)}' for column in capture.keys)})"
 
-    def differ(columns: Sequence[Column[Any]]) -> str:
+    def differ(columns: Iterable[str]) -> str:
         # By bytes, whatever the column's own collation takes for equal.
-        return " OR ".join(f"OLD.{quote(c.name)} IS NOT NEW.{quote(c.name)} COLLATE BINARY" for c in columns)
+        return " OR ".join(f"OLD.{quote(each)} IS NOT NEW.{quote(each)} COLLATE BINARY" for each in columns)
 
     def note(row: str) -> str:
         return f"INSERT INTO {target} (target, key, entered) SELECT {name}, {format_key(row)}, {CLOCKS['sqlite']}"
 
-    watched = list(dict.fromkeys([*model.keys.columns, *model.watched]))
+    watched = list(dict.fromkeys([*capture.keys, *capture.watched]))
     bodies = {
-        "insert": f"AFTER INSERT ON {table} BEGIN {note('NEW')}; END",
+        # The description stays in the text of the trigger, which SQLite keeps.
+        "insert": f"AFTER INSERT ON {table} BEGIN /* {capture.describe()} */ {note('NEW')}; END",
         "update": (
             # Not UPDATE OF: a generated column changes without being named by the statement.
             f"AFTER UPDATE ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; "
-            f"{note('OLD')} WHERE {differ(model.keys.columns)}; END"
+            f"{note('OLD')} WHERE {differ(capture.keys)}; END"
         ),
         "delete": f"AFTER DELETE ON {table} BEGIN {note('OLD')}; END",
     }
-    names = _make_names(model, bodies)
+    names = _make_names(capture, bodies)
     return CaptureTriggers(
         table,
         tuple(names.values()),
         (),
         lambda relation: [f"CREATE TRIGGER {quote(names[event])} {body}" for event, body in bodies.items()],
         lambda name, relation: f"DROP TRIGGER {quote(name)}",
+        forget=tuple(f"DROP TRIGGER IF EXISTS {quote(name)}" for name in names.values()),
     )
 
 
-def _make_postgres(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> CaptureTriggers:
+def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     preparer = dialect.identifier_preparer
-    quote, table, target = preparer.quote, preparer.format_table(model.table), preparer.format_table(outbox.rows)
-    keys = model.keys.columns
+    quote, table = preparer.quote, preparer.format_table(capture.make_table())
+    target = preparer.format_table(capture.make_outbox())
     old, new = "vecstore_old", "vecstore_new"
 
     def format_key(row: str) -> str:
-        pieces = (_format_piece(column, f"{row}.{quote(column.name)}") for column in keys)
+        pieces = (_format_piece(kind, f"{row}.{quote(name)}") for name, kind in capture.keys.items())
         return f"'[' || {' || chr(44) || '.join(pieces)} || ']'"
 
     def note(key: str, rows: str) -> str:
         return (
             f"INSERT INTO {target} (target, key, entered) "  # noqa: S608 - names are quoted
-            f"SELECT {_quote_text(dialect, model.name)}, {key}, extract(epoch FROM now()) FROM {rows};"
+            f"SELECT {_quote_text(dialect, capture.target)}, {key}, extract(epoch FROM now()) FROM {rows};"
         )
 
-    first = quote(keys[0].name)
-    same_key = " AND ".join(f"o.{quote(c.name)} = n.{quote(c.name)}" for c in keys)
+    first = quote(next(iter(capture.keys)))
+    same_key = " AND ".join(f"o.{quote(name)} = n.{quote(name)}" for name in capture.keys)
     changed = " OR ".join(
-        f"{_compare_by_bytes(c, f'o.{quote(c.name)}')} IS DISTINCT FROM {_compare_by_bytes(c, f'n.{quote(c.name)}')}"
-        for c in model.watched
+        f"{_compare_by_bytes(kind, f'o.{quote(name)}')} IS DISTINCT FROM {_compare_by_bytes(kind, f'n.{quote(name)}')}"
+        for name, kind in capture.watched.items()
     )
     either = f"CASE WHEN n.{first} IS NULL THEN {format_key('o')} ELSE {format_key('n')} END"
     pairs = f"{old} o FULL JOIN {new} n ON {same_key} WHERE o.{first} IS NULL OR n.{first} IS NULL OR {changed}"
@@ -215,9 +263,9 @@ def _make_postgres(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> Ca
         "update": f"REFERENCING OLD TABLE AS {old} NEW TABLE AS {new}",
         "delete": f"REFERENCING OLD TABLE AS {old}",
     }
-    names = _make_names(model, dict.fromkeys(tables, body))
-    schema = "" if model.table.schema is None else f"{preparer.quote_schema(model.table.schema)}."
-    function = f"{schema}{quote(f'{_make_stem(model)}run')}"
+    names = _make_names(capture, dict.fromkeys(tables, body))
+    schema = "" if capture.schema is None else f"{preparer.quote_schema(capture.schema)}."
+    function = f"{schema}{quote(f'{make_stem(capture)}run')}"
     tag = "$vecstore$"
     # The search path of whoever changes a row may lead elsewhere.
     make = (
@@ -227,7 +275,7 @@ def _make_postgres(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> Ca
     return CaptureTriggers(
         table,
         tuple(names.values()),
-        (make,),
+        (make, f"COMMENT ON FUNCTION {function}() IS {_quote_text(dialect, capture.describe())}"),
         lambda relation: [
             f"CREATE TRIGGER {quote(names[event])} AFTER {event.upper()} ON {relation} {referencing} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
@@ -235,37 +283,38 @@ def _make_postgres(dialect: Dialect, outbox: Outbox, model: SearchedModel) -> Ca
         ],
         lambda name, relation: f"DROP TRIGGER {quote(name)} ON {relation}",
         (f"DROP FUNCTION IF EXISTS {function}()",),
+        (f"DROP FUNCTION IF EXISTS {function}() CASCADE",),
     )
 
 
-_MAKERS: Mapping[str, Callable[[Dialect, Outbox, SearchedModel], CaptureTriggers]] = MappingProxyType(
+_MAKERS: Mapping[str, Callable[[Dialect, Capture], CaptureTriggers]] = MappingProxyType(
     {"postgresql": _make_postgres, "sqlite": _make_sqlite}
 )
 
 
-def _format_piece(column: Column[Any], value: str) -> str:
+def _format_piece(kind: str, value: str) -> str:
     """Return a value of a key as JSON, in the same form as SQLite's ``json_array``."""
-    if isinstance(column.type, Uuid):
+    if kind == "uuid":
         return f"'\"' || {value}::text || '\"'"
-    if isinstance(column.type, String):
+    if kind == "text":
         return f"to_json({value}::text)::text"
     return f"{value}::text"
 
 
-def _compare_by_bytes(column: Column[Any], value: str) -> str:
+def _compare_by_bytes(kind: str, value: str) -> str:
     """Return a value as what tells every change: collations may take texts for equal, and json has no equality."""
-    type_ = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
-    return f'{value}::text COLLATE "C"' if isinstance(type_, String | JSON) else value
+    return f'{value}::text COLLATE "C"' if kind == "text" else value
 
 
-def _make_stem(model: SearchedModel) -> str:
-    digest = hashlib.sha256(model.name.encode()).hexdigest()[:8]
-    return f"vecstore_{model.table.name[:20]}_{digest}_"
+def make_stem(capture: Capture) -> str:
+    """Return what the names of a declaration's triggers begin with."""
+    digest = hashlib.sha256(capture.target.encode()).hexdigest()[:8]
+    return f"vecstore_{capture.table[:20]}_{digest}_"
 
 
-def _make_names(model: SearchedModel, bodies: Mapping[str, str]) -> dict[str, str]:
+def _make_names(capture: Capture, bodies: Mapping[str, str]) -> dict[str, str]:
     digest = hashlib.sha256("".join(bodies.values()).encode()).hexdigest()[:8]
-    return {each: f"{_make_stem(model)}{digest}_{each}" for each in bodies}
+    return {each: f"{make_stem(capture)}{digest}_{each}" for each in bodies}
 
 
 def _quote_text(dialect: Dialect, value: str) -> str:

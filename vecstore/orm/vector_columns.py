@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sqlalchemy import Double, Index, LargeBinary, MetaData, Table, TypeDecorator, bindparam, cast, event, text
+from sqlalchemy import DDL, Double, LargeBinary, MetaData, Table, TypeDecorator, bindparam, event, text
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import MappedColumn, mapped_column
@@ -23,11 +23,10 @@ from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..rows.vectors import as_matrix
 from ..schema import MAX_DIM, Schema
+from .vector_indexes import LARGEST_HALFVEC_INDEX, LARGEST_VECTOR_INDEX, VectorIndex, declare_index
 
 INDEX = "vecstore_index"
 """The key of a column's info that holds its index options."""
-LARGEST_VECTOR_INDEX = 2_000
-LARGEST_HALFVEC_INDEX = 4_000
 _ENGINES = "PostgreSQL with pgvector and SQLite have distances; elsewhere use into='store:…'."
 Vector = NDArray[np.float32]
 
@@ -37,13 +36,16 @@ class PostgresVector(UserDefinedType[Any]):
 
     cache_ok = True
 
-    def __init__(self, dim: int, name: str = "vector") -> None:
-        self.dim = dim
+    def __init__(self, dim: int | str | None = None, name: str = "vector") -> None:
+        self.dim = None if dim is None else int(dim)
         self.name = name
+
+    def __repr__(self) -> str:
+        return f"PostgresVector({self.dim}, {self.name!r})"
 
     def get_col_spec(self) -> str:  # type: ignore[override]
         """Return the type in DDL."""
-        return f"{self.name}({self.dim})"
+        return self.name if self.dim is None else f"{self.name}({self.dim})"
 
 
 class RowVector(TypeDecorator[Vector]):
@@ -162,8 +164,6 @@ class ProductDistance(VectorDistance):
 DISTANCES: Mapping[Metric, type[VectorDistance]] = MappingProxyType(
     {Metric.COSINE: CosineDistance, Metric.L2: L2Distance, Metric.IP: ProductDistance}
 )
-_CLASSES: Mapping[Metric, str] = MappingProxyType({Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip"})
-"""Of pgvector's operator classes."""
 
 
 def _bind(column: Any, other: Any) -> Any:
@@ -239,29 +239,27 @@ def attach_column(metadata: MetaData, table: Table, name: str, dim: int) -> None
     if type_.dim not in {None, dim}:
         raise InvalidArgument(f"{table.fullname}.{name} has dim={type_.dim}, but the embedder makes {dim} dimensions.")
     type_.dim = dim
-    index = column.info.get(INDEX)
-    if isinstance(index, HNSW):
-        _attach_index(table, name, dim, type_.metric, index)
+    if find_vector_index(table, name) is not None and not event.contains(table, "after_create", _create_index):
+        event.listen(table, "after_create", _create_index)
     event.listen(metadata, "before_create", _create_extension)
 
 
-def _attach_index(table: Table, name: str, dim: int, metric: Metric, index: HNSW) -> None:
-    if dim > LARGEST_HALFVEC_INDEX:
-        raise InvalidArgument(
-            f"{table.fullname}.{name}: an index of pgvector takes up to {LARGEST_HALFVEC_INDEX:,} dimensions, and the "
-            f"embedder makes {dim:,}. Write index=Flat()."
-        )
-    kind = "vector" if dim <= LARGEST_VECTOR_INDEX else "halfvec"
+def find_vector_index(table: Table, name: str) -> VectorIndex | None:
+    """Return the index that a column asks for, None where it asks for none."""
     column = table.c[name]
-    indexed: Any = column if kind == "vector" else cast(column, PostgresVector(dim, kind)).label("half")
-    made = Index(
-        f"ix_{table.name}_{name}_hnsw"[:63],
-        indexed,
-        postgresql_using="hnsw",
-        postgresql_with={"m": index.m, "ef_construction": index.list_ef_constructions()[0]},
-        postgresql_ops={name if kind == "vector" else "half": f"{kind}_{_CLASSES[metric]}_ops"},
-    )
-    made.ddl_if(dialect="postgresql")
+    type_, index = column.type, column.info.get(INDEX)
+    if not isinstance(type_, RowVector) or type_.dim is None or not isinstance(index, HNSW):
+        return None
+    return declare_index(table.name, name, type_.dim, type_.metric, index, table.schema)
+
+
+def _create_index(target: Table, connection: Connection, **_: Any) -> None:
+    """Make the indexes of a new table. They are no `Index` of its metadata, which other engines would get too."""
+    if connection.dialect.name == "postgresql":
+        for column in target.columns:
+            index = find_vector_index(target, column.name)
+            if index is not None:
+                connection.execute(DDL(index.make_statement(connection.dialect)))  # type: ignore[no-untyped-call]
 
 
 def _create_extension(target: MetaData, connection: Connection, **_: Any) -> None:

@@ -23,6 +23,7 @@ from ..query_texts import check_query_texts
 from ..rows.vectors import as_queries
 from ..schema import Schema
 from ..store import VectorStore
+from .captures import Capture, make_capture
 from .column_search import search_column
 from .declarations import Entity, SearchAttribute
 from .model_stores import Embedders, ModelStores
@@ -78,7 +79,8 @@ class VectorORM(OneProcess):
         for model in self._models:
             if model.vector_column is not None:
                 attach_column(base.metadata, model.table, model.vector_column.name, self._stores.newest.dim)
-        attach_triggers(base.metadata, self._outbox, self._models)
+        self._captures = tuple(make_capture(self._outbox, model) for model in self._models)
+        attach_triggers(base.metadata, self._captures)
         self._engine: Engine | None = None
         self._owns_engine = False
         self._threads: list[WorkerThread] = []
@@ -98,6 +100,11 @@ class VectorORM(OneProcess):
     def declarations(self) -> dict[str, SearchAttribute[Any]]:
         """The declarations by their names, such as ``Article.search``."""
         return {model.label: SearchAttribute(model.entity, model.declaration) for model in self._models}
+
+    @property
+    def captures(self) -> tuple[Capture, ...]:
+        """What the triggers of the declarations note, as migrations say it."""
+        return self._captures
 
     def install(self, maker: _Maker, *, engine: Engine | AsyncEngine | None = None) -> _Maker:
         """Use the database of a sessionmaker, and return the sessionmaker.
@@ -272,8 +279,8 @@ class VectorORM(OneProcess):
         connection : Connection
             In whose transaction they are made.
         """
-        for model in self._models:
-            install_triggers(connection, self._outbox, model)
+        for capture in self._captures:
+            install_triggers(connection, capture)
 
     def status(self) -> dict[str, Backlog]:
         """Return for each declaration, by its name such as ``Article.search``, what waits in the outbox."""
@@ -375,7 +382,7 @@ class VectorORM(OneProcess):
     def _set_engine(self, bound: Any) -> None:
         engine, owned = (bound, False) if isinstance(bound, Engine) else (make_synchronous(bound), True)
         if engine.dialect.name not in CLOCKS:
-            make_triggers(engine.dialect, self._outbox, self._models[0])
+            make_triggers(engine.dialect, self._captures[0])
         if engine.dialect.name == "sqlite":
             for each in {engine, getattr(bound, "sync_engine", engine)}:
                 event.listen(each, "checkout", _register_once)

@@ -1,0 +1,106 @@
+"""What the triggers of one declaration note, said without its model: whatever they are made from.
+
+A migration that makes triggers must make the same ones in a year, when the models are others. So it names what is
+here, and the triggers carry it along in the database, where the next migration reads what the last one made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import JSON, Column, MetaData, String, Table, TypeDecorator, Uuid
+
+from .outbox import OUTBOX, Outbox
+from .searched_models import SearchedModel
+
+MARK = "vecstore "
+"""What a description in the database begins with."""
+KEY_KINDS = ("number", "text", "uuid")
+WATCHED_KINDS = ("other", "text")
+_NAMES = ("target", "table", "keys", "watched", "schema", "outbox", "outbox_schema")
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What the triggers on one table note, and where.
+
+    Attributes
+    ----------
+    target : str
+        The name of the declaration in the outbox.
+    table : str
+    keys : mapping of str to str
+        The columns of the primary key, each ``"number"``, ``"text"`` or ``"uuid"``.
+    watched : mapping of str to str
+        The columns whose change counts: ``"text"`` where texts are compared by their bytes, or ``"other"``.
+    schema : str or None
+    outbox : str
+    outbox_schema : str or None
+    """
+
+    target: str
+    table: str
+    keys: Mapping[str, str]
+    watched: Mapping[str, str]
+    schema: str | None = None
+    outbox: str = OUTBOX
+    outbox_schema: str | None = None
+
+    def make_table(self) -> Table:
+        """Return the table, without its columns, for its quoted name."""
+        return Table(self.table, MetaData(), schema=self.schema)
+
+    def make_outbox(self) -> Table:
+        """Return the outbox, without its columns, for its quoted name."""
+        return Table(self.outbox, MetaData(), schema=self.outbox_schema)
+
+    def describe(self) -> str:
+        """Return the description that the database keeps. It ends no comment of SQL."""
+        said = {name: getattr(self, name) for name in _NAMES}
+        return MARK + json.dumps(
+            {name: dict(value) if isinstance(value, Mapping) else value for name, value in said.items()}
+        ).replace("/", r"\/")
+
+
+def make_capture(outbox: Outbox, model: SearchedModel) -> Capture:
+    """Return what the triggers of a declaration note."""
+    return Capture(
+        model.name,
+        model.table.name,
+        {column.name: _find_key_kind(column) for column in model.keys.columns},
+        {column.name: _find_watched_kind(column) for column in model.watched},
+        model.table.schema,
+        outbox.rows.name,
+        outbox.rows.schema,
+    )
+
+
+def parse_description(text: str | None) -> Capture | None:
+    """Return what `Capture.describe` said; None for anything else."""
+    if text is None or not text.startswith(MARK):
+        return None
+    try:
+        said: Any = json.loads(text.removeprefix(MARK))
+    except ValueError:
+        return None
+    return Capture(**said) if isinstance(said, dict) and set(said) == set(_NAMES) else None
+
+
+def _find_key_kind(column: Column[Any]) -> str:
+    if isinstance(column.type, Uuid):
+        return "uuid"
+    return "text" if isinstance(column.type, String) else "number"
+
+
+def _find_watched_kind(column: Column[Any]) -> str:
+    # Collations may take texts for equal, and json has no equality.
+    type_ = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    return "text" if isinstance(type_, String | JSON) else "other"
+
+
+def list_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Return the kinds that are none of those with these names."""
+    return [kind for kind in kinds.values() if kind not in names]
