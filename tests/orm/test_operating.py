@@ -98,7 +98,7 @@ def test_verify_makes_missing_triggers(app: Application) -> None:
 def test_triggers_of_an_earlier_declaration_are_replaced(app: Application) -> None:
     remove_triggers(app)
     with app.engine.begin() as connection:
-        from vecstore.orm.triggers import make_stem
+        from vecstore.orm.trigger_statements import make_stem
 
         stem = make_stem(app.vectors.captures[0])
         if app.engine.dialect.name == "sqlite":

@@ -4,9 +4,10 @@
 rows, whoever changes them, and finds rows. The parts:
 
 * `declarations`, `searched_models`: what a class says, and what that means for its table
-* `outbox`, `triggers`: changes are noted in the transaction that makes them, as keys
+* `outbox`, `triggers`, `trigger_statements`: changes are noted in the transaction that makes them, as keys
+* `captures`: what triggers note, said without a model, as migrations do
 * `worker`, `worker_thread`, `sinks`: changes reach the store, or the column
-* `vector_columns`, `column_search`: vectors in the rows themselves
+* `vector_columns`, `vector_indexes`, `column_search`: vectors in the rows themselves
 * `row_search`, `conditions`: hits are rows that exist and are not hidden
 * `row_comparison`: whether a store is what its table says
 * `keys`, `field_types`: keys and values on the way between a table, the outbox and a store

@@ -1,53 +1,18 @@
 """Triggers that note changed rows in the outbox, in the transaction that changes them, whoever does it.
 
-They are created and dropped together with the tables of the application. Their names contain a digest of what they do,
-so that a trigger of an earlier declaration is recognised and replaced.
+They are created and dropped together with the tables of the application.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import DDL, Connection, MetaData, String, Table, event, inspect, text
+from sqlalchemy import DDL, Connection, MetaData, Table, event, inspect, text
 from sqlalchemy.engine import Dialect
 
-from ..errors import Unsupported
 from .captures import Capture, parse_description
-from .outbox import CLOCKS
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureTriggers:
-    """The triggers of one declaration in one database.
-
-    Attributes
-    ----------
-    relation : str
-        The quoted name of the table.
-    names : tuple of str
-    prepare : tuple of str
-        Statements that come first.
-    create : callable
-        From the quoted name of the table, or of a partition, to the statements that make them there.
-    drop : callable
-        From the name of a trigger and that of its table to the statement that drops it.
-    clean : tuple of str
-        Statements that remove the rest once the triggers are gone.
-    forget : tuple of str
-        Statements that remove all of it, without a look at what there is.
-    """
-
-    relation: str
-    names: tuple[str, ...]
-    prepare: tuple[str, ...]
-    create: Callable[[str], list[str]]
-    drop: Callable[[str, str], str]
-    clean: tuple[str, ...] = ()
-    forget: tuple[str, ...] = ()
+from .trigger_statements import make_stem, make_triggers
 
 
 def attach_triggers(metadata: MetaData, captures: Sequence[Capture]) -> None:
@@ -173,152 +138,6 @@ def _list_on(connection: Connection, relation: str) -> list[str]:
         return list(connection.execute(listed, {"name": relation.strip('"').replace('""', '"')}).scalars())
     listed = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:name) AND NOT tgisinternal")
     return list(connection.execute(listed, {"name": relation}).scalars())
-
-
-def make_triggers(dialect: Dialect, capture: Capture) -> CaptureTriggers:
-    """Return the triggers of a declaration.
-
-    Raises
-    ------
-    Unsupported
-        The engine has none that this module knows.
-    """
-    if dialect.name not in _MAKERS:
-        raise Unsupported(
-            "capturing changes by triggers", dialect.name, "vecstore.orm works with PostgreSQL and SQLite."
-        )
-    return _MAKERS[dialect.name](dialect, capture)
-
-
-def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
-    if capture.schema is not None:
-        raise Unsupported("triggers across attached databases", "sqlite", "Give the table no schema.")
-    quote = dialect.identifier_preparer.quote
-    table, target = quote(capture.table), quote(capture.outbox)
-    name = _quote_text(dialect, capture.target)
-
-    def format_key(row: str) -> str:
-        return f"json_array({', '.join(f'{row}.{quote(column)}' for column in capture.keys)})"
-
-    def differ(columns: Iterable[str]) -> str:
-        # By bytes, whatever the column's own collation takes for equal.
-        return " OR ".join(f"OLD.{quote(each)} IS NOT NEW.{quote(each)} COLLATE BINARY" for each in columns)
-
-    def note(row: str) -> str:
-        return f"INSERT INTO {target} (target, key, entered) SELECT {name}, {format_key(row)}, {CLOCKS['sqlite']}"
-
-    watched = list(dict.fromkeys([*capture.keys, *capture.watched]))
-    bodies = {
-        # The description stays in the text of the trigger, which SQLite keeps.
-        "insert": f"AFTER INSERT ON {table} BEGIN /* {capture.describe()} */ {note('NEW')}; END",
-        "update": (
-            # Not UPDATE OF: a generated column changes without being named by the statement.
-            f"AFTER UPDATE ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; "
-            f"{note('OLD')} WHERE {differ(capture.keys)}; END"
-        ),
-        "delete": f"AFTER DELETE ON {table} BEGIN {note('OLD')}; END",
-    }
-    names = _make_names(capture, bodies)
-    return CaptureTriggers(
-        table,
-        tuple(names.values()),
-        (),
-        lambda relation: [f"CREATE TRIGGER {quote(names[event])} {body}" for event, body in bodies.items()],
-        lambda name, relation: f"DROP TRIGGER {quote(name)}",
-        forget=tuple(f"DROP TRIGGER IF EXISTS {quote(name)}" for name in names.values()),
-    )
-
-
-def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
-    preparer = dialect.identifier_preparer
-    quote, table = preparer.quote, preparer.format_table(capture.make_table())
-    target = preparer.format_table(capture.make_outbox())
-    old, new = "vecstore_old", "vecstore_new"
-
-    def format_key(row: str) -> str:
-        pieces = (_format_piece(kind, f"{row}.{quote(name)}") for name, kind in capture.keys.items())
-        return f"'[' || {' || chr(44) || '.join(pieces)} || ']'"
-
-    def note(key: str, rows: str) -> str:
-        return (
-            f"INSERT INTO {target} (target, key, entered) "  # noqa: S608 - names are quoted
-            f"SELECT {_quote_text(dialect, capture.target)}, {key}, extract(epoch FROM now()) FROM {rows};"
-        )
-
-    first = quote(next(iter(capture.keys)))
-    same_key = " AND ".join(f"o.{quote(name)} = n.{quote(name)}" for name in capture.keys)
-    changed = " OR ".join(
-        f"{_compare_by_bytes(kind, f'o.{quote(name)}')} IS DISTINCT FROM {_compare_by_bytes(kind, f'n.{quote(name)}')}"
-        for name, kind in capture.watched.items()
-    )
-    either = f"CASE WHEN n.{first} IS NULL THEN {format_key('o')} ELSE {format_key('n')} END"
-    pairs = f"{old} o FULL JOIN {new} n ON {same_key} WHERE o.{first} IS NULL OR n.{first} IS NULL OR {changed}"
-    body = (
-        f"BEGIN IF TG_OP = 'INSERT' THEN {note(format_key('n'), f'{new} n')} "
-        f"ELSIF TG_OP = 'DELETE' THEN {note(format_key('o'), f'{old} o')} "
-        f"ELSE {note(either, pairs)} END IF; RETURN NULL; END"
-    )
-    tables = {
-        "insert": f"REFERENCING NEW TABLE AS {new}",
-        "update": f"REFERENCING OLD TABLE AS {old} NEW TABLE AS {new}",
-        "delete": f"REFERENCING OLD TABLE AS {old}",
-    }
-    names = _make_names(capture, dict.fromkeys(tables, body))
-    schema = "" if capture.schema is None else f"{preparer.quote_schema(capture.schema)}."
-    function = f"{schema}{quote(f'{make_stem(capture)}run')}"
-    tag = "$vecstore$"
-    # The search path of whoever changes a row may lead elsewhere.
-    make = (
-        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT "
-        f"AS {tag}{body}{tag}"
-    )
-    return CaptureTriggers(
-        table,
-        tuple(names.values()),
-        (make, f"COMMENT ON FUNCTION {function}() IS {_quote_text(dialect, capture.describe())}"),
-        lambda relation: [
-            f"CREATE TRIGGER {quote(names[event])} AFTER {event.upper()} ON {relation} {referencing} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-            for event, referencing in tables.items()
-        ],
-        lambda name, relation: f"DROP TRIGGER {quote(name)} ON {relation}",
-        (f"DROP FUNCTION IF EXISTS {function}()",),
-        (f"DROP FUNCTION IF EXISTS {function}() CASCADE",),
-    )
-
-
-_MAKERS: Mapping[str, Callable[[Dialect, Capture], CaptureTriggers]] = MappingProxyType(
-    {"postgresql": _make_postgres, "sqlite": _make_sqlite}
-)
-
-
-def _format_piece(kind: str, value: str) -> str:
-    """Return a value of a key as JSON, in the same form as SQLite's ``json_array``."""
-    if kind == "uuid":
-        return f"'\"' || {value}::text || '\"'"
-    if kind == "text":
-        return f"to_json({value}::text)::text"
-    return f"{value}::text"
-
-
-def _compare_by_bytes(kind: str, value: str) -> str:
-    """Return a value as what tells every change: collations may take texts for equal, and json has no equality."""
-    return f'{value}::text COLLATE "C"' if kind == "text" else value
-
-
-def make_stem(capture: Capture) -> str:
-    """Return what the names of a declaration's triggers begin with."""
-    digest = hashlib.sha256(capture.target.encode()).hexdigest()[:8]
-    return f"vecstore_{capture.table[:20]}_{digest}_"
-
-
-def _make_names(capture: Capture, bodies: Mapping[str, str]) -> dict[str, str]:
-    digest = hashlib.sha256("".join(bodies.values()).encode()).hexdigest()[:8]
-    return {each: f"{make_stem(capture)}{digest}_{each}" for each in bodies}
-
-
-def _quote_text(dialect: Dialect, value: str) -> str:
-    return String().dialect_impl(dialect).literal_processor(dialect)(value)  # type: ignore[misc]
 
 
 def _execute(connection: Connection, statement: str) -> None:

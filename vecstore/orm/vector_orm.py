@@ -34,7 +34,8 @@ from .searched_models import SearchedModel, find_models
 from .sessions import find_engine, find_session_class, make_synchronous
 from .sinks import ColumnSink, Sink, StoreSink
 from .sqlite_distances import register_distances
-from .triggers import attach_triggers, install_triggers, make_triggers
+from .trigger_statements import make_triggers
+from .triggers import attach_triggers, install_triggers
 from .vector_columns import attach_column
 from .worker import SyncWorker
 from .worker_thread import WorkerThread
