@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long bench lint format wheel clean
+.PHONY: help demo example test test-long bench lint format wheel clean
 
 PYTHON ?= python3
 # Tests wait for processes, servers and timeouts a third of their time: more workers than processors use it.
@@ -15,6 +15,9 @@ help: ## Show this list
 
 demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no server, no download but packages)
 	@$(BIN)/python examples/demo.py
+
+example: .venv/.example ## Run the example application, a page of notes, until Ctrl-C (examples/notes)
+	@$(BIN)/python -m examples.notes
 
 test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at reduced counts)
 	@# In the order of names, because the longest files are not those with the most tests. The many processes that tests
@@ -62,10 +65,15 @@ clean: ## Remove everything that make created
 	@$(INSTALL) -e '.[wordllama]'
 	@touch $@
 
+.venv/.example: pyproject.toml constraints.txt examples/notes/requirements.txt | .venv/.created
+	@echo 'Installing vecstore and what the example needs into .venv (once)'
+	@$(INSTALL) -e '.[orm,postgres,redis,wordllama]' -r examples/notes/requirements.txt
+	@touch $@
+
 .venv/.dev: pyproject.toml constraints.txt | .venv/.created
 	@echo 'Installing vecstore and all that its tests need into .venv (once; a few minutes)'
 	@$(INSTALL) -e '.[dev]'
-	@touch $@ .venv/.demo
+	@touch $@ .venv/.demo .venv/.example
 
 # The peers on servers are installed only where they are asked for, each with the releases that it goes with.
 comma := ,

@@ -71,6 +71,8 @@ def find_broken(rule: Callable[[Source], list[str]], checked: Iterable[Source] =
 
 
 ASYNC_INTERFACES = {
+    "examples/notes/app.py",
+    "examples/notes/guard.py",
     "vecstore/integrations/haystack/retriever.py",
     "vecstore/integrations/haystack/store.py",
     "vecstore/integrations/llama_index/store.py",

@@ -1,0 +1,18 @@
+"""What Alembic runs for each command: it compares and changes the database of the application."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from examples.notes.models import Base
+from examples.notes.storage import engine  # importing it also adds the tables of the vectors to the metadata
+
+if context.is_offline_mode():
+    context.configure(url=engine.url, target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+        with context.begin_transaction():
+            context.run_migrations()
