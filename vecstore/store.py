@@ -790,7 +790,8 @@ class VectorStore(OneProcess):
     def reindex(self, index: IndexOptions | None = None, on_progress: Progress | None = None) -> None:
         """Build the index again, with new options if ``index`` is given, and calibrate it.
 
-        Searches continue in the meantime. A store that is too small for a write to build its index gets one.
+        Searches continue in the meantime. A store that is too small for a write to build its index gets one. With the
+        same options, it is built with the ``ef_construction`` that it has turned out to need.
 
         Parameters
         ----------
@@ -808,14 +809,16 @@ class VectorStore(OneProcess):
         with report_to(on_progress) as report:
             while True:
                 with attempts as generation:
-                    present = self._current.read_active(generation)
+                    present, needed = self._current.read_active(generation), None
                     if index is not None and index != present.schema.index:
                         present = replace(present, schema=present.schema.with_index(index), ef=None, calibration=None)
                         self._backend.capabilities.check_index(present.schema)
                         self._current.amend(present)
+                    else:
+                        needed = self._backend.index_state(present).ef_construction
                     calibration = IndexCalibration(self._current, report)
                     with log_duration("upkeep", "index of store %s built", self.name):
-                        self._backend.build_index(present, report, calibration.measure)
+                        self._backend.build_index(present, report, calibration.measure, needed)
                     calibration.finish(present, stacklevel=3)
                     return
 

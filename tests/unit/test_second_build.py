@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.unit.graph_backend import GraphBackend
-from vecstore import HNSW, Database, Record, Schema, UnusedIndexWarning, VectorStore
+from vecstore import HNSW, Database, Metric, Record, Schema, UnusedIndexWarning, VectorStore, fields
 from vecstore.backend import Found, Rows
 from vecstore.calibration import calibrate
 from vecstore.calibration.effort import LADDER
@@ -61,6 +62,33 @@ def test_a_graph_that_misses_the_target_is_built_again_with_more_effort(
     backend.steps.clear()
     store.calibrate()
     assert "build" not in backend.steps
+
+
+def test_the_next_build_begins_with_what_the_last_one_needed(backend: GraphBackend, store: VectorStore) -> None:
+    backend.best, backend.better = 0.9, 1.0
+    store.reindex()
+    for options in (None, HNSW(target_recall=0.98)):
+        backend.steps.clear()
+        store.reindex(options)
+        assert backend.steps.count("build") == 1
+        assert (store.index_status().ef_construction, ef_of(backend) in LADDER) == (200, True)
+    # Other options are tried from the beginning.
+    backend.best = 1.0
+    backend.steps.clear()
+    store.reindex(HNSW(target_recall=0.9))
+    assert (backend.steps.count("build"), store.index_status().ef_construction) == (1, 100)
+
+
+def test_a_rebuild_that_keeps_the_vectors_begins_there_too(backend: GraphBackend, store: VectorStore) -> None:
+    backend.best, backend.better = 0.9, 1.0
+    store.reindex()
+    backend.steps.clear()
+    Database(backend).rebuild("docs", schema=replace(store.schema, fields={"n": fields.Int()}))
+    assert backend.steps.count("build") == 1
+    assert Database(backend).open("docs").index_status().ef_construction == 200
+    backend.steps.clear()
+    Database(backend).rebuild("docs", schema=replace(store.schema, fields={}, metric=Metric.COSINE))
+    assert backend.steps.count("build") == 2
 
 
 def test_a_graph_that_needs_much_effort_is_built_again_once(

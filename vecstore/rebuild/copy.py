@@ -70,6 +70,12 @@ class Copy:
         mine, theirs = self.source.schema, self.target.schema
         return not self.embeds and (mine.metric, mine.dtype) == (theirs.metric, theirs.dtype)
 
+    def find_ef_construction(self) -> int | None:
+        """Return with how much care the source's graph was built, where the copy's will need as much."""
+        if not self.keeps_vectors or self.source.schema.index != self.target.schema.index:
+            return None
+        return self.backend.index_state(self.source).ef_construction
+
     def has_vector(self, record: Record) -> bool:
         """Say whether the copy of a record of the source has a vector."""
         if record.vector is not None:

@@ -78,7 +78,7 @@ def _build_index(backend: Backend, entry: Entry, copy: Copy, pace: Pace) -> None
         return
     calibration = Calibration(backend, entry, pace.on_progress)
     if _deserves_index(backend, entry, target):
-        backend.build_index(target, pace.on_progress, calibration.measure)
+        backend.build_index(target, pace.on_progress, calibration.measure, copy.find_ef_construction())
     calibration.finish(target)
 
 

@@ -99,7 +99,7 @@ class Transfer:
         state = target.index_state(built)
         is_due = state.state != "none" or state.vectors >= (state.min_rows or 0)
         if is_due or self.source.index_state(self.copy.source).state != "none":
-            target.build_index(built, pace.on_progress, calibration.measure)
+            target.build_index(built, pace.on_progress, calibration.measure, self.copy.find_ef_construction())
         calibration.finish(built)
 
 
