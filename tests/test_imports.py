@@ -46,6 +46,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli.mcp": {"mcp", "pydantic"},
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.cli.syncing": {"sqlalchemy", "typer"},
+    "vecstore.bulk.datasink": {"ray"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.importers.chroma": {"chromadb"},
@@ -66,6 +67,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
     "vecstore.orm": {"sqlalchemy"},
+    "vecstore.ray": {"ray"},
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.

@@ -86,6 +86,7 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
 
 GUIDES = [
     "docs/web-applications.md",
+    "docs/bulk.md",
     "docs/dataframes.md",
     "docs/exports.md",
     "docs/changing-a-store.md",

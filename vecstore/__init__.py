@@ -56,6 +56,7 @@ if _typing.TYPE_CHECKING:
         UnknownOutcome,
         Unsupported,
         VecstoreError,
+        WorkerDied,
     )
     from .exports.parquet_export import Exported
     from .filters import ALL, NOTHING, F, Filter
@@ -140,6 +141,7 @@ __all__ = [
     "VecstoreError",
     "VectorStore",
     "Verification",
+    "WorkerDied",
     "connect",
     "fields",
     "migrate",

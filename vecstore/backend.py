@@ -75,15 +75,16 @@ class Remote:
         The other store's.
     move : str
         32 hexadecimal digits of the latest move or copy between both.
-    kind : {"move", "copy", "back"}
+    kind : {"move", "copy", "back", "load"}
         ``"back"`` where a move brings the records back, which are still there until the other store names this one.
+        ``"load"`` where no other store has the records, but a load of `vecstore.bulk` is writing them.
     """
 
     place: str
     uid: str
     name: str
     move: str
-    kind: Literal["move", "copy", "back"] = "move"
+    kind: Literal["move", "copy", "back", "load"] = "move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Entry:
     def may_be_awaited(self) -> bool:
         """Whether the other place may have switched to the records here already, which makes them the only ones."""
         way = self.active.remote
-        return way is not None and way.kind != "copy" and (self.is_incoming or way.kind == "back")
+        return way is not None and way.kind in {"move", "back"} and (self.is_incoming or way.kind == "back")
 
     def has_role(self, generation: Generation) -> bool:
         """Say whether the store has the records of that generation, in the role that ``generation.standby`` says."""

@@ -27,6 +27,7 @@
     ├── RecordExists
     ├── PartialWrite                  some batches of a call are written, the others are not
     ├── DeadLetters                   changed rows were given up by the workers of `vecstore.orm`
+    ├── WorkerDied                    processes of a load died again and again
     ├── UnknownOutcome                the connection was lost while a commit was in flight
     ├── ForkedStore                   opened before fork() and used after it
     └── StorageError                  the place that holds the data
@@ -89,6 +90,7 @@ __all__ = [
     "UnknownOutcome",
     "Unsupported",
     "VecstoreError",
+    "WorkerDied",
 ]
 
 
@@ -347,6 +349,10 @@ class DeadLetters(VecstoreError):
             "rows, or remove the cause and call retry()."
         )
         self.count = count
+
+
+class WorkerDied(VecstoreError):
+    """Processes that a load started died again and again while the same task was under way. Nothing of it stays."""
 
 
 class UnknownOutcome(VecstoreError):

@@ -41,13 +41,18 @@ def check_here(entry: Entry, advice: str = "") -> Entry:
     StoreMoved
         With ``advice``, if there is better advice than to go there.
     StoreLocked
-        A move or a copy is still filling it.
+        A move, a copy or a load is still filling it.
     """
     if entry.active.remote is None:
         return entry
     if (moved := entry.successor) is not None:
         raise StoreMoved(entry.name, f"store {moved.name!r} in a Database on {moved.place}", moved.uid, advice)
     coming = entry.active.remote
+    if coming.kind == "load":
+        raise StoreLocked(
+            f"Store {entry.name!r} is being filled by a load, and is there when everything is in it. If the load was "
+            "killed, repeat it, which begins anew, or remove what it left with drop(…, moved=True)."
+        )
     raise StoreLocked(
         f"Store {entry.name!r} is the unfinished target of a {coming.kind} of store {coming.name!r} from a Database on "
         f"{coming.place}. Repeat the same call there to finish it, or give the {coming.kind} up."

@@ -28,7 +28,7 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         entry = find_again(backend, entry)
         check_settled(entry)
         previous = entry.previous
-        if previous is None:
+        if previous is None or (previous.remote is not None and previous.remote.kind == "load"):
             raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
         if previous.remote is not None:
             raise InvalidArgument(

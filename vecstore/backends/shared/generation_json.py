@@ -78,6 +78,6 @@ def _load_remote(found: object) -> Remote:
     if not isinstance(found, Mapping) or not all(isinstance(each, str) for each in found.values()):
         raise InvalidArgument("this is not the data of another Database.")
     known = Remote.__dataclass_fields__.keys()
-    if found.keys() != known or found["kind"] not in {"move", "copy", "back"}:
+    if found.keys() != known or found["kind"] not in {"move", "copy", "back", "load"}:
         raise NewerSchema("A newer vecstore wrote where the records of a store are. Upgrade vecstore.")
     return Remote(**found)

@@ -1,0 +1,106 @@
+"""The lines that the page gives for other engines, each run with the engine itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sources import ROOT
+from vecstore import InvalidArgument, Schema
+from vecstore.testing import Place
+
+from .test_loads import load_plainly, make_tables, read_digest
+
+RAY = """
+import sys
+import pyarrow as pa
+import ray
+from tests.bulk.test_loads import SCHEMA, make_tables
+import vecstore
+import vecstore.ray
+
+url = sys.argv[1]
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+dataset = ray.data.from_arrow(list(make_tables()))
+assert vecstore.ray.write(dataset, url, "docs", SCHEMA, concurrency=2) == 300
+with vecstore.connect(url) as db:
+    db.create("live", SCHEMA)
+assert vecstore.ray.write(dataset, url, "live") == 300
+try:
+    vecstore.ray.write(dataset, url, "docs", SCHEMA)
+except vecstore.StoreExists:
+    print("refused")
+"""
+
+DASK = """
+import sys
+import dask.dataframe as dd
+import pandas as pd
+import pyarrow as pa
+from dask.distributed import Client, LocalCluster
+from tests.bulk.test_loads import SCHEMA, make_tables
+import vecstore
+from vecstore import bulk
+
+def write(part, url):
+    table = pa.Table.from_pandas(part, preserve_index=False)
+    return pd.Series([bulk.write_batch(url, "docs", table)])
+
+if __name__ == "__main__":
+    url = sys.argv[1]
+    with vecstore.connect(url) as db:
+        db.create("docs", SCHEMA)
+    import dask
+    dask.config.set({"dataframe.convert-string": False})
+    frame = dd.concat([dd.from_pandas(table.to_pandas(), npartitions=1) for table in make_tables()])
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        print(int(frame.map_partitions(write, url, meta=pd.Series([], dtype=int)).compute().sum()))
+    bulk.finish(url, "docs")
+"""
+
+ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.long
+def test_ray(file_place: Place, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(RAY)
+    done = subprocess.run(
+        [sys.executable, program, file_place.url],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["refused"]), done.stderr[-4_000:]
+    plain = load_plainly(file_place, make_tables())
+    assert read_digest(file_place) == read_digest(file_place, "live") == plain
+
+
+@pytest.mark.long
+def test_dask(file_place: Place, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(DASK)
+    done = subprocess.run(
+        [sys.executable, program, file_place.url],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["300"]), done.stderr[-4_000:]
+    assert read_digest(file_place) == load_plainly(file_place, make_tables())
+
+
+def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    import vecstore.ray
+
+    with pytest.raises(InvalidArgument, match=r"ray\.data\.Dataset"):
+        vecstore.ray.write([], f"file:{tmp_path}/kb", "docs", Schema(dim=2))  # type: ignore[arg-type]
+    assert not (tmp_path / "kb").exists()
