@@ -85,6 +85,7 @@ def test_examples_run(tmp_path: Path, page: str) -> None:
 
 
 GUIDES = [
+    "docs/alembic.md",
     "docs/web-applications.md",
     "docs/bulk.md",
     "docs/dataframes.md",
