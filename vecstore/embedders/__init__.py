@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .long_texts import TruncatedText
     from .sentence_transformers import SentenceTransformersEmbedder
+    from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
     from .wordllama import WordLlamaEmbedder
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Role",
     "SentenceTransformersEmbedder",
     "TruncatedText",
+    "UniversalSentenceEncoderEmbedder",
     "WordLlamaEmbedder",
     "load",
 ]
@@ -36,6 +38,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
         "TruncatedText": "long_texts",
+        "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
         "WordLlamaEmbedder": "wordllama",
     }
 )

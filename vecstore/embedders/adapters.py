@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "sentence-transformers": ("sentence_transformers", "SentenceTransformersEmbedder"),
+        "use": ("universal_sentence_encoder", "UniversalSentenceEncoderEmbedder"),
         "wordllama": ("wordllama", "WordLlamaEmbedder"),
     }
 )
 """The module and the class of each name."""
+
+ALIASES: Mapping[str, str] = MappingProxyType({"multilingual": "use"})
+"""Other names that say what an adapter is for."""
 
 
 def find_spec(config: Mapping[str, Any]) -> str | None:
@@ -30,6 +34,8 @@ def find_spec(config: Mapping[str, Any]) -> str | None:
     if name == "wordllama":
         dim = config.get("truncate_dim")
         return name if dim is None else f"{name}:{dim}"
+    if name == "use":
+        return "use"
     return f"{name}:{model}" if name in ADAPTERS and isinstance(model, str) and model else None
 
 
@@ -54,8 +60,9 @@ def load(spec: str) -> Embedder:
         The library behind the name is not installed.
     """
     name, separator, model = spec.partition(":")
+    name = ALIASES.get(name, name)
     if name not in ADAPTERS:
-        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, ADAPTERS)}")
+        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, [*ADAPTERS, *ALIASES])}")
     if separator and not model:
         raise InvalidArgument(f"The embedder {spec!r} has no model after the colon.")
     module, adapter = ADAPTERS[name]
