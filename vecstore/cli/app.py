@@ -16,7 +16,20 @@ from typer.main import get_command
 
 from .. import __version__
 from ..errors import VecstoreError
-from . import catalogue, declaring, importing, indexing, migrations, reading, serving, swap, syncing, upkeep, writing
+from . import (
+    catalogue,
+    declaring,
+    evaluation,
+    importing,
+    indexing,
+    migrations,
+    reading,
+    serving,
+    swap,
+    syncing,
+    upkeep,
+    writing,
+)
 from .exits import CODES, INTERRUPTED, PIPE_CLOSED, USAGE, Failure, describe_os_error, find_hint, get_exit_code
 from .masking import find_secrets, mask_secrets
 from .output import dump_json, escape_controls, say
@@ -48,19 +61,26 @@ app = typer.Typer(
 )
 _migrate = typer.Typer(name="migrate", help=migrations.HELP, rich_markup_mode=None)
 _sync = typer.Typer(name="sync", help=syncing.HELP, rich_markup_mode=None)
+_eval = typer.Typer(name="eval", help=evaluation.HELP, rich_markup_mode=None)
 _COMMANDS = (
     writing.add, importing.import_, reading.search, reading.get, writing.delete, reading.count, reading.digest,
     reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, declaring.declare, declaring.undeclare, swap.copy, swap.move,
     catalogue.drop, serving.mcp,
 )  # fmt: skip
-for group, commands in ((app, _COMMANDS), (_migrate, migrations.COMMANDS), (_sync, syncing.COMMANDS)):
+for group, commands in (
+    (app, _COMMANDS),
+    (_migrate, migrations.COMMANDS),
+    (_sync, syncing.COMMANDS),
+    (_eval, evaluation.COMMANDS),
+):
     for command in commands:
         text = inspect.cleandoc(command.__doc__ or "")
         # \b is typer's mark for lines that are not wrapped.
         group.command(help=text.replace("\nFor example:", "\n\b\nFor example:"))(command)
 app.add_typer(_migrate)
 app.add_typer(_sync)
+app.add_typer(_eval)
 
 
 def _print_version(wanted: bool) -> None:

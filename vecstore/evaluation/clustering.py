@@ -110,9 +110,14 @@ def _assign(matrix: FloatArray, method: str, k: int | None, seed: int) -> NDArra
     if method == "kmeans":
         if k is not None:
             return np.asarray(_make_kmeans(cluster, k, seed).fit_predict(matrix), np.intp)
-        tried = [each for each in _TRIED if each < len(matrix)]
-        found = [np.asarray(_make_kmeans(cluster, each, seed).fit_predict(matrix), np.intp) for each in tried]
-        return max(found, key=lambda each: _measure_silhouette(matrix, each, seed))
+        rows = matrix
+        if len(matrix) > SILHOUETTE:
+            rows = matrix[np.random.default_rng(seed).choice(len(matrix), SILHOUETTE, replace=False)]
+        found = {}
+        for each in (each for each in _TRIED if each < len(rows)):
+            tried = np.asarray(_make_kmeans(cluster, each, seed).fit_predict(rows), np.intp)
+            found[each] = np.nan_to_num(_measure_silhouette(rows, tried, seed), nan=-1.0)
+        return _assign(matrix, method, max(found, key=lambda each: found[each]), seed)
     if method == "hdbscan":
         size = max(2, min(10, len(matrix) // 10))
         return np.asarray(cluster.HDBSCAN(min_cluster_size=size, copy=True).fit_predict(matrix), np.intp)
