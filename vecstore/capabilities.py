@@ -32,6 +32,8 @@ class Capabilities:
     """One server or directory can contain several databases, distinguished by name."""
     migrations: bool = False
     """Migrations upgrade the catalogue."""
+    max_partitions: int = 1
+    """How many partitions a store may have, with a graph each."""
 
     def check_writable(self) -> None:
         """Refuse to write through a read-only Database.
@@ -56,9 +58,19 @@ class Capabilities:
         ):
             if value not in known:
                 raise Unsupported(f"{what} {value}", self.backend, f"It has: {', '.join(known)}.")
+        if schema.partitions > self.max_partitions:
+            raise Unsupported(
+                f"a store of {schema.partitions} partitions",
+                self.backend,
+                "Leave partitions out. A server of PostgreSQL has them.",
+            )
         if schema.width > self.max_dim:
             raise Unsupported(f"{schema.width:,} dimensions", self.backend, f"The maximum is {self.max_dim:,}.")
         self.check_index(schema)
+
+    def fit(self, schema: Schema) -> Schema:
+        """Return a schema of another place without partitions that the backend does not have."""
+        return schema if schema.partitions <= self.max_partitions else schema.with_partitions(1)
 
     def check_index(self, schema: Schema) -> None:
         """Refuse a schema whose index the backend cannot build.

@@ -17,13 +17,14 @@ from .metric import Metric
 from .names import check_name
 
 MAX_DIM = 16_000
+MAX_PARTITIONS = 256
 DTYPES = ("float32", "float16")
 VECTORS = ("required", "optional")
 RESERVED = frozenset({"id", "text", "vector"})
 
 _FIRST = frozenset({"dim", "metric", "dtype", "index", "fields"})
 """The parts that every stored schema has."""
-_LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required", "dynamic": False})
+_LATER: Mapping[str, Any] = MappingProxyType({"vectors": "required", "dynamic": False, "partitions": 1})
 """Parts that came later, with their defaults."""
 
 
@@ -47,6 +48,9 @@ class Schema:
     dynamic : bool
         Filters can also use metadata keys that are not declared: ``F["Page Number"] == 3``. A declared field is
         stricter and faster.
+    partitions : int, 1 or a power of two up to 256
+        Into how many tables with a graph of their own the records are divided (PostgreSQL). Smaller graphs are built
+        side by side in less memory; a search asks each of them. Like the index, it changes no record and no answer.
     """
 
     dim: int | None = None
@@ -56,6 +60,7 @@ class Schema:
     fields: Mapping[str, Field] = field(default_factory=dict)
     vectors: str = "required"
     dynamic: bool = field(default=False, kw_only=True)
+    partitions: int = field(default=1, kw_only=True)
 
     if TYPE_CHECKING:  # a metric may be given by name; the attribute is a Metric
 
@@ -69,6 +74,7 @@ class Schema:
             vectors: str = "required",
             *,
             dynamic: bool = ...,
+            partitions: int = ...,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -83,6 +89,10 @@ class Schema:
             raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
         if not isinstance(self.dynamic, bool):
             raise InvalidArgument(f"dynamic must be True or False, not {type(self.dynamic).__name__}.")
+        partitions = check_whole("partitions", self.partitions, 1, MAX_PARTITIONS)
+        if partitions & (partitions - 1):
+            raise InvalidArgument(f"partitions must be a power of two up to {MAX_PARTITIONS}, not {partitions}.")
+        object.__setattr__(self, "partitions", partitions)
         object.__setattr__(self, "dim", dim)
         object.__setattr__(self, "metric", Metric(self.metric))
         object.__setattr__(self, "dtype", str(self.dtype))  # a numpy dtype equals its name
@@ -90,12 +100,12 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the arguments, because the read-only view of ``fields`` can be neither."""
-        make = partial(type(self), dynamic=self.dynamic)
+        make = partial(type(self), dynamic=self.dynamic, partitions=self.partitions)
         return make, (self.dim, self.metric, self.dtype, self.index, dict(self.fields), self.vectors)
 
     def __hash__(self) -> int:
-        parts = (self.dim, self.metric, self.dtype, self.index, tuple(sorted(self.fields)), self.vectors, self.dynamic)
-        return hash(parts)
+        kinds = (self.dim, self.metric, self.dtype, self.index, self.vectors, self.dynamic, self.partitions)
+        return hash((kinds, tuple(sorted(self.fields))))
 
     @property
     def has_optional_vectors(self) -> bool:
@@ -110,7 +120,7 @@ class Schema:
         return self.dim
 
     def differences(self, other: Schema) -> list[str]:
-        """List the differences from another schema, except for the index, which does not change the records."""
+        """List the differences from another schema, except for those that change no record: index and partitions."""
         found = [
             f"{name} is {mine}, not {theirs}"
             for name, mine, theirs in (
@@ -138,6 +148,10 @@ class Schema:
     def with_index(self, index: IndexOptions) -> Schema:
         """Return the same schema with other index options."""
         return replace(self, index=index)
+
+    def with_partitions(self, partitions: int) -> Schema:
+        """Return the same schema with this number of partitions."""
+        return self if partitions == self.partitions else replace(self, partitions=partitions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON data, without later parts that have their default."""

@@ -22,11 +22,11 @@ _GRAPHS = """
 SELECT index.reloptions FROM pg_index
 JOIN pg_class index ON index.oid = indexrelid JOIN pg_am ON pg_am.oid = index.relam
 JOIN pg_class records ON records.oid = indrelid JOIN pg_namespace ON pg_namespace.oid = records.relnamespace
-WHERE amname = 'hnsw' AND indisvalid AND indisready AND records.relname = %s AND nspname = %s
+WHERE amname = 'hnsw' AND indisvalid AND indisready AND records.relname ~ %s AND nspname = %s
 """
 
 
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, 'vecstore_g_')"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename ~ '^vecstore_g_[0-9a-f]{32}$'"
 
 
 class PostgresPlace(Place):
@@ -66,7 +66,12 @@ class PostgresPlace(Place):
     def indexes(self, store: str) -> Sequence[RawIndex]:
         with psycopg.connect(self.server) as link:
             generation, _ = self._active(link, store)
-            rows = link.execute(_GRAPHS, (f"vecstore_g_{generation}", self.namespace)).fetchall()
+        return self._list_graphs(f"vecstore_g_{generation}(_p[0-9]+)?")
+
+    def _list_graphs(self, table: str) -> Sequence[RawIndex]:
+        """Return the graphs of the tables whose names match."""
+        with psycopg.connect(self.server) as link:
+            rows = link.execute(_GRAPHS, (f"^{table}$", self.namespace)).fetchall()
         options = [dict(each.split("=") for each in listed) for (listed,) in rows]
         return [RawIndex(int(each["m"]), int(each["ef_construction"])) for each in options]
 

@@ -73,6 +73,15 @@ VectorsName = Annotated[
         "--vectors", metavar="VECTORS", help="Whether every record has a vector: required (the default) or optional."
     ),
 ]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Into how many tables with a graph of their own the records are divided: a power of two up to 256. "
+        "PostgreSQL only.",
+        show_default=False,
+    ),
+]
 IndexKind = Annotated[
     str | None, typer.Option("--index", metavar="KIND", help="hnsw (fast, approximate) or flat (exact).")
 ]

@@ -53,7 +53,9 @@ def copy(
     model = None if embedder is None else load_embedder(embedder)
     with connect(url) as here, connect(target) as there:
         if dry_run:
-            _print_obstacles(name, calls.list_obstacles(here, name, there, new_name, model), machine=json)
+            obstacles = calls.list_obstacles(here, name, there, new_name, model)
+            left_out = calls.list_left_out(here, name, there)
+            _print_obstacles(name, obstacles, left_out, machine=json)
             return
         with progress.meter("Copying", quiet=json) as meter:
             done = here.open(name).copy_to(there, new_name, embedder=model, on_progress=meter, records_per_second=rate)
@@ -113,13 +115,13 @@ def _move_back(
     return store.move_back(here, embedder=model, accept_volatile=accept_volatile, on_progress=meter)  # type: ignore[arg-type]
 
 
-def _print_obstacles(name: str, found: list[str], *, machine: bool) -> None:
+def _print_obstacles(name: str, found: list[str], left_out: list[str], *, machine: bool) -> None:
     if machine:
-        output.print_json({"store": name, "obstacles": found})
-    elif not found:
-        output.say(f"{name}: nothing is in the way.")
+        output.print_json({"store": name, "obstacles": found, "left_out": left_out})
     else:
-        for each in found:
+        if not found:
+            output.say(f"{name}: nothing is in the way.")
+        for each in [*found, *left_out]:
             output.say(output.escape_controls(each))
     if found:
         raise typer.Exit(NEGATIVE)

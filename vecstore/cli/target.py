@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..embedders.base import Embedder
 
 _NOT_DECLARED = "not declared"
+_PARTITIONS = "number of partitions"
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class StoreRequest:
     origin: ExportHeader | None = None
     documents: bool = False
     dynamic: bool | None = None
+    partitions: int | None = None
 
     def schema(self) -> Schema:
         """Return the schema of a new store."""
         base = self.origin.store_schema if self.origin else Schema()
         given = {
             "dim": self.dim, "metric": self.metric, "dtype": self.dtype, "vectors": self.vectors, "index": self.index,
-            "dynamic": self.dynamic,
+            "dynamic": self.dynamic, "partitions": self.partitions,
         }  # fmt: skip
         documents = DOCUMENT_FIELDS if self.documents else {}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -74,6 +76,7 @@ class StoreRequest:
         option = {
             "metric": f"--metric {self.metric}", "dtype": f"--dtype {self.dtype}",
             "vectors": f"--vectors {self.vectors}", "option dynamic": "--dynamic" if self.dynamic else "--no-dynamic",
+            _PARTITIONS: f"--partitions {self.partitions}",
         }.get(what)  # fmt: skip
         name = what.removeprefix("field ")
         return f"change the store with `vecstore rebuild` and {option or f'--field {name}:{self.fields[name].kind}'}"
@@ -83,7 +86,7 @@ class StoreRequest:
         if self.origin is None:
             return
         for what, wish, fact in self._compare(self.origin.store_schema):
-            if fact not in {None, _NOT_DECLARED}:
+            if fact not in {None, _NOT_DECLARED} and what != _PARTITIONS:  # which no export has
                 raise Failure(
                     f"{self.origin.place} was exported from a store whose {what} is {fact}, not {wish}. "
                     "Leave the option out, and change the new store with `vecstore rebuild` or `vecstore reindex`."
@@ -95,6 +98,7 @@ class StoreRequest:
             ("dim", self.dim, schema.dim), ("metric", self.metric, schema.metric.value),
             ("dtype", self.dtype, schema.dtype), ("vectors", self.vectors, schema.vectors),
             ("index", self.index, schema.index), ("option dynamic", self.dynamic, schema.dynamic),
+            (_PARTITIONS, self.partitions, schema.partitions),
         ]  # fmt: skip
         for name, wanted in self.fields.items():
             stored = schema.fields.get(name)

@@ -17,7 +17,7 @@ from .declarations import parse_fields
 from .embedder_choice import describe_model, embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
-from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Url, VectorsName
+from .options import DtypeName, Dynamic, Fields, Json, MetricName, Name, Partitions, Url, VectorsName
 
 _WIDTH = 80
 
@@ -179,6 +179,7 @@ def rebuild(
     metric: MetricName = None,
     dtype: DtypeName = None,
     vectors: VectorsName = None,
+    partitions: Partitions = None,
     rate: Annotated[
         float | None, typer.Option(metavar="N", min=0.001, help="Copy at most this many records per second.")
     ] = None,
@@ -188,7 +189,7 @@ def rebuild(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Change a store's model, metric, dtype or fields.
+    """Change a store's model, metric, dtype, fields or partitions.
 
     The store can be used meanwhile. A new version is filled beside the old one and replaces it when it is
     complete. The old version is kept, and --rollback goes back to it. After an interruption, run the same
@@ -199,7 +200,7 @@ def rebuild(
       vecstore rebuild file:./kb articles --dynamic
       vecstore rebuild file:./kb articles --embedder wordllama:128
     """
-    changes = [field, drop_field, dynamic, metric, dtype, vectors, rate, discard or None]
+    changes = [field, drop_field, dynamic, metric, dtype, vectors, partitions, rate, discard or None]
     if rollback and any(change is not None for change in changes):
         raise Failure("--rollback can be combined with --embedder only.")
     model = None if embedder is None else load_embedder(embedder)
@@ -207,7 +208,9 @@ def rebuild(
         if rollback:
             done = database.rollback(name, embedder=model)
         else:
-            others = {"dynamic": dynamic, "metric": metric, "dtype": dtype, "vectors": vectors}
+            others = {
+                "dynamic": dynamic, "metric": metric, "dtype": dtype, "vectors": vectors, "partitions": partitions,
+            }  # fmt: skip
             schema = _change_schema(database, name, field or [], drop_field or [], others)
             done = database.rebuild(
                 name, schema=schema, embedder=model, keep_previous=not discard, on_progress=meter,

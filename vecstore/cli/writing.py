@@ -27,6 +27,7 @@ from .options import (
     Json,
     MetricName,
     Name,
+    Partitions,
     PassageSize,
     TextColumn,
     Url,
@@ -106,6 +107,7 @@ def add(
     dtype: DtypeName = None,
     vectors: VectorsName = None,
     index: IndexKind = None,
+    partitions: Partitions = None,
     batch_size: BatchSize = None,
     claim: Claim = False,
     yes: Certain = False,
@@ -139,7 +141,9 @@ def add(
         if origin and _is_taken_whole(context, paths, origin) and name not in database.names():
             _create_whole(database, name, paths[0], origin, began, machine=json)
             return
-        wish = StoreRequest(fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic)
+        wish = StoreRequest(
+            fields, dim, metric, dtype, vectors, index_options, origin, holds_documents(paths), dynamic, partitions
+        )
         target = Target(database, name, wish, embedder, says_model=is_given(context, "embedder"), claim=claim)
         reader = PathReader(
             columns, target.fields, glob or (), passage_size, folder,

@@ -72,7 +72,8 @@ def _take_embedder_dim(schema: Schema, active: Generation, dim: int) -> Schema:
 
 def is_unchanged(active: Generation, wanted: Generation) -> bool:
     """Say whether a rebuild has nothing to do: the store has this schema, this index and this model."""
-    same = not active.schema.differences(wanted.schema) and active.schema.index == wanted.schema.index
+    mine, theirs = active.schema, wanted.schema
+    same = not mine.differences(theirs) and (mine.index, mine.partitions) == (theirs.index, theirs.partitions)
     return same and is_same_model(active, wanted)
 
 
@@ -97,7 +98,7 @@ def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
     """Return the entry with a ``building`` generation, either that of an interrupted rebuild or a new one."""
     entry = find_again(backend, entry)
     building = entry.building
-    if building and not building.schema.differences(wanted.schema) and is_same_model(building, wanted):
+    if building and _has_same_records(building, wanted):
         if building.schema.index == wanted.schema.index:
             return entry
         backend.amend(replace(building, schema=wanted.schema))
@@ -105,6 +106,12 @@ def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
     if building:
         backend.drop(entry.uid, building.id)
     return backend.create(entry.name, wanted)
+
+
+def _has_same_records(building: Generation, wanted: Generation) -> bool:
+    """Say whether what an interrupted rebuild copied belongs into the wanted generation, as it lies there."""
+    mine, theirs = building.schema, wanted.schema
+    return not mine.differences(theirs) and mine.partitions == theirs.partitions and is_same_model(building, wanted)
 
 
 def is_same_model(one: Generation, other: Generation) -> bool:

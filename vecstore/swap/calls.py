@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend, Generation
@@ -86,8 +87,17 @@ def list_obstacles(database: Database, name: str, other: Database, new_name: str
 
     source, target = get_backend(database), get_backend(other)
     entry = find_here(source, check_name(name, "Store"))
-    wanted = plan_generation(entry.active, None, embedder)
+    wanted = _leave_out(plan_generation(entry.active, None, embedder), target)
     return find_obstacles(source, entry, target, _choose_name(new_name, name), wanted, StoreEmbedder(embedder))
+
+
+def list_left_out(database: Database, name: str, other: Database) -> list[str]:
+    """Return what a copy or a move leaves behind because the other place does not have it, as sentences."""
+    source, target = get_backend(database), get_backend(other).capabilities
+    schema = find_here(source, check_name(name, "Store")).active.schema
+    if target.fit(schema) == schema:
+        return []
+    return [f"The copy is not divided into {schema.partitions} partitions, which {target.backend} does not have."]
 
 
 def finish_move(database: Database, name: str, other: Database) -> bool:
@@ -118,9 +128,16 @@ def _plan(active: Generation, schema: Schema | None, embedder: Any, target: Back
         raise InvalidArgument("A copy has one embedder. Only open() takes several, as (old, new).")
     StoreEmbedder(embedder)  # refuses what is none
     wanted = plan_generation(active, schema, embedder)
+    if schema is None:
+        wanted = _leave_out(wanted, target)
     target.capabilities.check_writable()
     target.capabilities.check_schema(wanted.schema)
     return wanted
+
+
+def _leave_out(wanted: Generation, target: Backend) -> Generation:
+    """Return a generation without what the other place does not have; see `list_left_out`."""
+    return replace(wanted, schema=target.capabilities.fit(wanted.schema))
 
 
 def _choose_name(name: str | None, default: str) -> str:

@@ -201,7 +201,7 @@ def _keep_if_wanted(
     origin, begun, filled = coming.active.remote, leaving.building, coming.building
     is_same = (
         filled is not None
-        and filled.schema.index == wanted.schema.index
+        and (filled.schema.index, filled.schema.partitions) == (wanted.schema.index, wanted.schema.partitions)
         and not filled.schema.differences(wanted.schema)
         and (is_same_model(filled, wanted) and is_same_model(wanted, filled))
     )

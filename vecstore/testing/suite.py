@@ -38,6 +38,7 @@ from . import (
     names,
     ordering,
     pages,
+    partitions,
     progress,
     query_texts,
     rebuilds,
@@ -115,6 +116,7 @@ class StoreSuite:
     TestClusteredIndex = indexes.ClusteredIndexTests
     TestCarriedIndex = carried_indexes.CarriedIndexTests
     TestReindex = reindexing.ReindexTests
+    TestPartitions = partitions.PartitionsTests
     TestCompaction = compaction.CompactionTests
     TestLog = log_lines.LogTests
     TestSecrecy = secrecy.SecrecyTests

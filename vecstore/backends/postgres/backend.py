@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
+from sqlalchemy.schema import DropTable
 
 from vecstore.backend import (
     EVERYTHING,
@@ -53,6 +54,7 @@ from vecstore.filters.nodes import Filter
 from vecstore.index_options import HNSW
 from vecstore.metric import Metric
 from vecstore.rows import metadata
+from vecstore.schema import MAX_PARTITIONS
 
 from ..shared.recheck import LOOKED_AT, replace_doubtful, split_queries, verify_index
 from . import (
@@ -79,7 +81,7 @@ from .engine import get_driver, make_engine
 from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .generation_guard import compile_role_check
-from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts
+from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts, write_creation
 from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
@@ -91,7 +93,7 @@ from .session_settings import LOCK_TIMEOUT, format_lock_timeout
 from .statements import Answer, Statement, compile_statement
 from .stats import collect_stats, read_index_state
 from .table_dependents import check_dependents
-from .table_properties import TableProperties, share_numbers
+from .table_properties import TableProperties, leave_to_owner, share_numbers
 from .transaction import Runner, Transaction
 from .upkeep import Upkeep
 from .verify import verify_table
@@ -108,7 +110,7 @@ class PostgresBackend(Backend):
     backup_hint = "Use PostgreSQL's own tool: pg_dump --schema=NAMESPACE (docs/postgres.md)."
     capabilities = Capabilities(
         backend="postgres", max_dim=16_000, max_hnsw_dim=MAX_HALFVEC_INDEX, transactions=True, namespaces=True,
-        migrations=True,
+        migrations=True, max_partitions=MAX_PARTITIONS,
     )  # fmt: skip
 
     def __init__(self, client: Client, server: Server) -> None:
@@ -196,15 +198,18 @@ class PostgresBackend(Backend):
         with self._hold_transaction(call, "creating a store", active) as transaction:
             entry = self._add_entry(transaction, name, generation)
             if generation.remote is None:
-                table = self._layouts.get(generation).table
-                transaction.run(compile_statement(CreateTable(table), writes=True), {})
-                for index in sorted(table.indexes, key=lambda each: str(each.name)):
-                    transaction.run(compile_statement(CreateIndex(index), writes=True), {})
+                self._create_table(transaction, self._layouts.get(generation))
             if generation.standby:
                 share_numbers(transaction, self._client.options.namespace)
                 if _are_both_here(entry.active, generation):
                     self._get_properties(transaction, entry.active, generation).copy_to_standby()
         return entry
+
+    def _create_table(self, transaction: Transaction, layout: Layout) -> None:
+        for text in write_creation(layout):
+            transaction.run(Statement(text, MappingProxyType({}), writes=True), {})
+        if layout.partitions > 1:
+            leave_to_owner(transaction, [quote_table(each.table) for each in layout.list_parts()])
 
     def _add_entry(self, transaction: Transaction, name: str, generation: Generation) -> Entry:
         if not generation.standby:
@@ -653,10 +658,10 @@ class PostgresBackend(Backend):
             raise error if found is None and isinstance(error, Unsupported) else found or make_denial() from error
 
     def _make_denied(self, call: str, *generations: Generation | None) -> Denied:
-        tables = tuple(
-            str(self._layouts.get(each).table.name) for each in generations if each is not None and each.remote is None
-        )
-        return Denied(call, self._client.options.namespace, self._server.extension, tables)
+        known = [self._layouts.get(each) for each in generations if each is not None and each.remote is None]
+        tables = tuple(str(each.table.name) for each in known)
+        parts = tuple(str(part.table.name) for each in known if each.partitions > 1 for part in each.list_parts())
+        return Denied(call, self._client.options.namespace, self._server.extension, tables, parts)
 
     def _has_role(self, generation: Generation) -> bool:
         """Say whether a generation has its role, as far as this connection may read the catalogue."""

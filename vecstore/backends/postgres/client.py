@@ -38,7 +38,7 @@ class Client:
     """
 
     def __init__(self, engine: Engine, options: Options, *, owned: bool) -> None:
-        self.options = options
+        self.options, self.owned = options, owned
         self.watch = Watch(options.timeout)
         weakref.finalize(self, self.watch.stop)
         self._connections = ConnectionCache(engine, options, self.watch, owned=owned)

@@ -1,5 +1,8 @@
 """One generation as a table: its columns and indexes.
 
+With ``Schema(partitions=n)`` the table is divided by the hash of the id into n tables ``…_p0`` and so on. Statements
+about records name the whole table, whose owner, rights and row security count; only upkeep knows the parts.
+
 A tombstone keeps the version of a removed id and has no other value; where vectors are optional, a row with ``extra``
 and without an embedding is a record. Declared fields are typed columns, which an application's own SQL can use.
 ``extra`` keeps undeclared metadata as it was spelled; where filters may use it, ``extra_values`` has its canonical
@@ -22,12 +25,14 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from vecstore.backend import Generation, Superseded
 from vecstore.schema import Schema
 
-from .column_types import NAMES, VectorType
+from .column_types import NAMES, VectorType, quote_table
 from .fields import BYTEWISE, FIELDS, ID, FieldType
+from .statements import compile_statement
 
 MAX_VECTOR_INDEX = 2_000
 MAX_HALFVEC_INDEX = 4_000
@@ -60,7 +65,20 @@ class Layout:
 
     def copy(self) -> Layout:
         """Return the same layout with a separate Table object."""
-        return make_layout(Generation(self.id, self.schema), str(self.table.schema), self.extension)
+        return _make_layout(self.id, self.schema, str(self.table.schema), self.extension, str(self.table.name))
+
+    @property
+    def partitions(self) -> int:
+        """The number of tables that hold the rows."""
+        return self.schema.partitions
+
+    def list_parts(self) -> list[Layout]:
+        """Return the layouts of the tables that hold the rows and have a graph each: the partitions, or the table."""
+        if self.partitions == 1:
+            return [self]
+        names = (f"{self.table.name}_p{number}" for number in range(self.partitions))
+        place = str(self.table.schema)
+        return [_make_layout(self.id, self.schema, place, self.extension, name) for name in names]
 
     @property
     def columns(self) -> Any:
@@ -94,7 +112,10 @@ def name_column(field: str) -> str:
 
 def make_layout(generation: Generation, namespace: str, extension: str) -> Layout:
     """Return the layout of a generation's table."""
-    schema, name = generation.schema, f"vecstore_g_{generation.id}"
+    return _make_layout(generation.id, generation.schema, namespace, extension, f"vecstore_g_{generation.id}")
+
+
+def _make_layout(id_: str, schema: Schema, namespace: str, extension: str, name: str) -> Layout:
     kinds = [(field, FIELDS[each.kind]) for field, each in schema.fields.items()]
     table = Table(
         name,
@@ -120,7 +141,25 @@ def make_layout(generation: Generation, namespace: str, extension: str) -> Layou
         Index(f"{name}_f{number}", table.c[name_column(field)], postgresql_using=form.method)
     vector_type = NAMES[schema.dtype]
     indexed_as = "halfvec" if schema.width > MAX_VECTOR_INDEX else vector_type
-    return Layout(generation.id, table, schema, extension, vector_type, indexed_as)
+    return Layout(id_, table, schema, extension, vector_type, indexed_as)
+
+
+def write_creation(layout: Layout) -> list[str]:
+    """Return the statements that make a generation's table and its partitions, and then their indexes.
+
+    An index of a partitioned table is one of each of its partitions.
+    """
+    table = layout.table
+    made = [compile_statement(CreateTable(table)).text.rstrip()]
+    if layout.partitions > 1:
+        made[0] += " PARTITION BY HASH (id)"
+        made += [
+            f"CREATE TABLE {quote_table(each.table)} PARTITION OF {quote_table(table)} "
+            f"FOR VALUES WITH (MODULUS {layout.partitions:d}, REMAINDER {number:d})"
+            for number, each in enumerate(layout.list_parts())
+        ]
+    indexes = sorted(table.indexes, key=lambda each: str(each.name))
+    return made + [compile_statement(CreateIndex(each)).text for each in indexes]
 
 
 class Layouts:

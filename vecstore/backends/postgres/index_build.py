@@ -1,13 +1,17 @@
-"""Building an HNSW index while the store is in use, removing one, and vacuuming."""
+"""Building HNSW indexes while the store is in use, removing them, and vacuuming.
+
+A partitioned table has an index for each partition. Several are built at once, in the memory of one; see `build_plan`.
+Only when all are complete are those removed that they replace.
+"""
 
 from __future__ import annotations
 
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,6 +24,7 @@ from vecstore.errors import VecstoreError
 from vecstore.index_options import HNSW
 from vecstore.progress import CallbackFailed
 
+from .build_plan import BuildPlan, plan_build
 from .client import Client
 from .column_types import quote_table
 from .failures import translate
@@ -33,8 +38,9 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 POLL = 0.2
 """Seconds between two reads of a build's progress."""
 _PROGRESS = Statement(
-    "SELECT tuples_done FROM pg_stat_progress_create_index "
-    "WHERE relid = to_regclass(%(table)s) AND phase LIKE 'building index%%'",
+    "SELECT coalesce(sum(tuples_done), 0)::bigint FROM pg_stat_progress_create_index WHERE relid IN ("
+    "SELECT to_regclass(%(table)s) UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s)"
+    ") AND phase LIKE 'building index%%'",
     MappingProxyType({}),
 )
 
@@ -49,39 +55,51 @@ class Builder:
 
     def build(self, options: HNSW, total: int, on_progress: Progress | None) -> None:
         """Build a new index beside the present ones, then remove those; searches and writers go on meanwhile."""
-        before = list_graphs(self._client, self._layout)
-        name = f"vecstore_h_{self._layout.id[:16]}_{secrets.token_hex(4)}"
+        before, layout = list_graphs(self._client, self._layout), self._layout
+        name = f"vecstore_h_{layout.id[:16]}_{secrets.token_hex(4)}"
+        indexes = [define_index(layout, name, options)]
+        if layout.partitions > 1:
+            indexes = [define_index(part, f"{name}_{n}", options) for n, part in enumerate(layout.list_parts())]
         if on_progress:
             on_progress("indexing", 0, total)
         try:
-            self._create(define_index(self._layout, name, options), total, on_progress)
+            self._create(indexes, plan_build(self._client, self._server, layout, total, options.m), total, on_progress)
         except CallbackFailed:
-            self._remove_unfinished(name)
+            self._remove_unfinished(indexes)
             raise
         self.remove(before)
         self._maintain("ANALYZE")
         if on_progress:
             on_progress("indexing", total, total)
 
-    def _create(self, index: Index, total: int, on_progress: Progress | None) -> None:
-        with self._hold_connection() as connection, ThreadPoolExecutor(1) as thread:
-            # The thread starts before the statement: an interrupt while a thread starts leaves it running, and unknown
-            # to the executor, which then does not wait for it.
-            thread.submit(int).result()
-            connection.add_notice_handler(_warn_of_memory)
-            running = thread.submit(_run, connection, compile_statement(CreateIndex(index)))
+    def _create(self, indexes: Sequence[Index], plan: BuildPlan, total: int, on_progress: Progress | None) -> None:
+        left, settings = deque(compile_statement(CreateIndex(each)) for each in indexes), plan.list_settings()
+        with ExitStack() as held:
+            running: list[tuple[psycopg.Connection[Any], Future[None]]] = []
+            lanes = [
+                (held.enter_context(self._hold_connection(settings)), held.enter_context(ThreadPoolExecutor(1)))
+                for _ in range(plan.at_once)
+            ]
+            for connection, thread in lanes:
+                # The thread starts before the statement: an interrupt while a thread starts leaves it running, and
+                # unknown to the executor, which then does not wait for it.
+                thread.submit(int).result()
+                connection.add_notice_handler(_warn_of_memory)
+                held.callback(connection.remove_notice_handler, _warn_of_memory)
             try:
-                self._follow(running, total, on_progress)
+                for connection, thread in lanes:
+                    running.append((connection, thread.submit(_run_all, connection, left)))
+                self._follow([each for _, each in running], lambda: len(left), len(indexes), total, on_progress)
             except BaseException:
-                _cancel(connection, running)
+                left.clear()
+                for connection, each in running:
+                    _cancel(connection, each)
                 raise
-            finally:
-                connection.remove_notice_handler(_warn_of_memory)
 
     def remove(self, indexes: Sequence[TableIndex]) -> None:
         """Remove indexes while searches go on."""
         for each in indexes:
-            index = define_index(self._layout, each.name, HNSW())
+            index = define_index(self._layout, each.name, HNSW())  # of any table: only its name is written
             with self._hold_connection() as connection:
                 _run(connection, compile_statement(DropIndex(index, if_exists=True)))
 
@@ -93,23 +111,33 @@ class Builder:
         with self._hold_connection() as connection:
             _run(connection, Statement(f"{command} {quote_table(self._layout.table)}", MappingProxyType({})))
 
-    def _follow(self, running: Future[None], total: int, on_progress: Progress | None) -> None:
+    def _follow(
+        self,
+        running: Sequence[Future[None]],
+        count_left: Callable[[], int],
+        graphs: int,
+        total: int,
+        on_progress: Progress | None,
+    ) -> None:
         table, shown = {"table": quote_table(self._layout.table)}, 0
-        while True:
-            try:
-                return running.result(timeout=POLL)
-            except NotYet:
-                rows = self._client.run(_PROGRESS, table) if on_progress else []
-            done = min(total, max([shown, *(done for (done,) in rows)]))
+        while (found := wait(running, POLL, FIRST_EXCEPTION)).not_done:
+            for each in found.done:
+                each.result()
+            finished = max(0, graphs - count_left() - len(found.not_done))
+            rows = self._client.run(_PROGRESS, table) if on_progress else []
+            done = min(total, max([shown, *(total * finished // graphs + int(done) for (done,) in rows)]))
             if on_progress and done > shown:
                 on_progress("indexing", done, total)
             shown = done
+        for each in running:
+            each.result()
 
-    def _remove_unfinished(self, name: str) -> None:
+    def _remove_unfinished(self, indexes: Sequence[Index]) -> None:
         """Remove what a build left that the caller gave up. Where writers keep it waiting, the next build does it."""
         patience = {"lock_timeout": format_lock_timeout(self._client.options)}
         with suppress(VecstoreError), self._hold_connection(patience) as connection:
-            _run(connection, compile_statement(DropIndex(define_index(self._layout, name, HNSW()), if_exists=True)))
+            for each in indexes:
+                _run(connection, compile_statement(DropIndex(each, if_exists=True)))
 
     @contextmanager
     def _hold_connection(self, changes: Mapping[str, str] = _NONE) -> Iterator[psycopg.Connection[Any]]:
@@ -128,6 +156,16 @@ def _cancel(connection: psycopg.Connection[Any], running: Future[None]) -> None:
     while not running.cancel() and not running.done():
         connection.cancel_safe()
         wait([running], POLL)
+
+
+def _run_all(connection: psycopg.Connection[Any], left: deque[Statement]) -> None:
+    """Run statements one after another, those that other threads leave."""
+    while True:
+        try:
+            statement = left.popleft()
+        except IndexError:
+            return
+        _run(connection, statement)
 
 
 def _run(connection: psycopg.Connection[Any], statement: Statement) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
+    TableClause,
     cast,
     column,
     func,
@@ -40,7 +42,7 @@ def estimate_share(layout: Layout, where: Filter) -> CTE:
 
     ``inverse`` counts all rows, as the table's statistics do, and ``widening`` those that a graph has.
     """
-    size = func.greatest(func.pg_relation_size(_cast_to_regclass(layout)), _ONE)
+    size = func.greatest(_add_up(layout, lambda table: func.pg_relation_size(table.c.oid)), _ONE)
     percent = func.least(literal_column("100"), literal_column("100") * _SAMPLE / size)
     sampled: Any = layout.table.tablesample(func.system(percent), name="sampled")
     of_sample = replace(layout, table=sampled)
@@ -54,12 +56,18 @@ def estimate_share(layout: Layout, where: Filter) -> CTE:
 
 def may_be_few(layout: Layout, few: int, share: CTE) -> ColumnElement[bool]:
     """Say whether matches may be as few as ``few``, by their share and the statistics of the table."""
-    statistics = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
-    rows = select(statistics.c.reltuples).where(statistics.c.oid == _cast_to_regclass(layout)).scalar_subquery()
+    rows = _add_up(layout, lambda table: func.greatest(table.c.reltuples, literal_column("0")))
     inverse = select(share.c.inverse).scalar_subquery()
     none = literal_column("0", BigInteger())
     return func.coalesce(rows, none) <= literal_column(str(_SURELY_MANY * few), BigInteger()) * inverse
 
 
-def _cast_to_regclass(layout: Layout) -> ColumnElement[Any]:
-    return cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
+def _add_up(layout: Layout, figure: Callable[[TableClause], ColumnElement[Any]]) -> ColumnElement[Any]:
+    """Return the sum of a figure over the tables that hold the rows."""
+    classes = table("pg_class", column("oid"), column("reltuples"), schema="pg_catalog")
+    named = cast(literal(f"{layout.table.schema}.{layout.table.name}"), REGCLASS())
+    if layout.partitions == 1:
+        return select(figure(classes)).where(classes.c.oid == named).scalar_subquery()
+    parts = table("pg_inherits", column("inhrelid"), column("inhparent"), schema="pg_catalog")
+    found = select(func.sum(figure(classes))).join(parts, parts.c.inhrelid == classes.c.oid)
+    return found.where(parts.c.inhparent == named).scalar_subquery()

@@ -1,7 +1,8 @@
 """Queries for the statements that give one table the properties of another; see `table_properties`.
 
 The server writes the statements, so it quotes every name in them. Each query takes the qualified names ``source`` and
-``target`` and returns the name of a property with a statement.
+``target`` and returns the name of a property with a statement. What each partition has of its own is listed for pairs
+of tables, ``sources`` and ``targets``.
 """
 
 from __future__ import annotations
@@ -85,40 +86,46 @@ _PROPERTIES = (
         CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE 'DEFAULT' END)
     {shared columns} AND a.atttypid = other.atttypid AND a.attcompression <> other.attcompression
     ORDER BY a.attname""",
+)
+
+_PAIRS = """
+FROM unnest(%(sources)s::text[], %(targets)s::text[]) WITH ORDINALITY AS pair(of_source, of_target, number)
+JOIN pg_class source ON source.oid = to_regclass(pair.of_source)
+JOIN pg_class target ON target.oid = to_regclass(pair.of_target)
+"""
+_STORAGE = (
     """
     SELECT 'options of the table',
-        format('ALTER TABLE %%s SET (%%s)', %(target)s::text,
+        format('ALTER TABLE %%s SET (%%s)', pair.of_target,
         string_agg(format('%%s%%I = %%L', prefix, option_name, option_value), ', ' ORDER BY prefix, option_name))
-    FROM (
-        SELECT '' AS prefix, reloptions FROM pg_class WHERE oid = to_regclass(%(source)s)
-        UNION ALL SELECT 'toast.', toast.reloptions FROM pg_class t JOIN pg_class toast
-                ON toast.oid = t.reltoastrelid WHERE t.oid = to_regclass(%(source)s)
-    ) AS options, pg_options_to_table(reloptions)
-    HAVING count(*) > 0""",
+    {pairs} CROSS JOIN LATERAL (
+        SELECT '' AS prefix, source.reloptions
+        UNION ALL SELECT 'toast.', toast.reloptions FROM pg_class toast WHERE toast.oid = source.reltoastrelid
+    ) AS options, pg_options_to_table(options.reloptions)
+    WHERE target.relkind <> 'p'
+    GROUP BY pair.number, pair.of_target ORDER BY pair.number""",
     """
     SELECT 'persistence',
-        format('ALTER TABLE %%s SET %%s', %(target)s::text,
+        format('ALTER TABLE %%s SET %%s', pair.of_target,
         CASE source.relpersistence WHEN 'u' THEN 'UNLOGGED' ELSE 'LOGGED' END)
-    FROM pg_class source JOIN pg_class target ON target.relpersistence <> source.relpersistence
-    WHERE source.oid = to_regclass(%(source)s) AND target.oid = to_regclass(%(target)s)""",
+    {pairs} WHERE target.relpersistence <> source.relpersistence AND target.relkind <> 'p' ORDER BY pair.number""",
     """
     SELECT 'tablespace',
-        format('ALTER TABLE %%s SET TABLESPACE %%I', %(target)s::text, coalesce(spcname, 'pg_default'))
-    FROM pg_class source JOIN pg_class target ON target.reltablespace <> source.reltablespace
-    LEFT JOIN pg_tablespace space ON space.oid = source.reltablespace
-    WHERE source.oid = to_regclass(%(source)s) AND target.oid = to_regclass(%(target)s)""",
+        format('ALTER TABLE %%s SET TABLESPACE %%I', pair.of_target, coalesce(spcname, 'pg_default'))
+    {pairs} LEFT JOIN pg_tablespace space ON space.oid = source.reltablespace
+    WHERE target.reltablespace <> source.reltablespace ORDER BY pair.number""",
     """
     SELECT 'replica identity',
-        format('ALTER TABLE %%s REPLICA IDENTITY %%s', %(target)s::text,
+        format('ALTER TABLE %%s REPLICA IDENTITY %%s', pair.of_target,
         CASE source.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'DEFAULT' END)
-    FROM pg_class source JOIN pg_class target ON target.relreplident <> source.relreplident
-    WHERE source.oid = to_regclass(%(source)s) AND target.oid = to_regclass(%(target)s)""",
+    {pairs} WHERE target.relreplident <> source.relreplident ORDER BY pair.number""",
 )
 
 _OWNER = """
 SELECT 'owner ' || quote_ident(pg_get_userbyid(relowner)),
-    format('ALTER TABLE %%s OWNER TO %%I', %(target)s::text, pg_get_userbyid(relowner))
-FROM pg_class WHERE oid = to_regclass(%(source)s)"""
+    format('ALTER TABLE %%s OWNER TO %%I', each, pg_get_userbyid(relowner))
+FROM pg_class, unnest(%(targets)s::text[]) WITH ORDINALITY AS target(each, number)
+WHERE oid = to_regclass(%(source)s) ORDER BY number DESC"""
 _PUBLICATIONS = """
 SELECT 'publication ' || quote_ident(pubname),
     format('ALTER PUBLICATION %%I ADD TABLE ONLY %%s', pubname, %(target)s::text)
@@ -145,6 +152,20 @@ _REMOVALS = (
     FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid WHERE prrelid = to_regclass(%(target)s)
     ORDER BY pubname""",
 )
+
+_UNEVEN = """
+SELECT count(DISTINCT (c.reloptions, toast.reloptions, c.relpersistence, c.reltablespace, c.relreplident))
+FROM pg_class c LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
+WHERE c.oid = ANY (SELECT to_regclass(each) FROM unnest(%(tables)s::text[]) AS each)
+HAVING count(DISTINCT (c.reloptions, toast.reloptions, c.relpersistence, c.reltablespace, c.relreplident)) > 1
+"""
+_LEFT_TO_OWNER = """
+SELECT 'rights', format('REVOKE ALL ON %%s FROM %%s CASCADE', each, {grantee})
+FROM unnest(%(tables)s::text[]) AS each JOIN pg_class c ON c.oid = to_regclass(each),
+    aclexplode(coalesce(relacl, acldefault('r', relowner)))
+WHERE grantee <> relowner
+GROUP BY each, grantee
+"""
 
 _RIGHTS_OF_TARGET = """
 (
@@ -180,6 +201,7 @@ _PARTS = MappingProxyType(
         "{rights of target}": _RIGHTS_OF_TARGET,
         "{shared columns}": _SHARED_COLUMNS,
         "{grantee}": _GRANTEE,
+        "{pairs}": _PAIRS,
     }
 )
 
@@ -194,6 +216,10 @@ REMOVALS = tuple(map(_make_query, _REMOVALS))
 """What a table loses before it takes over a changed property: things of which it may have several."""
 REVOKED = _make_query(_REVOKED)
 """Takes every right to the target away, those of its owner only with ``owner``."""
+UNEVEN = _make_query(_UNEVEN)
+"""Returns a row where tables differ in what each partition has of its own."""
+LEFT_TO_OWNER = _make_query(_LEFT_TO_OWNER)
+"""Takes every right to some tables from everybody but their owners."""
 GRANTED = _make_query(_GRANTED)
 """Gives everybody the rights to the target that they have to the source, as the owner's grants."""
 
@@ -204,4 +230,4 @@ def list_properties(version: int) -> Sequence[Statement]:
     The owner comes last: who made the table changes the others.
     """
     publications = _PUBLICATIONS_15 if version >= _COLUMN_LISTS else _PUBLICATIONS
-    return tuple(map(_make_query, (*_PROPERTIES, publications, _OWNER)))
+    return tuple(map(_make_query, (*_STORAGE, *_PROPERTIES, publications, _OWNER)))

@@ -19,6 +19,8 @@ _RECORDS = "records"
 """Stands for the table of the generation that a call is about."""
 _DATABASE = "*"
 """Stands for the database, in which a missing namespace has to be made."""
+_OF_OWNERS = frozenset({"OWNER", "MAINTAIN"})
+"""Rights to a partitioned table that say nothing of its partitions."""
 _READS = {_RECORDS: "SELECT", "vecstore_store": "SELECT"}
 _NOTES = {
     "vecstore_change": "SELECT, INSERT, UPDATE",
@@ -144,12 +146,15 @@ class Denied:
         The schemas of the stores and of pgvector.
     tables : sequence of str
         The names of the tables of records that the call is about.
+    parts : sequence of str
+        The names of their partitions, whose owner matters where a call needs the rights of the tables' owner.
     """
 
     call: str
     namespace: str
     extension: str = ""
     tables: Sequence[str] = ()
+    parts: Sequence[str] = ()
 
     def explain(self, runner: Runner) -> VecstoreError | None:
         """Return an error that names the missing rights and the statements that give them; None if none is found."""
@@ -186,8 +191,10 @@ class Denied:
             wanted.append((self.extension, "", "USAGE"))
         for name, rights in CALLS[self.call].items():
             place = "pg_catalog" if name.endswith(")") else self.namespace
-            objects = self.tables if name == _RECORDS else (name,)
-            wanted += [(place, each, right) for each in objects for right in rights.split(", ")]
+            for right in rights.split(", "):
+                parts = self.parts if right in _OF_OWNERS else ()
+                objects = (*self.tables, *parts) if name == _RECORDS else (name,)
+                wanted += [(place, each, right) for each in objects]
         return wanted
 
 

@@ -4,6 +4,9 @@ Unless a sample of pages shows that matches are many, the statement collects the
 answers with the nearest of them; if they are many, it searches the graph, which continues until enough of its
 candidates match. PostgreSQL runs only the branch that is taken.
 
+A partitioned table has a graph for each partition. The server walks all of them, each as far as hits of it are needed,
+and merges what they find in the order of distances. The effort is that of one graph.
+
 The number of hits is part of the text: for a parameter the planner would assume a tenth of the table, and plan each
 search again.
 """
@@ -153,7 +156,9 @@ def _select_effort(catalogue: CatalogueTables, search: SearchStatement) -> CTE:
     role = store.c.standby if search.standby else store.c.active
     named = func.coalesce(make_parameter("ef", BigInteger()), generation.c.ef)
     kind = generation.c.schema.op("#>>")(literal_column("'{index,kind}'"))
-    effort = func.least(func.greatest(named, _make_number(2 * search.k)), _MOST)
+    # Of each graph of a partitioned table only its part of the hits is expected.
+    least = -(-2 * search.k // search.layout.partitions)
+    effort = func.least(func.greatest(named, _make_number(least)), _MOST)
     chosen = case((and_(kind == literal_column("'hnsw'"), named.is_not(None)), effort)).label("effort")
     return select(chosen).join(store, role == generation.c.id).where(role == generation_guard.GENERATION).cte("pointer")
 

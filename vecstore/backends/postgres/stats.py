@@ -6,20 +6,27 @@ from types import MappingProxyType
 
 from vecstore.backend import IndexState, Stats
 
+from .advisory_locks import make_builder_key
 from .client import Client
 from .column_types import quote_table
 from .generation_table import Layout
-from .indexes import list_graphs
+from .indexes import choose_min_rows, find_complete, list_graphs
 from .server_checks import Server
 from .statements import Statement
 
 _SIZES = Statement(
-    "SELECT pg_total_relation_size(to_regclass(%(table)s)), pg_indexes_size(to_regclass(%(table)s)), "
-    "n_dead_tup FROM pg_stat_all_tables WHERE relid = to_regclass(%(table)s)",
+    "SELECT sum(pg_total_relation_size(relid))::bigint, sum(pg_indexes_size(relid))::bigint, "
+    "coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_all_tables WHERE relid = to_regclass(%(table)s) "
+    "OR relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s))",
     MappingProxyType({}),
 )
 _BUILDING = Statement(
-    "SELECT 1 FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s)", MappingProxyType({})
+    "SELECT 1 FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s) "
+    "OR relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s)) UNION ALL "
+    # Between the graphs of two partitions nothing is built for a moment.
+    "SELECT 1 FROM pg_locks, pg_database WHERE pg_database.oid = database AND datname = current_database() "
+    "AND locktype = 'advisory' AND objsubid = 1 AND classid::bigint << 32 | objid::bigint = %(builder)s::bigint",
+    MappingProxyType({}),
 )
 
 
@@ -27,9 +34,10 @@ def collect_stats(client: Client, server: Server, layout: Layout, count: int) ->
     """Return figures about a table of so many records."""
     name = quote_table(layout.table)
     rows = client.run(_SIZES, {"table": name})
-    total, indexes, dead = rows[0] if rows else (0, 0, 0)
+    total, indexes, dead = (each or 0 for each in rows[0])
     details = {
         "table": name,
+        **({"partitions": layout.partitions} if layout.partitions > 1 else {}),
         "index bytes": indexes,
         "dead rows": dead,
         "pgvector": ".".join(map(str, server.pgvector)),
@@ -40,11 +48,11 @@ def collect_stats(client: Client, server: Server, layout: Layout, count: int) ->
 
 def read_index_state(client: Client, layout: Layout, count: int, bare: int) -> IndexState:
     """Say how far the index of so many records, some of them without a vector, is, by the table's indexes alone."""
-    graphs, least = list_graphs(client, layout), client.options.index_min_rows
-    for each in graphs:
-        if each.valid:
-            return IndexState("ready", count, count - bare, least, each.ef_construction, bare)
+    graphs, least = list_graphs(client, layout), choose_min_rows(layout, client.options.index_min_rows)
+    found = find_complete(graphs, layout)
+    if found is not None:
+        return IndexState("ready", count, count - bare, least, found.ef_construction, bare)
     if not graphs:
         return IndexState("none", count, 0, least, without_vector=bare)
-    is_building = client.run(_BUILDING, {"table": quote_table(layout.table)})
+    is_building = client.run(_BUILDING, {"table": quote_table(layout.table), "builder": make_builder_key(layout.id)})
     return IndexState("building" if is_building else "invalid", count, 0, least, without_vector=bare)

@@ -17,7 +17,8 @@ from .transaction import Runner
 
 _DEPENDENTS = Statement(
     """
-WITH ours AS (SELECT c.* FROM pg_catalog.pg_class c WHERE oid = to_regclass(%(table)s)),
+WITH ours AS (SELECT c.*, c.oid = to_regclass(%(table)s) AS whole FROM pg_catalog.pg_class c
+    WHERE oid = ANY (SELECT to_regclass(each) FROM unnest(%(table)s::text || %(parts)s::text[]) AS each)),
 dependent AS (
     SELECT classid, objid, objsubid FROM pg_catalog.pg_depend, ours
     WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid = ours.oid
@@ -29,34 +30,41 @@ dependent AS (
 ),
 foreign_object AS (
     SELECT classid, objid, objsubid FROM dependent
-    WHERE classid <> 'pg_catalog.pg_publication_rel'::regclass
+    WHERE NOT (classid = 'pg_catalog.pg_publication_rel'::regclass AND objid IN (
+            SELECT p.oid FROM pg_catalog.pg_publication_rel p, ours WHERE prrelid = ours.oid AND whole))
         AND NOT (classid = 'pg_catalog.pg_policy'::regclass AND objid IN (
-            SELECT p.oid FROM pg_catalog.pg_policy p, ours WHERE polrelid = ours.oid))
+            SELECT p.oid FROM pg_catalog.pg_policy p, ours WHERE polrelid = ours.oid AND whole))
         AND NOT (classid = 'pg_catalog.pg_type'::regclass AND objid IN (
             SELECT type.oid FROM pg_catalog.pg_type type, ours WHERE type.typrelid = ours.oid
             UNION SELECT type.typarray FROM pg_catalog.pg_type type, ours WHERE type.typrelid = ours.oid))
         AND NOT (classid = 'pg_catalog.pg_class'::regclass AND objid IN (
             SELECT reltoastrelid FROM ours
+            UNION SELECT oid FROM ours
             UNION SELECT indexrelid FROM pg_catalog.pg_index JOIN pg_catalog.pg_class i ON i.oid = indexrelid, ours
             WHERE indrelid = ours.oid
-                AND (i.relname = ANY (%(indexes)s::text[]) OR starts_with(i.relname, %(graphs)s))))
+                AND (i.relname = ANY (%(indexes)s::text[]) OR starts_with(i.relname, %(graphs)s)
+                    OR i.relispartition)))
         AND NOT (classid = 'pg_catalog.pg_constraint'::regclass AND objid IN (
             SELECT c.oid FROM pg_catalog.pg_constraint c, ours WHERE conrelid = ours.oid AND (
                 (contype = 'p' AND conname = ANY (%(indexes)s::text[]))
+                OR conparentid <> 0
                 OR (contype = 'n' AND conkey <@ (SELECT array_agg(attnum) FROM pg_catalog.pg_attribute
                     WHERE attrelid = ours.oid AND attname IN ('id', 'version'))))))
         AND NOT (classid = 'pg_catalog.pg_trigger'::regclass AND objid IN (
-            SELECT t.oid FROM pg_catalog.pg_trigger t, ours WHERE tgrelid = ours.oid AND tgisinternal))
+            SELECT t.oid FROM pg_catalog.pg_trigger t, ours WHERE tgrelid = ours.oid
+                AND (tgisinternal OR tgparentid <> 0)))
 ),
 named AS (
-    SELECT CASE WHEN rule.ev_class <> ours.oid THEN 'pg_catalog.pg_class'::regclass ELSE classid END AS classid,
-        CASE WHEN rule.ev_class <> ours.oid THEN rule.ev_class ELSE objid END AS objid, objsubid
-    FROM ours, foreign_object LEFT JOIN pg_catalog.pg_rewrite rule
-        ON classid = 'pg_catalog.pg_rewrite'::regclass AND rule.oid = objid
+    SELECT CASE WHEN is_elsewhere THEN 'pg_catalog.pg_class'::regclass ELSE classid END AS classid,
+        CASE WHEN is_elsewhere THEN rule.ev_class ELSE objid END AS objid, objsubid
+    FROM foreign_object LEFT JOIN pg_catalog.pg_rewrite rule
+        ON classid = 'pg_catalog.pg_rewrite'::regclass AND rule.oid = objid,
+    LATERAL (SELECT rule.ev_class NOT IN (SELECT oid FROM ours) AS is_elsewhere) AS place
 )
 SELECT DISTINCT object.type || ' ' || object.identity
 FROM named, pg_catalog.pg_identify_object(classid, objid, objsubid) AS object
-UNION SELECT 'parent table ' || inhparent::regclass::text FROM pg_catalog.pg_inherits, ours WHERE inhrelid = ours.oid
+UNION SELECT 'parent table ' || inhparent::regclass::text FROM pg_catalog.pg_inherits, ours
+    WHERE inhrelid = ours.oid AND inhparent NOT IN (SELECT oid FROM ours)
 UNION SELECT 'column ' || quote_ident(attname) FROM pg_catalog.pg_attribute, ours
     WHERE attrelid = ours.oid AND attnum > 0 AND NOT attisdropped AND attname <> ALL (%(columns)s::text[])
 UNION SELECT 'security label of ' || provider FROM pg_catalog.pg_seclabel, ours
@@ -82,6 +90,7 @@ def check_dependents(runner: Runner, layout: Layout) -> None:
     table, name = layout.table, str(layout.table.name)
     values = {
         "table": quote_table(table),
+        "parts": [quote_table(each.table) for each in layout.list_parts()] if layout.partitions > 1 else [],
         "columns": [str(each.name) for each in table.columns],
         "indexes": [f"{name}_pkey", *(str(each.name) for each in table.indexes)],
         "graphs": f"vecstore_h_{layout.id[:16]}_",

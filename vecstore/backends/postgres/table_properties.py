@@ -5,12 +5,13 @@ Owner, rights, row security with its policies, comments, publications and option
 
 A standby's table belongs to its owner alone: nobody else gets a right to it before the transaction that makes it the
 active one, and that transaction takes the rights away from the table that it replaces. So nobody sees a record in two
-tables, or under a policy that was tightened in the other one only.
+tables, or under a policy that was tightened in the other one only. Partitions belong to the owner alone in any case:
+the rights and policies of the whole table do not hold in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ from vecstore.errors import StorageFailed, Unsupported
 
 from .column_types import quote_table
 from .generation_table import Layout
-from .property_queries import GRANTED, REMOVALS, REVOKED, list_properties
+from .property_queries import GRANTED, LEFT_TO_OWNER, REMOVALS, REVOKED, UNEVEN, list_properties
 from .statements import Statement
 from .transaction import Transaction
 
@@ -88,6 +89,20 @@ class TableProperties:
         self._transaction = transaction
         self._queries = list_properties(version)
         self._source, self._target = quote_table(source.table), quote_table(target.table)
+        self._parts = [quote_table(each.table) for each in target.list_parts()]
+        self._pairs = self._pair_tables([quote_table(each.table) for each in source.list_parts()])
+
+    def _pair_tables(self, sources: list[str]) -> dict[str, str]:
+        """Return, for each table of the target, the one whose storage it takes over."""
+        is_same = len(sources) == len(self._parts)
+        if not is_same and self._transaction.run(UNEVEN, {"tables": sources}):
+            raise Unsupported(
+                f"a rebuild of table {self._source} into another number of partitions, because its partitions differ",
+                "postgres",
+                "Give all of them the same storage options, tablespace and replica identity, then rebuild.",
+            )
+        pairs = dict(zip(self._parts, sources if is_same else sources[:1] * len(self._parts), strict=True))
+        return pairs if self._target in pairs else {self._target: self._source, **pairs}
 
     def copy_to_standby(self) -> None:
         """Give a new table everything but the rights of others than its owner.
@@ -99,6 +114,7 @@ class TableProperties:
         """
         self._transaction.run(_PLAIN_PATH, {})
         self._leave_to_owner(self._target)
+        leave_to_owner(self._transaction, self._parts)
         self._apply(self._queries)
 
     def hand_over(self) -> None:
@@ -110,7 +126,7 @@ class TableProperties:
             As for `copy_to_standby`.
         """
         self._transaction.run(_PLAIN_PATH, {})
-        if self._describe(self._source) != self._describe(self._target):
+        if self._describe() != self._describe(itself=True):
             self._apply(REMOVALS)
             self._apply(self._queries)
         self._run_all(self._list(REVOKED, self._target, self._target, owner=True))
@@ -124,18 +140,27 @@ class TableProperties:
         for query in queries:
             self._run_all(self._list(query, self._source, self._target))
 
-    def _describe(self, table: str) -> list[tuple[str, str]]:
-        """Return the statements that give the target what a table has."""
+    def _describe(self, *, itself: bool = False) -> list[tuple[str, str]]:
+        """Return the statements that give the target what the source has, or what the target has already."""
+        table = self._target if itself else self._source
         return [each for query in self._queries for each in self._list(query, table, self._target)]
 
     def _list(self, query: Statement, source: str, target: str, *, owner: bool = False) -> list[tuple[str, str]]:
-        values = {"source": source, "target": target, "owner": owner}
+        targets = list(self._pairs)
+        sources = targets if source == self._target else list(self._pairs.values())
+        values = {"source": source, "target": target, "owner": owner, "sources": sources, "targets": targets}
         return [(name, text) for name, text in self._transaction.run(query, values)]
 
     def _run_all(self, statements: Iterable[tuple[str, str]]) -> None:
         for name, text in statements:
             with _refusing(name, self._source):
                 self._transaction.run(Statement(text.replace("%", "%%"), MappingProxyType({}), writes=True), {})
+
+
+def leave_to_owner(transaction: Transaction, tables: Sequence[str]) -> None:
+    """Take every right to some tables from everybody but their owners, who got it by default privileges."""
+    for _, text in transaction.run(LEFT_TO_OWNER, {"tables": list(tables)}) if tables else ():
+        transaction.run(Statement(text.replace("%", "%%"), MappingProxyType({}), writes=True), {})
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from .catalogue import Catalogue
 from .client import Client
 from .generation_table import Layout, Layouts
 from .index_build import Builder
-from .indexes import list_graphs
+from .indexes import choose_min_rows, find_complete, list_graphs
 from .reads import is_searchable
 from .server_checks import Server
 from .statements import Statement, compile_statement, make_parameter
@@ -45,8 +45,12 @@ class Upkeep(IndexUpkeep):
     def _builder(self, generation: Generation) -> Builder:
         return Builder(self._client, self._server, self._layouts.get(generation))
 
+    def _get_min_rows(self, generation: Generation) -> int:
+        return choose_min_rows(self._layouts.get(generation), self._min_rows)
+
     def _has_graph(self, generation: Generation) -> bool:
-        return any(each.valid for each in list_graphs(self._client, self._layouts.get(generation)))
+        layout = self._layouts.get(generation)
+        return find_complete(list_graphs(self._client, layout), layout) is not None
 
     def _count_up_to(self, generation: Generation, most: int) -> int:
         [(count,)] = self._client.run(_compile_bounded_count(self._layouts.get(generation)), {"most": most})

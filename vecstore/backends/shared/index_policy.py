@@ -70,14 +70,15 @@ class IndexUpkeep(ABC):
         id_ = generation.id
         if not isinstance(generation.schema.index, HNSW) or id_ in self._ready or self._rows_left.get(id_, 0) > 0:
             return False
-        rows = self._count_up_to(generation, self._min_rows)
-        if rows < self._min_rows:
+        min_rows = self._get_min_rows(generation)
+        rows = self._count_up_to(generation, min_rows)
+        if rows < min_rows:
             # Other processes write too: look again long before this one alone can have filled the store.
-            self._rows_left[id_] = (self._min_rows - rows) // _SHARE
+            self._rows_left[id_] = (min_rows - rows) // _SHARE
             return False
         described = self._read_description(generation)
-        if choose_graph(described.schema.index, rows, self._min_rows) is None:
-            self._rows_left[id_] = self._min_rows // _SHARE
+        if choose_graph(described.schema.index, rows, min_rows) is None:
+            self._rows_left[id_] = min_rows // _SHARE
             return False
         if self._has_graph(generation):
             # Whoever built it may have been interrupted before it was calibrated.
@@ -101,6 +102,10 @@ class IndexUpkeep(ABC):
             wanted = self._read_description(generation).schema.index
             graph = choose_graph(wanted, self._count_up_to(generation, 1), 1, ef_construction)
             self._replace(generation, graph, on_progress)
+
+    def _get_min_rows(self, generation: Generation) -> int:
+        """Return how many records make a graph worth building."""
+        return self._min_rows
 
     @abstractmethod
     def _has_graph(self, generation: Generation) -> bool:

@@ -1,0 +1,64 @@
+"""``--partitions``: stores of PostgreSQL in several tables, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run, write_lines
+from tests.cli.places import postgres_server, postgres_url
+from tests.postgres.places import PostgresPlace
+
+pytestmark = pytest.mark.usefixtures("no_model")
+__all__ = ["postgres_server", "postgres_url"]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    write_lines(path, [{"id": str(number), "vector": [number, 1]} for number in range(20)])
+    return path
+
+
+@pytest.fixture
+def divided(postgres_url: str) -> Iterator[str]:
+    place = PostgresPlace(postgres_url)
+    yield place.url
+    place.close()
+
+
+def test_made_shown_changed_and_left_out_of_a_copy(run: Run, divided: str, rows: Path, url: str) -> None:
+    assert run("add", divided, "docs", rows, "--partitions", "4").code == 0
+    assert run("info", divided, "docs", "--json").json["schema"]["partitions"] == 4
+    assert ["partitions", "4"] in [line.split() for line in run("info", divided, "docs").out.splitlines()]
+    refused = run("add", divided, "docs", rows, "--partitions", "8")
+    assert (refused.code, "number of partitions is 4, not 8" in refused.err) == (2, True)
+    assert "`vecstore rebuild` and --partitions 8" in refused.err
+    assert run("rebuild", divided, "docs", "--partitions", "2").code == 0
+    assert run("info", divided, "docs", "--json").json["schema"]["partitions"] == 2
+    dry = run("copy", divided, "docs", url, "--dry-run")
+    assert (dry.code, "not divided into 2 partitions, which file does not have" in dry.out) == (0, True)
+    assert run("copy", divided, "docs", url).code == 0
+    assert run("digest", url, "docs").out == run("digest", divided, "docs").out
+    assert run("copy", divided, "docs", divided, "again", "--dry-run", "--json").json["left_out"] == []
+    assert run("rebuild", divided, "docs", "--partitions", "1").code == 0
+    assert "partitions" not in run("info", divided, "docs").out
+
+
+def test_refusals_write_nothing(run: Run, divided: str, rows: Path, url: str) -> None:
+    odd = run("add", divided, "docs", rows, "--partitions", "3")
+    assert (odd.code, "power of two" in odd.err) == (2, True)
+    missing = run("add", url, "docs", rows, "--partitions", "4")
+    assert (missing.code, "a store of 4 partitions" in missing.err) == (2, True)
+    assert run("ls", divided, "--json").json["stores"] == run("ls", url, "--json").json["stores"] == []
+
+
+def test_an_export_has_none(run: Run, divided: str, rows: Path, url: str, tmp_path: Path) -> None:
+    assert run("add", divided, "docs", rows, "--partitions", "4").code == 0
+    for name in ("docs.jsonl", "docs.parquet"):
+        assert run("export", divided, "docs", tmp_path / name).code == 0
+        assert run("add", url, name.partition(".")[2], tmp_path / name).code == 0
+        assert run("add", divided, name.partition(".")[2], tmp_path / name, "--partitions", "2").code == 0
+    assert run("info", divided, "jsonl", "--json").json["schema"]["partitions"] == 2
