@@ -14,6 +14,7 @@ from vecstore.backend import EVERYTHING, Change, Entry, Found, Generation, Inclu
 from vecstore.backends.shared.guards import check_usable
 from vecstore.backends.shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 from vecstore.filters.matching import matches
+from vecstore.groups import choose_members, read_member
 
 MAX_VERSION = 2**53
 
@@ -144,6 +145,19 @@ class ToyBackend(backend.Backend):
                     table.tombstones.pop(id_, None)
                     written.append(id_)
             return len(written)
+
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        with self._table(generation, changed := list[str]()) as table:
+            passed = {head: fence for head, fence in fences.items() if table.version(head) <= fence}
+            given = {id_: number for number, id_ in enumerate(rows.ids) if read_member(id_)[0] in passed}
+            changed += dict.fromkeys([*given, *choose_members(table.records, passed)])
+            for id_ in dict.fromkeys([*changed, *passed]):
+                version = max(passed[read_member(id_)[0]], table.version(id_))
+                table.records.pop(id_, None)
+                table.tombstones[id_] = version
+                if id_ in given:
+                    table.records[id_] = take_record(rows, given[id_], table.tombstones.pop(id_))
+            return len(given)
 
     def update(self, generation: Generation, selection: backend.Selection, update: backend.Update) -> int:
         with self._table(generation, changed := list[str]()) as table:

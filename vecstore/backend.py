@@ -574,6 +574,31 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        """Replace groups of records in one atomic commit, each of them as a whole or not at all.
+
+        `vecstore.groups` says which ids the records of a group have. The version of its head, be that a record or a
+        tombstone, decides for all of it: a group is written if that version is at most the group's fence. Its records
+        that are stored and not among the rows are deleted then. The fence becomes the version of what is written, and
+        of the tombstones of what is deleted and of the head of an empty group; only a member that somebody wrote alone
+        with a higher version keeps it. Nothing of a group that its fence refuses is written, deleted or noted.
+
+        Parameters
+        ----------
+        generation : Generation
+        rows : Rows
+            All columns given, distinct ids. Each belongs to one of the groups. A group has its head among them, or no
+            row at all.
+        fences : mapping of str to int, 0 to 2⁵³
+            By the ids of heads.
+
+        Returns
+        -------
+        int
+            Rows written.
+        """
+
+    @abstractmethod
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         """Apply changes to the selected records, keep their versions, and return how many there were."""
 

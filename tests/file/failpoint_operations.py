@@ -24,6 +24,7 @@ from vecstore import Database, Record, Schema, UpkeepWarning
 from vecstore.backend import Change, Rows, Update
 from vecstore.backends.file.backend import FileBackend
 from vecstore.filters.nodes import Compare
+from vecstore.groups import make_member
 
 
 def write(numbers: range, stamp: int, make: Callable[..., Rows] = make_rows) -> Callable[[FileBackend], None]:
@@ -45,6 +46,17 @@ def remove_vectors(backend: FileBackend) -> None:
 
 def delete(backend: FileBackend) -> None:
     backend.delete(backend.find(name="docs").active, ["id-00004", "id-00302", "absent"], [9, 9, 9])
+
+
+def write_groups(numbers: range, fences: dict[str, int]) -> Callable[[FileBackend], None]:
+    """Return an operation that gives a group so many records as there are numbers, and leaves the others empty."""
+
+    def operation(backend: FileBackend) -> None:
+        ids = [make_member(next(iter(fences)), place) for place in range(len(numbers))]
+        rows = replace(make_rows(numbers, 34), ids=ids)
+        backend.write_groups(backend.find(name="docs").active, rows, fences)
+
+    return operation
 
 
 def create(backend: FileBackend) -> None:
@@ -116,6 +128,7 @@ OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
     "removal of vectors": remove_vectors,
     "update": update,
     "delete": delete,
+    "groups": write_groups(range(3), {"id-00004": 9, "id-00302": 9, "absent": 9}),
     "create": create,
     "drop": drop,
     "drop of a standby": drop_standby,
@@ -135,6 +148,13 @@ OPERATIONS: dict[str, Callable[[FileBackend], None]] = {
 
 def make_busy(place: Path, schema: Schema = SCHEMA) -> None:
     make_busy_store(place, schema).backend.close()
+
+
+def make_grouped(place: Path) -> None:
+    """Make a store with a group that is larger than it is going to be."""
+    store = make_busy_store(place, SCHEMA)
+    write_groups(range(7), {"id-00004": 5})(store.backend)
+    store.backend.close()
 
 
 def make_sparse(place: Path) -> None:
@@ -157,6 +177,7 @@ def make_indexed(place: Path, *, wanted: bool = True) -> None:
 
 
 BEFORE: dict[str, Callable[[Path], object]] = {
+    "groups": make_grouped,
     "sparse write": make_sparse,
     "removal of vectors": make_sparse,
     "build": partial(make_busy, schema=INDEXED),

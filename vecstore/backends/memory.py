@@ -42,6 +42,7 @@ from ..errors import (
 )
 from ..filters.matching import matches
 from ..filters.nodes import Filter
+from ..groups import choose_members, read_member
 from .shared.guards import check_usable
 from .shared.row_records import RowRecord, choose_evenly, make_rows, search_exactly, take_record
 
@@ -210,6 +211,26 @@ class MemoryBackend(Backend):
                 written.append(id_)
             self._note(table, written)
             return len(written)
+
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        with self._lock:
+            table = self._table(generation)
+            passed = {head: fence for head, fence in fences.items() if table.version(head) <= fence}
+            given = {id_: number for number, id_ in enumerate(rows.ids) if read_member(id_)[0] in passed}
+            dropped = [id_ for id_ in choose_members(table.rows, passed) if id_ not in given]
+            versions = {
+                id_: max(passed[read_member(id_)[0]], table.version(id_)) for id_ in [*given, *dropped, *passed]
+            }
+            for id_ in dropped:
+                del table.rows[id_]
+            for id_, version in versions.items():
+                if id_ in given:
+                    table.rows[id_] = take_record(rows, given[id_], version)
+                    table.tombstones.pop(id_, None)
+                elif version:
+                    table.tombstones[id_] = version
+            self._note(table, [*given, *dropped])
+            return len(given)
 
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         with self._lock:

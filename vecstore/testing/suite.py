@@ -26,6 +26,7 @@ from . import (
     following,
     forks,
     generations,
+    groups,
     indexes,
     interruptions,
     items,
@@ -150,6 +151,7 @@ class StoreSuite:
 
     TestFencedWrite = fences.FencedWriteTests
     TestFencedDelete = fences.FencedDeleteTests
+    TestGroup = groups.GroupTests
 
     TestSample = samples.SampleTests
     TestBackendCompaction = compaction.BackendCompactionTests

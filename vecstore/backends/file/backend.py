@@ -157,6 +157,10 @@ class FileBackend(Backend):
         with self._writing(generation) as transaction:
             return writes.write(transaction, rows, fence, insert=insert)
 
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        with self._writing(generation) as transaction:
+            return writes.write_groups(transaction, rows, fences)
+
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         with self._writing(generation) as transaction:
             return writes.update(transaction, selection, update)

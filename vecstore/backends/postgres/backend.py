@@ -61,6 +61,7 @@ from . import (
     bulk_copy,
     change_list,
     filters,
+    group_writes,
     reads,
     rows,
     statement_cache,
@@ -352,6 +353,29 @@ class PostgresBackend(Backend):
                 taken = self._run("read", generation, self._get_stored_statement(table), {"ids": values["given_id"]})
                 if taken:
                     raise RecordExists([id_ for (id_,) in taken]) from error
+
+    def write_groups(self, generation: Generation, batch: Rows, fences: Mapping[str, int]) -> int:
+        table, standby = self._layouts.get(generation), generation.standby
+        present = batch.vectors if batch.vectors is None or batch.present is None else batch.vectors[batch.present]
+        self._check_rounding(generation, table, present)
+        always = {"generation": generation.id, **self._make_guard_values(generation)}
+
+        def work(runner: Runner) -> int | None:
+            def run(step: str, values: Mapping[str, Any]) -> Answer:
+                compile_step = group_writes.STATEMENTS[step]
+                statement = self._get_statement(
+                    (step, standby), table, lambda form, _: compile_step(self._tables, form, standby=standby)
+                )
+                return runner.run(statement, {**always, **values})
+
+            return group_writes.write_groups(run, table, batch, fences)
+
+        with self._explaining("write", generation):
+            written = work(self._runner) if self._has_caller_transaction else self._client.repeat(work)
+        if written is None:
+            raise Superseded
+        self._upkeep.note_written(generation, written)
+        return written
 
     def _copy_in(
         self, generation: Generation, table: Layout, batch: Rows, fence: Sequence[int] | None, *, insert: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -23,6 +23,9 @@ from .retries import TRIES, is_worth_trying
 from .session_settings import limit_statements
 from .statements import Answer, Statement
 from .transaction import Transaction
+
+Result = TypeVar("Result")
+_READ_COMMITTED = b"SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 
 class Client:
@@ -95,6 +98,24 @@ class Client:
                     raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
+    def repeat(self, work: Callable[[Transaction], Result]) -> Result:
+        """Do some work in one transaction, and again where that is worth trying; see `run`."""
+        limit = Limit(self.watch)
+        for left in reversed(range(TRIES)):
+            committing = False
+            try:
+                with Checkout(self._connections, limit) as pooled, pooled.connection.transaction():
+                    if not self.options.prepare:
+                        limit_statements(pooled.connection, self.options)
+                    pooled.connection.execute(_READ_COMMITTED, prepare=False)
+                    done = work(Transaction(pooled.connection, prepare=self.options.prepare))
+                    committing = True
+                return done
+            except psycopg.Error as error:
+                if not left or not is_worth_trying(error, limit, committing=committing):
+                    raise translate(error, committing=committing, limit=limit) from error
+        raise AssertionError("the last try returns or raises")
+
     def _unprepared(
         self, connection: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]
     ) -> Answer:
@@ -109,7 +130,7 @@ class Client:
             connection = pooled.connection
             try:
                 with connection.transaction():
-                    connection.execute("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", prepare=False)
+                    connection.execute(_READ_COMMITTED, prepare=False)
                     transaction = Transaction(connection, prepare=False, limit=limit)
                     with limit.suspended():
                         yield transaction

@@ -14,9 +14,11 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     JSON,
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     TableValuedAlias,
     Text,
     all_,
@@ -33,7 +35,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSONB, Insert, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as insert_into
 from sqlalchemy.types import TypeEngine
 
@@ -62,6 +64,21 @@ def compile_write(
     An insert that meets a stored id divides by zero, which undoes everything.
     """
     table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    inserting, replaced = upsert_given(layout, guard, fenced=fenced)
+    condition: ColumnElement[bool] | None = layout.mark.is_(null()) if insert else None
+    if fenced:
+        condition = table.c.version <= inserting.excluded.version
+    changed = inserting.on_conflict_do_update(index_elements=[table.c.id], set_=replaced, where=condition)
+    written = changed.returning(table.c.id).cte("changed")
+    count = count_rows(written)
+    if insert:
+        refused = and_(count_rows(guard) == _ONE, count < make_parameter("rows", BigInteger()))
+        count = case((refused, divide_by_zero(count)), else_=count)
+    return finish_write(catalogue, guard, written, count)
+
+
+def upsert_given(layout: Layout, guard: CTE, *, fenced: bool) -> tuple[Insert, dict[str, ColumnElement[Any]]]:
+    """Return the INSERT of a batch, if the guard passes, and what replaces the columns of a stored record."""
     types = list_sent_types(layout, fenced=fenced)
     given = unnest_arrays(
         "given", types, {name: make_array_parameter(f"given_{name}", each) for name, each in types.items()}
@@ -78,18 +95,10 @@ def compile_write(
     for field in layout.schema.fields:
         values[name_column(field)] = layout.get_type(field).into(given.c[name_column(field)])
     rows = select(*values.values()).select_from(guard.join(given, true())).order_by(given.c.id.collate("C"))
-    inserting = insert_into(table).from_select(list(values), rows)
-    replaced = {name: inserting.excluded[name] for name in values if name != "id" and (fenced or name != "version")}
-    condition: ColumnElement[bool] | None = layout.mark.is_(null()) if insert else None
-    if fenced:
-        condition = table.c.version <= inserting.excluded.version
-    changed = inserting.on_conflict_do_update(index_elements=[table.c.id], set_=replaced, where=condition)
-    written = changed.returning(table.c.id).cte("changed")
-    count = count_rows(written)
-    if insert:
-        refused = and_(count_rows(guard) == _ONE, count < make_parameter("rows", BigInteger()))
-        count = case((refused, divide_by_zero(count)), else_=count)
-    return finish_write(catalogue, guard, written, count)
+    inserting = insert_into(layout.table).from_select(list(values), rows)
+    kept = {"id"} if fenced else {"id", "version"}
+    replaced: dict[str, ColumnElement[Any]] = {name: inserting.excluded[name] for name in values if name not in kept}
+    return inserting, replaced
 
 
 def list_sent_types(layout: Layout, *, fenced: bool = False) -> Mapping[str, TypeEngine[Any]]:
@@ -225,9 +234,7 @@ def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition
     removed = select(table.c.id, table.c.version).where(layout.mark.is_not(null()), chosen, opened)
     rows = removed.order_by(table.c.id).with_for_update(of=table).cte("removed")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.version == ZERO).returning(table.c.id).cte("gone")
-    emptying = (
-        update(table).values(_make_tombstone_values(layout)).where(table.c.id == rows.c.id, rows.c.version > ZERO)
-    )
+    emptying = update(table).values(make_tombstone_values(layout)).where(table.c.id == rows.c.id, rows.c.version > ZERO)
     tombstones = emptying.returning(table.c.id).cte("tombstones")
     changed = union_all(select(gone.c.id), select(tombstones.c.id)).cte("changed")
     return finish_write(catalogue, guard, changed, count_rows(changed))
@@ -235,7 +242,14 @@ def compile_delete(catalogue: CatalogueTables, layout: Layout, chosen: Condition
 
 def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Remove records whose versions the fences reach, and leave tombstones of the fences above 0."""
-    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    guard = generation_guard.guard_write(catalogue, standby=standby)
+    changed, _ = delete_given(layout, guard)
+    return finish_write(catalogue, guard, changed, count_rows(changed))
+
+
+def delete_given(layout: Layout, guard: CTE) -> tuple[CTE, CompoundSelect[Any]]:
+    """Return what a fenced delete does, if its guard passes: the removed records, and the ids that the fences reach."""
+    table = layout.table
     fences = unnest_arrays(
         "given", _FENCES, {name: make_array_parameter(f"given_{name}", each) for name, each in _FENCES.items()}
     )
@@ -249,14 +263,16 @@ def compile_fenced_delete(catalogue: CatalogueTables, layout: Layout, *, standby
     marking = insert_into(table).from_select(["id", "version"], above)
     marked = marking.on_conflict_do_update(
         index_elements=[table.c.id],
-        set_={"version": marking.excluded.version, **_make_tombstone_values(layout)},
+        set_={"version": marking.excluded.version, **make_tombstone_values(layout)},
         where=table.c.version <= marking.excluded.version,
     )
     tombstones = marked.returning(table.c.id).cte("tombstones")
-    left = union_all(select(gone.c.id), select(tombstones.c.id)).subquery("left")
+    left = union_all(select(gone.c.id), select(tombstones.c.id)).cte("left")
     changed = select(rows.c.id).join(left, left.c.id == rows.c.id).where(rows.c.was).cte("changed")
-    return finish_write(catalogue, guard, changed, count_rows(changed))
+    is_stored = select(table.c.id).where(table.c.id == given.c.id).exists()
+    return changed, union_all(select(left.c.id), select(given.c.id).where(given.c.version == ZERO, ~is_stored))
 
 
-def _make_tombstone_values(layout: Layout) -> dict[str, Any]:
+def make_tombstone_values(layout: Layout) -> dict[str, Any]:
+    """Return the columns that a tombstone has emptied."""
     return {each.name: null() for each in layout.table.c if each.name not in {"id", "version"}}

@@ -179,6 +179,9 @@ class RedisBackend(Backend):
     def write(self, generation: Generation, rows: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
         return self._writes.write(generation, rows, insert=insert, fence=fence)
 
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        return self._writes.write_groups(generation, rows, fences)
+
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
         return self._writes.update(generation, selection, update)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vecstore.backend import Include, Rows, Update
 from vecstore.errors import StoreCorrupt
 from vecstore.fields import DateTime, Field, Int, Keyword, Stored
+from vecstore.groups import read_member
 from vecstore.rows.metadata import NO_EXTRA
 from vecstore.schema import Schema
 
@@ -120,14 +121,20 @@ def _encode_vectors(rows: Rows, schema: Schema) -> list[bytes | None]:
     return [vector if has_vector else None for vector, has_vector in zip(packed, rows.present, strict=True)]
 
 
-def encode_write(rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None) -> list[Any]:
-    """Return the arguments of ``write.lua``."""
+def encode_write(
+    rows: Rows, schema: Schema, mode: str, fence: Sequence[int] | None = None, fences: Mapping[str, int] | None = None
+) -> list[Any]:
+    """Return the arguments of ``write.lua``: with fences of rows, or of groups by their heads, or without."""
     encoded = _Columns(rows, schema)
     groups = list(encoded.group(len(rows)))
     order = [number for _, numbers in groups for number in numbers]
     words: list[Any] = [mode, len(order), *(rows.ids[number] for number in order)]
     if fence is not None:
         words += [len(order), *(fence[number] for number in order)]
+    if fences is not None:
+        numbers_of = {head: number for number, head in enumerate(fences, 1)}
+        words += [len(fences), *fences, len(fences), *fences.values()]
+        words += [len(order), *(numbers_of[read_member(rows.ids[number])[0]] for number in order)]
     for names, numbers in groups:
         words += [len(names), *names, len(numbers)]
         columns = [encoded.columns[name] for name in names]

@@ -70,14 +70,21 @@ class Writes:
         RecordExists
         """
         mode = "insert" if insert else "upsert" if fence is None else "fence"
-        words = encode_write(rows, generation.schema, mode, fence)
+        return self._write(generation, rows, encode_write(rows, generation.schema, mode, fence))
+
+    def write_groups(self, generation: Generation, rows: Rows, fences: Mapping[str, int]) -> int:
+        """Replace groups of records."""
+        return self._write(generation, rows, encode_write(rows, generation.schema, "group", fences=fences))
+
+    def _write(self, generation: Generation, rows: Rows, words: list[Any]) -> int:
         index = self._guard.recall(generation).index
         counting = make_count_command(match_any(ID, encode_tokens(rows.ids)), index, self._guard.milliseconds)
-        answer, [reply] = self._guard.run_before([counting], generation, WRITE, words)
+        further = [counting] if len(rows) else []
+        answer, replies = self._guard.run_before(further, generation, WRITE, words)
         if answer[0] == b"taken":
             raise RecordExists([id_.decode() for id_ in answer[1:]])
         self._upkeep.note_count(generation, int(answer[2]))
-        if read_count(reply) != len(rows):
+        if [read_count(reply) for reply in replies] != [len(rows)] * len(further):
             self._check_indexed(generation, rows.ids)
         return int(answer[1])
 

@@ -7,6 +7,7 @@ are not used, because damage could hide a row in them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreCorrupt
 from vecstore.filters.nodes import Filter
+from vecstore.groups import find_bounds, read_member
 from vecstore.schema import Schema
 
 from ..search.filter_cache import FilterCache
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from ..storage.connections import SqliteConnection
 
 CHUNK = 4_096
+_MOST_UNORDERED = 8_192
+"""Rows that were added since the ids were last put in order."""
 Heads = Sequence[Sequence[Any]]
 """The heads of consecutive rows by column, in the order of `RowFormat.select_heads`."""
 TWICE = "{}: one id is in two rows. Restore the directory from a backup."
@@ -79,6 +83,24 @@ class RowColumns:
             order = np.array(sorted(known, key=ids.__getitem__), np.int64)
             self._order = order
         return order
+
+    def find_members(self, heads: Mapping[str, object], size: int) -> list[int]:
+        """Return the places, among the first ``size``, of all rows that are members of some groups but not their heads.
+
+        Rows that no view has any more are among them.
+        """
+        # A merge for each write would cost more than looking at the newest ids one by one.
+        ordered = len(self._order)
+        if size - ordered > max(_MOST_UNORDERED, size // 16):
+            ordered = len(self.order_by_id(size))
+        order, ids = self._order, self.ids
+        found = [place for place in range(ordered, size) if "#" in ids[place] and read_member(ids[place])[0] in heads]
+        for head in heads:
+            low, high = find_bounds(head)
+            first = bisect_left(order, low, key=ids.__getitem__)
+            last = bisect_left(order, high, first, key=ids.__getitem__)
+            found += order[first:last].tolist()
+        return [place for place in found if place < size and read_member(ids[place])[1]]
 
     def append(self, start: int, columns: Heads, path: Path) -> None:
         """Write the heads of consecutive rows, the first at ``start``.
@@ -184,6 +206,11 @@ class View:
             for number in dead.tolist():
                 places[number] = self.columns.find_position(listed[number], self.alive)
         return places
+
+    def find_members(self, heads: Mapping[str, object]) -> NDArray[np.int64]:
+        """Return the positions of the rows of groups, the heads apart."""
+        places = np.array(self.columns.find_members(heads, self.size), np.int64)
+        return places[self.alive[places]]
 
     def get_ids(self, positions: NDArray[np.int64]) -> list[str]:
         """Return the ids of some rows."""

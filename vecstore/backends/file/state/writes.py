@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vecstore.backend import Rows, Selection, Update
 from vecstore.errors import RecordExists, StoreCorrupt
 from vecstore.filters.nodes import Filter
+from vecstore.groups import read_member
 from vecstore.rows import metadata
 
 from ..filters import match_rows
@@ -46,15 +47,47 @@ def write(transaction: WriteTransaction, rows: Rows, fence: Sequence[int] | None
     if insert and stored.any():
         raise RecordExists([rows.ids[place] for place in np.flatnonzero(stored)[:3]])
     versions = _find_versions(transaction, rows.ids, positions)
-    chosen = range(len(rows))
+    chosen: Sequence[int] = range(len(rows))
     if fence is not None:
-        chosen = [place for place in chosen if versions[place] <= fence[place]]  # type: ignore[assignment]
+        chosen = [place for place in chosen if versions[place] <= fence[place]]
         versions = [int(version) for version in fence]
+    removed = positions[chosen] if len(chosen) else positions[:0]
+    transaction.remove(removed[removed >= 0])
+    return _add(transaction, rows, versions, chosen)
+
+
+def write_groups(transaction: WriteTransaction, rows: Rows, fences: Mapping[str, int]) -> int:
+    """Replace groups of rows; see `Backend.write_groups`."""
+    view = transaction.view
+    heads = list(fences)
+    versions = _find_versions(transaction, heads, view.find_positions(heads))
+    passed = {head: int(fences[head]) for head, version in zip(heads, versions, strict=True) if version <= fences[head]}
+    group_of = [read_member(id_)[0] for id_ in rows.ids]
+    chosen = [place for place, head in enumerate(group_of) if head in passed]
+    given = {rows.ids[place] for place in chosen}
+    found = view.find_positions(rows.ids)
+    own = _find_versions(transaction, rows.ids, found)
+    written = [max(passed.get(head, 0), version) for head, version in zip(group_of, own, strict=True)]
+    stored = np.concatenate([view.find_positions(passed), view.find_members(passed)])
+    stored = np.unique(stored[stored >= 0])
+    ids = view.get_ids(stored)
+    dropped = [place for place, id_ in enumerate(ids) if id_ not in given]
+    graves = {
+        ids[place]: max(passed[read_member(ids[place])[0]], version)
+        for place, version in zip(dropped, view.versions[stored[dropped]].tolist(), strict=True)
+    }
+    graves |= {head: fence for head, fence in passed.items() if head not in given}
+    transaction.remove(stored)
+    transaction.tombstones.put({id_: version for id_, version in graves.items() if version})
+    transaction.note_changes([ids[place] for place in dropped])
+    return _add(transaction, rows, written, chosen)
+
+
+def _add(transaction: WriteTransaction, rows: Rows, versions: Sequence[int], chosen: Sequence[int]) -> int:
+    """Add the chosen ones of some rows, whose ids have no row now, and return how many these are."""
     ids = [rows.ids[place] for place in chosen]
     if transaction.tombstones.by_id:
         transaction.tombstones.remove(ids)
-    removed = positions[chosen] if len(chosen) else positions[:0]
-    transaction.remove(removed[removed >= 0])
     present = None if rows.present is None else rows.present[np.asarray(chosen, np.int64)]
     with_vector = chosen if present is None else [chosen[place] for place in np.flatnonzero(present).tolist()]
     transaction.insert(

@@ -1,5 +1,6 @@
 -- Writes whole records.
--- Arguments: `insert`, `upsert` or `fence`; ids; fences for `fence`; then groups of rows that have the same attributes:
+-- Arguments: `insert`, `upsert`, `fence` or `group`; ids; fences for `fence`; for `group` the heads of groups, their
+-- fences, and the number of its group for each id; then parts of rows that have the same attributes:
 -- names, the number of rows, and the values of one row after the other, in the order of the ids.
 --#include gate
 --#include write_gate
@@ -19,6 +20,7 @@ for i = 1, #ids do
 end
 local fences = mode == "fence" and take_list()
 local has_tombstones = redis.call("EXISTS", KEYS[4]) == 1
+--#include groups
 local number, written, fresh = 0, 0, {}
 while number < #ids do
   local names, rows, words = take_list(), tonumber(take()), {}
@@ -38,6 +40,10 @@ while number < #ids do
       local fence = fences[number]
       is_held = version and tonumber(version) > tonumber(fence)
       version = fence ~= "0" and fence
+    elseif groups then
+      local fence = passed[groups[number]]
+      is_held = not fence
+      version = fence and choose_newest(version, fence)
     end
     if not is_held then
       for column = 1, width do words[2 * column] = ARGV[at + column - 1] end
@@ -57,4 +63,5 @@ while number < #ids do
   end
 end
 for from = 1, #fresh, 2000 do redis.call("ZADD", KEYS[2], unpack(fresh, from, math.min(from + 1999, #fresh))) end
+drop_members()
 return finish(written)

@@ -1,0 +1,132 @@
+"""Groups of records, replaced in one transaction of up to four statements.
+
+The first ones decide: they write the heads, or the tombstones of empty groups, as far as the fences allow, and so lock
+them. Only a statement that begins after that sees every record that an earlier writer of the same group has left, which
+is why the rest is not a part of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Text, all_, delete, func, literal_column, null, select, union_all
+from sqlalchemy import update as change
+from sqlalchemy.types import TypeEngine
+
+from vecstore.backend import Rows
+from vecstore.groups import find_bounds, read_member
+from vecstore.rows.selected import take_rows
+
+from . import generation_guard
+from .catalogue_tables import CatalogueTables
+from .change_list import count_rows, finish_write
+from .generation_table import Layout
+from .rows import encode_write
+from .statements import Answer, Statement, unnest_arrays
+from .writes import ZERO, delete_given, make_array_parameter, make_tombstone_values, upsert_given
+
+_RANGES: Mapping[str, TypeEngine[Any]] = {"low": Text(), "high": Text(), "fence": BigInteger()}
+_NUMBER: ColumnElement[Any] = literal_column("'^[1-9][0-9]*$'")
+
+
+def compile_heads(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Write heads as their fences allow; the answer is the number of guards that passed, and the ids written."""
+    guard = generation_guard.guard_write(catalogue, standby=standby)
+    inserting, replaced = upsert_given(layout, guard, fenced=True)
+    is_reached = layout.table.c.version <= inserting.excluded.version
+    changed = inserting.on_conflict_do_update(index_elements=[layout.table.c.id], set_=replaced, where=is_reached)
+    written = changed.returning(layout.table.c.id).cte("changed")
+    return finish_write(catalogue, guard, written, _list_ids(select(written.c.id)))
+
+
+def compile_empty_heads(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Remove heads as their fences allow; the answer is the number of guards that passed, and the ids reached."""
+    guard = generation_guard.guard_write(catalogue, standby=standby)
+    changed, reached = delete_given(layout, guard)
+    return finish_write(catalogue, guard, changed, _list_ids(reached))
+
+
+def compile_members(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Write the other records of groups; the answer is the number of guards that passed, and of records written."""
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    inserting, replaced = upsert_given(layout, guard, fenced=True)
+    replaced["version"] = func.greatest(table.c.version, inserting.excluded.version)
+    changed = inserting.on_conflict_do_update(index_elements=[table.c.id], set_=replaced)
+    written = changed.returning(table.c.id).cte("changed")
+    return finish_write(catalogue, guard, written, count_rows(written))
+
+
+def compile_dropping(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Remove the members of groups that are not kept; the answer is how many guards passed, and how many there were."""
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    ranges = unnest_arrays(
+        "ranges", _RANGES, {name: make_array_parameter(f"range_{name}", each) for name, each in _RANGES.items()}
+    )
+    low, high = ranges.c.low.collate("C"), ranges.c.high.collate("C")
+    left = func.greatest(table.c.version, ranges.c.fence).label("left")
+    found = select(table.c.id, left).join(ranges, (table.c.id >= low) & (table.c.id < high))
+    found = found.where(
+        layout.mark.is_not(null()),
+        table.c.id != all_(make_array_parameter("kept", Text())),
+        func.substr(table.c.id, func.length(low)).op("~")(_NUMBER),
+        select(guard.c.noting).exists(),
+    )
+    rows = found.order_by(table.c.id).with_for_update(of=table).cte("dropped")
+    gone = delete(table).where(table.c.id == rows.c.id, rows.c.left == ZERO).returning(table.c.id).cte("gone")
+    emptying = change(table).values({"version": rows.c.left, **make_tombstone_values(layout)})
+    emptied = emptying.where(table.c.id == rows.c.id, rows.c.left > ZERO).returning(table.c.id).cte("tombstones")
+    changed = union_all(select(gone.c.id), select(emptied.c.id)).cte("changed")
+    return finish_write(catalogue, guard, changed, count_rows(changed))
+
+
+def _list_ids(chosen: Any) -> ColumnElement[Any]:
+    ids = chosen.subquery("ids")
+    return select(func.array_agg(ids.c.id)).select_from(ids).scalar_subquery()
+
+
+STATEMENTS: Mapping[str, Callable[..., Statement]] = {
+    "heads": compile_heads,
+    "empty heads": compile_empty_heads,
+    "members": compile_members,
+    "dropping": compile_dropping,
+}
+"""By what a step does."""
+RunStep = Callable[[str, Mapping[str, Any]], Answer]
+"""Runs one of the statements with values, and returns its answer."""
+
+
+def write_groups(run: RunStep, layout: Layout, rows: Rows, fences: Mapping[str, int]) -> int | None:
+    """Replace groups in the transaction of ``run``; return the rows written, or None where a guard did not pass."""
+    heads = [read_member(id_)[0] for id_ in rows.ids]
+    filled = [place for place, head in enumerate(heads) if rows.ids[place] == head]
+    empty = [head for head in fences if head not in set(heads)]
+    passed: set[str] = set()
+    for step, values in (
+        ("heads", _encode(rows, filled, layout, fences)),
+        ("empty heads", {"given_id": empty, "given_version": [fences[head] for head in empty]} if empty else None),
+    ):
+        if values is not None:
+            [(opened, ids)] = run(step, values)
+            if not opened:
+                return None
+            passed |= set(ids or ())
+    if not passed:
+        return 0
+    members = [place for place, head in enumerate(heads) if head in passed and rows.ids[place] != head]
+    written = sum(rows.ids[place] in passed for place in filled)
+    if (values := _encode(rows, members, layout, fences)) is not None:
+        [(opened, count)] = run("members", values)
+        written += count
+    ranges = [(*find_bounds(head), fences[head]) for head in passed]
+    low, high, limits = map(list, zip(*ranges, strict=True))
+    kept = [rows.ids[place] for place in members]
+    run("dropping", {"range_low": low, "range_high": high, "range_fence": limits, "kept": kept})
+    return written
+
+
+def _encode(rows: Rows, chosen: Sequence[int], layout: Layout, fences: Mapping[str, int]) -> dict[str, Any] | None:
+    if not chosen:
+        return None
+    part = take_rows(rows, chosen)
+    return encode_write(part, layout, [fences[read_member(id_)[0]] for id_ in part.ids])
