@@ -69,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
     "vecstore.orm": {"sqlalchemy"},
     "vecstore.ray": {"ray"},
+    "vecstore.sentences": {"regex", "sentencex"},
     "vecstore.testing": {"hypothesis", "pytest"},
 }
 # Slow to import or optional: only while a function runs that needs them.

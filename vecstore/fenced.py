@@ -6,9 +6,11 @@ from one sequence. `vecstore.orm` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from .backend import Backend, Generation, Rows
+from .groups import read_member
 from .incoming import convert, needs_embedder
 from .records import Record
 from .retries import Attempts
@@ -38,17 +40,85 @@ def upsert_fenced(store: VectorStore, records: Sequence[Record], fence: int) -> 
     InvalidId, DuplicateId, InvalidMetadata, InvalidVector, EmbedderRequired, EmbedderMismatch
         Nothing is written.
     """
+
+    def find_known(generation: Generation) -> list[Record]:
+        ids = [record.id for record in records]
+        known = as_records(store._current.backend.fetch(generation, ids), generation.schema)
+        return reuse_vectors(records, known)
+
+    def write(backend: Backend, generation: Generation, rows: Rows) -> int:
+        return backend.write(generation, rows, insert=False, fence=[fence] * len(rows))
+
+    return _write(store, len(records), find_known, write)
+
+
+def replace_groups(store: VectorStore, groups: Mapping[str, Sequence[Record]], fence: int) -> int:
+    """Make groups of records what is given, as far as the fence allows, and return how many records were written.
+
+    A text that a group has already keeps its vector, also under another number. Upkeep is left to `tend_store`.
+
+    Parameters
+    ----------
+    store : VectorStore
+    groups : mapping of str to sequence of Record
+        By the ids of heads, see `vecstore.groups`; texts without vectors.
+    fence : int, 0 to 2⁵³
+
+    Raises
+    ------
+    InvalidId, DuplicateId, InvalidMetadata, InvalidVector, EmbedderRequired, EmbedderMismatch
+        Groups before may be written.
+    """
+    written = 0
+    for part in _cut_groups(groups):
+        records = [record for each in part.values() for record in each]
+
+        def find_known(generation: Generation, records: list[Record] = records) -> list[Record]:
+            ids = [record.id for record in records]
+            known = as_records(store._current.backend.fetch(generation, ids), generation.schema)
+            stored = {(read_member(each.id)[0], each.text): each.vector for each in known if each.vector is not None}
+            found = [(record, stored.get((read_member(record.id)[0], record.text))) for record in records]
+            return [record if vector is None else replace(record, vector=vector) for record, vector in found]
+
+        def write(
+            backend: Backend, generation: Generation, rows: Rows, fences: Mapping[str, int] = dict.fromkeys(part, fence)
+        ) -> int:
+            return backend.write_groups(generation, rows, fences)
+
+        written += _write(store, len(records), find_known, write)
+    return written
+
+
+def _cut_groups(groups: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Sequence[Record]]]:
+    part: dict[str, Sequence[Record]] = {}
+    size = 0
+    for head, records in groups.items():
+        if part and (size + len(records) > _PAGE or len(part) >= _PAGE):
+            yield part
+            part, size = {}, 0
+        part[head] = records
+        size += len(records)
+    if part:
+        yield part
+
+
+def _write(
+    store: VectorStore,
+    count: int,
+    prepare: Callable[[Generation], list[Record]],
+    write: Callable[[Backend, Generation, Rows], int],
+) -> int:
+    """Embed what has no vector after ``prepare``, and write it, again where another generation is active meanwhile."""
     embedder, current = store._embedder, store._current
     store._check_writable()
     claimable = embedder.may_claim(current)
     attempts = Attempts(current, "upsert")
     while True:
         with attempts as generation:
-            attempts.rows = len(records)
+            attempts.rows = count
             backend = current.backend  # another one where the store has moved since the last attempt
             present = embedder.refresh(current, generation)
-            known = as_records(backend.fetch(present, [record.id for record in records]), present.schema)
-            batch = reuse_vectors(records, known)
+            batch = prepare(present)
             embed = None
             if needs_embedder(batch):
                 embed = embedder.choose_for_documents(present, store.name)
@@ -56,7 +126,7 @@ def upsert_fenced(store: VectorStore, records: Sequence[Record], fence: int) -> 
             rows = convert(batch, present.schema, embed, unique=True, first=0)
             if embed:
                 present = embedder.claim(current, present)
-            return backend.write(present, rows, insert=False, fence=[fence] * len(rows))
+            return write(backend, present, rows)
 
 
 def reuse_vectors(records: Iterable[Record], known: Iterable[Record]) -> list[Record]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vecstore.cli.front_matter import read_front_matter
 from vecstore.cli.passages import passages
-from vecstore.cli.sentences import cut_text
+from vecstore.sentences import cut_text
 
 MARKDOWN = """\
 # Guide

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ..sentences import cut_text
 from .blocks import Block, Markup, read_blocks
 from .front_matter import read_front_matter
-from .sentences import cut_text
 
 DEFAULT_SIZE = 1_000
 MIN_SIZE, MAX_SIZE = 100, 100_000

@@ -4,6 +4,7 @@
 rows, whoever changes them, and finds rows. The parts:
 
 * `declarations`, `searched_models`: what a class says, and what that means for its table
+* `chunks`: long texts in parts, each of which has a record
 * `outbox`, `triggers`, `trigger_statements`: changes are noted in the transaction that makes them, as keys
 * `captures`: what triggers note, said without a model, as migrations do
 * `worker`, `worker_thread`, `sinks`: changes reach the store, or the column
@@ -20,6 +21,7 @@ except ImportError as _error:
 
     raise _MissingExtra("sqlalchemy", "orm") from _error
 
+from .chunks import Chunk, Chunks
 from .declarations import Searchable, SearchAttribute, searchable
 from .outbox import Backlog
 from .row_comparison import SyncCheck
@@ -28,6 +30,6 @@ from .vector_orm import VectorORM
 from .worker_thread import WorkerThread
 
 __all__ = [
-    "Backlog", "SearchAttribute", "Searchable", "SyncCheck", "VectorColumn", "VectorORM", "RowVector", "WorkerThread",
-    "searchable",
+    "Backlog", "Chunk", "Chunks", "RowVector", "SearchAttribute", "Searchable", "SyncCheck", "VectorColumn",
+    "VectorORM", "WorkerThread", "searchable",
 ]  # fmt: skip

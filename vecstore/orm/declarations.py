@@ -10,6 +10,7 @@ from ..errors import InvalidArgument, close_matches
 from ..index_options import HNSW, Flat, IndexOptions
 from ..metric import Metric
 from ..names import check_name
+from .chunks import ROW, Chunks
 
 Entity = TypeVar("Entity")
 _STORE = "store:"
@@ -34,6 +35,8 @@ class Searchable:
     index : Flat or HNSW
     when : callable or None
         From the model to the condition that searchable rows match.
+    chunk : Chunks or None
+        How texts are cut, each part of which has a record.
     """
 
     texts: tuple[str, ...]
@@ -43,6 +46,7 @@ class Searchable:
     metric: Metric = Metric.COSINE
     index: IndexOptions = field(default_factory=HNSW)
     when: Callable[[Any], Any] | None = None
+    chunk: Chunks | None = None
 
     def __get__(self, instance: object, owner: type[Entity]) -> SearchAttribute[Entity]:
         """Return what `VectorORM.search` takes: the declaration together with the class that it is read from."""
@@ -70,6 +74,7 @@ def searchable(
     metric: Metric | str = Metric.COSINE,
     index: IndexOptions | None = None,
     when: Callable[[Any], Any] | None = None,
+    chunk: Chunks | None = None,
 ) -> Searchable:
     """Declare what of a model is searched, and where its vectors are.
 
@@ -90,6 +95,9 @@ def searchable(
     when : callable, optional
         ``lambda note: ~note.deleted``: from the model to a condition on columns of its table. Other rows have no
         record, and are hidden at once.
+    chunk : Chunks, optional
+        ``Chunks(size=800)``: long texts are cut, each part is embedded by itself, and a row is found by its best one.
+        Only for a store, since a row has one vector.
 
     Raises
     ------
@@ -114,7 +122,21 @@ def searchable(
         raise InvalidArgument(
             f"when must be a function of the model: when=lambda row: ~row.deleted; not {type(when).__name__}."
         )
-    options: dict[str, Any] = {"when": when, "metric": Metric(metric), "index": HNSW() if index is None else index}
+    if chunk is not None and not isinstance(chunk, Chunks):
+        raise InvalidArgument(f"chunk must be Chunks(size=…, overlap=…), not {type(chunk).__name__}.")
+    if chunk is not None and not into.startswith(_STORE):
+        raise InvalidArgument(
+            f"into={_describe(into)} with chunk: a row has one vector, and its chunks need one each. Write "
+            'into="store:NAME", or leave chunk= out.'
+        )
+    if chunk is not None and ROW in fields:
+        raise InvalidArgument(f"fields: a store of chunks has a field {ROW!r} of its own. Leave it out.")
+    options: dict[str, Any] = {
+        "when": when,
+        "chunk": chunk,
+        "metric": Metric(metric),
+        "index": HNSW() if index is None else index,
+    }
     if not into.startswith(_STORE):
         return Searchable(tuple(texts), tuple(fields), None, into, **options)
     return Searchable(tuple(texts), tuple(fields), check_name(into.removeprefix(_STORE), "Store"), None, **options)

@@ -9,8 +9,10 @@ from typing import Any
 from ..database import Database, connect
 from ..embedders.base import Embedder
 from ..errors import InvalidArgument, SchemaMismatch, StoreNotFound
+from ..fields import Field, Keyword
 from ..schema import Schema
 from ..store import VectorStore
+from .chunks import ROW
 from .searched_models import SearchedModel
 
 Embedders = Embedder | tuple[Embedder, ...]
@@ -93,7 +95,9 @@ class ModelStores:
         try:
             store = database.open(name, embedder=self._embedder)
         except StoreNotFound:
-            fields = {field.attribute: field.field for field in model.fields}
+            fields: dict[str, Field] = {field.attribute: field.field for field in model.fields}
+            if declared.chunk is not None:
+                fields[ROW] = Keyword()
             schema = Schema(metric=declared.metric, index=declared.index, fields=fields)
             database.create(name, schema, embedder=self.newest, if_exists="open")
             store = database.open(name, embedder=self._embedder)
@@ -101,6 +105,13 @@ class ModelStores:
             raise SchemaMismatch(
                 f"{model.label} declares metric={declared.metric.value!r}, but store {name!r} has "
                 f"{store.schema.metric.value!r}. Declare that one, or change the store with rebuild()."
+            )
+        has_chunks = store.schema.fields.get(ROW) == Keyword() and ROW not in declared.fields
+        if (declared.chunk is not None) != has_chunks:
+            word = "has chunks" if has_chunks else "has none"
+            raise SchemaMismatch(
+                f"{model.label} declares {'chunks' if declared.chunk else 'no chunk='}, but store {name!r} {word}. "
+                "Give the declaration another store: into='store:…', and fill it with vecstore sync backfill."
             )
         return store
 

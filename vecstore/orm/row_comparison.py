@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ..fenced import find_newest_tombstone, scan_versions
+from ..groups import make_member
+from ..records import Record
 from ..store import VectorStore
 from .captures import make_capture
 from .keys import Key
@@ -118,58 +122,82 @@ class RowComparison:
         with Session(self._engine) as session:
             for page in self._model.iterate_keys(session, PAGE):
                 self._rows += len(page)
-                different += self._confirm(self._find_differences(page), fix=fix)
+                different += self._confirm(self._find_differences(page, {}), fix=fix)
         return different
 
     def _compare_records(self, store: VectorStore, *, fix: bool) -> list[Key]:
-        """Compare the records; those that have a row with a text were compared already."""
+        """Compare the records; those that a row with a text should have were compared already."""
         different: list[Key] = []
         for page in scan_versions(store):
-            keys = self._parse_ids(id_ for id_, _ in page)
+            ids = self._parse_ids(id_ for id_, _ in page)
             with Session(self._engine) as session:
-                known = self._model.read_records(session, keys)
-            different += self._confirm([key for key in keys if key not in known], fix=fix)
+                known = self._model.read_records(session, ids)
+            surplus: dict[Key, list[str]] = {}
+            for key, found in ids.items():
+                wanted = {part.id for part in self._model.make_parts(known.get(key))}
+                surplus[key] = [id_ for id_ in found if id_ not in wanted]
+            different += self._confirm([key for key, left in surplus.items() if left], fix=fix, surplus=surplus)
         return different
 
-    def _parse_ids(self, ids: Iterable[str]) -> list[Key]:
-        keys: list[Key] = []
+    def _parse_ids(self, ids: Iterable[str]) -> dict[Key, list[str]]:
+        """Return the ids of records by the keys of their rows."""
+        found: dict[Key, list[str]] = defaultdict(list)
         for id_ in ids:
             try:
-                key = self._model.keys.parse_id(id_)
+                row = self._model.read_row_id(id_)
+                key = self._model.keys.parse_id(row)
             except ValueError:
-                key = None
-            if key is not None and self._model.keys.format_id(key) == id_:
-                keys.append(key)
+                row, key = "", None
+            if key is not None and self._model.keys.format_id(key) == row:
+                found[key].append(id_)
             elif len(self._strangers) < EXAMPLES:
                 self._strangers.append(id_)
-        return keys
+        return found
 
-    def _find_differences(self, keys: Sequence[Key]) -> list[Key]:
+    def _find_differences(self, keys: Sequence[Key], surplus: Mapping[Key, Sequence[str]]) -> list[Key]:
         with Session(self._engine) as session:
             wanted = self._model.read_records(session, keys)
         if isinstance(self._store, ColumnSink):
             return [*self._store.find_stale(wanted), *self._store.find_unwanted(keys, wanted)]
-        stored = self._store.get([self._model.keys.format_id(key) for key in keys])
-        different: list[Key] = []
-        for key, found in zip(keys, stored, strict=True):
-            record = wanted.get(key)
-            if record is None or found is None:
-                is_same = record is None and found is None
-            else:
-                is_same = record.text == found.text and dict(record.metadata) == dict(found.metadata)
-            if not is_same:
-                different.append(key)
-        return different
+        # For each row the records that it should have, and ids that it should not have.
+        expected: dict[Key, dict[str, Record | None]] = {}
+        for key in keys:
+            parts = self._model.make_parts(wanted.get(key))
+            beyond = [] if parts and self._model.declaration.chunk is None else [self._make_next(key, len(parts))]
+            expected[key] = {part.id: part for part in parts} | dict.fromkeys([*beyond, *surplus.get(key, ())])
+        ids = [id_ for each in expected.values() for id_ in each]
+        stored = {
+            found.id: found
+            for start in range(0, len(ids), PAGE)
+            for found in self._store.get(ids[start : start + PAGE])
+            if found is not None
+        }
+        return [
+            key
+            for key, each in expected.items()
+            if not all(_are_same(record, stored.get(id_)) for id_, record in each.items())
+        ]
 
-    def _confirm(self, keys: Sequence[Key], *, fix: bool) -> list[Key]:
+    def _make_next(self, key: Key, number: int) -> str:
+        return make_member(self._model.make_head(key), number)
+
+    def _confirm(
+        self, keys: Sequence[Key], *, fix: bool, surplus: Mapping[Key, Sequence[str]] = MappingProxyType({})
+    ) -> list[Key]:
         """Return those keys that still differ, and that the outbox does not have."""
         if not keys:
             return []
         model = self._model
         with self._engine.connect() as connection:
             pending = {model.keys.parse(key) for key in self._outbox.list_pending(connection, model.name)}
-        left = [key for key in self._find_differences(keys) if key not in pending]
+        left = [key for key in self._find_differences(keys, surplus) if key not in pending]
         if fix and left:
             with self._engine.begin() as connection:
                 self._outbox.note(connection, model.name, [model.keys.format(key) for key in left])
         return left
+
+
+def _are_same(record: Record | None, found: Record | None) -> bool:
+    if record is None or found is None:
+        return record is found
+    return record.text == found.text and dict(record.metadata) == dict(found.metadata)

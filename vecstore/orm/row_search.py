@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -12,6 +13,7 @@ from ..filters import F, Filter
 from ..hits import Hit
 from ..queries import MAX_K
 from ..store import VectorStore
+from .chunks import ROW
 from .conditions import make_filter
 from .keys import Key
 from .searched_models import SearchedModel
@@ -81,33 +83,67 @@ class RowSearch:
         matching = self._list_ids(FEW_ROWS + 1) if hides else None
         if matching is not None and len(matching) <= FEW_ROWS:
             return self._search_among(matching)
+        return self._search_wider(asked)
+
+    def _search_wider(self, asked: int) -> Found:
+        """Ask for more and more records until k rows are found."""
+        has_chunks = self._model.declaration.chunk is not None
+        found, passed = Found(), set[str]()
         while True:
-            hits = self._search(asked, None)
-            found = self._keep_rows(hits)
+            hits = self._search(asked, ~F[ROW].in_(sorted(passed)) if passed else None)
+            # Without chunks an answer begins with the one before. Of chunks, one row may have all that are asked for.
+            found = [*found, *self._keep_rows(hits)] if has_chunks else self._keep_rows(hits)
             if len(found) >= self._k or len(hits) < asked:
                 return found[: self._k]
-            if asked == MAX_K:
+            if asked == MAX_K or len(passed) > MAX_K:
                 return self._search_among(self._list_ids(None))
+            if has_chunks:
+                passed |= {row for hit in hits if (row := self._read_row_id(hit)) is not None}
             asked = min(asked * _WIDENING, MAX_K)
 
     def _search(self, k: int, where: Filter | None) -> Sequence[Hit]:
         return self._store.search(self._query, k, where=where, min_score=self._min_score, exact=self._exact)
 
     def _search_among(self, ids: Sequence[str]) -> Found:
-        hits: list[Hit] = []
+        """Search the records of some rows."""
+        found: Found = []
         for start in range(0, len(ids), MAX_K):
-            hits += self._search(min(self._k + SPARE, MAX_K), F.id.in_(ids[start : start + MAX_K]))
-        return self._keep_rows(sorted(hits, key=lambda hit: (-hit.score, hit.id)))[: self._k]
+            found += self._search_part(ids[start : start + MAX_K])
+        return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))[: self._k]
+
+    def _search_part(self, ids: Sequence[str]) -> Found:
+        asked = min(self._k + SPARE, MAX_K)
+        if self._model.declaration.chunk is None:
+            return self._keep_rows(self._search(asked, F.id.in_(ids)))
+        left, found = set(ids), Found()
+        while left and len(found) < self._k:
+            hits = self._search(asked, F[ROW].in_(sorted(left)))
+            found += self._keep_rows(hits)
+            left -= {row for hit in hits if (row := self._read_row_id(hit)) is not None}
+            if len(hits) < asked:
+                break
+        return found
 
     def _keep_rows(self, hits: Iterable[Hit]) -> Found:
-        """Return those hits whose row exists and is not hidden, with the row."""
-        listed = list(hits)
-        unknown = [hit.id for hit in listed if hit.id not in self._rows]
+        """Return the best hit of each row that exists and is not hidden, with the row."""
+        best: dict[str, Hit] = {}
+        for hit in hits:
+            row_id = self._read_row_id(hit)
+            if row_id is not None and row_id not in best:
+                best[row_id] = hit if row_id == hit.id else replace(hit, id=row_id)
+        unknown = [row_id for row_id in best if row_id not in self._rows]
         for start in range(0, len(unknown), _PAGE):
             part = unknown[start : start + _PAGE]
             self._rows.update(dict.fromkeys(part))
             self._rows.update(self._read_rows(part))
-        return [(row, hit) for hit in listed if (row := self._rows[hit.id]) is not None]
+        return [(row, hit) for row_id, hit in best.items() if (row := self._rows[row_id]) is not None]
+
+    def _read_row_id(self, hit: Hit) -> str | None:
+        """Return the id of the row that a record belongs to, None for somebody else's record."""
+        try:
+            return self._model.read_row_id(hit.id)
+        except ValueError:
+            return None
 
     def _read_rows(self, ids: Sequence[str]) -> dict[str, Any]:
         model = self._model

@@ -11,7 +11,9 @@ from sqlalchemy.sql import visitors
 
 from ..blank_texts import is_blank
 from ..errors import InvalidArgument, close_matches
+from ..groups import make_head, make_member, read_key, read_member
 from ..records import Record
+from .chunks import CHUNK, ROW
 from .declarations import Searchable, find_declarations
 from .field_types import make_field
 from .keys import Key, RowKeys, find_python_type
@@ -116,6 +118,40 @@ class SearchedModel:
                 if record is not None:
                     found[key] = record
         return found
+
+    def make_head(self, key: Key) -> str:
+        """Return the id of a row's record, or of the first one of its group."""
+        row = self.keys.format_id(key)
+        return row if self.declaration.chunk is None else make_head(row)
+
+    def make_parts(self, record: Record | None) -> list[Record]:
+        """Return what a store has of a row: its record, or one for each chunk of its text."""
+        chunks = self.declaration.chunk
+        if record is None or chunks is None:
+            return [] if record is None else [record]
+        head = make_head(record.id)
+        return [
+            Record(
+                make_member(head, number),
+                text=each.text,
+                metadata={
+                    **record.metadata,
+                    ROW: record.id,
+                    CHUNK: {"number": number, "start": each.start, "end": each.end},
+                },
+            )
+            for number, each in enumerate(chunks.split(record.text or ""))
+        ]
+
+    def read_row_id(self, id_: str) -> str:
+        """Return the key, as text, of the row that a record belongs to.
+
+        Raises
+        ------
+        ValueError
+            Somebody else wrote the record.
+        """
+        return id_ if self.declaration.chunk is None else read_key(read_member(id_)[0])
 
     def iterate_keys(self, session: Session, size: int) -> Iterator[list[Key]]:
         """Yield the keys of all rows, page by page; between two pages the session has no transaction."""

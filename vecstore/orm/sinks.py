@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, Table, bindparam, delete, insert, 
 from sqlalchemy.orm import Session
 
 from ..embedders.base import Embedder
-from ..fenced import check_embedding, delete_fenced, tend_store, upsert_fenced
+from ..fenced import check_embedding, delete_fenced, replace_groups, tend_store, upsert_fenced
 from ..metric import Metric
 from ..records import Record
 from ..rows.vectors import as_matrix
@@ -51,12 +51,20 @@ class StoreSink(Sink):
 
     def delete(self, keys: Sequence[Key], fence: int) -> Collection[Key]:
         """Delete the records."""
-        delete_fenced(self._store, [self._model.keys.format_id(key) for key in keys], fence)
+        heads = [self._model.make_head(key) for key in keys]
+        if self._model.declaration.chunk is None:
+            delete_fenced(self._store, heads, fence)
+        else:
+            replace_groups(self._store, dict.fromkeys(heads, ()), fence)
         return keys
 
     def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
         """Replace the records."""
-        upsert_fenced(self._store, list(records.values()), fence)
+        if self._model.declaration.chunk is None:
+            upsert_fenced(self._store, list(records.values()), fence)
+        else:
+            parts = {self._model.make_head(key): self._model.make_parts(record) for key, record in records.items()}
+            replace_groups(self._store, parts, fence)
         return list(records)
 
     def probe(self, text: str) -> None:
