@@ -19,12 +19,12 @@ demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no 
 example: .venv/.example ## Run the example application, a page of notes, until Ctrl-C (examples/notes)
 	@$(BIN)/python -m examples.notes
 
-test: .venv/.dev strace redis ## Run the tests (also the crash campaigns, at reduced counts)
+test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaigns, at reduced counts)
 	@# In the order of names, because the longest files are not those with the most tests. The many processes that tests
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace chromium redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
 	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
@@ -67,7 +67,7 @@ clean: ## Remove everything that make created
 
 .venv/.example: pyproject.toml constraints.txt examples/notes/requirements.txt | .venv/.created
 	@echo 'Installing vecstore and what the example needs into .venv (once)'
-	@$(INSTALL) -e '.[orm,postgres,redis,wordllama]' -r examples/notes/requirements.txt
+	@$(INSTALL) -e '.[alembic,orm,postgres,redis,wordllama]' -r examples/notes/requirements.txt
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/.created
@@ -128,6 +128,15 @@ strace:
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	    || { echo 'The power-failure tests need strace. On Debian: sudo apt-get install strace' >&2; exit 1; }; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }
+
+# The tests of the example's pages need a browser, which Debian has in a small package.
+.PHONY: chromium
+chromium:
+	@for each in chromium-headless-shell chromium chromium-browser google-chrome; do \
+	    command -v $$each >/dev/null && exit; done; { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    || { echo 'The tests of pages need Chromium. On Debian: sudo apt-get install chromium-headless-shell' >&2; exit 1; }; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; }
 
 # The tests' own Redis servers. Their programs need a library that newer systems do without: it is kept in .servers.
 .PHONY: redis

@@ -12,6 +12,40 @@ VERY_CLOSE, CLOSE, DISTANT = 0.30, 0.22, 0.18
 """Cosine similarities of the embedder in use. Texts that have nothing in common reach 0.17 at times."""
 _WORD = re.compile(r"\w+")
 _SHORTEST = 3
+_EVERYWHERE = frozenset(
+    [
+        "and",
+        "are",
+        "but",
+        "can",
+        "did",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "how",
+        "its",
+        "not",
+        "that",
+        "the",
+        "their",
+        "they",
+        "this",
+        "was",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "will",
+        "with",
+        "you",
+        "your",
+    ]
+)
 
 
 def describe_score(score: float | None) -> str:
@@ -24,9 +58,9 @@ def describe_score(score: float | None) -> str:
 
 
 def find_words(query: str) -> list[str]:
-    """Return the words of a query that are worth marking, in lower case, the longest first."""
-    words = {word.casefold() for word in _WORD.findall(query)}
-    return sorted((word for word in words if len(word) >= _SHORTEST), key=lambda word: (-len(word), word))
+    """Return the words of a query that are worth marking, in lower case."""
+    words = {word.casefold() for word in _WORD.findall(query)} - _EVERYWHERE
+    return sorted(word for word in words if len(word) >= _SHORTEST)
 
 
 def has_words(text: str, words: Sequence[str]) -> bool:

@@ -109,5 +109,5 @@ def test_the_requirements_are_those_of_the_tests() -> None:
     listed = (ROOT / "examples" / "notes" / "requirements.txt").read_text("utf-8").splitlines()
     wanted = [line for line in listed if not line.startswith("#")]
     project = (ROOT / "pyproject.toml").read_text("utf-8")
-    assert len(wanted) == 5
+    assert len(wanted) == 4
     assert [line for line in wanted if f'"{line}"' not in project] == []

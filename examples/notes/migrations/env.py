@@ -5,7 +5,10 @@ from __future__ import annotations
 from alembic import context
 
 from examples.notes.models import Base
-from examples.notes.storage import engine  # importing it also adds the tables of the vectors to the metadata
+from examples.notes.storage import engine, vectors
+from vecstore.alembic import setup
+
+setup(context, vectors)  # autogenerate and check know the triggers, and revisions have the operations for them
 
 if context.is_offline_mode():
     context.configure(url=engine.url, target_metadata=Base.metadata, literal_binds=True)

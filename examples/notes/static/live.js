@@ -4,6 +4,7 @@ const form = document.getElementById("search");
 const query = document.getElementById("q");
 const results = document.getElementById("results");
 const status = document.getElementById("status");
+const ideas = document.getElementById("ideas");
 const PAUSE = 180;
 let timer;
 let running;
@@ -33,6 +34,7 @@ async function show() {
   const wanted = [...new FormData(form)].filter(([, value]) => value.trim());
   const address = wanted.length ? `/?${new URLSearchParams(wanted)}` : "/";
   results.setAttribute("aria-busy", "true");
+  ideas?.toggleAttribute("hidden", Boolean(query.value.trim()));
   try {
     const answer = await fetch(address, { signal: mine.signal });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");

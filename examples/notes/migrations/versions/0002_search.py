@@ -10,13 +10,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from examples.notes.storage import vectors
-
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+_KEYS = {"id": "uuid"}
+_WATCHED = dict.fromkeys(("title", "body", "owner", "tag"), "text")
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -48,22 +48,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("dead"),
         sqlite_where=sa.text("dead IS 1"),
     )
-    vectors.create_triggers(op.get_bind())
+    op.create_capture("note.search", "note", keys=_KEYS, watched=_WATCHED)  # type: ignore[attr-defined]
 
 
 def downgrade() -> None:
     """Drop the triggers first: without the outbox they would refuse every change of a note."""
-    connection = op.get_bind()
-    if connection.dialect.name == "sqlite":
-        made = sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'vecstore_%'")
-        statement = "DROP TRIGGER {}"
-    else:
-        made = sa.text(
-            "SELECT DISTINCT tgfoid::regprocedure::text FROM pg_trigger "
-            "WHERE tgrelid = 'note'::regclass AND tgname LIKE 'vecstore_%'"
-        )
-        statement = "DROP FUNCTION {} CASCADE"
-    for name in list(connection.execute(made).scalars()):
-        op.execute(statement.format(name))
+    op.drop_capture("note.search", "note", keys=_KEYS, watched=_WATCHED)  # type: ignore[attr-defined]
     for table in ("vecstore_outbox", "vecstore_digest", "vecstore_fence"):
         op.drop_table(table)
