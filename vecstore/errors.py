@@ -14,10 +14,13 @@
     │   │   └── UnknownField (LookupError)
     │   ├── InvalidQuery              no text to search for, or a threshold that no score can have
     │   ├── DuplicateId
+    │   ├── UnknownItem (LookupError) a fitted model knows nothing of an item
+    │   ├── NotFitted                 a vectoriser was used before fit()
     │   └── EmbedderRequired
     ├── MissingExtra (ImportError)    an optional dependency is not installed
     ├── Unsupported (NotImplementedError)
     ├── SchemaMismatch                the store exists with a different schema
+    ├── ModelDamaged                  a saved model's files are not what was saved
     ├── EmbedderMismatch              the embedder is not the one that filled the store
     ├── StoreNotFound (LookupError)
     ├── StoreChanged                  retryable
@@ -73,6 +76,8 @@ __all__ = [
     "MetadataMismatch",
     "MigrationRequired",
     "MissingExtra",
+    "ModelDamaged",
+    "NotFitted",
     "PartialWrite",
     "RecordExists",
     "RecordNotFound",
@@ -87,6 +92,7 @@ __all__ = [
     "StoreNotFound",
     "Timeout",
     "UnknownField",
+    "UnknownItem",
     "UnknownOutcome",
     "Unsupported",
     "VecstoreError",
@@ -191,6 +197,14 @@ class EmbedderRequired(InvalidArgument):
     """A text has to be embedded, but the store has no embedder."""
 
 
+class UnknownItem(InvalidArgument, LookupError):
+    """A fitted model was given an item of which it knows nothing, and is not to skip it."""
+
+
+class NotFitted(InvalidArgument):
+    """A vectoriser has learned nothing yet."""
+
+
 class MissingExtra(VecstoreError, ImportError):
     """An optional dependency is not installed.
 
@@ -233,6 +247,10 @@ class SchemaMismatch(VecstoreError):
 
 class EmbedderMismatch(VecstoreError):
     """The embedder makes different vectors from those in the store."""
+
+
+class ModelDamaged(VecstoreError):
+    """The files of a saved model are not those that were saved. Nothing of them was used."""
 
 
 class StoreNotFound(VecstoreError, LookupError):

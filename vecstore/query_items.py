@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .errors import InvalidArgument, InvalidVector
+from .errors import InvalidArgument, InvalidQuery, InvalidVector
 from .rows.vectors import name_queries
 
 if TYPE_CHECKING:
@@ -104,6 +105,22 @@ def read_query(query: Any, embedder: StoreEmbedder, name: str, item: str, vector
 def find_items(asked: Sequence[Any]) -> list[int]:
     """Return the positions of queries that are to be embedded."""
     return [place for place, query in enumerate(asked) if isinstance(query, str | QueryItem)]
+
+
+def check_known(made: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of queries, if the embedder knows something of each.
+
+    Raises
+    ------
+    InvalidQuery
+    """
+    unknown = np.flatnonzero(np.isnan(made[:, 0]))
+    if unknown.size:
+        raise InvalidQuery(
+            f"{names[int(unknown[0])]} contains nothing that the store's embedder knows, so nothing is near to it. "
+            "Give another one, or a vector."
+        )
+    return made
 
 
 def _name_types(types: Sequence[type]) -> str:

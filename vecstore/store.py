@@ -40,7 +40,7 @@ from .queries import (
     describe_plan,
     read_plain_query,
 )
-from .query_items import QueryItem, choose_queries, choose_query, find_items
+from .query_items import QueryItem, check_known, choose_queries, choose_query, find_items
 from .query_texts import check_query_texts
 from .records import Record
 from .retries import Attempts
@@ -1084,6 +1084,7 @@ class VectorStore(OneProcess):
             embed = self._embedder.choose_for_queries(present, self.name)
             names = name_queries(len(asked))
             items = [each.value if isinstance(each := asked[place], QueryItem) else each for place in places]
-            for place, vector in zip(places, embed(items, label=lambda number: names[places[number]]), strict=True):
+            made = embed(items, label=lambda number: names[places[number]])
+            for place, vector in zip(places, check_known(made, [names[place] for place in places]), strict=True):
                 vectors[place] = vector
         return as_queries(vectors, generation.schema)

@@ -13,7 +13,7 @@ from ..errors import DimensionMismatch, EmbedderRequired, InvalidId, InvalidMeta
 from ..fields import DateTime, Field, Stored
 from ..ids import MAX_ID_BYTES, check_id
 from ..rows import metadata
-from ..rows.conversion import Embed, has_text
+from ..rows.conversion import Embed, find_unknown, has_text
 from ..rows.record_names import RecordNames
 from ..rows.strings import are_storable
 from ..rows.texts import check_texts
@@ -129,6 +129,10 @@ def _make_matrix(
     embedded = [row for row in bare if has_text(texts[row])]
     if embed and embedded:
         made: Any = embed([texts[row] for row in embedded], label=lambda place: names[embedded[place]])
+        unknown = find_unknown(made, [names[row] for row in embedded], schema)
+        if unknown:
+            kept = [place for place in range(len(embedded)) if place not in unknown]
+            embedded, made = [embedded[place] for place in kept], made[kept]
         whole[embedded] = as_matrix(made, schema, [names[row] for row in embedded])
         present[embedded] = True
     return whole, None if present.all() else present

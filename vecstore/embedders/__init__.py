@@ -1,4 +1,4 @@
-"""Embedders turn texts into vectors. Each library has one module, imported when it is first named."""
+"""Embedders turn texts, and items of other kinds, into vectors. A library has one module, imported when first named."""
 
 from __future__ import annotations
 
@@ -16,29 +16,50 @@ if TYPE_CHECKING:
     from .long_texts import TruncatedText
     from .sentence_transformers import SentenceTransformersEmbedder
     from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
+    from .vectorizers.bag_of_words import BagOfWords
+    from .vectorizers.categorical import Categorical
+    from .vectorizers.hashing import Hashing
+    from .vectorizers.lookup_table import Lookup
+    from .vectorizers.one_hot import OneHot
+    from .vectorizers.tfidf import Tfidf
+    from .vectorizers.vectorizer import Vectorizer
     from .wordllama import WordLlamaEmbedder
 
 __all__ = [
+    "BagOfWords",
+    "Categorical",
     "Embedder",
     "FunctionEmbedder",
+    "Hashing",
     "Identity",
+    "Lookup",
+    "OneHot",
     "Role",
     "SentenceTransformersEmbedder",
+    "Tfidf",
     "TruncatedText",
     "UniversalSentenceEncoderEmbedder",
+    "Vectorizer",
     "WordLlamaEmbedder",
     "load",
 ]
 
 _MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "BagOfWords": "vectorizers.bag_of_words",
+        "Categorical": "vectorizers.categorical",
         "Embedder": "base",
         "FunctionEmbedder": "function",
+        "Hashing": "vectorizers.hashing",
         "Identity": "identity",
+        "Lookup": "vectorizers.lookup_table",
+        "OneHot": "vectorizers.one_hot",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
+        "Tfidf": "vectorizers.tfidf",
         "TruncatedText": "long_texts",
         "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
+        "Vectorizer": "vectorizers.vectorizer",
         "WordLlamaEmbedder": "wordllama",
     }
 )

@@ -16,7 +16,7 @@ from .batching import cut_by_weight
 from .canaries import CANARY_TEXTS, MIN_COSINE
 from .identity import Identity
 from .item_checks import check_items
-from .long_texts import LongTexts, OnLong, cut_text
+from .long_texts import LongTexts, OnLong, average_pieces, cut_text
 from .vector_checks import Float32Array, check_shape, finish_rows
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ else:
     T = TypeVar("T")
 
 Role: TypeAlias = Literal["document", "query"]
+OnUnknown: TypeAlias = Literal["error", "skip"]
 Progress: TypeAlias = Callable[[int, int], None]
 
 _PLURALS: Mapping[Role, str] = MappingProxyType({"document": "documents", "query": "queries"})
@@ -68,6 +69,9 @@ class Embedder(ABC, Generic[T]):
         ``normalize``. Works if the adapter can count tokens.
     allow_zero : bool
         Accept vectors of length 0 (not together with ``normalize``).
+    on_unknown : {"error", "skip"}
+        Whether an item of which the model knows nothing, so that its vector is zero, is refused, or gets a row of NaN.
+        A store leaves such a record without a vector where vectors are optional.
 
     Attributes
     ----------
@@ -94,8 +98,12 @@ class Embedder(ABC, Generic[T]):
         batch_size: int = 32,
         on_long: OnLong = "truncate",
         allow_zero: bool = False,
+        on_unknown: OnUnknown = "error",
     ) -> None:
         self._long_texts = LongTexts(on_long)
+        if on_unknown not in ("error", "skip"):
+            raise InvalidArgument(f"on_unknown must be 'error' or 'skip', not {on_unknown!r}.")
+        self._on_unknown = on_unknown
         if normalize and allow_zero:
             raise InvalidArgument("A vector of length 0 cannot be normalised, so allow_zero requires normalize=False.")
         self._kind = kind
@@ -265,13 +273,18 @@ class Embedder(ABC, Generic[T]):
         rows = self._embed_whole(pieces, role, lambda piece: label(owners[piece]), on_progress)
         if len(pieces) == len(items):
             return rows
-        starts = np.searchsorted(owners, range(len(items)))
-        weights = np.asarray(shares, np.float64)[:, np.newaxis]
-        means = np.add.reduceat(rows * weights, starts) / np.add.reduceat(weights, starts)
-        return self._finish(means.astype(np.float32), list(range(len(items))), label)
+        return self._finish(average_pieces(rows, owners, shares, len(items)), list(range(len(items))), label)
 
     def _finish(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
-        return finish_rows(rows, positions, label, self.name, normalize=self._normalize, allow_zero=self._allow_zero)
+        return finish_rows(
+            rows,
+            positions,
+            label,
+            self.name,
+            normalize=self._normalize,
+            allow_zero=self._allow_zero,
+            on_unknown=self._on_unknown,
+        )
 
     def _find_native_dim(self) -> int:
         with self._lock:

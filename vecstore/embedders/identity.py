@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EmbedderMismatch, InvalidArgument, StoreCorrupt
+from ..errors import EmbedderMismatch, InvalidArgument, InvalidVector, StoreCorrupt
 from ..metric import Metric
 from .canaries import (
     CANARY_SET,
@@ -99,14 +99,20 @@ class Identity:
     @classmethod
     def measure(cls, embedder: CanarySource) -> Identity:
         """Read an embedder's config and let it embed the canaries."""
+        given = dict(embedder.config)
         try:
             # Convert it to JSON and back, because it is compared with configs that were stored as JSON.
-            config = json.loads(json.dumps(dict(embedder.config), allow_nan=False))
+            config = json.loads(json.dumps(given, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"An embedder's config must be plain JSON data: {error}.") from error
         items = embedder._canaries() if isinstance(embedder, _OwnCanaries) else CANARY_TEXTS
         both = [embedder.embed_documents(items), embedder.embed_queries(items)]
         canaries = np.array(both, np.float32)
+        if not np.isfinite(canaries).all():
+            raise InvalidVector(
+                f"The embedder {config.get('kind')}:{config.get('model')} knows nothing of its canaries, by "
+                "which a store would recognise it. It needs _canaries of its own."
+            )
         canaries.setflags(write=False)
         return cls(config, canaries, CANARY_SET if items is CANARY_TEXTS else OWN_SET)
 

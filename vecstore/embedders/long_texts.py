@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..blank_texts import is_blank
 from ..errors import InvalidArgument, InvalidMetadata
 
@@ -86,6 +89,16 @@ def cut_text(text: str, count: _CountTokens, limit: int) -> list[tuple[str, int]
         middle = _find_break(part)
         waiting += [part[middle:].strip(), part[:middle].strip()]
     return pieces
+
+
+def average_pieces(
+    rows: NDArray[np.float32], owners: Sequence[int], tokens: Sequence[int], texts: int
+) -> NDArray[np.float32]:
+    """Return for each text the mean of the rows that it owns, weighted by their tokens. Owners are in order."""
+    starts = np.searchsorted(owners, range(texts))
+    weights = np.asarray(tokens, np.float64)[:, np.newaxis]
+    means: NDArray[np.float64] = np.add.reduceat(rows * weights, starts) / np.add.reduceat(weights, starts)
+    return means.astype(np.float32)
 
 
 def _find_break(text: str) -> int:

@@ -40,8 +40,11 @@ def finish_rows(
     *,
     normalize: bool,
     allow_zero: bool,
+    on_unknown: str = "error",
 ) -> Float32Array:
     """Check the values of rows, and scale them to length 1 under ``normalize``.
+
+    A row of zeros becomes one of NaN where ``on_unknown`` is ``"skip"``.
 
     Raises
     ------
@@ -53,7 +56,11 @@ def finish_rows(
         raise InvalidVector(f"{worst}: {model!r} returned a vector with NaN or infinity.")
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     empty = np.flatnonzero(norms == 0)
-    if empty.size and not allow_zero:
+    if empty.size and on_unknown == "skip":
+        rows = rows.copy()
+        rows[empty] = np.nan
+        norms[empty] = 1
+    elif empty.size and not allow_zero:
         worst = label(min(positions[row] for row in empty))
         raise InvalidVector(
             f"{worst}: {model!r} returned a vector of zeros, because the item contains nothing that the model "

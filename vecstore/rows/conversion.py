@@ -139,8 +139,10 @@ def _make_matrix(
     if embed and embedded:
         items = [texts[number] if batch[number].item is None else batch[number].item for number in embedded]
         made = embed(items, label=lambda row: names[embedded[row]])
-        for number, vector in zip(embedded, made, strict=True):
-            vectors[number] = vector
+        unknown = find_unknown(made, [names[number] for number in embedded], schema)
+        for place, (number, vector) in enumerate(zip(embedded, made, strict=True)):
+            vectors[number] = None if place in unknown else vector
+        embedded = [number for place, number in enumerate(embedded) if place not in unknown]
     if len(embedded) == len(bare):
         return as_matrix([vector for vector in vectors if vector is not None], schema, names), None
     present = np.array([vector is not None for vector in vectors], np.bool_)
@@ -148,6 +150,23 @@ def _make_matrix(
     named = [name for name, has_vector in zip(names, present, strict=True) if has_vector]
     matrix[present] = as_matrix([vector for vector in vectors if vector is not None], schema, named)
     return matrix, present
+
+
+def find_unknown(made: NDArray[np.float32], names: Sequence[str], schema: Schema) -> frozenset[int]:
+    """Return which rows an embedder that skips left as NaN, because it knows nothing of the item.
+
+    Raises
+    ------
+    InvalidVector
+        The schema requires vectors.
+    """
+    unknown = np.flatnonzero(np.isnan(np.asarray(made)[:, 0]))
+    if unknown.size and not schema.has_optional_vectors:
+        raise InvalidVector(
+            f"{names[int(unknown[0])]} contains nothing that the embedder knows. Leave it out, give a vector, or "
+            "make the store with Schema(vectors='optional')."
+        )
+    return frozenset(unknown.tolist())
 
 
 def _check_embeddable(batch: Sequence[Record], bare: Sequence[int], names: Sequence[str], embed: Embed | None) -> None:

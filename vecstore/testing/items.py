@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ..columns.given import Columns
 from ..database import Database
+from ..embedders.base import Embedder, Role
 from ..errors import (
     EmbedderMismatch,
     EmbedderRequired,
     InvalidArgument,
+    InvalidQuery,
     InvalidVector,
     PartialWrite,
 )
@@ -196,6 +199,47 @@ class ItemQueryTests(Pictures):
         found = (store.search(item=query), store.search(vector=query), store.search([1, 0, 0]))
         assert [hits[0].id for hits in found] == ["a", "a", "a"]
         assert [store.search_many(items=[query])[0][0].id, store.search_many(vectors=[query])[0][0].id] == ["a", "a"]
+
+
+class Colours(Embedder[str]):
+    """Knows two words, and skips a text without them."""
+
+    def __init__(self) -> None:
+        super().__init__(kind="toy", model="two words", dim=2, on_unknown="skip")
+
+    def _encode(self, items: list[str], role: Role, /) -> NDArray[np.float32]:
+        return np.array([[item.split().count(word) for word in ("red", "green")] for item in items], np.float32)
+
+    def _canaries(self) -> list[str]:
+        return ["red", "green red"]
+
+
+class UnknownTextTests(Places):
+    """Texts of which an embedder knows nothing, and which it skips."""
+
+    @pytest.mark.parametrize("columns", [False, True])
+    def test_a_record_stays_without_a_vector_where_that_is_allowed(self, db: Database, *, columns: bool) -> None:
+        texts = {"a": "red apple", "b": "blue sky", "c": "green pear", "d": "grey"}
+        records: Any = Columns(ids=list(texts), texts=list(texts.values()))
+        if not columns:
+            records = [Record(id_, text=text) for id_, text in texts.items()]
+        required = db.create("required", Schema(), embedder=Colours())
+        with pytest.raises(InvalidVector, match=r"'b' contains nothing that the embedder knows.*vectors='optional'"):
+            required.upsert(records)
+        assert required.count() == 0
+        store = db.create("optional", Schema(vectors="optional"), embedder=Colours())
+        assert store.upsert(records) == 4
+        assert {record.id: record.text for record in store.scan()} == texts
+        assert [record.id for record in store.scan() if record.vector is None] == ["b", "d"]
+        assert [hit.id for hit in store.search("green")] == ["c", "a"]
+
+    def test_a_query_of_which_nothing_is_known(self, db: Database) -> None:
+        store = db.create("optional", Schema(vectors="optional"), embedder=Colours())
+        store.upsert([Record("a", text="red")])
+        with pytest.raises(InvalidQuery, match="The query contains nothing that the store's embedder knows"):
+            store.search("blue")
+        with pytest.raises(InvalidQuery, match="Query 1 contains nothing"):
+            store.search_many(["red", "blue"])
 
 
 class BlankTextTests(Places):

@@ -192,6 +192,7 @@ class StoreSuite:
     TestItem = items.ItemTests
     TestItemQuery = items.ItemQueryTests
     TestBlankText = items.BlankTextTests
+    TestUnknownText = items.UnknownTextTests
     TestClaim = claims.ClaimTests
 
     TestStateMachine = state_machine.StateMachineTests
