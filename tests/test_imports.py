@@ -47,6 +47,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.cli.migrations": {"sqlalchemy", "typer"},
     "vecstore.cli.syncing": {"sqlalchemy", "typer"},
     "vecstore.bulk.datasink": {"ray"},
+    "vecstore.bulk.ray_tasks": {"ray"},
     "vecstore.columns": {"pyarrow"},
     "vecstore.database": {"redis", "sqlalchemy"},
     "vecstore.importers.chroma": {"chromadb"},

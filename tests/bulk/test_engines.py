@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
+import vecstore
+from tests.cli.conftest import command_line
 from tests.sources import ROOT
 from vecstore import InvalidArgument, Schema
 from vecstore.testing import Place
 
-from .test_loads import load_plainly, make_tables, read_digest
+from .test_loads import SCHEMA, load_plainly, make_tables, read_digest
 
 RAY = """
 import sys
@@ -104,3 +107,21 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"ray\.data\.Dataset"):
         vecstore.ray.write([], f"file:{tmp_path}/kb", "docs", Schema(dim=2))  # type: ignore[arg-type]
     assert not (tmp_path / "kb").exists()
+
+
+@pytest.mark.long
+def test_the_command_on_ray(tmp_path: Path) -> None:
+    for number, table in enumerate(make_tables()):
+        parquet.write_table(table, tmp_path / f"{number}.parquet")
+    url = f"file:{tmp_path}/kb"
+    files = sorted(tmp_path.glob("*.parquet"))
+    line = ["load", url, "docs", *files, "--engine", "ray", "--workers", "2", "--field", "year:int", "--metric", "l2"]
+    done = subprocess.run(
+        command_line(line), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    with vecstore.connect(url) as db:
+        db.create("plain", SCHEMA)
+        for table in make_tables():
+            db.open("plain").upsert(table)
+        assert db.open("docs").digest() == db.open("plain").digest()

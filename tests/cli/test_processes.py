@@ -20,7 +20,7 @@ import pytest
 from tests.cli.conftest import NO_MODEL, Run, command_line
 
 COMMANDS = [
-    "add", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
+    "add", "load", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
     "calibrate", "recall", "compact", "backup", "rebuild", "declare", "undeclare", "copy", "move",
     "drop", "mcp",
 ]  # fmt: skip

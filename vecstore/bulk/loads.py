@@ -7,7 +7,6 @@ built and calibrated, its records are counted, and one switch makes it a store.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,18 +14,16 @@ from functools import partial
 from typing import Any
 
 from ..arguments import check_whole
-from ..backend import Backend, Change, Entry, Generation, Remote
+from ..backend import Backend, Change, Entry, Generation
 from ..calibration.calibrate import Calibration
 from ..columns.arrow_input import import_pyarrow, is_arrow
-from ..database import Database, connect
+from ..database import connect
 from ..embedders.identity import Identity
-from ..errors import DuplicateId, InvalidArgument, StoreCorrupt, StoreExists, StoreLocked, StoreNotFound, Unsupported
+from ..errors import DuplicateId, InvalidArgument, StoreCorrupt
 from ..logs import log_duration
-from ..lookup import check_here
-from ..names import check_name
-from ..new_store import fill_dim
 from ..progress import Progress, report_to
 from ..schema import Schema
+from .incoming_store import attach, check_new, find_begun, give_up, take_name
 from .parts import Ticket, write_part
 from .process_cache import EmbedderSource, check_source, make_embedder
 from .workers import run_tasks
@@ -116,6 +113,8 @@ def begin(
     schema: Schema,
     *,
     embedder: EmbedderSource = None,
+    resume: Ticket | None = None,
+    keep: bool = False,
     on_progress: Progress | None = None,
 ) -> Iterator[Load]:
     """Begin a load whose parts another program writes: Ray, Dask, Spark, or processes of its own.
@@ -133,6 +132,10 @@ def begin(
         Its ``dim`` is optional if an embedder is given.
     embedder : str or function, optional
         A name as for `vecstore.embedders.load`, or a function of a module that returns an `Embedder`.
+    resume : Ticket, optional
+        Of an earlier load, to go on with it: what its parts wrote is there. Its schema is kept.
+    keep : bool
+        Leave what is written where the block raises, so that a later call can go on with it.
     on_progress : callable, optional
         Called as ``on_progress(phase, done, total)`` while the index is built; see `Progress`.
 
@@ -143,6 +146,8 @@ def begin(
     Raises
     ------
     StoreExists, StoreLocked, StoreMoved, InvalidArgument, Unsupported, MissingExtra
+    StoreNotFound
+        What ``resume`` names is not there any more.
     DuplicateId
         An id occurs in more than one part, by what was given to `Load.confirm`.
     """
@@ -150,25 +155,22 @@ def begin(
     model = make_embedder(embedder)
     known = None if model is None else Identity.of(model).to_json()
     with connect(url) as database, report_to(on_progress) as report:
-        schema = _check(database, name, schema, None if model is None else model.dim)
+        schema = check_new(database, name, schema, None if model is None else model.dim)
         backend = database._backend
-        _remove_left(backend, name)
-        line = Generation(uuid.uuid4().hex, schema, known)
-        move = uuid.uuid4().hex
-        coming = backend.create(
-            name, replace(line, remote=Remote(backend.capabilities.backend, move, name, move, "load"))
-        )
+        coming = take_name(backend, name, schema, known) if resume is None else find_begun(backend, resume)
         with backend.builder(coming.uid):
             try:
-                coming = _attach(backend, name, replace(line, id=uuid.uuid4().hex, standby=True))
-                if coming.building is None:
+                coming = attach(backend, coming)
+                building = coming.building
+                if building is None:
                     raise TypeError("a standby generation is the one under construction")
-                ticket = Ticket(url, name, coming.uid, coming.building.id, embedder)
-                load = Load(backend, coming, replace(coming.building, standby=True), ticket)
+                ticket = Ticket(url, name, coming.uid, building.id, embedder)
+                load = Load(backend, coming, replace(building, standby=True), ticket)
                 yield load
                 load._finish(report)
             except BaseException:
-                _give_up(backend, coming)
+                if not keep:
+                    give_up(backend, coming)
                 raise
 
 
@@ -231,67 +233,6 @@ def _as_table(given: Any) -> Any:
             "pyarrow tables, or of other objects with __arrow_c_stream__."
         )
     return import_pyarrow().table(given)
-
-
-def _check(database: Database, name: str, schema: Schema, dim: int | None) -> Schema:
-    """Return the schema with its dimension, if the store can be made.
-
-    Raises
-    ------
-    InvalidArgument, DimensionMismatch, Unsupported, StoreExists, StoreMoved
-    """
-    check_name(name, "Store")
-    if not isinstance(schema, Schema):
-        raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
-    capabilities = database.capabilities
-    if not capabilities.shared:
-        raise Unsupported("loading by several processes", capabilities.backend)
-    capabilities.check_writable()
-    schema = fill_dim(schema, dim)
-    capabilities.check_schema(schema)
-    return schema
-
-
-def _remove_left(backend: Backend, name: str) -> None:
-    """Remove what a load of that name has left whose process was killed; refuse any other store.
-
-    Raises
-    ------
-    StoreExists, StoreMoved
-    StoreLocked
-        Another load or a copy is filling it.
-    """
-    try:
-        found = backend.find(name=name)
-    except StoreNotFound:
-        return
-    if found.active.remote is None or found.active.remote.kind != "load":
-        check_here(found)
-        kept = found.previous
-        if kept is not None and kept.remote is not None and kept.remote.kind == "load":  # killed right after its switch
-            backend.drop(found.uid, kept.id)
-        raise StoreExists(
-            f"There is already a store {name!r}. Load under another name, or add to it with vecstore.bulk.write_batch."
-        )
-    with backend.builder(found.uid):  # the other load's, as long as it lives
-        backend.drop(found.uid)
-
-
-def _attach(backend: Backend, name: str, building: Generation) -> Entry:
-    try:
-        return backend.create(name, building)
-    except StoreNotFound:
-        raise StoreLocked(f"Another load of store {name!r} began at the same time.") from None
-
-
-def _give_up(backend: Backend, coming: Entry) -> None:
-    """Remove a load, unless its switch has happened."""
-    try:
-        found = backend.find(uid=coming.uid)
-    except StoreNotFound:
-        return
-    if found.is_incoming:
-        backend.drop(coming.uid)
 
 
 def _drain_nothing(changes: Sequence[Change]) -> None:

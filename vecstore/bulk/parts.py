@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from ..backend import Backend, Generation, Superseded
-from ..columns.given import ArrowStream
+from ..columns.given import ArrowStream, Columns
 from ..errors import StoreLocked, StoreNotFound
 from ..incoming import convert, cut, needs_embedder
+from ..records import Record
 from ..registry import connect
 from ..store_embedder import StoreEmbedder
 from .process_cache import EmbedderSource, ProcessCache, make_embedder
@@ -56,9 +59,14 @@ def write_part(ticket: Ticket, table: ArrowStream) -> int:
     StoreLocked
         The load has ended, or was given up.
     """
+    return write_batches(ticket, [table])
+
+
+def write_batches(ticket: Ticket, given: Iterable[Iterable[Record] | Columns | ArrowStream]) -> int:
+    """Write records or columns into a load one after another, and return how many ids all of them have together."""
     found = _open_loads.get(ticket, lambda stack: _connect(stack, ticket))
     generation, ids, first = found.generation, set[str](), 0
-    for batch in cut(table, None, generation.schema):
+    for batch in chain.from_iterable(cut(each, None, generation.schema) for each in given):
         embeds = needs_embedder(batch)
         embed = found.embedder.choose_for_documents(generation, ticket.name) if embeds else None
         rows = convert(batch, generation.schema, embed, unique=False, first=first)

@@ -22,6 +22,7 @@ from . import (
     evaluation,
     importing,
     indexing,
+    loading,
     migrations,
     reading,
     serving,
@@ -63,8 +64,9 @@ _migrate = typer.Typer(name="migrate", help=migrations.HELP, rich_markup_mode=No
 _sync = typer.Typer(name="sync", help=syncing.HELP, rich_markup_mode=None)
 _eval = typer.Typer(name="eval", help=evaluation.HELP, rich_markup_mode=None)
 _COMMANDS = (
-    writing.add, importing.import_, reading.search, reading.get, writing.delete, reading.count, reading.digest,
-    reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate, indexing.recall,
+    writing.add, loading.load, importing.import_, reading.search, reading.get, writing.delete, reading.count,
+    reading.digest, reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate,
+    indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, declaring.declare, declaring.undeclare, swap.copy, swap.move,
     catalogue.drop, serving.mcp,
 )  # fmt: skip

@@ -1,0 +1,170 @@
+"""`vecstore load`: many files into a store that appears when all are in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import vecstore
+from tests.cli.conftest import Run, command_line, write_lines
+
+pytestmark = pytest.mark.usefixtures("no_model")
+
+
+def make_rows(first: int, count: int = 40) -> list[dict[str, Any]]:
+    return [
+        {"id": f"r{n}", "vector": [1.0 + n, n / 7, -1.0], "text": f"text {n}", "year": n}
+        for n in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A file of each format."""
+    write_lines(tmp_path / "a.jsonl", make_rows(0))
+    (tmp_path / "b.json").write_text(json.dumps(make_rows(40)))
+    rows = ["id,vector,text,year", *(f'{r["id"]},"{r["vector"]}",{r["text"]},{r["year"]}' for r in make_rows(80))]
+    (tmp_path / "c.csv").write_text("\n".join(rows))
+    parquet.write_table(pa.Table.from_pylist(make_rows(120)), tmp_path / "d.parquet")
+    return sorted(tmp_path.glob("*.*"))
+
+
+def read_digest(url: str, name: str = "docs") -> str:
+    with vecstore.connect(url) as db:
+        return db.open(name).digest()
+
+
+def list_names(url: str) -> list[str]:
+    with vecstore.connect(url) as db:
+        return db.names()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_is_what_add_makes(run: Run, tmp_path: Path, files: list[Path], workers: int) -> None:
+    url, plain = f"file:{tmp_path}/kb", f"file:{tmp_path}/plain"
+    answer = run("load", url, "docs", *files, "--field", "year:int", "--workers", workers, "--json").json
+    assert (answer["files"], answer["records"]) == (4, 160)
+    assert run("add", plain, "docs", *files, "--field", "year:int").code == 0
+    assert read_digest(url) == read_digest(plain)
+    with vecstore.connect(url) as db:
+        assert db.open("docs").count(vecstore.F["year"] >= 150) == 10
+
+
+def test_one_record_that_is_wrong_leaves_nothing(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    wrong = tmp_path / "e.jsonl"
+    write_lines(wrong, [*make_rows(200), {"id": "x", "vector": [1.0]}])
+    for workers in (1, 2):
+        answer = run("load", f"file:{tmp_path}/kb", "docs", *files, wrong, "--workers", workers)
+        assert answer.code == 2
+        assert "e.jsonl" in answer.err
+        assert "'x'" in answer.err
+        assert list_names(f"file:{tmp_path}/kb") == []
+
+
+def test_a_load_that_was_killed_goes_on_with_its_journal(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    pipe = tmp_path / "z.jsonl"
+    os.mkfifo(pipe)  # the last file never ends, so that the load is killed while it reads it
+    names = [*files, pipe]
+    child = subprocess.Popen(
+        command_line(["load", url, "docs", *names, "--workers", "1", "--journal", journal]), stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 60
+    while not journal.exists() or journal.read_text().count('"file"') < 4:
+        assert time.monotonic() < until
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    pipe.unlink()
+    write_lines(pipe, make_rows(200))
+    with journal.open("a") as file:
+        file.write('{"file": "cut o')  # as a kill may leave it
+    assert list_names(url) == []
+    before = [path.stat().st_mtime_ns for path in files]
+    files[0].write_text("changed")
+    refused = run("load", url, "docs", *names, "--workers", 1, "--journal", journal)
+    assert refused.code == 2
+    assert "a.jsonl was changed after it was loaded" in refused.err
+    write_lines(files[0], make_rows(0))
+    os.utime(files[0], ns=(before[0], before[0]))
+    answer = run("load", url, "docs", *names, "--workers", 1, "--journal", journal, "--json").json
+    assert answer["records"] == 200
+    assert not journal.exists()
+    assert run("add", f"file:{tmp_path}/plain", "docs", *names).code == 0
+    assert read_digest(url) == read_digest(f"file:{tmp_path}/plain")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json\n", '{"vecstore load": 2}\n', "[]\n", '{"vecstore load": 1}\n', "\xff\n"]
+)
+def test_what_is_no_journal(run: Run, tmp_path: Path, files: list[Path], text: str) -> None:
+    journal = tmp_path / "load.journal"
+    journal.write_bytes(text.encode("latin-1"))
+    answer = run("load", f"file:{tmp_path}/kb", "docs", files[0], "--workers", 1, "--journal", journal)
+    if text:
+        assert answer.code == 2
+        assert "is no journal" in answer.err
+        assert journal.read_bytes() == text.encode("latin-1")
+    else:
+        assert answer.code == 0
+
+
+def test_texts_are_embedded(run: Run, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"id": f"r{n}", "text": f"text {n}"} for n in range(5)])
+    url = f"file:{tmp_path}/kb"
+    assert run("load", url, "docs", tmp_path / "a.jsonl", "--embedder", "wordllama:64", "--workers", 1).code == 0
+    with vecstore.connect(url) as db:
+        store = db.open("docs", embedder=vecstore.embedders.load("wordllama:64"))
+        assert store.search("text 3", k=1)[0].id == "r3"
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["missing.jsonl"], "there is no such file"),
+        (["a.jsonl", "a.jsonl"], "was given twice"),
+        (["."], "is no file"),
+        (["readme.md"], "no file of records"),
+        (["empty.jsonl"], "has no records"),
+        (["a.jsonl", "--dim", "7"], "dim"),
+        (["a.jsonl", "--workers", "0"], "workers"),
+    ],
+)
+def test_what_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "a.jsonl", make_rows(0))
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "readme.md").write_text("# Title\n")
+    answer = run("load", "file:./kb", "docs", *arguments)
+    assert answer.code == 2
+    assert said in answer.err.lower() or said in answer.err
+    assert list_names("file:./kb") == []
+
+
+def test_a_store_that_is_there_is_refused(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    url = f"file:{tmp_path}/kb"
+    assert run("load", url, "docs", files[0], "--workers", 1).code == 0
+    answer = run("load", url, "docs", files[1], "--workers", 1)
+    assert answer.code != 0
+    assert "vecstore add" in answer.err
+    assert run("load", "memory:", "docs", files[1]).code == 2
+
+
+def test_an_id_in_two_files(run: Run, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", make_rows(0))
+    write_lines(tmp_path / "b.jsonl", make_rows(20))
+    answer = run("load", f"file:{tmp_path}/kb", "docs", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--workers", 1)
+    assert answer.code == 2
+    assert "20 ids" in answer.err

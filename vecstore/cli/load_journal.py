@@ -1,0 +1,111 @@
+"""The journal of a load: which files are in, so that a load that was interrupted goes on with the others."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..bulk import Ticket
+from .exits import Failure
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file was when it was loaded."""
+
+    size: int
+    modified: int
+
+    @classmethod
+    def read(cls, path: str) -> Stamp:
+        """Return the size and the time of the last change of a file."""
+        found = os.stat(path)
+        return cls(found.st_size, found.st_mtime_ns)
+
+
+class Journal:
+    """A text file with a line of JSON for the load, and one for each file that is in.
+
+    Parameters
+    ----------
+    path : str
+
+    Attributes
+    ----------
+    begun : mapping or None
+        What identifies the load; None if there is no journal yet.
+    done : dict
+        The number of ids of each file that is in, by its absolute path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self.begun: dict[str, str] | None = None
+        self.done: dict[str, int] = {}
+        self._stamps: dict[str, Stamp] = {}
+        if self._path.exists():
+            self._read()
+
+    def check_files(self, files: Sequence[str]) -> None:
+        """Refuse to go on where a file was changed since it was loaded.
+
+        Raises
+        ------
+        Failure
+        """
+        for path in files:
+            known = self._stamps.get(os.path.abspath(path))
+            if known is not None and known != Stamp.read(path):
+                raise Failure(
+                    f"{path} was changed after it was loaded. Give the load up, by removing {self._path} and with "
+                    f"`vecstore drop --moved`, and begin again."
+                )
+
+    def begin(self, ticket: Ticket, files: Sequence[str]) -> list[str]:
+        """Begin or go on with the journal of a load, and return the files that are still to be loaded."""
+        if self.begun is None:
+            known = {"name": ticket.name, "uid": ticket.uid, "generation": ticket.generation}
+            self._append({"vecstore load": VERSION, **known})
+        return [path for path in files if os.path.abspath(path) not in self.done]
+
+    def note(self, path: str, stamp: Stamp, ids: int) -> None:
+        """Note that a file is in, durably."""
+        full = os.path.abspath(path)
+        self.done[full], self._stamps[full] = ids, stamp
+        self._append({"file": full, "size": stamp.size, "modified": stamp.modified, "ids": ids})
+
+    def remove(self) -> None:
+        """Remove the journal of a load that ended."""
+        self._path.unlink(missing_ok=True)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self) -> None:
+        lines = self._path.read_bytes().split(b"\n")
+        if lines[-1]:  # cut off by a kill: that file is loaded again
+            with self._path.open("r+b") as file:
+                file.truncate(sum(len(line) + 1 for line in lines[:-1]))
+        try:
+            first, *rest = [json.loads(line) for line in lines[:-1]] or [None]
+            if first is None:
+                return
+            if first.pop("vecstore load") != VERSION:
+                raise ValueError
+            self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
+            for line in rest:
+                self.done[line["file"]] = int(line["ids"])
+                self._stamps[line["file"]] = Stamp(int(line["size"]), int(line["modified"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Failure(
+                f"{self._path} is no journal of a load that this vecstore wrote. Give the name of a new file."
+            ) from None
