@@ -262,7 +262,7 @@ def test_a_forked_child_opens_its_own_connection(place: Place) -> None:
         "no function of a model",
         "paths",
         "memory",
-    ],  # fmt: skip
+    ],
 )
 def test_what_is_refused(tmp_path: Path, change: dict[str, Any], error: type[Exception]) -> None:
     arguments = {"url": f"file:{tmp_path}/kb", "name": "docs", "tables": [make_table(0, 5)], "schema": SCHEMA, **change}
