@@ -32,6 +32,10 @@ def add(key, title):
         connection.execute(Note.__table__.insert().values(
             id=uuid.UUID(int=key), title=title, body="b", owner="o", tag="t", version=1))
 
+def change(title):
+    with Session.begin() as session:
+        session.get(Note, uuid.UUID(int=1)).title = title
+
 def stored():
     vectors.sync_once()
     with Session() as session:
@@ -50,13 +54,15 @@ command.check(config)
 assert stored() == ["before the search"]
 add(2, "with the search")
 assert stored() == ["before the search", "with the search"]
+for number in range(6):  # each change of the record has a larger fence
+    change(f"changed {number} times")
+    vectors.sync_once()
 command.downgrade(config, "0001")
 add(3, "without the search")  # no trigger is left that needs the outbox
 assert upgrade() is False
 command.check(config)
 assert len(stored()) == 3
-with Session.begin() as session:
-    session.get(Note, uuid.UUID(int=1)).title = "changed, with a fence above the earlier ones"
+change("changed, with a fence above the earlier ones")
 assert "changed, with a fence above the earlier ones" in [record.text.splitlines()[0] for record in records()]
 assert [check.ok for check in vectors.verify()] == [True]
 command.downgrade(config, "base")
