@@ -19,6 +19,8 @@ from vecstore.backends.file.index import row_order
 from vecstore.backends.file.index.duplicates import view_codes
 from vecstore.backends.file.search import plan
 from vecstore.backends.file.search.graph import open_scanner
+from vecstore.backends.file.vectors import vectors as vectors_of_a_commit
+from vecstore.backends.file.vectors.segment import Segment
 
 DIM, COUNT = 16, 4_000
 
@@ -193,3 +195,19 @@ def test_late_rows_move_between_the_others(early: int, order: list[int]) -> None
     expected = rows[order]
     row_order.move_rows(rows, np.array(order), early)
     assert np.array_equal(rows, expected)
+
+
+def test_measuring_and_many_queries_do_not_map_a_large_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the pages of all vectors, the peak memory of a build of 62,666 × 384 was 396 MiB; it is 320."""
+
+    def refuse(_segment: Segment, places: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
+        raise AssertionError(f"{len(places)} vectors were gathered from the map")
+
+    monkeypatch.setattr(vectors_of_a_commit, "_MAPPED", 0)
+    monkeypatch.setattr(Segment, "gather", refuse)
+    store = fill(tmp_path, draw(COUNT))
+    store.reindex()
+    assert store.index_status().measured == "held-out rows"
+    for exact in (False, True):
+        answers = store.search_many(draw(100, 2), 10, ef=64, exact=exact)
+        assert {(len(hits), hits.exact) for hits in answers} == {(10, exact)}

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from vecstore.rows.vectors import compute_norms
 
 from ..metrics import Doubles, MetricForm, Singles
-from ..vectors.vectors import Vectors
+from ..vectors.vectors import SOME, Vectors
 from .faiss_threads import count_cores, in_parallel
 
-_PAIRS = 512
-"""Pairs that are scored in one step: their vectors stay in the processor's cache."""
+_PAIRS = SOME
+"""Pairs that are scored in one step: their vectors stay in the processor's cache, and those of a large store are not
+read through the map, which would take all of it into the memory of this process."""
 
 
 @dataclass(frozen=True, slots=True)

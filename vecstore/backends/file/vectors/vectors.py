@@ -28,7 +28,7 @@ from .segment import Segment, SegmentRow, Shape, find_places
 
 _NO_RIDS = np.empty(0, np.int64)
 _FEW = 64
-_SOME = 400
+SOME = 400
 """Up to this many vectors are read one by one where that saves memory; more are gathered by several threads."""
 _MAPPED = 32 << 20
 """Up to this many bytes of vectors are read through the map and stay in memory; beyond, single ones are read."""
@@ -116,7 +116,7 @@ class Vectors:
         ------
         StoreCorrupt
         """
-        if len(rids) <= (_SOME if self.is_large else _FEW):
+        if len(rids) <= (SOME if self.is_large else _FEW):
             return self._gather_few(rids.tolist())
         result = np.empty((len(rids), self.shape.dim), self.shape.dtype)
         covering = np.searchsorted(self._bases, rids, side="right") - 1
