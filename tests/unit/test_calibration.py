@@ -43,9 +43,9 @@ class Index:
             for query in queries
         ]  # fmt: skip
 
-    def smallest(self, target: float, queries: int = 200) -> int | None:
+    def smallest(self, target: float, queries: int = 200, between: int = 0) -> int | None:
         parts = [slice(start, start + 25) for start in range(0, queries, 25)]
-        return find_smallest_ef(self, parts, target, Clock(read=lambda: self.now)).ef
+        return find_smallest_ef(self, parts, target, Clock(read=lambda: self.now), between=between).ef
 
 
 def answer(places: range, *, exact: bool = True) -> Answer:
@@ -59,9 +59,25 @@ def test_the_smallest_effort_that_reaches_the_target() -> None:
     assert index.efforts == [16, 24, 32, 48, 64, 96]
 
 
+@pytest.mark.parametrize(
+    "enough, found, tried", [(65, 72, [80, 72]), (75, 80, [80, 72]), (85, 88, [80, 88]), (96, 96, [80, 88])]
+)
+def test_two_efforts_between_the_rungs_are_tried(enough: int, found: int, tried: list[int]) -> None:
+    index = Index(lambda ef: 1.0 if ef >= enough else 0.9)
+    assert index.smallest(0.98, between=2) == found
+    assert index.efforts == [16, 24, 32, 48, 64, 96, *tried]
+
+
+def test_an_effort_between_the_rungs_counts_only_if_all_queries_show_it() -> None:
+    index = Index(lambda ef: 0.9 if ef < 65 else 1.0, seconds=0.012)
+    assert index.smallest(0.98, between=2) == 96
+    assert index.efforts[-1] == 80
+    assert index.asked["graph"] < 5 * 100 + 2 * 200
+
+
 def test_the_first_rung_is_enough() -> None:
     index = Index(lambda ef: 1.0)
-    assert index.smallest(1.0) == LADDER[0]
+    assert index.smallest(1.0, between=2) == LADDER[0]
     assert index.asked == {"exact": 200, "graph": 200}
 
 

@@ -13,7 +13,7 @@ from ..backend import Backend, CalibrationState, Entry, Generation, HeldOut
 from ..index_options import HNSW
 from ..lookup import find_generation
 from ..progress import Progress
-from .effort import LADDER, SECONDS, Clock, Effort, Outcome, find_smallest_ef
+from .effort import BETWEEN, LADDER, SECONDS, Clock, Effort, Outcome, find_smallest_ef
 from .held_out import cut_parts, make_ask
 from .probes import Probes
 from .rotation import KINDS
@@ -127,7 +127,9 @@ class Calibration:
 
     def _climb(self, held_out: HeldOut, index: HNSW, seconds: float) -> Effort:
         clock = Clock(self._on_progress, seconds)
-        effort = find_smallest_ef(make_ask(held_out, K), cut_parts(len(held_out)), index.target_recall, clock)
+        effort = find_smallest_ef(
+            make_ask(held_out, K), cut_parts(len(held_out)), index.target_recall, clock, between=BETWEEN
+        )
         clock.finish()
         return effort
 

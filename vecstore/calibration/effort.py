@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,10 @@ from .recall import Answer, compute_recall
 
 LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_000)
 SECONDS = 10.0
+BETWEEN = 2
+"""How many efforts between two rungs are tried where queries can be trusted."""
+_STEP = 8
+"""These efforts are multiples of this."""
 _ENOUGH, _DEVIATIONS = 100, 4.0
 """After so many queries a mean that is so many standard errors too low stays too low."""
 
@@ -97,7 +102,12 @@ class Clock:
 
 
 def find_smallest_ef(
-    ask: Ask, parts: Sequence[slice], target: float, clock: Clock | None = None, most: int = LADDER[-1]
+    ask: Ask,
+    parts: Sequence[slice],
+    target: float,
+    clock: Clock | None = None,
+    most: int = LADDER[-1],
+    between: int = 0,
 ) -> Effort:
     """Return the smallest effort of the ladder that reaches a mean recall.
 
@@ -114,13 +124,15 @@ def find_smallest_ef(
     clock : Clock, optional
     most : int
         No effort above this is tried.
+    between : int
+        How many efforts are tried between the rung that was found and the one before.
     """
     clock = clock or Clock()
-    clock.expect(sum(part.stop - part.start for part in parts) * (1 + len(LADDER)))
+    clock.expect(sum(part.stop - part.start for part in parts) * (1 + len(LADDER) + between))
     truth = _find_truth(ask, parts, clock)
-    reached, best = None, None
+    reached, best, before = None, None, LADDER[0]
     for ef in (each for each in LADDER if each <= most):
-        recalls, is_exact = _measure_recalls(ask, parts, truth, ef, target, clock)
+        recalls, is_exact = _measure_recalls(ask, parts, truth, target, clock, ef)
         if not recalls:
             if reached or is_exact:
                 return reached or Effort(Outcome.EXACT, recall=best)
@@ -129,9 +141,32 @@ def find_smallest_ef(
         best = max(best or 0.0, mean)
         if mean >= target:
             reached = Effort(Outcome.FOUND, ef, mean)
-        if mean - _compute_error(recalls) >= target:
-            return Effort(Outcome.FOUND, ef, mean)
+            if mean - _compute_error(recalls) >= target:
+                measure = partial(_measure_recalls, ask, parts, truth, target, clock)
+                return _look_back(measure, before, reached, target, len(recalls), between)
+        before = ef
     return reached or Effort(Outcome.MISSED, recall=best)
+
+
+def _look_back(
+    measure: Callable[[int], tuple[list[float], bool]],
+    low: int,
+    found: Effort,
+    target: float,
+    queries: int,
+    looks: int,
+) -> Effort:
+    """Return the smallest effort above ``low`` and up to the one found that as many queries show to be enough."""
+    for _ in range(looks):
+        ef = (low + (found.ef or 0)) // (2 * _STEP) * _STEP
+        if not low < ef:
+            break
+        recalls, _ = measure(ef)
+        if len(recalls) >= queries and float(np.mean(recalls)) - _compute_error(recalls) >= target:
+            found = Effort(Outcome.FOUND, ef, float(np.mean(recalls)))
+        else:
+            low = ef
+    return found
 
 
 def _find_truth(ask: Ask, parts: Sequence[slice], clock: Clock) -> list[list[Answer]]:
@@ -148,7 +183,7 @@ def _find_truth(ask: Ask, parts: Sequence[slice], clock: Clock) -> list[list[Ans
 
 
 def _measure_recalls(
-    ask: Ask, parts: Sequence[slice], truth: Sequence[Sequence[Answer]], ef: int, target: float, clock: Clock
+    ask: Ask, parts: Sequence[slice], truth: Sequence[Sequence[Answer]], target: float, clock: Clock, ef: int
 ) -> tuple[list[float], bool]:
     """Return the recalls of the queries that were answered in time, and whether answers were exact.
 
