@@ -17,7 +17,7 @@ Loads = Mapping[str, tuple[Callable[[], None], Callable[[], None]]]
 """Ways of loading by name: what makes a table ready, and what is timed."""
 
 EFFORTS = (*range(16, 97, 8), 112, 128, 160, 192, 256, 384, 512, 768, 1000)
-"""Rungs that are near one another up to 96, where most subjects reach their recall: a rung too much costs up to a third."""
+"""Near one another up to 96, where most subjects reach their recall: a rung too much would cost up to a third."""
 BY_EFFORT: tuple[Setting, ...] = tuple({"ef": ef} for ef in EFFORTS)
 AS_IT_IS: tuple[Setting, ...] = ({},)
 
