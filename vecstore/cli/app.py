@@ -24,6 +24,7 @@ from . import (
     indexing,
     loading,
     migrations,
+    models,
     reading,
     serving,
     swap,
@@ -61,6 +62,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 _migrate = typer.Typer(name="migrate", help=migrations.HELP, rich_markup_mode=None)
+_model = typer.Typer(name="model", help=models.HELP, rich_markup_mode=None)
 _sync = typer.Typer(name="sync", help=syncing.HELP, rich_markup_mode=None)
 _eval = typer.Typer(name="eval", help=evaluation.HELP, rich_markup_mode=None)
 _COMMANDS = (
@@ -73,6 +75,7 @@ _COMMANDS = (
 for group, commands in (
     (app, _COMMANDS),
     (_migrate, migrations.COMMANDS),
+    (_model, models.COMMANDS),
     (_sync, syncing.COMMANDS),
     (_eval, evaluation.COMMANDS),
 ):
@@ -81,6 +84,7 @@ for group, commands in (
         # \b is typer's mark for lines that are not wrapped.
         group.command(help=text.replace("\nFor example:", "\n\b\nFor example:"))(command)
 app.add_typer(_migrate)
+app.add_typer(_model)
 app.add_typer(_sync)
 app.add_typer(_eval)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
+    from .onnx_export import ExportedModel, FidelityTooLow, export_onnx
+    from .onnx_model import OnnxEmbedder
     from .sentence_transformers import SentenceTransformersEmbedder
     from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
     from .vectorizers.bag_of_words import BagOfWords
@@ -29,11 +31,14 @@ __all__ = [
     "BagOfWords",
     "Categorical",
     "Embedder",
+    "ExportedModel",
+    "FidelityTooLow",
     "FunctionEmbedder",
     "Hashing",
     "Identity",
     "Lookup",
     "OneHot",
+    "OnnxEmbedder",
     "Role",
     "SentenceTransformersEmbedder",
     "Tfidf",
@@ -41,6 +46,7 @@ __all__ = [
     "UniversalSentenceEncoderEmbedder",
     "Vectorizer",
     "WordLlamaEmbedder",
+    "export_onnx",
     "load",
 ]
 
@@ -49,11 +55,14 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "BagOfWords": "vectorizers.bag_of_words",
         "Categorical": "vectorizers.categorical",
         "Embedder": "base",
+        "ExportedModel": "onnx_export",
+        "FidelityTooLow": "onnx_export",
         "FunctionEmbedder": "function",
         "Hashing": "vectorizers.hashing",
         "Identity": "identity",
         "Lookup": "vectorizers.lookup_table",
         "OneHot": "vectorizers.one_hot",
+        "OnnxEmbedder": "onnx_model",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
         "Tfidf": "vectorizers.tfidf",
@@ -61,6 +70,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
         "Vectorizer": "vectorizers.vectorizer",
         "WordLlamaEmbedder": "wordllama",
+        "export_onnx": "onnx_export",
     }
 )
 

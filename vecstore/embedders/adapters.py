@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "onnx": ("onnx_model", "OnnxEmbedder"),
         "sentence-transformers": ("sentence_transformers", "SentenceTransformersEmbedder"),
         "use": ("universal_sentence_encoder", "UniversalSentenceEncoderEmbedder"),
         "wordllama": ("wordllama", "WordLlamaEmbedder"),

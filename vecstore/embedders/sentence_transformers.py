@@ -150,6 +150,10 @@ class SentenceTransformersEmbedder(Embedder[str]):
                 "prompts": {role: self._find_prompt(role) for role in PROMPT_NAMES},
             }
 
+    def load_model(self) -> SentenceTransformer:
+        """Return the model of the library, loaded once."""
+        return self._load()
+
     def _find_prompt(self, role: Role) -> str:
         model = self._load()
         return self._prompts.find(role, model.prompts, model.default_prompt_name, self.name)

@@ -51,7 +51,7 @@ class UniversalSentenceEncoderEmbedder(Embedder):
             raise InvalidArgument(f"The embedder 'use' has one model. Leave :{model} out.")
         return cls()
 
-    def _encode(self, texts: list[str], role: Role) -> Float32Array:
+    def _encode(self, texts: list[str], role: Role, /) -> Float32Array:
         return np.asarray(_load_installed()[0].encode(texts), np.float32)
 
     def _details(self) -> Mapping[str, Any]:
