@@ -251,7 +251,7 @@ class TestLoad:
         "spec, match",
         [
             ("wordlama", "Did you mean 'wordllama'"),
-            ("", "Known: multilingual, onnx, sentence-transformers"),
+            ("", "Known: cohere, multilingual"),
             ("function", "There is no embedder"),
             ("os:system", "There is no embedder 'os'"),
             ("wordllama:", "no model after the colon"),

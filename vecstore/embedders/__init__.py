@@ -11,12 +11,16 @@ from .adapters import load
 
 if TYPE_CHECKING:
     from .base import Embedder, Role
+    from .cohere import CohereEmbedder
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
+    from .ollama import OllamaEmbedder
     from .onnx_export import ExportedModel, FidelityTooLow, export_onnx
     from .onnx_model import OnnxEmbedder
+    from .openai_compatible import OpenAIEmbedder
     from .sentence_transformers import SentenceTransformersEmbedder
+    from .service_answers import ServiceFailed
     from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
     from .vectorizers.bag_of_words import BagOfWords
     from .vectorizers.categorical import Categorical
@@ -25,11 +29,13 @@ if TYPE_CHECKING:
     from .vectorizers.one_hot import OneHot
     from .vectorizers.tfidf import Tfidf
     from .vectorizers.vectorizer import Vectorizer
+    from .voyage import VoyageEmbedder
     from .wordllama import WordLlamaEmbedder
 
 __all__ = [
     "BagOfWords",
     "Categorical",
+    "CohereEmbedder",
     "Embedder",
     "ExportedModel",
     "FidelityTooLow",
@@ -37,14 +43,18 @@ __all__ = [
     "Hashing",
     "Identity",
     "Lookup",
+    "OllamaEmbedder",
     "OneHot",
     "OnnxEmbedder",
+    "OpenAIEmbedder",
     "Role",
     "SentenceTransformersEmbedder",
+    "ServiceFailed",
     "Tfidf",
     "TruncatedText",
     "UniversalSentenceEncoderEmbedder",
     "Vectorizer",
+    "VoyageEmbedder",
     "WordLlamaEmbedder",
     "export_onnx",
     "load",
@@ -54,6 +64,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "BagOfWords": "vectorizers.bag_of_words",
         "Categorical": "vectorizers.categorical",
+        "CohereEmbedder": "cohere",
         "Embedder": "base",
         "ExportedModel": "onnx_export",
         "FidelityTooLow": "onnx_export",
@@ -61,14 +72,18 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Hashing": "vectorizers.hashing",
         "Identity": "identity",
         "Lookup": "vectorizers.lookup_table",
+        "OllamaEmbedder": "ollama",
         "OneHot": "vectorizers.one_hot",
         "OnnxEmbedder": "onnx_model",
+        "OpenAIEmbedder": "openai_compatible",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
+        "ServiceFailed": "service_answers",
         "Tfidf": "vectorizers.tfidf",
         "TruncatedText": "long_texts",
         "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
         "Vectorizer": "vectorizers.vectorizer",
+        "VoyageEmbedder": "voyage",
         "WordLlamaEmbedder": "wordllama",
         "export_onnx": "onnx_export",
     }

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "cohere": ("cohere", "CohereEmbedder"),
+        "ollama": ("ollama", "OllamaEmbedder"),
         "onnx": ("onnx_model", "OnnxEmbedder"),
+        "openai": ("openai_compatible", "OpenAIEmbedder"),
         "sentence-transformers": ("sentence_transformers", "SentenceTransformersEmbedder"),
         "use": ("universal_sentence_encoder", "UniversalSentenceEncoderEmbedder"),
+        "voyage": ("voyage", "VoyageEmbedder"),
         "wordllama": ("wordllama", "WordLlamaEmbedder"),
     }
 )

@@ -1,0 +1,284 @@
+"""Services against a server on this machine that speaks their protocols, and fails as they do."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.embedding_service import DIM, Handler, Service, vector
+from vecstore.embedders import (
+    CohereEmbedder,
+    Embedder,
+    OllamaEmbedder,
+    OpenAIEmbedder,
+    ServiceFailed,
+    VoyageEmbedder,
+    load,
+)
+from vecstore.embedders.service_answers import read_retry_after
+from vecstore.errors import DimensionMismatch, InvalidArgument, InvalidVector, MissingExtra, VecstoreError
+
+KEY = "sk-very-secret-1234"
+TEXTS = ["tea", "a much longer text about the weather", "Köln 東京", "tea"]
+KINDS = ["cohere", "ollama", "openai", "voyage"]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    found = Service()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"service": found}))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    for variable in ("OPENAI_API_KEY", "COHERE_API_KEY", "VOYAGE_API_KEY"):
+        monkeypatch.setenv(variable, KEY)
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def make(kind: str, service: Service, **options: Any) -> Embedder:
+    classes: dict[str, Callable[..., Embedder]] = {
+        "cohere": CohereEmbedder,
+        "ollama": OllamaEmbedder,
+        "openai": OpenAIEmbedder,
+        "voyage": VoyageEmbedder,
+    }
+    return classes[kind]("words", url=service.url, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestEveryService:
+    def test_vectors_are_in_the_order_of_the_texts(self, kind: str, service: Service) -> None:
+        rows = make(kind, service).embed_documents(TEXTS)
+        expected = np.array([vector(text) for text in TEXTS])
+        np.testing.assert_allclose(rows, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+        raw = make(kind, service, normalize=False).embed_queries(TEXTS)
+        np.testing.assert_allclose(raw, expected, rtol=1e-6)
+
+    def test_requests_have_so_many_texts_and_tokens(self, kind: str, service: Service) -> None:
+        embedder = make(kind, service, batch_size=3)
+        embedder.embed_documents([f"text {number}" for number in range(8)])
+        field_name = "texts" if kind == "cohere" else "input"
+        assert [len(body[field_name]) for _, body, _ in service.requests if field_name in body][-3:] == [3, 3, 2]
+        service.requests.clear()
+        make(kind, service, batch_tokens=40).embed_documents(["word " * 20] * 3)
+        assert [len(body[field_name]) for _, body, _ in service.requests if field_name in body][-3:] == [1, 1, 1]
+
+    @pytest.mark.parametrize(
+        "status, retryable",
+        [(400, False), (401, False), (403, False), (404, False), (413, False), (429, True), (500, True), (503, True),
+         (302, False), (204, False), (418, False)],
+    )  # fmt: skip
+    def test_a_status_says_what_to_do(self, kind: str, service: Service, status: int, *, retryable: bool) -> None:
+        embedder = make(kind, service)
+        service.headers["Retry-After"] = "7"
+        service.reply = lambda *_: (status, {"error": {"message": f"bad {KEY} in tea"}})
+        with pytest.raises(ServiceFailed, match=rf"HTTP {status}") as caught:
+            embedder.embed_documents(["tea"])
+        assert caught.value.status == status
+        assert caught.value.retryable is retryable
+        assert caught.value.retry_after == (7 if retryable else None)
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"<html>", b"", b"[1]", b"{}", b"null", b'"x"', b'{"data": 3, "embeddings": 3}', b"[" * 100_000,
+         b'{"data": [{"index": 0}], "embeddings": {"float": 1}}', b"\xff\xfe",
+         b'{"data": [{"index": 0, "embedding": "!!!"}], "embeddings": [["1", "2"]]}'],
+    )  # fmt: skip
+    def test_what_is_no_answer_is_refused(self, kind: str, service: Service, content: bytes) -> None:
+        embedder = make(kind, service)
+        service.reply = lambda *_: (200, content)
+        with pytest.raises(ServiceFailed):
+            embedder.embed_documents(["tea"])
+
+    @pytest.mark.parametrize(
+        "rows, error",
+        [
+            ([[1.0] * DIM], (ServiceFailed, InvalidVector)),
+            ([[1.0] * DIM] * 3, (ServiceFailed, InvalidVector)),
+            ([[1.0] * DIM, [1.0]], (ServiceFailed, InvalidVector)),
+            ([[1.0] * 3] * 2, DimensionMismatch),
+            ([[1.0] * DIM, [float("nan")] * DIM], InvalidVector),
+            ([[1.0] * DIM, [float("inf")] * DIM], InvalidVector),
+            ([[0.0] * DIM] * 2, InvalidVector),
+            ([[True] * DIM] * 2, ServiceFailed),
+        ],
+    )
+    def test_vectors_that_nobody_can_use_are_refused(
+        self, kind: str, service: Service, rows: list[list[Any]], error: Any
+    ) -> None:
+        embedder = make(kind, service)
+        assert embedder.dim == DIM
+        items = [{"index": index, "embedding": row} for index, row in enumerate(rows)]
+        forms = {"cohere": {"embeddings": {"float": rows}}, "ollama": {"embeddings": rows}}
+        service.reply = lambda *_: (200, forms.get(kind, {"data": items}))
+        with pytest.raises(error) as caught:
+            embedder.embed_documents(["tea", "water"])
+        assert isinstance(caught.value, VecstoreError)
+        assert "water" not in str(caught.value)
+
+    def test_the_key_stands_nowhere(self, kind: str, service: Service) -> None:
+        embedder = make(kind, service, **({"key_variable": "OPENAI_API_KEY"} if kind == "ollama" else {}))
+        embedder.embed_documents(["tea"])
+        assert service.requests[-1][2] == f"Bearer {KEY}"
+        shown = f"{embedder!r} {embedder} {embedder.config} {embedder.identity.to_json()} {vars(embedder)}"
+        assert KEY not in shown
+        assert service.url not in json.dumps(embedder.config)
+
+    def test_another_instance_has_the_same_identity(self, kind: str, service: Service) -> None:
+        assert make(kind, service).identity == make(kind, service, batch_size=2).identity
+
+    def test_a_server_that_is_gone_can_be_asked_again(self, kind: str, service: Service) -> None:
+        service.url = "http://127.0.0.1:9"  # discard: nobody listens
+        with pytest.raises(ServiceFailed, match="cannot be reached") as caught:
+            make(kind, service).embed_documents(["tea"])
+        assert caught.value.retryable
+
+    def test_a_server_that_is_silent_can_be_asked_again(self, kind: str, service: Service) -> None:
+        embedder = make(kind, service, timeout=0.05)
+        release = threading.Event()
+
+        def wait(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+            release.wait(10)
+            return 200, {}
+
+        service.reply = wait
+        try:
+            with pytest.raises(ServiceFailed, match=r"within 0\.05 seconds") as caught:
+                embedder.embed_documents(["tea"])
+        finally:
+            release.set()
+        assert caught.value.retryable
+
+    def test_is_known_by_its_name(self, kind: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url)
+        monkeypatch.setenv("OLLAMA_HOST", service.url.removeprefix("http://"))
+        assert load(f"{kind}:words").name == f"{kind}:words"
+        with pytest.raises(InvalidArgument, match="model is missing"):
+            load(kind)
+
+    def test_a_missing_library_says_how_to_get_it(
+        self, kind: str, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import sys
+
+        monkeypatch.setitem(sys.modules, "httpx", None)
+        with pytest.raises(MissingExtra, match=rf"vecstore-db\[{kind}\]"):
+            make(kind, service)
+
+
+class TestProtocols:
+    def test_roles_reach_those_that_know_them(self, service: Service) -> None:
+        for kind, expected in (("cohere", "search_query"), ("voyage", "query")):
+            make(kind, service).embed_queries(["tea"])
+            assert service.requests[-1][1]["input_type"] == expected
+
+    @pytest.mark.parametrize("kind", ["ollama", "openai"])
+    def test_prompts_reach_the_others(self, kind: str, service: Service) -> None:
+        prompted = make(kind, service, prompts={"query": "find: "})
+        assert np.array_equal(prompted.embed_queries(["tea"]), make(kind, service).embed_documents(["find: tea"]))
+        assert prompted.config["prompts"] == {"document": "", "query": "find: "}
+
+    def test_openai_sends_base64_where_it_is_asked_for(self, service: Service) -> None:
+        rows = make("openai", service, base64=True).embed_documents(TEXTS)
+        assert service.requests[-1][1]["encoding_format"] == "base64"
+        np.testing.assert_allclose(rows, make("openai", service).embed_documents(TEXTS), atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "kind, name", [("openai", "dimensions"), ("cohere", "output_dimension"), ("voyage", "output_dimension")]
+    )
+    def test_shorter_vectors_are_asked_for(self, kind: str, name: str, service: Service) -> None:
+        make(kind, service, dimensions=DIM).embed_documents(["tea"])
+        assert service.requests[-1][1][name] == DIM
+        with pytest.raises(DimensionMismatch):
+            make(kind, service, dimensions=4).embed_documents(["tea"])
+
+    @pytest.mark.parametrize("indices", [[0, 0], [1, 2], [0, -1], [0, True], [0, "1"], [0]])
+    def test_an_index_that_does_not_fit_is_refused(self, service: Service, indices: list[Any]) -> None:
+        embedder = make("openai", service)
+        assert embedder.dim == DIM
+        items = [{"index": index, "embedding": [1.0] * DIM} for index in indices]
+        service.reply = lambda *_: (200, {"data": items})
+        with pytest.raises(ServiceFailed):
+            embedder.embed_documents(["tea", "water"])
+
+    def test_ollama_is_known_by_the_digest_of_its_model(self, service: Service) -> None:
+        assert make("ollama", service).config["revision"] == "sha256:abc123"
+        with pytest.raises(ServiceFailed, match="ollama pull other"):
+            _ = OllamaEmbedder("other", url=service.url).config
+
+
+class TestServers:
+    @pytest.mark.parametrize(
+        "url", ["", "host", "ftp://host", "https://", "https://u:p4ss@host", "https://host?key=p4ss", "http://[", 3]
+    )
+    def test_what_is_no_url_is_refused_without_being_shown(self, url: Any) -> None:
+        with pytest.raises(InvalidArgument) as caught:
+            CohereEmbedder("words", url=url)
+        assert "p4ss" not in str(caught.value)
+
+    def test_a_key_never_goes_out_unencrypted(self) -> None:
+        with pytest.raises(InvalidArgument, match="unencrypted"):
+            OpenAIEmbedder("words", url="http://example.com/v1")
+        OpenAIEmbedder("words", url="http://example.com/v1", key_variable=None)
+        OpenAIEmbedder("words", url="http://[::1]:8000/v1")
+
+    @pytest.mark.parametrize("key", ["", "  ", "a\nb", "ключ"])
+    def test_a_key_that_is_none_is_refused(self, service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(InvalidArgument, match="OPENAI_API_KEY"):
+            make("openai", service).embed_documents(["tea"])
+        assert service.requests == []
+
+    def test_a_key_in_place_of_its_name_is_refused_and_not_shown(self, service: Service) -> None:
+        with pytest.raises(InvalidArgument, match="name of an environment variable") as caught:
+            make("openai", service, key_variable=KEY)
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "option", [{"timeout": 0}, {"timeout": True}, {"batch_tokens": 0}, {"batch_size": 0}, {"prompts": {"x": "y"}}]
+    )
+    def test_options_that_cannot_work_are_refused(self, service: Service, option: dict[str, Any]) -> None:
+        with pytest.raises(InvalidArgument, match=next(iter(option))):
+            make("openai", service, **option)
+
+    @pytest.mark.parametrize("model", ["", " ", 3, None])
+    def test_a_model_has_a_name(self, service: Service, model: Any) -> None:
+        with pytest.raises(InvalidArgument, match="model"):
+            OpenAIEmbedder(model, url=service.url)
+
+    def test_a_forked_process_has_connections_of_its_own(self, service: Service) -> None:
+        embedder = make("openai", service)
+        assert embedder.dim == DIM
+        parent = embedder._client()  # type: ignore[attr-defined]
+        assert embedder._clients == {os.getpid(): parent}  # type: ignore[attr-defined]
+        embedder._clients = {-1: parent}  # type: ignore[attr-defined]
+        assert embedder._client() is not parent  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [(None, None), ("5", 5), ("0.5", 0.5), ("-3", 0), ("99999999", 3600), ("nan", None), ("inf", None), ("soon", None)],
+)
+def test_the_time_to_wait_is_read(value: str | None, seconds: float | None) -> None:
+    assert read_retry_after(value) == seconds
+
+
+def test_the_time_to_wait_may_be_a_date() -> None:
+    seconds = read_retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
+    assert seconds is not None
+    assert 50 < seconds <= 60

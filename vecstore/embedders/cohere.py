@@ -1,0 +1,89 @@
+"""Models of Cohere, and of servers that speak its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InvalidArgument
+from .base import Role
+from .service import ServiceAddress, ServiceEmbedder
+from .service_answers import read_vector
+
+_INPUT_TYPES: Mapping[Role, str] = MappingProxyType({"document": "search_document", "query": "search_query"})
+
+
+class CohereEmbedder(ServiceEmbedder):
+    """Embed by ``POST {url}/v2/embed``, with the input type of documents or of queries.
+
+    Parameters
+    ----------
+    model : str
+        Such as ``"embed-v4.0"``.
+    url : str
+    key_variable : str or None
+        Name of the environment variable with the key, which is read for each request.
+    dimensions : int, optional
+        Ask for vectors of that length, if the model can shorten them.
+    truncate : bool
+        Let the service cut the end of what is longer than the model reads. Otherwise it refuses such a text.
+    normalize : bool
+        Scale every vector to length 1.
+    batch_size, batch_tokens : int
+        At most this many texts, and about this many tokens, in a request; the service takes 96 texts.
+    timeout : float
+        Seconds.
+
+    Raises
+    ------
+    MissingExtra
+        httpx is not installed.
+    """
+
+    extra = "cohere"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        url: str = "https://api.cohere.com",
+        key_variable: str | None = "COHERE_API_KEY",
+        dimensions: int | None = None,
+        truncate: bool = False,
+        normalize: bool = True,
+        batch_size: int = 96,
+        batch_tokens: int = 100_000,
+        timeout: float = 60,
+    ) -> None:
+        super().__init__(
+            model, kind="cohere", server=ServiceAddress.check(url, key_variable, timeout), dim=dimensions, prompts=None,
+            normalize=normalize, batch_size=batch_size, batch_tokens=batch_tokens,
+        )  # fmt: skip
+        self._dimensions = dimensions
+        self._truncate = truncate
+
+    @classmethod
+    def from_spec(cls, model: str | None) -> CohereEmbedder:
+        """Build from the part after the colon of ``cohere:MODEL``."""
+        if model is None:
+            raise InvalidArgument("The model is missing. Write cohere:MODEL.")
+        return cls(model)
+
+    def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "texts": texts,
+            "input_type": _INPUT_TYPES[role],
+            "embedding_types": ["float"],
+            "truncate": "END" if self._truncate else "NONE",
+        }
+        if self._dimensions is not None:
+            body["output_dimension"] = self._dimensions
+        return "/v2/embed", body
+
+    def _read(self, answer: Mapping[str, Any], count: int) -> Any:
+        return [read_vector(vector) for vector in answer["embeddings"]["float"]]
+
+    def _details(self) -> Mapping[str, Any]:
+        return {"input_types": dict(_INPUT_TYPES)}
