@@ -816,6 +816,17 @@ class Backend(ABC):
     def close(self) -> None:
         """Release connections, files and locks. A second call does nothing."""
 
+    def use_replicas(self, replicas: Sequence[object], lag: float) -> None:
+        """Let searches be answered by replicas, given by URLs or engines, up to ``lag`` seconds behind.
+
+        Every search sees what was written through this backend before it.
+
+        Raises
+        ------
+        Unsupported, InvalidUrl
+        """
+        raise Unsupported("read replicas", self.capabilities.backend, "Leave replicas out.")
+
     def using(self, connection: object) -> Backend:
         """Return a backend that works inside the caller's open transaction.
 

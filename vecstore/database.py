@@ -44,6 +44,8 @@ def connect(
     namespace: str | None = None,
     migrate: bool = False,
     successor: str | os.PathLike[str] | URL | Engine | Redis | Database | None = None,
+    replicas: Sequence[str | URL | Engine] = (),
+    replica_lag: float = 5.0,
 ) -> Database:
     """Open a place that contains stores.
 
@@ -63,13 +65,27 @@ def connect(
         The place that stores of this Database move to: calls go on there when a store has moved. It is connected
         when a move is seen to run, or else when a store has moved; before that it need not be reachable. Its namespace
         stands in its own URL. An open Database remains the application's.
+    replicas : sequence of str, sqlalchemy.URL or sqlalchemy.Engine
+        Standby servers of a PostgreSQL server, which answer searches where they are recent enough. All else, and what
+        none of them can answer, goes to ``url``.
+    replica_lag : float
+        Seconds by which a search may be behind the writes of other Databases. It always sees what was written through
+        this one, except through `VectorStore.using`.
 
     Raises
     ------
-    InvalidUrl, InvalidArgument, MissingExtra, BackendUnavailable, MigrationRequired
+    InvalidUrl, InvalidArgument, Unsupported, MissingExtra, BackendUnavailable, MigrationRequired
     """
     following = _take_successor(url, successor)
-    return Database(registry.connect(url, namespace=namespace, migrate=migrate), following)
+    _check_replicas(replicas, replica_lag)
+    backend = registry.connect(url, namespace=namespace, migrate=migrate)
+    if replicas:
+        try:
+            backend.use_replicas(replicas, float(replica_lag))
+        except BaseException:
+            backend.close()
+            raise
+    return Database(backend, following)
 
 
 class Database(OneProcess):
@@ -469,6 +485,15 @@ class Database(OneProcess):
                 "Open it as it is with open(), or change it with rebuild()."
             )
         return VectorStore(backend, entry, given, self._route)
+
+
+def _check_replicas(replicas: object, lag: object) -> None:
+    if isinstance(replicas, str) or not isinstance(replicas, Sequence):
+        raise InvalidArgument(f"replicas must be a list of URLs or engines, not {type(replicas).__name__}.")
+    for each in replicas:
+        registry.check_place(each)
+    if isinstance(lag, bool) or not isinstance(lag, int | float) or not 0 <= lag < float("inf"):
+        raise InvalidArgument(f"replica_lag must be seconds of at least 0, not {lag!r}.")
 
 
 def _take_successor(url: object, successor: object) -> Successor | None:

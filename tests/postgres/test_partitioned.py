@@ -35,6 +35,8 @@ class TestDivided(DividedPlaces):
 
 @pytest.mark.long
 class TestWholeSuite(DividedPlaces, StoreSuite):
+    TestPartitions = None  # type: ignore[assignment]  # which give numbers of their own
+
     class TestReindex(reindexing.ReindexTests):
         # The server compares all rows of so small partitions, which reaches every target.
         test_a_target_that_no_effort_reaches_is_told_once = None  # type: ignore[assignment]

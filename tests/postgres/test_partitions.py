@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +17,6 @@ from tests.batches import batch, schema
 from tests.secrets import PASSWORD, change_url
 from vecstore import (
     HNSW,
-    BackendUnavailable,
     Database,
     F,
     Record,
@@ -32,13 +29,11 @@ from vecstore import (
 from vecstore import schema as schemas
 from vecstore.backends.postgres import search
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.build_plan import BuildPlan, divide_build, estimate_graph
 from vecstore.backends.postgres.column_types import PackedQuery, register_types
 
 from .places import PostgresPlace
 from .stores import open_database
 from .tenants import make_role, read_table, run
-from .test_interrupted_index import COUNT, DATA, DIM, check_answers, count_graphs, kill_when
 from .test_table_properties import describe, publication
 
 __all__ = ["publication"]
@@ -243,72 +238,6 @@ def test_an_owner_of_the_table_without_its_partitions_is_told(
                 store.reindex(HNSW())
 
 
-def load(postgres_url: str, namespace: str, database: Database) -> VectorStore:
-    made = Schema(dim=DIM, metric="l2", index=HNSW(ef_construction=400), partitions=2)
-    database.create("a", made)
-    with open_database(postgres_url, namespace, index_min_rows=1 << 30) as loading:
-        loading.open("a").insert(Record(str(number), row) for number, row in enumerate(DATA))
-    return database.open("a")
-
-
-def test_a_build_that_is_killed_in_one_partition(
-    postgres_url: str, namespace: str, database: Database, admin: psycopg.Connection
-) -> None:
-    store = load(postgres_url, namespace, database)
-    with ThreadPoolExecutor(1) as threads:
-        building = threads.submit(store.reindex)
-        kill_when(admin, namespace, "building index", COUNT // 8, building)
-        with pytest.raises(BackendUnavailable):
-            building.result()
-    assert store.index_status().state == "invalid"
-    assert not store.verify().ok
-    check_answers(store)
-    store.reindex()
-    assert store.index_status().state == "ready"
-    assert count_graphs(admin, namespace) == (2, 2)
-    check_answers(store)
-
-
-def test_a_graph_that_is_missing_in_one_partition(
-    postgres_url: str, namespace: str, database: Database, admin: psycopg.Connection
-) -> None:
-    store = load(postgres_url, namespace, database)
-    store.reindex()
-    [graph] = admin.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relname LIKE 'vecstore_h_%%_1'",
-        (namespace,),
-    ).fetchall()
-    run(admin, "DROP INDEX {}", sql.Identifier(namespace, *graph))
-    assert store.index_status().state == "invalid"
-    check_answers(store)
-    with open_database(postgres_url, namespace) as another:
-        another.open("a").upsert([Record("1000", DATA[0])])  # a write builds what is missing
-    assert store.index_status().state == "ready"
-    assert count_graphs(admin, namespace) == (2, 2)
-
-
-def test_progress_of_several_builds_only_grows(postgres_url: str, namespace: str, database: Database) -> None:
-    store, calls = load(postgres_url, namespace, database), list[tuple[int, int | None]]()
-    store.reindex(on_progress=lambda phase, done, total: calls.append((done, total)) if phase == "indexing" else None)
-    assert calls == sorted(calls)
-    assert (calls[0], calls[-1]) == ((0, COUNT), (COUNT, COUNT))
-
-
-def test_a_progress_that_fails_leaves_no_graph(
-    postgres_url: str, namespace: str, database: Database, admin: psycopg.Connection
-) -> None:
-    store = load(postgres_url, namespace, database)
-
-    def fail(phase: str, done: int, total: int | None) -> None:
-        if done:
-            raise LookupError("enough")
-
-    with pytest.raises(LookupError, match="enough"):
-        store.reindex(on_progress=fail)
-    assert count_graphs(admin, namespace)[0] in {0, 2}  # none, or it failed at the very end
-    check_answers(store)
-
-
 def test_a_version_without_partitions_refuses_the_store(
     database: Database, divided: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,45 +255,3 @@ def test_a_table_of_many_partitions(database: Database, admin: psycopg.Connectio
     assert store.delete(ids=[record.id for record in batch(1)]) == len(batch(1))
     database.drop("many")
     assert database.names() == []
-
-
-MIB = 1 << 20
-
-
-@pytest.mark.parametrize(
-    "parts, largest, memory, helpers, connections, plan",
-    [
-        (8, 100 * MIB, 300 * MIB, 1, 6, BuildPlan(2, 150 * MIB, 0)),
-        (8, 100 * MIB, 250 * MIB, 3, 6, BuildPlan(2, 125 * MIB, 1)),
-        (8, 100 * MIB, 64 * MIB, 2, 6, BuildPlan(1, 64 * MIB, 2)),
-        (2, MIB, 64 * MIB, 7, 6, BuildPlan(2, 32 * MIB, 3)),
-        (256, MIB, 64 * MIB, 0, 6, BuildPlan(1, 64 * MIB, 0)),
-        (8, MIB, 64 * MIB, 2, -1, BuildPlan(1, 64 * MIB, 2)),
-    ],
-)
-def test_a_plan_never_asks_for_more_than_one_build(
-    parts: int, largest: int, memory: int, helpers: int, connections: int, plan: BuildPlan
-) -> None:
-    assert divide_build(parts, largest, memory, helpers, connections) == plan
-    assert plan.at_once * plan.memory <= memory
-    assert plan.at_once * (1 + (plan.helpers or 0)) <= 1 + helpers
-
-
-def test_the_memory_of_a_graph_is_not_underrated(database: Database) -> None:
-    """With a fifth more than the estimate no build says that its graph does not fit."""
-    rows = np.random.default_rng(3).standard_normal((4_000, 128)).astype(np.float32)
-    needed = estimate_graph(len(rows), 128, "vector", 16)
-    store = database.create("a", Schema(128, index=HNSW(ef_construction=40)))
-    with store.loading():
-        store.insert(Record(str(number), row) for number, row in enumerate(rows))
-    backend = database._backend
-    assert isinstance(backend, PostgresBackend)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with open_database(
-            backend._client._connections._engine.url.render_as_string(hide_password=False).replace("+psycopg", ""),
-            backend._client.options.namespace,
-            build_memory=-(-needed * 6 // 5 // MIB),
-            build_workers=0,
-        ) as tight:
-            tight.open("a").reindex()

@@ -87,6 +87,7 @@ from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
+from .replicas import Replica, Replicas, make_connector
 from .rights import Denied, make_denial
 from .row_security import check_sees_all
 from .server_checks import Server, read_server, warn_of_faults
@@ -119,6 +120,7 @@ class PostgresBackend(Backend):
         self._server = server
         self._runner: Runner = client
         self._has_caller_transaction = False
+        self._replicas: Replicas | None = None
         self._tables = make_catalogue_tables(client.options.namespace)
         self._catalogue = Catalogue(self._tables)
         self._layouts = Layouts(client.options.namespace, server.extension)
@@ -181,7 +183,13 @@ class PostgresBackend(Backend):
         other = copy(self)
         other._runner = CallerTransaction(connection, self._server.oids, self._client.watch)
         other._has_caller_transaction = True
+        other._replicas = None
         return other
+
+    def use_replicas(self, replicas: Sequence[object], lag: float) -> None:
+        # They have the types of the primary, whose files they copy, and need no catalogue of today.
+        made = [Replica(make_connector(each, self._server.oids)) for each in replicas]
+        self._replicas = Replicas(self._client, made, lag)
 
     # -- catalogue
 
@@ -388,7 +396,7 @@ class PostgresBackend(Backend):
         values = {"generation": generation.id, **self._make_guard_values(generation)}
         guard = bulk_copy.compile_opening(self._tables, standby=generation.standby)
         parts = partial(bulk_copy.pack_rows, batch, table, fence)
-        with self._explaining("write", generation):
+        with self._explaining("write", generation), self._noting():
             answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
         if answer is None:
             self._copy_or_insert.remember_stored(generation.id)
@@ -567,6 +575,9 @@ class PostgresBackend(Backend):
             values["query"] = PackedQuery(queries)
         else:
             values["queries"] = PACKED["vector"](queries)
+        answer = None if self._replicas is None else self._replicas.run(statement, values)
+        if answer:
+            return answer
         try:
             answer = self._runner.run(statement, values)
         except VecstoreError:
@@ -634,6 +645,8 @@ class PostgresBackend(Backend):
     def close(self) -> None:
         if not self._has_caller_transaction:
             self._client.close()
+            if self._replicas is not None:
+                self._replicas.close()
 
     # -- parts
 
@@ -714,10 +727,21 @@ class PostgresBackend(Backend):
         return [row for row in answer if row[0] is not None]
 
     def _run_write(self, call: str, generation: Generation, statement: Statement, values: Mapping[str, Any]) -> int:
-        [(opened, count)] = self._run(call, generation, statement, {**self._make_guard_values(generation), **values})
+        with self._noting():
+            answer = self._run(call, generation, statement, {**self._make_guard_values(generation), **values})
+        [(opened, count)] = answer
         if not opened:
             raise Superseded
         return int(count)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Let later searches wait for what is written inside the context, whatever becomes of it."""
+        try:
+            yield
+        finally:
+            if self._replicas is not None:
+                self._replicas.note_written()
 
     def _make_guard_values(self, generation: Generation) -> dict[str, Any]:
         return {"lock": make_lock_key(generation.id), "lock_timeout": format_lock_timeout(self._client.options)}
