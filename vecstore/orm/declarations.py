@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ..errors import InvalidArgument, close_matches
 from ..index_options import HNSW, Flat, IndexOptions
@@ -13,6 +13,7 @@ from ..names import check_name
 from .chunks import ROW, Chunks
 
 Entity = TypeVar("Entity")
+Freshness = Literal["worker", "inline"]
 _STORE = "store:"
 
 
@@ -37,6 +38,8 @@ class Searchable:
         From the model to the condition that searchable rows match.
     chunk : Chunks or None
         How texts are cut, each part of which has a record.
+    freshness : {"worker", "inline"}
+        Who embeds what a session changed.
     """
 
     texts: tuple[str, ...]
@@ -47,6 +50,7 @@ class Searchable:
     index: IndexOptions = field(default_factory=HNSW)
     when: Callable[[Any], Any] | None = None
     chunk: Chunks | None = None
+    freshness: Freshness = "worker"
 
     def __get__(self, instance: object, owner: type[Entity]) -> SearchAttribute[Entity]:
         """Return what `VectorORM.search` takes: the declaration together with the class that it is read from."""
@@ -75,6 +79,7 @@ def searchable(
     index: IndexOptions | None = None,
     when: Callable[[Any], Any] | None = None,
     chunk: Chunks | None = None,
+    freshness: Freshness = "worker",
 ) -> Searchable:
     """Declare what of a model is searched, and where its vectors are.
 
@@ -98,6 +103,9 @@ def searchable(
     chunk : Chunks, optional
         ``Chunks(size=800)``: long texts are cut, each part is embedded by itself, and a row is found by its best one.
         Only for a store, since a row has one vector.
+    freshness : {"worker", "inline"}
+        ``"inline"``, for models that embed in a moment: the session that changes a row embeds it, in the flush where
+        the vector is in the row, and otherwise at the end of the commit. A worker does what is left.
 
     Raises
     ------
@@ -131,7 +139,10 @@ def searchable(
         )
     if chunk is not None and ROW in fields:
         raise InvalidArgument(f"fields: a store of chunks has a field {ROW!r} of its own. Leave it out.")
+    if freshness not in ("worker", "inline"):
+        raise InvalidArgument(f'freshness must be "worker" or "inline", not {_describe(freshness)}.')
     options: dict[str, Any] = {
+        "freshness": freshness,
         "when": when,
         "chunk": chunk,
         "metric": Metric(metric),

@@ -107,6 +107,13 @@ class SearchedModel:
         """Return the key of a loaded object."""
         return tuple(getattr(row, self._name_attribute(column)) for column in self.keys.columns)
 
+    def compose_text(self, row: object) -> str | None:
+        """Return the text of an object that need not be stored yet; None if that cannot be told."""
+        texts = [getattr(row, name) for name in self.declaration.texts]
+        if not all(each is None or isinstance(each, str) for each in texts):
+            return None
+        return _join(texts)
+
     def read_records(self, session: Session, keys: Iterable[Key]) -> dict[Key, Record]:
         """Return the records of those rows that exist and have a text."""
         wanted, found = list(keys), {}
@@ -178,7 +185,7 @@ class SearchedModel:
     def _make_record(self, row: Sequence[Any]) -> tuple[Key, Record | None]:
         width, last = len(self.keys.columns), len(self.keys.columns) + len(self.declaration.texts)
         key = tuple(row[:width])
-        text = JOINT.join(part for part in row[width:last] if part is not None and not is_blank(part))
+        text = _join(row[width:last])
         if not text:
             return key, None
         metadata = {
@@ -222,6 +229,10 @@ class SearchedModel:
 
     def _name_attribute(self, column: Column[Any]) -> str:
         return self._mapper.get_property_by_column(column).key
+
+
+def _join(texts: Iterable[str | None]) -> str:
+    return JOINT.join(part for part in texts if part is not None and not is_blank(part))
 
 
 def find_models(base: type[DeclarativeBase] | type[Any]) -> list[SearchedModel]:

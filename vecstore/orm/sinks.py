@@ -100,16 +100,27 @@ class ColumnSink(Sink):
     def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
         """Embed what has no vector of its text yet."""
         stale = self.find_stale(records)
-        vectors: dict[Key, object] = {}
-        if stale:
-            texts = [records[key].text or "" for key in stale]
-            names = [f"Row {records[key].id!a}" for key in stale]
-            made = self._embedder.embed_documents(texts, label=lambda place: names[place])
-            vectors = dict(zip(stale, as_matrix(list(made), self._schema, names), strict=True))
+        names = [f"Row {records[key].id!a}" for key in stale]
+        made = self.embed([records[key].text or "" for key in stale], names)
+        vectors: dict[Key, object] = dict(zip(stale, made, strict=True))
         return [
             *(key for key in records if key not in vectors),
             *self._apply({key: records[key] for key in stale}, vectors),
         ]
+
+    def embed(self, texts: Sequence[str], names: Sequence[str] | None = None) -> Sequence[object]:
+        """Return the vectors of texts, as the column takes them."""
+        if not texts:
+            return []
+        owners = [f"Row {place}" for place in range(len(texts))] if names is None else names
+        made = self._embedder.embed_documents(list(texts), label=lambda place: owners[place])
+        return list(as_matrix(list(made), self._schema, owners))
+
+    def note(self, session: Session, texts: Mapping[Key, str]) -> None:
+        """Say, in the transaction of a session, that rows have the vectors of these texts."""
+        for part in _cut(sorted(texts)):
+            self._forget_digests(session, part)
+            self._note_digests(session, [(key, Record("", text=texts[key])) for key in part])
 
     def probe(self, text: str) -> None:
         """Embed a text."""

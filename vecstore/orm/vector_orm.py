@@ -26,6 +26,7 @@ from ..store import VectorStore
 from .captures import Capture, make_capture
 from .column_search import search_column
 from .declarations import Entity, SearchAttribute
+from .inline import InlineSync
 from .model_stores import Embedders, ModelStores
 from .outbox import CLOCKS, Backlog, Outbox
 from .row_comparison import RowComparison, SyncCheck
@@ -123,7 +124,13 @@ class VectorORM(OneProcess):
         InvalidArgument, Unsupported
         """
         self._set_engine(find_engine(maker, engine))
-        event.listen(find_session_class(maker), "after_commit", self._wake)
+        sessions = find_session_class(maker)
+        event.listen(sessions, "after_commit", self._wake)
+        InlineSync(
+            [model for model in self._models if model.declaration.freshness == "inline"],
+            self._open_column,
+            lambda models: SyncWorker(self._get_engine(), self._outbox, models, self._open_sink),
+        ).listen(sessions)
         return maker
 
     def search(
@@ -402,9 +409,10 @@ class VectorORM(OneProcess):
         return target if isinstance(target, ColumnSink) else StoreSink(model, target)
 
     def _open_target(self, model: SearchedModel) -> VectorStore | ColumnSink:
-        if model.vector_column is None:
-            return self._stores.open(model)
-        metric = model.vector_column.type.metric  # type: ignore[attr-defined]
+        return self._stores.open(model) if model.vector_column is None else self._open_column(model)
+
+    def _open_column(self, model: SearchedModel) -> ColumnSink:
+        metric = model.get_vector_column().type.metric  # type: ignore[attr-defined]
         return ColumnSink(model, self._get_engine(), self._outbox.digests, self._stores.newest, metric)
 
 
