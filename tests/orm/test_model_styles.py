@@ -50,7 +50,9 @@ def make_sqlmodels() -> tuple[Any, Any, Any]:
         id: int | None = Field(default=None, primary_key=True)
         body: str
         lang: str = "en"
-        search: ClassVar[Any] = searchable("body", fields=("lang",), into="store:notes", index=Flat(), chunk=Chunks(60, 0))
+        search: ClassVar[Any] = searchable(
+            "body", fields=("lang",), into="store:notes", index=Flat(), chunk=Chunks(60, 0)
+        )
 
     class Page(Base, table=True):
         __tablename__ = "page"

@@ -117,8 +117,8 @@ def _compare_captures(
     last: list[MigrateOperation],
 ) -> None:
     schemas = [table.schema for table in context.sorted_tables if table.schema is not None]
-    stored = {capture.target: capture for capture in read_captures(connection, sorted(set(schemas)))}
-    wanted = {capture.target: capture for capture in settings.captures}
+    stored = {capture.id: capture for capture in read_captures(connection, sorted(set(schemas)))}
+    wanted = {capture.id: capture for capture in settings.captures}
     first += [DropCapture(capture) for target, capture in stored.items() if target not in wanted]
     for target, capture in wanted.items():
         is_made = has_tables(connection, capture) and stored.get(target) == capture

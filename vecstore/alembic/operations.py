@@ -8,7 +8,7 @@ is right for an application on SQLite and on PostgreSQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
@@ -247,6 +247,8 @@ class CreateCapture(_CaptureOperation):
         schema: str | None = None,
         outbox: str = OUTBOX,
         outbox_schema: str | None = None,
+        identity: Sequence[str] = (),
+        through: Mapping[str, Any] | None = None,
     ) -> None:
         """Make the triggers that note changed rows in the outbox; those of an earlier form are replaced.
 
@@ -261,8 +263,12 @@ class CreateCapture(_CaptureOperation):
         watched : mapping of str to {"text", "other"}
             The columns whose change counts.
         schema, outbox, outbox_schema : str, optional
+        identity, through
+            On a table that the text depends on: its own primary key, and the table between.
         """
-        operations.invoke(cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema)))
+        operations.invoke(
+            cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema, identity, through))
+        )
 
     def reverse(self) -> MigrateOperation:
         """Return what drops them."""
@@ -287,16 +293,20 @@ class DropCapture(_CaptureOperation):
         schema: str | None = None,
         outbox: str = OUTBOX,
         outbox_schema: str | None = None,
+        identity: Sequence[str] = (),
+        through: Mapping[str, Any] | None = None,
     ) -> None:
         """Drop the triggers that note changed rows, whatever form they have.
 
         Parameters
         ----------
         operations : Operations
-        target, table, keys, watched, schema, outbox, outbox_schema
+        target, table, keys, watched, schema, outbox, outbox_schema, identity, through
             As for ``create_capture``.
         """
-        operations.invoke(cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema)))
+        operations.invoke(
+            cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema, identity, through))
+        )
 
     def reverse(self) -> MigrateOperation:
         """Return what makes them again."""
@@ -311,6 +321,8 @@ def _make_capture(
     schema: str | None,
     outbox: str,
     outbox_schema: str | None,
+    identity: Sequence[str],
+    through: Mapping[str, Any] | None,
 ) -> Capture:
     for word, given, known in (("keys", keys, KEY_KINDS), ("watched", watched, WATCHED_KINDS)):
         for name, kind in given.items():
@@ -318,7 +330,7 @@ def _make_capture(
                 raise InvalidArgument(f"{word}: column {name!r} has the kind {kind!r}.{close_matches(kind, known)}")
     if not keys:
         raise InvalidArgument(f"keys: which columns are the primary key of {table!r}?")
-    return Capture(target, table, dict(keys), dict(watched), schema, outbox, outbox_schema)
+    return Capture(target, table, dict(keys), dict(watched), schema, outbox, outbox_schema, tuple(identity), through)
 
 
 # -- what they do

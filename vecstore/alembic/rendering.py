@@ -97,6 +97,8 @@ def _render_facts(context: AutogenContext, word: str, capture: Capture) -> str:
         "schema": capture.schema,
         "outbox": None if capture.outbox == OUTBOX else capture.outbox,
         "outbox_schema": capture.outbox_schema,
+        "identity": list(capture.identity) or None,
+        "through": None if capture.through is None else dict(capture.through),
     }
     return _call(context, word, [capture.target, capture.table], options)
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, MetaData, String, Table, TypeDecorator, Uuid
 
 from .outbox import OUTBOX, Outbox
+from .related_tables import RelatedTable
 from .searched_models import SearchedModel
 
 MARK = "vecstore "
@@ -21,6 +22,7 @@ MARK = "vecstore "
 KEY_KINDS = ("number", "text", "uuid")
 WATCHED_KINDS = ("other", "text")
 _NAMES = ("target", "table", "keys", "watched", "schema", "outbox", "outbox_schema")
+_OF_RELATED = ("identity", "through")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,18 @@ class Capture:
         The name of the declaration in the outbox.
     table : str
     keys : mapping of str to str
-        The columns of the primary key, each ``"number"``, ``"text"`` or ``"uuid"``.
+        The columns of the primary key, each ``"number"``, ``"text"`` or ``"uuid"``. On a related table those that refer
+        to it, in the same order; with ``through``, those of that table.
     watched : mapping of str to str
         The columns whose change counts: ``"text"`` where texts are compared by their bytes, or ``"other"``.
     schema : str or None
     outbox : str
     outbox_schema : str or None
+    identity : sequence of str
+        On a related table, the columns of its own primary key; empty on the table of the declaration.
+    through : mapping or None
+        The table between a related one and the keys: ``table``, ``schema`` and ``match``, a mapping of its columns to
+        those of the related table.
     """
 
     target: str
@@ -48,6 +56,16 @@ class Capture:
     schema: str | None = None
     outbox: str = OUTBOX
     outbox_schema: str | None = None
+    identity: Sequence[str] = ()
+    through: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        """What tells the triggers of a declaration on one table from those on another one."""
+        if not self.identity:
+            return self.target
+        between = "" if self.through is None else f" through {self.through['table']}"
+        return f"{self.target} by {self.table}{between} ({', '.join(self.keys)})"
 
     def make_table(self) -> Table:
         """Return the table, without its columns, for its quoted name."""
@@ -60,13 +78,42 @@ class Capture:
     def describe(self) -> str:
         """Return the description that the database keeps. It ends no comment of SQL."""
         said = {name: getattr(self, name) for name in _NAMES}
+        if self.identity:
+            said |= {"identity": list(self.identity), "through": self.through}
         return MARK + json.dumps(
             {name: dict(value) if isinstance(value, Mapping) else value for name, value in said.items()}
         ).replace("/", r"\/")
 
 
+def make_captures(outbox: Outbox, model: SearchedModel) -> list[Capture]:
+    """Return what the triggers of a declaration note: on its own table, and on those that its text depends on."""
+    return [make_capture(outbox, model), *(_make_related(outbox, model, each) for each in model.related)]
+
+
+def _make_related(outbox: Outbox, model: SearchedModel, related: RelatedTable) -> Capture:
+    kinds = map(_find_key_kind, model.keys.columns)
+    through = related.through
+    return Capture(
+        model.name,
+        related.table.name,
+        {column.name: kind for column, kind in zip(related.keys, kinds, strict=True)},
+        {column.name: _find_watched_kind(column) for column in related.watched},
+        related.table.schema,
+        outbox.rows.name,
+        outbox.rows.schema,
+        tuple(column.name for column in related.identity),
+        None
+        if through is None
+        else {
+            "table": through.name,
+            "schema": through.schema,
+            "match": {column.name: own.name for column, own in related.match},
+        },
+    )
+
+
 def make_capture(outbox: Outbox, model: SearchedModel) -> Capture:
-    """Return what the triggers of a declaration note."""
+    """Return what the triggers on the table of a declaration note."""
     return Capture(
         model.name,
         model.table.name,
@@ -86,7 +133,9 @@ def parse_description(text: str | None) -> Capture | None:
         said: Any = json.loads(text.removeprefix(MARK))
     except ValueError:
         return None
-    return Capture(**said) if isinstance(said, dict) and set(said) == set(_NAMES) else None
+    if not isinstance(said, dict) or set(said) - set(_OF_RELATED) != set(_NAMES):
+        return None
+    return Capture(**{**said, "identity": tuple(said.get("identity", ()))})
 
 
 def _find_key_kind(column: Column[Any]) -> str:

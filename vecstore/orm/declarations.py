@@ -40,6 +40,8 @@ class Searchable:
         How texts are cut, each part of which has a record.
     freshness : {"worker", "inline"}
         Who embeds what a session changed.
+    depends_on : tuple of str
+        Attributes of related classes that are parts of the texts.
     """
 
     texts: tuple[str, ...]
@@ -51,6 +53,7 @@ class Searchable:
     when: Callable[[Any], Any] | None = None
     chunk: Chunks | None = None
     freshness: Freshness = "worker"
+    depends_on: tuple[str, ...] = ()
 
     def __get__(self, instance: object, owner: type[Entity]) -> SearchAttribute[Entity]:
         """Return what `VectorORM.search` takes: the declaration together with the class that it is read from."""
@@ -80,6 +83,7 @@ def searchable(
     when: Callable[[Any], Any] | None = None,
     chunk: Chunks | None = None,
     freshness: Freshness = "worker",
+    depends_on: Sequence[str] = (),
 ) -> Searchable:
     """Declare what of a model is searched, and where its vectors are.
 
@@ -106,6 +110,10 @@ def searchable(
     freshness : {"worker", "inline"}
         ``"inline"``, for models that embed in a moment: the session that changes a row embeds it, in the flush where
         the vector is in the row, and otherwise at the end of the commit. A worker does what is left.
+    depends_on : sequence of str
+        ``("author.name", "tags.name")``: relationships of the model, each with a column of the class behind it. A
+        change there counts as a change of the rows that it concerns. The texts that are built from it may be any
+        expressions that the class is mapped with, such as a ``column_property``.
 
     Raises
     ------
@@ -116,6 +124,8 @@ def searchable(
             raise InvalidArgument(f"{word} must be names of attributes of the model, each a str.")
         if len(set(names)) < len(names):
             raise InvalidArgument(f"{word}: an attribute stands there twice.")
+    if isinstance(depends_on, str) or not all(isinstance(each, str) and each.count(".") == 1 for each in depends_on):
+        raise InvalidArgument('depends_on must be names such as "author.name": a relationship and a column behind it.')
     if not texts:
         raise InvalidArgument('searchable() takes the attributes whose texts are searched: searchable("title", into=…)')
     for name in fields:
@@ -143,6 +153,7 @@ def searchable(
         raise InvalidArgument(f'freshness must be "worker" or "inline", not {_describe(freshness)}.')
     options: dict[str, Any] = {
         "freshness": freshness,
+        "depends_on": tuple(depends_on),
         "when": when,
         "chunk": chunk,
         "metric": Metric(metric),

@@ -107,7 +107,7 @@ def _list_changed(rows: Iterable[Any], model: SearchedModel) -> list[Any]:
     """Return the rows of a model whose texts are new, and which the worker would embed."""
     changed = []
     for row in rows:
-        if isinstance(row, model.entity) and model.condition is None:
+        if isinstance(row, model.entity) and model.condition is None and not model.related:
             state = inspect(row)
             histories = [state.attrs[name].history for name in model.declaration.texts]
             given = [value for each in histories for value in each.added or ()]

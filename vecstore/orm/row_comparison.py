@@ -14,7 +14,7 @@ from ..fenced import find_newest_tombstone, scan_versions
 from ..groups import make_member
 from ..records import Record
 from ..store import VectorStore
-from .captures import make_capture
+from .captures import make_captures
 from .keys import Key
 from .outbox import Outbox
 from .searched_models import SearchedModel
@@ -87,9 +87,10 @@ class RowComparison:
         """Compare; with ``fix`` mend what can be mended and note the rest for a worker."""
         model, outbox = self._model, self._outbox
         with self._engine.begin() as connection:
-            missing = find_missing_triggers(connection, make_capture(outbox, model))
-            if missing and fix:
-                install_triggers(connection, make_capture(outbox, model))
+            captures = make_captures(outbox, model)
+            missing = [name for each in captures for name in find_missing_triggers(connection, each)]
+            for each in captures if missing and fix else ():
+                install_triggers(connection, each)
         # The fence comes first: what is noted below would else be written with one that the store refuses.
         newest = self._find_newest()
         is_behind = newest > 0 and outbox.draw_fence(self._engine) <= newest

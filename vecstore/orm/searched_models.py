@@ -17,6 +17,7 @@ from .chunks import CHUNK, ROW
 from .declarations import Searchable, find_declarations
 from .field_types import make_field
 from .keys import Key, RowKeys, find_python_type
+from .related_tables import RelatedTable, find_related
 
 JOINT = "\n\n"
 """Between two texts of a row."""
@@ -44,6 +45,8 @@ class SearchedModel:
     watched : tuple of Column
         The columns whose change makes the record another one.
     fields : tuple of FieldColumn
+    related : tuple of RelatedTable
+        The tables that the texts depend on.
     condition : ColumnElement or None
         What searchable rows match.
     vector_column : Column or None
@@ -64,8 +67,11 @@ class SearchedModel:
         self.name = f"{self.table.fullname}.{attribute}"
         self._mapper = mapper
         self.keys = RowKeys(tuple(self.table.primary_key.columns), f"table {self.table.fullname!r}")
-        texts = [self._find_column(name) for name in declaration.texts]
-        for name, column in zip(declaration.texts, texts, strict=True):
+        found = list(find_related(mapper, self.keys.columns, declaration.depends_on, self.label))
+        self.related = tuple(each for each in found if isinstance(each, RelatedTable))
+        texts = [self._find_column(name) for name in declaration.texts if not self._is_built(name)]
+        for column in texts:
+            name = self._name_attribute(column)
             if not isinstance(column.type, TypeDecorator) and find_python_type(column.type) not in {str, None}:
                 raise InvalidArgument(
                     f"{self.label}: {name!r} has the type {column.type!r}, not a text. Give it to fields=."
@@ -75,7 +81,8 @@ class SearchedModel:
         watched = self.fields if declaration.column is None else ()
         self.condition = None if declaration.when is None else self._make_condition(declaration.when(self.entity))
         conditional = [] if self.condition is None else self._list_compared(self.condition)
-        self.watched = tuple(dict.fromkeys([*texts, *(field.column for field in watched), *conditional]))
+        leading = [each for each in found if isinstance(each, Column)]
+        self.watched = tuple(dict.fromkeys([*texts, *leading, *(field.column for field in watched), *conditional]))
         self.vector_column = None if declaration.column is None else self._find_column(declaration.column)
 
     def __repr__(self) -> str:
@@ -117,7 +124,7 @@ class SearchedModel:
     def read_records(self, session: Session, keys: Iterable[Key]) -> dict[Key, Record]:
         """Return the records of those rows that exist and have a text."""
         wanted, found = list(keys), {}
-        attributes = [getattr(self.entity, self._name_attribute(column)) for column in self._list_columns()]
+        attributes = self._list_attributes()
         for start in range(0, len(wanted), _PAGE):
             part = wanted[start : start + _PAGE]
             for row in session.execute(self.restrict(select(*attributes).where(self.match_keys(part)))):
@@ -175,12 +182,18 @@ class SearchedModel:
             yield keys
             after = keys[-1]
 
-    def _list_columns(self) -> list[Column[Any]]:
+    def _list_attributes(self) -> list[Any]:
         return [
-            *self.keys.columns,
-            *(self._find_column(name) for name in self.declaration.texts),
-            *(field.column for field in self.fields),
+            *self.get_key_attributes(self.entity),
+            *(getattr(self.entity, name) for name in self.declaration.texts),
+            *(getattr(self.entity, self._name_attribute(field.column)) for field in self.fields),
         ]
+
+    def _is_built(self, name: str) -> bool:
+        """Say whether a text is an expression of SQL, which may be one where it says what it depends on."""
+        is_mapped = name in self._mapper.all_orm_descriptors or name in self._mapper.column_attrs
+        is_column = isinstance(self._mapper.columns.get(name), Column)
+        return bool(self.declaration.depends_on) and is_mapped and not is_column
 
     def _make_record(self, row: Sequence[Any]) -> tuple[Key, Record | None]:
         width, last = len(self.keys.columns), len(self.keys.columns) + len(self.declaration.texts)

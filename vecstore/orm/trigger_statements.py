@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import String
+from sqlalchemy import MetaData, String, Table
 from sqlalchemy.engine import Dialect
 
 from ..errors import Unsupported
@@ -64,7 +64,7 @@ def make_triggers(dialect: Dialect, capture: Capture) -> CaptureTriggers:
 
 
 def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
-    if capture.schema is not None:
+    if capture.schema is not None or (capture.through or {}).get("schema") is not None:
         raise Unsupported("triggers across attached databases", "sqlite", "Give the table no schema.")
     quote = dialect.identifier_preparer.quote
     table, target = quote(capture.table), quote(capture.outbox)
@@ -73,21 +73,35 @@ def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     def format_key(row: str) -> str:
         return f"json_array({', '.join(f'{row}.{quote(column)}' for column in capture.keys)})"
 
+    def find_rows(row: str) -> tuple[str, str]:
+        """Return the alias of the rows that have the keys, and what follows SELECT for them."""
+        if not capture.identity:
+            return row, ""
+        if capture.through is None:
+            return row, f" WHERE {' AND '.join(f'{row}.{quote(each)} IS NOT NULL' for each in capture.keys)}"
+        match = " AND ".join(f"t.{quote(far)} = {row}.{quote(own)}" for far, own in capture.through["match"].items())
+        return "t", f" FROM {quote(capture.through['table'])} AS t WHERE {match}"
+
     def differ(columns: Iterable[str]) -> str:
         # By bytes, whatever the column's own collation takes for equal.
         return " OR ".join(f"OLD.{quote(each)} IS NOT NEW.{quote(each)} COLLATE BINARY" for each in columns)
 
-    def note(row: str) -> str:
-        return f"INSERT INTO {target} (target, key, entered) SELECT {name}, {format_key(row)}, {CLOCKS['sqlite']}"
+    def note(row: str, condition: str = "") -> str:
+        alias, rows = find_rows(row)
+        if condition:
+            rows += f" AND ({condition})" if rows else f" WHERE {condition}"
+        return (
+            f"INSERT INTO {target} (target, key, entered) SELECT {name}, {format_key(alias)}, {CLOCKS['sqlite']}{rows}"
+        )
 
-    watched = list(dict.fromkeys([*capture.keys, *capture.watched]))
+    leading = [*capture.keys] if capture.through is None else [*capture.through["match"].values()]
+    watched = list(dict.fromkeys([*leading, *capture.watched]))
     bodies = {
         # The description stays in the text of the trigger, which SQLite keeps.
         "insert": f"AFTER INSERT ON {table} BEGIN /* {capture.describe()} */ {note('NEW')}; END",
         "update": (
             # Not UPDATE OF: a generated column changes without being named by the statement.
-            f"AFTER UPDATE ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; "
-            f"{note('OLD')} WHERE {differ(capture.keys)}; END"
+            f"AFTER UPDATE ON {table} WHEN {differ(watched)} BEGIN {note('NEW')}; {note('OLD', differ(leading))}; END"
         ),
         "delete": f"AFTER DELETE ON {table} BEGIN {note('OLD')}; END",
     }
@@ -104,7 +118,7 @@ def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
 
 def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     preparer = dialect.identifier_preparer
-    quote, table = preparer.quote, preparer.format_table(capture.make_table())
+    quote = preparer.quote
     target = preparer.format_table(capture.make_outbox())
     old, new = "vecstore_old", "vecstore_new"
 
@@ -118,6 +132,9 @@ def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
             f"SELECT {_quote_text(dialect, capture.target)}, {key}, extract(epoch FROM now()) FROM {rows};"
         )
 
+    if capture.identity:
+        body = _make_related_body(dialect, capture, format_key, note, old, new)
+        return _finish_postgres(dialect, capture, body, old, new)
     first = quote(next(iter(capture.keys)))
     same_key = " AND ".join(f"o.{quote(name)} = n.{quote(name)}" for name in capture.keys)
     changed = " OR ".join(
@@ -131,6 +148,48 @@ def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
         f"ELSIF TG_OP = 'DELETE' THEN {note(format_key('o'), f'{old} o')} "
         f"ELSE {note(either, pairs)} END IF; RETURN NULL; END"
     )
+    return _finish_postgres(dialect, capture, body, old, new)
+
+
+def _make_related_body(
+    dialect: Dialect,
+    capture: Capture,
+    format_key: Callable[[str], str],
+    note: Callable[[str, str], str],
+    old: str,
+    new: str,
+) -> str:
+    """Return the body for a related table: of changed rows both what they referred to and what they refer to now."""
+    preparer = dialect.identifier_preparer
+    quote = preparer.quote
+
+    def compare(name: str, kind: str) -> str:
+        first, second = (_compare_by_bytes(kind, f"{row}.{quote(name)}") for row in ("a", "b"))
+        return f"{first} IS NOT DISTINCT FROM {second}"
+
+    same = [f"a.{quote(name)} = b.{quote(name)}" for name in capture.identity]
+    same += [compare(name, kind) for name, kind in capture.watched.items()]
+
+    def note_rows(rows: str, others: str | None) -> str:
+        if others is not None:
+            is_same = " AND ".join(same)
+            rows = f"(SELECT a.* FROM {rows} a WHERE NOT EXISTS (SELECT FROM {others} b WHERE {is_same}))"  # noqa: S608 - names are quoted
+        if capture.through is None:
+            present = " AND ".join(f"r.{quote(name)} IS NOT NULL" for name in capture.keys)
+            return note(format_key("r"), f"{rows} r WHERE {present}")
+        between = preparer.format_table(Table(capture.through["table"], MetaData(), schema=capture.through["schema"]))
+        match = " AND ".join(f"t.{quote(far)} = r.{quote(own)}" for far, own in capture.through["match"].items())
+        return note(format_key("t"), f"{rows} r JOIN {between} t ON {match}")
+
+    return (
+        f"BEGIN IF TG_OP = 'INSERT' THEN {note_rows(new, None)} ELSIF TG_OP = 'DELETE' THEN {note_rows(old, None)} "
+        f"ELSE {note_rows(new, old)} {note_rows(old, new)} END IF; RETURN NULL; END"
+    )
+
+
+def _finish_postgres(dialect: Dialect, capture: Capture, body: str, old: str, new: str) -> CaptureTriggers:
+    preparer = dialect.identifier_preparer
+    quote, table = preparer.quote, preparer.format_table(capture.make_table())
     tables = {
         "insert": f"REFERENCING NEW TABLE AS {new}",
         "update": f"REFERENCING OLD TABLE AS {old} NEW TABLE AS {new}",
@@ -181,7 +240,7 @@ def _compare_by_bytes(kind: str, value: str) -> str:
 
 def make_stem(capture: Capture) -> str:
     """Return what the names of a declaration's triggers begin with."""
-    digest = hashlib.sha256(capture.target.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(capture.id.encode()).hexdigest()[:8]
     return f"vecstore_{capture.table[:20]}_{digest}_"
 
 

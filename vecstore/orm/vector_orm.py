@@ -23,7 +23,7 @@ from ..query_texts import check_query_texts
 from ..rows.vectors import as_queries
 from ..schema import Schema
 from ..store import VectorStore
-from .captures import Capture, make_capture
+from .captures import Capture, make_captures
 from .column_search import search_column
 from .declarations import Entity, SearchAttribute
 from .inline import InlineSync
@@ -81,7 +81,7 @@ class VectorORM(OneProcess):
         for model in self._models:
             if model.vector_column is not None:
                 attach_column(base.metadata, model.table, model.vector_column.name, self._stores.newest.dim)
-        self._captures = tuple(make_capture(self._outbox, model) for model in self._models)
+        self._captures = tuple(each for model in self._models for each in make_captures(self._outbox, model))
         attach_triggers(base.metadata, self._captures)
         self._engine: Engine | None = None
         self._owns_engine = False
