@@ -48,10 +48,12 @@ def search_column(
         wanted = wanted.where(distance <= metric.distance(min_score))
     wanted = wanted.order_by(distance).limit(k)
 
+    highest = metric.distance(0.0)
+
     def run() -> Found:
         found = [
-            (row, Hit(model.keys.format_id(model.get_key(row)), metric.distance(0.0) - far, far))
-            for row, far in session.execute(wanted).unique()
+            (row, Hit(model.keys.format_id(model.get_key(row)), highest - far, far))
+            for row, far in session.execute(wanted).unique().all()
         ]
         return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))
 

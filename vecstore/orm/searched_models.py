@@ -67,6 +67,7 @@ class SearchedModel:
         self.name = f"{self.table.fullname}.{attribute}"
         self._mapper = mapper
         self.keys = RowKeys(tuple(self.table.primary_key.columns), f"table {self.table.fullname!r}")
+        self._key_names = tuple(map(self._name_attribute, self.keys.columns))
         found = list(find_related(mapper, self.keys.columns, declaration.depends_on, self.label))
         self.related = tuple(each for each in found if isinstance(each, RelatedTable))
         texts = [self._find_column(name) for name in declaration.texts if not self._is_built(name)]
@@ -90,7 +91,7 @@ class SearchedModel:
 
     def get_key_attributes(self, entity: type[Any]) -> list[Any]:
         """Return the attributes of the key on the class, or on one that inherits from it."""
-        return [getattr(entity, self._name_attribute(column)) for column in self.keys.columns]
+        return [getattr(entity, name) for name in self._key_names]
 
     def match_keys(self, keys: Sequence[Key]) -> ColumnElement[bool]:
         """Return the condition that a row has one of the keys."""
@@ -112,7 +113,7 @@ class SearchedModel:
 
     def get_key(self, row: object) -> Key:
         """Return the key of a loaded object."""
-        return tuple(getattr(row, self._name_attribute(column)) for column in self.keys.columns)
+        return tuple([getattr(row, name) for name in self._key_names])  # each hit of a search comes by here
 
     def compose_text(self, row: object) -> str | None:
         """Return the text of an object that need not be stored yet; None if that cannot be told."""
