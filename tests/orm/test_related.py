@@ -91,8 +91,7 @@ def sort_words(body: str) -> str:
     return "\n\n".join(",".join(sorted(part.split(","))) for part in body.split("\n\n"))
 
 
-@pytest.fixture
-def shop(engine: Engine) -> Iterator[Shop]:
+def make_models(dialect: str) -> dict[str, Any]:
     class Base(DeclarativeBase):
         pass
 
@@ -123,7 +122,7 @@ def shop(engine: Engine) -> Iterator[Shop]:
         Column("tag_id", ForeignKey("tag.id", ondelete="CASCADE"), primary_key=True),
         ForeignKeyConstraint(["shelf", "number"], ["good.shelf", "good.number"], ondelete="CASCADE"),
     )
-    join = func.string_agg if engine.dialect.name == "postgresql" else func.group_concat
+    join = func.string_agg if dialect == "postgresql" else func.group_concat
 
     class Good(Base):
         __tablename__ = "good"
@@ -148,14 +147,19 @@ def shop(engine: Engine) -> Iterator[Shop]:
         .where(Tag.id == link.c.tag_id, link.c.shelf == Good.shelf, link.c.number == Good.number)
         .scalar_subquery()
     )
-    texts = Texts()
-    models = {each.__name__: each for each in (Base, Maker, Tag, Note, Good)}
+    return {each.__name__: each for each in (Base, Maker, Tag, Note, Good)}
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Iterator[Shop]:
+    texts, models = Texts(), make_models(engine.dialect.name)
+    base = models["Base"]
     with vecstore.connect("memory:") as database:
         embedder = FunctionEmbedder(texts.embed, dim=DIM, name="words")
-        with VectorORM(Base, embedder=embedder, stores={"goods": database}) as vectors:
-            Base.metadata.create_all(engine)
+        with VectorORM(base, embedder=embedder, stores={"goods": database}) as vectors:
+            base.metadata.create_all(engine)
             sessions = vectors.install(sessionmaker(engine))
-            yield Shop(engine, vectors, sessions, {**models, "link": link}, texts, database)
+            yield Shop(engine, vectors, sessions, models, texts, database)
 
 
 @pytest.fixture
