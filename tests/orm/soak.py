@@ -28,21 +28,26 @@ import vecstore
 from tests.orm.application import embed_words, make_engine
 from vecstore import Flat
 from vecstore.embedders import FunctionEmbedder
-from vecstore.orm import VectorColumn, VectorORM, searchable
+from vecstore.orm import Chunks, VectorColumn, VectorORM, searchable
 
 KEYS = 25
 LEASE = 0.4
+CHUNKS = Chunks(20, 0)
 CONTEXT = mp.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.orm.soak"])
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a soak runs: the application's database, and a URL for a store, or None for vectors in the rows."""
+    """Where a soak runs: the application's database, and a URL for a store, or None for vectors in the rows.
+
+    With ``chunks``, a text has up to a dozen of them.
+    """
 
     url: str
     schema: str | None
     store: str | None
+    chunks: bool = False
 
 
 @dataclass
@@ -73,6 +78,7 @@ def open_soaked(place: Place, stalls: float = 0.0) -> Iterator[Soaked]:
             fields=() if place.store is None else ("lang",),
             into="embedding" if place.store is None else "store:notes",
             index=Flat(),
+            chunk=CHUNKS if place.chunks else None,
         )
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -97,7 +103,7 @@ def write(place: Place, seed: int, rounds: int) -> None:
             try:
                 with soaked.sessions() as session:
                     for _ in range(rng.randint(1, 3)):
-                        change(session, soaked.Note, rng)
+                        change(session, soaked.Note, rng, most=12 if place.chunks else 1)
                     if rng.random() < 0.2:
                         session.rollback()
                     else:
@@ -107,9 +113,10 @@ def write(place: Place, seed: int, rounds: int) -> None:
                 continue
 
 
-def change(session: Session, note: Any, rng: random.Random) -> None:
-    """Do one change."""
-    key, words = rng.randrange(KEYS), f"text {rng.randrange(10**6)}"
+def change(session: Session, note: Any, rng: random.Random, *, most: int) -> None:
+    """Do one change, with texts of up to so many parts."""
+    key, word = rng.randrange(KEYS), f"text {rng.randrange(10**6)}"
+    words = "\n\n".join(f"{word} {part}" for part in range(rng.randint(1, most)))
     kind = rng.randrange(8)
     if kind == 0:
         session.execute(update(note).where(note.id.between(key, key + 5)).values(text=words))
@@ -208,6 +215,17 @@ def settle(soaked: Soaked, seconds: float) -> int:
         time.sleep(LEASE / 4)
 
 
+def list_expected(note: Any, place: Place) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
+    """Yield the records that a row should have."""
+    if not place.chunks:
+        yield str(note.id), (note.text, {"lang": note.lang})
+        return
+    for number, each in enumerate(CHUNKS.split(note.text)):
+        place_in_text = {"number": number, "start": each.start, "end": each.end}
+        known = {"lang": note.lang, "row_key": str(note.id), "chunk": place_in_text}
+        yield f"{note.id}#{number}" if number else str(note.id), (each.text, known)
+
+
 def compare(soaked: Soaked, place: Place) -> None:
     """The sink has what the table has."""
     with soaked.sessions() as session:
@@ -225,7 +243,7 @@ def compare(soaked: Soaked, place: Place) -> None:
                 assert note.embedding is not None, note.id
                 assert note.embedding.tolist() == embed_words([note.text])[0].tolist(), note.id
             return
-        expected = {str(note.id): (note.text, {"lang": note.lang}) for note in rows.values()}
+        expected = {id_: found for note in rows.values() for id_, found in list_expected(note, place)}
     with vecstore.connect(place.store) as database:
         records = list(database.open("notes").scan())
     assert {record.id: (record.text, dict(record.metadata)) for record in records} == expected

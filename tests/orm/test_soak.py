@@ -16,12 +16,13 @@ from tests.redis.conftest import redis_server as redis_server
 from tests.redis.places import add_parameters as add_redis_parameters
 
 ROUNDS = 25
-SINKS = ["file", "row", "postgres", "redis"]
+SINKS = ["file", "row", "postgres", "redis", "chunks in file", "chunks in postgres", "chunks in redis"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Iterator[Callable[[str], Place]]:
     def make_store(sink: str) -> str | None:
+        sink = sink.removeprefix("chunks in ")
         if sink == "row":
             return None
         if sink == "file":
@@ -34,18 +35,20 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Ite
         return add_parameters(url, f"{namespace}_store")
 
     if request.param == "sqlite":
-        yield lambda sink: Place(f"sqlite:///{tmp_path / 'app.db'}?timeout=30", None, make_store(sink))
+        yield lambda sink: Place(
+            f"sqlite:///{tmp_path / 'app.db'}?timeout=30", None, make_store(sink), sink.startswith("chunks")
+        )
         return
     url = request.getfixturevalue("postgres_url")
     with psycopg.connect(url, autocommit=True) as link:
         link.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(namespace)))
         server = urlsplit(url)._replace(scheme="postgresql+psycopg").geturl()
-        yield lambda sink: Place(server, namespace, make_store(sink))
+        yield lambda sink: Place(server, namespace, make_store(sink), sink.startswith("chunks"))
         link.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(namespace)))
 
 
 @pytest.mark.parametrize(
-    "place, sink", [("sqlite", "file"), ("postgresql", "row"), ("postgresql", "redis")], indirect=["place"]
+    "place, sink", [("sqlite", "file"), ("postgresql", "row"), ("postgresql", "chunks in redis")], indirect=["place"]
 )
 def test_soak(place: Callable[[str], Place], sink: str, seed: int, note: Callable[[str], None]) -> None:
     counts = run_soak(place(sink), seed, ROUNDS)
