@@ -24,7 +24,7 @@ test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaign
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace chromium redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace chromium mariadb redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
 	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
@@ -137,6 +137,14 @@ chromium:
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	    || { echo 'The tests of pages need Chromium. On Debian: sudo apt-get install chromium-headless-shell' >&2; exit 1; }; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; }
+
+# The application's database in the tests of vecstore.orm on MariaDB. The package starts no server that they use.
+.PHONY: mariadb
+mariadb:
+	@command -v mariadbd >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    || { echo 'The tests of MariaDB need its server. On Debian: sudo apt-get install mariadb-server' >&2; exit 1; }; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server; }
 
 # The tests' own Redis servers. Their programs need a library that newer systems do without: it is kept in .servers.
 .PHONY: redis

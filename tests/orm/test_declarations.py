@@ -190,8 +190,8 @@ def test_nothing_is_done_before_install() -> None:
 def test_other_engines_are_refused() -> None:
     base, _ = make_note()
     connect(base)
-    engine: Any = create_mock_engine("mysql://", lambda *_: None)
-    with pytest.raises(Unsupported, match="mysql does not support capturing changes by triggers"):
+    engine: Any = create_mock_engine("mssql+pymssql://", lambda *_: None)
+    with pytest.raises(Unsupported, match="mssql does not support capturing changes by triggers"):
         base.metadata.create_all(engine, checkfirst=False)
 
 

@@ -38,6 +38,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.mysql import VARCHAR
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from ..errors import InvalidArgument
@@ -49,10 +50,19 @@ CLOCKS: Mapping[str, str] = MappingProxyType(
     {
         "postgresql": "extract(epoch FROM clock_timestamp())",
         "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+        "mysql": "unix_timestamp(sysdate(6))",
+        "mariadb": "unix_timestamp(sysdate(6))",
     }
 )
 """Seconds since 1970 by the clock of the database, of which all processes have the same one."""
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+_MYSQL = ("mysql", "mariadb")
+"""They return nothing from an UPDATE, and a DELETE does not read what it deletes from."""
+
+
+def _make_word(length: int) -> Text:
+    """Return the type of a text that is a part of a key, whose length MySQL limits; its letters differ by case."""
+    return Text().with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,8 @@ class Outbox:
             OUTBOX,
             metadata,
             Column("id", _ROW_NUMBER, primary_key=True),
-            Column("target", Text, nullable=False),
-            Column("key", Text, nullable=False),
+            Column("target", _make_word(150), nullable=False),
+            Column("key", _make_word(600), nullable=False),
             Column("entered", Double, nullable=False),
             Column("ready", Double, nullable=False, server_default=text("0")),
             Column("attempts", Integer, nullable=False, server_default=text("0")),
@@ -140,8 +150,8 @@ class Outbox:
         self.digests = Table(
             DIGESTS,
             metadata,
-            Column("target", Text, primary_key=True),
-            Column("key", Text, primary_key=True),
+            Column("target", _make_word(150), primary_key=True),
+            Column("key", _make_word(600), primary_key=True),
             Column("digest", Text, nullable=False),
         )
         self.fences = Table(FENCE, metadata, Column("id", _ROW_NUMBER, primary_key=True), sqlite_autoincrement=True)
@@ -150,14 +160,22 @@ class Outbox:
         """Take up to ``limit`` rows that are ready, for ``lease`` seconds; return them in the order of their ids."""
         columns = self.rows.c
         now = read_clock(engine)
-        picked = (
+        ready = (
             select(columns.id)
             .where(columns.ready <= now, columns.dead.is_(False), columns.target.in_(targets))
             .order_by(columns.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("picked")
         )
+        if engine.dialect.name in _MYSQL:
+            with engine.begin() as connection:
+                found = ready.add_columns(columns.target, columns.key, columns.attempts)
+                claims = [Claim(*row) for row in connection.execute(found)]
+                leased = update(self.rows).where(columns.id.in_([claim.id for claim in claims]))
+                if claims:
+                    connection.execute(leased.values(ready=now + lease))
+            return claims
+        picked = ready.cte("picked")
         taken = (
             update(self.rows)
             .where(columns.id.in_(select(picked.c.id)))
@@ -177,7 +195,10 @@ class Outbox:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 return int(connection.execute(select(func.nextval(self._name_sequence(connection)))).scalar_one())
-            drawn = int(connection.execute(insert(self.fences).returning(self.fences.c.id)).scalar_one())
+            if connection.dialect.name in _MYSQL:
+                drawn = int(connection.execute(insert(self.fences)).lastrowid)
+            else:
+                drawn = int(connection.execute(insert(self.fences).returning(self.fences.c.id)).scalar_one())
             connection.execute(delete(self.fences).where(self.fences.c.id < drawn))
             return drawn
 
@@ -186,11 +207,7 @@ class Outbox:
         columns = self.rows.c
         for part in _cut(sorted(claim.id for claim in claims)):
             with engine.begin() as connection:
-                # Locked in the order of ids: a worker that slept may acknowledge the same rows at this moment.
-                locked = (
-                    select(columns.id).where(columns.id.in_(part)).order_by(columns.id).with_for_update().cte("locked")
-                )
-                connection.execute(delete(self.rows).where(columns.id.in_(select(locked.c.id))))
+                connection.execute(delete(self.rows).where(columns.id.in_(self._lock(connection, part))))
         for target in {claim.target for claim in claims}:
             self._forget_dead(engine, target, {claim.key: claim.id for claim in claims if claim.target == target})
 
@@ -292,10 +309,20 @@ class Outbox:
         columns = self.rows.c
         for part in _cut(sorted(claim.id for claim in claims)):
             with engine.begin() as connection:
-                locked = (
-                    select(columns.id).where(columns.id.in_(part)).order_by(columns.id).with_for_update().cte("locked")
+                connection.execute(
+                    update(self.rows).where(columns.id.in_(self._lock(connection, part))).values(**values)
                 )
-                connection.execute(update(self.rows).where(columns.id.in_(select(locked.c.id))).values(**values))
+
+    def _lock(self, connection: Connection, ids: Sequence[int]) -> Any:
+        """Return ids, as a list or as a statement, whose rows are locked in order.
+
+        A worker that slept may change or acknowledge the same rows at this moment.
+        """
+        id_ = self.rows.c.id
+        locked = select(id_).where(id_.in_(ids)).order_by(id_).with_for_update()
+        if connection.dialect.name in _MYSQL:
+            return list(connection.execute(locked).scalars())
+        return select(locked.cte("locked").c.id)
 
 
 def read_clock(engine: Engine | Connection) -> ColumnElement[float]:

@@ -16,6 +16,10 @@ _SYNCHRONOUS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("postgresql", "psycopg"): "postgresql+psycopg",
         ("postgresql", "asyncpg"): "postgresql+psycopg",
         ("sqlite", "aiosqlite"): "sqlite+pysqlite",
+        ("mysql", "aiomysql"): "mysql+pymysql",
+        ("mysql", "asyncmy"): "mysql+pymysql",
+        ("mariadb", "aiomysql"): "mariadb+pymysql",
+        ("mariadb", "asyncmy"): "mariadb+pymysql",
     }
 )
 """The driver with which a worker uses the database of an asynchronous engine."""

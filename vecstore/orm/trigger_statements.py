@@ -3,6 +3,8 @@
 Their names contain a digest of what they do, so that a trigger of an earlier declaration is recognised and replaced.
 """
 
+# Longer than 300 lines because what the triggers of one engine do has to be read beside those of the others.
+
 from __future__ import annotations
 
 import hashlib
@@ -58,7 +60,9 @@ def make_triggers(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     """
     if dialect.name not in _MAKERS:
         raise Unsupported(
-            "capturing changes by triggers", dialect.name, "vecstore.orm works with PostgreSQL and SQLite."
+            "capturing changes by triggers",
+            dialect.name,
+            "vecstore.orm works with PostgreSQL, SQLite, MariaDB and MySQL.",
         )
     return _MAKERS[dialect.name](dialect, capture)
 
@@ -219,8 +223,64 @@ def _finish_postgres(dialect: Dialect, capture: Capture, body: str, old: str, ne
     )
 
 
+_COMMA = ", ',', "
+
+
+def _make_mysql(dialect: Dialect, capture: Capture) -> CaptureTriggers:
+    preparer = dialect.identifier_preparer
+    quote, table = preparer.quote_identifier, preparer.format_table(capture.make_table())
+    target = preparer.format_table(capture.make_outbox())
+    columns = ", ".join(map(quote, ("target", "key", "entered")))
+
+    def format_key(row: str) -> str:
+        texts = {name: f"cast({row}.{quote(name)} AS char)" for name in capture.keys}
+        pieces = [
+            texts[name] if kind == "number" else f"json_quote({texts[name]})" for name, kind in capture.keys.items()
+        ]
+        return f"concat('[', {_COMMA.join(pieces)}, ']')"
+
+    def note(row: str) -> str:
+        alias, rows = row, ""
+        if capture.identity and capture.through is None:
+            rows = f" FROM dual WHERE {' AND '.join(f'{row}.{quote(each)} IS NOT NULL' for each in capture.keys)}"
+        if capture.through is not None:
+            between = Table(capture.through["table"], MetaData(), schema=capture.through["schema"])
+            pairs = capture.through["match"].items()
+            match = " AND ".join(f"t.{quote(far)} = {row}.{quote(own)}" for far, own in pairs)
+            alias, rows = "t", f" FROM {preparer.format_table(between)} AS t WHERE {match}"
+        values = f"{_quote_text(dialect, capture.target)}, {format_key(alias)}, {CLOCKS['mysql']}"
+        return f"INSERT INTO {target} ({columns}) SELECT {values}{rows};"
+
+    def are_same(names: Iterable[str]) -> str:
+        # By bytes, whatever the column's own collation takes for equal.
+        return " AND ".join(f"BINARY OLD.{quote(each)} <=> BINARY NEW.{quote(each)}" for each in names)
+
+    leading = [*capture.keys] if capture.through is None else [*capture.through["match"].values()]
+    watched = list(dict.fromkeys([*leading, *capture.watched]))
+    bodies = {
+        "insert": f"BEGIN {note('NEW')} END",
+        "update": (
+            f"BEGIN IF NOT ({are_same(watched)}) THEN {note('NEW')} END IF; "
+            f"IF NOT ({are_same(leading)}) THEN {note('OLD')} END IF; END"
+        ),
+        "delete": f"BEGIN {note('OLD')} END",
+    }
+    names = _make_names(capture, bodies)
+    return CaptureTriggers(
+        table,
+        tuple(names.values()),
+        (),
+        lambda relation: [
+            f"CREATE TRIGGER {quote(names[event])} AFTER {event.upper()} ON {relation} FOR EACH ROW {body}"
+            for event, body in bodies.items()
+        ],
+        lambda name, relation: f"DROP TRIGGER {quote(name)}",
+        forget=tuple(f"DROP TRIGGER IF EXISTS {quote(name)}" for name in names.values()),
+    )
+
+
 _MAKERS: Mapping[str, Callable[[Dialect, Capture], CaptureTriggers]] = MappingProxyType(
-    {"postgresql": _make_postgres, "sqlite": _make_sqlite}
+    {"postgresql": _make_postgres, "sqlite": _make_sqlite, "mysql": _make_mysql, "mariadb": _make_mysql}
 )
 
 

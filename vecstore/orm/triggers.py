@@ -126,7 +126,7 @@ def list_triggers(connection: Connection, table: Table) -> list[str]:
 def _list_relations(connection: Connection, table: Table) -> list[str]:
     """Return the quoted names of a table and of its partitions: a statement may name one of these."""
     name = connection.dialect.identifier_preparer.format_table(table)
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name != "postgresql":
         return [name]
     tree = text("SELECT relid::regclass::text FROM pg_partition_tree(to_regclass(:name))")
     return list(connection.execute(tree, {"name": name}).scalars()) or [name]
@@ -136,6 +136,13 @@ def _list_on(connection: Connection, relation: str) -> list[str]:
     if connection.dialect.name == "sqlite":
         listed = text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name")
         return list(connection.execute(listed, {"name": relation.strip('"').replace('""', '"')}).scalars())
+    if connection.dialect.name != "postgresql":
+        listed = text(
+            "SELECT trigger_name FROM information_schema.triggers "
+            "WHERE event_object_schema = coalesce(:schema, database()) AND event_object_table = :name"
+        )
+        schema, _, name = relation.replace("``", "\0").replace("`", "").replace("\0", "`").rpartition(".")
+        return list(connection.execute(listed, {"schema": schema or None, "name": name}).scalars())
     listed = text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:name) AND NOT tgisinternal")
     return list(connection.execute(listed, {"name": relation}).scalars())
 

@@ -394,6 +394,9 @@ class VectorORM(OneProcess):
         if engine.dialect.name == "sqlite":
             for each in {engine, getattr(bound, "sync_engine", engine)}:
                 event.listen(each, "checkout", _register_once)
+        if engine.dialect.name in ("mysql", "mariadb"):
+            # What a worker reads is the state at the moment; locks of ranges would hold up the application.
+            engine = engine.execution_options(isolation_level="READ COMMITTED")
         self._engine, self._owns_engine = engine, owned
 
     def _make_query(self, column: Column[Any], query: Any) -> NDArray[np.float32]:
