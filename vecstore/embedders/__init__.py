@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .vectorizers.one_hot import OneHot
     from .vectorizers.tfidf import Tfidf
     from .vectorizers.vectorizer import Vectorizer
+    from .vectorizers.word_vectors import WordVectors
     from .voyage import VoyageEmbedder
     from .wordllama import WordLlamaEmbedder
 
@@ -58,6 +59,7 @@ __all__ = [
     "Vectorizer",
     "VoyageEmbedder",
     "WordLlamaEmbedder",
+    "WordVectors",
     "export_onnx",
     "load",
 ]
@@ -88,6 +90,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Vectorizer": "vectorizers.vectorizer",
         "VoyageEmbedder": "voyage",
         "WordLlamaEmbedder": "wordllama",
+        "WordVectors": "vectorizers.word_vectors",
         "export_onnx": "onnx_export",
     }
 )

@@ -13,6 +13,7 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "lookup": ("lookup_table", "Lookup"),
         "one-hot": ("one_hot", "OneHot"),
         "tfidf": ("tfidf", "Tfidf"),
+        "word-vectors": ("word_vectors", "WordVectors"),
     }
 )
 """The module and the class of each name."""
