@@ -33,9 +33,14 @@ if TYPE_CHECKING:
     from .vectorizers.word_vectors import WordVectors
     from .voyage import VoyageEmbedder
     from .wordllama import WordLlamaEmbedder
+    from .wrappers.cached import Cached
+    from .wrappers.rate_limited import RateLimited
+    from .wrappers.retrying import Retrying
+    from .wrappers.waiting import ServiceClock
 
 __all__ = [
     "BagOfWords",
+    "Cached",
     "Categorical",
     "CohereEmbedder",
     "Embedder",
@@ -50,8 +55,11 @@ __all__ = [
     "OneHot",
     "OnnxEmbedder",
     "OpenAIEmbedder",
+    "RateLimited",
+    "Retrying",
     "Role",
     "SentenceTransformersEmbedder",
+    "ServiceClock",
     "ServiceFailed",
     "Tfidf",
     "TruncatedText",
@@ -67,6 +75,7 @@ __all__ = [
 _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "BagOfWords": "vectorizers.bag_of_words",
+        "Cached": "wrappers.cached",
         "Categorical": "vectorizers.categorical",
         "CohereEmbedder": "cohere",
         "Embedder": "base",
@@ -81,8 +90,11 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "OneHot": "vectorizers.one_hot",
         "OnnxEmbedder": "onnx_model",
         "OpenAIEmbedder": "openai_compatible",
+        "RateLimited": "wrappers.rate_limited",
+        "Retrying": "wrappers.retrying",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
+        "ServiceClock": "wrappers.waiting",
         "ServiceFailed": "service_answers",
         "Tfidf": "vectorizers.tfidf",
         "TruncatedText": "long_texts",

@@ -86,6 +86,7 @@ class Embedder(ABC, Generic[T]):
 
     modality: str = "text"
     min_cosine: float = MIN_COSINE
+    _is_outermost = False
 
     def __init__(
         self,
@@ -227,10 +228,7 @@ class Embedder(ABC, Generic[T]):
     ) -> Float32Array:
         if label is None:
             plural = _PLURALS[role]
-
-            def label(position: int) -> str:
-                return f"{plural}[{position}]"
-
+            label = lambda position: f"{plural}[{position}]"  # noqa: E731 - as short as what it does
         checked = check_items(items, self.item_types, label, self.name)
         if self._long_texts.cuts and (limit := self._max_tokens()) is not None:
             return self._embed_pieces(checked, role, label, limit, on_progress)
@@ -245,8 +243,8 @@ class Embedder(ABC, Generic[T]):
             batch = [items[position] for position in positions]
             limit = self._max_tokens() if self._long_texts.needs_counts else None
             if limit is not None:
-                texts = cast("list[str]", batch)
-                self._long_texts.check(self._count_tokens(texts, role), limit, positions, label, self.name)
+                counts = self._count_tokens(cast("list[str]", batch), role)
+                self._long_texts.check(counts, limit, positions, label, self.name)
             rows = self._encode_rows(batch, role)[:, : self._truncate_dim]
             vectors[positions] = self._finish(rows, positions, label)
             done += len(positions)

@@ -44,6 +44,11 @@ class LongTexts:
         return self._on_long == "error" or (self._on_long == "truncate" and not self._warned)
 
     @property
+    def policy(self) -> OnLong:
+        """What happens to a long text."""
+        return self._on_long
+
+    @property
     def cuts(self) -> bool:
         """Whether long texts are embedded piece by piece."""
         return self._on_long == "mean"
