@@ -276,7 +276,7 @@ class PostgresBackend(Backend):
         )
 
     def amend(self, generation: Generation) -> None:
-        with self._explaining("amend"):
+        with self._explaining("amend"), self._noting():
             if not self._catalogue.amend(self._runner, generation):
                 raise Superseded
 
@@ -750,7 +750,7 @@ class PostgresBackend(Backend):
     def _hold_transaction(self, call: str, what: str, *about: Generation | None) -> Iterator[Transaction]:
         """Hold a transaction that changes the catalogue."""
         self._check_own_transaction(what)
-        with self._explaining(call, about=about), self._client.transaction() as transaction:
+        with self._explaining(call, about=about), self._noting(), self._client.transaction() as transaction:
             transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
             yield transaction
 
