@@ -123,7 +123,7 @@ class TestMiniLM:
         data = Path(gensim.__file__).parent / "test" / "test_data"
         lines = (data / "wordsim353.tsv").read_text("utf-8").splitlines()
         pairs = [(a, b, float(c)) for a, b, c in (line.split("\t")[:3] for line in lines if line[:1] != "#")]
-        documents = (data / "lee.cor").read_text("utf-8").splitlines()
+        documents = (data / "lee.cor").read_text("latin-1").splitlines()
         scores = np.loadtxt(data / "similarities0-1.txt")
         pairs += [(documents[i], documents[j], float(scores[i, j])) for i in range(0, 50, 5) for j in range(i)]
         texts = [*documents, *(word for a, b, _ in pairs[:200] for word in (a, b))]
