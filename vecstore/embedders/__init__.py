@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .openai_compatible import OpenAIEmbedder
     from .sentence_transformers import SentenceTransformersEmbedder
     from .service_answers import ServiceFailed
+    from .torch_module import TorchEmbedder
     from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
     from .vectorizers.bag_of_words import BagOfWords
     from .vectorizers.categorical import Categorical
@@ -62,6 +63,7 @@ __all__ = [
     "ServiceClock",
     "ServiceFailed",
     "Tfidf",
+    "TorchEmbedder",
     "TruncatedText",
     "UniversalSentenceEncoderEmbedder",
     "Vectorizer",
@@ -97,6 +99,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "ServiceClock": "wrappers.waiting",
         "ServiceFailed": "service_answers",
         "Tfidf": "vectorizers.tfidf",
+        "TorchEmbedder": "torch_module",
         "TruncatedText": "long_texts",
         "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
         "Vectorizer": "vectorizers.vectorizer",
