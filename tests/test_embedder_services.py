@@ -6,25 +6,24 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from http.server import ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.embedding_service import DIM, Handler, Service, vector
+from tests.embedding_service import DIM, Handler, Service, speak, vector
 from vecstore.embedders import (
     CohereEmbedder,
     Embedder,
     OllamaEmbedder,
     OpenAIEmbedder,
+    Retrying,
+    ServiceClock,
     ServiceFailed,
     VoyageEmbedder,
     load,
 )
-from vecstore.embedders.service_answers import read_retry_after
 from vecstore.errors import DimensionMismatch, InvalidArgument, InvalidVector, MissingExtra, VecstoreError
 
 KEY = "sk-very-secret-1234"
@@ -181,6 +180,27 @@ class TestEveryService:
             make(kind, service)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrapper_repeats_what_may_succeed_and_nothing_else(kind: str, service: Service) -> None:
+    expected = make(kind, service).embed_documents(["tea"])
+    waits: list[float] = []
+    failures = [429, 503]
+
+    def fail_twice(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return (failures.pop(0), {}) if failures else (200, speak(path, body))
+
+    service.headers["Retry-After"] = "3"
+    embedder = Retrying(make(kind, service), clock=ServiceClock(sleep=waits.append, draw=lambda: 0.0))
+    assert embedder.dim == DIM
+    service.reply = fail_twice
+    assert np.array_equal(embedder.embed_documents(["tea"]), expected)
+    assert waits == [3.0, 3.0]
+    failures[:] = [401]
+    with pytest.raises(ServiceFailed, match="401"):
+        embedder.embed_documents(["tea"])
+    assert len(waits) == 2
+
+
 class TestProtocols:
     def test_roles_reach_those_that_know_them(self, service: Service) -> None:
         for kind, expected in (("cohere", "search_query"), ("voyage", "query")):
@@ -268,17 +288,3 @@ class TestServers:
         assert embedder._clients == {os.getpid(): parent}  # type: ignore[attr-defined]
         embedder._clients = {-1: parent}  # type: ignore[attr-defined]
         assert embedder._client() is not parent  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    "value, seconds",
-    [(None, None), ("5", 5), ("0.5", 0.5), ("-3", 0), ("99999999", 3600), ("nan", None), ("inf", None), ("soon", None)],
-)
-def test_the_time_to_wait_is_read(value: str | None, seconds: float | None) -> None:
-    assert read_retry_after(value) == seconds
-
-
-def test_the_time_to_wait_may_be_a_date() -> None:
-    seconds = read_retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True))
-    assert seconds is not None
-    assert 50 < seconds <= 60

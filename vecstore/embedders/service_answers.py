@@ -59,7 +59,7 @@ def explain_status(name: str, status: int, key_variable: str | None, retry_after
         reason = "sends requests elsewhere: give the URL where it is"
     else:
         reason = reasons.get(status, "failed" if status >= 500 else "refused the request")
-    retryable = status in (408, 409, 425, 429) or status >= 500
+    retryable = status in (408, 425, 429) or status >= 500
     wait = retry_after if retryable else None
     return ServiceFailed(f"{name!r} {reason} (HTTP {status}).", status=status, retryable=retryable, retry_after=wait)
 
