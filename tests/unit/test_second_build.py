@@ -132,6 +132,16 @@ def test_what_was_measured_during_a_build_is_not_measured_again(
     assert store.index_status().measured == "waiting rows"
 
 
+def test_held_out_rows_find_an_effort_between_the_rungs(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "hold_waiting", lambda generation: nullcontext(GoodFrom(70)))
+    assert store.calibrate() == 72
+    assert store.index_status().measured == "waiting rows"
+    monkeypatch.setattr(backend, "hold_waiting", lambda generation: nullcontext(None))
+    assert store.calibrate() in LADDER
+
+
 class Perfect:
     """Held-out records in a graph that misses nothing."""
 
@@ -141,3 +151,17 @@ class Perfect:
     def find(self, part: slice, k: int, ef: int | None) -> list[Found]:
         rows = Rows([str(place) for place in range(k)], None, None, None, None)
         return [Found(rows, np.arange(k, 0.0, -1), exact=ef is None) for _ in range(part.start, part.stop)]
+
+
+class GoodFrom(Perfect):
+    """Held-out records in a graph that misses one hit in ten below an effort."""
+
+    def __init__(self, ef: int) -> None:
+        self.ef = ef
+
+    def find(self, part: slice, k: int, ef: int | None) -> list[Found]:
+        if ef is None or ef >= self.ef:
+            return super().find(part, k, ef)
+        rows = Rows([*map(str, range(k - 1)), "another"], None, None, None, None)
+        scores = np.array([*range(k, 1, -1), -1.0])
+        return [Found(rows, scores, exact=False) for _ in range(part.start, part.stop)]
