@@ -120,6 +120,10 @@ def _make_sqlite(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     )
 
 
+# Once for a statement, since it is a number of many digits that each row would convert again.
+_OPENING = "DECLARE vecstore_moment double precision := extract(epoch FROM now()); BEGIN"
+
+
 def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     preparer = dialect.identifier_preparer
     quote = preparer.quote
@@ -133,7 +137,7 @@ def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     def note(key: str, rows: str) -> str:
         return (
             f"INSERT INTO {target} (target, key, entered) "  # noqa: S608 - names are quoted
-            f"SELECT {_quote_text(dialect, capture.target)}, {key}, extract(epoch FROM now()) FROM {rows};"
+            f"SELECT {_quote_text(dialect, capture.target)}, {key}, vecstore_moment FROM {rows};"
         )
 
     if capture.identity:
@@ -148,7 +152,7 @@ def _make_postgres(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     either = f"CASE WHEN n.{first} IS NULL THEN {format_key('o')} ELSE {format_key('n')} END"
     pairs = f"{old} o FULL JOIN {new} n ON {same_key} WHERE o.{first} IS NULL OR n.{first} IS NULL OR {changed}"
     body = (
-        f"BEGIN IF TG_OP = 'INSERT' THEN {note(format_key('n'), f'{new} n')} "
+        f"{_OPENING} IF TG_OP = 'INSERT' THEN {note(format_key('n'), f'{new} n')} "
         f"ELSIF TG_OP = 'DELETE' THEN {note(format_key('o'), f'{old} o')} "
         f"ELSE {note(either, pairs)} END IF; RETURN NULL; END"
     )
@@ -186,7 +190,8 @@ def _make_related_body(
         return note(format_key("t"), f"{rows} r JOIN {between} t ON {match}")
 
     return (
-        f"BEGIN IF TG_OP = 'INSERT' THEN {note_rows(new, None)} ELSIF TG_OP = 'DELETE' THEN {note_rows(old, None)} "
+        f"{_OPENING} IF TG_OP = 'INSERT' THEN {note_rows(new, None)} "
+        f"ELSIF TG_OP = 'DELETE' THEN {note_rows(old, None)} "
         f"ELSE {note_rows(new, old)} {note_rows(old, new)} END IF; RETURN NULL; END"
     )
 
