@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DeadLetters, MissingExtra
-from . import output
+from . import output, progress
+from .embedder_choice import load_embedder
 from .exits import NEGATIVE, STORAGE, Failure
 from .options import Json
 
@@ -175,7 +176,67 @@ def backfill(vectors: Vectors, declaration: Declaration = None, json: Json = Fal
         output.say(f"{noted:,} rows wait for a worker.")
 
 
-COMMANDS = (run, once, status, retry, verify, backfill)
+def rebuild(
+    vectors: Vectors,
+    declaration: Annotated[
+        str, typer.Argument(metavar="CLASS.ATTRIBUTE", help="Such as Article.search.", show_default=False)
+    ],
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            "--embedder",
+            "-e",
+            metavar="NAME[:MODEL]",
+            help="The new model; by default the last one of embedder=(old, new).",
+        ),
+    ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the vectors before, or give up an unfinished rebuild.")
+    ] = False,
+    drop_previous: Annotated[
+        bool, typer.Option("--drop-previous", help="Drop the vectors before: there is no way back then.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Change the embedding model of a declaration, beside the application.
+
+    A new generation of its store, or a second column of its table, is filled, compared, and then searched. After
+    an interruption, run the same command again. Applications and workers that are to go on meanwhile have both
+    models: VectorORM(Base, embedder=(old, new)).
+
+    For example:
+      vecstore sync rebuild app:vectors Article.search --embedder wordllama:128
+      vecstore sync rebuild app:vectors Article.search --rollback
+      vecstore sync rebuild app:vectors Article.search --drop-previous
+    """
+    if rollback and drop_previous:
+        raise Failure("--rollback needs what --drop-previous drops. Give one of them.")
+    if drop_previous and embedder is not None:
+        raise Failure("--drop-previous takes no --embedder.")
+    model = None if embedder is None else load_embedder(embedder)
+    with _load(vectors) as orm, progress.meter("Rebuilding", quiet=json) as meter:
+        attribute = _find(orm, declaration)
+        if drop_previous:
+            dropped = orm.drop_previous(attribute)
+        elif rollback:
+            done = orm.rollback(attribute, embedder=model)
+        else:
+            done = orm.rebuild(attribute, embedder=model, on_progress=meter)
+    if drop_previous:
+        if json:
+            output.print_json({"declaration": declaration, "dropped": dropped})
+        else:
+            output.say(f"{declaration}: {'the previous vectors are dropped' if dropped else 'nothing to drop'}.")
+        return
+    if json:
+        output.print_json({"declaration": declaration, **asdict(done)})
+    elif not done.changed:
+        output.say(f"{declaration}: nothing to change, the vectors are of this model already.")
+    else:
+        output.say(f"{declaration}: {'back at the vectors before' if rollback else 'the new vectors are searched'}.")
+
+
+COMMANDS = (run, once, status, retry, verify, backfill, rebuild)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ rows, whoever changes them, and finds rows. The parts:
 * `captures`: what triggers note, said without a model, as migrations do
 * `worker`, `worker_thread`, `sinks`: changes reach the store, or the column
 * `vector_columns`, `vector_indexes`, `column_search`: vectors in the rows themselves
+* `row_generations`, `column_generations`, `row_rebuild`: another embedder for vectors in rows, beside the application
 * `row_search`, `conditions`: hits are rows that exist and are not hidden
 * `row_comparison`: whether a store is what its table says
 * `keys`, `field_types`: keys and values on the way between a table, the outbox and a store
@@ -25,11 +26,12 @@ from .chunks import Chunk, Chunks
 from .declarations import Searchable, SearchAttribute, searchable
 from .outbox import Backlog
 from .row_comparison import SyncCheck
+from .row_rebuild import RowsRebuilt
 from .vector_columns import RowVector, VectorColumn
 from .vector_orm import VectorORM
 from .worker_thread import WorkerThread
 
 __all__ = [
-    "Backlog", "Chunk", "Chunks", "RowVector", "SearchAttribute", "Searchable", "SyncCheck", "VectorColumn",
-    "VectorORM", "WorkerThread", "searchable",
+    "Backlog", "Chunk", "Chunks", "RowVector", "RowsRebuilt", "SearchAttribute", "Searchable", "SyncCheck",
+    "VectorColumn", "VectorORM", "WorkerThread", "searchable",
 ]  # fmt: skip

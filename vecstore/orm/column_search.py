@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from ..hits import Hit
 from ..index_options import HNSW
 from ..metric import Metric
+from .row_generations import RowGeneration
 from .row_search import Found
 from .searched_models import SearchedModel
-from .vector_columns import DISTANCES, INDEX
+from .vector_columns import DISTANCES, INDEX, RowVector
 
 _ITERATIVE: Mapping[str, str] = {"hnsw.iterative_scan": "strict_order"}
 _EXACT: Mapping[str, str] = {"enable_indexscan": "off"}
@@ -25,47 +26,67 @@ def search_column(
     session: Session,
     model: SearchedModel,
     entity: type[Any],
+    generation: RowGeneration,
+    mark: ScalarSelect[str],
     vector: NDArray[Any],
     k: int,
     where: ColumnElement[bool] | None,
     min_score: float | None,
     *,
     exact: bool,
-) -> Found:
-    """Return up to k rows with their hits, nearest first; fewer only if no more match.
+) -> tuple[Found, str | None]:
+    """Return up to k rows with their hits, nearest first, and the mark of the column that was to be searched.
 
-    An index of pgvector forgets rows that ``where`` hides. If it found too few, it goes on searching, and if these are
-    still too few, all rows are compared. The settings for that are the caller's again afterwards.
+    There are fewer rows only if no more match. The mark comes with the rows, in one statement: if it is that of the
+    generation, no rebuild has switched, and all of them were compared with a vector of their own embedder. An index of
+    pgvector forgets rows that ``where`` hides. If it found too few, it goes on searching, and if these are still too
+    few, all rows are compared. The settings for that are the caller's again afterwards.
     """
     column = model.get_vector_column()
     metric: Metric = column.type.metric  # type: ignore[attr-defined]
-    attribute = getattr(entity, model.declaration.column or "")
+    attribute = _find_column(session, model, entity, generation, metric)
     distance = DISTANCES[metric](attribute, vector)
-    wanted = select(entity, distance).where(attribute.is_not(None))
+    wanted = select(entity, distance, mark).where(attribute.is_not(None))
     if where is not None:
         wanted = wanted.where(where)
     if min_score is not None:
         wanted = wanted.where(distance <= metric.distance(min_score))
     wanted = wanted.order_by(distance).limit(k)
 
+    marks: list[str | None] = []
     highest = metric.distance(0.0)
 
     def run() -> Found:
-        found = [
-            (row, Hit(model.keys.format_id(model.get_key(row)), highest - far, far))
-            for row, far in session.execute(wanted).unique().all()
-        ]
+        rows = session.execute(wanted).unique().all()
+        marks.extend([seen for _, _, seen in rows])
+        found = [(row, Hit(model.keys.format_id(model.get_key(row)), highest - far, far)) for row, far, _ in rows]
         return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))
 
-    if session.get_bind().dialect.name != "postgresql" or not isinstance(column.info.get(INDEX), HNSW):
-        return run()
     found = [] if exact else run()
-    for settings in (_EXACT,) if exact else (_ITERATIVE, _EXACT):
-        if len(found) >= k:
-            break
-        with _set_locally(session, settings):
-            found = run()
-    return found
+    if session.get_bind().dialect.name == "postgresql" and isinstance(column.info.get(INDEX), HNSW):
+        for settings in (_EXACT,) if exact else (_ITERATIVE, _EXACT):
+            if len(found) >= k:
+                break
+            with _set_locally(session, settings):
+                found = run()
+    elif exact:
+        found = run()
+    if not marks:
+        marks.append(session.scalar(select(mark)))
+    # Each statement may have seen another state; only if all saw the same one is the last one what was meant.
+    return found, marks[0] if len(set(marks)) == 1 else ""
+
+
+def _find_column(
+    session: Session, model: SearchedModel, entity: type[Any], generation: RowGeneration, metric: Metric
+) -> Any:
+    """Return the column of a generation, as an expression."""
+    declared = model.get_vector_column()
+    if generation.column == declared.name and declared.type.dim == generation.dim:  # type: ignore[attr-defined]
+        return getattr(entity, model.declaration.column or "")
+    preparer = session.get_bind().dialect.identifier_preparer
+    name = f"{preparer.format_table(model.table)}.{preparer.quote(generation.column)}"
+    return literal_column(name, RowVector(generation.dim, metric))
 
 
 @contextmanager

@@ -83,7 +83,8 @@ class InlineSync:
         """Say of which texts the vectors are, so that a worker makes none of them again."""
         for model in self._in_rows:
             noted = {model.get_key(row): text for each, row, text in session.info[_EMBEDDED] if each is model}
-            self._open_column(model).note(session, noted)
+            if noted:
+                self._open_column(model).note(session, noted)
 
     def _remember(self, session: Session) -> None:
         if not session.in_nested_transaction():  # the release of a savepoint is announced as a commit

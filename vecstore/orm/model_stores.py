@@ -29,8 +29,9 @@ class ModelStores:
 
     Attributes
     ----------
-    newest : Embedder
-        The one that new stores, and columns, are filled with.
+    newest, oldest : Embedder
+        The one that new stores are filled with, and the one of columns that nobody has filled.
+    embedders : tuple of Embedder
 
     Raises
     ------
@@ -61,7 +62,8 @@ class ModelStores:
                 )
         self._places = dict(places)
         self._embedder = embedder
-        self.newest = given[-1]
+        self.oldest, self.newest = given[0], given[-1]
+        self.embedders = given
         self._lock = threading.Lock()
         self._databases: dict[str, Database] = {}
         self._opened: dict[str, VectorStore] = {}
@@ -114,6 +116,11 @@ class ModelStores:
                 "Give the declaration another store: into='store:…', and fill it with vecstore sync backfill."
             )
         return store
+
+    def get_database(self, model: SearchedModel) -> Database:
+        """Return the Database that the store of a declaration is in."""
+        with self._lock:
+            return self._connect(model.declaration.store or "")
 
     def _connect(self, name: str) -> Database:
         place = self._places[name]

@@ -60,7 +60,7 @@ _MYSQL = ("mysql", "mariadb")
 """They return nothing from an UPDATE, and a DELETE does not read what it deletes from."""
 
 
-def _make_word(length: int) -> Text:
+def make_word(length: int) -> Text:
     """Return the type of a text that is a part of a key, whose length MySQL limits; its letters differ by case."""
     return Text().with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
 
@@ -129,8 +129,8 @@ class Outbox:
             OUTBOX,
             metadata,
             Column("id", _ROW_NUMBER, primary_key=True),
-            Column("target", _make_word(150), nullable=False),
-            Column("key", _make_word(600), nullable=False),
+            Column("target", make_word(150), nullable=False),
+            Column("key", make_word(600), nullable=False),
             Column("entered", Double, nullable=False),
             Column("ready", Double, nullable=False, server_default=text("0")),
             Column("attempts", Integer, nullable=False, server_default=text("0")),
@@ -150,8 +150,8 @@ class Outbox:
         self.digests = Table(
             DIGESTS,
             metadata,
-            Column("target", _make_word(150), primary_key=True),
-            Column("key", _make_word(600), primary_key=True),
+            Column("target", make_word(150), primary_key=True),
+            Column("key", make_word(600), primary_key=True),
             Column("digest", Text, nullable=False),
         )
         self.fences = Table(FENCE, metadata, Column("id", _ROW_NUMBER, primary_key=True), sqlite_autoincrement=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -38,6 +39,10 @@ class SearchedModel:
     ----------
     name : str
         ``table.attribute``, its name in the outbox.
+    declared_name : str
+        The same, also for an object that `for_embedder` made.
+    embedder : str or None
+        The identity of the embedder whose generation is meant, None for the one that is searched.
     label : str
         ``Class.attribute``, its name in messages.
     table : Table
@@ -64,7 +69,8 @@ class SearchedModel:
         if not isinstance(mapper.local_table, Table):
             raise InvalidArgument(f"{self.label}: the class is not mapped to a table.")
         self.table = mapper.local_table
-        self.name = f"{self.table.fullname}.{attribute}"
+        self.name = self.declared_name = f"{self.table.fullname}.{attribute}"
+        self.embedder: str | None = None
         self._mapper = mapper
         self.keys = RowKeys(tuple(self.table.primary_key.columns), f"table {self.table.fullname!r}")
         self._key_names = tuple(map(self._name_attribute, self.keys.columns))
@@ -88,6 +94,12 @@ class SearchedModel:
 
     def __repr__(self) -> str:
         return f"<SearchedModel {self.label}>"
+
+    def for_embedder(self, name: str, embedder: str) -> SearchedModel:
+        """Return the same declaration for the generation of an embedder, whose changes wait under another name."""
+        other = copy.copy(self)
+        other.name, other.embedder = name, embedder
+        return other
 
     def get_key_attributes(self, entity: type[Any]) -> list[Any]:
         """Return the attributes of the key on the class, or on one that inherits from it."""

@@ -1,12 +1,28 @@
 """Where the vectors of a declaration go: a store, or a column of the model's own table."""
 
+# Longer than 300 lines because what a column needs to be written in step is one class.
+
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from ..embedders.base import Embedder
@@ -17,7 +33,10 @@ from ..rows.vectors import as_matrix
 from ..schema import Schema
 from ..store import VectorStore
 from .keys import Key
+from .outbox import Outbox
+from .row_generations import ACTIVE, RowGeneration, RowGenerations, name_digests, name_target
 from .searched_models import SearchedModel
+from .vector_columns import RowVector
 
 _PART = 200
 """Rows in one transaction of an update: the application may wait for them."""
@@ -81,17 +100,50 @@ class ColumnSink(Sink):
 
     No fence is needed: a row is locked and read again before its vector is written, so that the vector in a row is
     always that of a text which the row had at that moment. If it changed since it was embedded, the outbox has a newer
-    change of it.
+    change of it. Whoever writes into the column that is searched notes the rows for the other column, if there is one.
+
+    Parameters
+    ----------
+    model : SearchedModel
+    engine : Engine
+    outbox : Outbox
+    generations : RowGenerations
+    generation : RowGeneration or None
+        The column that is written; None for one that is gone, whose changes are forgotten.
+    embedder : Embedder
+    metric : Metric
     """
 
     def __init__(
-        self, model: SearchedModel, engine: Engine, digests: Table, embedder: Embedder, metric: Metric
+        self,
+        model: SearchedModel,
+        engine: Engine,
+        outbox: Outbox,
+        generations: RowGenerations,
+        generation: RowGeneration | None,
+        embedder: Embedder,
+        metric: Metric,
     ) -> None:
         self._model = model
         self._engine = engine
-        self._digests = digests
+        self._outbox = outbox
+        self._digests = outbox.digests
+        self._generations = generations
+        self._generation = generation
         self._embedder = embedder
         self._schema = Schema(dim=embedder.dim, metric=metric)
+        declared = model.get_vector_column().name
+        column = declared if generation is None else generation.column
+        self._digested = name_digests(model.declared_name, column, declared)
+        # The keys and the vectors alone: what the application sets when it changes a row stays as it is.
+        self._table = Table(
+            model.table.name,
+            MetaData(),
+            *(Column(each.name, each.type, primary_key=True) for each in model.keys.columns),
+            Column(column, RowVector(embedder.dim, metric)),
+            schema=model.table.schema,
+        )
+        self._column = self._table.c[column]
 
     def delete(self, keys: Sequence[Key], fence: int) -> Collection[Key]:
         """Remove the vectors of rows without a text, and the digests."""
@@ -99,14 +151,13 @@ class ColumnSink(Sink):
 
     def write(self, records: Mapping[Key, Record], fence: int) -> Collection[Key]:
         """Embed what has no vector of its text yet."""
+        if self._generation is None:
+            return list(records)
         stale = self.find_stale(records)
         names = [f"Row {records[key].id!a}" for key in stale]
         made = self.embed([records[key].text or "" for key in stale], names)
-        vectors: dict[Key, object] = dict(zip(stale, made, strict=True))
-        return [
-            *(key for key in records if key not in vectors),
-            *self._apply({key: records[key] for key in stale}, vectors),
-        ]
+        # Those that have their vector already are only noted for the other column.
+        return self._apply(records, dict(zip(stale, made, strict=True)))
 
     def embed(self, texts: Sequence[str], names: Sequence[str] | None = None) -> Sequence[object]:
         """Return the vectors of texts, as the column takes them."""
@@ -118,6 +169,10 @@ class ColumnSink(Sink):
 
     def note(self, session: Session, texts: Mapping[Key, str]) -> None:
         """Say, in the transaction of a session, that rows have the vectors of these texts."""
+        if self._generation is None:
+            return
+        if not self._generations.read(session.connection(), self._model.declared_name):
+            self._generations.add(session.connection(), self._model.declared_name, self._generation)
         for part in _cut(sorted(texts)):
             self._forget_digests(session, part)
             self._note_digests(session, [(key, Record("", text=texts[key])) for key in part])
@@ -138,15 +193,20 @@ class ColumnSink(Sink):
 
     def _list_filled(self, keys: Iterable[Key]) -> set[Key]:
         """Return those rows that have a vector."""
-        has_vector = self._model.get_vector_column().is_not(None)
         with Session(self._engine) as session:
-            return {key for part in _cut(sorted(keys)) for key in self._list_rows(session, part, has_vector)}
+            return {
+                key for part in _cut(sorted(keys)) for key in self._list_rows(session, part, self._column.is_not(None))
+            }
 
     def _list_rows(self, session: Session, keys: Sequence[Key], *conditions: ColumnElement[bool]) -> set[Key]:
         """Return those rows that exist and meet the conditions."""
-        model = self._model
-        wanted = select(*model.get_key_attributes(model.entity)).where(model.match_keys(keys), *conditions)
-        return {tuple(row) for row in session.execute(wanted)}
+        return {tuple(row) for row in session.execute(self._select_keys(keys).where(*conditions))}
+
+    def _select_keys(self, keys: Sequence[Key]) -> Select[Any]:
+        columns = list(self._table.primary_key.columns)
+        if len(columns) == 1:
+            return select(columns[0]).where(columns[0].in_([key[0] for key in keys]))
+        return select(*columns).where(tuple_(*columns).in_(keys))
 
     def _digest(self, record: Record) -> str:
         parts = f"{self._embedder.name}\0{record.text}"
@@ -158,56 +218,99 @@ class ColumnSink(Sink):
             for part in _cut(sorted(keys)):
                 names = {self._model.keys.format(key): key for key in part}
                 wanted = select(columns.key, columns.digest).where(
-                    columns.target == self._model.name, columns.key.in_(list(names))
+                    columns.target == self._digested, columns.key.in_(list(names))
                 )
                 found.update((names[name], digest) for name, digest in connection.execute(wanted))
         return found
 
     def _apply(self, planned: Mapping[Key, Record | None], vectors: Mapping[Key, object]) -> list[Key]:
-        """Write the vectors of those rows whose text is still the planned one; return the keys that are done."""
+        """Write the vectors of those rows whose text is still the planned one; return the keys that are done.
+
+        Those of ``planned`` that have a record and no vector here have it in their row.
+        """
         done: list[Key] = []
         for part in _cut(sorted(planned)):
-            with Session(self._engine) as session, session.begin():
-                self._forget_digests(session, part)  # on SQLite this also makes the transaction the writer
-                locked = self._lock(session, part)
-                present = self._model.read_records(session, part)
-                same = [key for key in part if _read_text(present.get(key)) == _read_text(planned[key])]
-                written = [key for key in same if key in locked]
-                existing = self._list_rows(session, part)
-                self._update(session, [(key, vectors.get(key)) for key in written])
-                self._note_digests(session, [(key, record) for key in written if (record := planned[key]) is not None])
-            # A row that somebody else holds is tried again; one that is gone, or has another text, has a newer change.
-            done += [key for key in part if key in locked or key not in existing]
+            with Session(self._engine) as session:
+                done += self._apply_part(session, part, planned, vectors)
         return done
+
+    def _apply_part(
+        self,
+        session: Session,
+        part: Sequence[Key],
+        planned: Mapping[Key, Record | None],
+        vectors: Mapping[Key, object],
+    ) -> Sequence[Key]:
+        changed = [key for key in part if key in vectors or planned[key] is None]
+        if not changed and not self._has_others(session):
+            return part
+        self._forget_digests(session, changed)  # on SQLite this also makes the transaction the writer
+        live = self._generations.read(session.connection(), self._model.declared_name, lock=True)
+        generation = self._find_own(session, live)
+        if generation is None:
+            session.rollback()
+            # A column that is gone has no changes; one that is searched no more leaves them to the one that is.
+            return part if self._model.name != self._model.declared_name else ()
+        locked = self._lock(session, changed)
+        present = self._model.read_records(session, changed)
+        same = [key for key in changed if _read_text(present.get(key)) == _read_text(planned[key])]
+        written = [key for key in same if key in locked]
+        existing = self._list_rows(session, changed)
+        self._update(session, [(key, vectors.get(key)) for key in written])
+        self._note_digests(session, [(key, record) for key in written if (record := planned[key]) is not None])
+        # A row that somebody else holds is tried again; one that is gone, or has another text, has a newer change.
+        done = [key for key in part if key not in set(changed) or key in locked or key not in existing]
+        if generation.state == ACTIVE:
+            self._note_for_others(session, live, done)
+        session.commit()
+        return done
+
+    def _has_others(self, session: Session) -> bool:
+        return len(self._generations.read(session.connection(), self._model.declared_name)) > 1
+
+    def _find_own(self, session: Session, live: dict[str, RowGeneration]) -> RowGeneration | None:
+        """Return the generation that this object writes, as it is now; None if it must not be written any more."""
+        own = self._generation
+        if own is None:
+            return None
+        if not live:
+            # From now on a process with another embedder is refused, and does not mix its vectors with these.
+            self._generations.add(session.connection(), self._model.declared_name, own)
+            live = self._generations.read(session.connection(), self._model.declared_name)
+        found = next((each for each in live.values() if each.mark == own.mark), None)
+        is_main = self._model.name == self._model.declared_name
+        return None if found is None or (is_main and found.state != ACTIVE) else found
+
+    def _note_for_others(self, session: Session, live: dict[str, RowGeneration], keys: Sequence[Key]) -> None:
+        for each in live.values():
+            if each.state != ACTIVE:
+                target = name_target(self._model.declared_name, each.embedder)
+                self._outbox.note(session.connection(), target, [self._model.keys.format(key) for key in keys])
 
     def _lock(self, session: Session, keys: Sequence[Key]) -> set[Key]:
         """Lock the rows that nobody else holds, so that no application waits for a worker that waits for it."""
-        model = self._model
-        wanted = select(*model.get_key_attributes(model.entity)).where(model.match_keys(keys))
+        wanted = self._select_keys(keys)
         return {tuple(row) for row in session.execute(wanted.with_for_update(skip_locked=True, key_share=True))}
 
     def _update(self, session: Session, rows: Sequence[tuple[Key, object]]) -> None:
         if not rows:
             return
-        table, column = self._model.table, self._model.get_vector_column()
-        keys = self._model.keys.columns
-        changed = update(table).where(*(each == bindparam(f"key_{place}") for place, each in enumerate(keys)))
+        keys = list(self._table.primary_key.columns)
+        changed = update(self._table).where(*(each == bindparam(f"key_{place}") for place, each in enumerate(keys)))
         values = [
             {f"key_{place}": value for place, value in enumerate(key)} | {"new_vector": vector} for key, vector in rows
         ]
-        # What the application sets when it changes a row stays as it is: the worker changes none.
-        kept = {each.key: each for each in table.c if each.onupdate is not None}
-        new = {column.key: bindparam("new_vector", type_=column.type)}
-        session.connection().execute(changed.values(kept | new), values)
+        new = {self._column.key: bindparam("new_vector", type_=self._column.type)}
+        session.connection().execute(changed.values(new), values)
 
     def _forget_digests(self, session: Session, keys: Sequence[Key]) -> None:
         columns, names = self._digests.c, [self._model.keys.format(key) for key in keys]
-        session.execute(delete(self._digests).where(columns.target == self._model.name, columns.key.in_(names)))
+        session.execute(delete(self._digests).where(columns.target == self._digested, columns.key.in_(names)))
 
     def _note_digests(self, session: Session, rows: Sequence[tuple[Key, Record]]) -> None:
         if rows:
             values = [
-                {"target": self._model.name, "key": self._model.keys.format(key), "digest": self._digest(record)}
+                {"target": self._digested, "key": self._model.keys.format(key), "digest": self._digest(record)}
                 for key, record in rows
             ]
             session.execute(insert(self._digests), values)

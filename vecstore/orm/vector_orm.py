@@ -9,27 +9,26 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, Engine, and_, event
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, and_, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..arguments import check_whole, describe, is_finite
+from ..embedders.base import Embedder
 from ..errors import DeadLetters, InvalidArgument, Timeout
 from ..hits import Hit
 from ..one_process import OneProcess
+from ..progress import report_to
 from ..queries import MAX_K
-from ..query_texts import check_query_texts
-from ..rows.vectors import as_queries
-from ..schema import Schema
 from ..store import VectorStore
 from .captures import Capture, make_captures
-from .column_search import search_column
+from .column_generations import ColumnGenerations
 from .declarations import Entity, SearchAttribute
 from .inline import InlineSync
 from .model_stores import Embedders, ModelStores
 from .outbox import CLOCKS, Backlog, Outbox
 from .row_comparison import RowComparison, SyncCheck
+from .row_generations import identify
+from .row_rebuild import RowsRebuilt
 from .row_search import RowSearch
 from .searched_models import SearchedModel, find_models
 from .sessions import find_engine, find_session_class, make_synchronous
@@ -44,6 +43,9 @@ from .worker_thread import WorkerThread
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+    from ..progress import Progress
+    from ..rebuild.switch import Rebuilt
 
 _Maker = TypeVar("_Maker", bound="sessionmaker[Any] | async_sessionmaker[Any]")
 _WAIT = 0.02
@@ -80,7 +82,9 @@ class VectorORM(OneProcess):
         self._outbox = Outbox(base.metadata)
         for model in self._models:
             if model.vector_column is not None:
-                attach_column(base.metadata, model.table, model.vector_column.name, self._stores.newest.dim)
+                attach_column(base.metadata, model.table, model.vector_column.name, self._stores.oldest.dim)
+        has_columns = any(model.vector_column is not None for model in self._models)
+        self._columns = ColumnGenerations(base.metadata if has_columns else MetaData(), self._stores.embedders)
         self._captures = tuple(each for model in self._models for each in make_captures(self._outbox, model))
         attach_triggers(base.metadata, self._captures)
         self._engine: Engine | None = None
@@ -128,7 +132,7 @@ class VectorORM(OneProcess):
         event.listen(sessions, "after_commit", self._wake)
         InlineSync(
             [model for model in self._models if model.declaration.freshness == "inline"],
-            self._open_column,
+            self._open_declared,
             lambda models: SyncWorker(self._get_engine(), self._outbox, models, self._open_sink),
         ).listen(sessions)
         return maker
@@ -187,8 +191,7 @@ class VectorORM(OneProcess):
         if model.condition is not None:
             where = model.condition if where is None else and_(model.condition, where)
         if model.vector_column is not None:
-            vector = self._make_query(model.vector_column, query)
-            return search_column(session, model, entity, vector, number, where, min_score, exact=exact)
+            return self._columns.search(session, model, entity, query, number, where, min_score, exact=exact)
         store = self._stores.open(model)
         return RowSearch(session, model, entity, store, query, number, where, min_score, exact=exact).run()
 
@@ -338,6 +341,82 @@ class VectorORM(OneProcess):
         self._wake()
         return checks
 
+    def rebuild(
+        self,
+        attribute: SearchAttribute[Any],
+        *,
+        embedder: Embedder | None = None,
+        on_progress: Progress | None = None,
+    ) -> Rebuilt | RowsRebuilt:
+        """Change the embedder of a declaration while it is searched and its rows change.
+
+        Of a store it is `Database.rebuild`. Vectors in rows get a second column, which is filled, indexed, compared
+        with all texts, and then searched, by a change of one row of a table. To continue after an interruption, call it
+        again. Processes with ``embedder=(old, new)`` search what is there with its own embedder, before and after.
+
+        Parameters
+        ----------
+        attribute : SearchAttribute
+            ``Article.search``.
+        embedder : Embedder, optional
+            By default the last one of ``VectorORM(embedder=(old, new))``.
+        on_progress : callable, optional
+            Called as ``on_progress(phase, done, total)``.
+
+        Raises
+        ------
+        StoreLocked
+            Another rebuild is not finished, or its previous vectors are still there.
+        DeadLetters
+            Rows that the new embedder cannot embed. Nothing was switched; `retry` gives them another chance.
+        InvalidArgument, Unsupported, StorageError
+        """
+        model = self._find_model(attribute)
+        given = self._stores.newest if embedder is None else embedder
+        if not isinstance(given, Embedder):
+            raise InvalidArgument(f"embedder must be an Embedder, not {type(given).__name__}.")
+        if model.vector_column is None:
+            self._stores.open(model)
+            database = self._stores.get_database(model)
+            return database.rebuild(model.declaration.store or "", embedder=given, on_progress=on_progress)
+        rebuild = self._columns.make_rebuild(model, self._get_engine(), self._outbox, given)
+        with report_to(on_progress) as report:
+            return rebuild.run(identify(given), given.dim, report)
+
+    def rollback(self, attribute: SearchAttribute[Any], *, embedder: Embedder | None = None) -> Rebuilt | RowsRebuilt:
+        """Go back to the vectors that the last `rebuild` replaced, or give up an unfinished one.
+
+        Rows that changed since then have vectors of their present texts.
+
+        Parameters
+        ----------
+        attribute : SearchAttribute
+        embedder : Embedder, optional
+            The previous one, for texts that changed since; by default the first one of ``embedder=(old, new)``.
+
+        Raises
+        ------
+        InvalidArgument
+            There was no rebuild.
+        """
+        model = self._find_model(attribute)
+        given = self._stores.oldest if embedder is None else embedder
+        if model.vector_column is None:
+            return self._stores.get_database(model).rollback(model.declaration.store or "", embedder=given)
+        return self._columns.make_rebuild(model, self._get_engine(), self._outbox, given).roll_back(None)
+
+    def drop_previous(self, attribute: SearchAttribute[Any]) -> bool:
+        """Drop the vectors that the last `rebuild` replaced, and return whether there were any.
+
+        Of vectors in rows the new column then gets the declared name. Call it once all processes have the new
+        embedder alone, or both: those with the old one alone find nothing any more.
+        """
+        model = self._find_model(attribute)
+        if model.vector_column is None:
+            return self._stores.get_database(model).drop_previous(model.declaration.store or "")
+        rebuild = self._columns.make_rebuild(model, self._get_engine(), self._outbox, self._stores.newest)
+        return rebuild.drop_previous()
+
     def close(self) -> None:
         """End the workers of this object, and close the Databases that it opened. A second call does nothing."""
         for thread in list(self._threads):
@@ -360,8 +439,10 @@ class VectorORM(OneProcess):
         number = check_whole("batch_size", batch_size, 1, 100_000)
         if not is_finite(lease) or lease <= 0:
             raise InvalidArgument(f"lease must be a positive number of seconds, not {describe(lease)}.")
+        # Of vectors in rows also those that are not searched, of the embedders that this process has.
+        models = [*self._models, *(each for model in self._models for each in self._columns.list_others(model))]
         return SyncWorker(
-            self._get_engine(), self._outbox, self._models, self._open_sink, batch_size=number, lease=float(lease)
+            self._get_engine(), self._outbox, models, self._open_sink, batch_size=number, lease=float(lease)
         )
 
     def _choose_models(self, attribute: SearchAttribute[Any] | None) -> list[SearchedModel]:
@@ -399,24 +480,18 @@ class VectorORM(OneProcess):
             engine = engine.execution_options(isolation_level="READ COMMITTED")
         self._engine, self._owns_engine = engine, owned
 
-    def _make_query(self, column: Column[Any], query: Any) -> NDArray[np.float32]:
-        if isinstance(query, str):
-            check_query_texts([query])
-            query = self._stores.newest.embed_queries([query])[0]
-        metric = column.type.metric  # type: ignore[attr-defined]
-        made: NDArray[np.float32] = as_queries([query], Schema(dim=self._stores.newest.dim, metric=metric))[0]
-        return made
-
     def _open_sink(self, model: SearchedModel) -> Sink:
         target = self._open_target(model)
         return target if isinstance(target, ColumnSink) else StoreSink(model, target)
 
     def _open_target(self, model: SearchedModel) -> VectorStore | ColumnSink:
-        return self._stores.open(model) if model.vector_column is None else self._open_column(model)
+        if model.vector_column is None:
+            return self._stores.open(model)
+        return self._columns.open_sink(model, self._get_engine(), self._outbox)
 
-    def _open_column(self, model: SearchedModel) -> ColumnSink:
-        metric = model.get_vector_column().type.metric  # type: ignore[attr-defined]
-        return ColumnSink(model, self._get_engine(), self._outbox.digests, self._stores.newest, metric)
+    def _open_declared(self, model: SearchedModel) -> ColumnSink:
+        """Return the declared column, which a session fills itself, with the embedder of what is in it."""
+        return self._columns.open_declared(model, self._get_engine(), self._outbox)
 
 
 def _register_once(connection: Any, record: Any, proxy: Any) -> None:

@@ -89,6 +89,7 @@ class SyncWorker:
         self._engine = engine
         self._outbox = outbox
         self._models = {model.name: model for model in models}
+        self._later = [model.name for model in models if model.embedder is not None]
         self._open_sink = open_sink
         self._batch_size = batch_size
         self._lease = lease
@@ -105,10 +106,10 @@ class SyncWorker:
             The application's database failed. What was claimed is claimed again when its lease ends.
         """
         now = time.monotonic()
-        targets = [name for name in self._models if self._pauses.get(name, (0.0, 0.0))[0] <= now]
-        if not targets:
-            return 0
-        claims = repeat(lambda: self._outbox.claim(self._engine, targets, self._batch_size, self._lease))
+        ready = [name for name in self._models if self._pauses.get(name, (0.0, 0.0))[0] <= now]
+        # What is searched comes first: a column that a rebuild fills has as many changes as the table has rows.
+        claims = self._claim([name for name in ready if name not in self._later])
+        claims = claims or self._claim([name for name in ready if name in self._later])
         if not claims:
             return 0
         fence = repeat(lambda: self._outbox.draw_fence(self._engine))
@@ -120,6 +121,11 @@ class SyncWorker:
                 del self._untended[name]
                 self._open_sink(self._models[name]).tend(changed)
         return len(claims)
+
+    def _claim(self, targets: Sequence[str]) -> list[Claim]:
+        if not targets:
+            return []
+        return repeat(lambda: self._outbox.claim(self._engine, targets, self._batch_size, self._lease))
 
     def _work_off(self, model: SearchedModel, claims: Sequence[Claim], fence: int) -> None:
         batch = _Batch(model, fence, self._group(model, claims))
