@@ -129,7 +129,13 @@ class ColumnGenerations:
                 )
             except DBAPIError:
                 self._believed.pop(model.name, None)  # the column may have gone, and the next search is to find it
-                raise
+                if session.get_bind().dialect.name != "sqlite":
+                    raise
+                # SQLite has no lock that keeps the column's name, and its transactions survive an error.
+                self._look(session, model)
+                if self._believed.get(model.name) in {None, believed}:
+                    raise
+                continue
             if seen == (None if believed is None else believed.mark):
                 return found
             self._look(session, model)
