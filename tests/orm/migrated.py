@@ -65,6 +65,16 @@ class Migrated:
         scripts = made if isinstance(made, list) else [made]
         return [Path(script.path).read_text() for script in scripts if script is not None]
 
+    def write_revision(self, upgrade: str, downgrade: str) -> None:
+        """Write a revision by hand."""
+        made = command.revision(self.config, "by hand")
+        assert made is not None
+        assert not isinstance(made, list)
+        path = Path(made.path)
+        first, _, second = path.read_text().partition("def downgrade")
+        second = second.replace("    pass", f"    {downgrade}")
+        path.write_text(first.replace("    pass", f"    {upgrade}") + "def downgrade" + second)
+
     def upgrade(self, revision: str = "head") -> None:
         command.upgrade(self.config, revision)
 

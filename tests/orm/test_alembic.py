@@ -35,6 +35,7 @@ def make_models(
     metric: str = "cosine",
     index: Any = None,
     dim: int = DIM,
+    former: Any = None,
     texts: tuple[str, ...] = ("title",),
     searched: bool = True,
     noted: bool = True,
@@ -67,7 +68,8 @@ def make_models(
         return np.pad(embed_words(given), ((0, 0), (0, max(dim - DIM, 0))))[:, :dim]
 
     places = {"notes": vecstore.connect("memory:")} if noted else {}
-    vectors = VectorORM(Base, embedder=FunctionEmbedder(embed, dim=dim, name="words"), stores=places)
+    newest = FunctionEmbedder(embed, dim=dim, name="words")
+    vectors = VectorORM(Base, embedder=newest if former is None else (former, newest), stores=places)
     vectors.install(sessionmaker(engine))
     return Models(engine, Base.metadata, vectors)
 
@@ -136,6 +138,7 @@ def test_a_new_application_up_and_down(migrated: Migrated, engine: Engine) -> No
     models.vectors.close()
 
 
+@pytest.mark.long
 def test_what_create_all_makes_is_what_a_migration_makes(migrated: Migrated, engine: Engine) -> None:
     models = make_models(engine, index=HNSW())
     models.metadata.create_all(engine)
@@ -162,9 +165,11 @@ def test_a_migration_written_on_sqlite_is_right_on_postgresql(tmp_path: Path, en
     "changed, expected",
     [
         ({"index": HNSW(m=24)}, {"options": {"m": 24, "ef_construction": 100}}),
-        ({"index": HNSW(ef_construction=200)}, {"options": {"m": 16, "ef_construction": 200}}),
+        pytest.param(
+            {"index": HNSW(ef_construction=200)}, {"options": {"m": 16, "ef_construction": 200}}, marks=pytest.mark.long
+        ),
         ({"index": HNSW(), "metric": "l2"}, {"opclass": "vector_l2_ops"}),
-        ({"index": Flat()}, None),
+        pytest.param({"index": Flat()}, None, marks=pytest.mark.long),
     ],
 )
 def test_a_changed_index_and_the_way_back(
@@ -211,6 +216,7 @@ def test_an_index_comes_in_a_revision_of_its_own(migrated: Migrated, engine: Eng
     assert find_index(engine) is not None
 
 
+@pytest.mark.long
 def test_an_index_of_another_kind_that_somebody_made(migrated: Migrated, engine: Engine) -> None:
     if not is_postgresql(engine):
         pytest.skip("a matter of PostgreSQL")
@@ -231,6 +237,7 @@ def test_an_index_of_another_kind_that_somebody_made(migrated: Migrated, engine:
     assert find_index(engine) == before
 
 
+@pytest.mark.long
 def test_an_index_that_was_never_finished_is_built_again(migrated: Migrated, engine: Engine) -> None:
     if not is_postgresql(engine):
         pytest.skip("a matter of PostgreSQL")
@@ -245,6 +252,7 @@ def test_an_index_that_was_never_finished_is_built_again(migrated: Migrated, eng
     assert find_index(engine) is not None
 
 
+@pytest.mark.long
 def test_an_upgrade_that_stopped_after_the_index_was_built(migrated: Migrated, engine: Engine) -> None:
     deploy(migrated, make_models(engine))
     migrated.use(make_models(engine, index=HNSW()))
@@ -269,6 +277,7 @@ def _find_previous(migrated: Migrated) -> str:
     return previous
 
 
+@pytest.mark.long
 def test_half_precision(migrated: Migrated, engine: Engine) -> None:
     deploy(migrated, make_models(engine, index=HNSW(), dim=2_500, noted=False))
     if is_postgresql(engine):
@@ -299,6 +308,7 @@ def test_a_changed_declaration_gets_new_triggers_and_the_old_ones_back(migrated:
     assert first.vectors.verify()[0].missing_triggers == ()
 
 
+@pytest.mark.long
 def test_missing_triggers_are_made(migrated: Migrated, engine: Engine) -> None:
     models = make_models(engine)
     deploy(migrated, models)
@@ -311,6 +321,7 @@ def test_missing_triggers_are_made(migrated: Migrated, engine: Engine) -> None:
     deploy(migrated, models)
 
 
+@pytest.mark.long
 def test_a_model_that_is_searched_no_more(migrated: Migrated, engine: Engine) -> None:
     deploy(migrated, make_models(engine, index=HNSW()))
     add_articles(engine, "Tea")
@@ -328,6 +339,7 @@ def test_a_model_that_is_searched_no_more(migrated: Migrated, engine: Engine) ->
     assert models.vectors.verify()[0].ok
 
 
+@pytest.mark.long
 def test_a_table_that_goes(migrated: Migrated, engine: Engine) -> None:
     deploy(migrated, make_models(engine))
     script = deploy(migrated, make_models(engine, noted=False))
@@ -365,6 +377,7 @@ def test_tables_of_stores_in_the_same_schema_stay(migrated: Migrated, engine: En
     assert "vecstore" not in differences
 
 
+@pytest.mark.long
 def test_hooks_of_the_application_are_still_called(tmp_path: Path, engine: Engine) -> None:
     seen: list[str] = []
 
@@ -387,6 +400,7 @@ def test_hooks_of_the_application_are_still_called(tmp_path: Path, engine: Engin
     assert seen
 
 
+@pytest.mark.long
 def test_setup_after_configure(migrated: Migrated, engine: Engine) -> None:
     env = migrated.folder / "migrations" / "env.py"
     call = "setup(context, models.vectors)"
@@ -439,6 +453,7 @@ def test_setup_of_what_is_no_vectororm(given: tuple[Any, ...]) -> None:
         setup(context, *given)
 
 
+@pytest.mark.long
 def test_an_index_cannot_be_built_concurrently_in_a_transaction_of_the_application(
     tmp_path: Path, engine: Engine
 ) -> None:
@@ -479,6 +494,7 @@ Session = vectors.install(sessionmaker(engine))
 """
 
 
+@pytest.mark.long
 def test_the_command(tmp_path: Path) -> None:
     migrated = Migrated(tmp_path)
     (tmp_path / "models.py").write_text(PROGRAM)
@@ -503,6 +519,7 @@ def test_the_command(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_rows_are_searched_after_a_migration(migrated: Migrated, engine: Engine) -> None:
     models = make_models(engine, index=HNSW())
     deploy(migrated, models)
@@ -512,3 +529,63 @@ def test_rows_are_searched_after_a_migration(migrated: Migrated, engine: Engine)
     with Session(engine) as session:
         [(row, _)] = models.vectors.search(session, article, "tea", k=1)
         assert row.title == "green tea"
+
+
+def test_another_model_becomes_a_second_column(migrated: Migrated, engine: Engine) -> None:
+    first = make_models(engine, index=HNSW())
+    deploy(migrated, first)
+    add_articles(engine, "green tea", "a train")
+    first.vectors.sync_once()
+    second = make_models(engine, index=HNSW(), dim=2 * DIM)
+    script = deploy(migrated, second)
+    assert "alter_column" not in script
+    assert f"dim={2 * DIM}" in script
+    migrated.downgrade()
+    migrated.upgrade()
+    old = first.vectors._stores.oldest
+    both = make_models(engine, index=HNSW(), former=old, dim=2 * DIM)
+    migrated.use(both)
+    assert migrated.list_differences() == ""
+    search = both.vectors.declarations["Article.search"]
+    both.vectors.rebuild(search)
+    for models in (both, second):
+        migrated.use(models)
+        assert migrated.list_differences() == ""
+    both.vectors.drop_previous(search)
+    migrated.use(second)
+    assert migrated.list_differences() == ""
+    with Session(engine) as session:
+        [(row, _)] = second.vectors.search(session, second.vectors.declarations["Article.search"], "tea", k=1)
+        assert row.title == "green tea"
+
+
+@pytest.mark.long
+def test_generations_by_migrations_alone(migrated: Migrated, engine: Engine) -> None:
+    first = make_models(engine)
+    deploy(migrated, first)
+    add_articles(engine, "green tea", "a train")
+    first.vectors.sync_once()
+    both = make_models(engine, former=first.vectors._stores.oldest, dim=2 * DIM)
+    deploy(migrated, both)
+    live = both.vectors.columns[0].newest.embedder
+    with engine.begin() as connection:
+        from vecstore.orm.row_generations import name_target
+
+        both.vectors._outbox.note(connection, name_target("article.search", live), ["[1]", "[2]"])
+    both.vectors.sync_once()
+    former = repr(first.vectors.columns[0].newest.embedder)
+    steps = (
+        f"op.switch_generation('article.search', embedder={live!r})",
+        "op.drop_generation('article.search', 'article', 'embedding', "
+        f"embedder={former}, dim={DIM}, was_searched=True)",
+    )
+    for step, undone in zip(steps, (f"op.switch_generation('article.search', embedder={former})", "pass"), strict=True):
+        migrated.write_revision(step, undone)
+    written = migrated.write_sql()
+    assert "embedding_next" in written
+    migrated.upgrade("+1")
+    migrated.downgrade("-1")
+    migrated.upgrade()
+    migrated.use(make_models(engine, dim=2 * DIM))
+    assert migrated.list_differences() == ""
+    assert count_vectors(engine) == 2

@@ -1,5 +1,7 @@
 """A change of the model while rows are written and searched: vectors in rows, and in a store."""
 
+# Longer than 300 lines because every step of a rebuild is interrupted here.
+
 from __future__ import annotations
 
 import random
@@ -230,6 +232,7 @@ def test_a_text_that_the_new_model_refuses(engine: Engine, old: Model, monkeypat
     assert sorted(new.seen) == ["green tea", "water"]
 
 
+@pytest.mark.long
 def test_a_rebuild_adopts_the_model_that_the_process_did_not_have(engine: Engine, old: Model) -> None:
     only = Deployed(engine, old)
     only.add("green tea")
@@ -262,6 +265,7 @@ def test_a_store(engine: Engine, old: Model, tmp_path: Path) -> None:
     stale.vectors.close()
 
 
+@pytest.mark.long
 def test_searches_and_writers_meanwhile(engine: Engine, old: Model) -> None:
     """Every answer is of one model: a score of vectors of two models is below zero here."""
     both = Deployed(engine, old, new := Model("new"))
@@ -341,6 +345,7 @@ app.vectors.rebuild(app.Article.search)
 """
 
 
+@pytest.mark.long
 def test_a_rebuild_is_killed_and_run_again(engine: Engine, old: Model, request: pytest.FixtureRequest) -> None:
     both = Deployed(engine, old, new := Model("new"))
     both.add(*(f"tea number {n}" for n in range(60)))

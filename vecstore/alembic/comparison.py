@@ -9,9 +9,11 @@ from alembic.operations import MigrateOperation, ops
 from alembic.util import rev_id
 from sqlalchemy import Connection, Table, inspect
 
+from ..orm.row_generations import name_standby
 from ..orm.triggers import find_missing_triggers, has_tables, read_captures
-from ..orm.vector_columns import find_vector_index
+from ..orm.vector_columns import RowVector, find_vector_index
 from ..orm.vector_indexes import StoredIndex, name_index, read_indexes
+from .generations import CreateGeneration
 from .operations import (
     CreateCapture,
     CreateVectorExtension,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
 
     from ..orm.captures import Capture
+    from ..orm.column_generations import DeclaredColumn
 
 _INDEX_OPERATIONS = (CreateVectorIndex, DropVectorIndex, ReplaceVectorIndex)
 
@@ -41,6 +44,8 @@ def complete_revision(context: AutogenContext, upgrade: ops.UpgradeOps, schemas:
     for table in context.sorted_tables:
         if list_vector_columns(table):
             _compare_indexes(connection, table, upgrade, first, last)
+    for declared in settings.columns:
+        last += _compare_model(connection, declared, upgrade)
     for dropped in _find_all(upgrade.ops, ops.DropTableOp):
         stored = read_indexes(connection, dropped.table_name, dropped.schema)
         first += [DropVectorIndex(each.index) for each in stored.values() if _is_ours(each)]
@@ -92,7 +97,9 @@ def _compare_indexes(
         fresh = {column.name for column in _list_new_columns(upgrade.ops, table)}
         last += [CreateVectorIndex(index) for index in wanted.values() if is_new or index.column in fresh]
         return
-    stored = {name: each for name, each in read_indexes(connection, table.name, table.schema).items() if _is_ours(each)}
+    second = {name_standby(name) for name in list_vector_columns(table)}
+    found = read_indexes(connection, table.name, table.schema)
+    stored = {name: each for name, each in found.items() if _is_ours(each) and each.index.column not in second}
     present = {column["name"] for column in inspect(connection).get_columns(table.name, schema=table.schema)}
     for name, each in stored.items():
         if name not in wanted:
@@ -100,12 +107,44 @@ def _compare_indexes(
             is_kept = each.index.column in table.c
             (last if is_kept else first).append(DropVectorIndex(each.index, concurrently=is_kept))
     for name, index in wanted.items():
-        found = stored.get(name)
-        if found is None or not found.is_valid:
+        there = stored.get(name)
+        if there is None or not there.is_valid:
             # On a column that is added in the same migration there is nothing but NULL.
             last.append(CreateVectorIndex(index, concurrently=index.column in present))
-        elif not found.index.is_like(index):
-            last.append(ReplaceVectorIndex(index, found.index, concurrently=True))
+        elif not there.index.is_like(index):
+            last.append(ReplaceVectorIndex(index, there.index, concurrently=True))
+
+
+def _compare_model(connection: Connection, declared: DeclaredColumn, upgrade: ops.UpgradeOps) -> list[MigrateOperation]:
+    """Return what a changed model takes, in place of an ALTER that fails on a table with rows."""
+    table, wanted = declared.table, declared.newest
+    is_changed = False
+    for changes in _find_all(upgrade.ops, ops.ModifyTableOps, inside=False):
+        if (changes.table_name, changes.schema) == (table.name, table.schema):
+            altered = [each for each in changes.ops if _is_retyped(each, wanted.column)]
+            is_changed = is_changed or bool(altered)
+            changes.ops[:] = [each for each in changes.ops if each not in altered]
+    upgrade.ops[:] = [each for each in upgrade.ops if not isinstance(each, ops.ModifyTableOps) or each.ops]
+    if any(column.name == wanted.column for column in _list_new_columns(upgrade.ops, table)):
+        return []
+    ours = declared.generations
+    live = (
+        ours.read(connection, declared.target)
+        if inspect(connection).has_table(ours.table.name, ours.table.schema)
+        else {}
+    )
+    if any(each.embedder == wanted.embedder for each in live.values()) or not (live or is_changed):
+        return []
+    return [
+        CreateGeneration(
+            declared.target, table.name, wanted.column, wanted.embedder, wanted.dim, table.schema, ours.table.schema
+        )
+    ]
+
+
+def _is_retyped(operation: MigrateOperation, column: str) -> bool:
+    is_same = isinstance(operation, ops.AlterColumnOp) and operation.column_name == column
+    return is_same and isinstance(operation.modify_type, RowVector)  # type: ignore[attr-defined]
 
 
 def _compare_captures(
@@ -151,11 +190,11 @@ def _is_for(operation: Any, table: Table) -> bool:
     return (operation.table_name, operation.schema) == (table.name, table.schema)
 
 
-def _find_all(operations: Sequence[MigrateOperation], kind: type[Any]) -> list[Any]:
+def _find_all(operations: Sequence[MigrateOperation], kind: type[Any], *, inside: bool = True) -> list[Any]:
     found: list[Any] = []
     for each in operations:
         if isinstance(each, kind):
             found.append(each)
-        elif isinstance(each, ops.OpContainer):
+        elif inside and isinstance(each, ops.OpContainer):
             found += _find_all(each.ops, kind)
     return found

@@ -342,12 +342,12 @@ def _create_extension(operations: Operations, operation: CreateVectorExtension) 
         return
     where = "" if operation.schema is None else f" WITH SCHEMA {_quote_schema(operations, operation.schema)}"
     statement = f"CREATE EXTENSION IF NOT EXISTS vector{where}"
-    connection = _get_connection(operations)
+    connection = get_connection(operations)
     # A role that may not create it may use it.
     if connection is not None and connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")):
         return
     try:
-        _run(operations, [statement])
+        run_statements(operations, [statement])
     except DBAPIError as error:
         raise ExtensionMissing(
             "The extension cannot be created. Install pgvector on the server if it lacks it, and let an administrator "
@@ -363,14 +363,14 @@ def _keep_extension(operations: Operations, operation: KeepVectorExtension) -> N
 @Operations.implementation_for(DropVectorExtension)
 def _drop_extension(operations: Operations, operation: DropVectorExtension) -> None:
     if _is_postgresql(operations):
-        _run(operations, ["DROP EXTENSION IF EXISTS vector"])
+        run_statements(operations, ["DROP EXTENSION IF EXISTS vector"])
 
 
 @Operations.implementation_for(CreateVectorIndex)
 def _create_index(operations: Operations, operation: CreateVectorIndex) -> None:
     if not _is_postgresql(operations):
         return
-    index, connection = operation.index, _get_connection(operations)
+    index, connection = operation.index, get_connection(operations)
     statements = []
     if connection is not None:
         stored = read_indexes(connection, index.table, index.schema).get(index.name)
@@ -380,15 +380,15 @@ def _create_index(operations: Operations, operation: CreateVectorIndex) -> None:
             statements.append(_make_drop(operations, index, concurrently=operation.concurrently))
     elif operation.concurrently:
         statements.append(_make_drop(operations, index, concurrently=True))
-    statements.append(index.make_statement(_get_dialect(operations), concurrently=operation.concurrently))
-    _run(operations, statements, alone=operation.concurrently)
+    statements.append(index.make_statement(get_dialect(operations), concurrently=operation.concurrently))
+    run_statements(operations, statements, alone=operation.concurrently)
 
 
 @Operations.implementation_for(DropVectorIndex)
 def _drop_index(operations: Operations, operation: DropVectorIndex) -> None:
     if _is_postgresql(operations):
         statement = _make_drop(operations, operation.index, concurrently=operation.concurrently)
-        _run(operations, [statement], alone=operation.concurrently)
+        run_statements(operations, [statement], alone=operation.concurrently)
 
 
 @Operations.implementation_for(ReplaceVectorIndex)
@@ -396,7 +396,7 @@ def _replace_index(operations: Operations, operation: ReplaceVectorIndex) -> Non
     if not _is_postgresql(operations):
         return
     index, concurrently = operation.index, operation.concurrently
-    dialect, connection = _get_dialect(operations), _get_connection(operations)
+    dialect, connection = get_dialect(operations), get_connection(operations)
     if connection is not None:
         stored = read_indexes(connection, index.table, index.schema).get(index.name)
         if stored is not None and stored.is_valid and stored.index.is_like(index):
@@ -411,31 +411,31 @@ def _replace_index(operations: Operations, operation: ReplaceVectorIndex) -> Non
         _make_drop(operations, index, concurrently=concurrently),
         f"ALTER INDEX {qualify(dialect, new, index.schema)} RENAME TO {dialect.identifier_preparer.quote(index.name)}",
     ]
-    _run(operations, statements, alone=concurrently)
+    run_statements(operations, statements, alone=concurrently)
 
 
 @Operations.implementation_for(CreateCapture)
 def _create_capture(operations: Operations, operation: CreateCapture) -> None:
-    capture, connection = operation.capture, _get_connection(operations)
+    capture, connection = operation.capture, get_connection(operations)
     if connection is not None and not has_tables(connection, capture):
         raise InvalidArgument(
             f"Table {capture.table!r} or {capture.outbox!r} does not exist: create both before their triggers."
         )
-    _run(operations, plan_creation(_get_dialect(operations), capture, connection))
+    run_statements(operations, plan_creation(get_dialect(operations), capture, connection))
 
 
 @Operations.implementation_for(DropCapture)
 def _drop_capture(operations: Operations, operation: DropCapture) -> None:
-    connection = _get_connection(operations)
-    _run(operations, plan_removal(_get_dialect(operations), operation.capture, connection))
+    connection = get_connection(operations)
+    run_statements(operations, plan_removal(get_dialect(operations), operation.capture, connection))
 
 
 def _make_drop(operations: Operations, index: VectorIndex, *, concurrently: bool) -> str:
     word = "CONCURRENTLY " if concurrently else ""
-    return f"DROP INDEX {word}IF EXISTS {qualify(_get_dialect(operations), index.name, index.schema)}"
+    return f"DROP INDEX {word}IF EXISTS {qualify(get_dialect(operations), index.name, index.schema)}"
 
 
-def _run(operations: Operations, statements: Iterable[str], *, alone: bool = False) -> None:
+def run_statements(operations: Operations, statements: Iterable[str], *, alone: bool = False) -> None:
     """Execute statements, or write them down where there is no connection; ``alone`` without a transaction."""
     made = [DDL(each.replace("%", "%%")) for each in statements]  # type: ignore[no-untyped-call]
     if not alone:
@@ -456,19 +456,20 @@ def _run(operations: Operations, statements: Iterable[str], *, alone: bool = Fal
 
 
 def _is_postgresql(operations: Operations) -> bool:
-    return str(_get_dialect(operations).name) == "postgresql"
+    return str(get_dialect(operations).name) == "postgresql"
 
 
-def _get_dialect(operations: Operations) -> Any:
+def get_dialect(operations: Operations) -> Any:
+    """Return the dialect of a migration."""
     return operations.get_context().dialect
 
 
-def _get_connection(operations: Operations) -> Connection | None:
+def get_connection(operations: Operations) -> Connection | None:
     """Return the connection, None where SQL is written down."""
     migration = operations.get_context()
     return None if migration.as_sql else migration.connection
 
 
 def _quote_schema(operations: Operations, schema: str) -> str:
-    quoted: str = _get_dialect(operations).identifier_preparer.quote_schema(schema)
+    quoted: str = get_dialect(operations).identifier_preparer.quote_schema(schema)
     return quoted

@@ -11,6 +11,7 @@ from ..orm.captures import Capture
 from ..orm.outbox import OUTBOX
 from ..orm.vector_columns import RowVector
 from ..orm.vector_indexes import VectorIndex
+from .generations import CreateGeneration, DropGeneration
 from .operations import (
     CreateCapture,
     CreateVectorExtension,
@@ -76,6 +77,26 @@ def _render_capture(context: AutogenContext, operation: CreateCapture) -> str:
 @renderers.dispatch_for(DropCapture)
 def _render_dropped_capture(context: AutogenContext, operation: DropCapture) -> str:
     return _render_facts(context, operation.word, operation.capture)
+
+
+@renderers.dispatch_for(CreateGeneration)
+def _render_generation(context: AutogenContext, operation: CreateGeneration) -> str:
+    return _render_column(context, operation)
+
+
+@renderers.dispatch_for(DropGeneration)
+def _render_dropped_generation(context: AutogenContext, operation: DropGeneration) -> str:
+    return _render_column(context, operation)
+
+
+def _render_column(context: AutogenContext, operation: CreateGeneration | DropGeneration) -> str:
+    options = {
+        "embedder": operation.embedder,
+        "dim": operation.dim,
+        "schema": operation.schema,
+        "outbox_schema": operation.ours,
+    }
+    return _call(context, operation.word, [operation.target, operation.table, operation.column], options)
 
 
 def _render_definition(context: AutogenContext, word: str, index: VectorIndex, *, concurrently: bool) -> str:

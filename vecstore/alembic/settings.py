@@ -8,6 +8,7 @@ from sqlalchemy import Table
 
 from ..orm import VectorORM
 from ..orm.captures import Capture
+from ..orm.row_generations import name_standby
 from ..orm.vector_columns import PostgresVector, RowVector
 from ..orm.vector_indexes import name_index
 
@@ -30,11 +31,14 @@ class Settings:
     ----------
     captures : tuple of Capture
         What the triggers of all declarations should note.
+    columns : tuple of DeclaredColumn
+        The columns of vectors that declarations fill.
     """
 
     def __init__(self, vectors: tuple[VectorORM, ...]) -> None:
         self.vectors = vectors
         self.captures: tuple[Capture, ...] = tuple(capture for each in vectors for capture in each.captures)
+        self.columns = tuple(column for each in vectors for column in each.columns)
 
     def judge(self, item: Any, name: str | None, type_: str, *, is_missing: bool) -> bool | None:
         """Say whether autogenerate considers an object that belongs to vecstore; None for all others.
@@ -53,6 +57,10 @@ class Settings:
         if table.name.startswith(_PREFIX):
             # Tables of stores in the same database are no part of the application's metadata, and stay.
             return not (is_missing and type_ == "table")
+        # SQLite does not say that a column has vectors.
+        second = {name_standby(each.newest.column) for each in self.columns if each.table.name == table.name}
+        if type_ == "column" and is_missing and name in second:
+            return False  # of a change of the model that is under way
         if type_ == "index" and name in list_index_names(table):
             return False  # compared by us
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Engine, MetaData
+from sqlalchemy import ColumnElement, Engine, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,25 @@ from .worker import SyncWorker
 _ATTEMPTS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredColumn:
+    """A column that a declaration fills, as migrations see it.
+
+    Attributes
+    ----------
+    target : str
+    table : Table
+    newest : RowGeneration
+        What the application's newest embedder would fill.
+    generations : RowGenerations
+    """
+
+    target: str
+    table: Table
+    newest: RowGeneration
+    generations: RowGenerations
+
+
 class ColumnGenerations:
     """The columns of all declarations with vectors in rows, and the embedders of this process.
 
@@ -44,6 +64,12 @@ class ColumnGenerations:
         self.generations = RowGenerations(metadata)
         self._embedders = tuple(embedders)
         self._believed: dict[str, RowGeneration] = {}
+
+    def declare(self, model: SearchedModel) -> DeclaredColumn:
+        """Return the column of a declaration."""
+        newest = self._embedders[-1]
+        wanted = RowGeneration(model.get_vector_column().name, identify(newest), newest.dim)
+        return DeclaredColumn(model.declared_name, model.table, wanted, self.generations)
 
     def list_others(self, model: SearchedModel) -> list[SearchedModel]:
         """Return what a worker works on beside a declaration: its other generations, if they exist."""

@@ -21,7 +21,7 @@ from ..progress import report_to
 from ..queries import MAX_K
 from ..store import VectorStore
 from .captures import Capture, make_captures
-from .column_generations import ColumnGenerations
+from .column_generations import ColumnGenerations, DeclaredColumn
 from .declarations import Entity, SearchAttribute
 from .inline import InlineSync
 from .model_stores import Embedders, ModelStores
@@ -111,6 +111,11 @@ class VectorORM(OneProcess):
     def captures(self) -> tuple[Capture, ...]:
         """What the triggers of the declarations note, as migrations say it."""
         return self._captures
+
+    @property
+    def columns(self) -> tuple[DeclaredColumn, ...]:
+        """The columns that declarations fill, as migrations see them."""
+        return tuple(self._columns.declare(model) for model in self._models if model.vector_column is not None)
 
     def install(self, maker: _Maker, *, engine: Engine | AsyncEngine | None = None) -> _Maker:
         """Use the database of a sessionmaker, and return the sessionmaker.
