@@ -251,7 +251,7 @@ class TestLoad:
         "spec, match",
         [
             ("wordlama", "Did you mean 'wordllama'"),
-            ("", "Known: cohere, multilingual"),
+            ("", "Known: cohere, m"),
             ("function", "There is no embedder"),
             ("os:system", "There is no embedder 'os'"),
             ("wordllama:", "no model after the colon"),

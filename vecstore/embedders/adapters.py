@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument, close_matches
+from .spec_options import cut_options, read_options
 
 if TYPE_CHECKING:
     from .base import Embedder
@@ -27,6 +28,12 @@ ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """The module and the class of each name."""
 
+_FOLDERS: Mapping[str, tuple[str, str]] = MappingProxyType({"vectorizer": ("vectorizers.vectorizer", "Vectorizer")})
+"""What is no library but a folder, whose files say the rest."""
+
+ENTRY_POINTS = "vecstore.embedders"
+"""The entry-point group for embedders of other packages. The names above cannot be taken."""
+
 ALIASES: Mapping[str, str] = MappingProxyType({"multilingual": "use"})
 """Other names that say what an adapter is for."""
 
@@ -45,14 +52,17 @@ def find_spec(config: Mapping[str, Any]) -> str | None:
     return f"{name}:{model}" if name in ADAPTERS and isinstance(model, str) and model else None
 
 
-def load(spec: str) -> Embedder:
-    """Return the embedder with a name, as given on the command line.
+def load(spec: str) -> Embedder[Any]:
+    """Return the embedder with a name, as given on the command line or in a configuration.
 
     Parameters
     ----------
     spec : str
-        ``NAME[:MODEL]``, such as ``"wordllama"`` or ``"sentence-transformers:all-MiniLM-L6-v2"``.
-        It must come from the person or program that opens the store, never from stored data.
+        ``NAME[:MODEL][?option=value&…]``, such as ``"wordllama"``, ``"sentence-transformers:all-MiniLM-L6-v2"``,
+        ``"onnx:./folder"``, ``"vectorizer:./folder"`` or ``"openai:MODEL?dimensions=256&key_variable=MY_KEY"``. Names
+        of other packages come from the entry-point group ``vecstore.embedders``: a callable that takes the model, or
+        None, and the options as a dict of str. A secret is never a part of it, only the name of an environment
+        variable. It must come from the person or program that opens the store, never from stored data.
 
     Returns
     -------
@@ -61,16 +71,45 @@ def load(spec: str) -> Embedder:
     Raises
     ------
     InvalidArgument
-        The name is unknown, or the library does not have the model.
+        The name is unknown, or the library does not have the model, or an option is none of the embedder.
     MissingExtra
         The library behind the name is not installed.
     """
     name, separator, model = spec.partition(":")
+    if not separator:
+        name, _, model = spec.partition("?")
+        model = f"?{model}" if model else ""
+    model, options = cut_options(model)
     name = ALIASES.get(name, name)
-    if name not in ADAPTERS:
-        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, [*ADAPTERS, *ALIASES])}")
     if separator and not model:
-        raise InvalidArgument(f"The embedder {spec!r} has no model after the colon.")
-    module, adapter = ADAPTERS[name]
-    embedder: Embedder = getattr(import_module(f".{module}", __package__), adapter).from_spec(model or None)
+        raise InvalidArgument(f"The embedder {name!r} has no model after the colon.")
+    built_in = {**ADAPTERS, **_FOLDERS}
+    if name not in built_in:
+        return _load_foreign(name, model or None, options)
+    module, adapter = built_in[name]
+    found = getattr(import_module(f".{module}", __package__), adapter)
+    embedder: Embedder[Any]
+    if not options:
+        embedder = found.from_spec(model or None)
+    elif model and name != "wordllama":
+        embedder = found(model, **read_options(found, options, name))
+    else:
+        dim = {"dim": found.from_spec(model).dim} if model else {}
+        embedder = found(**dim, **read_options(found, options, name))
     return embedder
+
+
+def _load_foreign(name: str, model: str | None, options: dict[str, str]) -> Embedder[Any]:
+    """Return the embedder of another package."""
+    from importlib.metadata import entry_points
+
+    from .base import Embedder
+
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        known = [*ADAPTERS, *ALIASES, *_FOLDERS, *points]
+        raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, known)}")
+    made = points[name].load()(model, options)
+    if not isinstance(made, Embedder):
+        raise InvalidArgument(f"The package behind the embedder {name!r} made {type(made).__name__}, not an Embedder.")
+    return made

@@ -147,6 +147,13 @@ class Vectorizer(Embedder[T]):
         loaded._restore(model, revision)
         return loaded
 
+    @classmethod
+    def from_spec(cls, model: str | None) -> Self:
+        """Load from the part after the colon of ``vectorizer:FOLDER``."""
+        if model is None:
+            raise InvalidArgument("The folder is missing. Write vectorizer:FOLDER.")
+        return cls.load(model)
+
     @abstractmethod
     def _fit(self, items: list[T], seed: int) -> None:
         """Learn from at least one item, which is of a type that it takes."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ...errors import VecstoreError
+
 _PASSING = frozenset({"APIConnectionError", "APITimeoutError", "Timeout", "TimeoutException", "TransportError"})
 """Classes of httpx, requests and openai for a connection that failed."""
 
@@ -60,12 +62,14 @@ def read_failure(error: BaseException) -> tuple[bool, object]:
     after = getattr(error, "retry_after", None)
     if after is None and isinstance(headers, Mapping):
         after = next((headers[name] for name in headers if str(name).lower() == "retry-after"), None)
+    if isinstance(error, VecstoreError):
+        return error.retryable, after
     for place in (error, response):
         for name in ("status_code", "status", "code"):
             status = getattr(place, name, None)
             if isinstance(status, int) and not isinstance(status, bool):
                 return status in (408, 425, 429) or 500 <= status < 600, after
-    if isinstance(error, TimeoutError | ConnectionError) or getattr(error, "retryable", False) is True:
+    if isinstance(error, TimeoutError | ConnectionError):
         return True, after
     names = {each.__name__ for each in type(error).__mro__}
     return bool(
