@@ -22,7 +22,7 @@ from tests.cli.conftest import NO_MODEL, Run, command_line
 COMMANDS = [
     "add", "load", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
     "calibrate", "recall", "compact", "backup", "rebuild", "declare", "undeclare", "copy", "move",
-    "drop", "mcp",
+    "drop", "plot", "mcp",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from . import (
     loading,
     migrations,
     models,
+    plotting,
     reading,
     serving,
     swap,
@@ -70,7 +71,7 @@ _COMMANDS = (
     reading.digest, reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate,
     indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, declaring.declare, declaring.undeclare, swap.copy, swap.move,
-    catalogue.drop, serving.mcp,
+    catalogue.drop, plotting.plot, serving.mcp,
 )  # fmt: skip
 for group, commands in (
     (app, _COMMANDS),

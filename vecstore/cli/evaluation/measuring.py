@@ -64,7 +64,7 @@ def drift(
     """
     if against is None and against_url is None and against_where is None:
         raise Failure("Name what to compare with: --against NAME, --against-url URL or --against-where JSON.")
-    first, second = parse_where(where), _parse_other(against_where)
+    first, second = parse_where(where), parse_other(against_where)
     other = against or name
     with ExitStack() as stack:
         before = stack.enter_context(connect(url))
@@ -90,7 +90,8 @@ def drift(
     )  # fmt: skip
 
 
-def _parse_other(text: str | None) -> dict[str, Any] | None:
+def parse_other(text: str | None) -> dict[str, Any] | None:
+    """Return the filter that ``--against-where`` holds, in its dict form."""
     if text is None:
         return None
     value = parse_json(text, "--against-where", "'{\"year\": 2024}'")
