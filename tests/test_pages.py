@@ -90,6 +90,7 @@ GUIDES = [
     "docs/bulk.md",
     "docs/dataframes.md",
     "docs/embedders.md",
+    "docs/evaluation.md",
     "docs/exports.md",
     "docs/changing-a-store.md",
     "docs/coming-over.md",
