@@ -1,5 +1,7 @@
 """`vecstore plot`: what is in the file, what a browser makes of it, and what it refuses."""
 
+# Longer than 300 lines because pictures of all formats are made from one store, which takes most of the setting up.
+
 from __future__ import annotations
 
 import json
