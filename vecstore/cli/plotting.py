@@ -100,6 +100,10 @@ def plot(
             chart = _draw_map(store, condition, sample, seed, method, color, label, query or [], model)
         if target is not None:
             write_chart(chart, target, form)
+    _tell(chart, name, show, target, json=json)
+
+
+def _tell(chart: Chart, name: str, show: str, target: Path | None, *, json: bool) -> None:
     if json:
         output.print_json({
             "store": name, "show": show, "points": chart.count(), "title": chart.title, "caption": chart.caption,
