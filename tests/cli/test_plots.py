@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +29,7 @@ from vecstore import InvalidArgument, Metric, MissingExtra, Record, Schema, fiel
 from vecstore.cli.plots.charts import COLOURS, NONE, REST, Chart, divide, tidy
 from vecstore.cli.plots.image import write_image
 from vecstore.cli.plots.making import make_map
-from vecstore.cli.plots.page import make_page
+from vecstore.cli.plots.page import dump_for_script, fit_labels, make_page
 from vecstore.cli.plots.projection import measure_trust, project
 from vecstore.cli.plots.terminal import draw_lines
 from vecstore.evaluation import Sample
@@ -145,9 +144,10 @@ def test_a_hostile_title_is_text(tmp_path: Path, browser: Browser) -> None:
         assert "<img src=x" in (page.locator(".legendtitletext").text_content() or "")
 
 
-def test_many_points_are_drawn_and_small(tmp_path: Path, browser: Browser) -> None:
-    """60,000 points whose labels are long and take three bytes a character."""
-    sample = draw_sample(60_000, 4, "汽车" * 60)
+@pytest.mark.parametrize("count", [4_000, pytest.param(60_000, marks=pytest.mark.long)])
+def test_many_points_are_drawn_and_small(tmp_path: Path, browser: Browser, count: int) -> None:
+    """Points whose labels are long and take three bytes a character."""
+    sample = draw_sample(count, 4, "汽车" * 60)
     page_text = make_page(make_map("many", sample, "pca", Metric.COSINE, colour="kind", label="label"))
     assert len(page_text.encode()) < 12_000_000
     path = tmp_path / "many.html"
@@ -159,10 +159,17 @@ def test_many_points_are_drawn_and_small(tmp_path: Path, browser: Browser) -> No
         show(page, path)
         assert asked == [path.as_uri()]
         drawn = page.evaluate("document.getElementById('chart')._fullData.reduce((n, trace) => n + trace._length, 0)")
-        assert drawn == 60_000
+        assert drawn == count
         page.screenshot(path=tmp_path / "shot.png")
     pixels = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB"))[120:]
-    assert (pixels.min(axis=2) < 240).mean() > 0.05
+    assert (pixels.min(axis=2) < 240).mean() > 0.02
+
+
+def test_long_labels_are_cut_until_they_are_small() -> None:
+    labels = ["汽车" * 40] * 60_000
+    chart = Chart("", "", divide(np.zeros((60_000, 2)), labels, None, "x"))
+    assert 20 < fit_labels(chart) < 30
+    assert fit_labels(Chart("", "", divide(np.zeros((9, 2)), labels[:9], None, "x"))) == 80
 
 
 def draw_sample(count: int, dim: int, label: str) -> Sample:
@@ -360,6 +367,7 @@ def test_a_query_is_drawn_with_its_hits(
         assert page.locator(".scatterlayer .points path").count() == sum(named.values())
 
 
+@pytest.mark.long  # samples are compared in tests/evaluation
 def test_every_backend_gives_the_same_picture(run: Run, kb: str, place: Place, tmp_path: Path) -> None:
     for name, url in (("theirs", fill(place)), ("ours", kb)):
         assert run("plot", url, "kb", "--color", "kind", "-o", tmp_path / f"{name}.html").code == 0
@@ -372,13 +380,20 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(
     path = tmp_path / "map.html"
     path.write_text("the old one")
 
-    def fail(_: Any) -> str:
+    def fail(part: Path, target: Path) -> Path:
+        assert part.stat().st_size > 1_000_000
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vecstore.cli.plots.page.make_page", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     assert run("plot", kb, "kb", "-o", path).code == 3
     assert path.read_text() == "the old one"
     assert [each.name for each in tmp_path.iterdir()] == ["map.html"]
+
+
+def test_data_in_a_page_end_no_script() -> None:
+    text = dump_for_script({"x": "</script>&amp;\u2028\u2029"})
+    assert not {"<", ">", "&", "\u2028", "\u2029"} & set(text)
+    assert json.loads(text) == {"x": "</script>&amp;\u2028\u2029"}
 
 
 def test_a_label_has_one_line_and_no_controls() -> None:

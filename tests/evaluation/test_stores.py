@@ -17,6 +17,7 @@ from tests.cli.places import redis_server as redis_server
 from tests.places import MemoryPlace
 from vecstore import HNSW, InvalidArgument, Record, Schema, UnknownField, VectorStore, evaluation, fields
 from vecstore.evaluation.sampling import check_field, choose_labelled
+from vecstore.evaluation.sweep import _Truth
 
 ROWS = 300
 
@@ -87,6 +88,17 @@ def test_every_backend_gives_the_same_figures(store: VectorStore, reference: Vec
     assert found["outliers"][0] == "r299"
     assert found["groups"] == (("r004", "r007"),)
     assert found["sweep"][:4] == (ROWS + 1, 29, 1.0, True)  # of 30 drawn, one has no vector
+
+
+def test_a_record_is_not_its_own_neighbour(reference: VectorStore) -> None:
+    whole = evaluation.draw_sample(reference, 1_000)
+    found = evaluation.find_outliers(reference, whole, 5)
+    expected = np.sort(evaluation.measure_isolation(whole.vectors, 5))[::-1]
+    np.testing.assert_allclose(found.distances, expected, atol=1e-5)
+    hits = [reference.search(whole.vectors[0], k, exact=True) for k in (1, 2)]
+    truth = _Truth([hits[1]], [whole.ids[0]], 1, 0.0, 0)
+    assert truth.judge(None, [hits[0]], np.ones(1)).recall.value == 0  # it found the record itself alone
+    assert truth.judge(None, [hits[1]], np.ones(1)).recall.value == 1
 
 
 def test_a_small_sample_is_fetched_and_a_large_one_scanned(reference: VectorStore) -> None:
