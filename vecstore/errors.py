@@ -409,7 +409,7 @@ class ExtensionMissing(BackendUnavailable):
 
 
 class MigrationRequired(BackendUnavailable):
-    """The PostgreSQL catalogue is missing or too old for this vecstore. The message gives the command to run."""
+    """Tables of vecstore are missing or too old: its catalogue on PostgreSQL, or those of an application's outbox."""
 
     retryable = False
 

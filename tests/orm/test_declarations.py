@@ -85,6 +85,7 @@ def test_searchable_refuses(texts: list[Any], options: dict[str, Any], message: 
         ({"texts": ["txt"]}, "Note.search: there is no column 'txt'. Did you mean 'text'"),
         ({"texts": ["year"]}, "not a text"),
         ({"fields": ["other"]}, "'other' of type .* cannot be a field"),
+        ({"into": "notes"}, "Note.search: there is no column 'notes'.* A store would be into=\"store:notes\""),
     ],
 )
 def test_a_declaration_that_does_not_fit_its_class(options: dict[str, Any], message: str) -> None:
@@ -95,7 +96,8 @@ def test_a_declaration_that_does_not_fit_its_class(options: dict[str, Any], mess
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"stores": {}}, "stores= lacks 'notes'"),
+        ({"stores": {}}, r"stores= lacks 'notes'. Say in which Database that store is.$"),
+        ({"stores": {"note": "memory:"}}, "Did you mean 'note'"),
         ({"stores": {"notes": "memory:", "other": "memory:"}}, "stores= names 'other', which no model declares"),
         ({"stores": "memory:"}, "stores must be a mapping"),
         ({"embedder": embed_words}, "embedder must be an Embedder .* not function"),

@@ -1,5 +1,7 @@
 """What an operator does: backfill, verify, mend, watch, and the commands."""
 
+# Longer than 300 lines because the commands and the calls behind them are tested on the same application.
+
 from __future__ import annotations
 
 import json
@@ -131,6 +133,37 @@ def test_tables_that_a_migration_made(app: Application) -> None:
         app.vectors.create_triggers(connection)
     app.add(1)
     app.check()
+
+
+def test_without_the_outbox_every_call_says_what_to_do(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    app.add(2)
+    calls: list[Any] = [
+        app.vectors.sync_once,
+        app.vectors.status,
+        app.vectors.retry,
+        app.vectors.backfill,
+        app.vectors.verify,
+    ]
+    with app.engine.begin() as connection:
+        connection.execute(text("DROP TABLE vecstore_outbox"))
+    for call in [*calls, lambda: app.vectors.wait(timeout=5)]:
+        with pytest.raises(vecstore.errors.MigrationRequired, match=r"has no table vecstore_outbox.* create_all"):
+            call()
+    with app.vectors.run_worker() as worker:
+        while not caplog.records:
+            assert worker.is_alive
+    assert "MigrationRequired: The application's database has no table vecstore_outbox" in caplog.text
+    app.Base.metadata.create_all(app.engine)
+    assert app.vectors.backfill() == 2
+    app.check()
+
+
+def test_a_mistaken_attribute(app: Application) -> None:
+    mistakes: list[tuple[Any, str]] = [("Article.search", "str"), (app.Article, "the class Article")]
+    for given, name in mistakes:
+        for call in (app.vectors.backfill, app.vectors.verify):
+            with pytest.raises(vecstore.InvalidArgument, match=rf"such as Article\.search, not {name}\."):
+                call(given)
 
 
 def test_a_sequence_behind_its_store(app: Application) -> None:
@@ -279,8 +312,8 @@ def test_mistakes_on_the_command_line(notes: Any, run: Run, tmp_path: Path) -> N
     assert "Known: Note.search" in answer.err
     notes.Base.metadata.drop_all(notes.engine)
     answer = run("sync", "status", f"{notes.__name__}:vectors", "--json")
-    assert (answer.code, answer.error["type"]) == (3, "Failure")
-    assert "its tables created" in answer.error["message"]
+    assert (answer.code, answer.error["type"]) == (3, "MigrationRequired")
+    assert "create_all() makes it" in answer.error["message"]
 
 
 def test_a_worker_process_ends_on_sigterm(notes: Any, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_wrong_arguments(app: Application) -> None:
         search: Any = app.vectors.search
         for arguments, message in (
             ((app.engine, app.Article.search, "a"), "takes a Session, not Engine"),
-            ((session, app.Article, "a"), "takes a declaration such as"),
+            ((session, app.Article, "a"), "must be a declaration such as"),
             ((session, app.Article.search, "a", -1), "k must be"),
             ((session, app.Article.search, "a", 10_001), "k must be"),
         ):

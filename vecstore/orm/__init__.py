@@ -12,6 +12,7 @@ rows, whoever changes them, and finds rows. The parts:
 * `row_generations`, `column_generations`, `row_rebuild`: another embedder for vectors in rows, beside the application
 * `row_search`, `conditions`: hits are rows that exist and are not hidden
 * `row_comparison`: whether a store is what its table says
+* `missing_tables`: what to do before ``create_all`` or a migration
 * `keys`, `field_types`: keys and values on the way between a table, the outbox and a store
 """
 

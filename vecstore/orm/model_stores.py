@@ -8,7 +8,7 @@ from typing import Any
 
 from ..database import Database, connect
 from ..embedders.base import Embedder
-from ..errors import InvalidArgument, SchemaMismatch, StoreNotFound
+from ..errors import InvalidArgument, SchemaMismatch, StoreNotFound, close_matches
 from ..fields import Field, Keyword
 from ..schema import Schema
 from ..store import VectorStore
@@ -46,6 +46,7 @@ class ModelStores:
         if missing:
             raise InvalidArgument(
                 f"stores= lacks {', '.join(map(repr, missing))}. Say in which Database that store is."
+                f"{close_matches(missing[0], map(str, places))}"
             )
         unknown = [str(name) for name in places if name not in wanted]
         if unknown:

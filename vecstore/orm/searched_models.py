@@ -90,7 +90,7 @@ class SearchedModel:
         conditional = [] if self.condition is None else self._list_compared(self.condition)
         leading = [each for each in found if isinstance(each, Column)]
         self.watched = tuple(dict.fromkeys([*texts, *leading, *(field.column for field in watched), *conditional]))
-        self.vector_column = None if declaration.column is None else self._find_column(declaration.column)
+        self.vector_column = None if declaration.column is None else self._find_vectors(declaration.column)
 
     def __repr__(self) -> str:
         return f"<SearchedModel {self.label}>"
@@ -220,6 +220,12 @@ class SearchedModel:
             if value is not None
         }
         return key, Record(self.keys.format_id(key), text=text, metadata=metadata)
+
+    def _find_vectors(self, name: str) -> Column[Any]:
+        try:
+            return self._find_column(name)
+        except InvalidArgument as error:
+            raise InvalidArgument(f'{error} A store would be into="store:{name}".') from None
 
     def _find_column(self, name: str) -> Column[Any]:
         column = self._mapper.columns.get(name)

@@ -24,6 +24,7 @@ from .captures import Capture, make_captures
 from .column_generations import ColumnGenerations, DeclaredColumn
 from .declarations import Entity, SearchAttribute
 from .inline import InlineSync
+from .missing_tables import explain_missing_tables
 from .model_stores import Embedders, ModelStores
 from .outbox import CLOCKS, Backlog, Outbox
 from .row_comparison import RowComparison, SyncCheck
@@ -263,7 +264,7 @@ class VectorORM(OneProcess):
         targets = [model.name for model in self._models]
         while True:
             self._wake()
-            with engine.connect() as connection:
+            with explain_missing_tables(engine, self._outbox), engine.connect() as connection:
                 last = self._outbox.find_last(connection) if last is None else last
                 pending, dead = self._outbox.count_up_to(connection, targets, last)
             if dead:
@@ -279,7 +280,8 @@ class VectorORM(OneProcess):
 
     def retry(self) -> int:
         """Give dead letters, and rows that wait for another attempt, a new chance; return how many were dead."""
-        with self._get_engine().begin() as connection:
+        engine = self._get_engine()
+        with explain_missing_tables(engine, self._outbox), engine.begin() as connection:
             revived = self._outbox.revive(connection, [model.name for model in self._models])
         self._wake()
         return revived
@@ -300,7 +302,8 @@ class VectorORM(OneProcess):
 
     def status(self) -> dict[str, Backlog]:
         """Return for each declaration, by its name such as ``Article.search``, what waits in the outbox."""
-        with self._get_engine().connect() as connection:
+        engine = self._get_engine()
+        with explain_missing_tables(engine, self._outbox), engine.connect() as connection:
             found = self._outbox.summarize(connection)
         return {model.label: found.get(model.name, Backlog()) for model in self._models}
 
@@ -319,7 +322,7 @@ class VectorORM(OneProcess):
         for model in self._choose_models(attribute):
             with Session(engine) as session:
                 for keys in model.iterate_keys(session, _PAGE):
-                    with engine.begin() as connection:
+                    with explain_missing_tables(engine, self._outbox), engine.begin() as connection:
                         self._outbox.note(connection, model.name, [model.keys.format(key) for key in keys])
                     total += len(keys)
         self._wake()
@@ -339,10 +342,11 @@ class VectorORM(OneProcess):
             the store.
         """
         engine = self._get_engine()
-        checks = [
-            RowComparison(engine, self._outbox, model, self._open_target(model)).run(fix=fix)
-            for model in self._choose_models(attribute)
-        ]
+        with explain_missing_tables(engine, self._outbox):
+            checks = [
+                RowComparison(engine, self._outbox, model, self._open_target(model)).run(fix=fix)
+                for model in self._choose_models(attribute)
+            ]
         self._wake()
         return checks
 
@@ -454,10 +458,10 @@ class VectorORM(OneProcess):
         return list(self._models) if attribute is None else [self._find_model(attribute)]
 
     def _find_model(self, attribute: SearchAttribute[Any]) -> SearchedModel:
-        if not isinstance(attribute, SearchAttribute):
-            raise InvalidArgument(
-                f"search() takes a declaration such as {self._models[0].label}, not {type(attribute).__name__}."
-            )
+        given: object = attribute
+        if not isinstance(given, SearchAttribute):
+            kind = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+            raise InvalidArgument(f"attribute must be a declaration such as {self._models[0].label}, not {kind}.")
         for model in self._models:
             if model.declaration is attribute.declaration and issubclass(attribute.entity, model.entity):
                 return model

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from ..errors import EmbedderRequired, InvalidArgument, VecstoreError
 from ..records import Record
 from .keys import Key
+from .missing_tables import explain_missing_tables
 from .outbox import Claim, Outbox
 from .searched_models import SearchedModel
 from .sinks import Sink
@@ -102,14 +103,17 @@ class SyncWorker:
 
         Raises
         ------
+        MigrationRequired
+            The application's database lacks the outbox.
         sqlalchemy.exc.DBAPIError
             The application's database failed. What was claimed is claimed again when its lease ends.
         """
         now = time.monotonic()
         ready = [name for name in self._models if self._pauses.get(name, (0.0, 0.0))[0] <= now]
         # What is searched comes first: a column that a rebuild fills has as many changes as the table has rows.
-        claims = self._claim([name for name in ready if name not in self._later])
-        claims = claims or self._claim([name for name in ready if name in self._later])
+        with explain_missing_tables(self._engine, self._outbox):
+            claims = self._claim([name for name in ready if name not in self._later])
+            claims = claims or self._claim([name for name in ready if name in self._later])
         if not claims:
             return 0
         fence = repeat(lambda: self._outbox.draw_fence(self._engine))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .worker import SyncWorker
+from .worker import SyncWorker, describe_error
 
 POLL = 0.1
 """Seconds between two looks at an empty outbox: it has the changes of other processes too."""
@@ -71,6 +71,6 @@ class WorkerThread:
                     raise
                 # The database may be away for a while; a thread that ended would leave the stores behind for good.
                 done, rest = 0, min(rest * 2, LONGEST_REST)
-                _log.warning("the worker tries again in %.1f s: %s", rest, type(error).__name__)
+                _log.warning("the worker tries again in %.1f s: %s", rest, describe_error(error))
             if not done and not self._stops:
                 self._wakes.wait(rest)
