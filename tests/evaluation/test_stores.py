@@ -15,7 +15,7 @@ from tests.cli.places import postgres_server as postgres_server
 from tests.cli.places import postgres_url as postgres_url
 from tests.cli.places import redis_server as redis_server
 from tests.places import MemoryPlace
-from vecstore import HNSW, InvalidArgument, Record, Schema, UnknownField, VectorStore, evaluation, fields
+from vecstore import HNSW, Database, InvalidArgument, Record, Schema, UnknownField, VectorStore, evaluation, fields
 from vecstore.evaluation.sampling import check_field, choose_labelled
 from vecstore.evaluation.sweep import _Truth
 
@@ -36,22 +36,23 @@ def list_records() -> list[Record]:
     return [*records, Record("none", None, "no vector", {"kind": "a"}, embed=False)]
 
 
-def fill(place: Any) -> VectorStore:
+def fill(database: Database) -> VectorStore:
     schema = Schema(dim=8, fields={"kind": fields.Keyword()}, vectors="optional")
-    store: VectorStore = place.connect().create("s", schema)
+    store = database.create("s", schema)
     store.upsert(list_records())
     return store
 
 
 @pytest.fixture(scope="module")
 def reference() -> VectorStore:
-    return fill(MemoryPlace())
+    return fill(MemoryPlace().connect())
 
 
 @pytest.fixture(params=["memory", *BACKENDS])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     place = MemoryPlace() if request.param == "memory" else make_place(request.param, request, tmp_path / "place")
-    yield fill(place)
+    with place.connect() as database:
+        yield fill(database)
     place.close()
 
 
