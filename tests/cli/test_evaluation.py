@@ -19,7 +19,7 @@ from tests.cli.places import postgres_url as postgres_url
 from tests.cli.places import redis_server as redis_server
 from tests.cli.test_help_examples import list_examples
 from tests.places import FilePlace
-from vecstore import Record, Schema, fields
+from vecstore import Flat, Record, Schema, fields
 from vecstore.cli.evaluation import COMMANDS
 from vecstore.testing import Place
 
@@ -34,7 +34,7 @@ def fill(place: Place) -> str:
     vectors[59] = [0, 0, 90, 0, 0, 0]
     vectors[58] = vectors[56] * 1.01
     with place.connect() as database:
-        store = database.create("words", Schema(dim=6, fields={"kind": fields.Keyword()}))
+        store = database.create("words", Schema(dim=6, fields={"kind": fields.Keyword()}, index=Flat()))
         store.upsert(
             Record(f"w{row:02}", vector.astype(np.float32), None, {"kind": "ab"[row % 2], "n": float(vector[1])})
             for row, vector in enumerate(vectors)
