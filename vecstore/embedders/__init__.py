@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
+    from .mfcc import MfccEmbedder
     from .model2vec import Model2VecEmbedder
     from .ollama import OllamaEmbedder
     from .onnx_export import ExportedModel, FidelityTooLow, export_onnx
@@ -51,6 +52,7 @@ __all__ = [
     "Hashing",
     "Identity",
     "Lookup",
+    "MfccEmbedder",
     "Model2VecEmbedder",
     "OllamaEmbedder",
     "OneHot",
@@ -87,6 +89,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Hashing": "vectorizers.hashing",
         "Identity": "identity",
         "Lookup": "vectorizers.lookup_table",
+        "MfccEmbedder": "mfcc",
         "Model2VecEmbedder": "model2vec",
         "OllamaEmbedder": "ollama",
         "OneHot": "vectorizers.one_hot",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
 
 import numpy as np
@@ -31,8 +30,6 @@ else:
 Role: TypeAlias = Literal["document", "query"]
 OnUnknown: TypeAlias = Literal["error", "skip"]
 Progress: TypeAlias = Callable[[int, int], None]
-
-_PLURALS: Mapping[Role, str] = MappingProxyType({"document": "documents", "query": "queries"})
 
 
 def check_whole(name: str, value: object, low: int = 1) -> int:
@@ -131,6 +128,10 @@ class Embedder(ABC, Generic[T]):
         """Return how much work an item is, such as its length; items of similar weight share a batch."""
         return len(item) if isinstance(item, str) else 1
 
+    def _find_fault(self, item: T) -> str | None:
+        """Return what is wrong with an item of the right type, such as ``is silent``, or None."""
+        return None
+
     def _canaries(self) -> Sequence[T]:
         """Return a few fixed items, made by code, whose vectors tell this model from others."""
         if str not in self.item_types:
@@ -227,9 +228,9 @@ class Embedder(ABC, Generic[T]):
         self, items: Iterable[T], role: Role, label: Callable[[int], str] | None, on_progress: Progress | None
     ) -> Float32Array:
         if label is None:
-            plural = _PLURALS[role]
+            plural = "queries" if role == "query" else "documents"
             label = lambda position: f"{plural}[{position}]"  # noqa: E731 - as short as what it does
-        checked = check_items(items, self.item_types, label, self.name)
+        checked = check_items(items, self.item_types, label, self.name, self._find_fault)
         if self._long_texts.cuts and (limit := self._max_tokens()) is not None:
             return self._embed_pieces(checked, role, label, limit, on_progress)
         return self._embed_whole(checked, role, label, on_progress)

@@ -11,8 +11,16 @@ from ..errors import InvalidArgument, InvalidMetadata
 T = TypeVar("T")
 
 
-def check_items(items: Iterable[T], types: tuple[type, ...], label: Callable[[int], str], model: str) -> list[T]:
+def check_items(
+    items: Iterable[T],
+    types: tuple[type, ...],
+    label: Callable[[int], str],
+    model: str,
+    find_fault: Callable[[T], str | None] = lambda item: None,
+) -> list[T]:
     """Return items as a list after checking them; ``label`` names the item at a position in messages.
+
+    ``find_fault`` says what a model does not take of an item of the right type.
 
     Raises
     ------
@@ -29,6 +37,8 @@ def check_items(items: Iterable[T], types: tuple[type, ...], label: Callable[[in
             )
         if isinstance(item, str):
             _check_text(item, label, position, model)
+        if (fault := find_fault(item)) is not None:
+            raise InvalidMetadata(f"{label(position)} {fault}")
     return listed
 
 
