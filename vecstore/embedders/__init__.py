@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .long_texts import TruncatedText
     from .mfcc import MfccEmbedder
     from .model2vec import Model2VecEmbedder
+    from .morgan import MorganEmbedder
     from .ollama import OllamaEmbedder
     from .onnx_export import ExportedModel, FidelityTooLow, export_onnx
     from .onnx_model import OnnxEmbedder
@@ -54,6 +55,7 @@ __all__ = [
     "Lookup",
     "MfccEmbedder",
     "Model2VecEmbedder",
+    "MorganEmbedder",
     "OllamaEmbedder",
     "OneHot",
     "OnnxEmbedder",
@@ -91,6 +93,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Lookup": "vectorizers.lookup_table",
         "MfccEmbedder": "mfcc",
         "Model2VecEmbedder": "model2vec",
+        "MorganEmbedder": "morgan",
         "OllamaEmbedder": "ollama",
         "OneHot": "vectorizers.one_hot",
         "OnnxEmbedder": "onnx_model",

@@ -127,7 +127,7 @@ def find_fault(samples: NDArray[Any], rate: int) -> str | None:
 def _make_cosines(coefficients: int) -> NDArray[np.float64]:
     """Return rows 1 to ``coefficients`` of the orthonormal DCT-II over the bands, each with its weight.
 
-    Higher coefficients are smaller, and the weights give them their say. Of 120 recordings of three speakers in four
+    Higher coefficients are smaller, and the weights give them their say. Of 120 recordings of announcements in four
     languages, 10 neighbours by cosine were of the same language at 0.78 without them and at 0.89 with them.
     """
     rows = np.arange(1, coefficients + 1)[:, np.newaxis]
