@@ -39,7 +39,7 @@ def write(path: Path, samples: Any, *, rate: int = RATE, width: int = 2, channel
 
 
 class TestContract(EmbedderSuite):
-    items = (tone(200), tone(440, 0.9), tone(880, 0.2), np.float64(tone(330)))
+    items = (tone(200), tone(440, 0.9), tone(880, 0.2), tone(330).astype(np.float64))
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -159,7 +159,7 @@ def test_librosa_finds_the_same_coefficients() -> None:
         for sound in (tone(300, 2, rate), rng.normal(size=rate), chirp, chirp * rng.random(30_000)):
             window, hop = round(0.032 * rate), round(0.010 * rate)
             mel = librosa.feature.melspectrogram(
-                y=np.float64(sound), sr=rate, n_fft=window, hop_length=hop, n_mels=40, center=False
+                y=np.asarray(sound, np.float64), sr=rate, n_fft=window, hop_length=hop, n_mels=40, center=False
             )
             theirs = librosa.feature.mfcc(
                 S=np.maximum(librosa.power_to_db(mel, ref=np.max, amin=1e-30, top_db=None), -80), n_mfcc=21

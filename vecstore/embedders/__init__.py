@@ -12,6 +12,7 @@ from .adapters import load
 if TYPE_CHECKING:
     from .base import Embedder, Role
     from .cohere import CohereEmbedder
+    from .efficientnet import load_efficientnet
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
@@ -23,17 +24,20 @@ if TYPE_CHECKING:
     from .onnx_model import OnnxEmbedder
     from .openai_compatible import OpenAIEmbedder
     from .sentence_transformers import SentenceTransformersEmbedder
+    from .series_shape import SeriesEmbedder, cut_windows
     from .service_answers import ServiceFailed
     from .torch_module import TorchEmbedder
     from .universal_sentence_encoder import UniversalSentenceEncoderEmbedder
     from .vectorizers.bag_of_words import BagOfWords
     from .vectorizers.categorical import Categorical
+    from .vectorizers.graph_nodes import learn_nodes
     from .vectorizers.hashing import Hashing
     from .vectorizers.lookup_table import Lookup
     from .vectorizers.one_hot import OneHot
     from .vectorizers.tfidf import Tfidf
     from .vectorizers.vectorizer import Vectorizer
     from .vectorizers.word_vectors import WordVectors
+    from .voice import VoiceEmbedder
     from .voyage import VoyageEmbedder
     from .wordllama import WordLlamaEmbedder
     from .wrappers.cached import Cached
@@ -64,6 +68,7 @@ __all__ = [
     "Retrying",
     "Role",
     "SentenceTransformersEmbedder",
+    "SeriesEmbedder",
     "ServiceClock",
     "ServiceFailed",
     "Tfidf",
@@ -71,11 +76,15 @@ __all__ = [
     "TruncatedText",
     "UniversalSentenceEncoderEmbedder",
     "Vectorizer",
+    "VoiceEmbedder",
     "VoyageEmbedder",
     "WordLlamaEmbedder",
     "WordVectors",
+    "cut_windows",
     "export_onnx",
+    "learn_nodes",
     "load",
+    "load_efficientnet",
 ]
 
 _MODULES: Mapping[str, str] = MappingProxyType(
@@ -102,6 +111,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Retrying": "wrappers.retrying",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
+        "SeriesEmbedder": "series_shape",
         "ServiceClock": "wrappers.waiting",
         "ServiceFailed": "service_answers",
         "Tfidf": "vectorizers.tfidf",
@@ -109,10 +119,14 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "TruncatedText": "long_texts",
         "UniversalSentenceEncoderEmbedder": "universal_sentence_encoder",
         "Vectorizer": "vectorizers.vectorizer",
+        "VoiceEmbedder": "voice",
         "VoyageEmbedder": "voyage",
         "WordLlamaEmbedder": "wordllama",
         "WordVectors": "vectorizers.word_vectors",
+        "cut_windows": "series_shape",
         "export_onnx": "onnx_export",
+        "learn_nodes": "vectorizers.graph_nodes",
+        "load_efficientnet": "efficientnet",
     }
 )
 

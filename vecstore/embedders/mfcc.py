@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from ..errors import InvalidArgument, InvalidMetadata
 from .base import Embedder, Role, check_whole
 from .mel_spectrum import measure_bands
+from .sounds import Sound, find_fault, make_sounds, open_sound
 from .vector_checks import Float32Array
-from .wave_files import read_wave
-
-Sound: TypeAlias = "NDArray[np.floating[Any]] | Path"
 
 _WINDOW, _HOP = 0.032, 0.010
 _BANDS = 40
@@ -63,28 +61,23 @@ class MfccEmbedder(Embedder[Sound]):
         return (np.ndarray, Path)
 
     def _find_fault(self, item: Sound) -> str | None:
-        return None if isinstance(item, Path) else find_fault(item, self._rate)
+        return find_fault(item, self._rate, _WINDOW)
 
     def _encode(self, items: list[Sound], role: Role, /) -> Float32Array:
         return np.stack([self._embed_sound(*self._open(item)) for item in items])
 
     def _open(self, item: Sound) -> tuple[Float32Array, int]:
-        if not isinstance(item, Path):
-            return np.asarray(item, np.float32), self._rate
-        samples, rate = read_wave(item)
+        samples, rate = open_sound(item, self._rate, _WINDOW)
         if rate < self._rate:
             raise InvalidMetadata(
                 f"{str(item)!r} has {rate} samples a second, and {self.name!r} listens to what {self._rate} can carry. "
                 f"Use MfccEmbedder(rate={rate}) for all sounds of the store, or leave it out."
             )
-        if (fault := find_fault(samples, rate)) is not None:
-            raise InvalidMetadata(f"{str(item)!r} {fault}")
         return samples, rate
 
     def _embed_sound(self, samples: Float32Array, rate: int) -> Float32Array:
         powers = measure_bands(
-            # Scaled, because squares of very small numbers would be 0.
-            samples / np.abs(samples).max(),
+            samples,
             rate,
             window=round(_WINDOW * rate),
             hop=round(_HOP * rate),
@@ -98,29 +91,10 @@ class MfccEmbedder(Embedder[Sound]):
         return np.concatenate([cepstra.mean(axis=0), cepstra.std(axis=0)]).astype(np.float32)
 
     def _canaries(self) -> Sequence[Sound]:
-        times = np.arange(self._rate // 2, dtype=np.float32) / self._rate
-        chirp = np.sin(2 * np.pi * (200 + 600 * times) * times)
-        clicks = (np.arange(len(times)) % (self._rate // 50) == 0).astype(np.float32)
-        # Noise by a rule, because generators of random numbers change between versions.
-        noise = np.modf(np.sin(np.arange(1, len(times) + 1) * 12.9898) * 43758.5453)[0]
-        return [chirp, clicks + 0.1 * chirp, noise]
+        return make_sounds(self._rate)
 
     def _details(self) -> Mapping[str, Any]:
         return {"rate": self._rate, "coefficients": self._coefficients}
-
-
-def find_fault(samples: NDArray[Any], rate: int) -> str | None:
-    """Return what is wrong with the samples of a sound, or None."""
-    shortest = round(_WINDOW * rate)
-    if not np.issubdtype(samples.dtype, np.floating):
-        return f"has samples of {samples.dtype}. Scale them to floats from -1 to 1."
-    if samples.ndim != 1:
-        return f"has the shape {samples.shape}, and a sound is (n,). Mix its channels into one."
-    if len(samples) < shortest:
-        return f"has {len(samples)} samples, and the shortest sound has {shortest}."
-    if not np.isfinite(samples).all():
-        return "has samples that are NaN or infinite."
-    return None if np.ptp(samples) > 0 else "is silent from beginning to end. Leave it out."
 
 
 @lru_cache(maxsize=16)

@@ -44,4 +44,5 @@ def _scale(data: bytes, width: int) -> NDArray[np.float32]:
     size = 4 if width == 3 else width
     whole = np.zeros((len(data) // width, size), np.uint8)
     whole[:, size - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)
-    return whole.view(f"<i{size}").ravel().astype(np.float32) / np.float32(2 ** (8 * size - 1))
+    numbers = whole.view(f"<i{size}").ravel()
+    return np.asarray(numbers.astype(np.float32) / 2.0 ** (8 * size - 1), np.float32)
