@@ -43,7 +43,7 @@ def test_values_worked_out_by_hand() -> None:
     np.testing.assert_allclose(row, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("scale, level", [(1e-300, 0), (1e300, 0), (-1e-9, 0), (3.0, -1000), (1e-3, 5.0)])
+@pytest.mark.parametrize("scale, level", [(1e-300, 0), (1e300, 0), (1.5e308, 0), (-1e-9, 0), (3.0, -1000), (1e-3, 5.0)])
 def test_level_and_scale_change_nothing(scale: float, level: float) -> None:
     embedder = SeriesEmbedder()
     rows = embedder.embed_documents([*SHAPES.values()])

@@ -99,7 +99,7 @@ def _build_network() -> torch.nn.Module:
             """Return a tensor of fewer pixels or other channels."""
             found = relu6(self._bn0(self._expand_conv(given))) if self.widens else given
             found = relu6(self._bn1(convolve(self._depthwise_conv, found)))
-            found = self._bn2(self._project_conv(found))
+            found = torch.as_tensor(self._bn2(self._project_conv(found)))
             return found + given if self.adds else found
 
     class EfficientNet(Module):

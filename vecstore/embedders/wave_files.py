@@ -39,7 +39,7 @@ def read_wave(path: Path) -> tuple[NDArray[np.float32], int]:
 
 def _scale(data: bytes, width: int) -> NDArray[np.float32]:
     if width == 1:  # the only unsigned width
-        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+        return np.asarray((np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128, np.float32)
     # A missing low byte is zero, so that 24 bits become the upper ones of 32.
     size = 4 if width == 3 else width
     whole = np.zeros((len(data) // width, size), np.uint8)
