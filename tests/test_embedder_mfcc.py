@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vecstore import Record, Schema, connect
-from vecstore.embedders import Embedder, MfccEmbedder
+from vecstore.embedders import Cached, Embedder, MfccEmbedder, Retrying
 from vecstore.embedders.wave_files import read_wave
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, InvalidVector
 from vecstore.metric import Metric
@@ -96,6 +96,15 @@ def test_a_sound_that_cannot_be_heard_is_named(item: Any, match: str) -> None:
     with pytest.raises(InvalidMetadata, match=match) as caught:
         MfccEmbedder().embed_documents([tone(300), item])
     assert str(caught.value).startswith("documents[1] ")
+
+
+def test_a_sound_that_cannot_be_heard_is_named_through_wrappers(tmp_path: Path) -> None:
+    embedder = Cached(Retrying(MfccEmbedder(batch_size=1)), tmp_path)
+    expected = MfccEmbedder().embed_documents([tone(300), tone(500)])
+    for _ in range(2):
+        np.testing.assert_allclose(embedder.embed_documents([tone(300), tone(500)]), expected, atol=1e-6)
+    with pytest.raises(InvalidMetadata, match=r"^documents\[2\] is silent"):
+        embedder.embed_documents([tone(300), tone(500), np.zeros(9000)])
 
 
 def test_a_sound_beside_every_window_is_a_vector_of_zeros() -> None:

@@ -43,6 +43,9 @@ class Wrapper(Embedder[T]):
         """The types of items that it takes."""
         return self._inner.item_types
 
+    def _find_fault(self, item: T) -> str | None:
+        return self._inner._find_fault(item)
+
     def _encode(self, items: list[T], role: Role, /) -> ArrayLike:
         return self._inner._encode(items, role)
 
