@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .base import Embedder, Role
     from .cohere import CohereEmbedder
     from .efficientnet import load_efficientnet
+    from .fastembed_model import FastEmbedEmbedder
     from .function import FunctionEmbedder
     from .identity import Identity
     from .long_texts import TruncatedText
@@ -52,6 +53,7 @@ __all__ = [
     "CohereEmbedder",
     "Embedder",
     "ExportedModel",
+    "FastEmbedEmbedder",
     "FidelityTooLow",
     "FunctionEmbedder",
     "Hashing",
@@ -95,6 +97,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "CohereEmbedder": "cohere",
         "Embedder": "base",
         "ExportedModel": "onnx_export",
+        "FastEmbedEmbedder": "fastembed_model",
         "FidelityTooLow": "onnx_export",
         "FunctionEmbedder": "function",
         "Hashing": "vectorizers.hashing",
