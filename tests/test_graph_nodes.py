@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vecstore import Record, Schema, connect
-from vecstore.embedders import Lookup, Vectorizer, learn_nodes
+from vecstore.embedders import Lookup, learn_nodes
 from vecstore.embedders.vectorizers.graph_walks import build_graph, walk_graph
 from vecstore.embedders.vectorizers.one_hot import Value
 from vecstore.errors import InvalidArgument, MissingExtra, UnknownItem
@@ -48,7 +48,7 @@ def test_a_saved_table_needs_no_gensim(tmp_path: Path, monkeypatch: pytest.Monke
     nodes = learn(name="friends")
     nodes.save(tmp_path / "nodes")
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    loaded = Vectorizer.load(tmp_path / "nodes")
+    loaded = Lookup.load(tmp_path / "nodes")
     assert loaded.name == "lookup:friends"
     assert np.array_equal(loaded.embed_documents(["left 3", 5]), nodes.embed_documents(["left 3", 5]))
     with pytest.raises(UnknownItem, match="left 9"):
