@@ -368,7 +368,7 @@ class PostgresBackend(Backend):
         self._check_rounding(generation, table, present)
         always = {"generation": generation.id, **self._make_guard_values(generation)}
 
-        def work(runner: Runner) -> int | None:
+        def work(runner: Runner) -> int:
             def run(step: str, values: Mapping[str, Any]) -> Answer:
                 compile_step = group_writes.STATEMENTS[step]
                 statement = self._get_statement(
@@ -379,9 +379,8 @@ class PostgresBackend(Backend):
             return group_writes.write_groups(run, table, batch, fences)
 
         with self._explaining("write", generation):
-            written = work(self._runner) if self._has_caller_transaction else self._client.repeat(work)
-        if written is None:
-            raise Superseded
+            runner = self._runner if isinstance(self._runner, CallerTransaction) else self._client
+            written = runner.repeat(work)
         self._upkeep.note_written(generation, written)
         return written
 

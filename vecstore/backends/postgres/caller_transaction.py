@@ -2,7 +2,8 @@
 
 Each runs under a SAVEPOINT, which keeps the transaction usable after a failure, and its settings are restored
 afterwards. All of it is sent as one pipeline, so a search is one round trip here too. A rollback to the SAVEPOINT would
-restore the settings as well, but psycopg would then forget its prepared statements.
+restore the settings as well, but psycopg would then forget its prepared statements. Statements that belong together run
+under one more SAVEPOINT, so that a failure undoes all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from vecstore.errors import InvalidArgument
 
-from ..shared.deadlines import Limit, Watch
+from ..shared.deadlines import Limit, Socket, Watch
 from ..shared.guards import check_process
 from .column_types import Oids
 from .connections import teach_types
@@ -30,9 +31,13 @@ from .failures import is_lost, translate, translating
 from .inherited_connections import ADVICE, check_caller
 from .statements import Answer, Statement
 
+Result = TypeVar("Result")
 _GUARD = b"SAVEPOINT vecstore_call"
 _RELEASE = b"RELEASE SAVEPOINT vecstore_call"
 _UNDO = b"ROLLBACK TO SAVEPOINT vecstore_call; RELEASE SAVEPOINT vecstore_call"
+_WORK = b"SAVEPOINT vecstore_work"
+_RELEASE_WORK = b"RELEASE SAVEPOINT vecstore_work"
+_UNDO_WORK = b"ROLLBACK TO SAVEPOINT vecstore_work; RELEASE SAVEPOINT vecstore_work"
 _USUAL: Mapping[str, str] = MappingProxyType(
     {"lock_timeout": "0", "hnsw.iterative_scan": "off", "hnsw.ef_search": "40"}
 )
@@ -80,6 +85,29 @@ class CallerTransaction:
                 _undo(driver)
                 raise
 
+    def repeat(self, work: Callable[[CallerTransaction], Result]) -> Result:
+        """Do some work of several statements, all or nothing. It is not repeated: the transaction is the caller's."""
+        driver = self._execute(_WORK)
+        try:
+            done = work(self)
+            self._execute(_RELEASE_WORK)
+        except BaseException:
+            if not driver.closed:
+                with Limit(self._watch) as limit:
+                    limit.guard(Socket(driver.fileno(), owned=False))
+                    _undo(driver, _UNDO_WORK)
+            raise
+        return done
+
+    def _execute(self, command: bytes) -> psycopg.Connection[Any]:
+        check_process(self._process, ADVICE)
+        with Limit(self._watch) as limit, translating(limit=limit):
+            check_caller(self._caller)
+            connection, driver = self._connection()
+            limit.guard(get_socket(driver, connection.info, owned=False))
+            driver.execute(command, prepare=False)
+        return driver
+
     def _connection(self) -> tuple[Connection, psycopg.Connection[Any]]:
         caller = self._caller
         connection = caller.connection() if isinstance(caller, Session) else caller
@@ -115,9 +143,9 @@ class CallerTransaction:
         return fetch_rows(cursor)
 
 
-def _undo(driver: psycopg.Connection[Any]) -> None:
+def _undo(driver: psycopg.Connection[Any], command: bytes = _UNDO) -> None:
     with suppress(psycopg.Error):
-        driver.execute(_UNDO, prepare=False)
+        driver.execute(command, prepare=False)
 
 
 def _send_pipeline(driver: psycopg.Connection[Any], send: Callable[[], None]) -> None:

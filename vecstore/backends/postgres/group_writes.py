@@ -1,8 +1,9 @@
-"""Groups of records, replaced in one transaction of up to four statements.
+"""Groups of records, replaced in one transaction of up to five statements.
 
-The first ones decide: they write the heads, or the tombstones of empty groups, as far as the fences allow, and so lock
-them. Only a statement that begins after that sees every record that an earlier writer of the same group has left, which
-is why the rest is not a part of the first.
+The first one locks all stored records of the groups in the order of ids, as every write does, so that two writers do
+not wait for each other. The next ones decide: they write the heads, or the tombstones of empty groups, as far as the
+fences allow, and so lock new ones too. Only a statement that begins after that sees every record that an earlier writer
+of the same group has left, which is why the rest is not a part of it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Text, all_, delete, func, literal_column, null, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    TableValuedAlias,
+    Text,
+    all_,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy import update as change
 from sqlalchemy.types import TypeEngine
 
-from vecstore.backend import Rows
+from vecstore.backend import Rows, Superseded
 from vecstore.groups import find_bounds, read_member
 from vecstore.rows.selected import take_rows
 
@@ -23,11 +36,24 @@ from .catalogue_tables import CatalogueTables
 from .change_list import count_rows, finish_write
 from .generation_table import Layout
 from .rows import encode_write
-from .statements import Answer, Statement, unnest_arrays
+from .statements import Answer, Statement, compile_statement, unnest_arrays
 from .writes import ZERO, delete_given, make_array_parameter, make_tombstone_values, upsert_given
 
 _RANGES: Mapping[str, TypeEngine[Any]] = {"low": Text(), "high": Text(), "fence": BigInteger()}
+_JUST_ABOVE = "\x01"
+"""No id lies between another one and the same with this behind it: it is the lowest character of an id."""
 _NUMBER: ColumnElement[Any] = literal_column("'^[1-9][0-9]*$'")
+
+
+def compile_locking(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
+    """Lock the stored records of some ranges of ids; the answer is how many guards passed, and how many there were."""
+    table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
+    ranges = _unnest_ranges(["low", "high"])
+    low, high = ranges.c.low.collate("C"), ranges.c.high.collate("C")
+    found = select(table.c.id).join(ranges, (table.c.id >= low) & (table.c.id < high))
+    found = found.where(select(guard.c.noting).exists()).order_by(table.c.id)
+    locked = found.with_for_update(of=table).cte("locked")
+    return compile_statement(select(count_rows(guard), count_rows(locked)), settings=generation_guard.SETTINGS)
 
 
 def compile_heads(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
@@ -60,9 +86,7 @@ def compile_members(catalogue: CatalogueTables, layout: Layout, *, standby: bool
 def compile_dropping(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
     """Remove the members of groups that are not kept; the answer is how many guards passed, and how many there were."""
     table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
-    ranges = unnest_arrays(
-        "ranges", _RANGES, {name: make_array_parameter(f"range_{name}", each) for name, each in _RANGES.items()}
-    )
+    ranges = _unnest_ranges(list(_RANGES))
     low, high = ranges.c.low.collate("C"), ranges.c.high.collate("C")
     left = func.greatest(table.c.version, ranges.c.fence).label("left")
     found = select(table.c.id, left).join(ranges, (table.c.id >= low) & (table.c.id < high))
@@ -80,12 +104,18 @@ def compile_dropping(catalogue: CatalogueTables, layout: Layout, *, standby: boo
     return finish_write(catalogue, guard, changed, count_rows(changed))
 
 
+def _unnest_ranges(names: Sequence[str]) -> TableValuedAlias:
+    types = {name: _RANGES[name] for name in names}
+    return unnest_arrays("ranges", types, {name: make_array_parameter(f"range_{name}", types[name]) for name in types})
+
+
 def _list_ids(chosen: Any) -> ColumnElement[Any]:
     ids = chosen.subquery("ids")
     return select(func.array_agg(ids.c.id)).select_from(ids).scalar_subquery()
 
 
 STATEMENTS: Mapping[str, Callable[..., Statement]] = {
+    "locking": compile_locking,
     "heads": compile_heads,
     "empty heads": compile_empty_heads,
     "members": compile_members,
@@ -96,32 +126,44 @@ RunStep = Callable[[str, Mapping[str, Any]], Answer]
 """Runs one of the statements with values, and returns its answer."""
 
 
-def write_groups(run: RunStep, layout: Layout, rows: Rows, fences: Mapping[str, int]) -> int | None:
-    """Replace groups in the transaction of ``run``; return the rows written, or None where a guard did not pass."""
+def write_groups(run: RunStep, layout: Layout, rows: Rows, fences: Mapping[str, int]) -> int:
+    """Replace groups in the transaction of ``run``; return the rows written.
+
+    Raises
+    ------
+    Superseded
+        A guard did not pass. The transaction is to be undone: an earlier guard may have, because the guard of a
+        standby's write keeps nobody from changing the role.
+    """
+
+    def step(name: str, values: Mapping[str, Any]) -> Any:
+        [(opened, found)] = run(name, values)
+        if not opened:
+            raise Superseded
+        return found
+
     heads = [read_member(id_)[0] for id_ in rows.ids]
     filled = [place for place, head in enumerate(heads) if rows.ids[place] == head]
     empty = [head for head in fences if head not in set(heads)]
+    reached = [pair for head in fences for pair in ((head, head + _JUST_ABOVE), find_bounds(head))]
+    step("locking", {"range_low": [low for low, _ in reached], "range_high": [high for _, high in reached]})
     passed: set[str] = set()
-    for step, values in (
+    for name, values in (
         ("heads", _encode(rows, filled, layout, fences)),
         ("empty heads", {"given_id": empty, "given_version": [fences[head] for head in empty]} if empty else None),
     ):
         if values is not None:
-            [(opened, ids)] = run(step, values)
-            if not opened:
-                return None
-            passed |= set(ids or ())
+            passed |= set(step(name, values) or ())
     if not passed:
         return 0
     members = [place for place, head in enumerate(heads) if head in passed and rows.ids[place] != head]
     written = sum(rows.ids[place] in passed for place in filled)
     if (values := _encode(rows, members, layout, fences)) is not None:
-        [(opened, count)] = run("members", values)
-        written += count
+        written += step("members", values)
     ranges = [(*find_bounds(head), fences[head]) for head in passed]
     low, high, limits = map(list, zip(*ranges, strict=True))
     kept = [rows.ids[place] for place in members]
-    run("dropping", {"range_low": low, "range_high": high, "range_fence": limits, "kept": kept})
+    step("dropping", {"range_low": low, "range_high": high, "range_fence": limits, "kept": kept})
     return written
 
 
