@@ -9,7 +9,7 @@ import numpy as np
 
 from vecstore.backend import Generation, Verification
 
-from .client import Client
+from .client import Client, Command
 from .failures import check_reply, is_denied
 from .fields import FIELDS, encode_token, encode_tokens
 from .filters import EVERY, KEYS, VECTOR_MARK, assign_presence_tokens, match_any
@@ -67,8 +67,18 @@ class Verifier:
             return
         scores = self._client.execute("ZMSCORE", self._keys.ids(generation.id), *ids)
         for id_, score in zip(ids, scores, strict=True):
-            if score is not None and not self._count([id_], self._guard.wait_for_index(generation)[0].index):
+            if score is not None and self._is_unindexed(generation, id_):
                 yield f"record {id_!a} is not in the index: write it again"
+
+    def _is_unindexed(self, generation: Generation, id_: str) -> bool:
+        """Say whether there is a record that the index does not have, both read in one moment: others may delete it."""
+        index = self._guard.wait_for_index(generation)[0].index
+        counting = make_count_command(match_any(ID, encode_tokens([id_])), index, self._guard.milliseconds)
+        commands: list[Command] = [("MULTI",), ("ZSCORE", self._keys.ids(generation.id), id_), counting, ("EXEC",)]
+        score, reply = check_reply(self._client.pipeline(commands)[-1])
+        if is_denied(reply):
+            check_reply(reply)
+        return score is not None and not read_count(reply)
 
     def _find_foreign_keys(self, generation: Generation) -> Iterator[str]:
         """Yield a problem for each key below the records' prefix that is no record.

@@ -1,6 +1,6 @@
 -- Groups that are replaced as a whole: which ones their fences let pass, and what of these is not among the rows.
 local groups = mode == "group"
-local heads, passed, given = {}, {}, {}
+local heads, passed, given, members = {}, {}, {}, {}
 local function find_version(id)
   return get_attribute(prefix .. id, "version") or redis.call("HGET", KEYS[4], id)
 end
@@ -13,7 +13,12 @@ if groups then
   local limits = take_list()
   groups = take_list()
   for i = 1, #heads do
-    if tonumber(find_version(heads[i]) or "0") <= tonumber(limits[i]) then passed[i] = limits[i] end
+    local head = heads[i]
+    if tonumber(find_version(head) or "0") <= tonumber(limits[i]) then
+      passed[i] = limits[i]
+      -- Read before the first write: a command that the user may not run must not end the script after one.
+      members[i] = redis.call("ZRANGEBYLEX", KEYS[2], "[" .. head .. "#0", "(" .. head .. "#:")
+    end
   end
   for i = 1, #ids do
     groups[i] = tonumber(groups[i])
@@ -34,7 +39,7 @@ end
 local function drop_members()
   for i, fence in pairs(passed) do
     local head = heads[i]
-    for _, id in ipairs(redis.call("ZRANGEBYLEX", KEYS[2], "[" .. head .. "#0", "(" .. head .. "#:")) do
+    for _, id in ipairs(members[i]) do
       if not given[id] and string.find(string.sub(id, #head + 2), "^[1-9][0-9]*$") then drop(id, fence) end
     end
     if not given[head] then drop(head, fence) end

@@ -2,7 +2,7 @@
 -- What a script did before a command that the user may not run stays done, so all of them are checked first.
 for _, each in ipairs(redis.acl_check_cmd and {
   {"DEL", prefix}, {"HSET", prefix, "a", "a"}, {"HDEL", prefix, "a"}, {"HSET", KEYS[1], "a", "a"},
-  {"ZADD", KEYS[2], "0", "a"}, {"ZREM", KEYS[2], "a"},
+  {"ZADD", KEYS[2], "0", "a"}, {"ZREM", KEYS[2], "a"}, {"ZCARD", KEYS[2]},
 } or {}) do
   if not redis.acl_check_cmd(unpack(each)) then return {"failed", "NOPERM " .. each[1]} end
 end
