@@ -81,7 +81,8 @@ class RowColumns:
             known = [*order.tolist(), *range(len(order), size)]
             # The front is already sorted, so this is a single merge.
             order = np.array(sorted(known, key=ids.__getitem__), np.int64)
-            self._order = order
+            if len(order) > len(self._order):  # a reader of a newer view may have been faster
+                self._order = order
         return order
 
     def find_members(self, heads: Mapping[str, object], size: int) -> list[int]:
@@ -90,10 +91,10 @@ class RowColumns:
         Rows that no view has any more are among them.
         """
         # A merge for each write would cost more than looking at the newest ids one by one.
-        ordered = len(self._order)
-        if size - ordered > max(_MOST_UNORDERED, size // 16):
-            ordered = len(self.order_by_id(size))
-        order, ids = self._order, self.ids
+        order, ids = self._order, self.ids  # one order for the whole call: other readers replace it
+        if size - len(order) > max(_MOST_UNORDERED, size // 16):
+            order = self.order_by_id(size)
+        ordered = len(order)
         found = [place for place in range(ordered, size) if "#" in ids[place] and read_member(ids[place])[0] in heads]
         for head in heads:
             low, high = find_bounds(head)
