@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import psycopg
@@ -11,7 +13,9 @@ import pytest
 from psycopg import sql
 
 from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
+from vecstore.backends.postgres.build_lanes import BuildLanes
 from vecstore.backends.postgres.build_plan import BuildPlan, divide_build, estimate_graph
+from vecstore.backends.postgres.client import Client
 
 from .stores import open_database
 from .tenants import run
@@ -104,6 +108,38 @@ def test_a_plan_never_asks_for_more_than_one_build(
     assert divide_build(parts, largest, memory, helpers, connections) == plan
     assert plan.at_once * plan.memory <= memory
     assert plan.at_once * (1 + (plan.helpers or 0)) <= 1 + helpers
+
+
+def test_builds_at_once_leave_connections_to_each_other() -> None:
+    lanes = BuildLanes(16)
+    with lanes.take(3) as first, lanes.take(9) as second, lanes.take(2) as third:
+        assert (first, second, third) == (3, 5, 1)
+    with lanes.take(99) as alone:
+        assert alone == 12
+
+
+def test_a_build_waits_for_no_connection_of_another_build(
+    postgres_url: str, namespace: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = database.create("a", Schema(dim=2, metric="l2", index=HNSW(), partitions=2))
+    store.insert(Record(str(number), [number, 1]) for number in range(20))
+    check_out, held, counts = Client.connection, list[Client](), list[int]()
+
+    @contextmanager
+    def connection(self: Client) -> Iterator[psycopg.Connection]:
+        with check_out(self) as found:
+            held.append(self)
+            counts.append(len(held))
+            yield found
+            held.pop()
+
+    monkeypatch.setattr(Client, "connection", connection)
+    store.reindex()
+    assert max(counts) == 2
+    counts.clear()
+    with database._backend._client.build_lanes.take(99):  # type: ignore[attr-defined]
+        store.reindex()
+    assert max(counts) == 1
 
 
 def test_the_memory_of_a_graph_is_not_underrated(postgres_url: str, namespace: str, database: Database) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .build_lanes import OTHERS
 from .client import Client
 from .column_types import NAMES
 from .generation_table import Layout
@@ -21,8 +22,6 @@ _READ = Statement(
     "current_setting('max_parallel_maintenance_workers')::int",
     MappingProxyType({}),
 )
-_OTHERS = 4
-"""Connections that a rebuild needs beside those that build."""
 _BYTES: Mapping[str, int] = MappingProxyType(dict(zip(NAMES.values(), (4, 2), strict=True)))
 _PER_ROW, _PER_NEIGHBOUR = 300, 16
 """Bytes of pgvector's graph in memory beside the vector."""
@@ -90,7 +89,7 @@ def plan_build(client: Client, server: Server, layout: Layout, rows: int, m: int
     elif options.build_workers is not None:
         helpers = options.build_workers
     largest = estimate_graph(int(-(-rows // layout.partitions) * _UNEVEN), layout.schema.width, layout.indexed_as, m)
-    connections = options.pool_size - _OTHERS
+    connections = options.pool_size - OTHERS
     return divide_build(
         layout.partitions, largest, (options.build_memory << 20) or int(memory), int(helpers), connections
     )

@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import Connection, Engine
 
 from ..shared.deadlines import Limit, Watch
+from .build_lanes import BuildLanes
 from .column_types import Oids
 from .connections import Checkout, ConnectionCache
 from .cursors import copy_rows, open_cursor, run_statement
@@ -43,6 +44,7 @@ class Client:
     def __init__(self, engine: Engine, options: Options, *, owned: bool) -> None:
         self.options, self.owned = options, owned
         self.watch = Watch(options.timeout)
+        self.build_lanes = BuildLanes(options.pool_size)
         weakref.finalize(self, self.watch.stop)
         self._connections = ConnectionCache(engine, options, self.watch, owned=owned)
 

@@ -76,9 +76,10 @@ class Builder:
         left, settings = deque(compile_statement(CreateIndex(each)) for each in indexes), plan.list_settings()
         with ExitStack() as held:
             running: list[tuple[psycopg.Connection[Any], Future[None]]] = []
+            at_once = held.enter_context(self._client.build_lanes.take(plan.at_once))
             lanes = [
                 (held.enter_context(self._hold_connection(settings)), held.enter_context(ThreadPoolExecutor(1)))
-                for _ in range(plan.at_once)
+                for _ in range(at_once)
             ]
             for connection, thread in lanes:
                 # The thread starts before the statement: an interrupt while a thread starts leaves it running, and
