@@ -255,3 +255,16 @@ def test_a_table_of_many_partitions(database: Database, admin: psycopg.Connectio
     assert store.delete(ids=[record.id for record in batch(1)]) == len(batch(1))
     database.drop("many")
     assert database.names() == []
+
+
+def test_verify_misses_a_partition_that_was_detached(
+    divided: VectorStore, admin: psycopg.Connection, namespace: str
+) -> None:
+    assert divided.verify().ok
+    find = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relname ~ '^vecstore_g_.*_p1$'"
+    [(name,)] = admin.execute(find, (namespace,)).fetchall()
+    part = sql.Identifier(namespace, name)
+    run(admin, "ALTER TABLE {} DETACH PARTITION {}", read_table(admin, namespace, "a"), part)
+    [problem] = divided.verify().problems
+    assert "3 of 4 partitions are attached" in problem
+    run(admin, "DROP TABLE {}", part)

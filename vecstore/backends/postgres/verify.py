@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from sqlalchemy import Text, cast, func, literal_column, null, or_, select
 
@@ -12,7 +13,7 @@ from vecstore.errors import StoreCorrupt
 from vecstore.filters.canonical_json import make_canonical
 
 from .client import Client
-from .column_types import name_function, quote_name
+from .column_types import name_function, quote_name, quote_table
 from .generation_table import Layout
 from .indexes import list_graphs
 from .reads import is_live
@@ -20,11 +21,19 @@ from .statements import Statement, compile_statement, make_parameter
 
 _PAGE = 5_000
 _SHOWN = 10
+_ATTACHED = Statement("SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(%(table)s)", MappingProxyType({}))
 
 
 def verify_table(client: Client, layout: Layout) -> Verification:
     """Read every value of every record, which makes the server check its page checksums."""
     problems = [f"index {each.name} is not valid: reindex()" for each in list_graphs(client, layout) if not each.valid]
+    if layout.partitions > 1:
+        [(attached,)] = client.run(_ATTACHED, {"table": quote_table(layout.table)})
+        if attached != layout.partitions:
+            problems.append(
+                f"{attached} of {layout.partitions} partitions are attached to the table, so the records of the others "
+                "are missing: ALTER TABLE … ATTACH PARTITION, or restore a backup"
+            )
     try:
         [(count, sound)] = client.run(_compile_reading(layout), {})
         strange = list(_find_strange_copies(client, layout)) if layout.schema.dynamic else []
