@@ -1,10 +1,14 @@
 """Services against a server on this machine that speaks their protocols, and fails as they do."""
 
+# Longer than 300 lines because all tests ask one server, whose fixture is here.
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -24,11 +28,18 @@ from vecstore.embedders import (
     VoyageEmbedder,
     load,
 )
+from vecstore.embedders.ollama import _find_host
 from vecstore.errors import DimensionMismatch, InvalidArgument, InvalidVector, MissingExtra, VecstoreError
 
 KEY = "sk-very-secret-1234"
 TEXTS = ["tea", "a much longer text about the weather", "Köln 東京", "tea"]
+NO_ANSWERS = [
+    b"<html>", b"", b"[1]", b"{}", b"null", b'"x"', b'{"data": 3, "embeddings": 3}', b"[" * 100_000,
+    b'{"data": [{"index": 0}], "embeddings": {"float": 1}}', b"\xff\xfe",
+    b'{"data": [{"index": 0, "embedding": "!!!"}], "embeddings": [["1", "2"]]}',
+]  # fmt: skip
 KINDS = ["cohere", "ollama", "openai", "voyage"]
+WITH_KEY: dict[str, dict[str, str]] = {kind: {} for kind in KINDS} | {"ollama": {"key_variable": "OPENAI_API_KEY"}}
 
 
 @pytest.fixture
@@ -46,6 +57,15 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def assert_no_key(error: BaseException) -> None:
+    """Look at what reports of errors show: the locals of all frames, and the errors behind an error."""
+    shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "embed_documents" in shown
+    assert KEY not in shown
+    assert error.__cause__ is None
+    assert error.__context__ is None
 
 
 def make(kind: str, service: Service, **options: Any) -> Embedder:
@@ -76,33 +96,24 @@ class TestEveryService:
         make(kind, service, batch_tokens=40).embed_documents(["word " * 20] * 3)
         assert [len(body[field_name]) for _, body, _ in service.requests if field_name in body][-3:] == [1, 1, 1]
 
-    @pytest.mark.parametrize(
-        "status, retryable",
-        [(400, False), (401, False), (403, False), (404, False), (413, False), (429, True), (500, True), (503, True),
-         (302, False), (204, False), (418, False)],
-    )  # fmt: skip
-    def test_a_status_says_what_to_do(self, kind: str, service: Service, status: int, *, retryable: bool) -> None:
+    def test_a_status_says_what_to_do(self, kind: str, service: Service) -> None:
         embedder = make(kind, service)
         service.headers["Retry-After"] = "7"
-        service.reply = lambda *_: (status, {"error": {"message": f"bad {KEY} in tea"}})
-        with pytest.raises(ServiceFailed, match=rf"HTTP {status}") as caught:
-            embedder.embed_documents(["tea"])
-        assert caught.value.status == status
-        assert caught.value.retryable is retryable
-        assert caught.value.retry_after == (7 if retryable else None)
-        assert KEY not in str(caught.value)
+        for status, retryable in ((401, False), (302, False), (204, False), (429, True), (503, True)):
+            service.reply = lambda *_: (status, {"error": {"message": f"bad {KEY} in tea"}})  # noqa: B023 - called now
+            with pytest.raises(ServiceFailed, match=rf"HTTP {status}") as caught:
+                embedder.embed_documents(["tea"])
+            assert caught.value.status == status
+            assert caught.value.retryable is retryable
+            assert caught.value.retry_after == (7 if retryable else None)
+            assert KEY not in str(caught.value)
 
-    @pytest.mark.parametrize(
-        "content",
-        [b"<html>", b"", b"[1]", b"{}", b"null", b'"x"', b'{"data": 3, "embeddings": 3}', b"[" * 100_000,
-         b'{"data": [{"index": 0}], "embeddings": {"float": 1}}', b"\xff\xfe",
-         b'{"data": [{"index": 0, "embedding": "!!!"}], "embeddings": [["1", "2"]]}'],
-    )  # fmt: skip
-    def test_what_is_no_answer_is_refused(self, kind: str, service: Service, content: bytes) -> None:
+    def test_what_is_no_answer_is_refused(self, kind: str, service: Service) -> None:
         embedder = make(kind, service)
-        service.reply = lambda *_: (200, content)
-        with pytest.raises(ServiceFailed):
-            embedder.embed_documents(["tea"])
+        for content in NO_ANSWERS:
+            service.reply = lambda *_: (200, content)  # noqa: B023 - called now
+            with pytest.raises(ServiceFailed):
+                embedder.embed_documents(["tea"])
 
     @pytest.mark.parametrize(
         "rows, error",
@@ -131,7 +142,7 @@ class TestEveryService:
         assert "water" not in str(caught.value)
 
     def test_the_key_stands_nowhere(self, kind: str, service: Service) -> None:
-        embedder = make(kind, service, **({"key_variable": "OPENAI_API_KEY"} if kind == "ollama" else {}))
+        embedder = make(kind, service, **WITH_KEY[kind])
         embedder.embed_documents(["tea"])
         assert service.requests[-1][2] == f"Bearer {KEY}"
         shown = f"{embedder!r} {embedder} {embedder.config} {embedder.identity.to_json()} {vars(embedder)}"
@@ -144,8 +155,9 @@ class TestEveryService:
     def test_a_server_that_is_gone_can_be_asked_again(self, kind: str, service: Service) -> None:
         service.url = "http://127.0.0.1:9"  # discard: nobody listens
         with pytest.raises(ServiceFailed, match="cannot be reached") as caught:
-            make(kind, service).embed_documents(["tea"])
+            make(kind, service, **WITH_KEY[kind]).embed_documents(["tea"])
         assert caught.value.retryable
+        assert_no_key(caught.value)
 
     def test_a_server_that_is_silent_can_be_asked_again(self, kind: str, service: Service) -> None:
         embedder = make(kind, service, timeout=0.05)
@@ -173,8 +185,6 @@ class TestEveryService:
     def test_a_missing_library_says_how_to_get_it(
         self, kind: str, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import sys
-
         monkeypatch.setitem(sys.modules, "httpx", None)
         with pytest.raises(MissingExtra, match=rf"vecstore-db\[{kind}\]"):
             make(kind, service)
@@ -243,8 +253,67 @@ class TestProtocols:
 
 
 class TestServers:
+    def test_no_proxy_gets_what_is_for_this_machine(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(variable, service.url)
+        for variable in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(variable, raising=False)
+        with pytest.raises(ServiceFailed, match="cannot be reached"):
+            OpenAIEmbedder("words", url="http://127.0.0.1:9").embed_documents(["private"])
+        assert service.requests == []
+        # Others go through it, as the environment says.
+        service.reply = lambda _, body: (200, speak("/embeddings", body))
+        OpenAIEmbedder("words", url="http://example.com", key_variable=None).embed_documents(["tea"])
+        assert service.requests[-1][2] is None
+
+    @pytest.mark.parametrize("proxy", ["nonsense://u:p4ss@host", "socks5://u:p4ss@host:1"])
+    def test_a_proxy_that_cannot_be_used_is_refused(self, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "socksio", None)
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(InvalidArgument, match="proxy of the environment") as caught:
+            OpenAIEmbedder("words", url="https://example.com", key_variable=None).embed_documents(["tea"])
+        assert "p4ss" not in str(caught.value)
+
+    @pytest.mark.parametrize("encoding", ["zstd", "br", "gzip, gzip"])
+    def test_an_encoding_that_could_fill_the_memory_is_refused(self, service: Service, encoding: str) -> None:
+        embedder = make("openai", service)
+        service.reply = lambda path, body: (200, gzip.compress(json.dumps(speak("/embeddings", body)).encode()))
+        service.headers["Content-Encoding"] = "gzip"
+        assert embedder.embed_documents(["tea"]).shape == (1, DIM)
+        service.headers["Content-Encoding"] = encoding
+        with pytest.raises(ServiceFailed, match="not asked for"):
+            embedder.embed_documents(["tea"])
+
     @pytest.mark.parametrize(
-        "url", ["", "host", "ftp://host", "https://", "https://u:p4ss@host", "https://host?key=p4ss", "http://[", 3]
+        "given, url",
+        [
+            ("", None), ("gpu-box", "http://gpu-box:11434/"), ("gpu-box:80", "http://gpu-box:80/"),
+            ("0.0.0.0", "http://127.0.0.1:11434/"), (":11435", "http://127.0.0.1:11435/"),  # noqa: S104 - as users write it
+            ("https://gpu-box", "https://gpu-box/"), ("http://0.0.0.0:99/x", "http://127.0.0.1:99/x"),
+            ("::1", "http://[::1]:11434/"), ("[::]:9", "http://[::1]:9/"), ("'::'", "http://[::1]:11434/"),
+        ],
+    )  # fmt: skip
+    def test_ollamas_variable_means_what_it_means_to_ollama(
+        self, given: str, url: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OLLAMA_HOST", given)
+        assert _find_host() == url
+        OllamaEmbedder("words")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "host",
+            "ftp://host",
+            "https://",
+            "https://u:p4ss@host",
+            "https://host?key=p4ss",
+            "http://[",
+            "https://p4ss\0/",
+            "https://p4ss host/",
+            3,
+        ],
     )
     def test_what_is_no_url_is_refused_without_being_shown(self, url: Any) -> None:
         with pytest.raises(InvalidArgument) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ class OllamaEmbedder(ServiceEmbedder):
     model : str
         Such as ``"nomic-embed-text"``; without a tag it is the one called ``latest``.
     url : str, optional
-        Default: ``OLLAMA_HOST`` of the environment, or port 11434 of this machine.
+        Default: ``OLLAMA_HOST`` of the environment, read as Ollama reads it, or port 11434 of this machine.
     key_variable : str, optional
         Name of the environment variable with a key, for a server behind a proxy that wants one.
     truncate : bool
@@ -97,8 +98,23 @@ class OllamaEmbedder(ServiceEmbedder):
 
 
 def _find_host() -> str | None:
-    host = os.environ.get("OLLAMA_HOST", "").strip()
-    if not host:
+    """Return the URL that ``OLLAMA_HOST`` means: host, port and scheme may each be missing."""
+    given = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'")
+    if not given:
         return None
+    scheme, separator, place = given.rpartition("://")
+    place, _, path = place.partition("/")
+    host, port = _cut_port(place)
     # The server takes the same variable as the address that it listens on.
-    return (host if "://" in host else f"http://{host}").replace("//0.0.0.0", "//127.0.0.1")
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - nobody listens
+    if not port and not separator:
+        port = "11434"
+    return f"{scheme or 'http'}://{host}{port and ':'}{port}/{path}"
+
+
+def _cut_port(place: str) -> tuple[str, str]:
+    try:
+        return f"[{ipaddress.IPv6Address(place.strip('[]'))}]", ""
+    except ValueError:
+        host, _, port = place.rpartition(":")
+        return (host, port) if ":" in place else (place, "")

@@ -9,12 +9,13 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from ..errors import InvalidArgument, MissingExtra
+from ..errors import InvalidArgument, MissingExtra, VecstoreError
 from .base import Embedder, Role, check_whole
 from .service_answers import ServiceFailed, explain_status, read_retry_after
 from .vector_checks import Float32Array
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER = 256 * 2**20
 """Bytes of an answer. A service that sends more is broken, and would fill the memory."""
+_ENCODINGS = ("", "identity", "gzip")
+"""How an answer may be encoded. Others make gigabytes of a few kilobytes before anything can be counted."""
+_HEADERS: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "gzip, identity"})
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class ServiceAddress:
         """Return a checked address, or raise `InvalidArgument`, whose message has no part of the URL but its host."""
         if not isinstance(url, str):
             raise InvalidArgument(f"url must be a str, not {type(url).__name__}.")
+        if not url.isprintable() or " " in url:
+            raise InvalidArgument("url has a space or a control character, which no URL has.")
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
@@ -62,24 +68,43 @@ class ServiceAddress:
             raise InvalidArgument("key_variable must be the name of an environment variable, not the key.")
         if parts.scheme == "http" and key_variable is not None and not _is_here(host):
             raise InvalidArgument(
-                f"A key would go to {host} unencrypted. Use https, or key_variable=None without a key."
+                f"A key would go to {host} unencrypted. Use https, or key_variable=None without a key (as a name: "
+                "openai:MODEL?key_variable=)."
             )
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 86_400:
             raise InvalidArgument(f"timeout must be a number of seconds, not {timeout!r}.")
         return cls(url.rstrip("/"), key_variable, float(timeout))
 
-    def find_headers(self) -> dict[str, str]:
-        """Return the headers of a request, the key among them."""
+    @property
+    def is_here(self) -> bool:
+        """Whether the service runs on this machine."""
+        return _is_here(urlsplit(self.url).hostname or "")
+
+    def check_key(self) -> None:
+        """Refuse to go on if there is no key where one is to be sent.
+
+        Raises
+        ------
+        InvalidArgument
+        """
+        # No local holds the key, here and below, because reports of errors often show locals.
         if self.key_variable is None:
-            return {}
-        key = os.environ.get(self.key_variable, "").strip()
-        if not key:
+            return
+        if not self._read_key():
             raise InvalidArgument(
                 f"The environment variable {self.key_variable} with the key of the service is not set."
             )
-        if not key.isascii() or not key.isprintable():
+        if not self._read_key().isascii() or not self._read_key().isprintable():
             raise InvalidArgument(f"The key in {self.key_variable} has characters that no key has.")
-        return {"Authorization": f"Bearer {key}"}
+
+    def sign(self, request: httpx.Request) -> httpx.Request:
+        """Put the key into a request."""
+        if self.key_variable is not None:
+            request.headers["Authorization"] = f"Bearer {self._read_key()}"
+        return request
+
+    def _read_key(self) -> str:
+        return os.environ.get(self.key_variable or "", "").strip()
 
 
 class ServiceEmbedder(Embedder):
@@ -157,18 +182,12 @@ class ServiceEmbedder(Embedder):
         return rows
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        import httpx
-
-        headers = self._server.find_headers()
-        try:
-            with self._client().stream(method, self._server.url + path, json=body, headers=headers) as response:
-                content = self._receive(response)
-                status, waits = response.status_code, read_retry_after(response.headers.get("Retry-After"))
-        except httpx.TimeoutException as error:
-            message = f"{self.name!r} did not answer within {self._server.timeout:g} seconds."
-            raise ServiceFailed(message, retryable=True) from error
-        except httpx.HTTPError as error:
-            raise ServiceFailed(f"{self.name!r} cannot be reached: {type(error).__name__}.", retryable=True) from error
+        self._server.check_key()
+        found = self._exchange(method, path, body)
+        if isinstance(found, VecstoreError):
+            # Raised where no error is handled: those of httpx hold the request, and the request holds the key.
+            raise found
+        status, waits, content = found
         if status != 200:
             raise explain_status(self.name, status, self._server.key_variable, waits)
         try:
@@ -179,7 +198,30 @@ class ServiceEmbedder(Embedder):
             raise ServiceFailed(f"{self.name!r} did not answer with a JSON object.")
         return answer
 
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, float | None, bytes] | VecstoreError:
+        import httpx
+
+        try:
+            with self._client().stream(
+                method, self._server.url + path, json=body, headers=_HEADERS, auth=self._server.sign
+            ) as response:
+                waits = read_retry_after(response.headers.get("Retry-After"))
+                return response.status_code, waits, self._receive(response)
+        except ServiceFailed as error:
+            return error.with_traceback(None)
+        except httpx.TimeoutException:
+            message = f"{self.name!r} did not answer within {self._server.timeout:g} seconds."
+            return ServiceFailed(message, retryable=True)
+        except httpx.HTTPError as error:
+            return ServiceFailed(f"{self.name!r} cannot be reached: {type(error).__name__}.", retryable=True)
+        except httpx.InvalidURL:
+            return InvalidArgument(f"The url of {self.name!r} is not one that httpx takes.")
+
     def _receive(self, response: httpx.Response) -> bytes:
+        if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+            raise ServiceFailed(f"{self.name!r} answered in an encoding that was not asked for.")
         content = bytearray()
         for part in response.iter_bytes():
             content += part
@@ -188,13 +230,30 @@ class ServiceEmbedder(Embedder):
         return bytes(content)
 
     def _client(self) -> httpx.Client:
-        import httpx
-
         with self._lock:
             # A forked process would share the parent's connections, and read the parent's answers.
             if os.getpid() not in self._clients:
-                self._clients = {os.getpid(): httpx.Client(timeout=self._server.timeout, follow_redirects=False)}
+                self._clients = {os.getpid(): _connect(self._server)}
             return self._clients[os.getpid()]
+
+
+def _connect(server: ServiceAddress) -> httpx.Client:
+    import httpx
+
+    # A proxy of the environment would get what is meant for this machine, the key in clear text with it.
+    try:
+        return httpx.Client(
+            timeout=server.timeout,
+            follow_redirects=False,
+            trust_env=not server.is_here,
+            verify=httpx.create_ssl_context(),
+        )
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        # From None, because the URL of a proxy may have a password.
+        raise InvalidArgument(
+            f"The proxy of the environment cannot be used ({type(error).__name__}). Set HTTPS_PROXY and ALL_PROXY to "
+            "an http:// URL, or install httpx[socks] for one with socks5://."
+        ) from None
 
 
 def _estimate_tokens(text: str) -> int:
