@@ -1,4 +1,4 @@
-"""What is peculiar to wordllama, to sentence-transformers, and to finding them by name."""
+"""What is peculiar to wordllama and to sentence-transformers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.embedder_makers import MINILM, made
-from vecstore import embedders
-from vecstore.embedders import Embedder, Role, SentenceTransformersEmbedder, TruncatedText, WordLlamaEmbedder, load
-from vecstore.embedders.adapters import ADAPTERS
+from vecstore.embedders import Embedder, Role, SentenceTransformersEmbedder, TruncatedText, WordLlamaEmbedder
 from vecstore.embedders.wordllama import _load_installed
-from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, MissingExtra
+from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata
 from vecstore.metric import Metric
 
 if TYPE_CHECKING:
@@ -237,59 +235,6 @@ class TestSentenceTransformers:
     def test_a_directory_without_a_model_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match="cannot load"):
             _ = SentenceTransformersEmbedder(tmp_path).dim
-
-
-class TestLoad:
-    def test_wordllama(self) -> None:
-        assert load("wordllama").config == made("wordllama").config
-        assert load("wordllama:128").dim == 128
-
-    def test_sentence_transformers(self) -> None:
-        assert load(f"sentence-transformers:{MINILM}").config == made("minilm").config
-
-    @pytest.mark.parametrize(
-        "spec, match",
-        [
-            ("wordlama", "Did you mean 'wordllama'"),
-            ("", "Known: cohere, m"),
-            ("function", "There is no embedder"),
-            ("os:system", "There is no embedder 'os'"),
-            ("wordllama:", "no model after the colon"),
-            ("wordllama:100", "number of dimensions"),
-            ("sentence-transformers", "The model is missing"),
-        ],
-    )
-    def test_unknown_names_are_refused(self, spec: str, match: str) -> None:
-        with pytest.raises(InvalidArgument, match=match):
-            load(spec)
-
-    @pytest.mark.parametrize(
-        "spec, module", [("wordllama", "wordllama"), ("sentence-transformers:x", "sentence_transformers")]
-    )
-    def test_a_missing_library_says_how_to_get_it(
-        self, spec: str, module: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(MissingExtra, match=rf"pip install 'vecstore-db\[{spec.partition(':')[0]}\]'"):
-            load(spec)
-
-    def test_the_tables_are_sorted_and_complete(self) -> None:
-        assert list(ADAPTERS) == sorted(ADAPTERS)
-        assert sorted(embedders.__all__) == sorted([*embedders._MODULES, "load"])
-        for name in embedders.__all__:
-            assert name in dir(embedders)
-            assert getattr(embedders, name) is not None
-        with pytest.raises(AttributeError, match="nothing"):
-            _ = embedders.nothing
-
-    def test_naming_an_adapter_imports_no_library(self) -> None:
-        program = (
-            "import sys\n"
-            "from vecstore.embedders import *\n"
-            "WordLlamaEmbedder(), SentenceTransformersEmbedder('all-MiniLM-L6-v2')\n"
-            "print(*{'sentence_transformers', 'torch', 'transformers', 'wordllama'} & set(sys.modules))"
-        )
-        assert run(program) == ""
 
 
 def embed(embedder: Embedder, role: Role) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def test_the_identity_is_that_of_the_files(tmp_path: Path) -> None:
     moved = Path(shutil.copytree(tiny_static(), tmp_path / "tiny"))
     same = load(f"model2vec:{moved}")
     assert same.config == made("model2vec").config
-    assert find_spec(same.config) == "model2vec:tiny"
+    assert find_spec(same.config) == "model2vec:FOLDER"
     (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
     assert Model2VecEmbedder(moved).config["revision"] != same.config["revision"]
 

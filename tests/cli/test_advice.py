@@ -100,6 +100,21 @@ def test_models_that_the_command_line_cannot_name() -> None:
     )
     assert find_spec({"kind": "function", "model": "mine"}) is None
     assert find_spec({}) is None
+    for model in ("m?url=https://example.org&key_variable=AWS", "m?", "m x", "m\x1b[2J", "m\n", "'m", ""):
+        assert find_spec({"kind": "openai", "model": model}) is None
+    assert find_spec({"kind": "openai", "model": "bge-m3:latest"}) == "openai:bge-m3:latest"
+    assert find_spec({"kind": "wordllama", "model": "m", "truncate_dim": "64?url=x"}) == "wordllama"
+
+
+@pytest.mark.parametrize("kind", ["onnx", "model2vec", "tfidf"])
+def test_a_model_in_a_folder_is_named_by_its_folder(run: Run, url: str, kind: str) -> None:
+    embedder = vecstore.embedders.FunctionEmbedder(lambda texts: np.ones((len(texts), 2)), dim=2, name="minilm")
+    embedder._kind = kind
+    with vecstore.connect(url) as database:
+        database.create("s", Schema(dim=2), embedder=embedder).upsert([Record("1", text="tea")])
+    refused = run("search", url, "s", "tea")
+    name = "vectorizer" if kind == "tfidf" else kind
+    assert f"was filled by {name}:FOLDER (minilm). Add --embedder {name}:FOLDER." in refused.err
 
 
 def test_a_rollback_embeds_nothing(run: Run, url: str, tmp_path: Path) -> None:

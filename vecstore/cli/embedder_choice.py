@@ -50,7 +50,9 @@ def check_guess(store: VectorStore, spec: str | None, *, writes: bool = False) -
     config = embedder_config(store)
     known = find_spec(config) if spec is None and config is not None else None
     if known not in {None, DEFAULT_EMBEDDER}:
-        raise Failure(f"Store {store.name!r} was filled by {known}. Add --embedder {shlex.quote(str(known))}.")
+        raise Failure(
+            f"Store {store.name!r} was filled by {describe_model(config)}. Add --embedder {shlex.quote(str(known))}."
+        )
     if spec is None and config is None and store.count():
         advice = "Name it with --embedder and add --claim" if writes else "Name it with --embedder"
         raise Failure(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument, close_matches
 from .spec_options import cut_options, read_options
+from .vectorizers.kinds import KINDS
 
 if TYPE_CHECKING:
     from .base import Embedder
@@ -31,6 +34,12 @@ ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
 _FOLDERS: Mapping[str, tuple[str, str]] = MappingProxyType({"vectorizer": ("vectorizers.vectorizer", "Vectorizer")})
 """What is no library but a folder, whose files say the rest."""
 
+_OF_FOLDERS = frozenset({"model2vec", "onnx"})
+"""Adapters whose MODEL is a folder, of which a configuration does not say where it is."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./@-][A-Za-z0-9_./:@-]*")
+"""A name of a model that a message may repeat as a part of a command."""
+
 ENTRY_POINTS = "vecstore.embedders"
 """The entry-point group for embedders of other packages. The names above cannot be taken."""
 
@@ -41,15 +50,21 @@ ALIASES: Mapping[str, str] = MappingProxyType({"multilingual": "use"})
 def find_spec(config: Mapping[str, Any]) -> str | None:
     """Return the ``NAME[:MODEL]`` of the model with a configuration, or None if the command line cannot load it.
 
-    The configuration may come from a store, so the result is for a person to read and nothing is loaded by it.
+    The configuration may come from a store, so the result is for a person to read and nothing is loaded by it. It never
+    has options, with which a store could make its reader send keys and texts elsewhere. Of a model in a folder only
+    the name is known: its MODEL is ``FOLDER``.
     """
     name, model = config.get("kind"), config.get("model")
     if name == "wordllama":
         dim = config.get("truncate_dim")
-        return name if dim is None else f"{name}:{dim}"
+        return f"{name}:{dim}" if type(dim) is int else name
     if name == "use":
         return "use"
-    return f"{name}:{model}" if name in ADAPTERS and isinstance(model, str) and model else None
+    if name in KINDS:
+        return "vectorizer:FOLDER"
+    if name not in ADAPTERS or not isinstance(model, str) or not _PLAIN.fullmatch(model):
+        return None
+    return f"{name}:FOLDER" if name in _OF_FOLDERS else f"{name}:{model}"
 
 
 def load(spec: str) -> Embedder[Any]:
@@ -91,12 +106,23 @@ def load(spec: str) -> Embedder[Any]:
     embedder: Embedder[Any]
     if not options:
         embedder = found.from_spec(model or None)
-    elif model and name != "wordllama":
-        embedder = found(model, **read_options(found, options, name))
-    else:
+    elif name == "wordllama":
         dim = {"dim": found.from_spec(model).dim} if model else {}
         embedder = found(**dim, **read_options(found, options, name))
+    else:
+        _check_model(found, name, model)
+        embedder = found(*([model] if model else []), **read_options(found, options, name))
     return embedder
+
+
+def _check_model(found: Any, name: str, model: str) -> None:
+    """Refuse options without the model that an embedder takes, or with one where it takes none."""
+    if name in _FOLDERS:
+        raise InvalidArgument(f"The embedder {name!r} takes no options: its folder says all. Write {name}:FOLDER.")
+    parameters = list(inspect.signature(found).parameters.values())
+    takes_model = parameters[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    if takes_model != bool(model):
+        found.from_spec(model or None)  # says what is wrong
 
 
 def _load_foreign(name: str, model: str | None, options: dict[str, str]) -> Embedder[Any]:
@@ -105,11 +131,16 @@ def _load_foreign(name: str, model: str | None, options: dict[str, str]) -> Embe
 
     from .base import Embedder
 
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in points:
-        known = [*ADAPTERS, *ALIASES, *_FOLDERS, *points]
+    points = entry_points(group=ENTRY_POINTS)
+    found = {point.value: point for point in points if point.name == name}
+    if not found:
+        known = [*ADAPTERS, *ALIASES, *_FOLDERS, *(point.name for point in points)]
         raise InvalidArgument(f"There is no embedder {name!r}.{close_matches(name, known)}")
-    made = points[name].load()(model, options)
+    if len(found) > 1:
+        raise InvalidArgument(
+            f"Several packages have an embedder {name!r}: {', '.join(sorted(found))}. Uninstall all but one."
+        )
+    made = next(iter(found.values())).load()(model, options)
     if not isinstance(made, Embedder):
         raise InvalidArgument(f"The package behind the embedder {name!r} made {type(made).__name__}, not an Embedder.")
     return made

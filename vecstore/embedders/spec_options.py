@@ -18,13 +18,17 @@ def _read_bool(text: str) -> bool:
     return _WORDS[text.lower()]
 
 
+def _read_name(text: str) -> str | None:
+    return text or None
+
+
 OPTIONS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
     {
         "base64": _read_bool,
         "batch_size": int,
         "device": str,
         "dimensions": int,
-        "key_variable": str,
+        "key_variable": _read_name,
         "normalize": _read_bool,
         "on_long": str,
         "revision": str,
