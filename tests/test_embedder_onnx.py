@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -95,7 +96,7 @@ class TestIdentity:
         assert config["revision"] == f"sha256:{settings['files']['model.onnx']}"
         assert config["tokenizer"] == f"sha256:{settings['files']['tokenizer.json']}"
         assert (config["kind"], config["model"], config["max_tokens"]) == ("onnx", "tiny", 64)
-        assert find_spec(config) == "onnx:tiny"
+        assert find_spec(config) == "onnx:FOLDER"
 
     def test_a_moved_folder_keeps_it(self, folder: Path) -> None:
         assert OnnxEmbedder(folder).config == made("onnx").config == load(f"onnx:{folder}").config
@@ -181,6 +182,14 @@ class TestFolders:
         (folder / "vecstore.json").write_bytes(content)
         with pytest.raises(InvalidArgument, match=r"vecstore\.json"):
             OnnxEmbedder(folder)
+
+    def test_settings_that_are_no_regular_file_are_refused(self, folder: Path) -> None:
+        for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir):
+            path = folder / "vecstore.json"
+            path.rmdir() if path.is_dir() else path.unlink()
+            make(path)
+            with pytest.raises(InvalidArgument, match=r"vecstore\.json"):
+                OnnxEmbedder(folder)
 
     def test_a_missing_library_says_how_to_get_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)

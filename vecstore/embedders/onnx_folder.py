@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from ..errors import InvalidArgument, close_matches
+from .onnx_locations import find_locations
 
 Pooling: TypeAlias = Literal["none", "mean", "cls", "last"]
 
@@ -121,27 +124,44 @@ def hash_model(folder: Path, settings: FolderSettings | None) -> dict[str, str]:
     InvalidArgument
         A file is not the one that ``vecstore.json`` was written for, or is missing.
     """
-    # Weights above 2 GB lie in files that begin like this.
-    beside = sorted(path.name for path in folder.glob(f"{MODEL}[._]*") if path.is_file())
-    found = {}
-    for name in (MODEL, *beside, TOKENIZER):
-        with open(folder / name, "rb") as stream:
-            found[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = {MODEL: _hash_file(folder / MODEL)}
+    if settings is not None and settings.files.get(MODEL) != found[MODEL]:
+        raise _replaced(folder / MODEL)
+    # Weights above 2 GB lie in files that begin like this, or have any name that the graph says.
+    beside = {path.name for path in folder.glob(f"{MODEL}[._]*") if path.is_file()}
+    for name in (*sorted(beside | set(find_locations(folder / MODEL))), TOKENIZER):
+        if not (folder / name).is_file():
+            raise InvalidArgument(f"{folder / name} with weights of {MODEL} is missing. Export the model again.")
+        found[name] = _hash_file(folder / name)
     if settings is not None:
         for name in sorted({*found, *settings.files}):
             if settings.files.get(name) != found.get(name):
-                raise InvalidArgument(
-                    f"{folder / name} is not the file that {SETTINGS} was written for: it is damaged, missing or "
-                    "replaced. Export the model again."
-                )
+                raise _replaced(folder / name)
     return found
+
+
+def _hash_file(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _replaced(path: Path) -> InvalidArgument:
+    return InvalidArgument(
+        f"{path} is not the file that {SETTINGS} was written for: it is damaged, missing or replaced. Export the model "
+        "again."
+    )
 
 
 def _read_json(path: Path, *, limited: bool = True) -> dict[str, Any]:
     try:
-        if limited and path.stat().st_size > _MAX_BYTES:
-            raise InvalidArgument(f"{path} is too large for what it should hold.")
-        content = json.loads(path.read_bytes())
+        # No pipe is waited for, and nothing endless read: the folder may come from anybody.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise InvalidArgument(f"{path} is no regular file.")
+            if limited and found.st_size > _MAX_BYTES:
+                raise InvalidArgument(f"{path} is too large for what it should hold.")
+            content = json.loads(stream.read())
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"{path} is not JSON. Export the model again.") from error
     except OSError as error:

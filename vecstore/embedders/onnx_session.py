@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, InvalidVector
 from .onnx_folder import MODEL, TOKENIZER, Pooling
 from .vector_checks import Float32Array
 
@@ -47,7 +47,7 @@ class OnnxSession:
         self._tokenizer.enable_truncation(max_tokens)
         self._pad = _find_pad(self._counter)
         self._pooling = pooling
-        path = folder / MODEL
+        self._path = path = folder / MODEL
         self.is_quantized = _has_quantized(path)
         self._threads = threads or _count_processors()
         # Texts that are run one by one keep all processors busy as several calls, and not as parts of one.
@@ -69,11 +69,21 @@ class OnnxSession:
         neighbours: a cosine of 0.98 to itself in the worst case. There each text is a batch.
         """
         ids = [encoded.ids for encoded in self._tokenizer.encode_batch_fast(texts)]
+        known = [position for position, tokens in enumerate(ids) if tokens]
+        if len(known) == len(ids):
+            return self._run_all(ids)
+        # A text without tokens would get the vector of the padding. Zeros are refused with the name of the text.
+        found = self._run_all([ids[position] for position in known]) if known else self._run([[self._pad]])[:0]
+        rows = np.zeros((len(ids), found.shape[1]), np.float32)
+        rows[known] = found
+        return rows
+
+    def _run_all(self, ids: list[list[int]]) -> Float32Array:
         if self.is_quantized:
             return self._run_each(ids)
         batches = list(_cut_by_tokens([len(each) for each in ids]))
         found = [self._run([ids[position] for position in positions]) for positions in batches]
-        rows = np.empty((len(texts), found[0].shape[1]), np.float32)
+        rows = np.empty((len(ids), found[0].shape[1]), np.float32)
         for positions, part in zip(batches, found, strict=True):
             rows[positions] = part
         return rows
@@ -102,8 +112,18 @@ class OnnxSession:
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
         known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        found = self._session.run([self._output], {name: known[name] for name in self._inputs})[0]
-        return _pool(np.asarray(found, np.float32), mask, self._pooling)
+        try:
+            found = self._session.run([self._output], {name: known[name] for name in self._inputs})[0]
+        except _list_errors() as error:
+            raise InvalidArgument(
+                f"onnxruntime cannot run {self._path} on these texts ({type(error).__name__}): its graph and its "
+                f"{TOKENIZER} may belong to different models. Export the model again."
+            ) from error
+        rows = np.asarray(found, np.float32)
+        # numpy would repeat a single row for a whole batch.
+        if rows.ndim < 2 or len(rows) != len(batch):
+            raise InvalidVector(f"{self._path} returned an array of shape {rows.shape} for {len(batch)} texts.")
+        return _pool(rows, mask, self._pooling)
 
 
 def _count_processors() -> int:
@@ -156,7 +176,6 @@ def _find_pad(tokenizer: Any) -> int:
 
 def _load_session(path: Path, threads: int) -> Any:
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
@@ -164,11 +183,17 @@ def _load_session(path: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     # Threads that spin while they wait take the processor from the application.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    errors = tuple(each for each in vars(states).values() if isinstance(each, type) and issubclass(each, Exception))
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except errors as error:
+    except _list_errors() as error:
         raise InvalidArgument(f"onnxruntime cannot load {path}. Export the model again.") from error
+
+
+def _list_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of onnxruntime, which have no root of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    return tuple(each for each in vars(states).values() if isinstance(each, type) and issubclass(each, Exception))
 
 
 def _has_quantized(path: Path) -> bool:
