@@ -106,6 +106,13 @@ class TestStagedFolder:
             shutil.rmtree(tmp_path / "m")
         assert (tmp_path / "m").is_dir()
 
+    def test_a_folder_of_a_user_stays(self, tmp_path: Path) -> None:
+        for name in ("m.original.part", "m.0123abcd.part", "m.vecstore-part"):
+            (tmp_path / name).mkdir()
+        with stage_folder(tmp_path / "m"):
+            pass
+        assert len(list(tmp_path.iterdir())) == 4
+
     def test_an_error_leaves_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(KeyError), stage_folder(tmp_path / "m"):
             raise KeyError

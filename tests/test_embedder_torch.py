@@ -74,8 +74,13 @@ def test_what_is_no_picture_is_refused(item: Any) -> None:
 
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    from PIL import PngImagePlugin
+
     (tmp_path / "x.png").write_bytes(b"not a picture")
-    for name in ("x.png", "missing.png"):
+    bomb = PngImagePlugin.PngInfo()
+    bomb.add_text("x", "x" * 2**21, zip=True)
+    picture(3).save(tmp_path / "bomb.png", pnginfo=bomb)
+    for name in ("x.png", "missing.png", "bomb.png"):
         with pytest.raises(InvalidMetadata, match=name):
             make().embed_documents([tmp_path / name])
 

@@ -16,7 +16,7 @@ def hash_directory(source: str | None) -> str | None:
     """Return the fingerprint of the weights below a directory; None if it is none, or they are too large."""
     if source is None or not os.path.isdir(source):
         return None
-    files = sorted(path for path in Path(source).rglob("*") if path.suffix in WEIGHTS)
+    files = sorted(path for path in Path(source).rglob("*") if path.suffix in WEIGHTS and path.is_file())
     if not files or sum(path.stat().st_size for path in files) > MAX_BYTES:
         return None
     return hash_files(files)

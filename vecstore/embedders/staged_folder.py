@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InvalidArgument, StorageFailed
+
+_ENDING = ".vecstore-part"
+"""A name that nobody else gives: what has it is removed."""
 
 
 @contextmanager
@@ -31,7 +35,7 @@ def stage_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise InvalidArgument(f"{path}: there is no directory {path.parent}. Make it, or choose another place.")
     _remove_left(path)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_ENDING}")
     try:
         part.mkdir()
         with _lock(part):
@@ -59,7 +63,10 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _remove_left(path: Path) -> None:
-    for part in path.parent.glob(f"{_escape(path.name)}.????????.part"):
+    ours = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(_ENDING)}")
+    for part in path.parent.iterdir():
+        if not ours.fullmatch(part.name):
+            continue
         try:
             handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
@@ -72,10 +79,6 @@ def _remove_left(path: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         finally:
             os.close(handle)
-
-
-def _escape(name: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
 def _sync(path: Path) -> None:

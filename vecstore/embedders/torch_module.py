@@ -134,7 +134,7 @@ def _open_picture(item: Any) -> Any:
     try:
         with Image.open(item) as picture:
             return ImageOps.exif_transpose(picture).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InvalidMetadata(f"{str(item)!r} cannot be read as a picture: {type(error).__name__}.") from error
 
 
