@@ -9,6 +9,7 @@ from tests.test_vectorizers import TEXTS, table
 from vecstore import Record, Schema
 from vecstore.embedders import Tfidf
 from vecstore.errors import EmbedderMismatch, InvalidQuery, InvalidVector, UnknownItem
+from vecstore.query_items import QueryItem
 
 
 class TestStores:
@@ -30,8 +31,11 @@ class TestStores:
             store.insert([Record("first", item="a"), Record("third", item=7)])
             assert [hit.id for hit in store.search("a")] == ["first", "third"]
             assert store.search(7, k=1)[0].id == "third"
-            with pytest.raises(UnknownItem, match="'-'"):
+            with pytest.raises(UnknownItem, match="does not know the item"):
                 store.search("-")
+            with pytest.raises(UnknownItem, match="'second'"):
+                store.insert([Record("second", item="secret")])
+            assert "secret" not in repr(QueryItem("secret"))
 
     def test_what_is_skipped_has_no_vector(self) -> None:
         embedder = Tfidf(on_unknown="skip").fit(TEXTS)

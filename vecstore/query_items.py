@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class QueryItem:
     """A query that is to be embedded."""
 
-    value: Any
+    # Messages and logs never show texts.
+    value: Any = field(repr=False)
 
 
 def choose_query(query: Any, item: Any, vector: Any, embedder: StoreEmbedder) -> Any:

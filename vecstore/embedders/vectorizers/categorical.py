@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidArgument, ModelDamaged
+from ...errors import InvalidArgument, ModelDamaged, UnknownItem
 from ..base import OnUnknown, Role
-from .one_hot import Value, find_known, sort_values
+from .one_hot import KNOWN_BY_NONE, Value, find_known, sort_values
 from .saved_model import Arrays, SavedModel
 from .vectorizer import Vectorizer, check_dim
 
@@ -84,12 +84,22 @@ class Categorical(Vectorizer[Row]):
         ]
         self._native_dim = starts[-1]
 
+    def _check_known(self, items: list[Row], label: Callable[[int], str]) -> None:
+        for position, item in enumerate(items):
+            for column, index in zip(self._columns, self._indexes, strict=True):
+                value = item.get(column)
+                if value is not None and find_known(value, index) is None:
+                    raise UnknownItem(
+                        f"{label(position)}: {self.name!r} does not know the value in the column {column!r}. "
+                        f"{KNOWN_BY_NONE}"
+                    )
+
     def _encode(self, items: list[Row], role: Role, /) -> NDArray[np.float32]:
         rows = np.zeros((len(items), self._native_dim or 0), np.float32)
         for row, item in zip(rows, items, strict=True):
             for column, index in zip(self._columns, self._indexes, strict=True):
                 value = item.get(column)
-                if value is not None and (place := find_known(value, index, self._on_unknown, self.name)) is not None:
+                if value is not None and (place := find_known(value, index)) is not None:
                     row[place] = 1
         return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InvalidArgument, InvalidVector, ModelDamaged
 from ..base import OnUnknown, Role
-from .one_hot import Value, find_known
+from .one_hot import Value, check_all_known, find_known
 from .saved_model import Arrays, SavedModel
 from .vectorizer import Vectorizer
 
@@ -123,10 +123,13 @@ class Lookup(Vectorizer[Value]):
         self._index = {value: number for number, value in enumerate(items)}
         self._native_dim = self._table.shape[1]
 
+    def _check_known(self, items: list[Value], label: Callable[[int], str]) -> None:
+        check_all_known(items, self._index, label, self.name)
+
     def _encode(self, items: list[Value], role: Role, /) -> NDArray[np.float32]:
         rows = np.zeros((len(items), self._table.shape[1]), np.float32)
         for row, value in zip(rows, items, strict=True):
-            if (place := find_known(value, self._index, self._on_unknown, self.name)) is not None:
+            if (place := find_known(value, self._index)) is not None:
                 row[:] = self._table[place]
         return rows
 

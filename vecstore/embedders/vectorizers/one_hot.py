@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from .saved_model import Arrays, SavedModel
 from .vectorizer import Vectorizer, check_dim
 
 Value = str | int
+
+KNOWN_BY_NONE = "Leave it out, make the model again with it, or pass on_unknown='skip'."
 
 
 class OneHot(Vectorizer[Value]):
@@ -48,10 +50,13 @@ class OneHot(Vectorizer[Value]):
         self._index = {value: number for number, value in enumerate(values)}
         self._native_dim = len(values)
 
+    def _check_known(self, items: list[Value], label: Callable[[int], str]) -> None:
+        check_all_known(items, self._index, label, self.name)
+
     def _encode(self, items: list[Value], role: Role, /) -> NDArray[np.float32]:
         rows = np.zeros((len(items), len(self._index)), np.float32)
         for row, value in zip(rows, items, strict=True):
-            if (place := find_known(value, self._index, self._on_unknown, self.name)) is not None:
+            if (place := find_known(value, self._index)) is not None:
                 row[place] = 1
         return rows
 
@@ -79,17 +84,18 @@ def sort_values(values: Sequence[Value], name: str) -> list[Value]:
     return sorted(set(values), key=lambda value: (isinstance(value, str), value))
 
 
-def find_known(value: Value, index: dict[Value, int], on_unknown: OnUnknown, name: str) -> int | None:
-    """Return the place of a value; None if it is unknown and to be skipped.
+def find_known(value: Value, index: dict[Value, int]) -> int | None:
+    """Return the place of a value, or None if it is unknown."""
+    return None if isinstance(value, bool) else index.get(value)
+
+
+def check_all_known(items: Sequence[Value], index: dict[Value, int], label: Callable[[int], str], name: str) -> None:
+    """Refuse the first item that is unknown, by its label: messages never show items.
 
     Raises
     ------
     UnknownItem
     """
-    found = None if isinstance(value, bool) else index.get(value)
-    if found is None and on_unknown == "error":
-        raise UnknownItem(
-            f"{name!r} does not know the item {str(value)[:80]!a}. Leave it out, make the model again with it, or pass "
-            "on_unknown='skip'."
-        )
-    return found
+    for position, value in enumerate(items):
+        if find_known(value, index) is None:
+            raise UnknownItem(f"{label(position)}: {name!r} does not know the item. {KNOWN_BY_NONE}")

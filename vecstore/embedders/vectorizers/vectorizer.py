@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidArgument, ModelDamaged, NotFitted, close_matches
 from ...metric import Metric
-from ..base import Embedder, OnUnknown, T, check_whole
+from ..base import Embedder, OnUnknown, Progress, Role, T, check_whole
 from ..canaries import are_alike
 from ..item_bytes import hash_item
 from ..item_checks import check_items
@@ -153,6 +153,17 @@ class Vectorizer(Embedder[T]):
         if model is None:
             raise InvalidArgument("The folder is missing. Write vectorizer:FOLDER.")
         return cls.load(model)
+
+    def _embed_whole(
+        self, items: list[T], role: Role, label: Callable[[int], str], on_progress: Progress | None
+    ) -> NDArray[np.float32]:
+        self._get_saved()
+        if self._on_unknown == "error":
+            self._check_known(items, label)
+        return super()._embed_whole(items, role, label, on_progress)
+
+    def _check_known(self, items: list[T], label: Callable[[int], str]) -> None:
+        """Refuse an item of which it knows nothing, with `UnknownItem`, where that is plain before it is embedded."""
 
     @abstractmethod
     def _fit(self, items: list[T], seed: int) -> None:
