@@ -79,7 +79,7 @@ def export(
 
 
 def _print_fidelity(found: Fidelity, *, own: bool) -> None:
-    whose = "your texts" if own else "sample texts; --texts compares yours"
+    whose = "of your texts" if own else "sample texts; --texts compares yours"
     output.say(f"Compared on {found.texts:,} {whose}:")
     output.say(f"  cosine to the original      mean {found.cosine_mean:.4f}, least {found.cosine_min:.4f}")
     output.say(f"  nearest ten that stay       {found.overlap:.1%}")
