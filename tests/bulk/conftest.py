@@ -21,3 +21,8 @@ def place(request: pytest.FixtureRequest, new_place: swap_fixtures.NewPlace) -> 
 def file_place(new_place: swap_fixtures.NewPlace) -> Place:
     """For tests that start several processes, which take seconds."""
     return new_place("file")
+
+
+MOST = ["file", pytest.param("postgres", marks=pytest.mark.long), pytest.param("redis", marks=pytest.mark.long)]
+in_turn = pytest.mark.parametrize("place", MOST, indirect=True)
+"""For tests that start several processes: `make test` has them on files."""

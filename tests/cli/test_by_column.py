@@ -140,7 +140,7 @@ ONLY_CSV: dict[str, tuple[Callable[[Rows], None], bool]] = {
     "a nameless column": (each("", lambda n: n), True),
 }
 SKIPPED_ONCE = {"parquet"}
-"""`make test` skips the bad records of cases that both formats have in the other one: skipping begins behind them."""
+"""Of cases that both formats have, `make test` takes half in this one, and skips bad records in the other one."""
 CASES = [
     pytest.param(
         kind,
@@ -148,10 +148,10 @@ CASES = [
         by_column,
         options,
         id=f"{kind}, {name}{''.join(options)}",
-        marks=[pytest.mark.long] * bool(options and kind in SKIPPED_ONCE and name in EITHER),
+        marks=[pytest.mark.long] * bool(kind in SKIPPED_ONCE and name in EITHER and (options or number % 2)),
     )
     for kind, only in (("csv", ONLY_CSV), ("parquet", ONLY_PARQUET))
-    for name, (changed, by_column) in {**EITHER, **only}.items()
+    for number, (name, (changed, by_column)) in enumerate({**EITHER, **only}.items())
     for options in ([()] if by_column else [(), ("--skip-bad",)])
 ]
 

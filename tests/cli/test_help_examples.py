@@ -64,9 +64,22 @@ def test_every_command_has_examples() -> None:
     assert all(EXAMPLES.values())
 
 
-@pytest.mark.parametrize("command", [name for name in EXAMPLES if name not in {"add", "import"}])
-def test_the_examples_of_a_command(filled: Path, tmp_path: Path, command: str) -> None:
-    for number, line in enumerate(EXAMPLES[command]):
+ALONE = [name for name in EXAMPLES if name not in {"add", "import"}]
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_the_first_example_of_a_command(filled: Path, tmp_path: Path, command: str) -> None:
+    check_examples(filled, tmp_path, command, EXAMPLES[command][:1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ALONE)
+def test_the_other_examples_of_a_command(filled: Path, tmp_path: Path, command: str) -> None:
+    check_examples(filled, tmp_path, command, EXAMPLES[command][1:])
+
+
+def check_examples(filled: Path, tmp_path: Path, command: str, lines: list[str]) -> None:
+    for number, line in enumerate(lines):
         directory = tmp_path / str(number)
         shutil.copytree(filled, directory)
         done = run_line(f"{line} --yes" if command == "drop" else line, directory)  # drop asks, on a terminal

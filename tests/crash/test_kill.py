@@ -55,7 +55,7 @@ def check(tally: dict[str, Any], seed: int, trials: int, note: Note) -> None:
 
 
 def test_kill(memory: Path, seed: int, note: Note) -> None:
-    check(run_campaign(memory, seed, 200), seed, 200, note)
+    check(run_campaign(memory, seed, 150), seed, 150, note)
 
 
 @pytest.mark.long

@@ -14,6 +14,10 @@ from examples.notes.guard import LARGEST_FORM
 
 from .application import Application, find_action, find_version, run_application
 
+ELSEWHERE = [pytest.param(place, marks=pytest.mark.long) for place in ("postgresql", "postgresql and redis")]
+everywhere = pytest.mark.parametrize("place", ["files", *ELSEWHERE], indirect=True, scope="module")
+"""What the page does with a request is the same in each place: `make test` asks for it in one of them."""
+
 HOSTILE = "\"'><script>alert(1)</script>&amp;<b>{{ 7*7 }}"
 
 
@@ -23,6 +27,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, place: dict[str, str]) -> Iter
         yield app
 
 
+@everywhere
 @pytest.mark.parametrize(
     "query, title",
     [
@@ -74,6 +79,7 @@ def test_a_deleted_note_is_gone(app: Application) -> None:
     assert [app.get(path + end).status_code for end in ("", "/edit", "/delete")] == [404, 404, 404]
 
 
+@everywhere
 def test_an_exact_word_is_found_too(app: Application) -> None:
     app.add(title="Carpets", body="Ask Mr Quxzblatt for two rolls of the grey one, 100% wool.")
     for query in ("quxzbl", "t for tw", "100%"):
@@ -84,6 +90,7 @@ def test_an_exact_word_is_found_too(app: Application) -> None:
         assert (answer.status_code, "Contains your words" in answer.text) == (200, False), query
 
 
+@everywhere
 @pytest.mark.parametrize(
     "name, value, message",
     [
@@ -139,6 +146,7 @@ def test_two_people_who_change_a_note_lose_nothing(app: Application) -> None:
     assert mine in app.get(path).text
 
 
+@everywhere
 def test_a_text_is_never_markup(app: Application) -> None:
     path = app.add(title=HOSTILE, body=HOSTILE, owner=HOSTILE[:40], tag=HOSTILE[:40])
     pages = [path, f"{path}/edit", f"{path}/delete"]
@@ -154,12 +162,14 @@ def test_a_text_is_never_markup(app: Application) -> None:
     assert f'value="{escape(HOSTILE)}"'.replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in answers[3].text
 
 
+@everywhere
 def test_a_note_without_a_letter_is_a_note(app: Application) -> None:
     path = app.add(title="!!!", body="???")
     assert "!!!" in app.get(path).text
     assert ">!!!<" in app.read_settled(q="???").replace("<mark>", "")
 
 
+@everywhere
 def test_other_methods_and_addresses(app: Application) -> None:
     path = app.add()
     for page in ("/", "/notes/new", path, f"{path}/edit", f"{path}/delete"):
@@ -178,6 +188,7 @@ def test_other_methods_and_addresses(app: Application) -> None:
         assert "All notes" in answer.text
 
 
+@everywhere
 def test_odd_parameters_of_a_search(app: Application) -> None:
     for page in ("0", "-1", "x", "²", "999999999999", "1.5", ""):
         assert "Newest notes" in app.get("/", page=page).text
@@ -192,6 +203,7 @@ def test_odd_parameters_of_a_search(app: Application) -> None:
     assert (too_long.status_code, "Shorten it to 300." in too_long.text) == (400, True)
 
 
+@everywhere
 def test_what_other_sites_may_not_do(app: Application) -> None:
     path = app.add()
     form = {"title": "a", "body": "b", "owner": "c", "tag": "d"}

@@ -16,6 +16,8 @@ from tests.redis.conftest import redis_server as redis_server
 from tests.redis.places import add_parameters as add_redis_parameters
 
 ROUNDS = 25
+FEW_ROUNDS = 10
+"""Of the runs of `make test`; those of `make test-long` take all."""
 SINKS = ["file", "row", "postgres", "redis", "chunks in file", "chunks in postgres", "chunks in redis"]
 
 
@@ -51,7 +53,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Ite
     "place, sink", [("sqlite", "file"), ("postgresql", "row"), ("postgresql", "chunks in redis")], indirect=["place"]
 )
 def test_soak(place: Callable[[str], Place], sink: str, seed: int, note: Callable[[str], None]) -> None:
-    counts = run_soak(place(sink), seed, ROUNDS)
+    counts = run_soak(place(sink), seed, FEW_ROUNDS)
     note(f"soak into {sink}: {counts['killed']} workers killed, {counts['stopped']} stopped")
 
 

@@ -247,6 +247,7 @@ def test_a_version_without_partitions_refuses_the_store(
         database.open("a")
 
 
+@pytest.mark.long
 def test_a_table_of_many_partitions(database: Database, admin: psycopg.Connection, namespace: str) -> None:
     store = database.create("many", schema().with_partitions(256))
     store.upsert(batch(1))

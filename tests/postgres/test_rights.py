@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -94,8 +95,20 @@ def repeat(admin: psycopg.Connection, call: Callable[[], object]) -> list[str]:
     raise AssertionError(f"the advice is not enough: {done}")
 
 
-@pytest.mark.parametrize("owned", [False, True], ids=["of a superuser", "of a role"])
-@pytest.mark.parametrize("call", CALLS)
+def choose_calls() -> list[Any]:
+    """Return all calls with both owners; most of them are for `make test-long`, since each makes a role."""
+    every = [(call, owned) for call in CALLS for owned in (False, True)]
+    return [
+        pytest.param(
+            *case,
+            marks=[pytest.mark.long] * bool(number % 3),
+            id=f"{case[0]}-of a {'role' if case[1] else 'superuser'}",
+        )
+        for number, case in enumerate(every)
+    ]
+
+
+@pytest.mark.parametrize("call, owned", choose_calls())
 def test_the_statements_of_the_message_are_enough(
     database: Database,
     admin: psycopg.Connection,

@@ -178,21 +178,21 @@ class Target:
             if self.store:
                 check_guess(self.store, self._spec, writes=True)
             elif any(bare) and not self._says_model:
-                self._refuse_guess(bare)
+                self._refuse_guess(given=any(record.vector is not None for record in records))
             embedder = self._load_embedder()
             if self.store:
                 self.store = self._database.open(self._name, embedder=embedder)
                 check_claim(self.store, embedder, claim=self._claim)
         return self.store.schema if self.store else self._choose_schema(records)
 
-    def _refuse_guess(self, bare: Sequence[bool]) -> None:
+    def _refuse_guess(self, *, given: bool) -> None:
         origin = self._request.origin
         if origin and not origin.identity:
             raise Failure(
                 f"{origin.place} was exported from a store that was filled with vectors, and the model that made "
                 "them is not known. Name it with --embedder."
             )
-        if not all(bare):
+        if given:
             raise Failure(
                 "Some records have a vector and others only a text: name the model of the vectors with --embedder, "
                 "or add the two kinds to stores of their own."
