@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Engine, MetaData, Table
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -97,16 +97,15 @@ class ColumnGenerations:
             embedder = self._get_embedder(model, generation, held)
         return ColumnSink(model, engine, outbox, self.generations, generation, embedder, metric)
 
-    def open_declared(self, model: SearchedModel, engine: Engine, outbox: Outbox) -> ColumnSink:
-        """Return the declared column, whether it is searched or not.
+    def open_declared(self, model: SearchedModel, connection: Connection, engine: Engine, outbox: Outbox) -> ColumnSink:
+        """Return the declared column, whether it is searched or not, as a session's connection sees it.
 
         Raises
         ------
         EmbedderMismatch
             Its vectors are of an embedder that this process does not have.
         """
-        with engine.connect() as connection:
-            live = self.generations.read(connection, model.declared_name)
+        live = self.generations.read(connection, model.declared_name)
         held = {identify(each): each for each in self._embedders}
         column = model.get_vector_column()
         generation = next((each for each in live.values() if each.column == column.name), None) or self._imply(model)

@@ -156,14 +156,19 @@ class Outbox:
         )
         self.fences = Table(FENCE, metadata, Column("id", _ROW_NUMBER, primary_key=True), sqlite_autoincrement=True)
 
-    def claim(self, engine: Engine, targets: Sequence[str], limit: int, lease: float) -> list[Claim]:
-        """Take up to ``limit`` rows that are ready, for ``lease`` seconds; return them in the order of their ids."""
+    def claim(
+        self, engine: Engine, targets: Sequence[str], limit: int, lease: float, *, newest: bool = False
+    ) -> list[Claim]:
+        """Take up to ``limit`` rows that are ready, for ``lease`` seconds; return them in the order of their ids.
+
+        The oldest ones are taken, or the newest ones.
+        """
         columns = self.rows.c
         now = read_clock(engine)
         ready = (
             select(columns.id)
             .where(columns.ready <= now, columns.dead.is_(False), columns.target.in_(targets))
-            .order_by(columns.id)
+            .order_by(columns.id.desc() if newest else columns.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

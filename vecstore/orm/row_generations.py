@@ -78,6 +78,16 @@ class RowGenerations:
         found = [RowGeneration(*row) for row in connection.execute(wanted)]
         return {each.state: each for each in found}
 
+    def hold(self, connection: Connection, target: str) -> dict[str, RowGeneration]:
+        """Return the generations of a declaration, of which none goes or gets another name in this transaction.
+
+        A switch may happen, and nobody is waited for: where one of them is about to go, the database refuses.
+        """
+        columns = self.table.c
+        wanted = select(columns.name, columns.embedder, columns.dim, columns.state).where(columns.target == target)
+        held = wanted.order_by(columns.name).with_for_update(read=True, key_share=True, nowait=True)
+        return {each.state: each for each in [RowGeneration(*row) for row in connection.execute(held)]}
+
     def lock(self, connection: Connection, target: str) -> dict[str, RowGeneration]:
         """Return the generations of a declaration, and keep workers from writing until the end of the transaction."""
         columns = self.table.c

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Engine,
     MetaData,
     Select,
@@ -167,15 +168,30 @@ class ColumnSink(Sink):
         made = self._embedder.embed_documents(list(texts), label=lambda place: owners[place])
         return list(as_matrix(list(made), self._schema, owners))
 
-    def note(self, session: Session, texts: Mapping[Key, str]) -> None:
-        """Say, in the transaction of a session, that rows have the vectors of these texts."""
+    def is_current(self, connection: Connection) -> bool:
+        """Say whether the column still has the vectors of this object's embedder, or was never claimed."""
+        live = self._generations.read(connection, self._model.declared_name)
+        return not live or self._is_among(live)
+
+    def note(self, connection: Connection, texts: Mapping[Key, str]) -> None:
+        """Say, in the transaction of a session, that rows have the vectors of these texts.
+
+        Of a column that is not that of the embedder any more nothing is said, so that a worker embeds the rows again.
+        """
         if self._generation is None:
             return
-        if not self._generations.read(session.connection(), self._model.declared_name):
-            self._generations.add(session.connection(), self._model.declared_name, self._generation)
+        live = self._generations.hold(connection, self._model.declared_name)
+        if not live:
+            self._generations.add(connection, self._model.declared_name, self._generation)
+            live = self._generations.hold(connection, self._model.declared_name)
         for part in _cut(sorted(texts)):
-            self._forget_digests(session, part)
-            self._note_digests(session, [(key, Record("", text=texts[key])) for key in part])
+            self._forget_digests(connection, part)
+            if self._is_among(live):
+                self._note_digests(connection, [(key, Record("", text=texts[key])) for key in part])
+
+    def _is_among(self, live: Mapping[str, RowGeneration]) -> bool:
+        own = self._generation
+        return own is not None and any(each.mark == own.mark for each in live.values())
 
     def probe(self, text: str) -> None:
         """Embed a text."""
@@ -244,7 +260,10 @@ class ColumnSink(Sink):
         changed = [key for key in part if key in vectors or planned[key] is None]
         if not changed and not self._has_others(session):
             return part
-        self._forget_digests(session, changed)  # on SQLite this also makes the transaction the writer
+        connection = session.connection()
+        is_sqlite = connection.dialect.name == "sqlite"
+        if is_sqlite:
+            self._forget_digests(connection, changed)  # makes the transaction the writer, before anything is read
         live = self._generations.read(session.connection(), self._model.declared_name, lock=True)
         generation = self._find_own(session, live)
         if generation is None:
@@ -256,8 +275,13 @@ class ColumnSink(Sink):
         same = [key for key in changed if _read_text(present.get(key)) == _read_text(planned[key])]
         written = [key for key in same if key in locked]
         existing = self._list_rows(session, changed)
+        if not is_sqlite:
+            # Whoever holds a row may have its digest too: those are not touched, so that nobody waits for a worker
+            # that waits.
+            self._forget_digests(connection, sorted(locked))
+            self._forget_digests(connection, self._pick_digests(connection, set(changed) - locked - existing))
         self._update(session, [(key, vectors.get(key)) for key in written])
-        self._note_digests(session, [(key, record) for key in written if (record := planned[key]) is not None])
+        self._note_digests(connection, [(key, record) for key in written if (record := planned[key]) is not None])
         # A row that somebody else holds is tried again; one that is gone, or has another text, has a newer change.
         done = [key for key in part if key not in set(changed) or key in locked or key not in existing]
         if generation.state == ACTIVE:
@@ -303,17 +327,27 @@ class ColumnSink(Sink):
         new = {self._column.key: bindparam("new_vector", type_=self._column.type)}
         session.connection().execute(changed.values(new), values)
 
-    def _forget_digests(self, session: Session, keys: Sequence[Key]) -> None:
-        columns, names = self._digests.c, [self._model.keys.format(key) for key in keys]
-        session.execute(delete(self._digests).where(columns.target == self._digested, columns.key.in_(names)))
+    def _pick_digests(self, connection: Connection, keys: Iterable[Key]) -> list[Key]:
+        """Lock the digests of rows that are gone, and return the keys of those that nobody else holds."""
+        columns, names = self._digests.c, {self._model.keys.format(key): key for key in keys}
+        if not names:
+            return []
+        named = select(columns.key).where(columns.target == self._digested, columns.key.in_(list(names)))
+        return [names[name] for name in connection.execute(named.with_for_update(skip_locked=True)).scalars()]
 
-    def _note_digests(self, session: Session, rows: Sequence[tuple[Key, Record]]) -> None:
+    def _forget_digests(self, connection: Connection, keys: Sequence[Key]) -> None:
+        if not keys:
+            return
+        columns, names = self._digests.c, [self._model.keys.format(key) for key in keys]
+        connection.execute(delete(self._digests).where(columns.target == self._digested, columns.key.in_(names)))
+
+    def _note_digests(self, connection: Connection, rows: Sequence[tuple[Key, Record]]) -> None:
         if rows:
             values = [
                 {"target": self._digested, "key": self._model.keys.format(key), "digest": self._digest(record)}
                 for key, record in rows
             ]
-            session.execute(insert(self._digests), values)
+            connection.execute(insert(self._digests), values)
 
 
 def _read_text(record: Record | None) -> str | None:

@@ -139,7 +139,9 @@ class VectorORM(OneProcess):
         InlineSync(
             [model for model in self._models if model.declaration.freshness == "inline"],
             self._open_declared,
-            lambda models: SyncWorker(self._get_engine(), self._outbox, models, self._open_sink),
+            lambda models, number: SyncWorker(
+                self._get_engine(), self._outbox, models, self._open_sink, batch_size=number, newest=True
+            ),
         ).listen(sessions)
         return maker
 
@@ -498,9 +500,9 @@ class VectorORM(OneProcess):
             return self._stores.open(model)
         return self._columns.open_sink(model, self._get_engine(), self._outbox)
 
-    def _open_declared(self, model: SearchedModel) -> ColumnSink:
+    def _open_declared(self, model: SearchedModel, connection: Connection) -> ColumnSink:
         """Return the declared column, which a session fills itself, with the embedder of what is in it."""
-        return self._columns.open_declared(model, self._get_engine(), self._outbox)
+        return self._columns.open_declared(model, connection, self._get_engine(), self._outbox)
 
 
 def _register_once(connection: Any, record: Any, proxy: Any) -> None:

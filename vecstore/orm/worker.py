@@ -70,6 +70,8 @@ class SyncWorker:
         Changes that are claimed at once.
     lease : float
         Seconds after which another worker takes what this one has claimed.
+    newest : bool
+        Claim the newest changes instead of the oldest ones.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class SyncWorker:
         *,
         batch_size: int = 1_000,
         lease: float = 60.0,
+        newest: bool = False,
     ) -> None:
         self._engine = engine
         self._outbox = outbox
@@ -94,6 +97,7 @@ class SyncWorker:
         self._open_sink = open_sink
         self._batch_size = batch_size
         self._lease = lease
+        self._newest = newest
         self._pauses: dict[str, tuple[float, float]] = {}
         self._untended: dict[str, int] = {}
         self.settled = 0
@@ -129,7 +133,9 @@ class SyncWorker:
     def _claim(self, targets: Sequence[str]) -> list[Claim]:
         if not targets:
             return []
-        return repeat(lambda: self._outbox.claim(self._engine, targets, self._batch_size, self._lease))
+        return repeat(
+            lambda: self._outbox.claim(self._engine, targets, self._batch_size, self._lease, newest=self._newest)
+        )
 
     def _work_off(self, model: SearchedModel, claims: Sequence[Claim], fence: int) -> None:
         batch = _Batch(model, fence, self._group(model, claims))
