@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from sqlalchemy import Engine, delete, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 import vecstore
-from vecstore import Database, Flat, InvalidArgument, SchemaMismatch
+from vecstore import Database, Flat, Hit, InvalidArgument, SchemaMismatch
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import Chunks, VectorORM, searchable
 from vecstore.orm.chunks import CHUNK, ROW
+from vecstore.orm.row_search import RowSearch
 
 from .application import DIM, Texts
 
@@ -307,3 +309,14 @@ def test_a_removed_row_is_no_hit_before_the_worker_comes(library: Library) -> No
     with library.sessions.begin() as session:
         session.execute(text("DELETE FROM book"))
     assert library.search("cat") == []
+
+
+def test_rows_of_several_answers_are_sorted_together() -> None:
+    """An approximate search may find the nearest rows only when it is asked for more."""
+    search: Any = RowSearch.__new__(RowSearch)
+    search._model, search._k = SimpleNamespace(declaration=SimpleNamespace(chunk=Chunks())), 3
+    answers = iter([[Hit("b", 0.5, 0.5)], [Hit("c", 0.9, 0.1), Hit("a", 0.5, 0.5)]])
+    search._search = lambda asked, where: next(answers)
+    search._keep_rows = lambda hits: [(hit.id, hit) for hit in hits]
+    search._read_row_id = lambda hit: hit.id
+    assert [name for name, _ in search._search_wider(1)] == ["c", "a", "b"]

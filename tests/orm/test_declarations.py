@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import (
+    CHAR,
+    NCHAR,
     DateTime,
     Engine,
     Float,
@@ -174,6 +176,21 @@ def test_keys_of_other_types() -> None:
         search = searchable("text", into="store:notes")
 
     with pytest.raises(InvalidArgument, match=r"key column 'at' .* Keys are integers, texts and UUIDs"):
+        connect(Base)
+
+
+@pytest.mark.parametrize("type_", [CHAR(8), NCHAR(8), String(8, "NOCASE"), String(8, "utf8mb4_general_ci")], ids=repr)
+def test_keys_that_a_database_does_not_compare_letter_by_letter(type_: String) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Base):
+        __tablename__ = "note"
+        name: Mapped[str] = mapped_column(type_, primary_key=True)
+        text: Mapped[str]
+        search = searchable("text", into="store:notes")
+
+    with pytest.raises(InvalidArgument, match=r"key column 'name' of table 'note' has the (type|collation) .* Use "):
         connect(Base)
 
 

@@ -377,3 +377,31 @@ def test_a_session_works_off_no_backlog(diary: Diary) -> None:
     assert len(diary.texts.seen) < 150
     diary.vectors.sync_once()
     diary.check()
+
+
+def test_sessions_that_are_bound_class_by_class(engine: Engine) -> None:
+    with open_leaves(engine, OLD) as (vectors, Leaf, _):
+        sessions = vectors.install(sessionmaker(binds={Leaf: engine}), engine=engine)
+        with sessions.begin() as session:
+            session.add(Leaf(body="green tea"))
+        with sessions() as session:
+            for exact in (False, True):
+                [(row, _)] = vectors.search(session, Leaf.search, "green tea", exact=exact)
+                assert row.embedding is not None
+            assert vectors.search(session, Leaf.search, "green tea", where=Leaf.id < 0) == []
+        assert vectors.status()["Leaf.search"].pending == 0
+
+
+def test_a_database_without_the_table_of_columns(engine: Engine) -> None:
+    with open_leaves(engine, OLD) as (vectors, Leaf, sessions):
+        with engine.begin() as connection:
+            connection.execute(text("DROP TABLE vecstore_column"))
+        with sessions.begin() as session:
+            session.add(Leaf(body="green tea"))  # left to a worker, without a failure of the flush
+        expected = pytest.raises(vecstore.errors.MigrationRequired, match="has no table vecstore_column")
+        with sessions() as session, expected:
+            vectors.search(session, Leaf.search, "green tea")
+        with pytest.raises(vecstore.errors.MigrationRequired, match="has no table vecstore_column"):
+            vectors.verify()
+        with sessions() as session:
+            assert session.scalars(select(Leaf.body)).all() == ["green tea"]

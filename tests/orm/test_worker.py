@@ -6,13 +6,17 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import String, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from vecstore import DeadLetters, InvalidArgument, Timeout
+import vecstore
+from vecstore import DeadLetters, Flat, InvalidArgument, Timeout
+from vecstore.embedders import FunctionEmbedder
+from vecstore.orm import VectorORM, searchable
 from vecstore.orm.outbox import Outbox
 from vecstore.orm.worker import MAX_ATTEMPTS
 
-from .application import Application
+from .application import DIM, Application, embed_words, make_engine
 
 
 def make_ready(app: Application) -> None:
@@ -236,3 +240,41 @@ def test_wrong_options(app: Application, options: dict[str, object]) -> None:
         app.vectors.run_worker(**options)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="timeout"):
         app.vectors.wait(timeout=-1)
+
+
+def test_a_key_that_the_database_finds_although_it_is_another_one(sqlite_url: str) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Tag(Base):
+        __tablename__ = "tag"
+        name: Mapped[str] = mapped_column(String().with_variant(String(collation="RTRIM"), "sqlite"), primary_key=True)
+        about: Mapped[str]
+        search = searchable("about", into="store:tags", index=Flat())
+
+    engine = make_engine(sqlite_url)
+    embedder = FunctionEmbedder(embed_words, dim=DIM, name="words")
+    with (
+        vecstore.connect("memory:") as database,
+        VectorORM(Base, embedder=embedder, stores={"tags": database}) as vectors,
+    ):
+        Base.metadata.create_all(engine)
+        sessions = vectors.install(sessionmaker(engine))
+        with sessions.begin() as session:
+            session.add(Tag(name="tea  ", about="leaves"))
+        vectors.sync_once()
+        with engine.begin() as connection:
+            vectors._outbox.note(connection, "tag.search", ['["tea"]', '["tea "]', '["tea  "]', '["beer"]'])
+        # In its own batch a key that the trigger cut off is given up, and says so; nothing is acknowledged as gone.
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE vecstore_outbox SET ready = 1e12 WHERE key <> :key"), {"key": '["tea"]'})
+        vectors.sync_once()
+        status = vectors.status()["Tag.search"]
+        assert (status.dead, status.pending) == (1, 3)
+        assert "pads the key with spaces" in (status.reason or "")
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE vecstore_outbox SET ready = 0 WHERE key <> :key"), {"key": '["tea"]'})
+        vectors.sync_once()
+        assert vectors.status()["Tag.search"].pending == 0
+        assert [record.id for record in database.open("tags").scan()] == ["tea  "]
+    engine.dispose()

@@ -154,7 +154,7 @@ class ColumnGenerations:
                 )
             except DBAPIError:
                 self._believed.pop(model.name, None)  # the column may have gone, and the next search is to find it
-                if session.get_bind().dialect.name != "sqlite":
+                if model.connect(session).dialect.name != "sqlite":
                     raise
                 # SQLite has no lock that keeps the column's name, and its transactions survive an error.
                 self._look(session, model)
@@ -175,14 +175,14 @@ class ColumnGenerations:
         held = [identify(each) for each in self._embedders]
         if believed is not None and held == [believed.embedder] and believed.column == model.get_vector_column().name:
             return
-        dialect = session.get_bind().dialect
+        dialect = model.connect(session).dialect
         if dialect.name == "postgresql":
             table = dialect.identifier_preparer.format_table(model.table)
-            session.connection().exec_driver_sql(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+            model.connect(session).exec_driver_sql(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
         self._look(session, model)
 
     def _look(self, session: Session, model: SearchedModel) -> None:
-        live = self.generations.read(session.connection(), model.name)
+        live = self.generations.read(model.connect(session), model.name)
         if ACTIVE in live:
             self._believed[model.name] = live[ACTIVE]
         else:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, ScalarSelect, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from ..hits import Hit
@@ -63,16 +63,16 @@ def search_column(
         return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))
 
     found = [] if exact else run()
-    if session.get_bind().dialect.name == "postgresql" and isinstance(column.info.get(INDEX), HNSW):
+    if model.connect(session).dialect.name == "postgresql" and isinstance(column.info.get(INDEX), HNSW):
         for settings in (_EXACT,) if exact else (_ITERATIVE, _EXACT):
             if len(found) >= k:
                 break
-            with _set_locally(session, settings):
+            with _set_locally(model.connect(session), settings):
                 found = run()
     elif exact:
         found = run()
     if not marks:
-        marks.append(session.scalar(select(mark)))
+        marks.append(model.connect(session).scalar(select(mark)))
     # Each statement may have seen another state; only if all saw the same one is the last one what was meant.
     return found, marks[0] if len(set(marks)) == 1 else ""
 
@@ -84,17 +84,17 @@ def _find_column(
     declared = model.get_vector_column()
     if generation.column == declared.name and declared.type.dim == generation.dim:  # type: ignore[attr-defined]
         return getattr(entity, model.declaration.column or "")
-    preparer = session.get_bind().dialect.identifier_preparer
+    preparer = model.connect(session).dialect.identifier_preparer
     name = f"{preparer.format_table(model.table)}.{preparer.quote(generation.column)}"
     return literal_column(name, RowVector(generation.dim, metric))
 
 
 @contextmanager
-def _set_locally(session: Session, settings: Mapping[str, str]) -> Iterator[None]:
+def _set_locally(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     """Change settings of the transaction for some statements."""
-    before = {name: session.scalar(select(func.current_setting(name, True))) for name in settings}
+    before = {name: connection.scalar(select(func.current_setting(name, True))) for name in settings}
     for name, value in settings.items():
-        session.execute(select(func.set_config(name, value, True)))
+        connection.execute(select(func.set_config(name, value, True)))
     yield
     for name, former in before.items():
-        session.execute(select(func.set_config(name, former or "off", True)))
+        connection.execute(select(func.set_config(name, former or "off", True)))

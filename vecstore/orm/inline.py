@@ -158,7 +158,7 @@ class InlineSync:
 @contextmanager
 def _guard(session: Session, model: SearchedModel) -> Iterator[Connection]:
     """Give the connection on which a session writes a model, so that a failure does not end its transaction."""
-    connection = session.connection(bind_arguments={"mapper": inspect(model.entity)})
+    connection = model.connect(session)
     if connection.dialect.name != "postgresql":
         yield connection
         return

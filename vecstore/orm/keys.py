@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Enum, String, TypeDecorator, Uuid
+from sqlalchemy import CHAR, NCHAR, Column, Enum, String, TypeDecorator, Uuid
 from sqlalchemy.types import TypeEngine
 
 from ..errors import InvalidArgument
@@ -78,12 +78,29 @@ def _find_kind(column: Column[Any], owner: str) -> type[Any]:
     if isinstance(type_, Uuid):
         return uuid.UUID
     if isinstance(type_, String) and not isinstance(type_, Enum):
+        _check_letters(column.name, type_, owner)
         return str
     if not isinstance(type_, TypeDecorator) and find_python_type(type_) is int:
         return int
     raise InvalidArgument(
         f"The key column {column.name!r} of {owner} has the type {type_!r}. Keys are integers, texts and UUIDs."
     )
+
+
+def _check_letters(name: str, type_: String, owner: str) -> None:
+    """Refuse texts that the database changes, or compares otherwise than letter by letter."""
+    if isinstance(type_, (CHAR, NCHAR)):
+        raise InvalidArgument(
+            f"The key column {name!r} of {owner} has the type {type_!r}, which PostgreSQL pads with spaces, so that a "
+            f"row could not be told by its key. Use String({type_.length or ''})."
+        )
+    collation = (type_.collation or "").lower()
+    if collation in {"nocase", "rtrim"} or collation.endswith("_ci") or "_ci_" in collation:
+        raise InvalidArgument(
+            f"The key column {name!r} of {owner} has the collation {type_.collation!r}, by which different keys are "
+            "equal, while records with these keys are not. Use a key without a collation, and a unique index that "
+            "has it."
+        )
 
 
 def find_python_type(type_: TypeEngine[Any]) -> type[Any] | None:

@@ -92,7 +92,7 @@ class RowSearch:
         while True:
             hits = self._search(asked, ~F[ROW].in_(sorted(passed)) if passed else None)
             # Without chunks an answer begins with the one before. Of chunks, one row may have all that are asked for.
-            found = [*found, *self._keep_rows(hits)] if has_chunks else self._keep_rows(hits)
+            found = sort_found([*found, *self._keep_rows(hits)]) if has_chunks else self._keep_rows(hits)
             if len(found) >= self._k or len(hits) < asked:
                 return found[: self._k]
             if asked == MAX_K or len(passed) > MAX_K:
@@ -109,7 +109,7 @@ class RowSearch:
         found: Found = []
         for start in range(0, len(ids), MAX_K):
             found += self._search_part(ids[start : start + MAX_K])
-        return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))[: self._k]
+        return sort_found(found)[: self._k]
 
     def _search_part(self, ids: Sequence[str]) -> Found:
         asked = min(self._k + SPARE, MAX_K)
@@ -166,3 +166,8 @@ class RowSearch:
         if self._where is not None:
             wanted = wanted.where(self._where)
         return [self._model.keys.format_id(tuple(key)) for key in self._session.execute(wanted)]
+
+
+def sort_found(found: Found) -> Found:
+    """Return rows of several answers as one has them: nearest first, and by their ids where they are as near."""
+    return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))

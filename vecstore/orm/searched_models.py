@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, TypeDecorator, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, TypeDecorator, select, tuple_
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session
 from sqlalchemy.sql import visitors
 
@@ -122,6 +122,10 @@ class SearchedModel:
         if self.vector_column is None:
             raise InvalidArgument(f"{self.label} has its vectors in store {self.declaration.store!r}.")
         return self.vector_column
+
+    def connect(self, session: Session) -> Connection:
+        """Return the connection of a session on which the rows are read: a session may be bound class by class."""
+        return session.connection(bind_arguments={"mapper": self._mapper})
 
     def get_key(self, row: object) -> Key:
         """Return the key of a loaded object."""

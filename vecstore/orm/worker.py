@@ -170,7 +170,7 @@ class SyncWorker:
         """Read the rows of some keys; where one of them holds what cannot be read, the others are read without it."""
         try:
             with Session(self._engine) as session:
-                return batch.model.read_records(session, keys)
+                return self._match(batch, batch.model.read_records(session, keys))
         except BaseException as error:
             if not isinstance(error, Exception) or isinstance(error, _OF_THE_PLACE):
                 raise
@@ -179,6 +179,14 @@ class SyncWorker:
                 return {}
         middle = len(keys) // 2
         return self._read(batch, keys[:middle]) | self._read(batch, keys[middle:])
+
+    def _match(self, batch: _Batch, found: Mapping[Key, Record]) -> dict[Key, Record]:
+        """Return the records of claimed keys: a database may find a row by a key that is not exactly its own."""
+        for key in found:
+            trimmed = tuple(each.rstrip(" ") if isinstance(each, str) else each for each in key)
+            if key not in batch.claims and trimmed in batch.claims and trimmed not in found:
+                self._bury(batch.claims.pop(trimmed), "The database pads the key with spaces. Use a key of VARCHAR.")
+        return {key: record for key, record in found.items() if key in batch.claims}
 
     def _delete(self, sink: Sink, batch: _Batch, keys: Sequence[Key]) -> None:
         if keys:
