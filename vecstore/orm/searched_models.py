@@ -140,8 +140,7 @@ class SearchedModel:
 
     def read_records(self, session: Session, keys: Iterable[Key]) -> dict[Key, Record]:
         """Return the records of those rows that exist and have a text."""
-        wanted, found = list(keys), {}
-        attributes = self._list_attributes()
+        wanted, found, attributes = list(keys), {}, self._list_attributes()
         for start in range(0, len(wanted), _PAGE):
             part = wanted[start : start + _PAGE]
             for row in session.execute(self.restrict(select(*attributes).where(self.match_keys(part)))):
