@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo example test test-long bench lint format wheel clean
+.PHONY: help demo example examples test test-long bench lint format wheel clean
 
 PYTHON ?= python3
 # Tests wait for processes, servers and timeouts a third of their time: more workers than processors use it.
@@ -18,6 +18,9 @@ demo: .venv/.demo ## Embed the Python documentation, ask it three questions (no 
 
 example: .venv/.example ## Run the example application, a page of notes, until Ctrl-C (examples/notes)
 	@$(BIN)/python -m examples.notes
+
+examples: .venv/.examples ## Run the examples of embeddings, each with its baseline (examples/embeddings): ARGS='anomalies'
+	@$(BIN)/python -m examples.embeddings $(ARGS)
 
 test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaigns, at reduced counts)
 	@# In the order of names, because the longest files are not those with the most tests. The many processes that tests
@@ -70,10 +73,15 @@ clean: ## Remove everything that make created
 	@$(INSTALL) -e '.[alembic,orm,postgres,redis,wordllama]' -r examples/notes/requirements.txt
 	@touch $@
 
+.venv/.examples: pyproject.toml constraints.txt | .venv/.created
+	@echo 'Installing vecstore, small models and data into .venv (once)'
+	@$(INSTALL) -e '.[examples]'
+	@touch $@
+
 .venv/.dev: pyproject.toml constraints.txt | .venv/.created
 	@echo 'Installing vecstore and all that its tests need into .venv (once; a few minutes)'
 	@$(INSTALL) -e '.[dev]'
-	@touch $@ .venv/.demo .venv/.example
+	@touch $@ .venv/.demo .venv/.example .venv/.examples
 
 # The peers on servers are installed only where they are asked for, each with the releases that it goes with.
 comma := ,

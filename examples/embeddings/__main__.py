@@ -1,0 +1,96 @@
+"""Run all examples, or those that are named, each in a process of its own; print one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+EXAMPLES = ("vectorizing", "cross_lingual", "chinese_summary", "anomalies")
+SECONDS = 600
+"""A bound on an example that hangs. On two processors each takes less than a minute."""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an example measured, how long it took, and why it failed if it did."""
+
+    name: str
+    seconds: float
+    checks: Sequence[dict[str, Any]]
+    failure: str | None
+
+
+def run(name: str) -> Outcome:
+    """Run an example and return what it measured."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", f"examples.embeddings.{name}", "--json"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603 - own names
+    except subprocess.TimeoutExpired:
+        return Outcome(name, SECONDS, (), f"did not end within {SECONDS} s")
+    checks = json.loads(done.stdout) if done.stdout else []
+    failure = None
+    if done.returncode or not checks:
+        failure = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return Outcome(name, time.monotonic() - began, checks, failure)
+
+
+def make_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return a table with a row for each check."""
+    table = Table("example", "figure")
+    for heading in ("value", "at least", "baseline", "n", "s"):
+        table.add_column(heading, justify="right")
+    table.add_column("the baseline is")
+    for outcome in outcomes:
+        for place, check in enumerate(outcome.checks):
+            table.add_row(
+                outcome.name if not place else "",
+                check["name"],
+                f"{show(check['value'])}{'' if check['is_met'] else ' FAILED'}",
+                show(check["least"]),
+                show(check["baseline"]),
+                f"{check['n']:,}",
+                f"{outcome.seconds:.1f}" if not place else "",
+                check["against"],
+            )
+    return table
+
+
+def show(value: float | None) -> str:
+    """Return a number as the table shows it."""
+    return "no number" if value is None else f"{value:.3f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the examples; return an exit code: 1 if one of them failed."""
+    parser = argparse.ArgumentParser(prog="python -m examples.embeddings", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(EXAMPLES)}")
+    names = parser.parse_args(arguments).names
+    if unknown := sorted({*names} - {*EXAMPLES}):
+        parser.error(f"no such example: {', '.join(unknown)}. There are {', '.join(EXAMPLES)}.")
+    # A file has no width of its own, and a narrow table would cut the names of figures.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    outcomes = []
+    for name in names or EXAMPLES:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        outcomes.append(run(name))
+    console.print(make_table(outcomes))
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    for outcome in failed:
+        print(f"{outcome.name}: {outcome.failure}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Files that packages ship with data: found without importing the package where that is slow."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def find_data(package: str, *parts: str) -> Path:
+    """Return the path of a file or folder in an installed package.
+
+    Raises
+    ------
+    SystemExit
+        The package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"This example needs the package {package}. `make examples` installs it into .venv.")
+    return Path(spec.origin).parent.joinpath(*parts)
+
+
+def read_gensim(name: str) -> str:
+    """Return the text of a file of gensim's test data."""
+    return find_data("gensim", "test", "test_data", name).read_text("utf-8", errors="replace")
