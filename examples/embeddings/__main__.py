@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-EXAMPLES = ("vectorizing", "cross_lingual", "chinese_summary", "anomalies")
+EXAMPLES = (
+    "vectorizing", "word_vectors", "word_similarity", "cross_lingual", "chinese_summary", "sorting_texts", "graphs",
+    "recommendations", "anomalies", "faster_model",
+)  # fmt: skip
 SECONDS = 600
 """A bound on an example that hangs. On two processors each takes less than a minute."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,16 +43,16 @@ def run(name: str) -> Outcome:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603 - own names
     except subprocess.TimeoutExpired:
         return Outcome(name, SECONDS, (), f"did not end within {SECONDS} s")
-    checks = json.loads(done.stdout) if done.stdout else []
+    checks = json.loads(done.stdout.splitlines()[-1]) if done.stdout else []
     failure = None
     if done.returncode or not checks:
         failure = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return Outcome(name, time.monotonic() - began, checks, failure)
 
 
-def make_table(outcomes: Sequence[Outcome]) -> Table:
+def make_table(outcomes: Sequence[Outcome], *, markdown: bool = False) -> Table:
     """Return a table with a row for each check."""
-    table = Table("example", "figure")
+    table = Table("example", "figure", box=box.MARKDOWN if markdown else box.HEAVY_HEAD)
     for heading in ("value", "at least", "baseline", "n", "s"):
         table.add_column(heading, justify="right")
     table.add_column("the baseline is")
@@ -76,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the examples; return an exit code: 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m examples.embeddings", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which (default: all): {', '.join(EXAMPLES)}")
-    names = parser.parse_args(arguments).names
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/gallery.md has it")
+    parsed = parser.parse_args(arguments)
+    names = parsed.names
     if unknown := sorted({*names} - {*EXAMPLES}):
         parser.error(f"no such example: {', '.join(unknown)}. There are {', '.join(EXAMPLES)}.")
     # A file has no width of its own, and a narrow table would cut the names of figures.
@@ -85,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names or EXAMPLES:
         print(f"{name} …", file=sys.stderr, flush=True)
         outcomes.append(run(name))
-    console.print(make_table(outcomes))
+    console.print(make_table(outcomes, markdown=parsed.markdown))
     failed = [outcome for outcome in outcomes if outcome.failure]
     for outcome in failed:
         print(f"{outcome.name}: {outcome.failure}", file=sys.stderr)
