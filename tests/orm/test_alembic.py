@@ -9,21 +9,24 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from alembic import context
-from sqlalchemy import Engine, ForeignKey, inspect, text
+from sqlalchemy import Engine, ForeignKey, MetaData, inspect, text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 import vecstore
 from tests.orm.application import DIM, embed_words, make_engine
 from tests.orm.migrated import Migrated, Models
-from vecstore import HNSW, Flat, InvalidArgument
+from vecstore import HNSW, EmbedderMismatch, Flat, InvalidArgument, StoreLocked, Unsupported
 from vecstore.alembic import setup
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import VectorColumn, VectorORM, searchable
+from vecstore.orm.row_generations import RowGeneration
+from vecstore.orm.triggers import read_captures
 from vecstore.orm.vector_indexes import VectorIndex, read_indexes
 
 INDEX = "ix_article_embedding_hnsw"
@@ -589,3 +592,116 @@ def test_generations_by_migrations_alone(migrated: Migrated, engine: Engine) -> 
     migrated.use(make_models(engine, dim=2 * DIM))
     assert migrated.list_differences() == ""
     assert count_vectors(engine) == 2
+
+
+def test_triggers_of_another_application_stay(tmp_path: Path, engine: Engine) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Invoice(Base):
+        __tablename__ = "invoice"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str]
+        search = searchable("text", into="store:invoices")
+
+    embedder = FunctionEmbedder(lambda given: embed_words(given), dim=DIM, name="words")
+    with VectorORM(Base, embedder=embedder, stores={"invoices": "memory:"}) as other:
+        Base.metadata.create_all(engine)
+        migrated = Migrated(tmp_path, include_object=_include_known)
+        assert "drop_capture('invoice" not in deploy(migrated, make_models(engine)).partition("def downgrade")[0]
+        other.install(sessionmaker(engine))
+        assert other.verify()[0].missing_triggers == ()
+
+
+def _include_known(item: Any, name: str, type_: str, reflected: bool, compare_to: Any) -> bool:  # noqa: FBT001
+    return not (type_ == "table" and reflected and compare_to is None)
+
+
+def test_a_new_database_gets_the_history_of_a_changed_model(migrated: Migrated, engine: Engine) -> None:
+    first = make_models(engine, index=HNSW())
+    deploy(migrated, first)
+    add_articles(engine, "green tea")
+    first.vectors.sync_once()
+    second = make_models(engine, index=HNSW(), dim=2 * DIM)
+    deploy(migrated, second)
+    migrated.downgrade("base")
+    migrated.upgrade()
+    assert migrated.list_differences() == ""
+    add_articles(engine, "green tea", "a train")
+    second.vectors.sync_once()
+    assert (count_vectors(engine), count_noted(engine)) == (2, 0)
+    assert "embedding_next" not in {each["name"] for each in inspect(engine).get_columns("article")}
+    if is_postgresql(engine):
+        assert find_index(engine) is not None
+    with Session(engine) as session:
+        [(row, _)] = second.vectors.search(session, second.vectors.declarations["Article.search"], "tea", k=1)
+        assert row.title == "green tea"
+    migrated.downgrade()  # the new model stays
+    assert count_vectors(engine) == 2
+    migrated.upgrade()
+    assert migrated.list_differences() == ""
+
+
+def test_a_downgrade_after_a_finished_change_leaves_the_new_model(migrated: Migrated, engine: Engine) -> None:
+    first = make_models(engine)
+    deploy(migrated, first)
+    add_articles(engine, "green tea")
+    first.vectors.sync_once()
+    both = make_models(engine, former=first.vectors._stores.oldest, dim=2 * DIM)
+    deploy(migrated, both)
+    both.vectors.rebuild(both.vectors.declarations["Article.search"])
+    with pytest.raises(StoreLocked, match="Switch first"):
+        migrated.downgrade()
+    both.vectors.drop_previous(both.vectors.declarations["Article.search"])
+    migrated.downgrade()
+    assert count_vectors(engine) == 1
+    migrated.upgrade()
+    migrated.downgrade("base")
+
+
+def test_a_second_generation_of_one_model_is_refused(migrated: Migrated, engine: Engine) -> None:
+    models = make_models(engine, noted=False)
+    models.metadata.create_all(engine)
+    columns = models.vectors.columns[0]
+    with engine.begin() as connection:  # as a script of --sql leaves a new database
+        standby = RowGeneration("embedding_next", columns.newest.embedder, DIM, "standby")
+        columns.generations.add(connection, columns.target, standby)
+    add_articles(engine, "green tea")
+    assert models.vectors.sync_once() == 0
+    with pytest.raises(EmbedderMismatch, match="Give VectorORM both"):
+        models.vectors.rebuild(models.vectors.declarations["Article.search"])
+    assert count_noted(engine) == 1
+
+
+def test_a_schema_that_needs_quotes(migrated: Migrated, engine: Engine) -> None:
+    if not is_postgresql(engine):
+        pytest.skip("a matter of PostgreSQL")
+    schema = f"My {engine.url.database} Schema"
+
+    class Base(DeclarativeBase):
+        metadata = MetaData(schema=schema)
+
+    class Note(Base):
+        __tablename__ = "Note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        text: Mapped[str]
+        search = searchable("text", into="store:notes")
+
+    embedder = FunctionEmbedder(lambda given: embed_words(given), dim=DIM, name="words")
+    with engine.begin() as connection:
+        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+    try:
+        with VectorORM(Base, embedder=embedder, stores={"notes": "memory:"}) as vectors, engine.connect() as connection:
+            Base.metadata.create_all(connection)
+            assert read_captures(connection, [schema]) == list(vectors.captures)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f'DROP SCHEMA "{schema}" CASCADE'))
+
+
+def test_triggers_that_cannot_be_read_are_refused() -> None:
+    class Connection:
+        dialect = mysql.dialect()
+
+    with pytest.raises(Unsupported, match=r"vectors\.create_triggers\(op\.get_bind\(\)\)"):
+        read_captures(cast("Any", Connection()))

@@ -347,3 +347,52 @@ def test_what_leads_nowhere_is_refused(depends_on: Any, problem: str) -> None:
 
     with pytest.raises(InvalidArgument, match=problem):
         declare()
+
+
+def test_two_relationships_to_one_table(engine: Engine) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Person(Base):
+        __tablename__ = "person"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        title: Mapped[str]
+
+    class Book(Base):
+        __tablename__ = "book"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        author_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+        editor_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+        author: Mapped[Person] = relationship(foreign_keys=[author_id])
+        editor: Mapped[Person] = relationship(foreign_keys=[editor_id])
+        writer: Mapped[Person] = relationship(foreign_keys=[author_id], viewonly=True)
+        search = searchable(
+            "names", into="store:books", index=Flat(), depends_on=("author.name", "editor.name", "writer.title")
+        )
+
+    names = [
+        select(Person.name + " " + Person.title).where(Person.id == own).scalar_subquery()
+        for own in (Book.author_id, Book.editor_id)
+    ]
+    Book.names = column_property(names[0] + " " + names[1])
+    embedder = FunctionEmbedder(Texts().embed, dim=DIM, name="words")
+    with (
+        vecstore.connect("memory:") as database,
+        VectorORM(Base, embedder=embedder, stores={"books": database}) as vectors,
+    ):
+        Base.metadata.create_all(engine)
+        with vectors.install(sessionmaker(engine)).begin() as session:
+            session.add_all(Person(id=number, name=f"n{number}", title="dr") for number in (1, 2))
+            session.flush()
+            session.add(Book(id=1, author_id=1, editor_id=2))
+        assert vectors.sync_once() == 1, vectors.status()
+        for change in ("name = 'ada' WHERE id = 1", "name = 'bob' WHERE id = 2", "title = 'prof' WHERE id = 1"):
+            with engine.begin() as connection:
+                connection.execute(text(f"UPDATE person SET {change}"))  # noqa: S608 - ours
+            assert vectors.sync_once() > 0, change
+        assert [record.text for record in database.open("books").scan()] == ["ada prof bob dr"]
+        with engine.connect() as connection:
+            stored = read_captures(connection)
+    assert sorted(each.id for each in stored) == sorted(each.id for each in vectors.captures)
+    assert len({each.id for each in stored}) == 3

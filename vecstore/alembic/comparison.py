@@ -158,7 +158,12 @@ def _compare_captures(
     schemas = [table.schema for table in context.sorted_tables if table.schema is not None]
     stored = {capture.id: capture for capture in read_captures(connection, sorted(set(schemas)))}
     wanted = {capture.id: capture for capture in settings.captures}
-    first += [DropCapture(capture) for target, capture in stored.items() if target not in wanted]
+    mine = _list_own_tables(context, upgrade)
+    first += [
+        DropCapture(capture)
+        for target, capture in stored.items()
+        if target not in wanted and (capture.schema, capture.table) in mine
+    ]
     for target, capture in wanted.items():
         is_made = has_tables(connection, capture) and stored.get(target) == capture
         if is_made and not find_missing_triggers(connection, capture) and not _is_rebuilt(context, upgrade, capture):
@@ -166,6 +171,17 @@ def _compare_captures(
         if target in stored:
             first.append(DropCapture(stored[target]))
         last.append(CreateCapture(capture))
+
+
+def _list_own_tables(context: AutogenContext, upgrade: ops.UpgradeOps) -> set[tuple[str | None, str]]:
+    """Return the tables whose triggers may go: other applications in the same database have triggers of their own."""
+    found = {
+        (table.schema, table.name)
+        for table in context.sorted_tables
+        if context.run_object_filters(table, table.name, "table", False, None)
+        and context.run_name_filters(table.name, "table", {"schema_name": table.schema})
+    }
+    return found | {(each.schema, each.table_name) for each in _find_all(upgrade.ops, ops.DropTableOp)}
 
 
 def _is_rebuilt(context: AutogenContext, upgrade: ops.UpgradeOps, capture: Capture) -> bool:

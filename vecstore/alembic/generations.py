@@ -1,11 +1,14 @@
 """The operations for a change of the model of vectors in rows: a second column is made, searched, and stays alone."""
 
+# Longer than 300 lines because every operation is documented here in full, and undoes another one.
+
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
-from sqlalchemy import MetaData, Text, column, delete, func, select, table, update
+from sqlalchemy import Connection, MetaData, Text, column, delete, func, literal, select, table, text, update
 
 from ..errors import DeadLetters, StoreLocked
 from ..orm.outbox import DIGESTS, OUTBOX
@@ -23,7 +26,7 @@ from ..orm.row_generations import (
     plan_renaming,
 )
 from ..orm.row_rebuild import FEW_LEFT
-from ..orm.vector_indexes import name_index, qualify
+from ..orm.vector_indexes import name_index, qualify, read_indexes
 from .operations import get_connection, get_dialect, run_statements
 
 
@@ -66,6 +69,8 @@ class CreateGeneration(_GenerationOperation):
     ) -> None:
         """Add a column for the vectors of another model. ``vecstore sync rebuild`` fills it, and lets it be searched.
 
+        Where no row has a vector, as in a new database, the declared column is made anew for the new model instead.
+
         Parameters
         ----------
         operations : Operations
@@ -77,6 +82,11 @@ class CreateGeneration(_GenerationOperation):
             The new model, as vecstore names it.
         dim : int
         schema, outbox_schema : str, optional
+
+        Raises
+        ------
+        StoreLocked
+            Another change is not finished, or nobody says of which model the vectors are.
         """
         operations.invoke(cls(target, table, column, embedder, dim, schema, outbox_schema))
 
@@ -107,7 +117,8 @@ class DropGeneration(_GenerationOperation):
     ) -> None:
         """Drop the column of a model. If the other one has another name than the declared one, it gets that.
 
-        Before the switch that gives a change of the model up, after it there is no way back any more.
+        Before the switch that gives a change of the model up, after it there is no way back any more. The only column
+        stays: a downgrade after a finished change leaves the new model.
 
         Parameters
         ----------
@@ -163,17 +174,64 @@ def _create(operations: Operations, operation: CreateGeneration) -> None:
     generations, connection = _make_generations(operation), get_connection(operations)
     place = name_standby(operation.column)
     if connection is not None:
-        live = generations.read(connection, operation.target)
+        live = generations.lock(connection, operation.target)
         if any(each.embedder == operation.embedder for each in live.values()):
             return
         if len(live) > 1:
             raise StoreLocked(f"{operation.target}: a change of the model is under way. Finish it or give it up first.")
+        if _is_unused(connection, operation, live):
+            _replace(operations, operation, connection)
+            return
+        if ACTIVE not in live:
+            raise StoreLocked(
+                f"{operation.target}: nobody says of which model the vectors in column {operation.column!a} are. Let a "
+                "worker with the former model run once, then upgrade again."
+            )
     new = RowGeneration(place, operation.embedder, operation.dim, STANDBY)
     operations.execute(generations.make_insert(get_dialect(operations), operation.target, new))
     run_statements(
         operations,
         [plan_column(get_dialect(operations), operation.table, operation.schema, place, operation.dim)],
     )
+
+
+def _is_unused(connection: Connection, operation: CreateGeneration, live: Mapping[str, RowGeneration]) -> bool:
+    """Say whether no vector would be lost with the declared column: in a new database that gets the whole history."""
+    if any(each.column != operation.column for each in live.values()):
+        return False
+    rows = select(literal(1)).select_from(table(operation.table, schema=operation.schema)).limit(1)
+    if not live:
+        rows = rows.where(column(operation.column).is_not(None))
+    if connection.execute(rows).first() is not None:
+        return False
+    if connection.dialect.name == "postgresql":
+        named = qualify(connection.dialect, operation.table, operation.schema)
+        connection.execute(text(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE"))
+    return connection.execute(rows).first() is None
+
+
+def _replace(operations: Operations, operation: CreateGeneration, connection: Connection) -> None:
+    """Make the declared column anew, for the vectors of the new model."""
+    generations, dialect = _make_generations(operation), get_dialect(operations)
+    digests = _make_table(DIGESTS, operation.ours)
+    indexes = [
+        each.index.fit(operation.dim)
+        for each in read_indexes(connection, operation.table, operation.schema).values()
+        if each.index.column == operation.column
+    ]
+    new = RowGeneration(operation.column, operation.embedder, operation.dim)
+    for statement in (
+        delete(digests).where(digests.c.target == operation.target),
+        delete(generations.table).where(generations.table.c.target == operation.target),
+        generations.make_insert(dialect, operation.target, new),
+    ):
+        operations.execute(statement)
+    statements = [
+        plan_drop(dialect, operation.table, operation.schema, operation.column),
+        plan_column(dialect, operation.table, operation.schema, operation.column, operation.dim),
+        *(index.make_statement(dialect) for index in indexes if index is not None),
+    ]
+    run_statements(operations, statements)
 
 
 @Operations.implementation_for(DropGeneration)
@@ -185,8 +243,8 @@ def _drop(operations: Operations, operation: DropGeneration) -> None:
     if connection is not None:
         live = generations.lock(connection, operation.target)
         found = next((each for each in live.values() if each.embedder == operation.embedder), None)
-        if found is None:
-            return
+        if found is None or (found.state == ACTIVE and len(live) == 1):
+            return  # after the change there is nothing that could take the place of these vectors
         if found.state == ACTIVE:
             raise StoreLocked(f"{operation.target}: the vectors of {operation.embedder!a} are searched. Switch first.")
         gone = found.column

@@ -19,7 +19,7 @@ from ..errors import ExtensionMissing, InvalidArgument, close_matches
 from ..orm.captures import KEY_KINDS, WATCHED_KINDS, Capture
 from ..orm.outbox import OUTBOX
 from ..orm.triggers import has_tables, plan_creation, plan_removal
-from ..orm.vector_indexes import LONGEST_NAME, VectorIndex, qualify, read_indexes
+from ..orm.vector_indexes import VectorIndex, qualify, read_indexes, shorten_name
 
 _TEMPORARY = "_vecstore_new"
 
@@ -401,7 +401,7 @@ def _replace_index(operations: Operations, operation: ReplaceVectorIndex) -> Non
         stored = read_indexes(connection, index.table, index.schema).get(index.name)
         if stored is not None and stored.is_valid and stored.index.is_like(index):
             return
-    new = f"{index.name[: LONGEST_NAME - len(_TEMPORARY)]}{_TEMPORARY}"
+    new = shorten_name(index.name, _TEMPORARY)
     beside = VectorIndex(
         new, index.table, index.column, index.using, index.opclass, index.options, index.halfvec, index.schema
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import JSON, Column, MetaData, String, Table, TypeDecorator, Uuid
@@ -64,8 +64,11 @@ class Capture:
         """What tells the triggers of a declaration on one table from those on another one."""
         if not self.identity:
             return self.target
-        between = "" if self.through is None else f" through {self.through['table']}"
-        return f"{self.target} by {self.table}{between} ({', '.join(self.keys)})"
+        between = ""
+        if self.through is not None:
+            pairs = " and ".join(f"{far} = {own}" for far, own in self.through["match"].items())
+            between = f" through {_join_name(self.through['table'], self.through['schema'])} by {pairs}"
+        return f"{self.target} by {_join_name(self.table, self.schema)}{between} ({', '.join(self.keys)})"
 
     def make_table(self) -> Table:
         """Return the table, without its columns, for its quoted name."""
@@ -87,7 +90,13 @@ class Capture:
 
 def make_captures(outbox: Outbox, model: SearchedModel) -> list[Capture]:
     """Return what the triggers of a declaration note: on its own table, and on those that its text depends on."""
-    return [make_capture(outbox, model), *(_make_related(outbox, model, each) for each in model.related)]
+    made: dict[str, Capture] = {}
+    for capture in (make_capture(outbox, model), *(_make_related(outbox, model, each) for each in model.related)):
+        # Two relationships may follow the same columns: what either of them watches is noted by the same triggers.
+        same = made.get(capture.id)
+        watched = capture.watched if same is None else {**same.watched, **capture.watched}
+        made[capture.id] = replace(capture, watched=watched)
+    return list(made.values())
 
 
 def _make_related(outbox: Outbox, model: SearchedModel, related: RelatedTable) -> Capture:
@@ -136,6 +145,10 @@ def parse_description(text: str | None) -> Capture | None:
     if not isinstance(said, dict) or set(said) - set(_OF_RELATED) != set(_NAMES):
         return None
     return Capture(**{**said, "identity": tuple(said.get("identity", ()))})
+
+
+def _join_name(table: str, schema: str | None) -> str:
+    return table if schema is None else f"{schema}.{table}"
 
 
 def _find_key_kind(column: Column[Any]) -> str:

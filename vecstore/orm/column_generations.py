@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..rows.vectors import as_queries
 from ..schema import Schema
 from .column_search import search_column
 from .outbox import Outbox
-from .row_generations import ACTIVE, RowGeneration, RowGenerations, identify, name_target
+from .row_generations import ACTIVE, RowGeneration, RowGenerations, check_claim, identify, name_target
 from .row_rebuild import RowRebuild
 from .row_search import Found
 from .searched_models import SearchedModel
@@ -90,10 +91,12 @@ class ColumnGenerations:
         held = {identify(each): each for each in (*self._embedders, *embedders)}
         metric: Metric = model.get_vector_column().type.metric  # type: ignore[attr-defined]
         if model.embedder is not None:
-            generation = next((each for each in live.values() if each.embedder == model.embedder), None)
+            generation = next(
+                (each for each in live.values() if each.embedder == model.embedder and each.state != ACTIVE), None
+            )
             embedder = held[model.embedder]
         else:
-            generation = live.get(ACTIVE) or self._imply(model)
+            generation = live.get(ACTIVE) or self._imply(model, live)
             embedder = self._get_embedder(model, generation, held)
         return ColumnSink(model, engine, outbox, self.generations, generation, embedder, metric)
 
@@ -188,10 +191,12 @@ class ColumnGenerations:
         else:
             self._believed.pop(model.name, None)
 
-    def _imply(self, model: SearchedModel) -> RowGeneration:
+    def _imply(self, model: SearchedModel, live: Mapping[str, RowGeneration] = MappingProxyType({})) -> RowGeneration:
         """Return the generation of a column that nobody has claimed."""
         first = self._embedders[0]
-        return RowGeneration(model.get_vector_column().name, identify(first), first.dim)
+        implied = RowGeneration(model.get_vector_column().name, identify(first), first.dim)
+        check_claim(model.label, implied, live)
+        return implied
 
     def _derive(self, model: SearchedModel, embedder: str) -> SearchedModel:
         return model.for_embedder(name_target(model.name, embedder), embedder)

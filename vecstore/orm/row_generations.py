@@ -8,6 +8,7 @@ believes in it finds its vectors, made by its embedder.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Insert, Integer, MetaData, ScalarSelect, Table, Text, insert, select, update
@@ -15,8 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from ..embedders.base import Embedder
+from ..errors import EmbedderMismatch
 from .outbox import make_word
-from .vector_indexes import LONGEST_NAME, qualify
+from .vector_indexes import qualify, shorten_name
 
 COLUMNS = "vecstore_column"
 ACTIVE, STANDBY, PREVIOUS = "active", "standby", "previous"
@@ -130,6 +132,20 @@ def make_table(metadata: MetaData, schema: str | None = None) -> Table:
     )
 
 
+def check_claim(label: str, implied: RowGeneration, live: Mapping[str, RowGeneration]) -> None:
+    """Refuse to claim the declared column for a model whose vectors another column has.
+
+    Raises
+    ------
+    EmbedderMismatch
+    """
+    if ACTIVE not in live and any(each.embedder == implied.embedder for each in live.values()):
+        raise EmbedderMismatch(
+            f"{label}: nobody says of which model the vectors in column {implied.column!a} are; those of "
+            f"{implied.embedder!a} are to be in another column. Give VectorORM both models, embedder=(old, new)."
+        )
+
+
 def identify(embedder: Embedder) -> str:
     """Return what tells an embedder from another one, in a line for a person."""
     return f"{embedder.name} ({embedder.dim} dimensions)"
@@ -142,7 +158,7 @@ def name_target(target: str, embedder: str) -> str:
 
 def name_standby(column: str) -> str:
     """Return the name of the second column."""
-    return f"{column[: LONGEST_NAME - len(_SUFFIX)]}{_SUFFIX}"
+    return shorten_name(column, _SUFFIX)
 
 
 def name_digests(target: str, column: str, declared: str) -> str:

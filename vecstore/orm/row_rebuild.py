@@ -24,6 +24,7 @@ from .row_generations import (
     STANDBY,
     RowGeneration,
     RowGenerations,
+    check_claim,
     name_digests,
     name_standby,
     name_target,
@@ -119,6 +120,7 @@ class RowRebuild:
         """Add the column, unless the vectors are of that embedder already or it is there; say whether it is."""
 
         def work(connection: Connection) -> bool:
+            check_claim(self._model.label, self._active, self._generations.read(connection, self._target))
             self._generations.add(connection, self._target, self._active)
             live = self._generations.lock(connection, self._target)
             active, standby, previous = live[ACTIVE], live.get(STANDBY), live.get(PREVIOUS)
@@ -159,9 +161,15 @@ class RowRebuild:
             stored = read_indexes(connection, index.table, index.schema).get(index.name)
         if stored is not None and stored.is_valid and stored.index.is_like(index):
             return
+        if stored is not None and stored.index.column != index.column:
+            raise StoreLocked(
+                f"{self._model.label}: index {index.name!r} is one of column {stored.index.column!r}. Give that index "
+                "another name first."
+            )
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             name = qualify(connection.dialect, index.name, index.schema)
-            self._execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            if stored is not None:
+                self._execute(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
             self._execute(connection, index.make_statement(connection.dialect, concurrently=True))
 
     def switch(self, embedder: str) -> bool:

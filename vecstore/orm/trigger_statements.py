@@ -18,6 +18,7 @@ from sqlalchemy.engine import Dialect
 from ..errors import Unsupported
 from .captures import Capture
 from .outbox import CLOCKS
+from .vector_indexes import cut_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def make_triggers(dialect: Dialect, capture: Capture) -> CaptureTriggers:
             dialect.name,
             "vecstore.orm works with PostgreSQL, SQLite, MariaDB and MySQL.",
         )
+    if dialect.name != "sqlite":
+        _check_names(dialect, capture)
     return _MAKERS[dialect.name](dialect, capture)
 
 
@@ -284,6 +287,8 @@ def _make_mysql(dialect: Dialect, capture: Capture) -> CaptureTriggers:
     )
 
 
+_LONGEST_PART = 29
+"""Bytes of a table's name in the names of its triggers, which have up to 63."""
 _MAKERS: Mapping[str, Callable[[Dialect, Capture], CaptureTriggers]] = MappingProxyType(
     {"postgresql": _make_postgres, "sqlite": _make_sqlite, "mysql": _make_mysql, "mariadb": _make_mysql}
 )
@@ -306,7 +311,17 @@ def _compare_by_bytes(kind: str, value: str) -> str:
 def make_stem(capture: Capture) -> str:
     """Return what the names of a declaration's triggers begin with."""
     digest = hashlib.sha256(capture.id.encode()).hexdigest()[:8]
-    return f"vecstore_{capture.table[:20]}_{digest}_"
+    return f"vecstore_{cut_name(capture.table[:20], _LONGEST_PART)}_{digest}_"
+
+
+def _check_names(dialect: Dialect, capture: Capture) -> None:
+    """Refuse what the drivers of these engines take for a parameter."""
+    through = capture.through or {}
+    names = [capture.table, capture.schema, capture.outbox_schema, *capture.keys, *capture.watched, *capture.identity]
+    names += [through.get("table"), through.get("schema"), *through.get("match", {})]
+    odd = next((name for name in names if name is not None and "%" in name), None)
+    if odd is not None:
+        raise Unsupported(f"the name {odd!a} with a percent sign", dialect.name, "Give that table or column another.")
 
 
 def _make_names(capture: Capture, bodies: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import DDL, Connection, MetaData, Table, event, inspect, text
 from sqlalchemy.engine import Dialect
 
+from ..errors import Unsupported
 from .captures import Capture, parse_description
 from .trigger_statements import make_stem, make_triggers
 
@@ -103,15 +104,28 @@ def read_captures(connection: Connection, schemas: Sequence[str] = ()) -> list[C
     connection : Connection
     schemas : sequence of str
         Of PostgreSQL; those on the search path are looked at in any case.
+
+    Raises
+    ------
+    Unsupported
+        Triggers of this engine do not say what they note.
     """
     if connection.dialect.name == "sqlite":
         listed = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'vecstore[_]*'")
         found = [sql.partition("/* ")[2].partition(" */")[0] for sql in connection.execute(listed).scalars()]
+    elif connection.dialect.name != "postgresql":
+        raise Unsupported(
+            "autogenerate",
+            connection.dialect.name,
+            "Take setup() out of env.py, and write vectors.create_triggers(op.get_bind()) into a migration that comes "
+            "after the one with the tables.",
+        )
     else:
         described = text(
             "SELECT DISTINCT obj_description(p.oid, 'pg_proc') FROM pg_proc p JOIN pg_trigger t ON t.tgfoid = p.oid "
-            "JOIN pg_class c ON c.oid = t.tgrelid WHERE starts_with(p.proname, 'vecstore_') "
-            "AND (pg_table_is_visible(c.oid) OR c.relnamespace::regnamespace::text = ANY (:schemas))"
+            "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE starts_with(p.proname, 'vecstore_') "
+            "AND (pg_table_is_visible(c.oid) OR n.nspname::text = ANY (:schemas))"
         )
         found = list(connection.execute(described, {"schemas": list(schemas)}).scalars())
     captures = (parse_description(each) for each in found)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection, text
@@ -67,6 +68,14 @@ class VectorIndex:
             other.column, other.using, other.opclass, other.halfvec, other._fill(),
         )  # fmt: skip
 
+    def fit(self, dim: int) -> VectorIndex | None:
+        """Return the same index for vectors of another dimension; None if no index takes so many."""
+        if dim > LARGEST_HALFVEC_INDEX:
+            return None
+        kind = "vector" if dim <= LARGEST_VECTOR_INDEX else "halfvec"
+        distance = self.opclass.partition("_")[2]
+        return replace(self, opclass=f"{kind}_{distance}", halfvec=None if kind == "vector" else dim)
+
     def _fill(self) -> dict[str, int]:
         return {**_DEFAULTS.get(self.using, {}), **self.options}
 
@@ -99,7 +108,20 @@ class StoredIndex:
 
 def name_index(table: str, column: str) -> str:
     """Return the name of the index of a column."""
-    return f"ix_{table}_{column}_hnsw"[:LONGEST_NAME]
+    return shorten_name(f"ix_{table}_{column}_hnsw")
+
+
+def shorten_name(name: str, suffix: str = "") -> str:
+    """Return a name with a suffix. One that is too long for PostgreSQL ends with a digest of the whole instead."""
+    if len(f"{name}{suffix}".encode()) <= LONGEST_NAME:
+        return f"{name}{suffix}"
+    ending = f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}{suffix}"
+    return f"{cut_name(name, LONGEST_NAME - len(ending))}{ending}"
+
+
+def cut_name(name: str, size: int) -> str:
+    """Return as many letters of a name as have so many bytes of UTF-8, by which PostgreSQL counts."""
+    return name.encode()[:size].decode(errors="ignore")
 
 
 def declare_index(table: str, column: str, dim: int, metric: Metric, index: HNSW, schema: str | None) -> VectorIndex:
