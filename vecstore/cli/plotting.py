@@ -69,7 +69,7 @@ def plot(
     embedder: EmbedderSpec = None,
     json: Json = False,
 ) -> None:
-    """Draw records, recall against latency, or the drift between two sets.
+    """Draw records, recall against latency, or drift.
 
     Without -o the picture is drawn in the terminal. An HTML file holds all it needs and asks no host for anything;
     points show their label. Method, sample, seed and trustworthiness stand in the picture.
