@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,9 @@ from .backend_level import (
 from .sample_records import make_book
 
 KEYS = ["a", "a#", "a##", "a#1", "a#1#1", "#", "##", "#1", "a1", "a:", "A", "é#", "1", "1#1", "a\n#1", "\U00010000"]
+
+
+ROUNDS = 60
 
 
 class GroupTests(BackendLevel):
@@ -155,6 +159,28 @@ class GroupTests(BackendLevel):
             newest = max(sizes)
             wanted = [id_ for head in heads for id_ in list_members(head, sizes[newest])]
             assert read_texts(backend, entry.active) == dict.fromkeys(wanted, str(newest))
+
+    def test_writers_of_crossing_groups_and_of_single_records_do_not_fail(self, backend: Backend, entry: Entry) -> None:
+        active, fences = entry.active, {"k": 2, "l": 2}
+        write_groups(backend, active, {"k": 5, "l": 5}, fences)
+        calls: list[Callable[[], object]] = [
+            lambda: write_groups(backend, active, {"k": 5}, fences),
+            lambda: write_groups(backend, active, {"l": 5}, fences),
+            lambda: write_groups(backend, active, {"k": 1, "l": 5}, fences),
+            lambda: backend.write(active, make_members({"k": 3, "l": 1}, "single"), insert=False),
+            lambda: backend.delete(active, ["l#1", "k#2", "k"]),
+        ]
+        start = threading.Barrier(len(calls))
+
+        def repeat(call: Callable[[], object]) -> None:
+            start.wait()
+            for _ in range(ROUNDS):
+                call()
+
+        with ThreadPoolExecutor(len(calls)) as threads:
+            list(threads.map(repeat, calls))
+        found = backend.verify(active)
+        assert found.ok, found.problems
 
     def test_what_changed_is_noted(self, backend: Backend, entry: Entry) -> None:
         write_groups(backend, entry.active, {"k": 4, "l": 2, "m": 1}, {"k": 5, "l": 5, "m": 5})
