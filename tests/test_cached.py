@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.embedder_makers import letters, letters_of_queries
-from vecstore.embedders import Cached, Embedder, FunctionEmbedder, Tfidf
+from vecstore.embedders import (
+    Cached,
+    CohereEmbedder,
+    Embedder,
+    FunctionEmbedder,
+    OllamaEmbedder,
+    Tfidf,
+    VoyageEmbedder,
+)
+from vecstore.embedders.item_bytes import hash_item
 from vecstore.embedders.wrappers.vector_cache import _FILE, VectorCache
-from vecstore.errors import InvalidArgument, InvalidMetadata
+from vecstore.errors import InvalidArgument, InvalidMetadata, InvalidVector
 from vecstore.testing.toy_pictures import Picture, PictureEmbedder
 
 DAMAGE = (
@@ -101,6 +111,55 @@ def test_items_are_known_by_their_bytes(tmp_path: Path) -> None:
     assert embedder.documents == [file, file]
     with pytest.raises(InvalidArgument, match="no bytes by which"):
         cached.embed_documents([Picture(1, 0)])
+
+
+def test_what_is_refused_is_refused_also_from_a_cache(tmp_path: Path) -> None:
+    def count(texts: list[str]) -> NDArray[np.float32]:
+        return np.array([[len(text), 1] if text != "void" else [0, 0] for text in texts], np.float32)
+
+    class Counter(Embedder):
+        def _encode(self, items: list[str], role: Any, /) -> NDArray[np.float32]:
+            return count(items)
+
+    options: dict[str, Any] = {"kind": "toy", "model": "m", "dim": 2, "normalize": False}
+    zeros = Cached(Counter(**options, allow_zero=True), tmp_path)
+    assert not zeros.embed_documents(["void"]).any()
+    skips = Cached(Counter(**options, on_unknown="skip"), tmp_path)
+    assert np.isnan(skips.embed_documents(["void"])).all()
+    with pytest.raises(InvalidVector, match=r"documents\[0\]"):
+        Cached(Counter(**options), tmp_path).embed_documents(["void"])
+    assert not zeros.embed_documents(["void"]).any()
+    for make in (OllamaEmbedder, CohereEmbedder, VoyageEmbedder):
+        strict, lenient = (make("m", truncate=truncate)._policies() for truncate in (False, True))
+        assert strict != lenient
+
+
+def test_items_that_a_model_sees_as_two_are_two() -> None:
+    indexes = bytes(range(4)) * 64
+    pictures = []
+    for palette in ([255, 0, 0] * 4, [0, 0, 255] * 4):
+        pictures.append(Image.frombytes("P", (16, 16), indexes))
+        pictures[-1].putpalette(palette)
+    pictures.append(pictures[-1].copy())
+    pictures[-1].info["transparency"] = 0
+    for orientation in (1, 6):
+        pictures.append(Image.frombytes("L", (16, 16), indexes))
+        pictures[-1].getexif()[0x0112] = orientation
+    items: list[Any] = [
+        *pictures, {1: "a"}, {"1": "a"}, {1.0: "a"}, {True: "a"}, {None: "a"}, [1, 2], (1, 2), [12], ["1", "2"],
+        [[1], 2], [1, [2]], {"a": 1}, {"a": 1.0}, {"a": True}, {"a": "1"}, [], (), {}, None, "None", b"None", [None],
+        np.zeros(2, "<f4"), np.zeros(2, ">f4"), np.zeros(2, "i4"), np.zeros((2, 1), "<f4"), [0.0, 0.0],
+    ]  # fmt: skip
+    assert len({hash_item(item) for item in items}) == len(items)
+    assert hash_item({"a": 1, "b": [2]}) == hash_item({"b": [2], "a": 1})
+    assert hash_item(pictures[0].copy()) == hash_item(pictures[0])
+    around: list[Any] = []
+    around.append(around)
+    for odd in (around, [object()], np.ma.masked_array([1, 2], [True, False])):
+        with pytest.raises(InvalidArgument):
+            hash_item(odd)
+    with pytest.raises(InvalidMetadata, match="cannot be read"):
+        hash_item(Path("/nowhere/a.png"))
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:

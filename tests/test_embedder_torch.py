@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,29 @@ def test_weights_are_the_identity() -> None:
     assert make().config["modality"] == "image"
 
 
+def test_what_becomes_of_a_wide_picture_is_the_identity() -> None:
+    import torch
+
+    def crop(item: Any) -> Any:
+        width, height = item.size
+        side = min(width, height)
+        return item.crop(((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2))
+
+    squeezed = TorchEmbedder(torch.nn.Flatten(), prepare, name="flat")
+    cropped = TorchEmbedder(torch.nn.Flatten(), lambda item: prepare(crop(item)), name="flat")
+    assert squeezed.config == cropped.config
+    with pytest.raises(EmbedderMismatch):
+        squeezed.identity.check(cropped, Metric.COSINE)
+
+
+def test_a_store_with_the_four_first_canaries_opens() -> None:
+    now = make().identity
+    before = replace(now, canaries=now.canaries[:, :4])
+    assert before.check(make(), Metric.L2) is None
+    with pytest.raises(EmbedderMismatch):
+        before.check(make(1), Metric.L2)
+
+
 @pytest.mark.parametrize("item", ["cat.png", b"x", None, 3])
 def test_what_is_no_picture_is_refused(item: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"documents\[0\]"):
@@ -115,6 +139,9 @@ def test_arguments_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch)
         TorchEmbedder(torch.nn.ReLU(), prepare, name="")
     with pytest.raises(InvalidArgument, match="module"):
         TorchEmbedder(3, prepare, name="x")  # type: ignore[arg-type]
+    for many in (0, 65):
+        with pytest.raises(InvalidArgument, match=f"1 to 64 items, not {many}"):
+            TorchEmbedder(torch.nn.ReLU(), prepare, name="x", item_types=(int,), canaries=range(many))
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtra, match=r"vecstore-db\[image\]"):
         TorchEmbedder(torch.nn.ReLU(), prepare, name="x")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from tests.embedder_makers import letters
 from vecstore.embedders import Embedder, FunctionEmbedder, Role, TruncatedText
 from vecstore.embedders.long_texts import cut_text
-from vecstore.errors import InvalidMetadata, InvalidVector
+from vecstore.errors import InvalidArgument, InvalidMetadata, InvalidVector
 
 
 class Counting(Embedder[str]):
@@ -67,7 +67,11 @@ class TestMeanOfPieces:
         assert {tokens for _, tokens in pieces} <= set(range(1, 6))
 
     def test_a_text_that_cannot_be_cut_small_enough_ends(self) -> None:
-        assert cut_text("abc", lambda texts: [9 for _ in texts], 5) == [("a", 9), ("b", 9), ("c", 9)]
+        assert cut_text("日本", lambda texts: [len(each.encode()) for each in texts], 2) == [("日", 3), ("本", 3)]
+
+    def test_a_prompt_that_leaves_no_room_is_refused(self) -> None:
+        with pytest.raises(InvalidArgument, match=r"the 5 tokens .* Shorten the prompt"):
+            cut_text("a b c", lambda texts: [5 + len(each.split()) for each in texts], 5)
 
     def test_it_is_a_part_of_the_config(self) -> None:
         assert Counting().config["on_long"] == "mean"

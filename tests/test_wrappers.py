@@ -91,6 +91,23 @@ def test_a_wrapper_has_the_identity_and_the_vectors_of_what_is_in_it(name: str, 
             np.testing.assert_allclose(wrapped.embed_queries(texts), inner.embed_queries(texts), atol=1e-6)
 
 
+def test_a_tolerance_is_known_after_the_model_is_loaded(tmp_path: Any) -> None:
+    class Quantized(Embedder):
+        def _encode(self, items: list[str], role: Any, /) -> NDArray[np.float32]:
+            self.min_cosine = 0.98
+            return letters(items)
+
+        def _details(self) -> dict[str, Any]:
+            return {"revision": "sha256:1"}
+
+    def make() -> Embedder:
+        return Quantized(kind="toy", model="int8", normalize=False)
+
+    for wrapped in (Retrying(make()), Retrying(RateLimited(make(), concurrency=1)), Cached(Retrying(make()), tmp_path)):
+        assert wrapped.config == make().config
+        assert wrapped.identity.config["min_cosine"] == 0.98
+
+
 def test_what_is_no_embedder(tmp_path: Any) -> None:
     wrong: Any = "wordllama"
     makers: list[Any] = [Retrying, lambda each: RateLimited(each, concurrency=1), lambda each: Cached(each, tmp_path)]
@@ -99,6 +116,11 @@ def test_what_is_no_embedder(tmp_path: Any) -> None:
             make(wrong)
     with pytest.raises(InvalidArgument, match=r"Cached\(Retrying\("):
         Retrying(Cached(made("function"), tmp_path))
+    Retrying(RateLimited(made("function"), concurrency=1))
+    for inner in (Retrying(made("function")), RateLimited(made("function"), concurrency=1)):
+        repeated = inner if isinstance(inner, Retrying) else Retrying(inner)
+        with pytest.raises(InvalidArgument, match=r"Retrying\(RateLimited\("):
+            RateLimited(repeated, concurrency=1)
 
 
 class TestRetrying:

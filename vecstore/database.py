@@ -320,7 +320,8 @@ class Database(OneProcess):
             The default is the current schema. The values of a field that is no longer declared become
             undeclared metadata; a newly declared field takes its values from there.
         embedder : Embedder, optional
-            Embeds all texts again, unless it is the model that filled the store.
+            Embeds all texts again, unless it is the model that filled the store. Vectors that were given, or made of
+            another text (``Record(item=…)``), are replaced by those of the records' texts too.
         keep_previous : bool
             Keep the replaced generation and record all writes for it, so that `rollback` is possible until
             `drop_previous` is called. The one that an earlier rebuild replaced stays until the switch.

@@ -38,7 +38,7 @@ def choose_query(query: Any, item: Any, vector: Any, embedder: StoreEmbedder) ->
             f"{len(given) or 'None of them'}."
         )
     if item is not None:
-        return QueryItem(item)
+        return _read_item(item, embedder)
     if vector is not None:
         return check_vector(vector, "vector")
     return read_query(query, embedder, "The query", "item", "vector")
@@ -63,7 +63,7 @@ def choose_queries(queries: Any, items: Any, vectors: Any, embedder: StoreEmbedd
         raise InvalidArgument(f"queries must be a list of queries, not {type(given[0]).__name__}.")
     listed = list(given[0])
     if items is not None:
-        return [QueryItem(each) for each in listed]
+        return [_read_item(each, embedder) for each in listed]
     if vectors is not None:
         return [check_vector(each, "vectors") for each in listed]
     if not embedder.takes_items:
@@ -100,7 +100,12 @@ def read_query(query: Any, embedder: StoreEmbedder, name: str, item: str, vector
             f"{name} is {_article(type(query).__name__)}, and the store's embedder takes such items, so it may be an "
             f"item or a vector. Write {item}=… or {vector}=…"
         )
-    return query if isinstance(query, str) and embedder.takes_texts else QueryItem(query)
+    return _read_item(query, embedder)
+
+
+def _read_item(item: Any, embedder: StoreEmbedder) -> Any:
+    """Return an item as a `QueryItem`, or as the text that it is."""
+    return item if isinstance(item, str) and embedder.takes_texts else QueryItem(item)
 
 
 def find_items(asked: Sequence[Any]) -> list[int]:

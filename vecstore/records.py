@@ -31,7 +31,8 @@ class Record:
     item : object, optional
         What the store's embedder makes the vector from instead of ``text``: an image, a sound, or a text that is not
         kept. It is handed to the embedder and forgotten: no backend stores it, no record that is read has it, and it is
-        no part of what makes records equal. Put what leads back to it, such as its path, into ``metadata``.
+        no part of what makes records equal. Put what leads back to it, such as its path, into ``metadata``. A rebuild
+        with another embedder of texts makes the vector anew from ``text``, because it has nothing else.
     """
 
     id: str

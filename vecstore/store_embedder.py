@@ -49,7 +49,7 @@ class StoreEmbedder:
     @property
     def takes_texts(self) -> bool:
         """Whether an item that is a str is a text, by whose words it is found."""
-        return any("text" in embedder.modality.split("+") for embedder in self._given)
+        return any(map(_takes_texts, self._given))
 
     def embeds_texts(self, generation: Generation, store: str) -> bool:
         """Return whether a vector comes from the text of a record; also without an embedder, which a text would need.
@@ -58,7 +58,7 @@ class StoreEmbedder:
         ------
         EmbedderMismatch
         """
-        return not self.takes_items or str in self._find_fitting(generation, store).item_types
+        return not self._given or _takes_texts(self._find_fitting(generation, store))
 
     def choose_for_documents(self, generation: Generation, store: str) -> Embed | None:
         """Return the function that embeds documents, or None without an embedder.
@@ -194,6 +194,11 @@ class StoreEmbedder:
             else:
                 return embedder
         raise reasons[0]
+
+
+def _takes_texts(embedder: Embedder[Any]) -> bool:
+    """Say whether a str is a text for an embedder. For one of ids or values it is one of those."""
+    return "text" in embedder.modality.split("+")
 
 
 def _check(embedder: Embedder[Any], generation: Generation, store: str) -> None:

@@ -13,7 +13,7 @@ from .backend import Generation, Update
 from .errors import EmbedderRequired, InvalidArgument, InvalidVector
 from .lookup import CurrentEntry
 from .rows import metadata
-from .rows.conversion import has_text
+from .rows.conversion import find_unknown, has_text
 from .rows.texts import check_text
 from .rows.vectors import as_matrix
 from .store_embedder import StoreEmbedder
@@ -85,7 +85,8 @@ def compile_update(changes: Changes, generation: Generation, current: CurrentEnt
         raise InvalidVector(
             "update() cannot remove the vector: the schema has vectors='required', so every record has one."
         )
-    if changes.vector is KEEP and text is not None and not has_text(text) and not embedder.takes_items:
+    comes_from_text = not embedder or (embedder.takes_texts and not embedder.takes_items)
+    if changes.vector is KEEP and text is not None and not has_text(text) and comes_from_text:
         if not generation.schema.has_optional_vectors:
             raise InvalidVector(
                 "update() has a blank text and no vector, and no vector can be made of it. Give vector=… too, or "
@@ -95,21 +96,24 @@ def compile_update(changes: Changes, generation: Generation, current: CurrentEnt
     vector = None if changes.vector is KEEP else changes.vector
     declared, extra = metadata.split(changes.metadata, generation.schema.fields, "update()")
     texts = metadata.dump_each(extra, "update()")
-    made = None if removes_vector else _make_vector(vector, text, generation, current, embedder)
-    return Update(declared, texts, made, changes.text is not KEEP, text, removes_vector)
+    made, is_unknown = None, False
+    if not removes_vector:
+        made, is_unknown = _make_vector(vector, text, generation, current, embedder)
+    return Update(declared, texts, made, changes.text is not KEEP, text, removes_vector or is_unknown)
 
 
 def _make_vector(
     vector: Any, text: str | None, generation: Generation, current: CurrentEntry, embedder: StoreEmbedder
-) -> NDArray[Any] | None:
+) -> tuple[NDArray[Any] | None, bool]:
+    """Return the new vector, if there is one, and whether the embedder knows nothing of the new text."""
     schema = generation.schema
     if vector is not None:
-        return as_matrix([vector], schema, ["The new vector"])[0]  # type: ignore[no-any-return]
+        return as_matrix([vector], schema, ["The new vector"])[0], False
     if text is None:
-        return None
+        return None, False
     present = embedder.refresh(current, generation)
     if not embedder.embeds_texts(present, current.entry.name):
-        return None
+        return None, False
     embed = embedder.choose_for_documents(present, current.entry.name)
     embedder.check_claim(present, current.entry.name, claimable=embedder.may_claim(current))
     if embed is None:
@@ -117,6 +121,8 @@ def _make_vector(
             "The new text needs a new vector, but the store has no embedder. "
             "Open the store with embedder=…, or give vector=… too (None removes the old one if vectors are optional)."
         )
-    matrix = as_matrix(list(embed([text], label=lambda _: "The new text")), schema, ["The new text"])
+    made = embed([text], label=lambda _: "The new text")
+    is_unknown = bool(find_unknown(made, ["The new text"], schema))
+    vector = None if is_unknown else as_matrix(list(made), schema, ["The new text"])[0]
     embedder.claim(current, present)
-    return matrix[0]  # type: ignore[no-any-return]
+    return vector, is_unknown

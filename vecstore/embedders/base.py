@@ -142,6 +142,10 @@ class Embedder(ABC, Generic[T]):
         """Return other settings that change vectors, as JSON data: revision, prompts, limits, but no secrets."""
         return {}
 
+    def _policies(self) -> Mapping[str, Any]:
+        """Return settings that decide which items are refused or cut, as JSON data. A cache keeps them apart."""
+        return {"on_long": self._long_texts.policy, "allow_zero": self._allow_zero, "on_unknown": self._on_unknown}
+
     def _max_tokens(self) -> int | None:
         """Return how many tokens of a text the model reads, or None if unknown."""
         return None
@@ -276,14 +280,9 @@ class Embedder(ABC, Generic[T]):
 
     def _finish(self, rows: Float32Array, positions: list[int], label: Callable[[int], str]) -> Float32Array:
         return finish_rows(
-            rows,
-            positions,
-            label,
-            self.name,
-            normalize=self._normalize,
-            allow_zero=self._allow_zero,
-            on_unknown=self._on_unknown,
-        )
+            rows, positions, label, self.name,
+            normalize=self._normalize, allow_zero=self._allow_zero, on_unknown=self._on_unknown,
+        )  # fmt: skip
 
     def _find_native_dim(self) -> int:
         with self._lock:

@@ -106,6 +106,11 @@ class Identity:
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"An embedder's config must be plain JSON data: {error}.") from error
         items = embedder._canaries() if isinstance(embedder, _OwnCanaries) else CANARY_TEXTS
+        if not 1 <= len(items) <= MAX_CANARIES:
+            raise InvalidArgument(
+                f"The embedder {config.get('kind')}:{config.get('model')} has {len(items)} canaries, and a store keeps "
+                f"the vectors of 1 to {MAX_CANARIES}."
+            )
         both = [embedder.embed_documents(items), embedder.embed_queries(items)]
         canaries = np.array(both, np.float32)
         if not np.isfinite(canaries).all():
@@ -114,7 +119,12 @@ class Identity:
                 "which a store would recognise it. It needs _canaries of its own."
             )
         canaries.setflags(write=False)
-        return cls(config, canaries, CANARY_SET if items is CANARY_TEXTS else OWN_SET)
+        measured = cls(config, canaries, CANARY_SET if items is CANARY_TEXTS else OWN_SET)
+        try:
+            cls.from_json(measured.to_json())  # what cannot be read back would make its store unreadable
+        except StoreCorrupt as error:
+            raise InvalidArgument(f"A store could not read back the identity of this embedder. {error}") from error
+        return measured
 
     @property
     def name(self) -> str:
@@ -132,16 +142,30 @@ class Identity:
         """Whether it was fitted to data, so that another fit is another model."""
         return self.config.get("fitted") is True
 
+    @property
+    def has_marks(self) -> bool:
+        """Whether a canary has a vector other than zeros, by which the model is told from others."""
+        return bool(self.canaries.any())
+
     def matches(self, other: Identity, metric: Metric) -> bool:
         """Return whether both make the same vectors, as far as ``metric`` can tell; see `are_alike`."""
         if (self.modality, self.canary_set) != (other.modality, other.canary_set):  # vectors of other items
             return False
-        if self.is_fitted or other.is_fitted:
-            # Each fit has canaries of its own, and the first words of any two vocabularies may have the same vectors.
-            mine, theirs = self.config, other.config
-            if any(mine.get(key) != theirs.get(key) for key in ("kind", "revision")):
-                return False
-        return are_alike(self.canaries, other.canaries, metric, self._find_min_cosine(other))
+        mine, theirs = self.config, other.config
+        if not _read_alike(mine, theirs):
+            return False
+        same_weights = all(mine.get(key) == theirs.get(key) for key in ("kind", "revision"))
+        # Each fit has canaries of its own, and the first words of any two vocabularies may have the same vectors.
+        if (self.is_fitted or other.is_fitted) and not same_weights:
+            return False
+        if not self.has_marks and not other.has_marks and dict(mine) != dict(theirs):
+            return False
+        ours, others = self.canaries, other.canaries
+        if self.canary_set == OWN_SET and same_weights and isinstance(mine.get("revision"), str):
+            # A later version of the adapter may have more canaries, after those that a store has.
+            shared = min(ours.shape[1], others.shape[1])
+            ours, others = ours[:, :shared], others[:, :shared]
+        return are_alike(ours, others, metric, self._find_min_cosine(other))
 
     def _find_min_cosine(self, other: Identity) -> float:
         """Return how near the canaries must be: less where both have the same weights and say that they need it."""
@@ -228,6 +252,14 @@ class Identity:
             raise _report_damage(str(error)) from error
         vectors.setflags(write=False)
         return cls(dict(config), vectors, number)
+
+
+def _read_alike(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Return whether both read as much of a long text, which the canaries, being short, cannot tell."""
+    if (mine.get("on_long") == "mean") != (theirs.get("on_long") == "mean"):
+        return False
+    limits = [config.get("max_tokens") for config in (mine, theirs)]
+    return any(type(limit) is not int for limit in limits) or limits[0] == limits[1]
 
 
 def _take_members(data: object, *keys: str) -> list[Any]:

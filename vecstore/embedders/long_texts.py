@@ -80,7 +80,18 @@ def cut_text(text: str, count: _CountTokens, limit: int) -> list[tuple[str, int]
 
     A piece that is too long is halved at the white space nearest to its middle, and anywhere near it in a script that
     writes no spaces. Nothing of the text but white space is lost.
+
+    Raises
+    ------
+    InvalidArgument
+        A prompt leaves nothing of the limit, so that no piece would be short enough.
     """
+    (least,) = count(["a"])
+    if least > limit:
+        raise InvalidArgument(
+            f"Beside the prompt nothing is left of the {limit} tokens that the model reads, so that a long text cannot "
+            "be cut to fit. Shorten the prompt."
+        )
     pieces: list[tuple[str, int]] = []
     waiting = [text]
     while waiting:

@@ -73,6 +73,9 @@ class OllamaEmbedder(ServiceEmbedder):
             raise InvalidArgument("The model is missing. Write ollama:MODEL.")
         return cls(model)
 
+    def _policies(self) -> Mapping[str, Any]:
+        return {**super()._policies(), "truncate": self._truncate}
+
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
         return "/api/embed", {"model": self._model, "input": texts, "truncate": self._truncate}
 

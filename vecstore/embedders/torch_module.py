@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, InvalidMetadata, MissingExtra
 from .base import Embedder, Role
+from .canaries import MAX_CANARIES
 from .vector_checks import Float32Array
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SIDE = 64
 """Pixels of the sides of canary pictures."""
+_SHAPES = ((48, 160), (160, 48), (400, 300))
+"""Height and width of those that tell how a picture that is wide, tall or large becomes what the model takes."""
 
 
 class TorchEmbedder(Embedder[Any]):
@@ -75,6 +78,8 @@ class TorchEmbedder(Embedder[Any]):
             raise InvalidArgument("module must be a torch.nn.Module, and prepare a function of one item.")
         if (item_types is None) != (canaries is None):
             raise InvalidArgument("item_types and canaries go together: the canaries are items of these types.")
+        if canaries is not None and not 1 <= len(canaries) <= MAX_CANARIES:
+            raise InvalidArgument(f"canaries must be 1 to {MAX_CANARIES} items, not {len(canaries)}.")
         self._types = item_types
         self._given_canaries = canaries
         self.modality = modality
@@ -139,7 +144,10 @@ def _open_picture(item: Any) -> Any:
 
 
 def _draw_pictures() -> list[Any]:
-    """Return pictures made by code: gradients, a checkerboard, a disc."""
+    """Return pictures made by code: gradients, a checkerboard, a disc; then rings in other shapes.
+
+    Stores keep the vectors of the first ones, so new ones are added at the end.
+    """
     from PIL import Image
 
     down, across = np.mgrid[0:_SIDE, 0:_SIDE]
@@ -147,4 +155,9 @@ def _draw_pictures() -> list[Any]:
     checks = ((down // 8 + across // 8) % 2) * 255
     disc = (np.hypot(down - _SIDE / 2, across - _SIDE / 2) < _SIDE / 3) * 255
     channels = [(ramp, ramp.T, checks), (checks, checks, checks), (disc, ramp, 255 - disc), (ramp.T, disc, ramp)]
-    return [Image.fromarray(np.stack(each, axis=-1).astype(np.uint8)) for each in channels]
+    drawn = [np.stack(each, axis=-1) for each in channels]
+    for height, width in _SHAPES:
+        down, across = np.mgrid[0:height, 0:width]
+        rings = (np.hypot(down - height / 3, across - width / 4) // 11 % 3) * 127
+        drawn.append(np.stack((across * 255 // width, rings, down * 255 // height), axis=-1))
+    return [Image.fromarray(each.astype(np.uint8)) for each in drawn]

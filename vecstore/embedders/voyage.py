@@ -67,6 +67,9 @@ class VoyageEmbedder(ServiceEmbedder):
             raise InvalidArgument("The model is missing. Write voyage:MODEL.")
         return cls(model)
 
+    def _policies(self) -> Mapping[str, Any]:
+        return {**super()._policies(), "truncate": self._truncate}
+
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
         body: dict[str, Any] = {
             "model": self._model,

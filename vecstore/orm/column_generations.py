@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from ..embedders.base import Embedder
 from ..errors import EmbedderMismatch, StoreLocked
 from ..metric import Metric
+from ..query_items import check_known
 from ..query_texts import check_query_texts
 from ..rows.vectors import as_queries
 from ..schema import Schema
@@ -216,7 +217,8 @@ class ColumnGenerations:
     ) -> NDArray[np.float32]:
         if isinstance(query, str):
             check_query_texts([query])
-            query = self._get_embedder(model, generation, held).embed_queries([query])[0]
+            made = self._get_embedder(model, generation, held).embed_queries([query])
+            query = check_known(made, ["The query"])[0]
         metric: Metric = model.get_vector_column().type.metric  # type: ignore[attr-defined]
-        made: NDArray[np.float32] = as_queries([query], Schema(dim=generation.dim, metric=metric))[0]
-        return made
+        found: NDArray[np.float32] = as_queries([query], Schema(dim=generation.dim, metric=metric))[0]
+        return found

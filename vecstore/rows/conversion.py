@@ -109,7 +109,7 @@ def needs_embedding(record: Record) -> bool:
     """Say whether a record has an item or a text that is to be embedded."""
     if record.vector is not None or not record.embed:
         return False
-    return record.item is not None or has_text(record.text)
+    return has_text(record.text if record.item is None else record.item)
 
 
 def has_text(text: object) -> bool:

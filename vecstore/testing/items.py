@@ -1,4 +1,4 @@
-"""Items that are no texts, and texts that are none: what is embedded, what is stored, and what is refused."""
+"""Items that are no texts: what is embedded, what is stored, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from ..columns.given import Columns
 from ..database import Database
-from ..embedders.base import Embedder, Role
 from ..errors import (
     EmbedderMismatch,
     EmbedderRequired,
@@ -26,10 +23,9 @@ from ..schema import Schema
 from ..store import VectorStore
 from .place import Place, Places
 from .toy_embedder import ToyEmbedder
-from .toy_pictures import NOTE, Picture, PictureEmbedder, SoundEmbedder
+from .toy_pictures import NOTE, CodeEmbedder, Picture, PictureEmbedder, SoundEmbedder
 
 RED, GREEN = Picture(1, 0), Picture(0, 1)
-BLANK = ("", " ", "\n\t", "\u3000", "\u200b", "\ufeff\u00ad", "\u2800")
 NO_STR = "takes Picture or Path. A str is never opened as a path"
 
 
@@ -93,6 +89,9 @@ class ItemTests(Pictures):
         hit = store.search("Fruit: red apple", k=1)[0]
         assert hit.text == "red apple"
         assert hit.score == pytest.approx(1)
+        other = ToyEmbedder(5, seed=2)
+        assert db.rebuild("titles", embedder=other).embedded
+        assert other.documents[-1] == "red apple"  # nothing is left of the item
 
     @pytest.mark.parametrize("record, error, told", [
         (Record("x", [1, 2, 3], item=RED), InvalidVector, "'x' has both a vector and an item"),
@@ -128,6 +127,21 @@ class ItemTests(Pictures):
             Record("green", [0, 1, 1], " "),
         ]
 
+    def test_a_new_text_is_no_code(self, db: Database) -> None:
+        store = db.create("codes", Schema(metric="l2"), embedder=CodeEmbedder())
+        store.insert([Record("a", item="tea", text="Darjeeling"), Record("b", item=7)])
+        for text in ("milk", "First flush", " "):
+            assert store.update(ids=["a", "b"], text=text) == 2
+            assert store.get(["a", "b"]) == [Record("a", [1, 0, 0], text), Record("b", [0, 0, 1], text)]
+
+    def test_a_blank_item_is_a_blank_text(self, db: Database) -> None:
+        store = db.create("optional", Schema(vectors="optional"), embedder=ToyEmbedder())
+        store.upsert([Record("a", text="red apple"), Record("b", item=" \n", text="pear")])
+        assert [record.id for record in store.scan() if record.vector is None] == ["b"]
+        required = db.create("required", Schema(), embedder=ToyEmbedder())
+        with pytest.raises(InvalidVector, match="'b' has a blank text"):
+            required.upsert([Record("b", item=" \n", text="pear")])
+
     def test_another_embedder_of_items_is_refused(self, db: Database, store: VectorStore) -> None:
         turned = db.open("pictures", embedder=PictureEmbedder(name="turned", turned=True))
         with pytest.raises(EmbedderMismatch, match="add the items to a new store"):
@@ -155,6 +169,14 @@ class ItemQueryTests(Pictures):
         assert embedder.queries == [GREEN, GREEN]
         assert store.search([0, 1, 1], k=1)[0].id == "green"
         assert store.search(Path("a.png"), k=2)
+
+    def test_an_item_that_is_a_text_is_a_query_text(self, db: Database) -> None:
+        store = db.create("texts", Schema(), embedder=ToyEmbedder())
+        store.insert([Record("a", text="red apple")])
+        assert [hit.id for hit in store.search(item="apple")] == ["a"]
+        for call in (lambda: store.search(item="..."), lambda: store.search_many(items=["apple", "..."])):
+            with pytest.raises(InvalidQuery, match="has no letter, digit or symbol"):
+                call()
 
     def test_many_items(self, store: VectorStore) -> None:
         mixed: list[Any] = [RED, [0, 1, 1], GREEN, np.array([1, 0, 1])]
@@ -199,87 +221,3 @@ class ItemQueryTests(Pictures):
         found = (store.search(item=query), store.search(vector=query), store.search([1, 0, 0]))
         assert [hits[0].id for hits in found] == ["a", "a", "a"]
         assert [store.search_many(items=[query])[0][0].id, store.search_many(vectors=[query])[0][0].id] == ["a", "a"]
-
-
-class Colours(Embedder[str]):
-    """Knows two words, and skips a text without them."""
-
-    def __init__(self) -> None:
-        super().__init__(kind="toy", model="two words", dim=2, on_unknown="skip")
-
-    def _encode(self, items: list[str], role: Role, /) -> NDArray[np.float32]:
-        return np.array([[item.split().count(word) for word in ("red", "green")] for item in items], np.float32)
-
-    def _canaries(self) -> list[str]:
-        return ["red", "green red"]
-
-
-class UnknownTextTests(Places):
-    """Texts of which an embedder knows nothing, and which it skips."""
-
-    @pytest.mark.parametrize("columns", [False, True])
-    def test_a_record_stays_without_a_vector_where_that_is_allowed(self, db: Database, *, columns: bool) -> None:
-        texts = {"a": "red apple", "b": "blue sky", "c": "green pear", "d": "grey"}
-        records: Any = Columns(ids=list(texts), texts=list(texts.values()))
-        if not columns:
-            records = [Record(id_, text=text) for id_, text in texts.items()]
-        required = db.create("required", Schema(), embedder=Colours())
-        with pytest.raises(InvalidVector, match=r"'b' contains nothing that the embedder knows.*vectors='optional'"):
-            required.upsert(records)
-        assert required.count() == 0
-        store = db.create("optional", Schema(vectors="optional"), embedder=Colours())
-        assert store.upsert(records) == 4
-        assert {record.id: record.text for record in store.scan()} == texts
-        assert [record.id for record in store.scan() if record.vector is None] == ["b", "d"]
-        assert [hit.id for hit in store.search("green")] == ["c", "a"]
-
-    def test_a_query_of_which_nothing_is_known(self, db: Database) -> None:
-        store = db.create("optional", Schema(vectors="optional"), embedder=Colours())
-        store.upsert([Record("a", text="red")])
-        with pytest.raises(InvalidQuery, match="The query contains nothing that the store's embedder knows"):
-            store.search("blue")
-        with pytest.raises(InvalidQuery, match="Query 1 contains nothing"):
-            store.search_many(["red", "blue"])
-
-
-class BlankTextTests(Places):
-    """A text without a visible character is stored, and never embedded."""
-
-    @pytest.mark.parametrize("text", BLANK, ids=ascii)
-    def test_a_blank_text_is_refused_where_vectors_are_required(self, db: Database, text: str) -> None:
-        embedder = ToyEmbedder()
-        store = db.create("texts", Schema(), embedder=embedder)
-        store.insert([Record("a", text="red apple")])
-        for records in ([Record("x", text=text)], Columns(ids=["x"], texts=[text])):
-            with pytest.raises(InvalidVector, match=r"'x' has a blank text.*vectors='optional'"):
-                store.upsert(records)
-        with pytest.raises(InvalidVector, match="blank text"):
-            store.update(ids=["a"], text=text)
-        assert text not in embedder.documents
-        assert store.get(["a", "x"])[1] is None
-        assert store.update(ids=["a"], text=text, vector=[1.0] * 8) == 1
-        assert [record.text for record in store.get(["a"]) if record] == [text]
-
-    @pytest.mark.parametrize("text", BLANK, ids=ascii)
-    def test_a_blank_text_gives_no_vector_where_they_are_optional(self, db: Database, text: str) -> None:
-        embedder = ToyEmbedder()
-        store = db.create("texts", Schema(vectors="optional"), embedder=embedder)
-        store.upsert([Record("a", text="red apple"), Record("x", text=text), Record("y", text="pear")])
-        store.upsert(Columns(ids=["z"], texts=[text]))
-        store.update(ids=["y"], text=text)
-        assert text not in embedder.documents
-        assert {record.id: record.text for record in store.scan()} == {
-            "a": "red apple",
-            "x": text,
-            "y": text,
-            "z": text,
-        }
-        assert [record.id for record in store.scan() if record.vector is not None] == ["a"]
-        assert [hit.id for hit in store.search("pear")] == ["a"]
-
-    def test_a_rebuild_does_not_lose_the_vector_of_a_blank_text(self, db: Database) -> None:
-        store = db.create("texts", Schema(), embedder=ToyEmbedder())
-        store.insert([Record("a", text="red apple"), Record("x", [1.0] * 8, " ")])
-        with pytest.raises(InvalidVector, match=r"'x' has a vector but only a blank text"):
-            db.rebuild("texts", embedder=ToyEmbedder(5, seed=2))
-        assert store.count() == 2

@@ -63,6 +63,7 @@ from . import (
     undeclared_equivalence,
     undeclared_keys,
     undeclared_strings,
+    unknown_texts,
     updates,
     vector_changes,
     vectors,
@@ -191,8 +192,8 @@ class StoreSuite:
     TestIdentity = embedding.IdentityTests
     TestItem = items.ItemTests
     TestItemQuery = items.ItemQueryTests
-    TestBlankText = items.BlankTextTests
-    TestUnknownText = items.UnknownTextTests
+    TestBlankText = unknown_texts.BlankTextTests
+    TestUnknownText = unknown_texts.UnknownTextTests
     TestClaim = claims.ClaimTests
 
     TestStateMachine = state_machine.StateMachineTests

@@ -49,6 +49,26 @@ class PictureEmbedder(Embedder[Picture | Path]):
         return [Picture(1, 0), Picture(0, 1), Picture(0.5, 0.25)]
 
 
+class CodeEmbedder(Embedder[str | int]):
+    """Takes codes, of which it has a table: a str is a code and no text."""
+
+    modality = "code"
+
+    def __init__(self) -> None:
+        super().__init__(kind="toy", model="codes", dim=3, normalize=False)
+
+    @property
+    def item_types(self) -> tuple[type, ...]:
+        """The types of items that it takes."""
+        return (str, int)
+
+    def _encode(self, items: list[str | int], role: Role, /) -> NDArray[np.float32]:
+        return np.eye(3, dtype=np.float32)[[("tea", "milk", 7).index(item) for item in items]]
+
+    def _canaries(self) -> Sequence[str | int]:
+        return ["tea", "milk", 7]
+
+
 class SoundEmbedder(Embedder[NDArray[np.float32]]):
     """Takes arrays, of which the vector is the first three numbers."""
 

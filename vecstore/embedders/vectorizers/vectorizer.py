@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidArgument, ModelDamaged, NotFitted, close_matches
 from ...metric import Metric
 from ..base import Embedder, OnUnknown, Progress, Role, T, check_whole
-from ..canaries import are_alike
+from ..canaries import MAX_CANARIES, are_alike
 from ..item_bytes import hash_item
 from ..item_checks import check_items
 from .kinds import KINDS
@@ -239,6 +239,8 @@ class Vectorizer(Embedder[T]):
         self._saved = model
         self._revision = f"sha256:{revision}"
         stored = model.arrays["canaries"]
+        if len(model.canaries) > MAX_CANARIES:
+            raise ModelDamaged(f"The {self.kind} model has {len(model.canaries)} canaries, more than {MAX_CANARIES}.")
         try:
             made = self._embed_canaries()
         except (InvalidArgument, ValueError, IndexError, TypeError) as error:

@@ -23,9 +23,11 @@ from .wrapper import Wrapper
 class Cached(Wrapper[T]):
     """Keep vectors in a folder, and make only those that are not there.
 
-    A vector is kept under the model's config and canaries, the role, and the SHA-256 of the item, so another model,
-    another prompt or a changed file never gets it. Texts and items are not kept. Canaries are always made anew, so a
-    service that changed its model under the same name is found out. A damaged file of the cache is made anew.
+    A vector is kept under the model's config and canaries, what it does with items that are too long or unknown, the
+    role, and the SHA-256 of the item, so another model, another prompt or a changed file never gets it. Of a model
+    whose canaries are all zeros nothing is kept, because nothing tells it from others. Texts and items are not kept.
+    Canaries are always made anew, so a service that changed its model under the same name is found out. A damaged
+    file of the cache is made anew.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ class Cached(Wrapper[T]):
         if not items:
             return super()._embed_whole(items, role, label, on_progress)
         fingerprint = self._find_fingerprint()
+        if fingerprint is None:
+            return super()._embed_whole(items, role, label, on_progress)
         keys = [self._make_key(fingerprint, role, item) for item in items]
         found = self._cache.read(list(dict.fromkeys(keys)), self.dim)
         missing = list({key: place for place, key in enumerate(keys) if key not in found}.values())
@@ -80,11 +84,11 @@ class Cached(Wrapper[T]):
             on_progress(len(items), len(items))
         return np.stack([found[key] for key in keys])
 
-    def _find_fingerprint(self) -> str:
+    def _find_fingerprint(self) -> str | None:
         with self._lock:
-            if self._fingerprint is None:
-                mine = self.identity
-                config = json.dumps([dict(mine.config), self._long_texts.policy], sort_keys=True)
+            mine = self.identity
+            if self._fingerprint is None and mine.has_marks:
+                config = json.dumps([dict(mine.config), dict(self._policies())], sort_keys=True)
 
                 def matches(stored: str) -> bool:
                     try:

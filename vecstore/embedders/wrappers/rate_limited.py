@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ...errors import InvalidArgument
 from ..base import Embedder, Role, T, check_whole
+from .retrying import Retrying
 from .waiting import ServiceClock
 from .wrapper import Wrapper
 
@@ -43,6 +44,11 @@ class RateLimited(Wrapper[T]):
         clock: ServiceClock | None = None,
     ) -> None:
         super().__init__(inner)
+        below: Embedder[T] = inner
+        while isinstance(below, Wrapper):
+            if isinstance(below, Retrying):  # what it repeats would not pass through here
+                raise InvalidArgument("Repeated calls have to keep the pace too: Retrying(RateLimited(…)).")
+            below = below._inner
         limits = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
         given = {name: check_whole(name, limit) for name, limit in limits.items() if limit is not None}
         if not given and concurrency is None:

@@ -66,12 +66,12 @@ class VectorCache:
 
         Without one it is noted as a new model.
         """
-        fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+        fingerprint = _digest_model(config, identity)
 
         def find(connection: sqlite3.Connection) -> str:
             rows = connection.execute("SELECT fingerprint, identity FROM model WHERE config = ?", (config,)).fetchall()
             for known, stored in rows:
-                if known == hashlib.sha256(str(stored).encode()).hexdigest() and matches(stored):
+                if known == _digest_model(config, str(stored)) and matches(stored):
                     return str(known)
             with connection:
                 connection.execute("INSERT OR REPLACE INTO model VALUES (?, ?, ?)", (fingerprint, config, identity))
@@ -182,6 +182,11 @@ class VectorCache:
         with suppress(OSError):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+
+def _digest_model(config: str, identity: str) -> str:
+    """Return the fingerprint of a model with its settings, some of which its identity leaves out."""
+    return hashlib.sha256(f"{config}\0{identity}".encode()).hexdigest()
 
 
 def _pack(key: bytes, vector: NDArray[np.float32]) -> bytes:

@@ -33,7 +33,6 @@ class Wrapper(Embedder[T]):
         self._long_texts = inner._long_texts
         self._inner = inner
         self.modality = inner.modality
-        self.min_cosine = inner.min_cosine
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._inner!r}>"
@@ -46,11 +45,19 @@ class Wrapper(Embedder[T]):
     def _find_fault(self, item: T) -> str | None:
         return self._inner._find_fault(item)
 
+    @property
+    def min_cosine(self) -> float:  # type: ignore[override]
+        """How near the canaries must be, which an embedder may know only after its model is loaded."""
+        return self._inner.min_cosine
+
     def _encode(self, items: list[T], role: Role, /) -> ArrayLike:
         return self._inner._encode(items, role)
 
     def _details(self) -> Mapping[str, Any]:
         return self._inner._details()
+
+    def _policies(self) -> Mapping[str, Any]:
+        return self._inner._policies()
 
     def _max_tokens(self) -> int | None:
         return self._inner._max_tokens()
