@@ -282,8 +282,8 @@ def test_with_the_numbers_of_the_outbox_it_would_be(filled: Shop, monkeypatch: p
     claimed = threading.local()
     claim = Outbox.claim
 
-    def remember(self: Outbox, *args: Any) -> Any:
-        found = claim(self, *args)
+    def remember(self: Outbox, *args: Any, **options: Any) -> Any:
+        found = claim(self, *args, **options)
         claimed.last = max((each.id for each in found), default=0)
         return found
 
