@@ -25,7 +25,7 @@ from vecstore import HNSW, EmbedderMismatch, Flat, InvalidArgument, StoreLocked,
 from vecstore.alembic import setup
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import VectorColumn, VectorORM, searchable
-from vecstore.orm.row_generations import RowGeneration
+from vecstore.orm.row_generations import RowGeneration, plan_column
 from vecstore.orm.triggers import read_captures
 from vecstore.orm.vector_indexes import VectorIndex, read_indexes
 
@@ -666,6 +666,7 @@ def test_a_second_generation_of_one_model_is_refused(migrated: Migrated, engine:
     with engine.begin() as connection:  # as a script of --sql leaves a new database
         standby = RowGeneration("embedding_next", columns.newest.embedder, DIM, "standby")
         columns.generations.add(connection, columns.target, standby)
+        connection.exec_driver_sql(plan_column(engine.dialect, "article", None, standby.column, DIM))
     add_articles(engine, "green tea")
     assert models.vectors.sync_once() == 0
     with pytest.raises(EmbedderMismatch, match="Give VectorORM both"):
