@@ -282,6 +282,8 @@ class Search:
         No approximation.
     include : frozenset
         The columns of the found rows.
+    fresh : bool
+        Never answered by a replica: the caller measures the index, which a replica may not have yet.
     """
 
     queries: NDArray[np.float32]
@@ -291,6 +293,7 @@ class Search:
     ef: int | None = None
     exact: bool = False
     include: Include = frozenset()
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,22 +1,45 @@
 """Searches on a real standby: never behind this Database's writes, never from another cluster, else the primary."""
 
+# Longer than 300 lines because all tests share one standby, which takes seconds to make.
+
 from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
+import time
+import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import psycopg
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url
 
 import vecstore
 from tests.batches import batch, schema, vector_of
-from vecstore import Database, InvalidArgument, InvalidUrl, Record, Unsupported
+from vecstore import (
+    HNSW,
+    BackendUnavailable,
+    Database,
+    ForkedStore,
+    InvalidArgument,
+    InvalidUrl,
+    Record,
+    Timeout,
+    Unsupported,
+)
+from vecstore.backend import Backend
 from vecstore.backends.postgres.backend import PostgresBackend
-from vecstore.backends.postgres.replicas import Replica
+from vecstore.backends.postgres.replica import Replica, make_connector
+from vecstore.backends.postgres.replicas import Replicas
 from vecstore.backends.postgres.server_checks import ServerWarning
+from vecstore.backends.postgres.statements import Statement
+from vecstore.fenced import replace_groups, upsert_fenced
+from vecstore.testing.forks import do_in_children
 
 from .own_server import OwnServer
 from .standby import Standby
@@ -55,12 +78,16 @@ def database(primary: OwnServer, standby: Standby) -> Iterator[Database]:
         database.drop("a")
 
 
-def count_answers(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Return a list that grows by a bool with each search: whether a replica answered."""
+def get_replicas(database: Database) -> Replicas:
     backend = database._backend
     assert isinstance(backend, PostgresBackend)
-    replicas, answers = backend._replicas, list[bool]()
-    assert replicas is not None
+    assert backend._replicas is not None
+    return backend._replicas
+
+
+def count_answers(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that grows by a bool with each search: whether a replica answered."""
+    replicas, answers = get_replicas(database), list[bool]()
     run = replicas.run
 
     def note(*arguments: object) -> object:
@@ -141,10 +168,7 @@ def test_a_standby_that_is_down_and_comes_back(
     standby.start()
     wait_for_replay(primary, standby)
     assert len(store.search(vector_of(1), 5)) == 5  # it rests
-    backend = database._backend
-    assert isinstance(backend, PostgresBackend)
-    assert backend._replicas is not None
-    backend._replicas._replicas[0].rest(0)
+    get_replicas(database)._replicas[0].rest(0)
     assert len(store.search(vector_of(1), 5)) == 5
     assert answers == [True, False, False, True]
 
@@ -168,24 +192,26 @@ def test_wrong_arguments(replicas: object) -> None:
         vecstore.connect("memory:", replicas=["memory:"])
 
 
-def test_a_replica_found_to_be_another_cluster_later_is_never_used(
-    database: Database, primary: OwnServer, standby: Standby, postgres_url: str
-) -> None:
-    backend = database._backend
-    assert isinstance(backend, PostgresBackend)
-    assert backend._replicas is not None
+def test_a_replica_found_to_be_another_cluster_later_is_never_used(database: Database, postgres_url: str) -> None:
+    replicas = get_replicas(database)
 
     def connect() -> object:
         other = vecstore.connect(postgres_url, migrate=True)._backend
         assert isinstance(other, PostgresBackend)
         return other._client
 
-    known, backend._replicas._replicas = backend._replicas._replicas, [Replica(connect)]  # type: ignore[arg-type]
+    known, replicas._replicas = replicas._replicas, [Replica(connect)]  # type: ignore[arg-type]
     store = database.open("a")
     with pytest.warns(ServerWarning, match="another database"):
         assert len(store.search(vector_of(1), 5)) == 5
     assert len(store.search(vector_of(1), 5)) == 5
-    backend._replicas._replicas = known
+    replicas._replicas = [Replica(connect)]  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ServerWarning):
+            store.search(vector_of(1), 5)
+        assert len(store.search(vector_of(1), 5)) == 5
+    replicas._replicas = known
 
 
 @pytest.mark.filterwarnings("ignore::vecstore.backends.postgres.server_checks.ServerWarning")
@@ -205,3 +231,198 @@ def test_a_promoted_standby_answers_no_more(primary: OwnServer, folder: Path, mo
         assert len(store.search(vector_of(1), 5)) == 5
         assert answers == [True, False]
         database.drop("a")
+
+
+WRITES = frozenset(
+    {"create", "rename", "drop", "amend", "switch", "write", "write_groups", "update", "delete", "build_index", "tend"}
+    | {"compact"}
+)
+READS = frozenset(
+    {"names", "find", "builder", "explain_volatility", "make_durable", "check_rebuildable", "check_sees_all", "changes"}
+    | {"fetch", "page", "sample", "count", "find_without_vector", "values", "search", "tombstones", "index_state"}
+    | {"hold_waiting", "stats", "verify", "close", "use_replicas", "using", "connect", "adopt"}
+)
+"""Also what is written where no search looks, and what opens and closes."""
+MISSING = frozenset({"backup", "carry_index"})
+
+
+def test_every_write_is_noted(primary: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method of the contract that writes has to say so, or the next search could miss what it wrote."""
+    public = {name for name in vars(PostgresBackend) if callable(getattr(PostgresBackend, name)) and name[0] != "_"}
+    wanted = {name for name in vars(Backend) if callable(getattr(Backend, name)) and name[0] != "_"}
+    assert public | wanted == WRITES | READS | MISSING
+    assert not public & MISSING
+    notes, noting = list[str](), list[str]()
+
+    def note(name: str, *arguments: object, **named: object) -> object:
+        before = len(notes)
+        done = getattr(PostgresBackend, name)(backend, *arguments, **named)
+        if len(notes) > before:
+            noting.append(name)
+        return done
+
+    with vecstore.connect(primary.url) as opened:
+        backend = opened._backend
+        assert isinstance(backend, PostgresBackend)
+        replicas = Replicas(backend._client, [], LAG)
+        monkeypatch.setattr(replicas, "note_written", lambda: notes.append(""))
+        monkeypatch.setattr(backend, "_replicas", replicas)
+        for name in WRITES:
+            monkeypatch.setattr(backend, name, partial(note, name))
+        store = opened.create("noted", schema(HNSW(m=4, ef_construction=16)))
+        store.upsert(batch(1))
+        store.update(ids=[batch(1)[0].id], metadata={"tag": 3})
+        store.delete(ids=[batch(1)[1].id])
+        replace_groups(store, {"k": [Record("k", vector_of(1))]}, 1)
+        upsert_fenced(store, [Record("z", vector_of(2))], 1)
+        store.reindex()
+        store.compact()
+        opened.rename("noted", "noted_too")
+        opened.rebuild("noted_too", schema=schema())
+        opened.drop("noted_too")
+    assert set(noting) == WRITES
+
+
+def test_groups_are_found_by_the_next_search(database: Database, primary: OwnServer, standby: Standby) -> None:
+    store = database.open("a")
+    wait_for_replay(primary, standby)
+    assert len(store.search(vector_of(5), 1)) == 1
+    standby.run("SELECT pg_wal_replay_pause()")
+    far = np.full(schema().width, 50, np.float32)
+    replace_groups(store, {"group": [Record("group", far)]}, 1)
+    assert store.search(far, 1, exact=True)[0].id == "group"
+
+
+def test_an_index_is_never_measured_on_a_replica(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that has not replayed its build answers exactly, so that any effort would look good."""
+    store = database.create("measured", schema(HNSW(m=4, ef_construction=16)))
+    draw = np.random.default_rng(7).standard_normal((300, schema().width)).astype(np.float32)
+    store.upsert([Record(str(number), vector) for number, vector in enumerate(draw)])
+    answers = count_answers(database, monkeypatch)
+    store.reindex()
+    store.calibrate()
+    store.measure_recall(queries=10)
+    assert store.verify().ok
+    database.rebuild("measured", schema=schema())
+    assert answers == []
+    assert len(store.search(draw[0], 5)) == 5
+    assert answers
+    database.drop("measured")
+
+
+def test_a_replica_proves_its_position_on_the_connection_that_searches(
+    database: Database, primary: OwnServer, standby: Standby
+) -> None:
+    """Behind a load balancer each connection may lead to another server."""
+    made = list[str]()
+
+    def link() -> psycopg.Connection:
+        made.append(standby.url)
+        return psycopg.connect(standby.url)
+
+    engine = create_engine("postgresql+psycopg://", creator=link, poolclass=NullPool)
+    wait_for_replay(primary, standby)
+    with vecstore.connect(primary.url, replicas=[engine], replica_lag=LAG) as balanced:
+        wait_for_replay(primary, standby)
+        store = balanced.open("a")
+        made.clear()
+        for _ in range(3):
+            assert len(store.search(vector_of(1), 5)) == 5
+    assert len(made) == 3
+
+
+def test_a_replica_with_another_role_is_refused(primary: OwnServer, standby: Standby) -> None:
+    with psycopg.connect(primary.socket_url, autocommit=True) as link:
+        link.execute("CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'x'")
+        try:
+            wait_for_replay(primary, standby)
+            url = make_url(standby.url).set(username="reader", password="x")  # noqa: S106 - of a role of this test
+            with pytest.raises(InvalidUrl, match="another role"):
+                vecstore.connect(primary.url, replicas=[url])
+        finally:
+            link.execute("DROP ROLE reader")
+
+
+def test_an_engine_of_another_database_is_refused(primary: OwnServer) -> None:
+    with pytest.raises(Unsupported, match="driver pysqlite"):
+        vecstore.connect(primary.url, replicas=[create_engine("sqlite://")])
+
+
+def test_a_search_that_is_slow_everywhere_takes_one_timeout(primary: OwnServer, standby: Standby) -> None:
+    slow = Statement("SELECT pg_sleep(20)", MappingProxyType({}))
+    urls = [f"{standby.url}?timeout=0.5"] * 3
+    for timeout, is_over in (("0.5", True), ("30", False)):
+        with vecstore.connect(f"{primary.url}?timeout={timeout}", replicas=urls, replica_lag=LAG) as database:
+            wait_for_replay(primary, standby)
+            replicas, began = get_replicas(database), time.monotonic()
+            if is_over:
+                with pytest.raises(Timeout):
+                    replicas.run(slow, {})
+            else:
+                assert replicas.run(slow, {}) is None
+            assert time.monotonic() - began < 1.4
+            assert all(each.get_client(replicas._place) for each in replicas._replicas)
+
+
+def test_a_server_that_hangs_holds_up_one_search_only(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, replicas, hits = database.open("a"), get_replicas(database), list[int]()
+    [replica] = replicas._replicas
+    known, replica._client = replica._client, None
+    searching = threading.Thread(target=lambda: hits.append(len(store.search(vector_of(1), 5))))
+    with replica._lock:  # as a thread that connects
+        searching.start()
+        searching.join(10)
+        assert hits == [5]
+    replica._client = known
+
+    def ask(*_: object) -> object:
+        assert not replicas._lock.locked()
+        raise BackendUnavailable("gone")
+
+    store.upsert(batch(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(replicas._primary, "run", ask)
+        with pytest.raises(BackendUnavailable):
+            store.search(vector_of(1), 5)
+    assert replica.get_client(replicas._place) is known  # it is not to blame
+
+
+def test_notes_of_writes_never_go_back(database: Database) -> None:
+    replicas = get_replicas(database)
+    replicas._written = later = time.monotonic() + 60
+    replicas.note_written()
+    assert replicas._written == later
+
+
+def test_a_closed_database_answers_no_more(primary: OwnServer, standby: Standby) -> None:
+    """Not even where a replica came back that it never reached."""
+    away = "postgresql://postgres@127.0.0.1:1/postgres?timeout=1"
+    with vecstore.connect(primary.url, replicas=[away], replica_lag=LAG) as database:
+        store, replicas = database.create("closed", schema()), get_replicas(database)
+        store.upsert(batch(1))
+        wait_for_replay(primary, standby)
+    [replica] = replicas._replicas
+    replica._connect = make_connector(standby.url, database._backend._server.oids)  # type: ignore[attr-defined]
+    replica.rest(0)
+    with pytest.raises(InvalidArgument, match="closed"):
+        store.search(vector_of(1), 5)
+    assert replica.get_client(replicas._place) is None
+    with vecstore.connect(primary.url) as database:
+        database.drop("closed")
+
+
+def test_a_forked_child_waits_for_no_lock_of_its_parent(database: Database) -> None:
+    store, replicas = database.open("a"), get_replicas(database)
+    [replica] = replicas._replicas
+
+    def use() -> None:
+        with pytest.raises(ForkedStore):
+            store.search(vector_of(1), 5)
+        with pytest.raises(ForkedStore):
+            store.upsert(batch(1))
+        replicas.close()
+
+    known, replica._client = replica._client, None
+    with replicas._lock, replica._lock:
+        do_in_children([use], lambda: None)
+    replica._client = known

@@ -89,7 +89,9 @@ class Probes:
 
     def _find_neighbours(self, part: slice) -> NDArray[np.float32]:
         """Return a neighbour of each query: the one of that number, or the last of fewer, or itself."""
-        search = Search(self.vectors[part], NEIGHBOUR + 1, self.where, exact=True, include=frozenset({"vector"}))
+        search = Search(
+            self.vectors[part], NEIGHBOUR + 1, self.where, exact=True, include=frozenset({"vector"}), fresh=True
+        )
         neighbours = self.vectors[part].copy()
         found = self.backend.search(self.generation, search)
         for row, (id_, each) in enumerate(zip(self.ids[part], found, strict=True)):
@@ -104,7 +106,7 @@ class Probes:
     def ask(self, part: slice, *, ef: int | None = None, exact: bool = False) -> list[Answer]:
         """Return the answers to some of the queries: ``k`` hits each, without the query's own record."""
         # Ask for one more and drop the own id: a filter on the id would make it a different kind of search.
-        search = Search(self.vectors[part], self.k + 1, self.where, ef=ef, exact=exact)
+        search = Search(self.vectors[part], self.k + 1, self.where, ef=ef, exact=exact, fresh=True)
         found = self.backend.search(self.generation, search)
         return [order_hits(each, self.k, id_) for id_, each in zip(self.ids[part], found, strict=True)]
 

@@ -78,7 +78,7 @@ from .client import Client
 from .column_types import PACKED, PackedQuery, quote_table
 from .copy_or_insert import CopyOrInsert
 from .durability import explain_volatility, wait_for_disk
-from .engine import get_driver, make_engine
+from .engine import check_driver, get_driver, make_engine
 from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .generation_guard import compile_role_check
@@ -87,7 +87,8 @@ from .inherited_connections import check_pool
 from .metrics import METRICS
 from .migrations import migrate
 from .options import Options, make_server_url, parse_options
-from .replicas import Replica, Replicas, make_connector
+from .replica import Replica, make_connector
+from .replicas import Replicas
 from .rights import Denied, make_denial
 from .row_security import check_sees_all
 from .server_checks import Server, read_server, warn_of_faults
@@ -152,10 +153,7 @@ class PostgresBackend(Backend):
     def adopt(cls, engine: Engine, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database on the application's own engine, which stays open at `close`."""
         ours, _ = parse_options(options)
-        if engine.dialect.driver != "psycopg":
-            raise Unsupported(
-                f"the driver {engine.dialect.driver}", "postgres", "Make the engine with postgresql+psycopg://."
-            )
+        check_driver(engine)
         check_pool(engine.pool)
         if migrating:
             with translating(), engine.connect() as connection:
@@ -378,7 +376,7 @@ class PostgresBackend(Backend):
 
             return group_writes.write_groups(run, table, batch, fences)
 
-        with self._explaining("write", generation):
+        with self._explaining("write", generation), self._noting():
             runner = self._runner if isinstance(self._runner, CallerTransaction) else self._client
             written = runner.repeat(work)
         self._upkeep.note_written(generation, written)
@@ -574,7 +572,9 @@ class PostgresBackend(Backend):
             values["query"] = PackedQuery(queries)
         else:
             values["queries"] = PACKED["vector"](queries)
-        answer = None if self._replicas is None else self._replicas.run(statement, values)
+        # A table that is being filled belongs to a rebuild, which has to see all that was written to it.
+        may_lag = not (standby or search.fresh)
+        answer = self._replicas.run(statement, values) if self._replicas is not None and may_lag else None
         if answer:
             return answer
         try:
@@ -605,21 +605,21 @@ class PostgresBackend(Backend):
         ef_construction: int | None = None,
     ) -> None:
         self._check_own_transaction("building an index")
-        with self._hold_role(generation, "build"):
+        with self._hold_role(generation, "build"), self._noting():
             check_sees_all(self._client, self._layouts.get(generation), "an index build")
             self._upkeep.build(generation, on_progress, ef_construction)
 
     def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         if self._has_caller_transaction:
             return False
-        with self._explaining("build", generation):
+        with self._explaining("build", generation), self._noting():
             return self._upkeep.tend(generation, on_progress)
 
     def compact(
         self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
     ) -> bool:
         self._check_own_transaction("compacting")
-        with self._hold_role(generation, "compact") as count:
+        with self._hold_role(generation, "compact") as count, self._noting():
             self._make_denied("compact", generation).check(self._client)
             return self._upkeep.compact(generation, count, on_progress)
 

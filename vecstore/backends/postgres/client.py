@@ -69,6 +69,36 @@ class Client:
                     raise translate(error, committing=committing, limit=limit) from error
         raise AssertionError("the last try returns or raises")
 
+    def run_checked(
+        self, check: Statement, given: Mapping[str, Any], statement: Statement, values: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], Answer]:
+        """Run a check, and a statement on the same connection where all of the check's row is true.
+
+        Two calls of `run` may reach two servers behind a load balancer. See `run` for repetitions.
+
+        Returns
+        -------
+        row : tuple
+        answer : list of tuple
+            Empty where the statement was not run.
+        """
+        limit = Limit(self.watch)
+        for left in reversed(range(TRIES)):
+            try:
+                with Checkout(self._connections, limit) as pooled:
+                    if self.options.prepare:
+                        [row] = pooled.run(check, given)
+                        return row, pooled.run(statement, values) if all(row) else []
+                    with pooled.connection.transaction():
+                        # The snapshot has to be newer than the check.
+                        pooled.connection.execute(_READ_COMMITTED, prepare=False)
+                        [row] = self._unprepared(pooled.connection, check, given)
+                        return row, self._unprepared(pooled.connection, statement, values) if all(row) else []
+            except psycopg.Error as error:
+                if not left or not is_worth_trying(error, limit, committing=False):
+                    raise translate(error, limit=limit) from error
+        raise AssertionError("the last try returns or raises")
+
     def copy(
         self, guard: Statement, values: Mapping[str, Any], target: bytes, parts: Callable[[], Iterable[bytes]]
     ) -> Answer | None:

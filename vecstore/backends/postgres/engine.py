@@ -64,6 +64,19 @@ def make_engine(url: URL, options: Options) -> Engine:
     )
 
 
+def check_driver(engine: Engine) -> None:
+    """Refuse an application's engine with another driver, before it connects.
+
+    Raises
+    ------
+    Unsupported
+    """
+    if engine.dialect.driver != "psycopg":
+        raise Unsupported(
+            f"the driver {engine.dialect.driver}", "postgres", "Make the engine with postgresql+psycopg://."
+        )
+
+
 def get_driver(fairy: PoolProxiedConnection) -> psycopg.Connection[Any]:
     """Return psycopg's connection behind SQLAlchemy's proxy.
 

@@ -24,6 +24,7 @@ from ..shared.deadlines import Limit
 
 DENIED = "42501"
 GONE = "42P01"
+CANCELLED = "57014"
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""
 
@@ -60,7 +61,7 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
         "53200": lambda: StorageFailed("The server ran out of memory; nothing was written. Use smaller batches."),
         "53300": lambda: BackendUnavailable(_FULL),
         "55P03": lambda: StoreLocked(_LOCKED),
-        "57014": lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
+        CANCELLED: lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
         "3D000": lambda: BackendUnavailable(_DATABASE),
         "54000": lambda: StorageFailed("The statement is beyond a limit of the server. Use a smaller batch or filter."),
         "58030": lambda: StorageFailed("The server could not read or write its files. See its log."),

@@ -6,73 +6,49 @@ was read. A search takes a position that was read after the last write of this D
 that is allowed; where there is none, the primary is asked again, which costs a round trip.
 
 A replica is left out where it is behind, gone, promoted, or on another timeline: it may have lost writes that the
-primary has, or have others. The primary answers then.
+primary has, or have others. The primary answers then. What a replica is and has replayed is asked on the connection on
+which it searches, since an address may lead to several servers.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import URL, Engine
-
 from vecstore.errors import InvalidUrl, VecstoreError
-from vecstore.urls import parse_url
 
 from .client import Client
-from .column_types import Oids
-from .engine import make_engine
-from .options import Options, make_server_url, parse_options
+from .failures import CANCELLED, read_state
+from .replica import OTHER_PLACE, PLACE, Replica, ReplicatedDatabase
 from .server_checks import ServerWarning
 from .statements import Answer, Statement
 
-_REST = 5.0
-"""Seconds for which a replica that failed is left alone."""
-_PLACE = Statement(
-    "SELECT system_identifier, (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), "
-    "pg_is_in_recovery() FROM pg_control_system()",
-    MappingProxyType({}),
-)
 _POSITION = Statement(
     "SELECT lsn::text, ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::int FROM pg_current_wal_insert_lsn() AS lsn",
     MappingProxyType({}),
 )
 _STATE = Statement(
-    "SELECT pg_is_in_recovery() AND timeline_id = %(timeline)s::int "
-    "AND pg_last_wal_replay_lsn() >= (%(lsn)s::text)::pg_lsn FROM pg_control_checkpoint()",
+    "SELECT system_identifier = %(system)s::bigint AND current_user = %(role)s::text "
+    "AND (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) = %(database)s::bigint, "
+    "pg_is_in_recovery() AND timeline_id = %(timeline)s::int AND min_recovery_end_timeline IN (0, %(timeline)s::int) "
+    "AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE received_tli <> %(timeline)s::int) "
+    "AND pg_last_wal_replay_lsn() >= (%(lsn)s::text)::pg_lsn "
+    "FROM pg_control_system(), pg_control_checkpoint(), pg_control_recovery()",
     MappingProxyType({}),
 )
+"""Whether it is a replica of the place, and whether it has replayed a position.
 
-
-def make_connector(place: object, oids: Oids) -> Callable[[], Client]:
-    """Return a function that makes a client of a replica, from its URL or the application's engine, without I/O.
-
-    Raises
-    ------
-    InvalidUrl
-    """
-    engine, options = place if isinstance(place, Engine) else None, Options()
-    if engine is None:
-        text = place.render_as_string(hide_password=False) if isinstance(place, URL) else str(place)
-        url = parse_url(text)
-        if url.scheme != "postgresql":
-            raise InvalidUrl("A replica is a server of PostgreSQL. Give postgresql://… or an engine of SQLAlchemy.")
-        options, libpq = parse_options(url.parameters)
-        address = make_server_url(url.location, libpq)
-
-    def connect() -> Client:
-        client = Client(engine or make_engine(address, options), options, owned=engine is None)
-        client.use_types(oids)
-        return client
-
-    return connect
+The timeline of the last restartpoint is old for a while after a change; that of the receiver is not, and is null
+without a right to it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,72 +66,6 @@ class Position:
     lsn: str
     timeline: int
     asked: float
-
-
-class Replica:
-    """One replica. It is connected on first use, and again after it was gone.
-
-    Parameters
-    ----------
-    connect : callable
-        Returns a client of it.
-    """
-
-    def __init__(self, connect: Callable[[], Client]) -> None:
-        self._connect = connect
-        self._client: Client | None = None
-        self._rests_until = 0.0
-        self._lock = threading.Lock()
-
-    def get_client(self, place: tuple[object, ...]) -> Client | None:
-        """Return its client; None while it rests.
-
-        Raises
-        ------
-        InvalidUrl
-            It is no replica of that place.
-        VecstoreError
-            It cannot be reached.
-        """
-        if time.monotonic() < self._rests_until:
-            return None
-        with self._lock:
-            if self._client is None:
-                client = self._connect()
-                try:
-                    check_place(client, place)
-                except BaseException:
-                    client.close()
-                    raise
-                self._client = client
-            return self._client
-
-    def rest(self, seconds: float = _REST) -> None:
-        """Leave it alone for a while."""
-        self._rests_until = time.monotonic() + seconds
-
-    def close(self) -> None:
-        """End its connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-
-
-def check_place(client: Client, place: tuple[object, ...]) -> None:
-    """Refuse a server that is no replica of a place.
-
-    Raises
-    ------
-    InvalidUrl
-    """
-    [(system, database, is_standby)] = client.run(_PLACE, {})
-    if (system, database) != place:
-        raise InvalidUrl(
-            "A replica holds another database: its system identifier or its database differs from the primary's. "
-            "Give replicas of the server in the URL, made by pg_basebackup, with the same database."
-        )
-    if not is_standby:
-        raise InvalidUrl("A replica is not in recovery: it is the primary itself, or was promoted. Leave it out.")
 
 
 class Replicas:
@@ -182,10 +92,11 @@ class Replicas:
         self._written = 0.0
         self._positions: deque[Position] = deque(maxlen=8)
         self._lock = threading.Lock()
-        [(system, database, is_standby)] = primary.run(_PLACE, {})
+        self._process = os.getpid()
+        [(system, database, role, is_standby)] = primary.run(PLACE, {})
         if is_standby:
             raise InvalidUrl("The URL leads to a standby, so it cannot have replicas. Give the primary's URL.")
-        self._place = (system, database)
+        self._place = ReplicatedDatabase(system, database, role)
         self._timeline = self._ask_position().timeline
         for each in self._replicas:
             try:
@@ -197,29 +108,48 @@ class Replicas:
 
     def note_written(self) -> None:
         """Take note that a write of this Database has ended, whatever its outcome."""
-        self._written = time.monotonic()
+        if os.getpid() != self._process:
+            return  # nothing was written, and a thread of the parent may have held the lock at the fork
+        with self._lock:
+            self._written = max(self._written, time.monotonic())
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> Answer | None:
-        """Run a search on a replica; return None where the primary has to answer."""
+        """Run a search on a replica; return None where the primary has to answer.
+
+        Raises
+        ------
+        ForkedStore, InvalidArgument
+        Timeout
+            The search itself takes longer than the primary's timeout.
+        VecstoreError
+            The primary cannot be asked.
+        """
+        self._primary.check_usable()  # before any lock, which a thread of the parent may have held at a fork
         position: Position | None = None
-        first = next(self._turn)
+        first, began = next(self._turn), time.monotonic()
         for number in range(len(self._replicas)):
             replica = self._replicas[(first + number) % len(self._replicas)]
-            try:
-                client = replica.get_client(self._place)
-                if client is None:
-                    continue
-                position = position or self._find_position()
-                if position.timeline != self._timeline:
-                    return None  # the primary is another server by now, or the same one after a recovery
-                [(is_usable,)] = client.run(_STATE, {"timeline": position.timeline, "lsn": position.lsn})
-                answer = client.run(statement, values) if is_usable else []
-            except InvalidUrl as error:
-                warnings.warn(f"{error} It is not used.", ServerWarning, stacklevel=2)
-                replica.rest(float("inf"))
+            client = self._get_client(replica)
+            if client is None:
                 continue
-            except VecstoreError:  # gone, cancelled by the recovery, or without a table that is new
+            position = position or self._find_position()
+            if position.timeline != self._timeline:
+                return None  # the primary is another server by now, or the same one after a recovery
+            try:
+                answer = self._ask(client, position, statement, values)
+            except InvalidUrl as error:
+                self._give_up(replica, error)
+                continue
+            except VecstoreError as error:  # gone, cancelled by the recovery, or without a table that is new
+                is_over = time.monotonic() - began >= self._primary.options.timeout
+                if read_state(error.__cause__ or error) == CANCELLED:
+                    # The search is slow, not the replica: another one would need as long.
+                    if is_over:
+                        raise
+                    return None
                 replica.rest()
+                if is_over:
+                    return None
                 continue
             if answer:
                 return answer
@@ -228,20 +158,47 @@ class Replicas:
     def close(self) -> None:
         """End the connections to replicas."""
         for each in self._replicas:
-            each.close()
+            if os.getpid() != self._process:
+                each.forget()
+            else:
+                each.close()
+
+    def _get_client(self, replica: Replica) -> Client | None:
+        try:
+            return replica.get_client(self._place)
+        except InvalidUrl as error:
+            self._give_up(replica, error)
+        except VecstoreError:
+            replica.rest()
+        return None
+
+    def _give_up(self, replica: Replica, error: InvalidUrl) -> None:
+        # It rests first, since a warning may be an error.
+        replica.rest(float("inf"))
+        warnings.warn(f"{error} It is not used.", ServerWarning, stacklevel=3)
+
+    def _ask(self, client: Client, position: Position, statement: Statement, values: Mapping[str, Any]) -> Answer:
+        place = self._place
+        state = {"system": place.system, "database": place.database, "role": place.role}
+        (is_ours, _), answer = client.run_checked(
+            _STATE, {**state, "timeline": position.timeline, "lsn": position.lsn}, statement, values
+        )
+        if not is_ours:
+            raise InvalidUrl(OTHER_PLACE)
+        return answer
 
     def _find_position(self) -> Position:
         """Return a position that covers this Database's writes and is recent enough; the oldest, to wait least."""
         with self._lock:
             since = max(self._written, time.monotonic() - self._lag)
-            for each in self._positions:
-                if each.asked > since:
-                    return each
-            return self._ask_position()
+            known = [each for each in self._positions if each.asked > since]
+        return min(known, key=lambda each: each.asked) if known else self._ask_position()
 
     def _ask_position(self) -> Position:
+        """Ask the primary, without the lock: where it hangs, searches would wait for it one after another."""
         asked = time.monotonic()
         [(lsn, timeline)] = self._primary.run(_POSITION, {})
         found = Position(lsn, timeline, asked)
-        self._positions.append(found)
+        with self._lock:
+            self._positions.append(found)
         return found

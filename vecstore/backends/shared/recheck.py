@@ -75,8 +75,8 @@ def find_disagreement(sample: Rows, answer: Answer) -> str | None:
     if sample.vectors is None or not len(sample):
         return None
     queries = np.asarray(sample.vectors, np.float32)
-    approximate = answer(Search(queries, 1, ef=_EF))
-    true = answer(Search(queries, 1, exact=True))
+    approximate = answer(Search(queries, 1, ef=_EF, fresh=True))
+    true = answer(Search(queries, 1, exact=True, fresh=True))
     if any(found.exact for found in approximate):
         return None
     right = sum(_is_as_near(found, best) for found, best in zip(approximate, true, strict=True))
