@@ -8,7 +8,7 @@ import pytest
 
 from tests.batches import batch, schema, vector_of
 from vecstore import Database, F, Filter, Record, Schema, fields
-from vecstore.backends.postgres import bulk_copy, catalogue, change_list, reads, search, writes
+from vecstore.backends.postgres import bulk_copy, catalogue, change_list, reads, search, statement_cache, writes
 
 from .stores import open_database, prepare_namespace
 
@@ -41,6 +41,7 @@ def test_a_second_store_and_other_filters_compile_nothing_of_that(
     def refuse(*_: object, **__: object) -> NoReturn:
         raise AssertionError("compiled again")
 
+    monkeypatch.setattr(statement_cache, "_made", {})  # a full one is emptied, perhaps in the middle of this
     prepare_namespace(postgres_url, namespace)
     with open_database(postgres_url, namespace) as db:
         use_every_statement(db, "first", FILTERS[0])

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 import vecstore
+from servers.ports import reserve_port
 from servers.redis.own_server import OwnServer
 from vecstore import (
     ALL,
@@ -270,7 +271,7 @@ class TestServers:
 
     def test_a_cluster_is_refused(self, server_folder: Path) -> None:
         with (
-            OwnServer(server_folder, {"cluster-enabled": "yes"}) as server,
+            OwnServer(server_folder, {"cluster-enabled": "yes", "cluster-port": str(reserve_port())}) as server,
             pytest.raises(Unsupported, match="a cluster"),
         ):
             vecstore.connect(server.url)
