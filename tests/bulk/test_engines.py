@@ -68,36 +68,24 @@ if __name__ == "__main__":
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
 
 
+def check_program(file: Path, program: str, place: Place, last: str) -> None:
+    """Run a program, a file since its workers import it, and compare the last line that it prints."""
+    file.write_text(program)
+    line = [sys.executable, file, place.url]
+    done = subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [last]), done.stderr[-4_000:]
+
+
 @pytest.mark.long
 def test_ray(file_place: Place, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(RAY)
-    done = subprocess.run(
-        [sys.executable, program, file_place.url],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["refused"]), done.stderr[-4_000:]
+    check_program(tmp_path / "program.py", RAY, file_place, "refused")
     plain = load_plainly(file_place, make_tables())
     assert read_digest(file_place) == read_digest(file_place, "live") == plain
 
 
 @pytest.mark.long
 def test_dask(file_place: Place, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(DASK)
-    done = subprocess.run(
-        [sys.executable, program, file_place.url],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["300"]), done.stderr[-4_000:]
+    check_program(tmp_path / "program.py", DASK, file_place, "300")
     assert read_digest(file_place) == load_plainly(file_place, make_tables())
 
 

@@ -104,9 +104,14 @@ def test_a_load_that_was_killed_goes_on_with_its_journal(run: Run, tmp_path: Pat
     assert read_digest(url) == read_digest(f"file:{tmp_path}/plain")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "no json\n", '{"vecstore load": 2}\n', "[]\n", '{"vecstore load": 1}\n', "\xff\n"]
-)
+# The last ones have a last line without an end, as that of a journal after a kill.
+OTHER_FILES = [
+    "no json\n", '{"vecstore load": 2}\n', "[]\n", '{"vecstore load": 1}\n', "\xff\n",
+    "a\nb", "words", '{"vecstore load": 1}\ncut o', '{"vecstore\nload',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", *OTHER_FILES])
 def test_what_is_no_journal(run: Run, tmp_path: Path, files: list[Path], text: str) -> None:
     journal = tmp_path / "load.journal"
     journal.write_bytes(text.encode("latin-1"))

@@ -13,6 +13,8 @@ from ..bulk import Ticket
 from .exits import Failure
 
 VERSION = 1
+_MARK = "vecstore load"
+_BEGIN = f'{{"{_MARK}": '.encode()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Journal:
         """Begin or go on with the journal of a load, and return the files that are still to be loaded."""
         if self.begun is None:
             known = {"name": ticket.name, "uid": ticket.uid, "generation": ticket.generation}
-            self._append({"vecstore load": VERSION, **known})
+            self._append({_MARK: VERSION, **known})
         return [path for path in files if os.path.abspath(path) not in self.done]
 
     def note(self, path: str, stamp: Stamp, ids: int) -> None:
@@ -91,21 +93,27 @@ class Journal:
             os.fsync(file.fileno())
 
     def _read(self) -> None:
-        lines = self._path.read_bytes().split(b"\n")
-        if lines[-1]:  # cut off by a kill: that file is loaded again
-            with self._path.open("r+b") as file:
-                file.truncate(sum(len(line) + 1 for line in lines[:-1]))
+        *lines, cut_off = self._path.read_bytes().split(b"\n")
         try:
-            first, *rest = [json.loads(line) for line in lines[:-1]] or [None]
-            if first is None:
-                return
-            if first.pop("vecstore load") != VERSION:
+            self._parse([json.loads(line) for line in lines])
+            if not lines and not _BEGIN.startswith(cut_off[: len(_BEGIN)]):
                 raise ValueError
-            self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
-            for line in rest:
-                self.done[line["file"]] = int(line["ids"])
-                self._stamps[line["file"]] = Stamp(int(line["size"]), int(line["modified"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Failure(
                 f"{self._path} is no journal of a load that this vecstore wrote. Give the name of a new file."
             ) from None
+        if cut_off:  # by a kill: that file is loaded again. Only now, since any other file is left as it is.
+            with self._path.open("r+b") as file:
+                file.truncate(sum(len(line) + 1 for line in lines))
+
+    def _parse(self, lines: list[Any]) -> None:
+        """Take the lines of a journal; what they lack, or have otherwise, raises."""
+        if not lines:
+            return
+        first, *rest = lines
+        if first.pop(_MARK) != VERSION:
+            raise ValueError
+        self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
+        for line in rest:
+            self.done[line["file"]] = int(line["ids"])
+            self._stamps[line["file"]] = Stamp(int(line["size"]), int(line["modified"]))
