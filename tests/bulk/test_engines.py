@@ -71,7 +71,7 @@ ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLE
 def check_program(file: Path, program: str, place: Place, last: str) -> None:
     """Run a program, a file since its workers import it, and compare the last line that it prints."""
     file.write_text(program)
-    line = [sys.executable, file, place.url]
+    line = [sys.executable, str(file), place.url]
     done = subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [last]), done.stderr[-4_000:]
 

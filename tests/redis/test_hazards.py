@@ -270,10 +270,8 @@ class TestServers:
                 db.drop("docs")
 
     def test_a_cluster_is_refused(self, server_folder: Path) -> None:
-        with (
-            OwnServer(server_folder, {"cluster-enabled": "yes", "cluster-port": str(reserve_port())}) as server,
-            pytest.raises(Unsupported, match="a cluster"),
-        ):
+        settings = {"cluster-enabled": "yes", "cluster-port": str(reserve_port())}
+        with OwnServer(server_folder, settings) as server, pytest.raises(Unsupported, match="a cluster"):
             vecstore.connect(server.url)
 
     def test_a_wrong_password_is_not_in_the_message(self, own_server: OwnServer) -> None:
