@@ -51,9 +51,6 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)  # the file contains a password
 
 
-_owners: list[subprocess.Popen[str]] = []
-
-
 def _start_owner(module: str, folder: Path, anchor: int) -> str:
     """Start the owner of the server, and return its line of JSON with the URL or a reason."""
     with (folder / "owner.log").open("w", encoding="utf-8") as log:
@@ -66,12 +63,14 @@ def _start_owner(module: str, folder: Path, anchor: int) -> str:
             text=True,
             start_new_session=True,  # Ctrl-C goes to the run, whose end the owner notices
         )
-    _owners.append(owner)
     assert owner.stdout
     with owner.stdout as answers:
         line = answers.readline()
     if line:
+        # It outlives this process, so nobody waits for it: without a code, Python would warn of that.
+        owner.returncode = 0
         return line
+    owner.wait()
     reason = f"The process that owns the server of {module} has ended."
     with suppress(FileNotFoundError):
         reason += "\n" + (folder / "owner.log").read_text(encoding="utf-8")[-4_000:]

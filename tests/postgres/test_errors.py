@@ -48,7 +48,7 @@ def database(postgres_url: str, namespace: str) -> Iterator[Database]:
 class TestWaiting:
     def test_a_pool_that_is_exhausted_times_out(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
         store.upsert(batch(2))
-        with open_database(postgres_url, namespace, pool_size=2, timeout=0.5) as small:
+        with open_database(postgres_url, namespace, pool_size=2, timeout=1) as small:
             busy = small.open("a")
             other = small.create("b", schema())
             pooled = busy._backend
@@ -60,7 +60,7 @@ class TestWaiting:
             assert busy.count() == 40
 
     def test_a_statement_that_takes_too_long(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
-        with open_database(postgres_url, namespace, timeout=0.3) as hasty, table_lock(postgres_url, namespace):
+        with open_database(postgres_url, namespace, timeout=1) as hasty, table_lock(postgres_url, namespace):
             found = hasty.open("a")
             with expect_error(Timeout, "timeout"):
                 found.search(vector_of(1))
@@ -166,7 +166,7 @@ def test_no_secret_is_shown_anywhere(
 
 
 def search_locked_table(postgres_url: str, namespace: str) -> None:
-    with open_database(postgres_url, namespace, timeout=0.2) as hasty, table_lock(postgres_url, namespace):
+    with open_database(postgres_url, namespace, timeout=1) as hasty, table_lock(postgres_url, namespace):
         hasty.open("a").search([NUMBER] * DIM, where=F.word == TEXT)
 
 

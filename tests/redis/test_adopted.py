@@ -77,9 +77,9 @@ def test_a_store_survives_a_failover_by_sentinel(server_folder: Path) -> None:
         OwnServer(server_folder) as primary,
         primary.make_replica(parent / "replica") as replica,
         Sentinel(parent / "sentinel", primary) as sentinel,
+        redis.sentinel.Sentinel([sentinel.address]) as watchers,
     ):
         sentinel.wait_for(primary)
-        watchers = redis.sentinel.Sentinel([sentinel.address])
         client = watchers.master_for(sentinel.service, password=primary.password, protocol=3)
         with vecstore.connect(client) as db:
             store = db.create("docs", SCHEMA)

@@ -101,9 +101,9 @@ def test_children_of_a_client_of_sentinel(server_folder: Path) -> None:
         OwnServer(server_folder) as server,
         server.make_replica(parent / "replica"),
         Sentinel(parent / "sentinel", server) as sentinel,
+        redis.sentinel.Sentinel([sentinel.address]) as watchers,
     ):
         sentinel.wait_for(server)
-        watchers = redis.sentinel.Sentinel([sentinel.address])
         client = watchers.master_for(sentinel.service, password=server.password, protocol=3)
         with vecstore.connect(client) as db:
             store = fill(db)

@@ -233,8 +233,10 @@ def test_a_sentinel_promotes_the_replica_of_a_killed_primary(short_folder: Path)
             primary.kill()
             sentinel.expect_failover()
             sentinel.wait_for(replica)
-            found = redis.Sentinel([sentinel.address]).master_for(sentinel.service, password=primary.password)
-            with found as client:
+            with (
+                redis.Sentinel([sentinel.address]) as watchers,
+                watchers.master_for(sentinel.service, password=primary.password) as client,
+            ):
                 assert client.get("kept") == b"42"
                 assert client.set("kept", 43)
 

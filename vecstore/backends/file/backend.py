@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -288,9 +289,9 @@ class FileBackend(Backend):
             self._catalog.close()
             self._generations.close()
 
-    def __del__(self) -> None:
-        # Newer Pythons warn of connections that are not closed.
-        if hasattr(self, "_is_open"):
+    def __del__(self, is_exiting: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Newer Pythons warn of connections that are not closed. At exit, modules may be gone before this object.
+        if hasattr(self, "_is_open") and not is_exiting():
             self.close()
 
     # -- parts

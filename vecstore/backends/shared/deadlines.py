@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 from weakref import WeakSet
@@ -41,9 +41,9 @@ class Socket:
         if owned:
             _owned.add(self)
 
-    def __del__(self) -> None:
-        with suppress(AttributeError):  # os.dup() failed in __init__
-            os.close(self._descriptor)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at exit, modules may be gone before objects
+        if hasattr(self, "_descriptor"):  # os.dup() may have failed in __init__
+            close(self._descriptor)
 
     def shut(self) -> None:
         """Shut the socket down, so that a thread that waits for it reads its end."""
