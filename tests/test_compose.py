@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.milvus.server import IMAGE as MILVUS_IMAGE
 from tests.postgres.server import IMAGE as POSTGRES_IMAGE
 from tests.redis.server import IMAGE as REDIS_IMAGE
 from tests.sources import ROOT
@@ -48,6 +49,14 @@ def test_the_images_are_those_that_tests_run_on(postgres: dict[str, Any], redis:
     assert re.fullmatch(r"redis:\d+\.\d+\.\d+", REDIS_IMAGE)
 
 
+def test_milvus_starts_only_when_it_is_asked_for(compose: dict[str, Any]) -> None:
+    assert compose["services"]["milvus"]["image"] == MILVUS_IMAGE
+    profiles = {name: service.get("profiles") for name, service in compose["services"].items()}
+    wanted = {"milvus", "milvus-etcd", "milvus-minio"}
+    assert {name for name, listed in profiles.items() if listed == ["milvus"]} == wanted
+    assert {name for name, listed in profiles.items() if listed is None} == {"postgres", "redis"}
+
+
 def test_every_service_starts_again(compose: dict[str, Any]) -> None:
     assert {service["restart"] for service in compose["services"].values()} == {"unless-stopped"}
 
@@ -57,7 +66,7 @@ def test_every_service_can_be_waited_for(compose: dict[str, Any]) -> None:
 
 
 def test_ports_are_open_to_this_machine_only(compose: dict[str, Any]) -> None:
-    ports = [port for service in compose["services"].values() for port in service["ports"]]
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:${VECSTORE_") for port in ports)
 
@@ -65,7 +74,8 @@ def test_ports_are_open_to_this_machine_only(compose: dict[str, Any]) -> None:
 def test_data_lie_in_named_volumes(compose: dict[str, Any], postgres: dict[str, Any], redis: dict[str, Any]) -> None:
     assert postgres["volumes"] == ["postgres:/var/lib/postgresql"]
     assert redis["volumes"] == ["redis:/data"]
-    assert set(compose["volumes"]) == {"postgres", "redis"}
+    volumes = [each for service in compose["services"].values() for each in service["volumes"]]
+    assert {each.partition(":")[0] for each in volumes} == set(compose["volumes"])
 
 
 def test_what_redis_has_acknowledged_is_in_a_file(redis: dict[str, Any]) -> None:
@@ -80,7 +90,10 @@ def test_the_example_of_the_environment_has_every_variable() -> None:
 
 def test_defaults_are_those_of_the_example() -> None:
     defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE))
-    assert defaults == {"VECSTORE_POSTGRES_PORT": "5432", "VECSTORE_REDIS_PORT": "6379"}
+    assert defaults == {
+        "VECSTORE_POSTGRES_PORT": "5432", "VECSTORE_REDIS_PORT": "6379", "VECSTORE_MILVUS_PORT": "19530",
+        "VECSTORE_MILVUS_PASSWORD": "change-me-please",
+    }  # fmt: skip
     assert defaults.items() <= ENVIRONMENT.items()
 
 

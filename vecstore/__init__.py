@@ -64,7 +64,7 @@ if _typing.TYPE_CHECKING:
     from .exports.parquet_export import Exported
     from .filters import ALL, NOTHING, F, Filter
     from .hits import Hit, Hits
-    from .index_options import HNSW, Flat
+    from .index_options import HNSW, Flat, MilvusIndex
     from .index_status import IndexStatus
     from .metadata_keys import MetadataKey
     from .metric import Metric
@@ -114,6 +114,7 @@ __all__ = [
     "MetadataMismatch",
     "Metric",
     "MigrationRequired",
+    "MilvusIndex",
     "MissingExtra",
     "ModelDamaged",
     "Moved",
@@ -171,6 +172,7 @@ _HOMES = {
     "IndexStatus": ".index_status",
     "MetadataKey": ".metadata_keys",
     "Metric": ".metric",
+    "MilvusIndex": ".index_options",
     "Moved": ".swap.results",
     "NOTHING": ".filters",
     "Progress": ".progress",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import Unsupported
-from .index_options import HNSW
+from .index_options import HNSW, MilvusIndex
 from .schema import Schema
 
 
@@ -69,8 +69,11 @@ class Capabilities:
         self.check_index(schema)
 
     def fit(self, schema: Schema) -> Schema:
-        """Return a schema of another place without partitions that the backend does not have."""
-        return schema if schema.partitions <= self.max_partitions else schema.with_partitions(1)
+        """Return a schema of another place without partitions and an index that the backend does not have."""
+        fitting = schema if schema.partitions <= self.max_partitions else schema.with_partitions(1)
+        if isinstance(fitting.index, MilvusIndex) and fitting.index.kind not in self.indexes:
+            return fitting.with_index(fitting.index.to_graph())
+        return fitting
 
     def check_index(self, schema: Schema) -> None:
         """Refuse a schema whose index the backend cannot build.
@@ -80,6 +83,9 @@ class Capabilities:
         Unsupported
         """
         kind = schema.index.kind
+        if kind not in self.indexes and isinstance(schema.index, MilvusIndex):
+            hint = "Use HNSW() or Flat(), or connect to PostgreSQL with ?vectors=milvus://host:19530."
+            raise Unsupported(f"the index {schema.index.name} of Milvus", self.backend, hint)
         if kind not in self.indexes:
             raise Unsupported(f"the index {kind}", self.backend, f"It has: {', '.join(self.indexes)}.")
         if isinstance(schema.index, HNSW) and schema.width > self.max_hnsw_dim:

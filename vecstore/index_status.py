@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .backend import Backend, CalibrationState, Generation, IndexState
-from .index_options import HNSW
+from .index_options import Flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class IndexStatus:
 
     Attributes
     ----------
-    kind : {"flat", "hnsw"}
+    kind : {"flat", "hnsw", "milvus"}
     state : {"none", "building", "ready", "invalid"}
         ``"none"`` means that every search is exact. A small store has no index yet.
     rows, indexed : int
@@ -52,7 +52,7 @@ class IndexStatus:
 def read_index_status(backend: Backend, present: Generation) -> IndexStatus:
     """Return the status of a generation's index; ``present`` is the catalogue's copy of the generation."""
     state, index = backend.index_state(present), present.schema.index
-    target = index.target_recall if isinstance(index, HNSW) else None
+    target = None if isinstance(index, Flat) else index.target_recall
     found = (present.calibration if state.state == "ready" else None) or CalibrationState()
     return IndexStatus(
         index.kind, state.state, state.rows, state.indexed, present.ef, target, state.ef_construction,
@@ -62,7 +62,7 @@ def read_index_status(backend: Backend, present: Generation) -> IndexStatus:
 
 def explain_exact_search(state: IndexState, present: Generation) -> str | None:
     """Say why searches without ``ef`` compare all records; None where they use the index."""
-    if not isinstance(present.schema.index, HNSW):
+    if isinstance(present.schema.index, Flat):
         return "The index is Flat(). reindex(HNSW()) builds a graph."
     if state.min_rows is None:
         return "This backend builds no graph."

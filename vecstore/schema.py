@@ -12,7 +12,7 @@ from . import index_options
 from .arguments import check_whole
 from .errors import InvalidArgument, close_matches
 from .fields import Field, NewerSchema, describe_field, make_field
-from .index_options import HNSW, Flat, IndexOptions
+from .index_options import HNSW, Flat, IndexOptions, MilvusIndex
 from .metric import Metric
 from .names import check_name
 
@@ -39,7 +39,7 @@ class Schema:
     metric : {"cosine", "ip", "l2"}
     dtype : {"float32", "float16"}
         How vectors are stored.
-    index : Flat or HNSW
+    index : Flat, HNSW or MilvusIndex
     fields : mapping of str to Field
         Typed metadata fields that filters can use.
     vectors : {"required", "optional"}
@@ -85,8 +85,8 @@ class Schema:
             raise InvalidArgument(f"Unknown dtype {self.dtype!r}. Known: {', '.join(DTYPES)}.")
         if self.vectors not in VECTORS:
             raise InvalidArgument(f"vectors must be 'required' or 'optional', not {self.vectors!r}.")
-        if not isinstance(self.index, Flat | HNSW):
-            raise InvalidArgument(f"index must be Flat() or HNSW(), not {self.index!r}.")
+        if not isinstance(self.index, Flat | HNSW | MilvusIndex):
+            raise InvalidArgument(f"index must be Flat(), HNSW() or MilvusIndex(…), not {self.index!r}.")
         if not isinstance(self.dynamic, bool):
             raise InvalidArgument(f"dynamic must be True or False, not {type(self.dynamic).__name__}.")
         partitions = check_whole("partitions", self.partitions, 1, MAX_PARTITIONS)
@@ -152,6 +152,11 @@ class Schema:
     def with_partitions(self, partitions: int) -> Schema:
         """Return the same schema with this number of partitions."""
         return self if partitions == self.partitions else replace(self, partitions=partitions)
+
+    def make_portable(self) -> Schema:
+        """Return the same schema without what only some places have: partitions, an index of Milvus."""
+        whole = self.with_partitions(1)
+        return whole.with_index(self.index.to_graph()) if isinstance(self.index, MilvusIndex) else whole
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON data, without later parts that have their default."""

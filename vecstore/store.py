@@ -795,7 +795,7 @@ class VectorStore(OneProcess):
 
         Parameters
         ----------
-        index : Flat or HNSW, optional
+        index : Flat, HNSW or MilvusIndex, optional
         on_progress : callable, optional
             Called as ``on_progress(phase, done, total)``; see `Progress`.
 

@@ -4,13 +4,19 @@ from typing import Any
 
 import pytest
 
-from vecstore import HNSW, Flat, InvalidArgument
+from vecstore import HNSW, Flat, InvalidArgument, MilvusIndex, Schema, Unsupported
+from vecstore.capabilities import Capabilities
 from vecstore.index_options import IndexOptions, from_dict, to_dict
 
 
 @pytest.mark.parametrize(
-    "options", [Flat(), HNSW(), HNSW(2, 4, 1), HNSW(ef_construction=None), HNSW(100, 1000, 0.5)], ids=str
-)
+    "options",
+    [
+        Flat(), HNSW(), HNSW(2, 4, 1), HNSW(ef_construction=None), HNSW(100, 1000, 0.5), MilvusIndex("FLAT"),
+        MilvusIndex("IVF_PQ", nlist=64, m=8, nbits=4, target_recall=0.9), MilvusIndex("hnsw", m=8, ef_construction=16),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_options_come_back(options: IndexOptions) -> None:
     assert from_dict(to_dict(options)) == options
     assert to_dict(options)["kind"] == options.kind
@@ -44,3 +50,40 @@ def test_the_effort_of_a_build_is_chosen_unless_it_is_given(options: HNSW, tried
     assert options.list_ef_constructions() == tried
     assert [options.is_graph_of(options.m, each) for each in (*tried, 99)] == [True] * len(tried) + [False]
     assert not options.is_graph_of(options.m + 1, tried[0])
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("IVF_FLAT", {"nlist": 0}), ("IVF_FLAT", {"nlist": 65_537}), ("IVF_FLAT", {"nlist": 12.0}),
+        ("FLAT", {"nlist": 4}), ("IVF_PQ", {"nbits": 17}), ("HNSW", {"m": 1}), ("HNSW", {"m": 101}),
+        ("HNSW", {"ef_construction": 31}), ("HNSW", {"m": 8, "ef_construction": 15}), ("IVF_FLAT", {"m": 4}),
+        ("DISKANN", {"ef_construction": 64}),
+        ("FLAT", {"target_recall": 0}), ("GPU_CAGRA", {"graph_degree": 1}),
+    ],
+)  # fmt: skip
+def test_the_options_of_milvus_are_those_of_the_kind(name: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=list(wrong)[-1]):
+        MilvusIndex(name, **wrong)
+
+
+@pytest.mark.parametrize("name, words", [("IVF_FLT", "IVF_FLAT"), ("", "no index"), (3, "str such as"), (None, "None")])
+def test_unknown_kinds_of_milvus_are_refused(name: Any, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        MilvusIndex(name)
+
+
+def test_an_index_of_milvus_in_a_place_without_one() -> None:
+    place = Capabilities("file", 16_000, 16_000)
+    schema = Schema(dim=3, index=MilvusIndex("IVF_FLAT", target_recall=0.9))
+    with pytest.raises(Unsupported, match=r"IVF_FLAT of Milvus.*vectors=milvus"):
+        place.check_schema(schema)
+    assert place.fit(schema).index == schema.make_portable().index == HNSW(target_recall=0.9)
+    behind = Capabilities("postgres", 16_000, 4_000, indexes=("flat", "hnsw", "milvus"))
+    behind.check_schema(schema)
+    assert behind.fit(schema) == schema
+
+
+def test_an_index_of_milvus_is_shown_as_it_is_written() -> None:
+    assert repr(MilvusIndex("ivf_flat", nlist=128)) == "MilvusIndex('IVF_FLAT', nlist=128)"
+    assert repr(MilvusIndex("FLAT", target_recall=0.9)) == "MilvusIndex('FLAT', target_recall=0.9)"

@@ -23,8 +23,8 @@ K = 10
 CHEAPER = "Comparing all records costs less than a search of the graph that reaches target_recall."
 """Why a small store has no effort; nothing is amiss then."""
 SECONDS_OF_A_BUILD = 60.0
-"""Of the time of a build so many go into measuring, if the graph is so large. A shorter measurement asks fewer queries:
-to be sure it takes more effort than is needed, or by chance too little."""
+"""Of the time of a build so many go into measuring, if the graph is so large; a shorter measurement asks fewer queries,
+and to be sure takes more effort than is needed."""
 MUCH = 128
 """A graph that needs more effort than this is built again, where its options allow a better one."""
 
@@ -63,7 +63,7 @@ class Calibration:
         ------
         StoreNotFound, Superseded, StoreLocked
         """
-        present, effort = self._calibrate(generation, SECONDS_OF_A_BUILD)
+        present, effort = self._calibrate(generation)
         index = present.schema.index
         if effort is None or not isinstance(index, HNSW) or not _is_poor(effort):
             return present
@@ -72,7 +72,7 @@ class Calibration:
             return present
         self._built = None
         self._backend.build_index(present, self._on_progress, self.measure, known[-1])
-        return self._calibrate(present, SECONDS_OF_A_BUILD)[0]
+        return self._calibrate(present)[0]
 
     def calibrate(self, generation: Generation) -> Generation:
         """Find the search effort that reaches the target recall, store it, and return the amended generation.
@@ -83,16 +83,16 @@ class Calibration:
         ------
         StoreNotFound, Superseded
         """
-        return self._calibrate(generation, SECONDS)[0]
+        return self._calibrate(generation)[0]
 
-    def _calibrate(self, generation: Generation, seconds: float) -> tuple[Generation, Effort | None]:
+    def _calibrate(self, generation: Generation) -> tuple[Generation, Effort | None]:
         measured = find_generation(self._backend, self._entry, generation)
         index, state = measured.schema.index, self._backend.index_state(measured).state
         if state in _UNFINISHED:
             return measured, None
         ef, calibration, effort = None, None, None
         if isinstance(index, HNSW) and state == "ready":
-            effort, queries = self._find_effort(measured, index, seconds)
+            effort, queries = self._find_effort(measured, index)
             if effort.outcome is Outcome.UNFINISHED and measured.ef is not None:
                 return measured, effort
             ef, calibration = effort.ef, _describe_effort(effort, queries, index)
@@ -104,20 +104,20 @@ class Calibration:
         self._backend.amend(present)
         return present, effort
 
-    def _find_effort(self, generation: Generation, index: HNSW, seconds: float) -> tuple[Effort, str]:
+    def _find_effort(self, generation: Generation, index: HNSW) -> tuple[Effort, str]:
         """Return the effort of a finished index, and the queries that it was measured with."""
         if self._built is not None and self._built[0].target_recall == index.target_recall:
             return self._built[1], "held-out rows"
         with self._backend.hold_waiting(generation) as waiting:
             if waiting is not None:
-                return self._climb(waiting, index, seconds), "waiting rows"
-        return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index, seconds)
+                return self._climb(waiting, index, SECONDS), "waiting rows"
+        return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index)
 
-    def _try_probes(self, drawn: Probes, index: HNSW, seconds: float) -> tuple[Effort, str]:
+    def _try_probes(self, drawn: Probes, index: HNSW) -> tuple[Effort, str]:
         """Return the smallest effort that is enough for one kind of probes, and which kind; or why there is none."""
         kinds, tried = KINDS[drawn.generation.schema.metric], list[tuple[Effort, str]]()
         for kind in kinds:
-            clock = Clock(self._on_progress, seconds / len(kinds))
+            clock = Clock(self._on_progress, SECONDS / len(kinds))
             probes = drawn.turn(kind, clock)
             most = min((effort.ef for effort, _ in tried if effort.ef), default=LADDER[-1])
             effort = find_smallest_ef(probes.ask, list(probes.cut_parts()), index.target_recall, clock, most)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import InvalidArgument, close_matches
 from ..fields import Field, make_field
-from ..index_options import HNSW, Flat, IndexOptions
+from ..index_options import HNSW, MILVUS_KINDS, Flat, IndexOptions, MilvusIndex
 from ..names import check_name
 from .exits import Failure
 
@@ -76,7 +76,10 @@ def _is_name(name: str) -> bool:
 def parse_index(
     kind: str | None, m: int | None, ef_construction: int | None, target_recall: float | None
 ) -> IndexOptions | None:
-    """Return the index that options describe, or None without options."""
+    """Return the index that options describe, or None without options.
+
+    An index of Milvus has its own options behind its name: ``ivf_flat,nlist=128``.
+    """
     given = {
         key: value
         for key, value in (("m", m), ("ef_construction", ef_construction), ("target_recall", target_recall))
@@ -86,6 +89,27 @@ def parse_index(
         if given:
             raise Failure("A flat index has no options.")
         return Flat()
+    if kind is not None and kind.partition(",")[0].upper() in _ONLY_MILVUS:
+        return _parse_milvus(kind, given)
     if kind not in {None, "hnsw"}:
-        raise Failure(f"There is no index {kind!a}. Known: flat, hnsw.")
+        raise Failure(
+            f"There is no index {kind!a}. Known: flat, hnsw; where Milvus follows a store also "
+            f"{', '.join(sorted(_ONLY_MILVUS)).lower()}."
+        )
     return HNSW(**given) if kind or given else None  # type: ignore[arg-type]
+
+
+def _parse_milvus(described: str, given: dict[str, float]) -> MilvusIndex:
+    name, *options = described.split(",")
+    numbers = dict(given)
+    for option in options:
+        word, _, number = option.partition("=")
+        takes = ", ".join(MILVUS_KINDS[name.upper()]) or "nothing"
+        if word not in MILVUS_KINDS[name.upper()] or not number.isdecimal():
+            raise Failure(f"--index {name} takes {takes}, each as a whole number: --index ivf_flat,nlist=128.")
+        numbers[word] = int(number)
+    return MilvusIndex(name, **numbers)  # type: ignore[arg-type]
+
+
+_ONLY_MILVUS = MILVUS_KINDS.keys() - {"FLAT", "HNSW"}
+"""The kinds of Milvus whose names mean nothing else."""

@@ -10,7 +10,7 @@ from ..database import Database
 from ..errors import InvalidArgument, StoreExists
 from ..fields import Field
 from ..filled_store import create_filled
-from ..index_options import IndexOptions
+from ..index_options import IndexOptions, MilvusIndex
 from ..progress import Progress
 from ..records import Record
 from ..rows.conversion import needs_embedding
@@ -70,7 +70,8 @@ class StoreRequest:
     def _advise(self, what: str) -> str:
         """Say what makes an existing store as it was asked for."""
         if what == "index" and self.index is not None:
-            return f"change the index with `vecstore reindex` and --index {self.index.kind}"
+            name = self.index.name.lower() if isinstance(self.index, MilvusIndex) else self.index.kind
+            return f"change the index with `vecstore reindex` and --index {name}"
         if what == "dim":  # which is the model's
             return "give a store of another name"
         option = {

@@ -96,7 +96,7 @@ class ExportHeader:
         return {
             KEY: {
                 "format": FORMAT if proof else 1,
-                "schema": self.schema.with_partitions(1).to_dict(),  # which are a matter of the place
+                "schema": self.schema.make_portable().to_dict(),
                 "embedder": self.identity and self.identity.to_json(),
                 "vectors": self.vectors,
                 **proof,

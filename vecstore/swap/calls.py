@@ -95,9 +95,14 @@ def list_left_out(database: Database, name: str, other: Database) -> list[str]:
     """Return what a copy or a move leaves behind because the other place does not have it, as sentences."""
     source, target = get_backend(database), get_backend(other).capabilities
     schema = find_here(source, check_name(name, "Store")).active.schema
-    if target.fit(schema) == schema:
-        return []
-    return [f"The copy is not divided into {schema.partitions} partitions, which {target.backend} does not have."]
+    fitting, left = target.fit(schema), list[str]()
+    if fitting.partitions != schema.partitions:
+        left.append(
+            f"The copy is not divided into {schema.partitions} partitions, which {target.backend} does not have."
+        )
+    if fitting.index != schema.index:
+        left.append(f"The copy has {fitting.index} in place of {schema.index}, because no Milvus follows it there.")
+    return left
 
 
 def finish_move(database: Database, name: str, other: Database) -> bool:

@@ -17,14 +17,13 @@ import os
 import threading
 import time
 import warnings
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from vecstore.errors import InvalidUrl, VecstoreError
-from vecstore.logs import log_step, log_warning
 
 from .client import Client
 from .failures import CANCELLED, read_state
@@ -50,8 +49,6 @@ _STATE = Statement(
 The timeline of the last restartpoint is old for a while after a change; that of the receiver is not, and is null
 without a right to it.
 """
-
-_ANSWERS, _FAILED = "answering", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,8 @@ class Replicas:
                 each.get_client(self._place)
             except InvalidUrl:
                 raise
-            except VecstoreError as error:
-                self._leave_alone(each, error)
-
-    def describe(self) -> str:
-        """Return what the last searches found the replicas to be."""
-        found = Counter(each.state for each in self._replicas)
-        return ", ".join(f"{count} {state}" for state, count in sorted(found.items()))
+            except VecstoreError:
+                each.rest()
 
     def note_written(self) -> None:
         """Take note that a write of this Database has ended, whatever its outcome."""
@@ -142,8 +134,6 @@ class Replicas:
                 continue
             position = position or self._find_position()
             if position.timeline != self._timeline:
-                for each in self._replicas:
-                    self._note_state(each, "left out, because the primary changed")
                 return None  # the primary is another server by now, or the same one after a recovery
             try:
                 answer = self._ask(client, position, statement, values)
@@ -157,11 +147,10 @@ class Replicas:
                     if is_over:
                         raise
                     return None
-                self._leave_alone(replica, error)
+                replica.rest()
                 if is_over:
                     return None
                 continue
-            self._note_state(replica, _ANSWERS if answer else "not recent enough")
             if answer:
                 return answer
         return None
@@ -179,32 +168,13 @@ class Replicas:
             return replica.get_client(self._place)
         except InvalidUrl as error:
             self._give_up(replica, error)
-        except VecstoreError as error:
-            self._leave_alone(replica, error)
+        except VecstoreError:
+            replica.rest()
         return None
-
-    def _leave_alone(self, replica: Replica, error: VecstoreError) -> None:
-        replica.rest()
-        if self._note_state(replica, f"{_FAILED} ({type(error).__name__})"):
-            message = "replica %d of %d failed (%s): the primary answers in its place until it is back"
-            log_warning("replicas", message, *self._find_number(replica), type(error).__name__)
-
-    def _note_state(self, replica: Replica, state: str) -> bool:
-        """Keep what a replica is found to be, and return whether it has just begun to fail."""
-        with self._lock:
-            before, replica.state = replica.state, state
-        had_failed = before.startswith(_FAILED)
-        if had_failed and state == _ANSWERS:
-            log_step("replicas", "replica %d of %d answers again", *self._find_number(replica))
-        return not had_failed and state.startswith(_FAILED)
-
-    def _find_number(self, replica: Replica) -> tuple[int, int]:
-        return self._replicas.index(replica) + 1, len(self._replicas)
 
     def _give_up(self, replica: Replica, error: InvalidUrl) -> None:
         # It rests first, since a warning may be an error.
         replica.rest(float("inf"))
-        replica.state = "refused"
         warnings.warn(f"{error} It is not used.", ServerWarning, stacklevel=3)
 
     def _ask(self, client: Client, position: Position, statement: Statement, values: Mapping[str, Any]) -> Answer:

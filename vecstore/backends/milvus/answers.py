@@ -1,0 +1,203 @@
+"""What a search and a description of Milvus say, in numpy and plain Python: pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus.grpc_gen import common_pb2
+
+from vecstore.errors import StoreCorrupt
+from vecstore.metric import Metric
+
+from .fields import ID, STAMP, CollectionLayout
+from .indexes import METRICS, IndexPlan, restore_plan
+
+FOREIGN = "reindex() makes it anew, or give the server another database."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """The answer to one query, the nearest first. There may be fewer than were asked for, although more match.
+
+    Attributes
+    ----------
+    ids : list of str
+    stamps : ndarray, shape (n,), int64
+        What was written beside each id.
+    scores : ndarray, shape (n,), float64
+        Larger is nearer, as `vecstore.metric` defines them, but in the engine's arithmetic.
+    """
+
+    ids: list[str]
+    stamps: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionIndex:
+    """The index of a collection.
+
+    Attributes
+    ----------
+    plan : IndexPlan
+    rows : int
+        That the server knows of: in sealed segments, and counted late.
+    indexed : int
+    pending : int
+        Sealed rows without an index yet. Searches read an interim one over them, which loses neighbours.
+    served : int
+        Rows in sealed segments that searches read; the others they read from where they were written, whose interim
+        index knows no effort. It takes up to 10 s after a build.
+    failure : str or None
+        That a build failed. The server's reason is in its log.
+    """
+
+    plan: IndexPlan
+    rows: int
+    indexed: int
+    pending: int
+    served: int = 0
+    failure: str | None = None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether every row that the server has sealed is in the index."""
+        return self.failure is None and self.pending == 0
+
+    @property
+    def is_served(self) -> bool:
+        """Whether searches read the index. What is measured before says nothing about the index."""
+        return self.is_built and self.served >= self.indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the server says of a collection.
+
+    Attributes
+    ----------
+    note : str
+        The text that it was made with.
+    is_loaded : bool
+        Whether it can be searched.
+    """
+
+    note: str
+    is_loaded: bool
+
+
+_SCORES: Mapping[Metric, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = MappingProxyType(
+    {
+        Metric.COSINE: lambda raw: raw,
+        Metric.IP: lambda raw: raw,
+        Metric.L2: lambda raw: -np.sqrt(np.maximum(raw, 0.0)),  # the server's is squared, and may round below zero
+    }
+)
+
+
+def read_hits(answer: Any, metric: Metric) -> list[Nearest]:
+    """Return the answers to the queries of a search."""
+    found = answer.results
+    ids = list(found.ids.str_id.data)
+    raw = np.fromiter(found.scores, np.float64, len(found.scores))
+    stamps = np.zeros(len(ids), np.int64)
+    for column in found.fields_data:
+        if column.field_name == STAMP:
+            stamps = np.fromiter(column.scalars.long_data.data, np.int64, len(ids))
+    scores = _SCORES[metric](raw)
+    nearest, start = [], 0
+    for length in found.topks or [0] * found.num_queries:
+        end = start + length
+        nearest.append(Nearest(ids[start:end], stamps[start:end], scores[start:end]))
+        start = end
+    return nearest
+
+
+def read_columns(answer: Any) -> dict[str, list[Any]]:
+    """Return the columns of a query by their names."""
+    columns = dict[str, list[Any]]()
+    for column in answer.fields_data:
+        kind = column.scalars.WhichOneof("data")
+        columns[column.field_name] = list(getattr(column.scalars, kind).data) if kind else []
+    return columns
+
+
+def read_plan(answer: Any) -> IndexPlan:
+    """Return the index that a server describes, as it was asked for.
+
+    Parameters
+    ----------
+    answer : milvus_pb2.DescribeIndexResponse
+
+    Raises
+    ------
+    StoreCorrupt
+        There is none, or one that vecstore does not make.
+    """
+    if len(answer.index_descriptions) != 1:
+        raise StoreCorrupt(f"The collection has not the one index that it was made with. {FOREIGN}")
+    said = {pair.key: pair.value for pair in answer.index_descriptions[0].params}
+    metric = {text: metric for metric, text in METRICS.items()}.get(said.get("metric_type", ""))
+    plan = None if metric is None else restore_plan(said.get("index_type", ""), metric, _read_build(said))
+    if plan is None:
+        raise StoreCorrupt(f"The collection has an index that vecstore did not make. {FOREIGN}")
+    return plan
+
+
+def read_index(answer: Any, segments: Any) -> CollectionIndex:
+    """Return the index that a server describes, how far it is built, and how far searches read it.
+
+    Parameters
+    ----------
+    answer : milvus_pb2.DescribeIndexResponse
+    segments : milvus_pb2.GetQuerySegmentInfoResponse
+
+    Raises
+    ------
+    StoreCorrupt
+        As `read_plan` does.
+    """
+    plan, described = read_plan(answer), answer.index_descriptions[0]
+    failure = "Milvus could not build the index. Its log says why." if described.index_state_fail_reason else None
+    served = sum(each.num_rows for each in segments.infos if each.state == common_pb2.SegmentState.Sealed)
+    return CollectionIndex(
+        plan, described.total_rows, described.indexed_rows, described.pending_index_rows, served, failure
+    )
+
+
+def _read_build(said: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of a build, which some versions describe one by one and others as JSON."""
+    packed = said.get("params")
+    if packed is None:
+        return {key: value for key, value in said.items() if key not in {"index_type", "metric_type"}}
+    return {key: str(value) for key, value in json.loads(packed).items()}
+
+
+def check_fields(answer: Any, layout: CollectionLayout) -> None:
+    """Refuse a collection whose columns are not those of a layout.
+
+    Raises
+    ------
+    StoreCorrupt
+    """
+    found = {
+        each.name: (each.data_type, each.is_primary_key, {pair.key: pair.value for pair in each.type_params})
+        for each in answer.schema.fields
+    }
+    wanted = layout.list_columns()
+    if found.keys() != {each.name for each in wanted}:
+        raise StoreCorrupt(f"The collection has other columns than its store has fields. {FOREIGN}")
+    for column in wanted:
+        _, is_primary, settings = found[column.name]
+        kept = {key: settings.get(key) for key in column.settings}
+        if kept != {key: str(value) for key, value in column.settings.items()} or is_primary != (column.name == ID):
+            raise StoreCorrupt(f"The collection's column {column.name} is not what vecstore made. {FOREIGN}")
