@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,20 @@ from numpy.typing import NDArray
 from tests.embedder_makers import letters, made
 from vecstore.embedders import (
     Cached,
+    Doc2Vec,
     Embedder,
     FunctionEmbedder,
+    OneHot,
     RateLimited,
     Retrying,
+    SeriesAutoencoder,
     ServiceClock,
+    Tfidf,
     WordLlamaEmbedder,
+    WordVectors,
 )
 from vecstore.embedders.wrappers.waiting import read_retry_after
-from vecstore.errors import BackendUnavailable, EmbedderMismatch, InvalidArgument
+from vecstore.errors import BackendUnavailable, EmbedderMismatch, InvalidArgument, NotFitted, UnknownItem
 from vecstore.metric import Metric
 
 WALL = 1_800_000_000.0
@@ -42,6 +49,29 @@ class Time:
     @property
     def clock(self) -> ServiceClock:
         return ServiceClock(lambda: self.passed, lambda: WALL + self.passed, self.sleep, lambda: self.chance)
+
+
+Wrap = Callable[[Embedder[Any], Path], Embedder[Any]]
+WRAPPERS: dict[str, Wrap] = {
+    "retrying": lambda inner, _: Retrying(inner),
+    "rate-limited": lambda inner, _: RateLimited(inner, concurrency=1),
+    "cached": Cached,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_what_a_vectoriser_refuses_is_refused_around_it_too(wrap: Wrap, tmp_path: Path) -> None:
+    known = wrap(OneHot().fit(["x", "y"]), tmp_path)
+    for embed in (known.embed_documents, known.embed_queries):
+        with pytest.raises(UnknownItem, match=r"\[1\]: 'one-hot:own' does not know the item"):
+            embed(["x", "z"])
+    skipping = wrap(OneHot(on_unknown="skip").fit(["x", "y"]), tmp_path)
+    assert np.isnan(skipping.embed_documents(["x", "z"])).all(axis=1).tolist() == [False, True]
+    for unfitted in (OneHot(), Tfidf(), WordVectors(4), Doc2Vec(4), SeriesAutoencoder(4)):
+        with pytest.raises(NotFitted):
+            wrap(unfitted, tmp_path).embed_documents(
+                [np.sin(np.arange(9.0))] if unfitted.modality == "series" else ["x"]
+            )
 
 
 class Response:

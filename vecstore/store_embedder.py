@@ -10,7 +10,7 @@ from .embedders.base import Embedder
 from .embedders.identity import Identity
 from .errors import EmbedderMismatch, EmbedderRequired, InvalidArgument
 from .retries import Attempts
-from .rows.conversion import Embed
+from .rows.conversion import Embed, ItemsOnly
 
 if TYPE_CHECKING:
     from .backend import Generation
@@ -49,7 +49,7 @@ class StoreEmbedder:
     @property
     def takes_texts(self) -> bool:
         """Whether an item that is a str is a text, by whose words it is found."""
-        return any(map(_takes_texts, self._given))
+        return any(embedder.takes_texts for embedder in self._given)
 
     def embeds_texts(self, generation: Generation, store: str) -> bool:
         """Return whether a vector comes from the text of a record; also without an embedder, which a text would need.
@@ -58,7 +58,7 @@ class StoreEmbedder:
         ------
         EmbedderMismatch
         """
-        return not self._given or _takes_texts(self._find_fitting(generation, store))
+        return not self._given or self._find_fitting(generation, store).takes_texts
 
     def choose_for_documents(self, generation: Generation, store: str) -> Embed | None:
         """Return the function that embeds documents, or None without an embedder.
@@ -67,7 +67,7 @@ class StoreEmbedder:
         ------
         EmbedderMismatch
         """
-        return self._find_fitting(generation, store).embed_documents if self._given else None
+        return embed_records(self._find_fitting(generation, store)) if self._given else None
 
     def identify(self, generation: Generation, store: str) -> Identity:
         """Return the identity of the embedder that fits the generation."""
@@ -196,9 +196,10 @@ class StoreEmbedder:
         raise reasons[0]
 
 
-def _takes_texts(embedder: Embedder[Any]) -> bool:
-    """Say whether a str is a text for an embedder. For one of ids or values it is one of those."""
-    return "text" in embedder.modality.split("+")
+def embed_records(embedder: Embedder[Any]) -> Embed:
+    """Return what makes the vectors of records, from their texts only where a text is an item for the embedder."""
+    embed = embedder.embed_documents
+    return embed if embedder.takes_texts else ItemsOnly(embed, embedder.modality)
 
 
 def _check(embedder: Embedder[Any], generation: Generation, store: str) -> None:

@@ -15,6 +15,7 @@ from ..records import Record
 from ..rows.conversion import Embed, as_rows
 from ..schema import Schema
 from ..store import VectorStore
+from ..store_embedder import embed_records
 from .documents import Documents
 from .exits import Failure
 from .gone_passages import remove_gone
@@ -213,7 +214,7 @@ class Ingestion:
     @property
     def _embed(self) -> Embed | None:
         embedder = self.target.embedder
-        return embedder.embed_documents if embedder else None
+        return embed_records(embedder) if embedder else None
 
     def _put(self, store: VectorStore, items: Sequence[Item]) -> None:
         if not items:

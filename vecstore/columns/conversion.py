@@ -13,7 +13,7 @@ from ..errors import DimensionMismatch, EmbedderRequired, InvalidId, InvalidMeta
 from ..fields import DateTime, Field, Stored
 from ..ids import MAX_ID_BYTES, check_id
 from ..rows import metadata
-from ..rows.conversion import Embed, find_unknown, has_text
+from ..rows.conversion import Embed, ItemsOnly, find_unknown, has_text
 from ..rows.record_names import RecordNames
 from ..rows.strings import are_storable
 from ..rows.texts import check_texts
@@ -127,6 +127,8 @@ def _make_matrix(
     if given is not None:
         whole[present] = given
     embedded = [row for row in bare if has_text(texts[row])]
+    if isinstance(embed, ItemsOnly) and embedded:
+        embed.refuse_text(names[embedded[0]])
     if embed and embedded:
         made: Any = embed([texts[row] for row in embedded], label=lambda place: names[embedded[place]])
         unknown = find_unknown(made, [names[row] for row in embedded], schema)

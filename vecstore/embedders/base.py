@@ -1,5 +1,7 @@
 """The base class of all embedders."""
 
+# Longer than 300 lines because each hook of an adapter stands here, with what it promises.
+
 from __future__ import annotations
 
 import threading
@@ -120,6 +122,11 @@ class Embedder(ABC, Generic[T]):
         """The types of items that it takes."""
         return (str,)
 
+    @property
+    def takes_texts(self) -> bool:
+        """Whether the text of a record is an item for it. For an embedder of codes or pictures it is a mere note."""
+        return "text" in self.modality.split("+")
+
     @abstractmethod
     def _encode(self, items: list[T], role: Role, /) -> ArrayLike:
         """Return one row per item. There are at least one and at most ``batch_size`` items."""
@@ -131,6 +138,9 @@ class Embedder(ABC, Generic[T]):
     def _find_fault(self, item: T) -> str | None:
         """Return what is wrong with an item of the right type, such as ``is silent``, or None."""
         return None
+
+    def _check_known(self, items: list[T], label: Callable[[int], str]) -> None:
+        """Refuse an item of which it knows nothing, with `UnknownItem`, where that is plain before it is embedded."""
 
     def _canaries(self) -> Sequence[T]:
         """Return a few fixed items, made by code, whose vectors tell this model from others."""
@@ -243,6 +253,8 @@ class Embedder(ABC, Generic[T]):
         self, items: list[T], role: Role, label: Callable[[int], str], on_progress: Progress | None
     ) -> Float32Array:
         vectors = np.empty((len(items), self.dim), np.float32)
+        if self._on_unknown == "error":
+            self._check_known(items, label)
         done = 0
         for positions in cut_by_weight([self._weight(item) for item in items], self._batch_size):
             batch = [items[position] for position in positions]

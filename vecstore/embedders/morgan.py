@@ -52,6 +52,7 @@ class MorganEmbedder(Embedder[str]):
     """
 
     modality = "molecule"
+    takes_texts = True
 
     def __init__(self, radius: int = 2, *, dim: int = 1024, chirality: bool = False, batch_size: int = 256) -> None:
         if check_whole("dim", dim, 16) > _MOST_DIM:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import EVERYTHING, Include, Rows
 from ..blank_texts import is_blank
-from ..errors import EmbedderRequired, InvalidVector
+from ..errors import EmbedderRequired, InvalidArgument, InvalidVector
 from ..ids import MAX_ID_BYTES, check_id
 from ..records import Record
 from ..schema import Schema
@@ -31,6 +31,37 @@ class Embed(Protocol):
 
     def __call__(self, items: Sequence[Any], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
         """Return one row for each item."""
+
+
+class ItemsOnly:
+    """Embeds the items of an embedder for which the text of a record is no item, though it may take a str: a code.
+
+    Parameters
+    ----------
+    embed : callable
+    modality : str
+        What its items are.
+    """
+
+    def __init__(self, embed: Embed, modality: str) -> None:
+        self._embed = embed
+        self._modality = modality
+
+    def __call__(self, items: Sequence[Any], /, *, label: Callable[[int], str] | None = None) -> NDArray[np.float32]:
+        """Return one row for each item."""
+        return self._embed(items, label=label)
+
+    def refuse_text(self, name: str) -> NoReturn:
+        """Refuse to make the vector of a record from its text.
+
+        Raises
+        ------
+        InvalidArgument
+        """
+        raise InvalidArgument(
+            f"{name} has a text and no item, and the store's embedder makes vectors of {self._modality} items alone. "
+            "Give item=… or a vector; where vectors are optional, embed=False leaves it without one."
+        )
 
 
 def as_rows(
@@ -136,6 +167,10 @@ def _make_matrix(
     if bare and not schema.has_optional_vectors:
         _check_embeddable(batch, bare, names, embed)
     embedded = [number for number in bare if embed and needs_embedding(batch[number])]
+    if isinstance(embed, ItemsOnly):
+        for number in embedded:
+            if batch[number].item is None:
+                embed.refuse_text(names[number])
     if embed and embedded:
         items = [texts[number] if batch[number].item is None else batch[number].item for number in embedded]
         made = embed(items, label=lambda row: names[embedded[row]])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ..columns import Columns
 from ..database import Database
 from ..errors import (
     EmbedderMismatch,
@@ -97,7 +98,7 @@ class ItemTests(Pictures):
         (Record("x", [1, 2, 3], item=RED), InvalidVector, "'x' has both a vector and an item"),
         (Record("x", item=7), InvalidArgument, "'x' is int, not Picture or Path"),
         (Record("x", item="red.png"), InvalidArgument, "'x' is str.*never opened as a path"),
-        (Record("x", text="a sunset"), InvalidArgument, "'x' is str"),
+        (Record("x", text="a sunset"), InvalidArgument, "'x' has a text and no item.*image items alone"),
         (Record("x", item=RED, embed=False), InvalidVector, "'x' has no vector and says embed=False"),
     ])  # fmt: skip
     def test_a_record_that_cannot_be(
@@ -133,6 +134,21 @@ class ItemTests(Pictures):
         for text in ("milk", "First flush", " "):
             assert store.update(ids=["a", "b"], text=text) == 2
             assert store.get(["a", "b"]) == [Record("a", [1, 0, 0], text), Record("b", [0, 0, 1], text)]
+
+    @pytest.mark.parametrize("vectors", ["required", "optional"])
+    def test_a_text_without_an_item_is_no_code(self, db: Database, vectors: str) -> None:
+        store = db.create("codes", Schema(metric="l2", vectors=vectors), embedder=CodeEmbedder())
+        columns = Columns(ids=["b"], texts=["tea"])
+        for call in (store.upsert, store.insert):
+            for given in ([Record("a", item="tea"), Record("b", text="tea")], [{"id": "b", "text": "tea"}], columns):
+                with pytest.raises(InvalidArgument, match=r"'b' has a text and no item.*code items alone.*item="):
+                    call(given)
+        assert list(store.scan()) == []
+        store.insert([Record("a", item="tea", text="milk"), Record("b", [0, 1, 0], text="tea")])
+        assert store.get(["a", "b"]) == [Record("a", [1, 0, 0], "milk"), Record("b", [0, 1, 0], "tea")]
+        if vectors == "optional":
+            store.insert([Record("c", text="tea", embed=False)])
+            assert [hit.id for hit in store.search(item="tea")] == ["a", "b"]
 
     def test_a_blank_item_is_a_blank_text(self, db: Database) -> None:
         store = db.create("optional", Schema(vectors="optional"), embedder=ToyEmbedder())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidArgument, ModelDamaged, NotFitted, close_matches
 from ...metric import Metric
-from ..base import Embedder, OnUnknown, Progress, Role, T, check_whole
+from ..base import Embedder, OnUnknown, T, check_whole
 from ..canaries import MAX_CANARIES, are_alike
 from ..item_bytes import hash_item
 from ..item_checks import check_items
@@ -154,17 +154,6 @@ class Vectorizer(Embedder[T]):
             raise InvalidArgument("The folder is missing. Write vectorizer:FOLDER.")
         return cls.load(model)
 
-    def _embed_whole(
-        self, items: list[T], role: Role, label: Callable[[int], str], on_progress: Progress | None
-    ) -> NDArray[np.float32]:
-        self._get_saved()
-        if self._on_unknown == "error":
-            self._check_known(items, label)
-        return super()._embed_whole(items, role, label, on_progress)
-
-    def _check_known(self, items: list[T], label: Callable[[int], str]) -> None:
-        """Refuse an item of which it knows nothing, with `UnknownItem`, where that is plain before it is embedded."""
-
     @abstractmethod
     def _fit(self, items: list[T], seed: int) -> None:
         """Learn from at least one item, which is of a type that it takes."""
@@ -206,7 +195,7 @@ class Vectorizer(Embedder[T]):
             return self._revision
 
     def _check_examples(self, items: Iterable[T]) -> list[T]:
-        return check_items(items, self.item_types, lambda position: f"items[{position}]", self.name)
+        return check_items(items, self.item_types, lambda position: f"items[{position}]", self.name, self._find_fault)
 
     def _serialize(self) -> tuple[bytes, bytes]:
         return serialize(self._get_saved())
@@ -242,7 +231,8 @@ class Vectorizer(Embedder[T]):
         if len(model.canaries) > MAX_CANARIES:
             raise ModelDamaged(f"The {self.kind} model has {len(model.canaries)} canaries, more than {MAX_CANARIES}.")
         try:
-            made = self._embed_canaries()
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # weights may be of any size
+                made = self._embed_canaries()
         except (InvalidArgument, ValueError, IndexError, TypeError) as error:
             raise ModelDamaged(f"The {self.kind} model cannot embed its own canaries.") from error
         if not are_alike(made, stored, Metric.L2, 0.9999):

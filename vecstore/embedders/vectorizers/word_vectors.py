@@ -83,7 +83,6 @@ class WordVectors(Vectorizer[str]):
             "min_count": check_whole("min_count", min_count),
             "epochs": check_whole("epochs", epochs),
         }
-        self._native_dim = dim
         self._index: dict[str, int] = {}
         self._table = np.empty((0, dim), np.float32)
         self._weights = np.empty(0, np.float32)
@@ -235,6 +234,7 @@ class WordVectors(Vectorizer[str]):
         if len(self._index) < len(words) or any(type(word) is not str for word in words):
             raise InvalidArgument("The words of a table are of the type str, and none is there twice.")
         self._table = np.array(table, np.float32)
+        self._native_dim = self._table.shape[1]
         self._weights = np.ones(len(words), np.float32)
         if counts is not None and self._pooling == "sif":
             shares = np.array(counts, np.float64)
@@ -288,7 +288,7 @@ class WordVectors(Vectorizer[str]):
 
     def _put_together(self, model: SavedModel) -> None:
         words = model.check_vocabulary(str)
-        dim = self._table.shape[1]
+        dim = self._native_dim = self._table.shape[1]
         shapes = {"vectors": (len(words), dim), "weights": (len(words),), "common": (dim,)}
         if self._buckets is not None:
             shapes["pieces"] = (self._buckets, dim)

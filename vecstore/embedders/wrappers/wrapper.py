@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -42,8 +42,16 @@ class Wrapper(Embedder[T]):
         """The types of items that it takes."""
         return self._inner.item_types
 
+    @property
+    def takes_texts(self) -> bool:
+        """Whether the text of a record is an item for it."""
+        return self._inner.takes_texts
+
     def _find_fault(self, item: T) -> str | None:
         return self._inner._find_fault(item)
+
+    def _check_known(self, items: list[T], label: Callable[[int], str]) -> None:
+        self._inner._check_known(items, label)
 
     @property
     def min_cosine(self) -> float:  # type: ignore[override]
