@@ -5,14 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+import pytest
+
+from vecstore.embedders import CohereEmbedder, Embedder, OllamaEmbedder, OpenAIEmbedder, VoyageEmbedder
 
 DIM = 8
+KEY = "sk-very-secret-1234"
+CLASSES: dict[str, Callable[..., Embedder]] = {
+    "cohere": CohereEmbedder,
+    "ollama": OllamaEmbedder,
+    "openai": OpenAIEmbedder,
+    "voyage": VoyageEmbedder,
+}
 
 
 def vector(text: str) -> list[float]:
@@ -70,3 +82,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         return
+
+
+@contextmanager
+def serve() -> Iterator[Service]:
+    """Run a service on this machine, with its key in the environment."""
+    found = Service()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"service": found}))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            for variable in ("OPENAI_API_KEY", "COHERE_API_KEY", "VOYAGE_API_KEY"):
+                patched.setenv(variable, KEY)
+            yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def make(kind: str, service: Service, **options: Any) -> Embedder:
+    return CLASSES[kind]("words", url=service.url, **options)

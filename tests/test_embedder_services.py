@@ -9,54 +9,39 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from http.server import ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.embedding_service import DIM, Handler, Service, speak, vector
+from tests.embedding_service import CLASSES, DIM, KEY, Service, make, serve, speak, vector
 from vecstore.embedders import (
     CohereEmbedder,
-    Embedder,
     OllamaEmbedder,
     OpenAIEmbedder,
     Retrying,
     ServiceClock,
     ServiceFailed,
-    VoyageEmbedder,
     load,
 )
 from vecstore.embedders.ollama import _find_host
 from vecstore.errors import DimensionMismatch, InvalidArgument, InvalidVector, MissingExtra, VecstoreError
 
-KEY = "sk-very-secret-1234"
 TEXTS = ["tea", "a much longer text about the weather", "Köln 東京", "tea"]
 NO_ANSWERS = [
     b"<html>", b"", b"[1]", b"{}", b"null", b'"x"', b'{"data": 3, "embeddings": 3}', b"[" * 100_000,
     b'{"data": [{"index": 0}], "embeddings": {"float": 1}}', b"\xff\xfe",
     b'{"data": [{"index": 0, "embedding": "!!!"}], "embeddings": [["1", "2"]]}',
 ]  # fmt: skip
-KINDS = ["cohere", "ollama", "openai", "voyage"]
+KINDS = list(CLASSES)
 WITH_KEY: dict[str, dict[str, str]] = {kind: {} for kind in KINDS} | {"ollama": {"key_variable": "OPENAI_API_KEY"}}
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    found = Service()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"service": found}))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    for variable in ("OPENAI_API_KEY", "COHERE_API_KEY", "VOYAGE_API_KEY"):
-        monkeypatch.setenv(variable, KEY)
-    try:
+def service() -> Iterator[Service]:
+    with serve() as found:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def assert_no_key(error: BaseException) -> None:
@@ -66,16 +51,6 @@ def assert_no_key(error: BaseException) -> None:
     assert KEY not in shown
     assert error.__cause__ is None
     assert error.__context__ is None
-
-
-def make(kind: str, service: Service, **options: Any) -> Embedder:
-    classes: dict[str, Callable[..., Embedder]] = {
-        "cohere": CohereEmbedder,
-        "ollama": OllamaEmbedder,
-        "openai": OpenAIEmbedder,
-        "voyage": VoyageEmbedder,
-    }
-    return classes[kind]("words", url=service.url, **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import InvalidArgument
 from .base import Role
 from .service import ServiceAddress, ServiceEmbedder
 from .service_answers import read_vector
@@ -41,7 +40,7 @@ class CohereEmbedder(ServiceEmbedder):
         httpx is not installed.
     """
 
-    extra = "cohere"
+    kind = "cohere"
 
     def __init__(
         self,
@@ -57,33 +56,19 @@ class CohereEmbedder(ServiceEmbedder):
         timeout: float = 60,
     ) -> None:
         super().__init__(
-            model, kind="cohere", server=ServiceAddress.check(url, key_variable, timeout), dim=dimensions, prompts=None,
+            model, server=ServiceAddress.check(url, key_variable, timeout), dimensions=dimensions, truncate=truncate,
             normalize=normalize, batch_size=batch_size, batch_tokens=batch_tokens,
         )  # fmt: skip
-        self._dimensions = dimensions
-        self._truncate = truncate
-
-    @classmethod
-    def from_spec(cls, model: str | None) -> CohereEmbedder:
-        """Build from the part after the colon of ``cohere:MODEL``."""
-        if model is None:
-            raise InvalidArgument("The model is missing. Write cohere:MODEL.")
-        return cls(model)
-
-    def _policies(self) -> Mapping[str, Any]:
-        return {**super()._policies(), "truncate": self._truncate}
 
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
-        body: dict[str, Any] = {
+        body = {
             "model": self._model,
             "texts": texts,
             "input_type": _INPUT_TYPES[role],
             "embedding_types": ["float"],
             "truncate": "END" if self._truncate else "NONE",
         }
-        if self._dimensions is not None:
-            body["output_dimension"] = self._dimensions
-        return "/v2/embed", body
+        return "/v2/embed", {**body, **self._shorten("output_dimension")}
 
     def _read(self, answer: Mapping[str, Any], count: int) -> Any:
         return [read_vector(vector) for vector in answer["embeddings"]["float"]]

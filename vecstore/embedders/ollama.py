@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidArgument
 from .base import Role
 from .service import ServiceAddress, ServiceEmbedder
 from .service_answers import ServiceFailed, read_vector
@@ -43,7 +42,7 @@ class OllamaEmbedder(ServiceEmbedder):
         httpx is not installed.
     """
 
-    extra = "ollama"
+    kind = "ollama"
 
     def __init__(
         self,
@@ -60,21 +59,10 @@ class OllamaEmbedder(ServiceEmbedder):
     ) -> None:
         server = ServiceAddress.check(url or _find_host() or _URL, key_variable, timeout)
         super().__init__(
-            model, kind="ollama", server=server, dim=None, prompts=prompts, normalize=normalize, batch_size=batch_size,
+            model, server=server, truncate=truncate, prompts=prompts, normalize=normalize, batch_size=batch_size,
             batch_tokens=batch_tokens,
         )  # fmt: skip
-        self._truncate = truncate
         self._digest: str | None = None
-
-    @classmethod
-    def from_spec(cls, model: str | None) -> OllamaEmbedder:
-        """Build from the part after the colon of ``ollama:MODEL``."""
-        if model is None:
-            raise InvalidArgument("The model is missing. Write ollama:MODEL.")
-        return cls(model)
-
-    def _policies(self) -> Mapping[str, Any]:
-        return {**super()._policies(), "truncate": self._truncate}
 
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
         return "/api/embed", {"model": self._model, "input": texts, "truncate": self._truncate}

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidArgument
 from .base import Role
 from .service import ServiceAddress, ServiceEmbedder
 from .service_answers import order_by_index
@@ -45,6 +44,8 @@ class OpenAIEmbedder(ServiceEmbedder):
         httpx is not installed.
     """
 
+    kind = "openai"
+
     def __init__(
         self,
         model: str,
@@ -61,25 +62,15 @@ class OpenAIEmbedder(ServiceEmbedder):
     ) -> None:
         server = ServiceAddress.check(url or os.environ.get("OPENAI_BASE_URL") or _URL, key_variable, timeout)
         super().__init__(
-            model, kind="openai", server=server, dim=dimensions, prompts=prompts, normalize=normalize,
+            model, server=server, dimensions=dimensions, prompts=prompts, normalize=normalize,
             batch_size=batch_size, batch_tokens=batch_tokens,
         )  # fmt: skip
-        self._dimensions = dimensions
         self._base64 = base64
 
-    @classmethod
-    def from_spec(cls, model: str | None) -> OpenAIEmbedder:
-        """Build from the part after the colon of ``openai:MODEL``."""
-        if model is None:
-            raise InvalidArgument("The model is missing. Write openai:MODEL.")
-        return cls(model)
-
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
-        body: dict[str, Any] = {"model": self._model, "input": texts}
-        body["encoding_format"] = "base64" if self._base64 else "float"
-        if self._dimensions is not None:
-            body["dimensions"] = self._dimensions
-        return "/embeddings", body
+        encoding = "base64" if self._base64 else "float"
+        body = {"model": self._model, "input": texts, "encoding_format": encoding}
+        return "/embeddings", {**body, **self._shorten("dimensions")}
 
     def _read(self, answer: Mapping[str, Any], count: int) -> Any:
         return order_by_index(answer["data"], count)

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -111,33 +111,47 @@ class ServiceEmbedder(Embedder):
     """Embed by a service over HTTP. An adapter says what it sends and how the answer is read.
 
     Failures are `ServiceFailed`, with what a wrapper needs to repeat them; nothing is repeated here.
+
+    Attributes
+    ----------
+    kind : str
+        The name of the adapter on the command line, which is that of its extra too.
     """
 
-    extra = "openai"
+    kind: ClassVar[str]
 
     def __init__(
         self,
         model: str,
         *,
-        kind: str,
         server: ServiceAddress,
-        dim: int | None,
-        prompts: Mapping[Role, str] | None,
+        dimensions: int | None = None,
+        truncate: bool | None = None,
+        prompts: Mapping[Role, str] | None = None,
         normalize: bool,
         batch_size: int,
         batch_tokens: int,
     ) -> None:
         if importlib.util.find_spec("httpx") is None:
-            raise MissingExtra("httpx", self.extra)
+            raise MissingExtra("httpx", self.kind)
         if not isinstance(model, str) or not model.strip():
             raise InvalidArgument("model must be the name that the service has for it.")
         self._prompts = dict(prompts or {})
         if any(role not in ("document", "query") or not isinstance(text, str) for role, text in self._prompts.items()):
             raise InvalidArgument("prompts has a text for 'document' and for 'query', and nothing else.")
-        super().__init__(kind=kind, model=model, dim=dim, normalize=normalize, batch_size=batch_size)
+        super().__init__(kind=self.kind, model=model, dim=dimensions, normalize=normalize, batch_size=batch_size)
+        self._dimensions = dimensions
+        self._truncate = truncate
         self._server = server
         self._batch_tokens = check_whole("batch_tokens", batch_tokens)
         self._clients: dict[int, httpx.Client] = {}
+
+    @classmethod
+    def from_spec(cls, model: str | None) -> Self:
+        """Build from the part after the colon of ``NAME:MODEL``."""
+        if model is None:
+            raise InvalidArgument(f"The model is missing. Write {cls.kind}:MODEL.")
+        return cls(model)  # type: ignore[call-arg]  # the adapters have defaults for the rest
 
     @abstractmethod
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
@@ -149,6 +163,14 @@ class ServiceEmbedder(Embedder):
 
     def _details(self) -> Mapping[str, Any]:
         return {"prompts": {"document": "", "query": ""} | self._prompts}
+
+    def _policies(self) -> Mapping[str, Any]:
+        cuts = {} if self._truncate is None else {"truncate": self._truncate}
+        return {**super()._policies(), **cuts}
+
+    def _shorten(self, option: str) -> dict[str, int]:
+        """Return what a request says of the length of vectors, under the name that the service has for it."""
+        return {} if self._dimensions is None else {option: self._dimensions}
 
     def _encode(self, texts: list[str], role: Role, /) -> Float32Array:
         prompt = self._prompts.get(role, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidArgument
 from .base import Role
 from .service import ServiceAddress, ServiceEmbedder
 from .service_answers import order_by_index
@@ -38,7 +37,7 @@ class VoyageEmbedder(ServiceEmbedder):
         httpx is not installed.
     """
 
-    extra = "voyage"
+    kind = "voyage"
 
     def __init__(
         self,
@@ -54,33 +53,19 @@ class VoyageEmbedder(ServiceEmbedder):
         timeout: float = 60,
     ) -> None:
         super().__init__(
-            model, kind="voyage", server=ServiceAddress.check(url, key_variable, timeout), dim=dimensions, prompts=None,
+            model, server=ServiceAddress.check(url, key_variable, timeout), dimensions=dimensions, truncate=truncate,
             normalize=normalize, batch_size=batch_size, batch_tokens=batch_tokens,
         )  # fmt: skip
-        self._dimensions = dimensions
-        self._truncate = truncate
-
-    @classmethod
-    def from_spec(cls, model: str | None) -> VoyageEmbedder:
-        """Build from the part after the colon of ``voyage:MODEL``."""
-        if model is None:
-            raise InvalidArgument("The model is missing. Write voyage:MODEL.")
-        return cls(model)
-
-    def _policies(self) -> Mapping[str, Any]:
-        return {**super()._policies(), "truncate": self._truncate}
 
     def _build(self, texts: list[str], role: Role) -> tuple[str, dict[str, Any]]:
-        body: dict[str, Any] = {
+        body = {
             "model": self._model,
             "input": texts,
             "input_type": role,
             "truncation": self._truncate,
             "encoding_format": "base64",
         }
-        if self._dimensions is not None:
-            body["output_dimension"] = self._dimensions
-        return "/embeddings", body
+        return "/embeddings", {**body, **self._shorten("output_dimension")}
 
     def _read(self, answer: Mapping[str, Any], count: int) -> Any:
         return order_by_index(answer["data"], count)
