@@ -9,9 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore.embedders import BagOfWords, Categorical, Hashing, Lookup, OneHot, Tfidf, Vectorizer, WordVectors
+from vecstore.embedders import (
+    BagOfWords,
+    Categorical,
+    Doc2Vec,
+    Hashing,
+    Lookup,
+    OneHot,
+    SeriesAutoencoder,
+    Tfidf,
+    Vectorizer,
+    WordVectors,
+)
 from vecstore.embedders.vectorizers.kinds import KINDS
+from vecstore.embedders.vectorizers.recurrent_training import GATES
 from vecstore.embedders.vectorizers.terms import Analyzer
+from vecstore.embedders.vectorizers.word_training import LearnedTexts
 from vecstore.errors import (
     EmbedderMismatch,
     InvalidArgument,
@@ -27,6 +40,7 @@ TEXTS = [
     "the market for stocks and bonds", "bonds rose as stocks fell", "a cat and a dog", "animals on the farm",
     "farm animals and a dog", "Monday on the stock market",
 ]  # fmt: skip
+SERIES = [np.sin(np.arange(20.0)), np.arange(9.0) ** 2, np.cos(np.arange(30) / 7.0)]
 ROWS: list[dict[str, Any]] = [{"colour": "red", "size": 3}, {"colour": "blue", "size": 4}, {"colour": "red", "size": 4}]
 
 
@@ -40,9 +54,35 @@ def words() -> WordVectors:
     return WordVectors.from_table(names, vectors, counts=range(1, len(names) + 1), pooling="sif", texts=TEXTS)
 
 
+def paragraphs() -> Doc2Vec:
+    """Return what gensim would have learned, drawn at random: importing it takes seconds."""
+    names = sorted({word for text in TEXTS for word in text.lower().split()})
+    vectors = np.random.default_rng(2).normal(size=(len(names), 6)).astype(np.float32)
+    model = Doc2Vec(6)
+    model._given = LearnedTexts(names, vectors, list(range(1, len(names) + 1)))
+    return model
+
+
+def autoencoder(cell: str) -> SeriesAutoencoder:
+    """Return a network that torch would have trained, drawn at random."""
+    rows, rng = GATES[cell] * 5, np.random.default_rng(3)
+    model = SeriesAutoencoder(5, steps=12, cell=cell)
+    shapes = {"inputs": (rows,), "input_bias": (rows,), "recurrent": (rows, 5), "recurrent_bias": (rows,)}
+    model._weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+    def take_weights(items: list[Any], seed: int) -> None:
+        model._native_dim = 5
+
+    model._fit = take_weights  # type: ignore[method-assign]
+    return model
+
+
 MAKERS: dict[str, tuple[Callable[[], Vectorizer[Any]], Any]] = {
     "bag-of-words": (lambda: BagOfWords(name="bow"), TEXTS),
     "bag-of-chars": (lambda: BagOfWords(analyzer="char", ngrams=(2, 3), max_terms=100, binary=True), TEXTS),
+    "doc2vec": (paragraphs, TEXTS),
+    "gru": (lambda: autoencoder("gru"), SERIES),
+    "lstm": (lambda: autoencoder("lstm"), SERIES),
     "tfidf": (lambda: Tfidf(sublinear=True), TEXTS),
     "lsa": (lambda: Tfidf(svd=4, ngrams=(1, 2), on_unknown="skip", normalize=False), TEXTS),
     "hashing": (lambda: Hashing(64, ngrams=(1, 2)), TEXTS),

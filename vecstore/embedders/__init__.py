@@ -11,6 +11,7 @@ from .adapters import load
 
 if TYPE_CHECKING:
     from .base import Embedder, Role
+    from .clip import ClipEmbedder
     from .cohere import CohereEmbedder
     from .efficientnet import load_efficientnet
     from .fastembed_model import FastEmbedEmbedder
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .vectorizers.hashing import Hashing
     from .vectorizers.lookup_table import Lookup
     from .vectorizers.one_hot import OneHot
+    from .vectorizers.paragraph_vectors import Doc2Vec
+    from .vectorizers.recurrent_series import SeriesAutoencoder
     from .vectorizers.tfidf import Tfidf
     from .vectorizers.vectorizer import Vectorizer
     from .vectorizers.word_vectors import WordVectors
@@ -50,7 +53,9 @@ __all__ = [
     "BagOfWords",
     "Cached",
     "Categorical",
+    "ClipEmbedder",
     "CohereEmbedder",
+    "Doc2Vec",
     "Embedder",
     "ExportedModel",
     "FastEmbedEmbedder",
@@ -70,6 +75,7 @@ __all__ = [
     "Retrying",
     "Role",
     "SentenceTransformersEmbedder",
+    "SeriesAutoencoder",
     "SeriesEmbedder",
     "ServiceClock",
     "ServiceFailed",
@@ -94,7 +100,9 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "BagOfWords": "vectorizers.bag_of_words",
         "Cached": "wrappers.cached",
         "Categorical": "vectorizers.categorical",
+        "ClipEmbedder": "clip",
         "CohereEmbedder": "cohere",
+        "Doc2Vec": "vectorizers.paragraph_vectors",
         "Embedder": "base",
         "ExportedModel": "onnx_export",
         "FastEmbedEmbedder": "fastembed_model",
@@ -114,6 +122,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "Retrying": "wrappers.retrying",
         "Role": "base",
         "SentenceTransformersEmbedder": "sentence_transformers",
+        "SeriesAutoencoder": "vectorizers.recurrent_series",
         "SeriesEmbedder": "series_shape",
         "ServiceClock": "wrappers.waiting",
         "ServiceFailed": "service_answers",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ADAPTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "clip": ("clip", "ClipEmbedder"),
         "cohere": ("cohere", "CohereEmbedder"),
         "model2vec": ("model2vec", "Model2VecEmbedder"),
         "ollama": ("ollama", "OllamaEmbedder"),

@@ -126,13 +126,7 @@ def measure_fidelity(
     ------
     InvalidArgument
     """
-    distinct = list(dict.fromkeys(texts))
-    if len(distinct) < FEWEST_TEXTS:
-        raise InvalidArgument(
-            f"{len(distinct)} different texts are too few to compare models. Give at least {FEWEST_TEXTS}."
-        )
-    if 0 < len(pairs) < 3:
-        raise InvalidArgument(f"{len(pairs)} pairs are too few for a correlation. Give at least 3.")
+    distinct = check_comparison(texts, pairs)
     old, new = _embed(before, distinct), _embed(after, distinct)
     cosines = np.einsum("ij,ij->i", old, new)
     was, now = old @ old.T, new @ new.T
@@ -149,6 +143,23 @@ def measure_fidelity(
         sts_before=_correlate(before, pairs),
         sts_after=_correlate(after, pairs),
     )
+
+
+def check_comparison(texts: Sequence[str], pairs: Sequence[tuple[str, str, float]]) -> list[str]:
+    """Return the different ones of the texts, if they and the pairs are enough to compare models.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) < FEWEST_TEXTS:
+        raise InvalidArgument(
+            f"{len(distinct)} different texts are too few to compare models. Give at least {FEWEST_TEXTS}."
+        )
+    if 0 < len(pairs) < 3:
+        raise InvalidArgument(f"{len(pairs)} pairs are too few for a correlation. Give at least 3.")
+    return distinct
 
 
 def _embed(embedder: Embedder, texts: Sequence[str]) -> Float32Array:

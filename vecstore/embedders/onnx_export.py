@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidArgument, MissingExtra, VecstoreError
-from .fidelity import SAMPLE_TEXTS, Fidelity, measure_fidelity
+from .fidelity import SAMPLE_TEXTS, Fidelity, check_comparison, measure_fidelity
 from .onnx_folder import MODEL, SETTINGS, TOKENIZER, FolderSettings, hash_model
 from .onnx_model import OnnxEmbedder
 from .sentence_transformers import SentenceTransformersEmbedder
@@ -106,6 +106,7 @@ def export_onnx(
     for library in ("onnx", "onnxruntime", "sentence_transformers", "tokenizers"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library.replace("_", "-"), "onnx-export")
+    check_comparison(texts, pairs)  # now, because the export takes half a minute
     tell = on_step or _ignore
     with stage_folder(folder) as part, _silence():
         tell("Loading the model")

@@ -48,19 +48,10 @@ class SeriesEmbedder(Embedder[Series]):
         return (np.ndarray,)
 
     def _find_fault(self, item: Series) -> str | None:
-        shortest = _SHORTEST * self._windows
-        if not np.issubdtype(item.dtype, np.floating):
-            return f"has numbers of {item.dtype}, not of a float."
-        if item.ndim != 1:
-            return f"has the shape {item.shape}, and a series is (n,)."
-        if len(item) < shortest:
-            return f"has {len(item)} numbers, and {self._windows} windows need {shortest}."
-        if not np.isfinite(item).all():
-            return "has numbers that are NaN or infinite. Fill the gaps."
-        return None if np.ptp(_scale(item)) > 0 else "is constant, so it has no shape. Leave it out."
+        return find_series_fault(item, _SHORTEST * self._windows, f"{self._windows} windows need")
 
     def _encode(self, items: list[Series], role: Role, /) -> Float32Array:
-        return np.stack([self._describe(_scale(item)) for item in items])
+        return np.stack([self._describe(scale_series(item)) for item in items])
 
     def _describe(self, series: NDArray[np.float64]) -> Float32Array:
         scores = (series - series.mean()) / series.std()
@@ -110,7 +101,20 @@ def cut_windows(series: Series, size: int, *, step: int | None = None) -> Series
     return np.lib.stride_tricks.sliding_window_view(series, size)[:: step or size]
 
 
-def _scale(series: Series) -> NDArray[np.float64]:
+def find_series_fault(item: Series, shortest: int, needs: str) -> str | None:
+    """Return what is wrong with an array that should be a series of at least so many numbers, or None."""
+    if not np.issubdtype(item.dtype, np.floating):
+        return f"has numbers of {item.dtype}, not of a float."
+    if item.ndim != 1:
+        return f"has the shape {item.shape}, and a series is (n,)."
+    if len(item) < shortest:
+        return f"has {len(item)} numbers, and {needs} {shortest}."
+    if not np.isfinite(item).all():
+        return "has numbers that are NaN or infinite. Fill the gaps."
+    return None if np.ptp(scale_series(item)) > 0 else "is constant, so it has no shape. Leave it out."
+
+
+def scale_series(series: Series) -> NDArray[np.float64]:
     """Return a series around 0 and at most 1, so that squares of its numbers are neither infinite nor 0."""
     found = np.asarray(series, np.float64)
     largest = np.abs(found).max()

@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidArgument, InvalidMetadata, MissingExtra
+from ..errors import InvalidArgument, MissingExtra
 from .base import Embedder, Role
 from .canaries import MAX_CANARIES
+from .picture_files import draw_pictures, open_picture
 from .vector_checks import Float32Array
 
 if TYPE_CHECKING:
     import torch
-
-_SIDE = 64
-"""Pixels of the sides of canary pictures."""
-_SHAPES = ((48, 160), (160, 48), (400, 300))
-"""Height and width of those that tell how a picture that is wide, tall or large becomes what the model takes."""
 
 
 class TorchEmbedder(Embedder[Any]):
@@ -101,7 +97,7 @@ class TorchEmbedder(Embedder[Any]):
     def _encode(self, items: list[Any], role: Role, /) -> Float32Array:
         import torch
 
-        tensors = [self._prepare(item if self._types else _open_picture(item)) for item in items]
+        tensors = [self._prepare(item if self._types else open_picture(item)) for item in items]
         try:
             batch = torch.stack(tensors).to(self._device)
         except (RuntimeError, TypeError) as error:
@@ -113,7 +109,7 @@ class TorchEmbedder(Embedder[Any]):
         return np.asarray(found.reshape(len(items), -1).float().cpu().numpy(), np.float32)
 
     def _canaries(self) -> Sequence[Any]:
-        return _draw_pictures() if self._given_canaries is None else self._given_canaries
+        return draw_pictures() if self._given_canaries is None else self._given_canaries
 
     def _details(self) -> Mapping[str, Any]:
         with self._lock:
@@ -129,35 +125,3 @@ def _hash_weights(module: torch.nn.Module) -> str:
         digest.update(f"{name} {array.shape}\n".encode())
         digest.update(array.astype("<f4").tobytes())
     return f"sha256:{digest.hexdigest()}"
-
-
-def _open_picture(item: Any) -> Any:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if not isinstance(item, Path):
-        return ImageOps.exif_transpose(item).convert("RGB")
-    try:
-        with Image.open(item) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise InvalidMetadata(f"{str(item)!r} cannot be read as a picture: {type(error).__name__}.") from error
-
-
-def _draw_pictures() -> list[Any]:
-    """Return pictures made by code: gradients, a checkerboard, a disc; then rings in other shapes.
-
-    Stores keep the vectors of the first ones, so new ones are added at the end.
-    """
-    from PIL import Image
-
-    down, across = np.mgrid[0:_SIDE, 0:_SIDE]
-    ramp = across * 255 // (_SIDE - 1)
-    checks = ((down // 8 + across // 8) % 2) * 255
-    disc = (np.hypot(down - _SIDE / 2, across - _SIDE / 2) < _SIDE / 3) * 255
-    channels = [(ramp, ramp.T, checks), (checks, checks, checks), (disc, ramp, 255 - disc), (ramp.T, disc, ramp)]
-    drawn = [np.stack(each, axis=-1) for each in channels]
-    for height, width in _SHAPES:
-        down, across = np.mgrid[0:height, 0:width]
-        rings = (np.hypot(down - height / 3, across - width / 4) // 11 % 3) * 127
-        drawn.append(np.stack((across * 255 // width, rings, down * 255 // height), axis=-1))
-    return [Image.fromarray(each.astype(np.uint8)) for each in drawn]
