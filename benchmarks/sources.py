@@ -49,6 +49,11 @@ def read_files(vectors: Path, rows: Path, limit: int | None = None) -> Corpus:
     )
 
 
+def read_texts(rows: Path) -> list[str]:
+    """Read the texts of JSON lines alone."""
+    return [_text(json.loads(line)) for line in _lines(rows)]
+
+
 def generate_corpus(rows: int = ROWS, dim: int = DIM) -> Corpus:
     """Draw clustered unit vectors of low inner dimension, with texts and the two fields."""
     ids = [f"row-{number:06d}" for number in range(rows)]

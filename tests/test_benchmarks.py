@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.bars import judge
+from benchmarks.embeddings import LIMITS
 from tests.sources import ROOT
 
 LOADS = ("insert", "upsert", "insert of columns", "upsert of columns")
@@ -91,3 +95,15 @@ def test_of_several_peers_the_best_counts_among_those_that_find_enough() -> None
     assert ratios["HNSW search / the better of redisvl, langchain-redis"] == 0.5
     assert ratios["load / the better of redisvl, langchain-redis"] == 1.5
     assert ratios["filter of 1.7 % / the better of redisvl, langchain-redis"] is None
+
+
+@pytest.mark.long
+def test_it_measures_embeddings(tmp_path: Path) -> None:
+    options = ["--rows", "80", "--rounds", "1", "--work", str(tmp_path / "work")]
+    command = [sys.executable, "-m", "benchmarks.embeddings", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr  # bars say nothing about so few texts
+    for limit in LIMITS:
+        line = rf"^{limit.subject} +{re.escape(limit.figure)} +[\d,.]+ +[≥≤] .* (met|MISSED)$"
+        assert re.search(line, done.stdout, re.M)
+    assert list((tmp_path / "work").iterdir()) == []

@@ -14,7 +14,7 @@ import pytest
 from tests.embedder_makers import MINILM, tiny_model, tiny_onnx
 from vecstore.embedders import Embedder, FastEmbedEmbedder
 from vecstore.errors import InvalidArgument, MissingExtra
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("fastembed") is None, reason="pip install fastembed")
 

@@ -16,7 +16,7 @@ from vecstore.embedders import Cached, Embedder, MfccEmbedder, Retrying
 from vecstore.embedders.wave_files import read_wave
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, InvalidVector
 from vecstore.metric import Metric
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 RATE = 16_000
 

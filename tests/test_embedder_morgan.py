@@ -13,7 +13,7 @@ from vecstore import Record, Schema, connect
 from vecstore.embedders import Embedder, MorganEmbedder
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, MissingExtra
 from vecstore.metric import Metric
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 DRUGS = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O", "salicylic acid": "OC(=O)c1ccccc1O",

@@ -13,7 +13,7 @@ from vecstore import Record, Schema, connect
 from vecstore.embedders import Embedder, SeriesEmbedder, cut_windows
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, InvalidVector
 from vecstore.metric import Metric
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 TIMES = np.linspace(0, 1, 400)
 SHAPES = {

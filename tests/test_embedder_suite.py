@@ -13,7 +13,7 @@ from tests.embedder_makers import letters
 from tests.test_vectorizers import MAKERS, TEXTS, made
 from vecstore.embedders import Cached, Embedder, FunctionEmbedder, Retrying, Tfidf, WordLlamaEmbedder, load
 from vecstore.errors import InvalidArgument
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 
 class TestFunction(EmbedderSuite):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 from vecstore import Record, Schema, connect
-from vecstore.embedders import TorchEmbedder
+from vecstore.embedders import Cached, Embedder, RateLimited, TorchEmbedder
 from vecstore.errors import EmbedderMismatch, InvalidArgument, InvalidMetadata, MissingExtra
 from vecstore.metric import Metric
+from vecstore.testing import EmbedderSuite
 
 
 def prepare(picture: Any) -> Any:
@@ -39,6 +41,27 @@ def picture(shade: int, mode: str = "RGB") -> Any:
     from PIL import Image
 
     return Image.fromarray(np.random.default_rng(shade).integers(0, 256, (20, 30, 3), np.uint8)).convert(mode)
+
+
+class TestContract(EmbedderSuite):
+    items = (picture(1), picture(2, "L"), picture(3))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make(cls) -> Callable[[int], Embedder[Any]]:
+        return lambda size: make(batch_size=size)
+
+
+class TestCachedContract(EmbedderSuite):
+    """What is kept under the bytes of an item that is no text."""
+
+    items = (picture(1), picture(2), picture(3, "P"))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make(cls, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Embedder[Any]]:
+        folder = tmp_path_factory.mktemp("cache")
+        return lambda size: Cached(RateLimited(make(batch_size=size), concurrency=1), folder)
 
 
 def test_pictures_and_their_files_have_the_same_vectors(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from vecstore.embedders import Embedder, VoiceEmbedder, load_efficientnet
 from vecstore.embedders.voice import _measure
 from vecstore.errors import InvalidArgument, InvalidMetadata, ModelDamaged
 from vecstore.metric import Metric
-from vecstore.testing.embedder_suite import EmbedderSuite
+from vecstore.testing import EmbedderSuite
 
 
 @cache

@@ -1,5 +1,7 @@
 """Fitted vectorisers: what they make of items, and that a fit is a model of its own."""
 
+# Longer than 300 lines because it makes one of each kind, which other tests take from here.
+
 from __future__ import annotations
 
 import json

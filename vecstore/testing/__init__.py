@@ -14,10 +14,11 @@ A backend's test file says how an empty place is made, and inherits the suite::
             return lambda: MyPlace(tmp_path_factory.mktemp("mine"))
 
 ``pytest.register_assert_rewrite("vecstore.testing")`` in the ``conftest.py`` lets failures show their
-values. Needs the extra ``testing``.
+values. `EmbedderSuite` is the same for an embedder. Needs the extra ``testing``.
 """
 
+from .embedder_suite import EmbedderSuite
 from .place import Place, Places, RawGeneration, RawIndex, RawRecord
 from .suite import StoreSuite
 
-__all__ = ["Place", "Places", "RawGeneration", "RawIndex", "RawRecord", "StoreSuite"]
+__all__ = ["EmbedderSuite", "Place", "Places", "RawGeneration", "RawIndex", "RawRecord", "StoreSuite"]
