@@ -71,5 +71,5 @@ def _prepare_vectors(*, is_changed: bool) -> None:
     except MigrationRequired:
         vecstore.connect(settings.vectors_url, migrate=True).close()
     if is_changed:
-        # There may be notes from before they were searchable, or records of an outbox that was dropped.
+        # There may be notes from before they were searchable, or that changed while there was no outbox.
         vectors.verify(fix=True)

@@ -141,6 +141,30 @@ def test_a_new_application_up_and_down(migrated: Migrated, engine: Engine) -> No
     models.vectors.close()
 
 
+def test_a_downgrade_and_an_upgrade_again_leave_a_store_that_takes_changes(migrated: Migrated, engine: Engine) -> None:
+    models = make_models(engine)
+    deploy(migrated, models)
+    write_note(engine, "green tea")
+    for number in range(3):  # each has a larger fence than the one before
+        write_note(engine, f"tea number {number}")
+        models.vectors.sync_once()
+    migrated.downgrade("base")
+    migrated.upgrade()
+    write_note(engine, "a train")  # with the key that the record has
+    models.vectors.sync_once()
+    note = models.vectors.declarations["Note.search"]
+    with Session(engine) as session:
+        [(_, hit)] = models.vectors.search(session, note, "train", k=1)
+        assert (hit.id, hit.text) == ("1", "a train")
+    assert all(check.ok for check in models.vectors.verify())
+
+
+def write_note(engine: Engine, words: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM note"))
+        connection.execute(text("INSERT INTO note (id, text, owner) VALUES (1, :words, 'ada')"), {"words": words})
+
+
 @pytest.mark.long
 def test_what_create_all_makes_is_what_a_migration_makes(migrated: Migrated, engine: Engine) -> None:
     models = make_models(engine, index=HNSW())
@@ -672,6 +696,9 @@ def test_a_second_generation_of_one_model_is_refused(migrated: Migrated, engine:
     with pytest.raises(EmbedderMismatch, match="Give VectorORM both"):
         models.vectors.rebuild(models.vectors.declarations["Article.search"])
     assert count_noted(engine) == 1
+    reason = models.vectors.status()["Article.search"].reason
+    assert reason is not None
+    assert re.match(r"EmbedderMismatch: .* Give VectorORM both", reason)
 
 
 def test_a_schema_that_needs_quotes(migrated: Migrated, engine: Engine) -> None:

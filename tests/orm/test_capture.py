@@ -326,10 +326,16 @@ def test_partitions(app: Application) -> None:
     with app.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE page SET number = 13 WHERE number = 1")
         connection.exec_driver_sql("DELETE FROM high_page WHERE number = 12")
-        connection.exec_driver_sql("CREATE TABLE more PARTITION OF page FOR VALUES FROM (20) TO (30)")
+        connection.exec_driver_sql("CREATE TABLE more (LIKE page INCLUDING ALL)")
+        connection.exec_driver_sql("INSERT INTO more VALUES ('b', 21, 'from before')")
+        connection.exec_driver_sql("ALTER TABLE page ATTACH PARTITION more FOR VALUES FROM (20) TO (30)")
     app.vectors.sync_once()
     assert set(app.stored("pages")) == {'["a", 13]', '["a", 11]'}
     [check] = app.vectors.verify(app.Page.search)
-    assert len(check.missing_triggers) == 3
+    assert (len(check.missing_triggers), check.examples) == (3, ('["b", 21]',))
     app.vectors.verify(app.Page.search, fix=True)
     assert app.vectors.verify(app.Page.search)[0].ok
+    with app.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO more VALUES ('b', 22, 'noted now')")
+    app.vectors.sync_once()
+    assert set(app.stored("pages")) == {'["a", 13]', '["a", 11]', '["b", 21]', '["b", 22]'}

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_mock_engine, select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
+import vecstore
 from tests.orm.application import DIM, Texts, embed_words
 from vecstore import HNSW, DimensionMismatch, Flat, InvalidArgument, InvalidQuery, Unsupported
 from vecstore.embedders import FunctionEmbedder
@@ -215,6 +216,30 @@ def test_an_index_of_many_dimensions(engine: Engine) -> None:
     rows.vectors.close()
 
 
+@pytest.mark.parametrize("metric", ["cosine", pytest.param("l2", marks=pytest.mark.long)])
+def test_more_dimensions_than_an_index_takes(engine: Engine, metric: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"up to 4,000 dimensions.* makes 4,001. Write index=Flat\(\)"):
+        Rows(engine, index=HNSW(), dim=4_001)
+    rows = Rows(engine, index=Flat(), metric=metric, dim=4_001)
+    rows.add("red apple", "green pear", "a pear")
+    rows.check()
+    assert rows.titles("green", 1) == ["green pear"]
+    query = np.pad(embed_words(["green pear"])[0], (0, 4_001 - DIM))
+    with rows.sessions() as session:
+        distance = getattr(rows.Article.embedding, f"{metric}_distance")(query)
+        assert session.scalar(select(rows.Article.title).order_by(distance).limit(1)) == "green pear"
+    rows.vectors.close()
+
+
+def test_the_largest_dimension_of_an_index_in_full_precision(engine: Engine) -> None:
+    rows = Rows(engine, index=HNSW(), dim=2_000)
+    if engine.dialect.name == "postgresql":
+        with rows.sessions() as session:
+            [(made,)] = session.execute(text("SELECT indexdef FROM pg_indexes WHERE indexname LIKE '%hnsw'")).all()
+            assert "(embedding vector_cosine_ops)" in made
+    rows.vectors.close()
+
+
 def literal(statement: Any, engine: Engine) -> str:
     """Return a statement with its values, for EXPLAIN."""
     compiled = statement.compile(engine)
@@ -223,6 +248,41 @@ def literal(statement: Any, engine: Engine) -> str:
         for key, value in compiled.params.items()
     }
     return str(compiled) % values
+
+
+def test_from_a_column_into_a_store_and_back(engine: Engine) -> None:
+    """The declaration changes and the rows are noted once; queries stay as they are."""
+    with vecstore.connect("memory:") as database:
+        words = ["green tea", "a train", "rice"]
+        for turn, into in enumerate(("embedding", "store:articles", "embedding")):
+
+            class Base(DeclarativeBase):
+                pass
+
+            class Article(Base):
+                __tablename__ = "article"
+                id: Mapped[int] = mapped_column(primary_key=True)
+                title: Mapped[str]
+                embedding: Mapped[np.ndarray | None] = VectorColumn(dim=DIM)
+                search = searchable("title", into=into, index=Flat())
+
+            stores = {"articles": database} if into.startswith("store:") else {}
+            embedder = FunctionEmbedder(embed_words, dim=DIM, name="words")
+            with VectorORM(Base, embedder=embedder, stores=stores) as vectors:
+                Base.metadata.create_all(engine)
+                sessions = vectors.install(sessionmaker(engine))
+                vectors.backfill(Article.search)
+                with sessions.begin() as session:
+                    if turn == 0:
+                        session.add_all(Article(title=title) for title in words)
+                    else:
+                        session.execute(update(Article).where(Article.id == 2).values(title=f"train number {turn}"))
+                vectors.sync_once()
+                assert vectors.verify()[0].ok
+                with sessions() as session:
+                    found = [vectors.search(session, Article.search, each, k=1)[0] for each in ("green tea", "train")]
+                    assert [row.id for row, _ in found] == [1, 2]
+                    assert [hit.id for _, hit in found] == ["1", "2"]
 
 
 def test_a_fault_of_the_database_burns_no_attempts(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,19 @@ def test_other_keys_and_chunks(app: Application) -> None:
         assert session.scalars(select(app.Item)).one().embedding is not None
 
 
+def test_a_key_changes_that_the_collation_takes_for_the_same(app: Application) -> None:
+    with app.sessions.begin() as session:
+        session.add_all([app.Page(book="tea", number=1, body="short"), app.Page(book="rice", number=1, body="long")])
+    app.check()
+    with app.engine.begin() as connection:
+        connection.execute(text("UPDATE page SET book = 'Tea' WHERE book = 'tea'"))
+    app.check()
+    assert {each.id for each in app.database.open("pages").scan()} == {'["Tea", 1]', '["rice", 1]'}
+    with app.sessions() as session:
+        [(page, hit)] = app.vectors.search(session, app.Page.search, "short", k=1)
+        assert (page.book, hit.id) == ("Tea", '["Tea", 1]')
+
+
 def test_a_stalled_worker_leaves_nothing_stale(app: Application) -> None:
     app.check()
     arrived, goes_on = threading.Event(), threading.Event()

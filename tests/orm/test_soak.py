@@ -11,9 +11,8 @@ import pytest
 from psycopg import sql
 
 from tests.orm.soak import Place, run_soak
-from tests.postgres.stores import add_parameters, prepare_namespace
+from tests.orm.stores import make_url
 from tests.redis.conftest import redis_server as redis_server
-from tests.redis.places import add_parameters as add_redis_parameters
 
 ROUNDS = 25
 FEW_ROUNDS = 10
@@ -24,17 +23,8 @@ SINKS = ["file", "row", "postgres", "redis", "chunks in file", "chunks in postgr
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Iterator[Callable[[str], Place]]:
     def make_store(sink: str) -> str | None:
-        sink = sink.removeprefix("chunks in ")
-        if sink == "row":
-            return None
-        if sink == "file":
-            return f"file:{tmp_path / 'kb'}"
-        if sink == "redis":
-            url: str = add_redis_parameters(request.getfixturevalue("redis_server"), namespace=namespace)
-            return url
-        url = request.getfixturevalue("postgres_url")
-        prepare_namespace(url, f"{namespace}_store")
-        return add_parameters(url, f"{namespace}_store")
+        kind = sink.removeprefix("chunks in ")
+        return None if kind == "row" else make_url(kind, request, tmp_path, namespace)
 
     if request.param == "sqlite":
         yield lambda sink: Place(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import String, text, update
@@ -209,6 +211,8 @@ def test_a_worker_in_a_thread(app: Application) -> None:
         assert app.stored() == app.expected()
         states = [worker.is_alive]
     states.append(worker.is_alive)
+    assert worker.settled == 5
+    assert worker.rate > 0
     assert states == [True, False]
     worker.close()
 
@@ -225,6 +229,41 @@ def test_waiting_includes_what_is_leased(app: Application) -> None:
     app.vectors._outbox.claim(app.engine, ["article.search"], 10, 60)
     with pytest.raises(Timeout):
         app.vectors.wait(timeout=0)
+
+
+def test_waiting_does_not_include_what_is_committed_later(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work_and_add(seconds: float) -> None:
+        app.vectors.sync_once()
+        app.add(1)
+
+    app.add(1)
+    monkeypatch.setattr(
+        "vecstore.orm.vector_orm.time", SimpleNamespace(monotonic=time.monotonic, sleep=work_and_add), raising=True
+    )
+    app.vectors.wait(timeout=20)
+    assert len(app.noted()) == 1
+
+
+def test_waiting_does_not_include_what_is_not_committed(app: Application) -> None:
+    with app.sessions() as session:
+        session.add(app.Article(title="not yet", lang="en"))
+        session.flush()
+        app.vectors.wait(session, timeout=0)
+        session.rollback()
+
+
+def test_a_rate_is_that_of_the_last_minute(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [1_000.0]
+    clock = SimpleNamespace(monotonic=lambda: moment[0])
+    monkeypatch.setattr("vecstore.orm.worker_thread.time", clock)
+    worker = app.vectors.run_worker()
+    with worker:
+        moment[0] += 10
+        app.add(20)
+        app.vectors.wait(timeout=20)
+    assert (worker.settled, worker.rate) == (20, pytest.approx(2))
+    moment[0] += 61
+    assert worker.rate == 0
 
 
 def test_what_another_release_declares_is_left_to_it(app: Application) -> None:

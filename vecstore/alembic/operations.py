@@ -93,14 +93,11 @@ class _IndexOperation(MigrateOperation):
         return (self.word, self.index.name, self.index.table)
 
 
-@Operations.register_operation("create_vector_index")
-class CreateVectorIndex(_IndexOperation):
+class _BuildOperation(_IndexOperation):
     """An index of pgvector is built."""
 
-    word = "create_vector_index"
-
     @classmethod
-    def create_vector_index(
+    def invoke_on(
         cls,
         operations: Operations,
         name: str,
@@ -114,7 +111,7 @@ class CreateVectorIndex(_IndexOperation):
         schema: str | None = None,
         concurrently: bool = False,
     ) -> None:
-        """Build an index of pgvector. One that an earlier attempt left unfinished is dropped first.
+        """Build an index of pgvector.
 
         Parameters
         ----------
@@ -134,6 +131,13 @@ class CreateVectorIndex(_IndexOperation):
         """
         index = VectorIndex(name, table, column, using, opclass, dict(options or {}), halfvec, schema)
         operations.invoke(cls(index, concurrently=concurrently))
+
+
+@Operations.register_operation("create_vector_index", "invoke_on")
+class CreateVectorIndex(_BuildOperation):
+    """An index is built. One of that name that an earlier attempt left unfinished is dropped first."""
+
+    word = "create_vector_index"
 
     def reverse(self) -> MigrateOperation:
         """Return what drops it."""
@@ -173,41 +177,15 @@ class DropVectorIndex(_IndexOperation):
         return CreateVectorIndex(self.index, concurrently=self.concurrently)
 
 
-@Operations.register_operation("replace_vector_index")
-class ReplaceVectorIndex(_IndexOperation):
-    """An index of pgvector is built anew, and takes the place of the one with its name."""
+@Operations.register_operation("replace_vector_index", "invoke_on")
+class ReplaceVectorIndex(_BuildOperation):
+    """An index is built beside the one of that name, which is dropped, and gets the name."""
 
     word = "replace_vector_index"
 
     def __init__(self, index: VectorIndex, former: VectorIndex | None = None, *, concurrently: bool = False) -> None:
         super().__init__(index, concurrently=concurrently)
         self.former = former
-
-    @classmethod
-    def replace_vector_index(
-        cls,
-        operations: Operations,
-        name: str,
-        table: str,
-        column: str,
-        *,
-        opclass: str,
-        using: str = "hnsw",
-        options: Mapping[str, int] | None = None,
-        halfvec: int | None = None,
-        schema: str | None = None,
-        concurrently: bool = False,
-    ) -> None:
-        """Build an index beside the one of that name, drop that one, and give the new one the name.
-
-        Parameters
-        ----------
-        operations : Operations
-        name, table, column, opclass, using, options, halfvec, schema, concurrently
-            As for ``create_vector_index``.
-        """
-        index = VectorIndex(name, table, column, using, opclass, dict(options or {}), halfvec, schema)
-        operations.invoke(cls(index, concurrently=concurrently))
 
     def reverse(self) -> MigrateOperation:
         """Return what brings back the one that was there."""
@@ -224,19 +202,8 @@ class _CaptureOperation(MigrateOperation):
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
 
-    def to_diff_tuple(self) -> tuple[Any, ...]:
-        """Return how ``alembic check`` shows it."""
-        return (self.word, self.capture.target)
-
-
-@Operations.register_operation("create_capture")
-class CreateCapture(_CaptureOperation):
-    """The triggers of a declaration are made."""
-
-    word = "create_capture"
-
     @classmethod
-    def create_capture(
+    def invoke_on(
         cls,
         operations: Operations,
         target: str,
@@ -250,7 +217,7 @@ class CreateCapture(_CaptureOperation):
         identity: Sequence[str] = (),
         through: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make the triggers that note changed rows in the outbox; those of an earlier form are replaced.
+        """Make or drop the triggers that note changed rows in the outbox.
 
         Parameters
         ----------
@@ -265,72 +232,56 @@ class CreateCapture(_CaptureOperation):
         schema, outbox, outbox_schema : str, optional
         identity, through
             On a table that the text depends on: its own primary key, and the table between.
+
+        Raises
+        ------
+        InvalidArgument
         """
-        operations.invoke(
-            cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema, identity, through))
+        _check_kinds("keys", keys, KEY_KINDS)
+        _check_kinds("watched", watched, WATCHED_KINDS)
+        if not keys:
+            raise InvalidArgument(f"keys: which columns are the primary key of {table!r}?")
+        capture = Capture(
+            target, table, dict(keys), dict(watched), schema, outbox, outbox_schema, tuple(identity), through
         )
+        operations.invoke(cls(capture))
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Return how ``alembic check`` shows it."""
+        return (self.word, self.capture.target)
+
+
+@Operations.register_operation("create_capture", "invoke_on")
+class CreateCapture(_CaptureOperation):
+    """The triggers of a declaration are made; those of an earlier form are replaced."""
+
+    word = "create_capture"
 
     def reverse(self) -> MigrateOperation:
         """Return what drops them."""
         return DropCapture(self.capture)
 
 
-@Operations.register_operation("drop_capture")
+@Operations.register_operation("drop_capture", "invoke_on")
 class DropCapture(_CaptureOperation):
-    """The triggers of a declaration are dropped."""
+    """The triggers of a declaration are dropped, whatever form they have."""
 
     word = "drop_capture"
-
-    @classmethod
-    def drop_capture(
-        cls,
-        operations: Operations,
-        target: str,
-        table: str,
-        *,
-        keys: Mapping[str, str],
-        watched: Mapping[str, str],
-        schema: str | None = None,
-        outbox: str = OUTBOX,
-        outbox_schema: str | None = None,
-        identity: Sequence[str] = (),
-        through: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Drop the triggers that note changed rows, whatever form they have.
-
-        Parameters
-        ----------
-        operations : Operations
-        target, table, keys, watched, schema, outbox, outbox_schema, identity, through
-            As for ``create_capture``.
-        """
-        operations.invoke(
-            cls(_make_capture(target, table, keys, watched, schema, outbox, outbox_schema, identity, through))
-        )
 
     def reverse(self) -> MigrateOperation:
         """Return what makes them again."""
         return CreateCapture(self.capture)
 
 
-def _make_capture(
-    target: str,
-    table: str,
-    keys: Mapping[str, str],
-    watched: Mapping[str, str],
-    schema: str | None,
-    outbox: str,
-    outbox_schema: str | None,
-    identity: Sequence[str],
-    through: Mapping[str, Any] | None,
-) -> Capture:
-    for word, given, known in (("keys", keys, KEY_KINDS), ("watched", watched, WATCHED_KINDS)):
-        for name, kind in given.items():
-            if kind not in known:
-                raise InvalidArgument(f"{word}: column {name!r} has the kind {kind!r}.{close_matches(kind, known)}")
-    if not keys:
-        raise InvalidArgument(f"keys: which columns are the primary key of {table!r}?")
-    return Capture(target, table, dict(keys), dict(watched), schema, outbox, outbox_schema, tuple(identity), through)
+def _check_kinds(word: str, given: Mapping[str, str], known: Sequence[str]) -> None:
+    for name, kind in given.items():
+        if kind not in known:
+            raise InvalidArgument(f"{word}: column {name!r} has the kind {kind!r}.{close_matches(kind, known)}")
+
+
+# Alembic replaces the docstring of a method that it has registered, and these are registered twice.
+for _name, _first in (("replace_vector_index", "create_vector_index"), ("drop_capture", "create_capture")):
+    getattr(Operations, _name).__doc__ = getattr(Operations, _first).__doc__
 
 
 # -- what they do

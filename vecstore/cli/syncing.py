@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -75,10 +76,12 @@ def once(vectors: Vectors, json: Json = False) -> None:
       vecstore sync once app:vectors
     """
     with _load(vectors) as orm:
+        began = time.monotonic()
         done = orm.sync_once()
+        rate = round(done / max(time.monotonic() - began, 0.001), 1)
         left = sum(each.pending + each.dead for each in orm.status().values())
     if json:
-        output.print_json({"changes": done, "left": left})
+        output.print_json({"changes": done, "left": left, "rate": rate})
     else:
         output.say(f"{done:,} changes worked off, {left:,} left.")
     if left:

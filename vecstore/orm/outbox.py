@@ -39,7 +39,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.mysql import VARCHAR
-from sqlalchemy.dialects.postgresql import REGCLASS
+from sqlalchemy.dialects.postgresql import OID, REGCLASS
 
 from ..errors import InvalidArgument
 
@@ -55,6 +55,13 @@ CLOCKS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Seconds since 1970 by the clock of the database, of which all processes have the same one."""
+LARGEST_FENCE_LAG = 60_000
+"""Milliseconds that the sequence of fences may lie behind the clock before it is lifted.
+
+So many more draws would have to come between two statements of the one that lifts before a number was drawn twice.
+"""
+_LIFTING = 0x76656373_00000000
+"""Added to the number of the sequence in the name of an advisory lock, apart from those of applications."""
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _MYSQL = ("mysql", "mariadb")
 """They return nothing from an UPDATE, and a DELETE does not read what it deletes from."""
@@ -196,16 +203,32 @@ class Outbox:
 
         Call it after the claim is committed and before the rows are read. Whoever draws a larger one reads later, so
         that what the largest one writes is the state after all changes that were claimed.
+
+        The numbers follow the clock in milliseconds: a sequence that was dropped and made again by a migration, or that
+        comes from a backup, is lifted above what its stores have.
         """
+        drawn, moment = self._draw(engine)
+        if drawn < moment - LARGEST_FENCE_LAG:
+            self.lift_fence(engine, moment, if_allowed=True)
+            drawn, _ = self._draw(engine)
+        return drawn
+
+    def _draw(self, engine: Engine) -> tuple[int, int]:
+        """Return the next number, and the database's clock in milliseconds."""
+        fence = self.fences.c.id
         with engine.begin() as connection:
+            clock = read_clock(connection)
             if connection.dialect.name == "postgresql":
-                return int(connection.execute(select(func.nextval(self._name_sequence(connection)))).scalar_one())
-            if connection.dialect.name in _MYSQL:
-                drawn = int(connection.execute(insert(self.fences)).lastrowid)
+                number = func.nextval(self._name_sequence(connection))
+                drawn, moment = connection.execute(select(number, clock)).one()
+            elif connection.dialect.name in _MYSQL:
+                drawn = connection.execute(insert(self.fences)).lastrowid
+                moment = connection.execute(select(clock)).scalar_one()
             else:
-                drawn = int(connection.execute(insert(self.fences).returning(self.fences.c.id)).scalar_one())
-            connection.execute(delete(self.fences).where(self.fences.c.id < drawn))
-            return drawn
+                drawn, moment = connection.execute(insert(self.fences).returning(fence, clock)).one()
+            if connection.dialect.name != "postgresql":
+                connection.execute(delete(self.fences).where(fence < int(drawn)))
+        return int(drawn), int(float(moment) * 1_000)
 
     def acknowledge(self, engine: Engine, claims: Sequence[Claim]) -> None:
         """Forget rows whose state is written, and dead ones of the same keys."""
@@ -286,13 +309,33 @@ class Outbox:
             for target, pending, dead, lag, reason in connection.execute(grouped.group_by(columns.target))
         }
 
-    def lift_fence(self, engine: Engine, least: int) -> None:
-        """Let all fences that are drawn from now on be above a number."""
+    def lift_fence(self, engine: Engine, least: int, *, if_allowed: bool = False) -> None:
+        """Let all fences that are drawn from now on be above a number; a sequence that is there already stays.
+
+        Parameters
+        ----------
+        engine : Engine
+        least : int
+        if_allowed : bool
+            Do nothing where the role has the right to draw numbers on PostgreSQL, and not that to set them.
+        """
         with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.setval(self._name_sequence(connection), least)))
-            else:
-                connection.execute(insert(self.fences).values(id=least))
+            if connection.dialect.name != "postgresql":
+                # Where somebody else lifts at the same moment, one of both is enough.
+                word = "OR IGNORE" if connection.dialect.name == "sqlite" else "IGNORE"
+                connection.execute(insert(self.fences).prefix_with(word).values(id=least))
+                return
+            # Two that lift would otherwise set the sequence back to numbers that were drawn between them.
+            sequence = self._name_sequence(connection)
+            oid = cast(cast(sequence, OID), BigInteger)
+            connection.execute(select(func.pg_advisory_xact_lock(_LIFTING + oid)))
+            number = literal(least, BigInteger)
+            lifted = select(func.setval(sequence, number)).where(
+                func.coalesce(func.pg_sequence_last_value(sequence), 0) < number
+            )
+            if if_allowed:
+                lifted = lifted.where(func.has_sequence_privilege(cast(sequence, OID), "UPDATE"))
+            connection.execute(lifted)
 
     def _name_sequence(self, connection: Connection) -> ColumnElement[Any]:
         table = connection.dialect.identifier_preparer.format_table(self.fences)

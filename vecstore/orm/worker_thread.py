@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -13,6 +15,8 @@ from .worker import SyncWorker, describe_error
 POLL = 0.1
 """Seconds between two looks at an empty outbox: it has the changes of other processes too."""
 LONGEST_REST = 30.0
+RATED = 60.0
+"""Seconds over which a rate is taken."""
 _log = logging.getLogger("vecstore.orm")
 
 
@@ -30,6 +34,7 @@ class WorkerThread:
         self._worker = worker
         self._forget = forget
         self._stops = False
+        self._done = deque([(time.monotonic(), 0)])
         self._wakes = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vecstore-orm", daemon=True)
         self._thread.start()
@@ -47,6 +52,18 @@ class WorkerThread:
         """Whether it works."""
         return self._thread.is_alive()
 
+    @property
+    def settled(self) -> int:
+        """How many changes it has worked off."""
+        return self._worker.settled
+
+    @property
+    def rate(self) -> float:
+        """How many changes it has worked off per second, over the last minute or since it was started."""
+        now = time.monotonic()
+        began, before = next((each for each in list(self._done) if each[0] >= now - RATED), (now, self.settled))
+        return (self.settled - before) / max(now - began, 0.001)
+
     def wake(self) -> None:
         """Look at the outbox now."""
         self._wakes.set()
@@ -63,6 +80,7 @@ class WorkerThread:
         rest = POLL
         while not self._stops:
             self._wakes.clear()
+            before = (time.monotonic(), self._worker.settled)
             try:
                 done = self._worker.work()
                 rest = POLL
@@ -72,5 +90,13 @@ class WorkerThread:
                 # The database may be away for a while; a thread that ended would leave the stores behind for good.
                 done, rest = 0, min(rest * 2, LONGEST_REST)
                 _log.warning("the worker tries again in %.1f s: %s", rest, describe_error(error))
-            if not done and not self._stops:
+            if done:
+                self._remember(before)
+            elif not self._stops:
                 self._wakes.wait(rest)
+
+    def _remember(self, sample: tuple[float, int]) -> None:
+        """Keep what was worked off at a moment, and forget what is too old for a rate."""
+        self._done.append(sample)
+        while self._done[0][0] < sample[0] - RATED:
+            self._done.popleft()
