@@ -78,6 +78,8 @@ class Remote:
     kind : {"move", "copy", "back", "load"}
         ``"back"`` where a move brings the records back, which are still there until the other store names this one.
         ``"load"`` where no other store has the records, but a load of `vecstore.bulk` is writing them.
+    arrived : bool
+        Of a signpost: whether the other store is known to be active, so that it needs the signpost no more.
     """
 
     place: str
@@ -85,6 +87,7 @@ class Remote:
     name: str
     move: str
     kind: Literal["move", "copy", "back", "load"] = "move"
+    arrived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

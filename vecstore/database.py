@@ -418,13 +418,18 @@ class Database(OneProcess):
     def rollback(self, name: str, *, embedder: Embedder[Any] | None = None) -> Rebuilt:
         """Go back to the generation that the last `rebuild` replaced, including all later writes.
 
-        This works too after a later rebuild that failed or broke off, which it gives up.
+        A rebuild that failed or broke off is given up first. If none was finished before it, that is all: the store
+        stays as it is.
 
         Parameters
         ----------
         name : str
         embedder : Embedder, optional
             The embedder of the previous generation, for texts that were written since.
+
+        Raises
+        ------
+        StoreNotFound, StoreLocked, InvalidArgument
         """
         from .rebuild.rollback import rollback
 

@@ -33,6 +33,28 @@ def find_again(backend: Backend, entry: Entry) -> Entry:
         raise StoreNotFound(entry.name) from error
 
 
+def create_beside(backend: Backend, entry: Entry, standby: Generation) -> Entry:
+    """Create a standby generation of a store that was looked up before; its caller is the store's builder.
+
+    `Backend.create` knows stores by their names, and others may rename them at the same moment.
+
+    Raises
+    ------
+    StoreExists, StoreNotFound
+    """
+    while True:
+        name = find_again(backend, entry).name
+        try:
+            made = backend.create(name, standby)
+        except StoreNotFound:
+            if find_again(backend, entry).name == name:
+                raise
+            continue
+        if made.uid == entry.uid:
+            return made
+        backend.drop(made.uid, standby.id)
+
+
 def check_here(entry: Entry, advice: str = "") -> Entry:
     """Return the entry of a store whose records are in this Database.
 

@@ -105,6 +105,12 @@ class Route:
                 "may have been switched. Repeat the move to finish it, or give it up there with abort_move(). Or "
                 "connect with that Database as successor, so that it can be asked."
             )
+        elif entry.successor is not None and not entry.successor.arrived and entry.successor.kind == "move":
+            raise StoreLocked(
+                f"Nothing here says that store {entry.name!r} has arrived in the Database on {entry.successor.place} "
+                "to which it has moved: without this signpost it might be locked there for good. Repeat the move, "
+                "which finishes it. Or connect with that Database as successor, so that it can be asked."
+            )
         if self.backend.find(uid=entry.uid).active.remote is None:
             raise InvalidArgument(f"Store {entry.name!r} has arrived here. To remove it, leave moved=True out.")
 

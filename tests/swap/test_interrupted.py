@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from tests.swap.books import check_clean, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
-from vecstore import Database, StoreMoved, VectorStore
+from vecstore import Database, Record, StoreMoved, VectorStore
 from vecstore.swap import calls
 from vecstore.testing import Place
 from vecstore.testing.processes import Python
@@ -30,6 +31,17 @@ def mover() -> Iterator[Python]:
         yield program
 
 
+@dataclass
+class Killed:
+    """Two places after a mover was killed, and what the store had before."""
+
+    places: tuple[Place, Place]
+    here: Database
+    there: Database
+    expected: dict[str, Record]
+    left: int
+
+
 def start(mover: Python, deed: str, pair: tuple[Place, Place], left: int) -> int:
     """Let the mover go that many steps, and return its exit code."""
     call = {"deed": deed, "source": pair[0].url, "target": pair[1].url, "left": left}
@@ -47,80 +59,82 @@ def write_where_it_is(here: Database, there: Database, record: int) -> VectorSto
     return store
 
 
-@pytest.mark.parametrize("stride", STRIDES)
+@pytest.fixture(params=[*STRIDES])
+def kill_at_each_step(
+    request: pytest.FixtureRequest, new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int
+) -> Callable[..., Iterator[Killed]]:
+    """Return what kills the mover at one step after the other, each time with new places, until it comes to its end."""
+
+    def kill(deed: str, prepare: Callable[[VectorStore, Database], VectorStore] | None = None) -> Iterator[Killed]:
+        left = seed % request.param
+        while True:
+            pair = new_place(kinds[0]), new_place(kinds[1])
+            with pair[0].connect() as here, pair[1].connect() as there:
+                store = make_store(pair[0], here)
+                expected = read_contents(store if prepare is None else prepare(store, there))
+                code = start(mover, deed, pair, left)
+                assert code in {0, KILLED}, left
+                if code == 0:
+                    assert left > FEWEST_STEPS
+                    return
+                yield Killed(pair, here, there, expected, left)
+            left += request.param
+
+    return kill
+
+
 @pytest.mark.parametrize("kinds", RING, ids="-".join)
-@pytest.mark.parametrize("deed", ["copy", "move"])
-def test_a_killed_call_goes_on(
-    new_place: NewPlace, mover: Python, kinds: tuple[str, str], deed: str, seed: int, stride: int
-) -> None:
-    left = seed % stride
-    while True:
-        pair = new_place(kinds[0]), new_place(kinds[1])
-        with pair[0].connect() as here, pair[1].connect() as there:
-            expected = read_contents(make_store(pair[0], here))
-            code = start(mover, deed, pair, left)
-            assert code in {0, KILLED}, left
-            if code == 0:
-                break
-            if deed == "move":
-                # A writer finds the store in exactly one place, whatever the step.
-                read_contents(write_where_it_is(here, there, 900))
-                expected |= {"book-00900": make_book(900)}
-                if not calls.finish_move(here, "docs", there):
-                    here.open("docs").move_to(there, accept_volatile=True)
-                assert find_entry(pair[0]).successor is not None
-            else:
-                if there.names() != ["docs"] or find_entry(pair[1]).previous is not None:
-                    here.open("docs").copy_to(there)  # or it was killed after its very last step
-                check_clean(pair[0])
-                check_clean(pair[1])
-                assert read_state(pair[1]) == read_state(pair[0])
-            assert read_contents(there.open("docs")) == expected, left
-        left += stride
-    assert left > FEWEST_STEPS
+def test_a_killed_copy_goes_on(kill_at_each_step: Callable[..., Iterator[Killed]]) -> None:
+    for each in kill_at_each_step("copy"):
+        here, there = each.here, each.there
+        if there.names() != ["docs"] or find_entry(each.places[1]).previous is not None:
+            here.open("docs").copy_to(there)  # or it was killed after its very last step
+        check_clean(each.places[0])
+        check_clean(each.places[1])
+        assert read_state(each.places[1]) == read_state(each.places[0])
+        assert read_contents(there.open("docs")) == each.expected, each.left
 
 
-@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kinds", RING, ids="-".join)
+def test_a_killed_move_goes_on(kill_at_each_step: Callable[..., Iterator[Killed]]) -> None:
+    for each in kill_at_each_step("move"):
+        here, there = each.here, each.there
+        # A writer finds the store in exactly one place, whatever the step.
+        read_contents(write_where_it_is(here, there, 900))
+        if not calls.finish_move(here, "docs", there):
+            here.open("docs").move_to(there, accept_volatile=True)
+        assert find_entry(each.places[0]).successor is not None
+        assert read_contents(there.open("docs")) == each.expected | {"book-00900": make_book(900)}, each.left
+
+
 @pytest.mark.parametrize("kinds", RING, ids="-".join)
 def test_a_killed_move_is_given_up_before_its_switch_and_goes_back_after_it(
-    new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int, stride: int
+    kill_at_each_step: Callable[..., Iterator[Killed]],
 ) -> None:
-    left = seed % stride
-    while True:
-        pair = new_place(kinds[0]), new_place(kinds[1])
-        with pair[0].connect() as here, pair[1].connect() as there:
-            expected = read_contents(make_store(pair[0], here))
-            if start(mover, "move", pair, left) == 0:
-                break
-            if find_entry(pair[0]).successor is None:
-                here.open("docs").abort_move(there)
-                here.open("docs").upsert([make_book(900)])
-            else:
-                write_where_it_is(here, there, 900).move_back(here, accept_volatile=True)
-            assert read_contents(here.open("docs")) == expected | {"book-00900": make_book(900)}, left
-        left += stride
-    assert left > FEWEST_STEPS
+    for each in kill_at_each_step("move"):
+        here, there = each.here, each.there
+        if find_entry(each.places[0]).successor is None:
+            here.open("docs").abort_move(there)
+            here.open("docs").upsert([make_book(900)])
+        else:
+            write_where_it_is(here, there, 900).move_back(here, accept_volatile=True)
+        assert read_contents(here.open("docs")) == each.expected | {"book-00900": make_book(900)}, each.left
 
 
-@pytest.mark.parametrize("stride", STRIDES)
+def move_and_write(store: VectorStore, there: Database) -> VectorStore:
+    """Move a store, write into it at its new place, and return it."""
+    store.move_to(there, accept_volatile=True)
+    there.open("docs").upsert([make_book(800)])
+    return there.open("docs")
+
+
 @pytest.mark.parametrize("kinds", RING, ids="-".join)
-def test_a_killed_way_back_goes_on(
-    new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int, stride: int
-) -> None:
-    left = seed % stride
-    while True:
-        pair = new_place(kinds[0]), new_place(kinds[1])
-        with pair[0].connect() as here, pair[1].connect() as there:
-            make_store(pair[0], here).move_to(there, accept_volatile=True)
-            there.open("docs").upsert([make_book(800)])
-            expected = read_contents(there.open("docs"))
-            if start(mover, "back", pair, left) == 0:
-                break
-            write_where_it_is(there, here, 900)
-            if not calls.finish_move(there, "docs", here):
-                there.open("docs").move_back(here, accept_volatile=True)
-            assert read_contents(here.open("docs")) == expected | {"book-00900": make_book(900)}, left
-            with pytest.raises(StoreMoved):
-                there.open("docs")
-        left += stride
-    assert left > FEWEST_STEPS
+def test_a_killed_way_back_goes_on(kill_at_each_step: Callable[..., Iterator[Killed]]) -> None:
+    for each in kill_at_each_step("back", move_and_write):
+        here, there = each.here, each.there
+        write_where_it_is(there, here, 900)
+        if not calls.finish_move(there, "docs", here):
+            there.open("docs").move_back(here, accept_volatile=True)
+        assert read_contents(here.open("docs")) == each.expected | {"book-00900": make_book(900)}, each.left
+        with pytest.raises(StoreMoved):
+            there.open("docs")

@@ -22,8 +22,9 @@ from vecstore import (
     VectorStore,
     fields,
 )
+from vecstore.backend import Backend, Entry, Generation
 from vecstore.embedders.identity import Identity
-from vecstore.swap import calls
+from vecstore.swap import calls, moving
 from vecstore.testing import Place
 from vecstore.testing.hand_move import HandMove
 from vecstore.testing.sample_records import SCHEMA, WIDER, make_book, read_contents
@@ -68,6 +69,54 @@ def test_there_and_back_under_writes(pair: tuple[Place, Place], databases: tuple
     assert new.count() == back.records
     here.drop("docs", moved=True)
     assert here.names() == []
+
+
+def test_the_signpost_of_a_store_that_has_not_arrived_stays(
+    pair: tuple[Place, Place], databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = databases
+    expected = read_contents(make_store(pair[0], here))
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "_arrive", die)  # right after the switch
+        with pytest.raises(InterruptedError):
+            here.open("docs").move_to(there, accept_volatile=True)
+    with pytest.raises(StoreLocked, match="Nothing here says that store 'docs' has arrived"):
+        here.drop("docs", moved=True)
+    with pytest.raises(StoreLocked):
+        there.open("docs")
+    assert calls.finish_move(here, "docs", there)
+    here.drop("docs", moved=True)
+    assert read_contents(there.open("docs")) == expected
+    assert (here.names(), there.names()) == ([], ["docs"])
+
+
+def test_names_are_swapped_while_a_move_begins(
+    two: tuple[Place, Place], both: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = both
+    store = make_store(two[0], here)
+    expected = read_contents(store)
+    here.create("other", SCHEMA).insert([make_book(1)])
+    create, swapped = type(here._backend).create, list[str]()
+
+    def swap_and_create(self: Backend, name: str, generation: Generation) -> Entry:
+        if not swapped:
+            swapped.append(name)
+            for old, new in (("docs", "third"), ("other", "docs"), ("third", "other")):
+                here.rename(old, new)
+        return create(self, name, generation)
+
+    monkeypatch.setattr(type(here._backend), "create", swap_and_create)
+    store.move_to(there, accept_volatile=True)
+    assert swapped == ["docs"]
+    assert read_contents(there.open("docs")) == expected
+    assert here.open("docs").count() == 1
+    with pytest.raises(StoreMoved):
+        here.open("other")
 
 
 @pytest.fixture

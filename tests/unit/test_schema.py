@@ -69,15 +69,23 @@ def test_where_the_records_are_is_stored_and_refused_by_older_versions() -> None
     with pytest.raises(InvalidArgument, match="newer vecstore"):
         Schema.from_dict(json.loads(text))  # which is how a version without the key reads it
     described = json.loads(text)
-    for wrong in ({"kind": "fork"}, {"weight": "1"}):
-        described["remote"] = {**dataclasses.asdict(remote), **wrong}
+    stored = described["remote"]
+    assert "arrived" not in stored
+    for wrong in ({"kind": "fork"}, {"weight": "1"}, {"arrived": "perhaps"}):
+        described["remote"] = {**stored, **wrong}
         with pytest.raises(Unsupported, match="newer vecstore"):
             load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
-    damages: list[object] = [None, [], {**dataclasses.asdict(remote), "uid": 1}]
+    damages: list[object] = [None, [], {**stored, "uid": 1}]
     for damaged in damages:
         described["remote"] = damaged
         with pytest.raises(StoreCorrupt):
             load_generation("0" * 32, json.dumps(described), None, None, standby=False, backend="redis")
+
+
+def test_that_a_store_has_arrived_is_stored() -> None:
+    remote = Remote("postgres", "1" * 32, "docs", "2" * 32, arrived=True)
+    text = dump_schema(Generation("0" * 32, Schema(dim=3), remote=remote))
+    assert load_generation("0" * 32, text, None, None, standby=False, backend="redis").remote == remote
 
 
 def test_a_schema_is_frozen() -> None:

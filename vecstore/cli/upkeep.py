@@ -185,7 +185,11 @@ def rebuild(
     ] = None,
     discard: Annotated[bool, typer.Option("--discard-previous", help="Do not keep the replaced version.")] = False,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the version that the last rebuild replaced.")
+        bool,
+        typer.Option(
+            "--rollback",
+            help="Go back to the version before the last rebuild, or give up an unfinished one.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

@@ -20,14 +20,18 @@ from .target import check_vectors
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
     """Switch back to the generation that the last rebuild replaced, including all later writes.
 
-    A rebuild that failed since is given up. What was written while it ran is not in the change list, so both
-    generations are compared, as before every switch, and what differs is copied again.
+    A rebuild that failed since is given up; if no earlier one was finished, that is all. What was written while it ran
+    is not in the change list, so both generations are compared, as before every switch, and what differs is copied
+    again.
     """
     began = time.monotonic()
     with backend.builder(entry.uid), report_lost_generation(backend, entry):
         entry = find_again(backend, entry)
         check_settled(entry)
         previous = entry.previous
+        if previous is None and entry.building is not None:
+            backend.drop(entry.uid, entry.building.id)
+            return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began)
         if previous is None or (previous.remote is not None and previous.remote.kind == "load"):
             raise InvalidArgument(f"Store {entry.name!r} has no previous generation to go back to.")
         if previous.remote is not None:

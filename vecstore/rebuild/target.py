@@ -9,7 +9,7 @@ from typing import Any
 from ..backend import Backend, Entry, Generation
 from ..embedders.identity import Identity
 from ..errors import InvalidArgument, InvalidVector
-from ..lookup import find_again
+from ..lookup import create_beside, find_again
 from ..schema import Schema
 
 _SHOWN = 10
@@ -105,7 +105,7 @@ def prepare_target(backend: Backend, entry: Entry, wanted: Generation) -> Entry:
         return find_again(backend, entry)
     if building:
         backend.drop(entry.uid, building.id)
-    return backend.create(entry.name, wanted)
+    return create_beside(backend, entry, wanted)
 
 
 def _has_same_records(building: Generation, wanted: Generation) -> bool:

@@ -15,9 +15,9 @@ from functools import partial
 
 from ..backend import Backend, Change, Entry, Generation, Remote
 from ..calibration.calibrate import Calibration
-from ..errors import InvalidArgument, StoreLocked, StoreNotFound
+from ..errors import InvalidArgument, StoreLocked, StoreNotFound, VecstoreError
 from ..logs import log_duration
-from ..lookup import check_here, find_again
+from ..lookup import check_here, create_beside, find_again
 from ..rebuild.copy import Copy
 from ..rebuild.overlap import measure_overlap
 from ..rebuild.pace import Pace
@@ -99,9 +99,12 @@ def finish(source: Backend, leaving: Entry, target: Backend) -> bool:
     if leaving.successor is None:
         return False
     try:
-        return arrive(target, leaving.successor, source).active.remote is None
+        has_arrived = arrive(target, leaving.successor, source).active.remote is None
     except StoreNotFound:
         return False
+    with suppress(VecstoreError), source.builder(leaving.uid):  # whoever holds it notes it himself
+        _note_arrival(source, leaving.uid, target)
+    return has_arrived
 
 
 def _switch(leaving: Entry, remote: Generation, catch_up: ProvenCatchUp, proof: Proof) -> None:
@@ -126,6 +129,16 @@ def _arrive(source: Backend, uid: str, target: Backend) -> None:
     way = source.find(uid=uid).successor
     if way is not None:
         arrive(target, way, source)
+        with suppress(VecstoreError):  # the move is done
+            _note_arrival(source, uid, target)
+
+
+def _note_arrival(source: Backend, uid: str, target: Backend) -> None:
+    """Note on the signpost that nobody needs it to find the store, as its builder: a way back changes it too."""
+    signpost = source.find(uid=uid).active
+    way = signpost.remote
+    if way is not None and not way.arrived and not target.find(uid=way.uid).may_be_awaited:
+        source.amend(replace(signpost, remote=replace(way, arrived=True)))
 
 
 def _tend(target: Backend, home: Entry, kept: Generation) -> None:
@@ -178,7 +191,7 @@ def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) ->
     move, there = uuid.uuid4().hex, home.active
     if there.remote is None:
         raise TypeError("a store that has moved has a remote generation")
-    target.amend(replace(there, remote=replace(there.remote, move=move, kind="back")))
+    target.amend(replace(there, remote=replace(there.remote, move=move, kind="back", arrived=False)))
     way = Remote(target.capabilities.backend, home.uid, home.name, move)
     for known in (leaving.building, leaving.previous):
         if known is not None and _is_way_to(known, home):
@@ -186,7 +199,7 @@ def _lead_back(source: Backend, leaving: Entry, target: Backend, home: Entry) ->
             return replace(known, remote=way)
     # A rebuild ended the notes, so the way back is a whole comparison, with notes from here on.
     described = Generation(uuid.uuid4().hex, leaving.active.schema, leaving.active.identity, standby=True, remote=way)
-    made = source.create(leaving.name, described).building
+    made = create_beside(source, leaving, described).building
     return described if made is None else made
 
 

@@ -13,7 +13,7 @@ from ..backend import Backend, Entry, Generation, Remote, Superseded
 from ..calibration.calibrate import Calibration
 from ..errors import BackendUnavailable, InvalidArgument, StoreCorrupt, StoreExists, StoreLocked, StoreNotFound
 from ..logs import log_duration
-from ..lookup import check_here, find_again
+from ..lookup import check_here, create_beside, find_again
 from ..rebuild.copy import Copy
 from ..rebuild.overlap import measure_overlap
 from ..rebuild.pace import Pace
@@ -227,7 +227,7 @@ def _begin(
     coming = target.create(name, replace(wanted, id=uuid.uuid4().hex, standby=True))
     if not source.capabilities.read_only:
         there = Remote(target.capabilities.backend, coming.uid, name, move, kind)
-        leaving = source.create(leaving.name, replace(_make_line(wanted), standby=True, remote=there))
+        leaving = create_beside(source, leaving, replace(_make_line(wanted), standby=True, remote=there))
     return coming, leaving
 
 

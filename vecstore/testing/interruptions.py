@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from ..backend import Backend, Entry, Generation
 from ..database import Database
-from ..errors import StoreLocked, StoreNotFound
+from ..errors import InvalidArgument, StoreLocked, StoreNotFound
 from ..index_options import Flat
 from ..records import Record
 from ..store import VectorStore
@@ -83,6 +84,18 @@ class InterruptedRebuildTests(SmallPages):
         schema = replace(TEXT_SCHEMA, index=Flat())
         assert db.rebuild("texts", schema=schema, embedder=new_model()).copied < PAGES
         assert db.open("texts").schema.index == Flat()
+
+    def test_it_can_be_given_up(self, place: Place, db: Database, store: VectorStore) -> None:
+        before = len(place.generations() or {})
+        self.interrupted(db, new_model())
+        store.upsert([Record("text-00001", text="changed")])
+        assert (db.rollback("texts").records, len(place.generations() or {})) == (PAGES, before)
+        kept = key_by_id(make_texts(PAGES))
+        kept["text-00001"] = Record("text-00001", text="changed")
+        check_texts(store, kept, OLD)
+        assert place.backend().changes(place.backend().find(name="texts").active, (), 10) == []
+        with pytest.raises(InvalidArgument, match="no previous generation"):
+            db.rollback("texts")
 
     def test_a_killed_builder_holds_nothing(self, place: Place, db: Database, store: VectorStore) -> None:
         if not place.processes:
@@ -160,6 +173,29 @@ class RivalsTests(Places):
         db.create("other", SCHEMA).insert(make_books(range(3)))
         self.during(db, lambda: db.rebuild("other", schema=WIDER))
         assert db.open("other").count() == 3
+
+    def test_names_are_swapped_while_it_begins(
+        self, place: Place, db: Database, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = db.create("other", SCHEMA)
+        other.insert(make_books(range(3)))
+        create, backend = type(db._backend).create, place.backend()
+        uids = {name: backend.find(name=name).uid for name in ("docs", "other")}
+        swapped: list[str] = []
+
+        def swap_and_create(self: Backend, name: str, generation: Generation) -> Entry:
+            if not swapped:
+                swapped.append(name)
+                for uid, new in ((uids["docs"], "third"), (uids["other"], "docs"), (uids["docs"], "other")):
+                    backend.rename(uid, new)
+            return create(self, name, generation)
+
+        monkeypatch.setattr(type(db._backend), "create", swap_and_create)
+        assert db.rebuild("docs", schema=WIDER).records == 10
+        assert swapped == ["docs"]
+        assert (store.count(), store.name, len(store.schema.fields)) == (10, "other", len(WIDER.fields))
+        assert (db.open("docs").count(), db.open("docs").schema) == (3, other.schema)
+        assert backend.find(name="docs").standby is None
 
     @pytest.mark.parametrize("again", [False, True], ids=["gone", "created again"])
     def test_a_dropped_store_ends_the_rebuild(self, db: Database, store: VectorStore, *, again: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,11 @@ class MovedStoreTests(Places):
         for deed in deeds:
             with pytest.raises(StoreMoved):
                 deed()
+        signpost = backend.find(name="docs").active
+        assert signpost.remote is not None
+        with pytest.raises(StoreLocked, match="Nothing here says that store 'docs' has arrived"):
+            db.drop("docs", moved=True)
+        backend.amend(replace(signpost, remote=replace(signpost.remote, arrived=True)))
         db.drop("docs", moved=True)
         assert db.names() == []
         assert isinstance(db.create("docs", SCHEMA), VectorStore)

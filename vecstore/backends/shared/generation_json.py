@@ -18,6 +18,8 @@ from vecstore.schema import Schema
 from .guards import refuse_newer
 
 _CALIBRATION, _REMOTE = "calibration", "remote"
+_ARRIVED, _YES = "arrived", "yes"
+"""Written only where it is so: a store that is on its way is read by versions that know nothing of it."""
 
 
 def dump_schema(generation: Generation) -> str:
@@ -26,7 +28,7 @@ def dump_schema(generation: Generation) -> str:
     if generation.calibration is not None:
         described[_CALIBRATION] = asdict(generation.calibration)
     if generation.remote is not None:
-        described[_REMOTE] = asdict(generation.remote)
+        described[_REMOTE] = _dump_remote(generation.remote)
     return json.dumps(described)
 
 
@@ -74,10 +76,17 @@ def load_schema(text: str) -> tuple[Schema, CalibrationState | None, Remote | No
     return Schema.from_dict(described), calibration, remote
 
 
+def _dump_remote(remote: Remote) -> dict[str, str]:
+    described: dict[str, str] = asdict(remote)
+    del described[_ARRIVED]
+    return {**described, _ARRIVED: _YES} if remote.arrived else described
+
+
 def _load_remote(found: object) -> Remote:
     if not isinstance(found, Mapping) or not all(isinstance(each, str) for each in found.values()):
         raise InvalidArgument("this is not the data of another Database.")
     known = Remote.__dataclass_fields__.keys()
-    if found.keys() != known or found["kind"] not in {"move", "copy", "back", "load"}:
+    told = {_ARRIVED: _YES, **found}
+    if told.keys() != known or told[_ARRIVED] != _YES or found.get("kind") not in {"move", "copy", "back", "load"}:
         raise NewerSchema("A newer vecstore wrote where the records of a store are. Upgrade vecstore.")
-    return Remote(**found)
+    return Remote(**{**found, _ARRIVED: _ARRIVED in found})
