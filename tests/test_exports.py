@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +25,10 @@ from tests.cli.places import make_place
 from tests.cli.places import postgres_server as postgres_server
 from tests.cli.places import postgres_url as postgres_url
 from tests.cli.places import redis_server as redis_server
+from tests.exported import SEED
+from tests.exported import db as db
+from tests.exported import file as file
+from tests.exported import store as store
 from tests.places import MemoryPlace
 from vecstore import HNSW, Database, F, InvalidArgument, InvalidMetadata, Record, Schema, VectorStore, fields
 from vecstore.embedders import FunctionEmbedder
@@ -35,7 +37,6 @@ from vecstore.testing.corpus import list_accepted
 from vecstore.testing.digest_truth import EXAMPLES, NARROW, WIDE, draw_record, work_out
 from vecstore.testing.place import Place
 
-SEED = int(os.environ.get("VECSTORE_SEED") or secrets.randbelow(2**32))
 WAYS = [  # each ordered pair of backends
     ("memory", "file", "postgres", "redis", "memory"), ("memory", "redis", "postgres", "file", "memory"),
     ("memory", "postgres", "memory"), ("file", "redis", "file"),
@@ -106,26 +107,6 @@ def test_odd_metadata_lead_back_to_the_same_digest(
 
 
 # -- one store
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with vecstore.connect(f"file:{tmp_path}/kb") as db:
-        yield db
-
-
-@pytest.fixture
-def store(db: Database) -> VectorStore:
-    store = db.create("docs", WIDE)
-    chosen = {name: record for name, (schema, record) in EXAMPLES.items() if "lang" not in schema.fields}
-    store.insert(replace(record, id=name) for name, record in chosen.items())
-    return store
-
-
-@pytest.fixture
-def file(store: VectorStore, tmp_path: Path) -> Path:
-    store.export(tmp_path / "docs.parquet")
-    return tmp_path / "docs.parquet"
 
 
 def test_the_file_says_what_it_is(store: VectorStore, file: Path) -> None:

@@ -1,20 +1,31 @@
-"""A new store that gets its name when it holds its first records, so that a failure leaves nothing."""
+"""A new store that gets its name when it holds its first records, so that a failure leaves nothing.
+
+A process that is killed leaves a store whose name begins with ``unfinished_``. The next call in that Database removes
+it: whoever fills such a store holds it as its builder, as long as he lives.
+"""
 
 from __future__ import annotations
 
+import re
 import uuid
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from .errors import VecstoreError
+from .errors import StoreLocked, StoreNotFound, VecstoreError
+from .logs import log_step
 
 if TYPE_CHECKING:
     from .database import Database
     from .embedders.base import Embedder
     from .embedders.identity import Identity
+    from .progress import Progress
     from .schema import Schema
     from .store import VectorStore
+
+_UNFINISHED = re.compile(r"unfinished_[0-9a-f]{16}")
+_ATTEMPTS = 3
 
 
 def create_filled(
@@ -25,23 +36,64 @@ def create_filled(
     *,
     embedder: Embedder[Any] | None = None,
     identity: Identity | None = None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Create a store under a name that nobody knows, fill it, and rename it.
 
-    What is removed after a failure has never been seen by another process.
+    What is removed after a failure has never been seen by another process. The index is built under the new name;
+    ``on_progress`` is told of it.
 
     Raises
     ------
     StoreExists
         Another process created a store of that name meanwhile.
     """
-    unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
-    try:
-        fill(database.create(unfinished, schema, embedder=embedder, identity=identity))
-        database.rename(unfinished, name)
-    except BaseException:
-        _discard(database, unfinished)
-        raise
+    remove_left(database)
+    for attempt in range(_ATTEMPTS):
+        unfinished = f"unfinished_{uuid.uuid4().hex[:16]}"
+        is_held = False
+        try:
+            store = database.create(unfinished, schema, embedder=embedder, identity=identity)
+            with store.loading(on_progress), ExitStack() as held:
+                _hold(database, unfinished, held)
+                is_held = True
+                fill(store)
+                database.rename(unfinished, name)
+            return
+        except BaseException as error:
+            _discard(database, unfinished)
+            # Somebody who removes what was left may take a store for that before it is held.
+            if is_held or attempt == _ATTEMPTS - 1 or not isinstance(error, StoreLocked | StoreNotFound):
+                raise
+
+
+def remove_left(database: Database) -> None:
+    """Remove what killed processes have left of new stores. What cannot be removed stays, for the next call."""
+    with suppress(VecstoreError):
+        for name in database.names():
+            if _UNFINISHED.fullmatch(name):
+                _remove(database, name)
+
+
+def _remove(database: Database, name: str) -> None:
+    with suppress(VecstoreError), ExitStack() as held:  # somebody is filling it, or it has its name by now
+        uid = _hold(database, name, held)
+        if database._backend.find(uid=uid).name == name:
+            database._backend.drop(uid)
+            log_step("upkeep", "store %s removed, which a killed process left unfinished", name)
+
+
+def _hold(database: Database, name: str, held: ExitStack) -> str:
+    """Hold a store as its builder until the end, and return its uid.
+
+    Raises
+    ------
+    StoreLocked, StoreNotFound
+    """
+    uid = database._backend.find(name=name).uid
+    held.enter_context(database._backend.builder(uid))
+    database._backend.find(uid=uid)  # whoever held it before may have removed it
+    return uid
 
 
 def _discard(database: Database, unfinished: str) -> None:
@@ -50,5 +102,6 @@ def _discard(database: Database, unfinished: str) -> None:
             database.drop(unfinished)
     except VecstoreError as error:
         warnings.warn(
-            f"Store {unfinished!r} could not be removed: {error} Remove it with `vecstore drop`.", stacklevel=3
+            f"Store {unfinished!r} could not be removed: {error} The next new store removes it, or `vecstore drop`.",
+            stacklevel=3,
         )

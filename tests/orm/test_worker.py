@@ -1,18 +1,16 @@
-"""The worker: fences, leases, faults of rows and of services, and waiting for it."""
+"""The worker: fences, leases, faults of rows and of services."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import String, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 import vecstore
-from vecstore import DeadLetters, Flat, InvalidArgument, Timeout
+from vecstore import DeadLetters, Flat, InvalidArgument
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import VectorORM, searchable
 from vecstore.orm.outbox import Outbox
@@ -200,70 +198,6 @@ def test_a_key_that_is_no_id_is_a_dead_letter(app: Application) -> None:
     assert dead
     assert reason is not None
     assert reason.startswith("InvalidId")
-
-
-def test_a_worker_in_a_thread(app: Application) -> None:
-    worker = app.vectors.run_worker()
-    with worker:
-        app.add(5)
-        with app.sessions() as session:
-            app.vectors.wait(session, timeout=20)
-        assert app.stored() == app.expected()
-        states = [worker.is_alive]
-    states.append(worker.is_alive)
-    assert worker.settled == 5
-    assert worker.rate > 0
-    assert states == [True, False]
-    worker.close()
-
-
-def test_waiting_without_a_worker_is_a_timeout(app: Application) -> None:
-    app.vectors.wait(timeout=0)
-    app.add(2)
-    with pytest.raises(Timeout, match=r"2 changes are not in their stores.*run_worker"):
-        app.vectors.wait(timeout=0)
-
-
-def test_waiting_includes_what_is_leased(app: Application) -> None:
-    app.add(1)
-    app.vectors._outbox.claim(app.engine, ["article.search"], 10, 60)
-    with pytest.raises(Timeout):
-        app.vectors.wait(timeout=0)
-
-
-def test_waiting_does_not_include_what_is_committed_later(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    def work_and_add(seconds: float) -> None:
-        app.vectors.sync_once()
-        app.add(1)
-
-    app.add(1)
-    monkeypatch.setattr(
-        "vecstore.orm.vector_orm.time", SimpleNamespace(monotonic=time.monotonic, sleep=work_and_add), raising=True
-    )
-    app.vectors.wait(timeout=20)
-    assert len(app.noted()) == 1
-
-
-def test_waiting_does_not_include_what_is_not_committed(app: Application) -> None:
-    with app.sessions() as session:
-        session.add(app.Article(title="not yet", lang="en"))
-        session.flush()
-        app.vectors.wait(session, timeout=0)
-        session.rollback()
-
-
-def test_a_rate_is_that_of_the_last_minute(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = [1_000.0]
-    clock = SimpleNamespace(monotonic=lambda: moment[0])
-    monkeypatch.setattr("vecstore.orm.worker_thread.time", clock)
-    worker = app.vectors.run_worker()
-    with worker:
-        moment[0] += 10
-        app.add(20)
-        app.vectors.wait(timeout=20)
-    assert (worker.settled, worker.rate) == (20, pytest.approx(2))
-    moment[0] += 61
-    assert worker.rate == 0
 
 
 def test_what_another_release_declares_is_left_to_it(app: Application) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 import vecstore
-from tests.secrets import PASSWORD, change_url, check_secret_free
+from tests.secrets import PASSWORD, change_url, check_secret_free, collect_text, find_leaks
 
 from .catalogues import create_database
 from .tenants import run
@@ -26,6 +26,14 @@ def test_the_url_is_wrong(postgres_url: str, change: dict[str, str], told: str) 
     with pytest.raises(vecstore.BackendUnavailable, match=told) as caught:
         vecstore.connect(change_url(postgres_url, **change))  # type: ignore[arg-type]
     check_secret_free(str(caught.value), caught.value)
+
+
+@pytest.mark.parametrize("url", [f"postgresql://{PASSWORD}/db", f"postgresql://me@{PASSWORD}:5432/db"])
+def test_a_password_in_place_of_the_host_is_not_even_in_the_cause(url: str) -> None:
+    for migrate in (False, True):
+        with pytest.raises(vecstore.BackendUnavailable, match="host name is not known") as caught:
+            vecstore.connect(url, migrate=migrate)
+        assert find_leaks(collect_text(caught.value), PASSWORD.lower()) == []
 
 
 def test_tls_that_the_server_does_not_have(postgres_url: str) -> None:

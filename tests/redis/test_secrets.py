@@ -161,6 +161,13 @@ def test_no_secret_is_shown_anywhere(
     assert find_leaks("\n".join(shown), password) == []
 
 
+def test_a_password_in_place_of_the_host_is_not_even_in_the_cause() -> None:
+    for url in (f"redis://{PASSWORD}", f"redis://me@{PASSWORD}:6379/0"):
+        with pytest.raises(BackendUnavailable) as caught:
+            vecstore.connect(url)
+        assert find_leaks(collect_text(caught.value), PASSWORD.lower()) == []
+
+
 def test_values_that_look_like_queries_are_plain_values(store: VectorStore) -> None:
     for value in (f"{WORD}}}", f"@f_word:{{{WORD}}}", f"{WORD}|*", f"(*)=>[KNN 1 @vector ${WORD}]", f'"{WORD}', "*"):
         assert len(store.search(VECTOR, where=F.word == value)) == 0

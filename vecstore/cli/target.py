@@ -220,6 +220,7 @@ class Target:
                 lambda store: store.upsert(records, batch_size=len(records), on_progress=on_progress),
                 embedder=None if identity else self.embedder,
                 identity=identity,
+                on_progress=on_progress,
             )
         except StoreExists:
             self.store = self._database.open(self._name, embedder=self.embedder)

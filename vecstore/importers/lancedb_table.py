@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InvalidArgument, MissingExtra, StorageFailed, VecstoreError, close_matches
 from ..metric import Metric
 from .imported import Tally
-from .source import Contents, ImportSource, Wish
+from .source import Contents, ImportSource, Wish, choose_vectors
 from .source_rows import SourceRows
 
 _METRICS = {"cosine": Metric.COSINE, "dot": Metric.IP, "l2": Metric.L2}
@@ -85,14 +85,7 @@ class LancedbTable(ImportSource):
 
     def _choose_vector(self, schema: Any) -> str:
         found = [each.name for each in schema if _is_vector(each.type)]
-        if self.vector is not None and self.vector not in found:
-            raise InvalidArgument(
-                f"{self.title} has no vectors {self.vector[:60]!a}.{close_matches(self.vector, found)}"
-            )
-        if self.vector is None and len(found) != 1:
-            what = f"several vectors: {', '.join(found)}" if found else "no column of vectors"
-            raise InvalidArgument(f"{self.title} has {what}. Name the ones to take: vector='…' (--vector-column).")
-        return found[0] if self.vector is None else self.vector
+        return choose_vectors(self.title, self.vector, found, "no column of vectors")
 
     def _check(self, schema: Any, name: str, what: str, option: str) -> str:
         if name not in schema.names:

@@ -21,7 +21,7 @@ from ..urls import parse_query
 from .directory_copy import check_directory, copy_directory
 from .imported import Tally
 from .payloads import lift, take_texts
-from .source import Contents, ImportSource, Wish
+from .source import Contents, ImportSource, Wish, choose_vectors
 from .source_rows import SourceRows
 
 _METRICS: Mapping[str, Metric] = MappingProxyType({"Cosine": Metric.COSINE, "Dot": Metric.IP, "Euclid": Metric.L2})
@@ -70,7 +70,7 @@ class QdrantCollection(ImportSource):
                 raise InvalidArgument(f"Qdrant has no collection {self.name[:60]!a}.{close_matches(self.name, names)}")
             vectors = client.get_collection(self.name).config.params.vectors
             named = dict(vectors) if isinstance(vectors, Mapping) else {"": vectors} if vectors is not None else {}
-            chosen = self._choose(named)
+            chosen = choose_vectors(self.title, self.vector, named, "no dense vectors")
             settings = named[chosen]
             if settings.multivector_config is not None:
                 raise Unsupported("several vectors for one record", "vecstore", "Choose another one: vector='…'.")
@@ -89,16 +89,6 @@ class QdrantCollection(ImportSource):
                 lambda rows: self._read(client, chosen, rows),
                 "float16" if datatype == "float16" else "float32",
             )
-
-    def _choose(self, named: Mapping[str, Any]) -> str:
-        if self.vector is not None and self.vector not in named:
-            raise InvalidArgument(
-                f"{self.title} has no vectors {self.vector[:60]!a}.{close_matches(self.vector, named)}"
-            )
-        if self.vector is None and len(named) != 1:
-            what = f"several vectors: {', '.join(sorted(named))}" if named else "no dense vectors"
-            raise InvalidArgument(f"{self.title} has {what}. Name the ones to take: vector='…' (--vector-column).")
-        return next(iter(named)) if self.vector is None else self.vector
 
     def _read(self, client: Any, chosen: str, rows: int) -> Iterator[SourceRows]:
         following = None

@@ -16,7 +16,7 @@ from ..urls import parse_url
 from .imported import Tally
 from .payloads import Payload, take_texts
 from .redis_reading import WIRE, HashReader, IndexAttribute, IndexLayout, JsonReader, KeyReader, decode
-from .source import Contents, ImportSource, Wish
+from .source import Contents, ImportSource, Wish, choose_vectors
 from .source_rows import SourceRows
 
 _METRICS: Mapping[str, Metric] = MappingProxyType({"COSINE": Metric.COSINE, "IP": Metric.IP, "L2": Metric.L2})
@@ -85,14 +85,7 @@ class RedisIndex(ImportSource):
 
     def _choose_vector(self, layout: IndexLayout) -> IndexAttribute:
         vectors = {each.name: each for each in layout.attributes if each.type == "VECTOR"}
-        if self.vector is not None and self.vector not in vectors:
-            raise InvalidArgument(
-                f"{self.title} has no vectors {self.vector[:60]!a}.{close_matches(self.vector, vectors)}"
-            )
-        if self.vector is None and len(vectors) != 1:
-            what = f"several vectors: {', '.join(vectors)}" if vectors else "no vectors"
-            raise InvalidArgument(f"{self.title} has {what}. Name the ones to take: vector='…' (--vector-column).")
-        return vectors[self.vector] if self.vector is not None else next(iter(vectors.values()))
+        return vectors[choose_vectors(self.title, self.vector, vectors)]
 
     def _read(self, reader: KeyReader, layout: IndexLayout, rows: int) -> Iterator[SourceRows]:
         for prefix in layout.prefixes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from ..errors import InvalidArgument, close_matches
 from ..fields import Field
 from ..metric import Metric
 from .imported import Tally
@@ -55,6 +56,33 @@ class Contents:
     read: Callable[[int], Iterator[SourceRows]]
     dtype: str = "float32"
     asking: str = ""
+
+
+def choose_vectors(title: str, given: str | None, found: Collection[str], none: str = "no vectors") -> str:
+    """Return the name of the vectors to take: those that were named, or the only ones.
+
+    Parameters
+    ----------
+    title : str
+        What messages call the source.
+    given : str or None
+    found : collection of str
+        The names of all vectors that the source has.
+    none : str
+        What to say where there are none.
+
+    Raises
+    ------
+    InvalidArgument
+    """
+    if given is not None:
+        if given not in found:
+            raise InvalidArgument(f"{title} has no vectors {given[:60]!a}.{close_matches(given, found)}")
+        return given
+    if len(found) != 1:
+        what = f"several vectors: {', '.join(sorted(found))}" if found else none
+        raise InvalidArgument(f"{title} has {what}. Name the ones to take: vector='…' (--vector-column).")
+    return next(iter(found))
 
 
 class ImportSource(ABC):

@@ -10,10 +10,13 @@ import pytest
 from .. import fields
 from ..database import Database
 from ..errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
+from ..filled_store import create_filled, remove_left
 from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import MAX_DIM, Schema
+from ..store import VectorStore
 from .place import Place, Places
+from .processes import Python
 from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 from .threads import run_at_once
 from .toy_embedder import ToyEmbedder
@@ -23,6 +26,75 @@ BAD_NAMES: list[Any] = [
     "", "A", "aB", "1a", "_a", "a-b", "a b", " a", "a ", "a.b", "a/b", "..", "../a", "a\n", "a\0", "a;drop", "a'", 'a"',
     "é", "ａ", "a٣", "a" * 49, "a\ud800", None, 3, b"a", ["a"],
 ]  # fmt: skip
+
+
+FILLER = """
+import sys, vecstore
+from vecstore.filled_store import create_filled
+from vecstore.testing.sample_records import SCHEMA, make_books
+
+def fill(store):
+    store.upsert(make_books(range(3)))
+    print("filled", flush=True)
+    sys.stdin.readline()
+
+create_filled(vecstore.connect(sys.argv[1]), sys.argv[2], SCHEMA, fill)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+class FilledTests(Places):
+    """A new store has no name before its first records, and a killed process leaves nothing for good."""
+
+    @staticmethod
+    def fill(db: Database, name: str, count: int = 2) -> None:
+        create_filled(db, name, SCHEMA, lambda store: store.upsert(make_books(range(count))))
+
+    def test_what_a_killed_process_left_is_removed(self, place: Place, db: Database) -> None:
+        if not place.processes:
+            pytest.skip("no other process sees this place")
+        with Python("-c", FILLER, place.url, "slow") as slow:
+            assert slow.read() == "filled"
+            with Python("-c", FILLER, place.url, "docs") as killed:
+                assert killed.read() == "filled"
+                self.fill(db, "other")
+                assert len(db.names()) == 3, "somebody's store was removed"
+            self.fill(db, "docs")
+            assert (len(db.names()), db.open("docs").count()) == (3, 2)
+            assert slow.ask("go on") == "done"
+        assert db.names() == ["docs", "other", "slow"]
+        assert db.open("slow").count() == 3
+        assert len(place.generations() or db.names()) == 3
+
+    def test_a_failure_leaves_nothing(self, place: Place, db: Database) -> None:
+        def fail(store: VectorStore) -> None:
+            store.upsert(make_books(range(3)))
+            raise ArithmeticError
+
+        with pytest.raises(ArithmeticError):
+            create_filled(db, "docs", SCHEMA, fail)
+        self.fill(db, "docs")
+        with pytest.raises(StoreExists):
+            self.fill(db, "docs")
+        assert db.names() == ["docs"]
+        assert len(place.generations() or db.names()) == 1
+
+    def test_a_store_that_is_taken_for_left_behind_is_made_again(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create, taken = Database.create, list[str]()
+
+        def create_and_lose(self: Database, name: str, *arguments: Any, **options: Any) -> VectorStore:
+            store = create(self, name, *arguments, **options)
+            if not taken:
+                taken.append(name)
+                remove_left(self)
+            return store
+
+        monkeypatch.setattr(Database, "create", create_and_lose)
+        self.fill(db, "docs")
+        assert (len(taken), db.names()) == (1, ["docs"])
 
 
 class CreateTests(Places):

@@ -85,6 +85,7 @@ class StoreSuite:
 
     TestCatalogue = catalogue.CatalogueTests
     TestCreate = creation.CreateTests
+    TestFilled = creation.FilledTests
     TestOpen = catalogue.OpenTests
     TestRename = catalogue.RenameTests
     TestDrop = catalogue.DropTests

@@ -76,6 +76,7 @@ _BY_CLASS: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
     }
 )
 
+_NO_HOST = ("resolve host", "translate host name")
 _REFUSALS: Sequence[tuple[tuple[str, ...], str]] = (
     (("no pg_hba.conf entry", "no encryption"), _TLS),
     (("no pg_hba.conf entry", "SSL off"), _TLS),
@@ -114,8 +115,7 @@ _REFUSALS: Sequence[tuple[tuple[str, ...], str]] = (
         ("onnection refused",),
         "Nothing answers at the server's host and port. Check both in the URL, and whether the server runs.",
     ),
-    (("resolve host",), "The server's host name is not known. Correct the host in the URL."),
-    (("translate host name",), "The server's host name is not known. Correct the host in the URL."),
+    *(((words,), "The server's host name is not known. Correct the host in the URL.") for words in _NO_HOST),
 )
 """English words of a refused connection, for which libpq has no SQLSTATE, and what to say; the first line counts."""
 
@@ -192,6 +192,13 @@ def translating(*, limit: Limit | None = None) -> Iterator[None]:
         yield
     except sqlalchemy.exc.DBAPIError as error:
         cause = error.orig if isinstance(error.orig, psycopg.Error) else error
-        raise translate(cause, connecting=True, limit=limit) from cause
+        raise translate(cause, connecting=True, limit=limit) from _hide_host(cause)
     except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise translate(error, connecting=True, limit=limit) from error
+        raise translate(error, connecting=True, limit=limit) from _hide_host(error)
+
+
+def _hide_host(error: BaseException) -> BaseException:
+    """Return a driver's error; of an unknown host one that does not name it, since a password may stand there."""
+    if isinstance(error, psycopg.OperationalError) and any(words in str(error) for words in _NO_HOST):
+        return psycopg.OperationalError("the host name cannot be resolved")
+    return error

@@ -27,6 +27,7 @@ from .durability import check_on_disk, make_wait
 from .failures import (
     WAITING,
     check_reply,
+    hide_host,
     is_lost,
     is_waiting,
     make_timeout,
@@ -117,7 +118,7 @@ class Client:
                 if writes and not isinstance(error, Unsent):
                     raise make_unknown_outcome() from cause
                 if read_code(cause) not in WAITING and (lost >= _TRIES or not is_lost(cause) or limit.passed):
-                    raise translate(cause, connecting=isinstance(error, Unsent), limit=limit) from cause
+                    raise translate(cause, connecting=isinstance(error, Unsent), limit=limit) from hide_host(cause)
                 failed: BaseException = cause
             else:
                 for reply in replies[:1] if writes else replies:
@@ -127,7 +128,7 @@ class Client:
                 else:
                     return check_on_disk(replies) if waits else replies
             if limit.remaining < _WORTH_TRYING or self._closed.wait(pause):
-                raise translate(failed, limit=limit) from failed
+                raise translate(failed, limit=limit) from hide_host(failed)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def execute(self, *command: Any, writes: bool = False) -> Any:

@@ -127,11 +127,22 @@ def read_code(error: BaseException) -> str:
     return word if word.isupper() and word.isalpha() else ""
 
 
+_UNRESOLVED = re.compile(r"Error -\d+ connecting to ")
+"""The errors of getaddrinfo() are below zero."""
+
+
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection is lost, and the reply with it."""
     if read_code(error) in {"LOADING", "WRONGPASS", "MASTERDOWN"}:
         return False
     return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+
+
+def hide_host(error: BaseException) -> BaseException:
+    """Return a driver's error; of an unknown host one that does not name it, since a password may stand there."""
+    if isinstance(error, redis.ConnectionError) and _UNRESOLVED.match(str(error)):
+        return redis.ConnectionError("the host name cannot be resolved")
+    return error
 
 
 def make_timeout() -> Timeout:

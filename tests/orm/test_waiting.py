@@ -1,0 +1,77 @@
+"""Waiting for a worker, a worker in a thread, and how fast it is."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from vecstore import Timeout
+
+from .application import Application
+
+
+def test_a_worker_in_a_thread(app: Application) -> None:
+    worker = app.vectors.run_worker()
+    with worker:
+        app.add(5)
+        with app.sessions() as session:
+            app.vectors.wait(session, timeout=20)
+        assert app.stored() == app.expected()
+        states = [worker.is_alive]
+    states.append(worker.is_alive)
+    assert worker.settled == 5
+    assert worker.rate > 0
+    assert states == [True, False]
+    worker.close()
+
+
+def test_waiting_without_a_worker_is_a_timeout(app: Application) -> None:
+    app.vectors.wait(timeout=0)
+    app.add(2)
+    with pytest.raises(Timeout, match=r"2 changes are not in their stores.*run_worker"):
+        app.vectors.wait(timeout=0)
+
+
+def test_waiting_includes_what_is_leased(app: Application) -> None:
+    app.add(1)
+    app.vectors._outbox.claim(app.engine, ["article.search"], 10, 60)
+    with pytest.raises(Timeout):
+        app.vectors.wait(timeout=0)
+
+
+def test_waiting_does_not_include_what_is_committed_later(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work_and_add(seconds: float) -> None:
+        app.vectors.sync_once()
+        app.add(1)
+
+    app.add(1)
+    monkeypatch.setattr(
+        "vecstore.orm.vector_orm.time", SimpleNamespace(monotonic=time.monotonic, sleep=work_and_add), raising=True
+    )
+    app.vectors.wait(timeout=20)
+    assert len(app.noted()) == 1
+
+
+def test_waiting_does_not_include_what_is_not_committed(app: Application) -> None:
+    with app.sessions() as session:
+        session.add(app.Article(title="not yet", lang="en"))
+        session.flush()
+        app.vectors.wait(session, timeout=0)
+        session.rollback()
+
+
+def test_a_rate_is_that_of_the_last_minute(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [1_000.0]
+    clock = SimpleNamespace(monotonic=lambda: moment[0])
+    monkeypatch.setattr("vecstore.orm.worker_thread.time", clock)
+    worker = app.vectors.run_worker()
+    with worker:
+        moment[0] += 10
+        app.add(20)
+        app.vectors.wait(timeout=20)
+    assert worker.settled == 20
+    assert worker.rate == pytest.approx(2)
+    moment[0] += 61
+    assert worker.rate == 0
