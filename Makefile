@@ -76,11 +76,14 @@ clean: ## Remove everything that make created
 .venv/.examples: pyproject.toml constraints.txt | .venv/.created
 	@echo 'Installing vecstore, small models and data into .venv (once)'
 	@$(INSTALL) -e '.[examples]'
+	@# For a file of weights. Its own code, which nothing runs, would need a compiler.
+	@$(INSTALL) --no-deps Resemblyzer
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/.created
 	@echo 'Installing vecstore and all that its tests need into .venv (once; a few minutes)'
 	@$(INSTALL) -e '.[dev]'
+	@$(INSTALL) --no-deps Resemblyzer  # for a file of weights, as above
 	@touch $@ .venv/.demo .venv/.example .venv/.examples
 
 # The peers on servers are installed only where they are asked for, each with the releases that it goes with.

@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from examples.embeddings import __main__ as runner
-from examples.embeddings import anomalies, chinese_summary
+from examples.embeddings import anomalies, chinese_summary, cities, time_series
 from examples.embeddings.checks import Check, run_example
 from tests.sources import ROOT
 from vecstore.evaluation import Figure
@@ -21,8 +22,8 @@ def check(value: float, baseline: float, least: float = 0.0) -> Check:
     return Check(Figure("hits", value, 10, baseline, "chance"), least)
 
 
-def test_two_examples_hold(capsys: pytest.CaptureFixture[str]) -> None:
-    for each in (anomalies.measure, chinese_summary.measure):
+def test_small_examples_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    for each in (anomalies.measure, chinese_summary.measure, time_series.measure):
         assert run_example(each, []) == 0
     assert "ok     AUC" in capsys.readouterr().out
 
@@ -45,6 +46,21 @@ def test_an_example_without_checks_fails() -> None:
 def test_a_worse_summary_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chinese_summary, "pick_sentences", lambda vectors, count: list(range(count)))
     assert run_example(chinese_summary.measure, []) == 1
+
+
+def test_countries_of_a_wrong_region_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = time_series.read_regions()
+    turned = dict(zip(regions, reversed(regions.values()), strict=True))
+    monkeypatch.setattr(time_series, "read_regions", lambda: turned)
+    assert run_example(time_series.measure, []) == 1
+
+
+def test_kilometres_are_those_of_great_circles() -> None:
+    """From one pole to the other is half a meridian, which the metre was made of: 20,000 km."""
+    found = cities.measure_kilometres(np.array([[90.0, 0.0], [-90.0, 70.0], [0.0, 180.0], [0.0, -180.0]]))
+    assert found[0, 1] == pytest.approx(20_015, abs=1)
+    assert found[0, 2] == pytest.approx(10_008, abs=1)
+    assert found[2, 3] == pytest.approx(0, abs=1)
 
 
 def test_the_table_shows_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

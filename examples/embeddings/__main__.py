@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 EXAMPLES = (
-    "vectorizing", "word_vectors", "word_similarity", "cross_lingual", "chinese_summary", "sorting_texts", "graphs",
-    "recommendations", "anomalies", "faster_model",
+    "vectorizing", "semantic_search", "cross_lingual", "chinese_summary", "word_vectors", "word_similarity", "graphs",
+    "recommendations", "image_search", "speakers", "anomalies", "molecules", "time_series", "cities", "sorting_texts",
+    "faster_model",
 )  # fmt: skip
 SECONDS = 600
 """A bound on an example that hangs. On two processors each takes less than a minute."""
@@ -62,9 +63,10 @@ def make_table(outcomes: Sequence[Outcome], *, markdown: bool = False) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("the baseline is")
     for outcome in outcomes:
+        name = f"`{outcome.name}`" if markdown else outcome.name
         for place, check in enumerate(outcome.checks):
             table.add_row(
-                outcome.name if not place else "",
+                name if not place else "",
                 check["name"],
                 f"{show(check['value'])}{'' if check['is_met'] else ' FAILED'}",
                 show(check["least"]),

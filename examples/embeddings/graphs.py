@@ -13,30 +13,17 @@ import networkx as nx
 import numpy as np
 
 from examples.embeddings.checks import Check, run_example
-from vecstore.embedders import Lookup, WordVectors
+from vecstore.embedders import learn_nodes
 from vecstore.evaluation import Figure, compute_auc, find_clusters
 
 SEEDS = range(10)
 HIDDEN = 25
 
 
-def walk(graph: nx.Graph, rng: np.random.Generator, *, walks: int = 60, length: int = 20) -> list[str]:
-    """Return random walks as texts, from every node as often."""
-    texts = []
-    for start in [node for node in graph for _ in range(walks)]:
-        path = [start]
-        while len(path) < length and (near := list(graph[path[-1]])):
-            path.append(near[rng.integers(len(near))])
-        texts.append(" ".join(f"n{node}" for node in path))
-    return texts
-
-
-def embed_nodes(graph: nx.Graph, seed: int) -> Lookup:
-    """Return the embedder of a graph's nodes, which are numbers."""
-    texts = walk(graph, np.random.default_rng(seed))
-    words = WordVectors(16, pooling="mean", window=3, min_count=1, epochs=6).fit(texts, seed=seed)
-    table = np.array([words.get_vector(f"n{node}") for node in graph])
-    return Lookup.from_table(list(graph), table - table.mean(axis=0))
+def embed_nodes(graph: nx.Graph, seed: int) -> np.ndarray:
+    """Return a vector for each node, in the order of the graph."""
+    nodes = learn_nodes(graph.edges, 16, walks=60, length=20, window=3, epochs=6, seed=seed)
+    return nodes.embed_documents(list(graph))
 
 
 def find_clubs() -> Check:
@@ -45,7 +32,7 @@ def find_clubs() -> Check:
     clubs = [graph.nodes[node]["club"] for node in graph]
     found, simple = [], []
     for seed in SEEDS:
-        vectors = embed_nodes(graph, seed).embed_documents(list(graph))
+        vectors = embed_nodes(graph, seed)
         found.append(pick_nmi(vectors, clubs, seed))
         simple.append(pick_nmi(nx.to_numpy_array(graph, weight=None), clubs, seed))
     print(f"clubs, for each seed: {', '.join(f'{value:.2f}' for value in found)}")
@@ -74,7 +61,7 @@ def find_links() -> dict[str, float]:
         apart = list(nx.non_edges(whole))
         pairs = hidden + [apart[row] for row in rng.choice(len(apart), 10 * HIDDEN, replace=False)]
         is_link = [True] * HIDDEN + [False] * 10 * HIDDEN
-        vectors = embed_nodes(graph, seed).embed_documents(list(graph))
+        vectors = embed_nodes(graph, seed)
         scores["walks"].append(compute_auc([float(vectors[a] @ vectors[b]) for a, b in pairs], is_link))
         scores["degrees"].append(compute_auc([graph.degree[a] * graph.degree[b] for a, b in pairs], is_link))
         common = [len(list(nx.common_neighbors(graph, a, b))) for a, b in pairs]

@@ -30,7 +30,7 @@ def fill_stores(url: str) -> dict[str, str]:
     vectors = {
         "sorting_texts": (WordLlamaEmbedder().embed_documents(texts), packages),
         "anomalies": (digits.data.astype(np.float32), [f"{digit}" for digit in digits.target]),
-        "graphs": (embed_nodes(club, 0).embed_documents(list(club)), [club.nodes[node]["club"] for node in club]),
+        "graphs": (embed_nodes(club, 0), [club.nodes[node]["club"] for node in club]),
     }
     with connect(url) as database:
         for name, (rows, labels) in vectors.items():
