@@ -46,6 +46,8 @@ def test_it_measures_a_small_store(tmp_path: Path) -> None:
     assert set(figures["imports"]) == {"vecstore_ms", "numpy_ms"}
 
 
+# The servers and the turns take most of half a minute. The parts that are no server's run above in any case.
+@pytest.mark.long
 def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
     # The path of a Unix socket is short, and pytest's own folders are not.
     with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:
@@ -62,6 +64,7 @@ def test_it_compares_a_small_store_on_postgresql_with_sql_by_hand() -> None:
     assert set(in_turns["load"]) == {"copy", "copy, no indexes", *LOADS}
 
 
+@pytest.mark.long
 def test_it_compares_a_small_store_on_redis_with_commands_by_hand() -> None:
     with tempfile.TemporaryDirectory(prefix="vecstore-") as folder:
         subjects = measure(Path(folder), "vecstore-redis,redis-by-hand", 1_020)
