@@ -434,6 +434,8 @@ class Backend(ABC):
     capabilities: Capabilities
     backup_hint = "Use the engine's own tool."
     """What to do instead, where `backup` is not supported."""
+    computes_here = False
+    """Whether searches compute in this process, so that threads had better pass one at a time; see `turnstile`."""
 
     # -- catalogue
 

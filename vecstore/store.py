@@ -50,6 +50,7 @@ from .rows.vectors import as_queries, name_queries
 from .schema import Schema
 from .selection import Where, make_selection
 from .store_embedder import StoreEmbedder
+from .turnstile import Turn
 from .updates import KEEP, Keep, collect_changes, compile_update
 from .upkeep import IndexCalibration, tend
 
@@ -1059,8 +1060,10 @@ class VectorStore(OneProcess):
                 )  # fmt: skip
                 if not k or not len(matrix):
                     return [Hits((), exact=True, complete=True, shape=(schema, columns)) for _ in matrix]
-                answers = self._current.backend.search(generation, search)
-                hits = [make_hits(found, search, schema, offset) for found in answers]
+                backend = self._current.backend
+                with Turn() if backend.computes_here else nullcontext():
+                    answers = backend.search(generation, search)
+                    hits = [make_hits(found, search, schema, offset) for found in answers]
                 if attempts.is_logged:
                     attempts.rows, attempts.plan = sum(map(len, hits)), describe_plan(search, hits, generation.ef)
                 return hits

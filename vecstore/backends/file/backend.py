@@ -67,6 +67,7 @@ class FileBackend(Backend):
     """A directory; any number of processes, one write at a time per generation."""
 
     capabilities = Capabilities(backend="file", max_dim=16_000, max_hnsw_dim=16_000)
+    computes_here = True
 
     def __init__(self, layout: DirectoryLayout, options: Options) -> None:
         self.capabilities = replace(self.capabilities, read_only=options.read_only)
@@ -236,25 +237,22 @@ class FileBackend(Backend):
         measure: Measure | None = None,
         ef_construction: int | None = None,
     ) -> None:
-        with self._keeping(generation) as (opened, check):
+        with self._keeping(generation) as (opened, _, check):
             upkeep.build(opened, generation.schema.index, BuildHooks(check, on_progress, measure), ef_construction)
 
     def carry_index(self, source: Generation, target: Generation, on_progress: Progress | None = None) -> bool:
-        _, current = self._generations.open_current(target)
-        with self._keeping(target) as (opened, check), self._open_current(source) as (known, _):
+        with self._keeping(target) as (opened, current, check), self._open_current(source) as (known, _):
             return upkeep.carry(opened, known, current.schema.index, BuildHooks(check, on_progress))
 
     def compact(
         self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None
     ) -> bool:
-        _, current = self._generations.open_current(generation)
-        with self._keeping(generation) as (opened, check):
+        with self._keeping(generation) as (opened, current, check):
             compaction.compact(opened, check, on_progress)
             return upkeep.refresh(opened, current.schema.index, BuildHooks(check, on_progress, measure))
 
     def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
-        _, current = self._generations.open_current(generation)
-        with self._keeping(generation) as (opened, check):
+        with self._keeping(generation) as (opened, current, check):
             began = time.perf_counter()
             if compaction.tend(opened, check, on_progress=on_progress):
                 log_step("upkeep", "generation %s compacted in %.1f s", generation.id, time.perf_counter() - began)
@@ -323,7 +321,6 @@ class FileBackend(Backend):
             entry = self._generations.find_current(generation)
             return not generation.standby and entry.standby is not None
 
-        takes_notes()
         with (
             self._unless_superseded(generation),
             self._generations.open(generation).begin_transaction(takes_notes) as transaction,
@@ -331,13 +328,12 @@ class FileBackend(Backend):
             yield transaction
 
     @contextmanager
-    def _keeping(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Callable[[], object]]]:
-        """Give an open generation for upkeep, and the check to call under the writer's lock."""
+    def _keeping(self, generation: Generation) -> Iterator[tuple[OpenGeneration, Generation, Callable[[], object]]]:
+        """Give an open generation for upkeep, what the catalogue says of it, and the check under the writer's lock."""
         self._check_writable()
-        check = partial(self._generations.find_current, generation)
-        check()
+        opened, current = self._generations.open_current(generation)
         with self._unless_superseded(generation):
-            yield self._generations.open(generation), check
+            yield opened, current, partial(self._generations.find_current, generation)
 
     @contextmanager
     def _unless_superseded(self, generation: Generation) -> Iterator[None]:

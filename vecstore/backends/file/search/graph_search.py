@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.turnstile import outside_turn
+
 from ..metrics import METRICS, Singles
 from ..state.fields import Mask
 from .faiss_threads import in_own_thread, single_threaded
@@ -41,9 +43,10 @@ def find_near(graph: Graph, queries: Singles, plan: Plan, k: int, counts: Mask |
         vectors = np.concatenate([query.vector for query in encoded])
     walk = partial(graph.index.search, vectors, plan.candidates, params=_search_parameters(plan.ef))
     if len(encoded) >= _MANY:
-        distances, found = in_own_thread(walk)
+        with outside_turn():
+            distances, found = in_own_thread(walk)
     else:
-        with single_threaded():
+        with single_threaded(), outside_turn():
             distances, found = walk()
     near: list[Near] = []
     for number, query in enumerate(encoded):

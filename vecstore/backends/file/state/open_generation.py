@@ -15,7 +15,7 @@ from ..search.code_cache import CodeCache
 from ..search.index_cache import IndexCache
 from ..search.row_cache import RowCache
 from ..storage import lock
-from ..storage.commit_mark import check_not_older, read_last_mark
+from ..storage.commit_mark import CommitWatch, check_not_older, read_last_mark
 from ..storage.connections import DATA_VERSION, ROWS, SqliteConnection, abandon, begin_reading, open_connection
 from ..storage.failures import DRIVER_ERRORS, DriverError, is_lasting, translate_error, translate_errors
 from ..storage.pool import ForkGuard, SqlitePool
@@ -43,6 +43,7 @@ class OpenGeneration:
         # Held while the state is brought up to date, but not while a writer waits for readers.
         self._lock = RLock()
         self._snapshot: Snapshot | None = None
+        self._watch = CommitWatch(files.paths.lock)
         self._notes: dict[str, Notes] = {}
         self._writer: SqliteConnection | None = None
         self._is_tidy = False
@@ -54,6 +55,7 @@ class OpenGeneration:
 
     def close(self) -> None:
         """Close all connections."""
+        self._watch.close()
         self.pool.close()
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -69,13 +71,18 @@ class OpenGeneration:
         StoreCorrupt
         """
         known = self._snapshot
+        fits = known is not None and (known.view is not None or not view)
+        if known and fits and self._watch.is_last(known.ledger.seq, connection.file_state):
+            return known
         version: int = connection.execute(DATA_VERSION).fetchone()[0]
-        if known and connection.stamp == (version, known.ledger.token) and (known.view or not view):
+        if known and fits and connection.stamp == (version, known.ledger.token):
+            self._watch.note(known.ledger.seq, connection.file_state)
             return known
         # The transaction begins under the lock, so it sees every commit that is already known.
         with self._lock, begin_reading(connection):
             snapshot = self._read_newest(connection, view=view)
         connection.stamp = (version, snapshot.ledger.token)
+        self._watch.note(snapshot.ledger.seq, connection.file_state)
         return snapshot
 
     def read_newest_snapshot(self, *, view: bool = False) -> Snapshot:
@@ -227,6 +234,8 @@ class OpenGeneration:
             transaction = WriteTransaction(self.files, connection, snapshot, *notes)
             yield transaction
             if transaction.has_changes:
+                transaction.make_room()
+                held.announce(transaction.ledger.seq)
                 usable = commit(connection, snapshot.ledger, transaction.ledger, self._open_writer)
                 self.pool.check_origin()  # what was committed to a file that is gone is not acknowledged
                 self._written = {(snapshot.ledger.token, transaction.ledger.token): transaction.heads}

@@ -15,7 +15,7 @@ from ..options import Options
 from ..state.commit import commit
 from ..state.ledger import CREATE, Ledger, Total, check_same_history
 from . import lock, os_calls
-from .commit_mark import check_not_older, read_last_mark
+from .commit_mark import CommitWatch, check_not_older, read_last_mark
 from .connections import (
     CATALOG,
     DATA_VERSION,
@@ -42,6 +42,7 @@ class CatalogueFile:
         self._path = layout.catalog
         self._pool: SqlitePool | None = None
         self._newest: Catalogue | None = None
+        self._watch = CommitWatch(layout.catalog_lock)
         self._failed = False
         self._lock = Lock()
 
@@ -58,11 +59,15 @@ class CatalogueFile:
             if pool is None:
                 self._layout.check_unused()
                 return Catalogue(make_empty_ledger())
+            newest = self._newest
+            if newest is not None and self._watch.is_last(newest.ledger.seq, pool.check_origin()):
+                return newest
             with pool.check_out() as connection:
                 version: int = connection.execute(DATA_VERSION).fetchone()[0]
                 if connection.stamp is None or connection.stamp[0] != version:
                     connection.stamp = (version, self._load(connection))
                 state: Catalogue = connection.stamp[1]
+                self._watch.note(state.ledger.seq, connection.file_state)
                 return state
         except DRIVER_ERRORS as error:
             raise translate_error(error, str(self._path)) from error
@@ -105,6 +110,7 @@ class CatalogueFile:
 
     def close(self) -> None:
         """Close all connections."""
+        self._watch.close()
         if self._pool is not None:
             self._pool.close()
 
@@ -181,6 +187,7 @@ class CatalogueEdit:
                     connection.executemany(f"INSERT INTO {name} VALUES ({marks})", table)  # noqa: S608
                     after.tables[name] = Total()
                     after.tables[name].add(row[-1] for row in table)
+                self._held.announce(after.seq)
                 commit(connection, before, after, self._open)
             finally:
                 abandon(connection)

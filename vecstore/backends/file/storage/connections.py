@@ -16,6 +16,7 @@ from vecstore.backends.shared.guards import refuse_newer
 from vecstore.errors import StoreCorrupt, Unsupported
 
 from . import os_calls
+from .commit_mark import FileState
 from .fork_gate import leak_in_child
 
 FORMAT = 1
@@ -37,6 +38,8 @@ class SqliteConnection(sqlite3.Connection):
 
     stamp: tuple[int, Any] | None = None
     """SQLite's data version, and the state that the user read at that version."""
+    file_state: FileState | None = None
+    """That of the database file when the connection was checked out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ class HeldLock:
         with translate_errors(self._path):
             return commit_mark.read_mark(self._descriptor)
 
+    def announce(self, seq: int) -> None:
+        """Announce a commit that is about to begin."""
+        with translate_errors(self._path):
+            commit_mark.announce(self._descriptor, seq)
+
     def set_mark(self, seq: int) -> None:
         """Mark a durable commit."""
         commit_mark.write_mark(self._descriptor, seq)

@@ -229,6 +229,11 @@ def is_file_at(descriptor: int, path: Path) -> bool:
     return read_identity(path) == (status.st_dev, status.st_ino)
 
 
+def has_name(descriptor: int) -> bool:
+    """Say whether an open file is still in a directory."""
+    return os.fstat(descriptor).st_nlink > 0
+
+
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
     """Return up to ``size`` bytes of a file."""
     return os.pread(descriptor, size, offset)

@@ -8,6 +8,7 @@ from threading import Lock
 from vecstore.errors import DatabaseReplaced, StoreCorrupt
 
 from . import fork_gate, os_calls
+from .commit_mark import FileState
 from .connections import DatabaseKind, SqliteConnection, open_connection
 from .failures import DRIVER_ERRORS
 
@@ -98,8 +99,8 @@ class SqlitePool:
         """Check out a connection while the context lasts."""
         return CheckOut(self)
 
-    def check_origin(self) -> None:
-        """Refuse the file if another one, or none, is at its path.
+    def check_origin(self) -> FileState | None:
+        """Refuse the file if another one, or none, is at its path. Return what every change of it changes.
 
         Raises
         ------
@@ -109,7 +110,7 @@ class SqlitePool:
             status = os_calls.read_status(self.name)
         except (FileNotFoundError, NotADirectoryError):
             if self._origin is None:
-                return  # opening it says what is wrong
+                return None  # opening it says what is wrong
             raise DatabaseReplaced(self.name) from None
         identity = status.st_dev, status.st_ino
         if identity != self._origin:
@@ -117,6 +118,7 @@ class SqlitePool:
                 self._origin = self._origin or identity
             if identity != self._origin:
                 raise DatabaseReplaced(self.name)
+        return status.st_mtime_ns, status.st_size
 
     def close(self) -> None:
         """Close every connection; one in use is closed when it is checked in."""
@@ -132,11 +134,14 @@ class SqlitePool:
         ------
         DatabaseReplaced
         """
-        self.check_origin()
+        state = self.check_origin()
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            connection.file_state = state
+            return connection
         connection = open_connection(self.path, self._kind, self._timeout)
+        connection.file_state = state
         try:
             self.check_origin()
         except DatabaseReplaced:

@@ -1,0 +1,129 @@
+"""What spares a read the question to SQLite: it is believed only while no later commit can have happened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vecstore
+from vecstore import Database, Record, Schema, VectorStore
+from vecstore.backends.file.state import open_generation
+from vecstore.backends.file.state.open_generation import OpenGeneration
+from vecstore.backends.file.storage import catalogue_file, commit_mark, lock, os_calls
+from vecstore.backends.file.storage.commit_mark import CommitWatch
+
+STATE = (1, 2)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A lock file that says that commit 7 was the last."""
+    place = tmp_path / "writer.lock"
+    mark(place, commit_mark.write_mark, 7)
+    mark(place, commit_mark.announce, 7)
+    return place
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with vecstore.connect(tmp_path / "db") as db:
+        db.create("notes", Schema(dim=2)).upsert([Record("a", [1, 0])])
+        yield db
+
+
+def mark(place: Path, write: object, seq: int) -> None:
+    descriptor = os_calls.open_lock(place)
+    write(descriptor, seq)  # type: ignore[operator]
+    os.close(descriptor)
+
+
+def make_watch(place: Path, seq: int = 7) -> CommitWatch:
+    watch = CommitWatch(place)
+    watch.note(seq, STATE)
+    return watch
+
+
+def test_the_last_commit_is_known(path: Path) -> None:
+    watch = make_watch(path)
+    assert watch.is_last(7, STATE)
+    watch.close()
+    assert not watch.is_last(7, STATE)
+
+
+def test_a_commit_that_was_not_noted_is_not_believed(path: Path) -> None:
+    watch = make_watch(path)
+    assert not watch.is_last(8, STATE)
+    assert not watch.is_last(7, (1, 3))
+    watch.close()
+
+
+def test_an_older_commit_is_never_the_last(path: Path) -> None:
+    watch = make_watch(path, 6)
+    assert not watch.is_last(6, STATE)
+    watch.close()
+
+
+@pytest.mark.parametrize("write", [commit_mark.announce, commit_mark.write_mark])
+def test_a_commit_that_began_or_ended_since(path: Path, write: object) -> None:
+    """A writer that is killed between the two leaves one of them."""
+    watch = make_watch(path)
+    mark(path, write, 8)
+    assert not watch.is_last(7, STATE)
+    watch.note(8, (3, 4))
+    assert not watch.is_last(8, (3, 4))
+    watch.close()
+
+
+def test_a_lock_file_of_another_writer(path: Path) -> None:
+    watch = make_watch(path)
+    path.unlink()
+    assert not watch.is_last(7, STATE)
+    mark(path, commit_mark.write_mark, 8)  # an older vecstore announces nothing
+    watch.note(8, STATE)
+    assert not watch.is_last(8, STATE)
+    watch.close()
+
+
+def test_without_a_lock_file(tmp_path: Path) -> None:
+    watch = make_watch(tmp_path / "missing")
+    assert not watch.is_last(7, STATE)
+    watch.close()
+
+
+def test_reads_ask_sqlite_only_once_after_a_commit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = database.open("notes")
+    assert [hit.id for hit in store.search([1, 0])] == ["a"]
+    for module in (open_generation, catalogue_file):
+        monkeypatch.setattr(module, "DATA_VERSION", "no statement")
+    assert [hit.id for hit in store.search([1, 0])] == ["a"]
+
+
+def test_a_writer_that_was_killed_before_its_mark(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = database.open("notes")
+    assert len(reader.search([1, 0])) == 1
+    with vecstore.connect(tmp_path / "db") as other:
+        monkeypatch.setattr(lock.HeldLock, "set_mark", lambda self, seq: None)
+        other.open("notes").upsert([Record("b", [1, 0])])
+        _forget_times(database, reader)
+        assert len(reader.search([1, 0])) == 2
+
+
+def test_an_older_vecstore_wrote(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = database.open("notes")
+    assert len(reader.search([1, 0])) == 1
+    with vecstore.connect(tmp_path / "db") as other, monkeypatch.context() as patch:
+        patch.setattr(lock.HeldLock, "announce", lambda self, seq: None)
+        other.open("notes").upsert([Record("b", [1, 0])])
+        _forget_times(database, reader)
+        assert len(reader.search([1, 0])) == 2
+
+
+def _forget_times(database: Database, store: VectorStore) -> None:
+    """Make believe that the database file is as it was, as two commits within one tick of the clock leave it."""
+    opened: OpenGeneration = database._backend._generations.open(store._current.entry.active)  # type: ignore[attr-defined]
+    opened._watch._noted = None if (noted := opened._watch._noted) is None else (noted[0], opened.pool.check_origin())
