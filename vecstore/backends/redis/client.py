@@ -218,7 +218,8 @@ class Client:
         self._watch.add(limit)
         connection: Any = self._connections.check_out()
         try:
-            connection.connect()  # does nothing if it is open
+            if connection._sock is None:  # its own look at that costs 4 µs of a search
+                connection.connect()
             peer = self._identify(connection)
             if peer.poll.poll(0):  # something to read on an idle connection: nearly always its end
                 connection.disconnect()
