@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -38,6 +39,23 @@ LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power
 def seed() -> int:
     """The run's random seed, which a failing run prints."""
     return int(os.environ["VECSTORE_SEED"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sockets_for_the_next_file() -> Iterator[None]:
+    """Collect sockets that a file's tests left in a cycle, as a caught error does: a later test would be blamed."""
+    before = count_sockets()
+    yield
+    if count_sockets() > before:
+        gc.collect()
+
+
+def count_sockets() -> int:
+    found = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that lists them
+            found += os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+    return found
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import redis
@@ -70,8 +71,9 @@ class Faults:
         yield InvalidUrl, lambda: vecstore.connect(f"redis://user:{PASSWORD}@host:port/0")
         yield RecordExists, lambda: self._store.insert([RECORD])
         yield StorageFailed, self.write_without_memory
-        yield StorageFailed, lambda: self.open_without_right("-hset").upsert([RECORD])
-        yield StorageFailed, lambda: self.open_without_right("-ft.search").search(VECTOR, where=WHERE)
+        yield StorageFailed, lambda: self.call_without_right("-hset", lambda store: store.upsert([RECORD]))
+        search = partial(VectorStore.search, query=VECTOR, where=WHERE)
+        yield StorageFailed, lambda: self.call_without_right("-ft.search", search)
         yield UnknownOutcome, self.cut_write
         yield Timeout, self.search_in_silence
         yield StoreCorrupt, self.read_wrong_kind
@@ -87,14 +89,14 @@ class Faults:
         finally:
             self._client.config_set("maxmemory", 0)
 
-    def open_without_right(self, right: str) -> VectorStore:
+    def call_without_right(self, right: str, call: Callable[[VectorStore], object]) -> None:
         self._client.acl_setuser(
             "someone", enabled=True, reset=True, passwords=[f"+{PASSWORD}"], keys=["*"], categories=["+@all"]
         )
         self._client.execute_command("ACL", "SETUSER", "someone", right)
-        return vecstore.connect(
-            change_url(self._server.url, user="someone", password=PASSWORD) + f"?namespace={NAMESPACE}"
-        ).open("a")
+        url = change_url(self._server.url, user="someone", password=PASSWORD)
+        with vecstore.connect(f"{url}?namespace={NAMESPACE}") as database:
+            call(database.open("a"))
 
     def cut_write(self) -> None:
         self._proxy.cut_after(server_bytes=1, fate="reset")
