@@ -154,7 +154,7 @@ def test_installed_migrations_work_from_any_directory(
     installed: Installed, postgres_url: str, namespace: str, tmp_path: Path
 ) -> None:
     (tmp_path / "migrations").mkdir()  # what a project of its own may have there
-    for folder, step, left in ((Path("/"), ("upgrade",), "vs0003"), (tmp_path, ("downgrade", "vs0001"), "vs0001")):
+    for folder, step, left in ((Path("/"), ("upgrade",), "vs0004"), (tmp_path, ("downgrade", "vs0001"), "vs0001")):
         place = ("--url", postgres_url, "--namespace", namespace, "--json")
         answer = installed.run("vecstore", "migrate", *step, *place, folder=folder)
         assert json.loads(answer)["revision"] == left

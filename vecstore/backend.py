@@ -345,6 +345,8 @@ class IndexState:
         With which the index was built.
     without_vector : int
         Records that have no vector, and which no index covers.
+    reason : str or None
+        Why searches are exact although an index is asked for, where only the backend knows it; with what to do.
     """
 
     state: Literal["none", "building", "ready", "invalid"]
@@ -353,11 +355,37 @@ class IndexState:
     min_rows: int | None = None
     ef_construction: int | None = None
     without_vector: int = 0
+    reason: str | None = None
 
     @property
     def vectors(self) -> int:
         """How many records have a vector."""
         return self.rows - self.without_vector
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What one call of `Backend.follow` did, and what is left.
+
+    Attributes
+    ----------
+    sent : int
+        Ids whose records it brought.
+    pending : int
+        Ids that wait.
+    lag : float
+        For how many seconds the first of these has waited.
+    rests : float
+        For how many seconds nothing can be done.
+    built : bool
+        Whether the search effort of the index has to be calibrated.
+    """
+
+    sent: int = 0
+    pending: int = 0
+    lag: float = 0.0
+    rests: float = 0.0
+    built: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -811,6 +839,24 @@ class Backend(ABC):
         """Return the state of the index."""
         rows = self.count(generation, None)
         return IndexState("none", rows, indexed=0, without_vector=len(self.find_without_vector(generation, rows)))
+
+    def list_efforts(self, generation: Generation, k: int) -> Sequence[int] | None:
+        """Return the search efforts that a calibration for ``k`` hits tries, ascending; None for the usual ones.
+
+        For an index whose effort is another number than the candidates of a graph search.
+        """
+        return None
+
+    def follow(self, generation: Generation) -> Followed:
+        """Bring a part of what has changed to the engine that follows a generation, as far as it is due.
+
+        Raises
+        ------
+        Unsupported
+        StoreLocked
+            Another process does it.
+        """
+        raise Unsupported("following", self.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://….")
 
     def stats(self, generation: Generation) -> Stats:
         """Return figures."""

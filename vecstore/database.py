@@ -15,7 +15,7 @@ from .backend import Backend, Generation
 from .backup_target import check_empty_directory
 from .capabilities import Capabilities
 from .embedders.identity import Identity
-from .errors import InvalidArgument, InvalidUrl, SchemaMismatch, StoreExists
+from .errors import InvalidArgument, InvalidUrl, SchemaMismatch, StoreExists, Unsupported
 from .logs import log_duration, log_step
 from .lookup import check_here, find_here
 from .names import check_name
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from .embedders.base import Embedder
     from .fields import Field
+    from .following import Follow
     from .rebuild.declaration import Declared
     from .rebuild.switch import Rebuilt
 
@@ -475,6 +476,35 @@ class Database(OneProcess):
             There is no database to copy, or the target is taken, lies inside of it or is no path.
         """
         self._backend.backup(check_empty_directory(target))
+
+    def follow(self, names: Sequence[str] = ()) -> Follow:
+        """Keep the engine that follows stores in step with them; see `Follow.run`.
+
+        A write call feeds it too, once enough has piled up. One process that does nothing else keeps the time short
+        for which searches compare what is new one by one.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Which stores; all there are, also later, by default.
+
+        Raises
+        ------
+        Unsupported
+            The Database was connected without ``vectors=``.
+        StoreNotFound
+        """
+        from .following import Follow
+
+        listed = [check_name(each, "Store") for each in names]
+        if "milvus" not in self._backend.capabilities.indexes:
+            raise Unsupported(
+                "following", self._backend.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://…."
+            )
+        self._backend.capabilities.check_writable()
+        for each in listed:
+            self.open(each)
+        return Follow(lambda: listed or self.names(), self.open)
 
     def close(self) -> None:
         """Release connections, files and locks, also those of a successor. A second call does nothing."""

@@ -64,6 +64,8 @@ def explain_exact_search(state: IndexState, present: Generation) -> str | None:
     """Say why searches without ``ef`` compare all records; None where they use the index."""
     if isinstance(present.schema.index, Flat):
         return "The index is Flat(). reindex(HNSW()) builds a graph."
+    if state.reason is not None:
+        return state.reason
     if state.min_rows is None:
         return "This backend builds no graph."
     if state.state == "none":

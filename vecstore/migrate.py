@@ -2,7 +2,7 @@
 
 >>> from vecstore import migrate
 >>> [revision for revision, _ in migrate.history()]
-['vs0001', 'vs0002', 'vs0003']
+['vs0001', 'vs0002', 'vs0003', 'vs0004']
 """
 
 from .backends.postgres.migrations.migrate import (

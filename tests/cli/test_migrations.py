@@ -27,21 +27,21 @@ def test_up_and_down(run: Run, postgres_url: str, namespace: str) -> None:
     place = ("--url", postgres_url, "--namespace", namespace)
     assert run("migrate", "current", *place).out == f"{namespace}: no catalogue.\n"
     assert run("migrate", "upgrade", "vs0001", *place).out == f"{namespace}: vs0001 now, no catalogue before.\n"
-    assert run("migrate", "current", *place).out == f"{namespace}: vs0001, the newest is vs0003.\n"
-    assert run("migrate", "upgrade", *place).out == f"{namespace}: vs0003 now, vs0001 before.\n"
-    assert run("migrate", "upgrade", *place).out == f"{namespace}: vs0003, as before.\n"
-    assert run("migrate", "downgrade", "base", *place).out == f"{namespace}: no catalogue now, vs0003 before.\n"
+    assert run("migrate", "current", *place).out == f"{namespace}: vs0001, the newest is vs0004.\n"
+    assert run("migrate", "upgrade", *place).out == f"{namespace}: vs0004 now, vs0001 before.\n"
+    assert run("migrate", "upgrade", *place).out == f"{namespace}: vs0004, as before.\n"
+    assert run("migrate", "downgrade", "base", *place).out == f"{namespace}: no catalogue now, vs0004 before.\n"
 
 
 def test_answers_for_machines(run: Run, postgres_url: str, namespace: str) -> None:
     place = ("--url", postgres_url, "--namespace", namespace, "--json")
-    assert run("migrate", "upgrade", *place).json == {"namespace": namespace, "before": None, "revision": "vs0003"}
-    current = {"namespace": namespace, "revision": "vs0003", "head": "vs0003"}
+    assert run("migrate", "upgrade", *place).json == {"namespace": namespace, "before": None, "revision": "vs0004"}
+    current = {"namespace": namespace, "revision": "vs0004", "head": "vs0004"}
     assert run("migrate", "current", *place).json == current
     down = run("migrate", "downgrade", "vs0001", *place).json
-    assert down == {"namespace": namespace, "before": "vs0003", "revision": "vs0001"}
+    assert down == {"namespace": namespace, "before": "vs0004", "revision": "vs0001"}
     revisions = run("migrate", "history", "--json").json["revisions"]
-    assert [each["revision"] for each in revisions] == ["vs0001", "vs0002", "vs0003"]
+    assert [each["revision"] for each in revisions] == ["vs0001", "vs0002", "vs0003", "vs0004"]
 
 
 def test_sql_needs_no_server(run: Run) -> None:

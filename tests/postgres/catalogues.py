@@ -13,10 +13,11 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
-REVISIONS = ("vs0001", "vs0002", "vs0003")
+REVISIONS = ("vs0001", "vs0002", "vs0003", "vs0004")
 STORES = {"vecstore_alembic_version", "vecstore_generation", "vecstore_store"}
 CHANGES = {"vecstore_change"}
-TABLES = STORES | CHANGES
+FOLLOWERS = {"vecstore_follower", "vecstore_follower_left", "vecstore_follower_note"}
+TABLES = STORES | CHANGES | FOLLOWERS
 
 STORE, GENERATION, STANDBY = "5" * 32, "a" * 32, "b" * 32
 
@@ -93,10 +94,15 @@ def add_standby(admin: psycopg.Connection, namespace: str) -> None:
 
 def read_contents(admin: psycopg.Connection, namespace: str) -> list[Any]:
     """Return all rows of stores, generations and the store's records."""
-    names = ("vecstore_store", "vecstore_generation", f"vecstore_g_{GENERATION}")
+    # The columns of the first revision: later ones add some.
+    names = {
+        "vecstore_store": sql.SQL("each"),
+        "vecstore_generation": sql.SQL("(id, store, schema, identity, ef)"),
+        f"vecstore_g_{GENERATION}": sql.SQL("each"),
+    }
     statements = [
-        sql.SQL("SELECT each::text FROM {}.{} AS each ORDER BY 1").format(*map(sql.Identifier, (namespace, name)))
-        for name in names
+        sql.SQL("SELECT {}::text FROM {}.{} AS each ORDER BY 1").format(row, *map(sql.Identifier, (namespace, name)))
+        for name, row in names.items()
     ]
     return [admin.execute(statement).fetchall() for statement in statements]
 

@@ -84,6 +84,17 @@ def store(database: Database) -> VectorStore:
     return store
 
 
+@pytest.fixture(scope="session")
+def milvus_url() -> str:
+    """The URL of the run's Milvus server. Without one the tests fail: a skip would hide that nothing was tested."""
+    from tests.milvus.server import get_shared_url as get_milvus_url
+
+    try:
+        return get_milvus_url()
+    except NoServer as error:
+        pytest.fail(str(error), pytrace=False)
+
+
 @pytest.fixture
 def role(admin: psycopg.Connection) -> Iterator[str]:
     """A role that may log in and nothing else; its name has to be quoted."""

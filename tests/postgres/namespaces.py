@@ -22,6 +22,7 @@ _TABLE = re.compile("vecstore_g_[0-9a-f]{32}")
 _OF_STORES = re.compile(rf"{_TABLE.pattern}\w*|vecstore_h_\w+")  # a table or an index of one
 _EMPTY = sql.SQL(
     "DELETE FROM vecstore_change; DELETE FROM vecstore_store; DELETE FROM vecstore_generation; "
+    "DELETE FROM vecstore_follower_note; DELETE FROM vecstore_follower_left; "
     "SELECT setval('vecstore_change_seq', 1, false)"
 )
 

@@ -142,7 +142,7 @@ def test_a_downgrade_that_would_hide_records_without_a_vector_is_refused(
         store.insert([vecstore.Record("a"), vecstore.Record("b", [1, 0])])
         with pytest.raises(StoreExists, match=r"lost in these stores: sparse\."):
             migrate.downgrade(connection, "vs0002", namespace=namespace)
-        assert migrate.current(connection, namespace=namespace) == "vs0003"
+        assert migrate.current(connection, namespace=namespace) == "vs0004"
         store.update(ids=["a"], vector=[0, 1])
         db.rebuild("sparse", schema=vecstore.Schema(dim=2))
         with pytest.raises(StoreExists, match="sparse"):

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.postgres import catalogues
-from tests.postgres.catalogues import REVISIONS, STORES, TABLES
+from tests.postgres.catalogues import CHANGES, REVISIONS, STORES, TABLES
 from vecstore import InvalidArgument, migrate
 
 
@@ -36,16 +36,18 @@ def tables_after_a_change(admin: psycopg.Connection, namespace: str) -> list[obj
 
 
 def test_scripts_of_single_steps_go_up_and_down(postgres_url: str, admin: psycopg.Connection, namespace: str) -> None:
-    first, second, third = REVISIONS
+    first, second, third, fourth = REVISIONS
+    changes = STORES | CHANGES
     for start, end, left in (
-        (None, first, STORES), (first, second, TABLES), (second, first, STORES), (first, second, TABLES),
-        (second, third, TABLES), (third, second, TABLES), (second, first, STORES), (first, "head", TABLES),
-        (third, "base", set()), (None, "head", TABLES),
+        (None, first, STORES), (first, second, changes), (second, first, STORES), (first, second, changes),
+        (second, third, changes), (third, second, changes), (second, third, changes), (third, fourth, TABLES),
+        (fourth, third, changes), (third, first, STORES), (first, "head", TABLES), (fourth, "base", set()),
+        (None, "head", TABLES),
     ):  # fmt: skip
         apply(postgres_url, migrate.sql(namespace=namespace, from_revision=start, to_revision=end))
         assert catalogues.list_tables(admin, namespace) == left
         with catalogues.connect_engine(postgres_url) as connection:
-            at = {"head": third, "base": None}.get(end, end)
+            at = {"head": fourth, "base": None}.get(end, end)
             assert migrate.current(connection, namespace=namespace) == at
 
 
@@ -80,7 +82,7 @@ def test_names_in_a_script_are_quoted_where_they_must_be() -> None:
     assert " user." not in script
 
 
-@pytest.mark.parametrize("start, end", [(None, "base"), ("base", "base"), ("vs0003", "head"), ("vs0001", "vs0001")])
+@pytest.mark.parametrize("start, end", [(None, "base"), ("base", "base"), ("vs0004", "head"), ("vs0001", "vs0001")])
 def test_a_script_for_no_step_is_refused(start: str | None, end: str) -> None:
     with pytest.raises(InvalidArgument, match="nothing to do"):
         migrate.sql(from_revision=start, to_revision=end)

@@ -81,7 +81,7 @@ class TestConnecting:
     ) -> None:
         prepare_namespace(postgres_url, namespace)
         admin.execute(format_statement("UPDATE {}.vecstore_alembic_version SET version_num = 'vs0001'", namespace))
-        with expect_error(MigrationRequired, "vecstore migrate upgrade", "vs0001", "vs0003"):
+        with expect_error(MigrationRequired, "vecstore migrate upgrade", "vs0001", "vs0004"):
             vecstore.connect(add_parameters(postgres_url, namespace))
 
     def test_a_database_without_the_extension_gets_the_statement(self, postgres_url: str) -> None:

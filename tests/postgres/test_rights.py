@@ -15,9 +15,9 @@ from psycopg import sql
 import vecstore
 from tests.batches import DIM, batch, vector_of
 from tests.secrets import PASSWORD, change_url, check_secret_free
-from vecstore import HNSW, Database, F, Schema, StorageFailed, Unsupported, VecstoreError, fields
+from vecstore import HNSW, Database, F, Schema, StorageFailed, Unsupported, VecstoreError, fields, migrate
 
-from .catalogues import create_database, format_statement, list_tables
+from .catalogues import connect_engine, create_database, list_tables
 from .stores import add_parameters, open_database, prepare_namespace
 from .tenants import make_role, read_table, run
 
@@ -215,9 +215,8 @@ class TestMigrating:
         if state == "older catalogue":
             with vecstore.connect(postgres_url, namespace=namespace, migrate=True):
                 pass
-            run(admin, "DROP TABLE {}", sql.Identifier(namespace, "vecstore_change"))
-            run(admin, "DROP SEQUENCE IF EXISTS {}", sql.Identifier(namespace, "vecstore_change_seq"))
-            admin.execute(format_statement("UPDATE {}.vecstore_alembic_version SET version_num = 'vs0001'", namespace))
+            with connect_engine(postgres_url) as connection:
+                migrate.downgrade(connection, "vs0001", namespace=namespace)
         url = change_url(postgres_url, user=quote(role), password=PASSWORD)
         done = repeat(admin, lambda: vecstore.connect(url, namespace=namespace, migrate=True).close())
         assert done

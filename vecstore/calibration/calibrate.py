@@ -7,10 +7,11 @@ records that the graph was built without or does not have yet, or else points ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..backend import Backend, CalibrationState, Entry, Generation, HeldOut
-from ..index_options import HNSW
+from ..index_options import HNSW, Flat, MilvusIndex
 from ..lookup import find_generation
 from ..progress import Progress
 from .effort import BETWEEN, LADDER, SECONDS, Clock, Effort, Outcome, find_smallest_ef
@@ -91,11 +92,11 @@ class Calibration:
         if state in _UNFINISHED:
             return measured, None
         ef, calibration, effort = None, None, None
-        if isinstance(index, HNSW) and state == "ready":
+        if not isinstance(index, Flat) and state == "ready":
             effort, queries = self._find_effort(measured, index)
             if effort.outcome is Outcome.UNFINISHED and measured.ef is not None:
                 return measured, effort
-            ef, calibration = effort.ef, _describe_effort(effort, queries, index)
+            ef, calibration = effort.ef, _describe_effort(effort, queries, index, self._list_efforts(measured)[-1])
         # Look it up again: amend() would undo a concurrent change of identity.
         present = find_generation(self._backend, self._entry, generation)
         if (present.ef, present.calibration) == (ef, calibration) or present.schema.index != index:
@@ -104,7 +105,10 @@ class Calibration:
         self._backend.amend(present)
         return present, effort
 
-    def _find_effort(self, generation: Generation, index: HNSW) -> tuple[Effort, str]:
+    def _list_efforts(self, generation: Generation) -> Sequence[int]:
+        return self._backend.list_efforts(generation, K) or LADDER
+
+    def _find_effort(self, generation: Generation, index: HNSW | MilvusIndex) -> tuple[Effort, str]:
         """Return the effort of a finished index, and the queries that it was measured with."""
         if self._built is not None and self._built[0].target_recall == index.target_recall:
             return self._built[1], "held-out rows"
@@ -113,19 +117,21 @@ class Calibration:
                 return self._climb(waiting, index, SECONDS), "waiting rows"
         return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index)
 
-    def _try_probes(self, drawn: Probes, index: HNSW) -> tuple[Effort, str]:
+    def _try_probes(self, drawn: Probes, index: HNSW | MilvusIndex) -> tuple[Effort, str]:
         """Return the smallest effort that is enough for one kind of probes, and which kind; or why there is none."""
         kinds, tried = KINDS[drawn.generation.schema.metric], list[tuple[Effort, str]]()
+        ladder = self._list_efforts(drawn.generation)
         for kind in kinds:
             clock = Clock(self._on_progress, SECONDS / len(kinds))
             probes = drawn.turn(kind, clock)
-            most = min((effort.ef for effort, _ in tried if effort.ef), default=LADDER[-1])
-            effort = find_smallest_ef(probes.ask, list(probes.cut_parts()), index.target_recall, clock, most)
+            most = min((effort.ef for effort, _ in tried if effort.ef), default=ladder[-1])
+            parts = list(probes.cut_parts())
+            effort = find_smallest_ef(probes.ask, parts, index.target_recall, clock, most, ladder=ladder)
             clock.finish()
             tried.append((effort, kind))
         return min(tried, key=lambda each: (_ORDER.index(each[0].outcome), each[0].ef or 0))
 
-    def _climb(self, held_out: HeldOut, index: HNSW, seconds: float) -> Effort:
+    def _climb(self, held_out: HeldOut, index: HNSW | MilvusIndex, seconds: float) -> Effort:
         clock = Clock(self._on_progress, seconds)
         effort = find_smallest_ef(
             make_ask(held_out, K), cut_parts(len(held_out)), index.target_recall, clock, between=BETWEEN
@@ -141,12 +147,12 @@ def _is_poor(effort: Effort) -> bool:
     return effort.ef is None or effort.ef > MUCH
 
 
-def _describe_effort(effort: Effort, measured: str, index: HNSW) -> CalibrationState:
+def _describe_effort(effort: Effort, measured: str, index: HNSW | MilvusIndex, most: int) -> CalibrationState:
+    better = "a denser graph: reindex(HNSW(m=…, ef_construction=…))" if isinstance(index, HNSW) else "another index"
     reason = {
         Outcome.FOUND: None,
         Outcome.MISSED: (
-            f"No effort up to {LADDER[-1]:,} reaches target_recall={index.target_recall:g}. Lower it, or build a "
-            "denser graph: reindex(HNSW(m=…, ef_construction=…))."
+            f"No effort up to {most:,} reaches target_recall={index.target_recall:g}. Lower it, or build {better}."
         ),
         Outcome.EXACT: CHEAPER,
         Outcome.UNFINISHED: "The time was too short to measure recall. Call calibrate() when the store is less busy.",

@@ -106,8 +106,9 @@ def find_smallest_ef(
     parts: Sequence[slice],
     target: float,
     clock: Clock | None = None,
-    most: int = LADDER[-1],
+    most: int | None = None,
     between: int = 0,
+    ladder: Sequence[int] = LADDER,
 ) -> Effort:
     """Return the smallest effort of the ladder that reaches a mean recall.
 
@@ -122,16 +123,18 @@ def find_smallest_ef(
         The queries in chunks, one for each call of ``ask``.
     target : float
     clock : Clock, optional
-    most : int
+    most : int, optional
         No effort above this is tried.
     between : int
         How many efforts are tried between the rung that was found and the one before.
+    ladder : sequence of int
+        Efforts, ascending.
     """
     clock = clock or Clock()
-    clock.expect(sum(part.stop - part.start for part in parts) * (1 + len(LADDER) + between))
+    clock.expect(sum(part.stop - part.start for part in parts) * (1 + len(ladder) + between))
     truth = _find_truth(ask, parts, clock)
-    reached, best, before = None, None, LADDER[0]
-    for ef in (each for each in LADDER if each <= most):
+    reached, best, before = None, None, ladder[0]
+    for ef in (each for each in ladder if most is None or each <= most):
         recalls, is_exact = _measure_recalls(ask, parts, truth, target, clock, ef)
         if not recalls:
             if reached or is_exact:

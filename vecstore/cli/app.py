@@ -20,6 +20,7 @@ from . import (
     catalogue,
     declaring,
     evaluation,
+    following,
     importing,
     indexing,
     loading,
@@ -71,7 +72,7 @@ _COMMANDS = (
     reading.digest, reading.export, catalogue.ls, upkeep.info, upkeep.verify, indexing.reindex, indexing.calibrate,
     indexing.recall,
     upkeep.compact, upkeep.backup, upkeep.rebuild, declaring.declare, declaring.undeclare, swap.copy, swap.move,
-    catalogue.drop, plotting.plot, serving.mcp,
+    catalogue.drop, plotting.plot, serving.mcp, following.follow,
 )  # fmt: skip
 for group, commands in (
     (app, _COMMANDS),

@@ -116,7 +116,7 @@ def sql(
 
     For example:
       vecstore migrate sql > upgrade.sql
-      vecstore migrate sql base --from vs0003
+      vecstore migrate sql base --from vs0004
     """
     namespace = namespace or migrate.DEFAULT_NAMESPACE
     script = migrate.sql(namespace=namespace, from_revision=start, to_revision=revision)

@@ -25,6 +25,7 @@ from vecstore.backend import (
     Backend,
     Change,
     Entry,
+    Followed,
     Found,
     Generation,
     Include,
@@ -51,7 +52,7 @@ from vecstore.errors import (
 )
 from vecstore.fields import Stored
 from vecstore.filters.nodes import Filter
-from vecstore.index_options import HNSW
+from vecstore.index_options import HNSW, Flat, MilvusIndex
 from vecstore.metric import Metric
 from vecstore.rows import metadata
 from vecstore.schema import MAX_PARTITIONS
@@ -81,6 +82,10 @@ from .durability import explain_volatility, wait_for_disk
 from .engine import check_driver, get_driver, make_engine
 from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
+from .followed.answer import compile_answer, compile_matching
+from .followed.follower import FollowerTable
+from .followed.following import Following, explain_elsewhere
+from .followed.triggers import drop_triggers
 from .generation_guard import compile_role_check
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts, write_creation
 from .inherited_connections import check_pool
@@ -126,6 +131,8 @@ class PostgresBackend(Backend):
         self._catalogue = Catalogue(self._tables)
         self._layouts = Layouts(client.options.namespace, server.extension)
         self._upkeep = Upkeep(client, server, self._layouts, self._catalogue)
+        self._following: Following | None = None
+        self._followers = FollowerTable(client.options.namespace)
         self._statements: dict[Hashable, Statement] = {}
         self._few_matches, self._copy_or_insert = FewMatches(), CopyOrInsert()
         capabilities = type(self).capabilities
@@ -133,6 +140,12 @@ class PostgresBackend(Backend):
             capabilities = replace(capabilities, read_only=True)
         elif server.read_only_reason:
             capabilities = replace(capabilities, read_only=True, read_only_reason=server.read_only_reason)
+        if client.options.vectors is not None:
+            capabilities = replace(
+                capabilities, max_hnsw_dim=capabilities.max_dim, indexes=(*capabilities.indexes, MilvusIndex.kind)
+            )
+            self._following = Following(client.options.vectors, client, server, self._layouts, self._catalogue)
+            self._upkeep = self._following.upkeep
         self.capabilities = capabilities
 
     @classmethod
@@ -185,6 +198,8 @@ class PostgresBackend(Backend):
         return other
 
     def use_replicas(self, replicas: Sequence[object], lag: float) -> None:
+        if self._following is not None:
+            raise Unsupported("read replicas beside vectors=", "postgres", "Leave one of them out.")
         # They have the types of the primary, whose files they copy, and need no catalogue of today.
         made = [Replica(make_connector(each, self._server.oids)) for each in replicas]
         self._replicas = Replicas(self._client, made, lag)
@@ -200,6 +215,8 @@ class PostgresBackend(Backend):
             return self._catalogue.find(self._runner, name=name, uid=uid)
 
     def create(self, name: str, generation: Generation) -> Entry:
+        if self._following is not None:
+            self._following.check_index(generation.schema)
         active = self.find(name=name).active if generation.standby else None
         call = "create standby" if active else "create"
         with self._hold_transaction(call, "creating a store", active) as transaction:
@@ -245,6 +262,11 @@ class PostgresBackend(Backend):
                 raise StoreExists(f"Store {name!r} exists already.") from error
 
     def drop(self, uid: str, generation: str | None = None) -> None:
+        self._drop(uid, generation)
+        if self._following is not None:
+            self._following.drop_left()
+
+    def _drop(self, uid: str, generation: str | None) -> None:
         of = self.find(uid=uid)
         dropped = [each for each in of.generations if generation in {None, each.id}]
         with self._hold_transaction("drop", "dropping a store", *dropped) as transaction:
@@ -272,11 +294,17 @@ class PostgresBackend(Backend):
         transaction.run(
             compile_statement(DropTable(self._layouts.get(generation).table, if_exists=True), writes=True), {}
         )
+        if self._followers.is_followed(transaction, generation.id):
+            self._followers.end(transaction, generation.id)
 
     def amend(self, generation: Generation) -> None:
+        if self._following is not None:
+            self._following.check_index(generation.schema)
         with self._explaining("amend"), self._noting():
             if not self._catalogue.amend(self._runner, generation):
                 raise Superseded
+        if self._following is not None:
+            self._following.route.forget(generation.id)
 
     def builder(self, uid: str) -> AbstractContextManager[None]:
         return self._hold_builder(uid)
@@ -290,6 +318,12 @@ class PostgresBackend(Backend):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
+        entry = self._switch(uid, standby, drain)
+        if self._following is not None:
+            self._following.drop_left()
+        return entry
+
+    def _switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
         of = self.find(uid=uid)
         with self._hold_transaction("switch", "switching a store", *of.generations) as transaction:
             entry = self._lock_out_writers(transaction, uid)
@@ -537,12 +571,18 @@ class PostgresBackend(Backend):
 
     def search(self, generation: Generation, search: Search) -> list[Found]:
         found: list[Found] = []
+        if self._following is not None:
+            self._client.check_usable()
         for part in split_queries(search, _PER_STATEMENT):
             found += replace_doubtful(self._answer(generation, part), part, partial(self._answer, generation))
         return found
 
     def _answer(self, generation: Generation, search: Search) -> list[Found]:
         table, queries = self._layouts.get(generation), search.queries
+        if self._following is not None and not search.exact:
+            found = self._ask_follower(self._following, generation, table, search)
+            if found is not None:
+                return found
         exact = search.exact or search.k > _MAX_GRAPH_HITS or not _is_comparable(queries, table)
         build: searches.Build = searches.compile_exact_search if exact else searches.compile_search
         if exact or len(queries) > 1:
@@ -556,6 +596,35 @@ class PostgresBackend(Backend):
         if not is_few:
             self._few_matches.remember(number, are_few=answer[0][1])
         return [_decode_answer(answer, table, search)]
+
+    def _ask_follower(
+        self, following: Following, generation: Generation, table: Layout, search: Search
+    ) -> list[Found] | None:
+        """Return the answers by way of the engine that follows; None where PostgreSQL has to compare all matches."""
+        search = replace(search, k=max(search.k, LOOKED_AT))
+        single, standby, where = len(search.queries) == 1, generation.standby, search.where
+
+        def run(build: searches.Build, key: Hashable, values: Mapping[str, Any]) -> Answer:
+            statement = self._get_statement(
+                (build, key),
+                table,
+                lambda form, later: build(
+                    self._tables, searches.SearchStatement(form, later, search.include, search.k, single, standby)
+                ),
+                where,
+            )
+            return self._run("search", generation, statement, {**_list_values(where, table), **values})
+
+        def finish(values: Mapping[str, Any]) -> Answer:
+            queries = PackedQuery(search.queries) if single else PACKED["vector"](search.queries)
+            given = {"query" if single else "queries": queries, "joined": self._has_caller_transaction}
+            answer = run(compile_answer, (single, search.k, search.include, standby), {**given, **values})
+            if not answer:
+                raise Superseded
+            return answer
+
+        answer = following.answer(generation, search, lambda: run(compile_matching, (search.k, standby), {}), finish)
+        return None if answer is None else _decode_answers(answer, table, search, len(search.queries))
 
     def _ask(self, generation: Generation, table: Layout, search: Search, build: searches.Build) -> Answer:
         queries = search.queries
@@ -607,7 +676,31 @@ class PostgresBackend(Backend):
         self._check_own_transaction("building an index")
         with self._hold_role(generation, "build"), self._noting():
             check_sees_all(self._client, self._layouts.get(generation), "an index build")
+            if self._following is None:
+                self._leave_follower(generation)
             self._upkeep.build(generation, on_progress, ef_construction)
+
+    def _leave_follower(self, generation: Generation) -> None:
+        """Follow a generation no more, from a Database without ``vectors=``, where the index is to be `Flat`.
+
+        Raises
+        ------
+        Unsupported
+        """
+        if not self._followers.is_followed(self._client, generation.id):
+            return
+        follower = self._followers.read(self._client, generation.id)
+        wanted = self._catalogue.read_generation(self._client, generation).schema.index
+        if follower is not None and not isinstance(wanted, Flat):
+            raise Unsupported(
+                f"building the index of a store that {follower.place} follows",
+                "postgres",
+                "Connect with ?vectors= of it. reindex(Flat()) ends that it is followed.",
+            )
+        with self._client.transaction() as transaction:
+            transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
+            drop_triggers(transaction, self._layouts.get(generation))
+            self._followers.end(transaction, generation.id)
 
     def tend(self, generation: Generation, on_progress: Progress | None = None, measure: Measure | None = None) -> bool:
         if self._has_caller_transaction:
@@ -629,8 +722,27 @@ class PostgresBackend(Backend):
             if layout.schema.has_optional_vectors:
                 counting = self._get_statement("bare", layout, lambda form, _: reads.compile_bare_count(form))
                 [(bare,)] = self._client.run(counting, {})
-            # A write may have come between both counts.
-            return read_index_state(self._client, layout, count, min(int(bare), count))
+            bare = min(int(bare), count)  # a write may have come between both counts
+            if self._following is not None:
+                state = self._following.describe(generation, count, bare)
+                return state or read_index_state(self._client, layout, count, bare)
+            state = read_index_state(self._client, layout, count, bare)
+            follower = None
+            if state.state != "ready" and self._followers.is_followed(self._client, generation.id):
+                follower = self._followers.read(self._client, generation.id)
+            return state if follower is None else replace(state, reason=explain_elsewhere(follower, None))
+
+    def follow(self, generation: Generation) -> Followed:
+        self._check_own_transaction("following")
+        if self._following is None:
+            return super().follow(generation)
+        with self._explaining("build", generation):
+            if not self._has_role(generation):
+                raise Superseded
+            return self._following.upkeep.follow(generation)
+
+    def list_efforts(self, generation: Generation, k: int) -> Sequence[int] | None:
+        return None if self._following is None else self._following.list_efforts(generation, k)
 
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:
@@ -639,10 +751,14 @@ class PostgresBackend(Backend):
     def verify(self, generation: Generation) -> Verification:
         with self._hold_role(generation):
             found = verify_table(self._client, self._layouts.get(generation))
+            if self._following is not None:
+                found = self._following.verify(generation, found)
         return verify_index(self, generation, found)
 
     def close(self) -> None:
         if not self._has_caller_transaction:
+            if self._following is not None:
+                self._following.close()
             self._client.close()
             if self._replicas is not None:
                 self._replicas.close()

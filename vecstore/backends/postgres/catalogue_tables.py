@@ -8,8 +8,10 @@ from functools import lru_cache
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -19,6 +21,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    func,
 )
 
 
@@ -36,12 +40,21 @@ class CatalogueTables:
         Ids of changed records that a standby generation must still copy, at most once each.
     numbers : Sequence
         Numbers the changes.
+    followers : Table
+        Which generations another engine follows, see `followed`.
+    notes : Table
+        Ids of changed records of followed generations. A trigger writes them.
+    left : Table
+        Collections of the other engine that nothing names any more.
     """
 
     stores: Table
     generations: Table
     changes: Table
     numbers: Sequence
+    followers: Table
+    notes: Table
+    left: Table
 
 
 @lru_cache(maxsize=64)
@@ -50,8 +63,9 @@ def make_catalogue_tables(namespace: str) -> CatalogueTables:
     metadata = MetaData(schema=namespace)
     numbers = Sequence("vecstore_change_seq", metadata=metadata, schema=namespace)
     return CatalogueTables(
-        _make_stores(metadata), _make_generations(metadata), _make_changes(metadata, numbers), numbers
-    )
+        _make_stores(metadata), _make_generations(metadata), _make_changes(metadata, numbers), numbers,
+        _make_followers(metadata), _make_notes(metadata, numbers), _make_left(metadata),
+    )  # fmt: skip
 
 
 def _make_stores(metadata: MetaData) -> Table:
@@ -83,6 +97,7 @@ def _make_generations(metadata: MetaData) -> Table:
         Column("schema", JSON, nullable=False),
         Column("identity", JSON(none_as_null=True)),
         Column("ef", Integer),
+        Column("followed", Boolean, server_default=false(), nullable=False),
         PrimaryKeyConstraint("id", name="vecstore_generation_pkey"),
         ForeignKeyConstraint(
             ["store"], ["vecstore_store.uid"], name="vecstore_generation_store_fkey", ondelete="CASCADE"
@@ -100,4 +115,56 @@ def _make_changes(metadata: MetaData, numbers: Sequence) -> Table:
         Column("seq", BigInteger, server_default=numbers.next_value(), nullable=False),
         PrimaryKeyConstraint("generation", "id", name="vecstore_change_pkey"),
         Index("vecstore_change_seq_idx", "generation", "seq"),
+    )
+
+
+def _make_followers(metadata: MetaData) -> Table:
+    return Table(
+        "vecstore_follower",
+        metadata,
+        Column("generation", Text, nullable=False),
+        Column("place", Text, nullable=False),
+        Column("origin", Text, nullable=False),
+        Column("collection", Text),
+        Column("plan", JSON),
+        Column("incoming", Text),
+        Column("incoming_plan", JSON),
+        Column("filled", Text(collation="C")),
+        Column("applied", BigInteger, server_default="0", nullable=False),
+        Column("forgotten", BigInteger, server_default="0", nullable=False),
+        Column("counted", BigInteger),
+        Column("counted_at", BigInteger),
+        Column("sending", DateTime(timezone=True)),
+        PrimaryKeyConstraint("generation", name="vecstore_follower_pkey"),
+        ForeignKeyConstraint(
+            ["generation"],
+            ["vecstore_generation.id"],
+            name="vecstore_follower_generation_fkey",
+            ondelete="CASCADE",
+        ),
+    )
+
+
+def _make_notes(metadata: MetaData, numbers: Sequence) -> Table:
+    return Table(
+        "vecstore_follower_note",
+        metadata,
+        Column("generation", Text, nullable=False),
+        Column("id", Text(collation="C"), nullable=False),
+        Column("seq", BigInteger, server_default=numbers.next_value(), nullable=False),
+        Column("done", BigInteger, server_default="9223372036854775807", nullable=False),
+        Column("noted", DateTime(timezone=True), server_default=func.clock_timestamp(), nullable=False),
+        PrimaryKeyConstraint("generation", "id", name="vecstore_follower_note_pkey"),
+        Index("vecstore_follower_note_done_idx", "generation", "done", "seq"),
+    )
+
+
+def _make_left(metadata: MetaData) -> Table:
+    return Table(
+        "vecstore_follower_left",
+        metadata,
+        Column("collection", Text, nullable=False),
+        Column("place", Text, nullable=False),
+        Column("origin", Text, nullable=False),
+        PrimaryKeyConstraint("collection", name="vecstore_follower_left_pkey"),
     )

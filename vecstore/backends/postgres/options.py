@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import psycopg
 from sqlalchemy import URL, make_url
@@ -16,6 +17,9 @@ from vecstore.names import check_name
 from vecstore.urls import check_authority
 
 from ..shared.url_options import MIN_ROWS, MODE, Parameter, seconds, split, whole, word
+
+if TYPE_CHECKING:
+    from vecstore.backends.milvus.options import MilvusOptions
 
 _DIGITS = 10
 _EXPECTED = "A PostgreSQL URL looks like postgresql://user@host:5432/database."
@@ -45,6 +49,8 @@ class Options:
         Megabytes for building an index, ``maintenance_work_mem``; 0 leaves the server's setting.
     build_workers : int or None
         Parallel workers that help to build an index; None leaves the server's setting.
+    vectors : MilvusOptions or None
+        The server of Milvus that follows the stores and finds neighbours.
     """
 
     namespace: str = "vecstore"
@@ -56,6 +62,7 @@ class Options:
     pool_size: int = 10
     build_memory: int = 0
     build_workers: int | None = None
+    vectors: MilvusOptions | None = field(default=None, repr=False)
 
 
 def _parse_namespace(text: str) -> str:
@@ -106,7 +113,13 @@ def parse_options(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str
     InvalidUrl
     """
     known = {each.keyword.decode() for each in psycopg.pq.Conninfo.get_defaults()}
-    ours, theirs = split(parameters, _PARAMETERS, known, "postgresql")
+    given = dict(parameters)
+    vectors = given.pop("vectors", None)
+    ours, theirs = split(given, _PARAMETERS, {*known, "vectors"}, "postgresql")
+    if vectors is not None:
+        from vecstore.backends.milvus.options import parse_milvus_url
+
+        ours["vectors"] = parse_milvus_url(vectors)
     for name, value in theirs.items():
         if name in _WORDS and value not in _WORDS[name]:
             raise InvalidUrl(

@@ -106,7 +106,7 @@ def compile_exact_search(catalogue: CatalogueTables, search: SearchStatement) ->
     """Compare the query with every match."""
     search = search.rename_table("r")
     pointer = generation_guard.select_pointer(catalogue, standby=search.standby).cte("pointer")
-    return compile_statement(_select_nearest(search, _select_queries(search, pointer, "asked")))
+    return compile_statement(_select_nearest(search, select_queries(search, pointer, "asked")))
 
 
 def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> Statement:
@@ -114,27 +114,27 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
     named, pointer = search, _select_effort(catalogue, search)
     search = search.rename_table("r")
     uses_graph: ColumnElement[bool] = select(pointer.c.effort).scalar_subquery().is_not(None)
-    compared = _select_nearest(search, _select_queries(search, pointer, "compared"))
+    compared = _select_nearest(search, select_queries(search, pointer, "compared"))
     if search.where is None:
-        by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
+        by_graph = _select_from_graph(search, select_queries(search, pointer, "asked", _set_effort(pointer.c.effort)))
         return compile_statement(union_all(compared.where(~uses_graph), by_graph.where(uses_graph)), settings=SETTINGS)
     share = estimate_share(named.layout, search.where)
     perhaps = and_(uses_graph, may_be_few(named.layout, named.few, share))
     widened = func.least(
         _MOST, cast(func.ceil(pointer.c.effort * select(share.c.widening).scalar_subquery()), BigInteger())
     )
-    by_graph = _select_from_graph(search, _select_queries(search, pointer, "asked", _set_effort(widened)))
+    by_graph = _select_from_graph(search, select_queries(search, pointer, "asked", _set_effort(widened)))
     if not search.single:
         counted = (
             select(func.count().label("n"))
-            .select_from(_select_matches(search, perhaps).subquery("matching"))
+            .select_from(select_matches(search, perhaps).subquery("matching"))
             .cte("counted")
         )
         few = and_(perhaps, select(counted.c.n).scalar_subquery() <= _make_number(search.few))
         either = union_all(compared.where(or_(~uses_graph, few)), by_graph.where(and_(uses_graph, ~few)))
         return compile_statement(either, settings=SETTINGS)
-    gathering = _select_queries(search, pointer, "gathering")
-    gathered = _select_matches(search, perhaps, gathering).cte("gathered")
+    gathering = select_queries(search, pointer, "gathering")
+    gathered = select_matches(search, perhaps, gathering).cte("gathered")
     few = and_(perhaps, select(func.count()).select_from(gathered).scalar_subquery() <= _make_number(search.few))
     nearest = (
         select(gathered.c.id, gathered.c.distance)
@@ -159,11 +159,13 @@ def _select_effort(catalogue: CatalogueTables, search: SearchStatement) -> CTE:
     # Of each graph of a partitioned table only its part of the hits is expected.
     least = -(-2 * search.k // search.layout.partitions)
     effort = func.least(func.greatest(named, _make_number(least)), _MOST)
-    chosen = case((and_(kind == literal_column("'hnsw'"), named.is_not(None)), effort)).label("effort")
+    # What another engine follows has no graph here.
+    has_graph = and_(kind == literal_column("'hnsw'"), named.is_not(None), ~generation.c.followed)
+    chosen = case((has_graph, effort)).label("effort")
     return select(chosen).join(store, role == generation.c.id).where(role == generation_guard.GENERATION).cte("pointer")
 
 
-def _select_matches(search: SearchStatement, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
+def select_matches(search: SearchStatement, condition: ColumnElement[bool], asked: CTE | None = None) -> Select[Any]:
     """Return matches up to one more than are few, where a condition holds; with their distances from a query."""
     layout, bound = search.layout, _make_number(search.few + 1)
     if asked is None:
@@ -173,7 +175,7 @@ def _select_matches(search: SearchStatement, condition: ColumnElement[bool], ask
     return rows.where(is_searchable(layout, search.condition), condition).limit(bound)
 
 
-def _select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
+def select_queries(search: SearchStatement, pointer: CTE, name: str, *settings: ColumnElement[Any]) -> CTE:
     """Return the queries with their numbers; none where the pointer is empty.
 
     Settings last for this statement alone; they are in force before the search reads the first row of this.
@@ -196,7 +198,7 @@ def _set_effort(ef: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _select_nearest(search: SearchStatement, asked: CTE) -> Select[Any]:
     layout, distance = search.layout, compute_true_distance(search.layout, asked.c.vector)
-    ordered = select(layout.columns.id, distance.label("distance"), *_list_carried_columns(search))
+    ordered = select(layout.columns.id, distance.label("distance"), *list_carried_columns(search))
     # Adding 0 keeps the planner from using the graph.
     nearest = ordered.where(is_searchable(layout, search.condition)).order_by(
         distance + literal_column("0"), layout.columns.id
@@ -213,14 +215,15 @@ def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
     key = compute_distance(layout, cast_for_index(layout), query)
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     near = (
-        select(layout.columns.id, distance, *_list_carried_columns(search))
+        select(layout.columns.id, distance, *list_carried_columns(search))
         .where(is_searchable(layout, search.condition))
         .order_by(key)
     )
     return _join_records(search, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)
 
 
-def _list_carried_columns(search: SearchStatement) -> list[ColumnElement[Any]]:
+def list_carried_columns(search: SearchStatement) -> list[ColumnElement[Any]]:
+    """Return the columns that a sort carries along."""
     return list_needed_columns(search.layout, search.include) if search.k <= _CARRIED else []
 
 

@@ -52,7 +52,7 @@ foreign_object AS (
                     WHERE attrelid = ours.oid AND attname IN ('id', 'version'))))))
         AND NOT (classid = 'pg_catalog.pg_trigger'::regclass AND objid IN (
             SELECT t.oid FROM pg_catalog.pg_trigger t, ours WHERE tgrelid = ours.oid
-                AND (tgisinternal OR tgparentid <> 0)))
+                AND (tgisinternal OR tgparentid <> 0 OR starts_with(tgname, 'vecstore_follow_'))))
 ),
 named AS (
     SELECT CASE WHEN is_elsewhere THEN 'pg_catalog.pg_class'::regclass ELSE classid END AS classid,

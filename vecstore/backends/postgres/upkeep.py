@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, func, literal_column, select
+from sqlalchemy import BigInteger, Select, Text, func, literal_column, select
 
 from vecstore.backend import Generation, Progress
 from vecstore.index_options import HNSW
@@ -13,6 +14,7 @@ from vecstore.index_options import HNSW
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .advisory_locks import hold_lock, make_builder_key
 from .catalogue import Catalogue
+from .catalogue_tables import CatalogueTables
 from .client import Client
 from .generation_table import Layout, Layouts
 from .index_build import Builder
@@ -45,6 +47,10 @@ class Upkeep(IndexUpkeep):
     def _builder(self, generation: Generation) -> Builder:
         return Builder(self._client, self._server, self._layouts.get(generation))
 
+    def _may_build(self, generation: Generation) -> bool:
+        [(followed,)] = self._client.run(_compile_followed(self._catalogue.tables), {"id": generation.id}) or [(False,)]
+        return not followed
+
     def _get_min_rows(self, generation: Generation) -> int:
         return choose_min_rows(self._layouts.get(generation), self._min_rows)
 
@@ -69,6 +75,13 @@ class Upkeep(IndexUpkeep):
             return
         [(count,)] = self._client.run(_compile_count(layout), {})
         builder.build(graph, int(count), on_progress)
+
+
+@lru_cache(maxsize=64)
+def _compile_followed(catalogue: CatalogueTables) -> Statement:
+    """Say whether another engine follows a generation, and has its index."""
+    generation = catalogue.generations
+    return compile_statement(select(generation.c.followed).where(generation.c.id == make_parameter("id", Text())))
 
 
 def _compile_count(layout: Layout) -> Statement:

@@ -80,6 +80,9 @@ class IndexUpkeep(ABC):
         if choose_graph(described.schema.index, rows, min_rows) is None:
             self._rows_left[id_] = min_rows // _SHARE
             return False
+        if not self._may_build(generation):
+            self._rows_left[id_] = min_rows // _SHARE
+            return False
         if self._has_graph(generation):
             # Whoever built it may have been interrupted before it was calibrated.
             if described.calibration is None and described.ef is None:
@@ -102,6 +105,10 @@ class IndexUpkeep(ABC):
             wanted = self._read_description(generation).schema.index
             graph = choose_graph(wanted, self._count_up_to(generation, 1), 1, ef_construction)
             self._replace(generation, graph, on_progress)
+
+    def _may_build(self, generation: Generation) -> bool:
+        """Say whether a write may build the graph here."""
+        return True
 
     def _get_min_rows(self, generation: Generation) -> int:
         """Return how many records make a graph worth building."""

@@ -2,7 +2,7 @@
 
 >>> from vecstore import migrate
 >>> [revision for revision, _ in migrate.history()]
-['vs0001', 'vs0002', 'vs0003']
+['vs0001', 'vs0002', 'vs0003', 'vs0004']
 
 The catalogue (stores, generations, change list) is in one PostgreSQL schema, the namespace, alone or beside tables
 of the application. Each run is one transaction, and runs on the same namespace wait for each other.

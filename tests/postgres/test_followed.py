@@ -1,0 +1,188 @@
+"""A Milvus server follows a store: what is noted, what it is fed, and that every answer is that of PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+import vecstore
+from tests.postgres.followed import (
+    RawNotes,
+    answered_by_milvus,
+    connect_followed,
+    get_following,
+    make_records,
+    make_schema,
+    place,
+)
+from tests.postgres.stores import add_parameters, prepare_namespace
+from vecstore import Database, F, Flat, Record, Unsupported, VectorStore
+from vecstore.cli.app import run as run_command
+
+FIRST = 60
+
+
+@pytest.fixture(scope="module")
+def space() -> str:
+    return "t_followed"
+
+
+@pytest.fixture(scope="module")
+def followed(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
+    prepare_namespace(postgres_url, space)
+    with connect_followed(postgres_url, space, milvus_url) as database:
+        yield database
+        for name in database.names():
+            database.drop(name)
+
+
+@pytest.fixture(scope="module")
+def large(followed: Database) -> VectorStore:
+    """A followed store. Making a collection takes seconds, so tests share it, each with records of its own."""
+    store = followed.create("large", make_schema())
+    store.upsert(make_records(range(FIRST)))
+    return store
+
+
+@pytest.fixture
+def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
+    with psycopg.connect(postgres_url, autocommit=True) as link:
+        yield RawNotes(link, space)
+
+
+def feed(database: Database, store: VectorStore) -> int:
+    """Let Milvus have everything, and return how many records it was sent."""
+    sent, following = 0, get_following(database)
+    while (found := following.feeder.run_round(store._current.entry.active)).records or found.waiting:
+        sent += found.records
+    return sent
+
+
+def test_a_small_store_is_not_followed(followed: Database, notes: RawNotes) -> None:
+    store = followed.create("small", make_schema())
+    store.upsert(make_records(range(20)))
+    assert store.search(place(3), k=2).exact
+    status = store.index_status()
+    assert (status.state, status.indexed) == ("none", 0)
+    followed.drop("small")
+
+
+def test_a_write_that_makes_it_large_enough_fills_a_collection(large: VectorStore, notes: RawNotes) -> None:
+    status = large.index_status()
+    assert (status.kind, status.state, status.indexed, status.reason) == ("milvus", "ready", FIRST, None)
+    follower = notes.read_follower()
+    assert follower["collection"] is not None
+    assert follower["incoming"] is None
+    assert notes.list_waiting() == []
+    answered_by_milvus(large, place(7, 0.2))
+
+
+def test_what_was_written_is_found_at_once(followed: Database, large: VectorStore, notes: RawNotes) -> None:
+    large.upsert([Record("new", place(1_000), "fresh", {"n": 1_000})])
+    assert notes.list_waiting() == ["new"]
+    hits = answered_by_milvus(large, place(1_000), k=1)
+    assert [(hit.id, hit.text) for hit in hits] == [("new", "fresh")]
+    assert feed(followed, large) == 1
+    assert notes.list_waiting() == []
+    assert answered_by_milvus(large, place(1_000), k=1)[0].id == "new"
+    large.update(ids=["new"], vector=place(2_000))
+    assert answered_by_milvus(large, place(1_000), k=1)[0].id != "new"
+    assert answered_by_milvus(large, place(2_000), k=1)[0].id == "new"
+    large.update(ids=["new"], vector=None)
+    assert answered_by_milvus(large, place(2_000), k=1)[0].id != "new"
+    large.delete(ids=["new"])
+    feed(followed, large)
+    assert answered_by_milvus(large, place(2_000), k=1)[0].id != "new"
+
+
+def test_many_hits_that_are_stale_do_not_hide_what_is_nearer(large: VectorStore, notes: RawNotes) -> None:
+    near = [f"r{n:06}" for n in range(40)]
+    for each in near:
+        large.update(ids=[each], vector=place(5_000))
+    assert len(notes.list_waiting()) == len(near)
+    hits = answered_by_milvus(large, place(0), k=3)
+    assert [hit.id for hit in hits] == ["r000040", "r000041", "r000042"]
+    large.upsert(make_records(range(40)))
+
+
+def test_a_client_without_the_parameter_is_noted_and_answers_exactly(
+    followed: Database, large: VectorStore, postgres_url: str, space: str, notes: RawNotes
+) -> None:
+    with vecstore.connect(add_parameters(postgres_url, space)) as plain:
+        store = plain.open("large")
+        store.upsert([Record("other", place(3_000), None, {})])
+        assert notes.list_waiting()
+        assert store.search(place(3_000), k=1)[0].id == "other"
+        assert store.search(place(3_000), k=1).exact
+        assert "vectors=" in (store.index_status().reason or "")
+        with pytest.raises(Unsupported, match="vectors="):
+            store.reindex()
+    assert answered_by_milvus(large, place(3_000), k=1)[0].id == "other"
+    large.delete(ids=["other"])
+    feed(followed, large)
+    assert notes.list_waiting() == []
+
+
+def test_a_filter_and_several_queries(large: VectorStore) -> None:
+    found = large.search_many([place(3), place(30)], k=2)
+    assert [[hit.id for hit in hits] for hits in found] == [["r000003", "r000002"], ["r000030", "r000029"]]
+    assert not any(hits.exact for hits in found)
+    few = large.search(place(3), k=2, where=F.word == "w5")
+    assert few.exact
+    assert [hit.id for hit in few] == ["r000005", "r000012"]
+
+
+def test_the_command_brings_what_waits(
+    large: VectorStore,
+    postgres_url: str,
+    space: str,
+    milvus_url: str,
+    notes: RawNotes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with vecstore.connect(add_parameters(postgres_url, space)) as plain:
+        plain.open("large").upsert(make_records(range(5)))
+    assert len(notes.list_waiting()) == 5
+    url = add_parameters(postgres_url, space, vectors=milvus_url)
+    assert run_command(["follow", url, "large", "--once", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)["stores"]
+    assert found == {"name": "large", "sent": 5, "pending": 0, "lag": 0.0, "failure": None}
+    assert notes.list_waiting() == []
+    assert run_command(["follow", add_parameters(postgres_url, space), "--once"]) == 2
+    assert run_command(["follow", url, "nobody", "--once"]) == 2
+
+
+def test_the_process_follows_until_it_is_told_to_end(
+    large: VectorStore, postgres_url: str, space: str, milvus_url: str, notes: RawNotes
+) -> None:
+    url = add_parameters(postgres_url, space, vectors=milvus_url)
+    command = [sys.executable, "-W", "error", "-m", "vecstore", "follow", url, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["stores"]
+        with vecstore.connect(add_parameters(postgres_url, space)) as plain:
+            plain.open("large").upsert(make_records(range(5)))
+        until = time.monotonic() + 60
+        while notes.list_waiting() and time.monotonic() < until:
+            process.poll()
+        assert notes.list_waiting() == []
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_flat_ends_that_it_is_followed(followed: Database, notes: RawNotes) -> None:
+    store = followed.create("ended", make_schema())
+    store.upsert(make_records(range(FIRST)))
+    store.reindex(Flat())
+    assert store.search(place(3), k=1).exact
+    assert notes.list_left() == []
+    store.upsert(make_records(range(3)))
+    assert notes.list_waiting() == []
+    followed.drop("ended")

@@ -1,0 +1,200 @@
+"""Everything that a Database does because its URL says ``vectors=``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vecstore.backend import Generation, IndexState, Search, Verification
+from vecstore.errors import StorageError, VecstoreError
+from vecstore.filters.nodes import Filter
+from vecstore.index_options import MilvusIndex
+from vecstore.logs import log_step
+
+from ..catalogue import Catalogue
+from ..client import Client
+from ..few_matches_cache import hash_search
+from ..generation_table import Layouts
+from ..match_estimate import FEW
+from ..server_checks import Server
+from ..statements import Answer
+from .feeding import PATIENCE, Feeder
+from .follower import Follower, FollowerTable
+from .route import SearchRoute
+from .upkeep import FollowedUpkeep
+
+if TYPE_CHECKING:
+    from vecstore.backends.milvus.options import MilvusOptions
+    from vecstore.schema import Schema
+
+_KEPT, _SECONDS = 1_000, 1.0
+"""Filters that are remembered at most, and how long."""
+
+
+class Following:
+    """A Milvus server beside a database of PostgreSQL.
+
+    Parameters
+    ----------
+    options : MilvusOptions
+    client : Client
+    server : Server
+    layouts : Layouts
+    catalogue : Catalogue
+    """
+
+    def __init__(
+        self, options: MilvusOptions, client: Client, server: Server, layouts: Layouts, catalogue: Catalogue
+    ) -> None:
+        from vecstore.backends.milvus.client import MilvusClient
+
+        self._client = client
+        self._asking = MilvusClient(options)
+        self._sending = MilvusClient(replace(options, timeout=min(options.timeout, PATIENCE)))
+        self.table = FollowerTable(client.options.namespace)
+        self.feeder = Feeder(client, self._sending, layouts, self.table)
+        self.route = SearchRoute(self._asking, self._read)
+        self.upkeep = FollowedUpkeep(
+            client, server, layouts, catalogue,
+            milvus=self._asking, feeder=self.feeder, table=self.table, forget=self.route.forget,
+        )  # fmt: skip
+        self._widenings: dict[int, tuple[float, float | None]] = {}
+
+    @property
+    def place(self) -> str:
+        """The server, without secrets."""
+        return self._asking.place
+
+    def _read(self, generation: str) -> Follower | None:
+        return self.table.read(self._client, generation)
+
+    # -- searches
+
+    def answer(
+        self,
+        generation: Generation,
+        search: Search,
+        match: Callable[[], Answer],
+        finish: Callable[[Mapping[str, Any]], Answer],
+    ) -> Answer | None:
+        """Return the rows of an answer by way of Milvus; None where PostgreSQL has to compare all matches.
+
+        Parameters
+        ----------
+        generation : Generation
+        search : Search
+        match : callable
+            Runs the statement of `answer.compile_matching`.
+        finish : callable
+            Runs the statement of `answer.compile_answer`.
+        """
+        known = self.route.find(generation)
+        if known.collection is None or not self.route.can_ask(known):
+            return None
+        if search.ef is None and (known.follower is None or known.follower.ef is None):
+            return None
+        widening: float | None = 1.0
+        if search.where is not None:
+            widening = self._find_widening(generation, search.where, max(FEW, 10 * search.k), match)
+        return None if widening is None else self.route.ask(generation, search, widening, finish)
+
+    def _find_widening(
+        self, generation: Generation, where: Filter, few: int, match: Callable[[], Answer]
+    ) -> float | None:
+        """Return how many records there are for one that matches; None where few match."""
+        number, now = hash_search(generation.id, where, few), time.monotonic()
+        until, widening = self._widenings.get(number, (0.0, None))
+        if now < until:
+            return widening
+        rows = match()
+        matches, inverse = rows[0] if rows else (0, 1.0)
+        widening = None if matches is not None and matches <= few else max(1.0, float(inverse))
+        if len(self._widenings) >= _KEPT:
+            self._widenings = {}
+        self._widenings[number] = now + _SECONDS, widening
+        return widening
+
+    # -- upkeep
+
+    def describe(self, generation: Generation, rows: int, bare: int) -> IndexState | None:
+        """Return the state of the index in Milvus; None where nothing follows the generation."""
+        follower, least = self.table.read(self._client, generation.id), self._client.options.index_min_rows
+        if follower is None:
+            return None
+        reason = explain_elsewhere(follower, self.place)
+        if reason is not None:
+            return IndexState("none", rows, 0, least, without_vector=bare, reason=reason)
+        if follower.collection is None:
+            state: Any = "building" if follower.incoming is not None else "invalid"
+            return IndexState(state, rows, 0, least, without_vector=bare)
+        collection = self.feeder.open(generation, follower.collection)
+        try:
+            built = collection.read_index()
+        except StorageError as error:
+            said = f"PostgreSQL answers all searches. {error}"
+            return IndexState("invalid", rows, 0, least, without_vector=bare, reason=said)
+        notes = self.table.count_notes(self._client, generation.id)
+        made = built.plan.params.get("efConstruction")
+        missing = min(rows - bare, built.pending + notes)
+        return IndexState(
+            "ready", rows, rows - bare - missing, least, None if made is None else int(made), bare, built.failure
+        )
+
+    def list_efforts(self, generation: Generation, k: int) -> tuple[int, ...] | None:
+        """Return the efforts to calibrate with; None where nothing follows the generation."""
+        from vecstore.backends.milvus.indexes import list_efforts
+
+        plan = self.route.find(generation).plan
+        return None if plan is None else list_efforts(plan, k) or (1,)
+
+    def verify(self, generation: Generation, found: Verification) -> Verification:
+        """Add what is wrong with the collection, and name collections that are left to be dropped."""
+        problems = list(found.problems)
+        try:
+            self.upkeep.keep_count(generation)
+        except VecstoreError as error:
+            problems.append(str(error))
+        left = self.table.list_left(self._client, self.place)
+        if left:
+            named = ", ".join(left)
+            problems.append(f"Milvus still has collections that nothing names: {named}. vecstore follow drops them")
+        return replace(found, problems=tuple(problems))
+
+    def check_index(self, schema: Schema) -> None:
+        """Refuse an index that the server does not have, where it can be asked.
+
+        Raises
+        ------
+        Unsupported, InvalidArgument
+        """
+        if isinstance(schema.index, MilvusIndex):
+            with suppress(StorageError):
+                self.upkeep.plan(schema)
+
+    def drop_left(self) -> None:
+        """Drop collections that nothing names any more, as far as Milvus answers."""
+        try:
+            self.feeder.drop_left()
+        except StorageError as error:
+            log_step("follow", "collections are left in Milvus (%s)", type(error).__name__)
+
+    def close(self) -> None:
+        """End the connections."""
+        for each in (self._asking, self._sending):
+            with suppress(StorageError):
+                each.close()
+
+
+def explain_elsewhere(follower: Follower, place: str | None) -> str | None:
+    """Say why nothing at a place follows a generation, although something does."""
+    if not follower.is_ours:
+        return (
+            "What follows the store was made for another database, of which this is a copy or a successor. "
+            "reindex() makes it anew."
+        )
+    if follower.place != place:
+        return f"{follower.place} follows the store. Connect with vectors= of it; reindex() moves it here."
+    return None

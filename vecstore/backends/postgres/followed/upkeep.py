@@ -1,0 +1,298 @@
+"""The index of a followed generation: when the other engine begins to follow, and what a writer feeds it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vecstore.backend import Followed, Generation, Progress
+from vecstore.errors import StorageError, StoreCorrupt, Unsupported
+from vecstore.index_options import HNSW, Flat
+from vecstore.logs import log_step
+
+from ..catalogue import Catalogue
+from ..client import Client
+from ..generation_table import Layouts
+from ..indexes import list_graphs
+from ..server_checks import Server
+from ..session_settings import LOCK_TIMEOUT, format_lock_timeout
+from ..upkeep import Upkeep
+from .feeding import Feeder
+from .follower import Follower, FollowerTable
+from .route import check_count
+from .triggers import drop_triggers
+
+if TYPE_CHECKING:
+    from vecstore.backends.milvus.client import MilvusClient
+    from vecstore.backends.milvus.collection import Collection
+    from vecstore.backends.milvus.indexes import IndexPlan
+    from vecstore.schema import Schema
+
+_FEW_NOTES, _SHARE_OF_MIN_ROWS = 500, 20
+"""So many notes wait for a feeder, fewer where small stores are followed too; with more, the writer feeds itself."""
+_SMALL = 1_024
+"""Milvus builds no index over a smaller segment."""
+_POLL, _STANDSTILL = 0.2, 30.0
+_ROUNDS = 1_000
+_SMALLEST_GRAPHS = ((4, 64), (8, 512))
+"""Bounds of ``m`` and ``ef_construction`` that every server takes."""
+_COUNTED = 30.0
+"""Seconds between two counts of a collection."""
+
+
+class FollowedUpkeep(Upkeep):
+    """Lets a Milvus server follow one generation after another.
+
+    Parameters
+    ----------
+    client, server, layouts, catalogue
+        As for `Upkeep`.
+    milvus : MilvusClient
+    feeder : Feeder
+    table : FollowerTable
+    forget : callable
+        Called with the id of a generation whose follower has changed.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        server: Server,
+        layouts: Layouts,
+        catalogue: Catalogue,
+        *,
+        milvus: MilvusClient,
+        feeder: Feeder,
+        table: FollowerTable,
+        forget: Callable[[str], None],
+    ) -> None:
+        super().__init__(client, server, layouts, catalogue)
+        self._milvus = milvus
+        self._feeder = feeder
+        self._table = table
+        self._forget = forget
+        self.few_notes = min(_FEW_NOTES, self._min_rows // _SHARE_OF_MIN_ROWS)
+        self._unfed: dict[str, int] = {}
+        self._count_at: dict[str, float] = {}
+
+    def note_written(self, generation: Generation, rows: int) -> None:
+        """Take note of rows that this process wrote."""
+        super().note_written(generation, rows)
+        self._unfed[generation.id] = self._unfed.get(generation.id, 0) + rows
+
+    def tend(self, generation: Generation, on_progress: Progress | None) -> bool:
+        """Begin to follow what is large enough, go on with what was interrupted, and feed what has piled up."""
+        id_ = generation.id
+        if isinstance(generation.schema.index, Flat) or self._rows_left.get(id_, 0) > 0:
+            return False
+        if id_ in self._ready and self._unfed.get(id_, 0) <= self.few_notes:
+            return False
+        follower = self._table.read(self._client, id_)
+        if follower is None or not self._is_usable(follower):
+            self._ready.discard(id_)
+            return self._begin_if_due(generation, on_progress)
+        if follower.incoming is not None:
+            with self._lock(generation):
+                self._fill(generation, on_progress)
+            return True
+        if self._unfed.get(id_, self.few_notes + 1) > self.few_notes:
+            self._unfed[id_] = 0
+            self._feed(generation)
+        if follower.ef is None and self._read_description(generation).calibration is None:
+            return True  # whoever built it was interrupted
+        self._ready.add(id_)
+        return False
+
+    def _is_usable(self, follower: Follower) -> bool:
+        has_any = follower.collection is not None or follower.incoming is not None
+        return has_any and follower.is_ours and follower.place == self._milvus.place
+
+    def _begin_if_due(self, generation: Generation, on_progress: Progress | None) -> bool:
+        rows = self._count_up_to(generation, self._min_rows)
+        if rows < self._min_rows:
+            self._rows_left[generation.id] = (self._min_rows - rows) // 4
+            return False
+        if isinstance(self._read_description(generation).schema.index, Flat):
+            self._rows_left[generation.id] = self._min_rows // 4
+            return False
+        try:
+            self.build(generation, on_progress)
+        except StorageError:
+            # Not again at the end of each write.
+            self._rows_left[generation.id] = self._min_rows // 4 + 1
+            raise
+        self._unfed[generation.id] = 0
+        return True
+
+    def follow(self, generation: Generation) -> Followed:
+        """Do what `tend` does, whoever wrote, and count the collection now and then."""
+        id_ = generation.id
+        if isinstance(self._read_description(generation).schema.index, Flat):
+            return Followed()
+        follower = self._table.read(self._client, id_)
+        if follower is None or not self._is_usable(follower):
+            self._rows_left.pop(id_, None)
+            built = self._begin_if_due(generation, None)
+            return Followed(built=built)
+        found = self._feeder.run_round(generation)
+        built = False
+        if follower.incoming is not None:
+            present = self._table.read(self._client, id_)
+            if present is not None and present.incoming is None:
+                self._finish(generation, None)
+                built = True
+        elif follower.ef is None and self._read_description(generation).calibration is None:
+            built = True
+        if not found.waiting and time.monotonic() >= self._count_at.get(id_, 0.0):
+            self._count_at[id_] = time.monotonic() + _COUNTED
+            self.keep_count(generation)
+            self._feeder.drop_left()
+        pending, lag = self._table.read_lag(self._client, id_)
+        return Followed(found.records, pending, lag, found.rests, built)
+
+    def _feed(self, generation: Generation) -> None:
+        """Send what is noted, as far as that works: what waits is compared by PostgreSQL."""
+        try:
+            for _ in range(_ROUNDS):
+                found = self._feeder.run_round(generation)
+                if found.rests or not found.waiting:
+                    return
+        except StorageError as error:
+            log_step("follow", "a writer could not feed Milvus (%s)", type(error).__name__)
+
+    def plan(self, schema: Schema) -> IndexPlan:
+        """Return the index that a schema describes, as the server has it.
+
+        Any graph that a schema may ask for is built: beyond what the server takes, the nearest that it does.
+
+        Raises
+        ------
+        Unsupported, InvalidArgument
+            It has no such kind.
+        StorageError
+            It does not answer.
+        """
+        from vecstore.backends.milvus.indexes import plan_index
+
+        index, version = schema.index, self._milvus.server_version
+        if isinstance(index, Flat):
+            raise TypeError("Flat() asks nothing of Milvus")
+        try:
+            return plan_index(index, dim=schema.width, metric=schema.metric, version=version)
+        except Unsupported:
+            if not isinstance(index, HNSW):
+                raise
+        (least_m, most_m), (least_ef, most_ef) = _SMALLEST_GRAPHS
+        ef_construction = min(most_ef, max(least_ef, index.list_ef_constructions()[0]))
+        nearest = HNSW(min(most_m, max(least_m, index.m)), ef_construction, index.target_recall)
+        return plan_index(nearest, dim=schema.width, metric=schema.metric, version=version)
+
+    def build(self, generation: Generation, on_progress: Progress | None, ef_construction: int | None = None) -> None:
+        """Fill a new collection with the index that the catalogue asks for, or follow no more.
+
+        Raises
+        ------
+        StoreLocked
+            Another process builds it.
+        Unsupported
+            The server has no such index.
+        """
+        with self._lock(generation):
+            self._ready.discard(generation.id)
+            wanted = self._read_description(generation).schema.index
+            if isinstance(wanted, Flat) or not self._count_up_to(generation, 1):
+                self.leave(generation)
+                return
+            if isinstance(wanted, HNSW) and ef_construction in wanted.list_ef_constructions():
+                wanted = HNSW(wanted.m, ef_construction, wanted.target_recall)
+            self._feeder.begin(generation, self.plan(generation.schema.with_index(wanted)))
+            self._fill(generation, on_progress)
+
+    def _fill(self, generation: Generation, on_progress: Progress | None) -> None:
+        total = self._count_up_to(generation, 1 << 40)
+        if on_progress:
+            on_progress("indexing", 0, total)
+        self._feeder.fill(generation, total, on_progress)
+        self._finish(generation, total)
+        if on_progress:
+            on_progress("indexing", total, total)
+
+    def _finish(self, generation: Generation, total: int | None) -> None:
+        """Wait for the index of a filled collection, count it, and drop what it replaced."""
+        self._forget(generation.id)
+        total = self._count_up_to(generation, 1 << 40) if total is None else total
+        follower = self._table.read(self._client, generation.id)
+        if follower is not None and follower.collection is not None:
+            collection = self._feeder.open(generation, follower.collection)
+            if total >= _SMALL:
+                _wait_for_index(collection, total)
+            self.keep_count(generation)
+        self._builder(generation).remove(list_graphs(self._client, self._layouts.get(generation)))
+        self._feeder.drop_left()
+
+    def leave(self, generation: Generation) -> None:
+        """Follow a generation no more."""
+        layout = self._layouts.get(generation)
+        with self._client.transaction() as transaction:
+            transaction.run(LOCK_TIMEOUT, {"lock_timeout": format_lock_timeout(self._client.options)})
+            drop_triggers(transaction, layout)
+            self._table.end(transaction, generation.id)
+        self._forget(generation.id)
+        self._builder(generation).remove(list_graphs(self._client, layout))
+        self._feeder.drop_left()
+
+    def keep_count(self, generation: Generation) -> None:
+        """Compare the number of records in the collection with PostgreSQL's, and keep it for searches to compare.
+
+        Raises
+        ------
+        StoreCorrupt
+            Records are missing. No search asks the collection any more.
+        """
+        follower = self._table.read(self._client, generation.id)
+        if follower is None or follower.collection is None or not self._is_usable(follower):
+            return
+        collection = self._feeder.open(generation, follower.collection)
+        try:
+            check_count(collection, follower)
+            found = collection.count(after=follower.applied)
+            notes = self._table.count_notes(self._client, generation.id)
+            rows = self._count_up_to(generation, 1 << 40)
+            if found + notes < rows and self._table.read(self._client, generation.id) == follower:
+                raise StoreCorrupt(f"Milvus has {found:,} of {rows:,} records. reindex() makes the collection anew.")
+        except StoreCorrupt:
+            self._table.lose(self._client, generation.id, follower.collection)
+            self._forget(generation.id)
+            raise
+        self._table.keep_count(self._client, generation.id, found, follower.applied)
+
+    def compact(self, generation: Generation, count: int, on_progress: Progress | None) -> bool:
+        """Give back the space of removed rows in PostgreSQL; Milvus compacts its own. Send all that is noted."""
+        super().compact(generation, count, on_progress)
+        self._feed(generation)
+        return False
+
+    def _has_graph(self, generation: Generation) -> bool:
+        follower = self._table.read(self._client, generation.id)
+        return follower is not None and follower.collection is not None and self._is_usable(follower)
+
+
+def _wait_for_index(collection: Collection, total: int) -> None:
+    """Wait until searches read the finished index, as long as there is progress: until then they read an interim one.
+
+    A part that is too small for an index never gets one.
+    """
+    collection.flush()
+    pause, seen, until = threading.Event(), (-1, -1), time.monotonic() + _STANDSTILL
+    while time.monotonic() < until:
+        found = collection.read_index()
+        if found.failure is not None:
+            log_step("follow", "Milvus could not build the index of a collection")
+            return
+        if found.served >= total - _SMALL:
+            return
+        if (found.indexed, found.served) != seen:
+            seen, until = (found.indexed, found.served), time.monotonic() + _STANDSTILL
+        pause.wait(_POLL)

@@ -1,0 +1,75 @@
+"""`vecstore follow`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from .. import connect
+from ..following import FollowedStore
+from . import output
+from .exits import NEGATIVE
+from .options import Json, Url
+
+_EVERY = 10.0
+"""Seconds between two lines about what waits."""
+
+
+def follow(
+    url: Url,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Which stores; all by default.", show_default=False)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Bring what waits now, and end.")] = False,
+    json: Json = False,
+) -> None:
+    """Keep what follows stores in step with them: the Milvus server that the URL's vectors= names.
+
+    Runs until SIGTERM or Ctrl-C, and finishes what it has begun. Several may run; one of them works on each store.
+    While Milvus is gone it tries again, at most 30 seconds apart. With --once the exit code is 1 if something is left.
+
+    For example:
+      vecstore follow "postgresql://localhost/app?vectors=milvus://localhost:19530" articles
+    """
+    ends, shown = threading.Event(), [0.0]
+    before = {each: signal.signal(each, lambda *_: ends.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+
+    def report(found: Sequence[FollowedStore]) -> None:
+        if time.monotonic() < shown[0]:
+            return
+        shown[0] = time.monotonic() + _EVERY
+        _show(found, machine=json)
+
+    try:
+        with connect(url) as database:
+            following = database.follow(names or ())
+            if not once:
+                following.run(ends, report)
+                return
+            found = following.drain(ends)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    _show(found, machine=json)
+    if not all(each.is_done for each in found):
+        raise typer.Exit(NEGATIVE)
+
+
+def _show(found: Sequence[FollowedStore], *, machine: bool) -> None:
+    if machine:
+        output.print_json({"stores": [_to_dict(each) for each in found]})
+        return
+    for each in found:
+        state = f"{each.name}: {each.sent:,} records brought, {each.pending:,} wait"
+        state += f", for {each.lag:.1f} s" if each.pending else ""
+        output.say(output.escape_controls(f"{state}. {each.failure or ''}".rstrip()))
+
+
+def _to_dict(each: FollowedStore) -> dict[str, Any]:
+    return {key: value for key, value in asdict(each).items() if not key.startswith("_")}
