@@ -141,9 +141,16 @@ def measure_use(options: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 
 def measure_lsa(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Fit, save and load; a load is the first one of a process that has numpy and vecstore."""
+    """Fit, save and load; a load is the first one of a process that has numpy and vecstore.
+
+    The libraries that fit are imported before.
+    """
+    import scipy.sparse
+    import sklearn.decomposition
+
     from vecstore.embedders import Tfidf
 
+    _ = (scipy.sparse, sklearn.decomposition)
     texts = read_lines(FITTED if options.rows is None else options.rows)[1]
     model = Tfidf(svd=min(DIM, len(texts) // 4))
     found = {"fit": time_once(lambda: model.fit(texts)), "save": time_once(lambda: model.save(folder / "model"))}

@@ -36,6 +36,13 @@ LONG = "one two three four five six seven eight nine ten eleven twelve thirteen"
 
 
 class TestMeanOfPieces:
+    def test_progress_is_told_in_texts_and_not_in_pieces(self) -> None:
+        told: list[tuple[int, int]] = []
+        Counting().embed_documents(["tea", LONG, LONG], on_progress=lambda *step: told.append(step))
+        assert told == sorted(told)
+        assert told[-1] == (3, 3)
+        assert {total for _, total in told} == {3}
+
     @pytest.mark.parametrize("normalize", [False, True])
     def test_a_long_text_is_the_mean_of_its_pieces_weighted_by_tokens(self, *, normalize: bool) -> None:
         embedder = Counting(normalize=normalize)

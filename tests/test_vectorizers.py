@@ -136,6 +136,16 @@ def test_the_same_fit_is_the_same_model_and_another_is_not(name: str) -> None:
         vectorizer.identity.check(other, Metric.COSINE)
 
 
+def test_the_batch_size_changes_no_revision() -> None:
+    names = sorted({word for text in TEXTS for word in text.lower().split()})
+    found = set()
+    for size in (1, 3, 4, 256):
+        model = WordVectors(33, batch_size=size)
+        model._take_over(names, np.random.default_rng(1).normal(size=(len(names), 33)), range(1, len(names) + 1))
+        found.add(model.fit(TEXTS).revision)
+    assert len(found) == 1
+
+
 def test_it_is_fitted_once(name: str) -> None:
     vectorizer, items = made(name)
     with pytest.raises(InvalidArgument, match="is fitted already"):

@@ -285,7 +285,9 @@ class Embedder(ABC, Generic[T]):
                 pieces.append(piece)
                 owners.append(position)
                 shares.append(share)
-        rows = self._embed_whole(pieces, role, lambda piece: label(owners[piece]), on_progress)
+        # In items, as the caller counts.
+        report = on_progress and (lambda done, total: on_progress(done * len(items) // total, len(items)))
+        rows = self._embed_whole(pieces, role, lambda piece: label(owners[piece]), report)
         if len(pieces) == len(items):
             return rows
         return self._finish(average_pieces(rows, owners, shares, len(items)), list(range(len(items))), label)

@@ -70,8 +70,9 @@ class SavedModel:
         ------
         ModelDamaged
         """
-        if any(type(each) not in types for each in self.vocabulary):
+        if not set(map(type, self.vocabulary)) <= set(types):
             raise ModelDamaged(f"The vocabulary of a {self.kind} model has an entry of another type.")
-        if len({(type(each), each) for each in self.vocabulary}) < len(self.vocabulary):
+        # 1 and "1" differ, and bool, which equals a number, is none of the types.
+        if len(set(self.vocabulary)) < len(self.vocabulary):
             raise ModelDamaged(f"The vocabulary of a {self.kind} model has an entry twice.")
         return list(self.vocabulary)

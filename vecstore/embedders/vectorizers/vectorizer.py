@@ -244,7 +244,9 @@ class Vectorizer(Embedder[T]):
         items = self._canaries()
         if not items:
             raise InvalidArgument(f"{self.name!r} has learned nothing to make a vector of.")
-        return np.array([self.embed_documents(items), self.embed_queries(items)], np.float32)
+        # One by one: the last bits depend on the batch, and the revision would depend on its size.
+        both = [[embed([item])[0] for item in items] for embed in (self.embed_documents, self.embed_queries)]
+        return np.array(both, np.float32)
 
 
 def check_dim(dim: int, what: str) -> None:
