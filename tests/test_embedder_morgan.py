@@ -114,3 +114,17 @@ def test_arguments_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "rdkit.Chem.rdFingerprintGenerator", None)
     with pytest.raises(MissingExtra, match=r"vecstore-db\[chem\]"):
         MorganEmbedder()
+
+
+def test_a_new_text_is_another_molecule() -> None:
+    embedder = MorganEmbedder()
+    with connect("memory:") as database:
+        store = database.create("drugs", Schema(dim=embedder.dim), embedder=embedder)
+        store.upsert(Record(name, text=DRUGS[name]) for name in ("aspirin", "caffeine"))
+        store.update(ids=["caffeine"], text=DRUGS["naproxen"])
+        assert store.search(DRUGS["naproxen"], k=1)[0].id == "caffeine"
+        with pytest.raises(InvalidMetadata):
+            store.update(ids=["aspirin"], text="no molecule")
+        (kept,) = store.get(["aspirin"])
+        assert kept is not None
+        assert kept.text == DRUGS["aspirin"]

@@ -141,7 +141,8 @@ def test_the_batch_size_changes_no_revision() -> None:
     found = set()
     for size in (1, 3, 4, 256):
         model = WordVectors(33, batch_size=size)
-        model._take_over(names, np.random.default_rng(1).normal(size=(len(names), 33)), range(1, len(names) + 1))
+        table = np.random.default_rng(1).normal(size=(len(names), 33)).astype(np.float32)
+        model._take_over(names, table, range(1, len(names) + 1))
         found.add(model.fit(TEXTS).revision)
     assert len(found) == 1
 
