@@ -24,7 +24,7 @@ class MemoryPlace(Place):
     shared = False
     processes = False
     indexed = False
-    part = 5  # the reference itself stands on both sides
+    part = 20  # the reference itself stands on both sides
 
     def __init__(self) -> None:
         self._backend = MemoryBackend()

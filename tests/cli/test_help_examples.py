@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -45,6 +46,30 @@ def run_line(line: str, directory: Path, typed: str = "") -> subprocess.Complete
     )  # fmt: skip
 
 
+Here = Callable[[str, Path], tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(run: Run, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """Return a function that runs a line in this process, unless it needs a shell.
+
+    Most of a command's time goes into the start of a process. The long tests run the lines of most commands in a shell.
+    """
+
+    def run_here(line: str, directory: Path) -> tuple[int, str, str]:
+        if any(sign in line for sign in "<>|"):
+            done = run_line(line, directory)
+            return done.returncode, done.stdout, done.stderr
+        name, *arguments = shlex.split(line)
+        assert name == "vecstore"
+        with monkeypatch.context() as patch:
+            patch.chdir(directory)
+            answer = run(*arguments)
+        return answer.code, answer.out, answer.err
+
+    return run_here
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a directory as a newcomer has it, with the stores that the examples of `add` make."""
@@ -69,19 +94,11 @@ ALONE = [name for name in EXAMPLES if name not in {"add", "import"}]
 
 
 @pytest.mark.parametrize("command", ALONE)
-def test_the_first_example_of_a_command(
-    filled: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    """In this process where it needs no shell: most of a command's time goes into the start of its own process."""
+def test_the_first_example_of_a_command(filled: Path, tmp_path: Path, here: Here, command: str) -> None:
     line, directory = EXAMPLES[command][0], copy_of(filled, tmp_path)
-    if any(sign in line for sign in "<>|"):
-        check_in_shell(line, directory)
-        return
-    name, *arguments = shlex.split(complete(line))
-    monkeypatch.chdir(directory)
-    answer = run(*arguments)
-    assert (name, answer.code) == ("vecstore", 0), (line, answer.err)
-    check_output(line, directory, answer.out)
+    code, shown, error = here(complete(line), directory)
+    assert code == 0, (line, error)
+    check_output(line, directory, shown)
 
 
 @pytest.mark.long
@@ -114,7 +131,7 @@ def check_output(line: str, directory: Path, shown: str) -> None:
         assert [json.loads(each)["id"] for each in shown.splitlines()] == ["a1", "a2", "b1"]
 
 
-def test_the_examples_of_import(postgres_url: str, tmp_path: Path) -> None:
+def test_the_examples_of_import(postgres_url: str, tmp_path: Path, here: Here) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as link:
         link.execute("CREATE EXTENSION IF NOT EXISTS vector")
         link.execute(
@@ -125,8 +142,8 @@ def test_the_examples_of_import(postgres_url: str, tmp_path: Path) -> None:
         )
         link.execute("INSERT INTO notes VALUES ('a', 'A note.', '[1,2]', '{}')")
         for line in EXAMPLES["import"]:
-            done = run_line(line.replace("postgresql://localhost/app", f"'{postgres_url}'"), tmp_path)
-            assert (done.returncode, done.stdout.startswith("Imported 1 record into the new store")) == (0, True), done
+            code, shown, error = here(line.replace("postgresql://localhost/app", f"'{postgres_url}'"), tmp_path)
+            assert (code, shown.startswith("Imported 1 record into the new store")) == (0, True), (shown, error)
         link.execute("DROP TABLE documents, notes")
 
 
@@ -139,11 +156,11 @@ def test_the_example_of_the_first_page(filled: Path) -> None:
     assert "..." not in text.partition("Commands:")[2]
 
 
-def test_the_examples_of_migrations(postgres_url: str, tmp_path: Path) -> None:
+def test_the_examples_of_migrations(postgres_url: str, tmp_path: Path, here: Here) -> None:
     place = f"'{postgres_url}?namespace=t_{secrets.token_hex(8)}'"
     examples = {command.__name__: list_examples(command.__doc__) for command in MIGRATIONS}
     assert all(examples.values())
     for name in sorted(examples, key=["upgrade", "current", "history", "sql", "downgrade"].index):
         for line in examples[name]:
-            done = run_line(line.replace("postgresql://localhost/app", place), tmp_path)
-            assert done.returncode == 0, (line, done.stderr)
+            code, _, error = here(line.replace("postgresql://localhost/app", place), tmp_path)
+            assert code == 0, (line, error)

@@ -40,7 +40,7 @@ class PostgresPlace(Place):
         Of the same server, for many places.
     """
 
-    part = 3
+    part = 6
 
     def __init__(self, server: str, min_rows: int = 32, namespaces: Namespaces | None = None) -> None:
         self.server = server
