@@ -52,7 +52,7 @@ def kill_rounds(server: OwnServer, rounds: int, seed: int) -> None:
 
 
 def test_a_killed_server_keeps_what_was_acknowledged(own_server: OwnServer) -> None:
-    kill_rounds(own_server, rounds=10, seed=16)
+    kill_rounds(own_server, rounds=6, seed=16)
 
 
 @pytest.mark.long

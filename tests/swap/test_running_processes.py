@@ -25,7 +25,12 @@ from vecstore.testing.threads import RepeatingThreads
 
 pytestmark = pytest.mark.filterwarnings("ignore::vecstore.UnusedIndexWarning")
 
-PAIRS = [*permutations(("file", "postgres", "redis"), 2)]
+RING = {("file", "postgres"), ("postgres", "redis"), ("redis", "file")}
+"""A usual run moves along it, and back: each way once."""
+PAIRS = [
+    pytest.param(pair, marks=[pytest.mark.long] * (pair not in RING))
+    for pair in permutations(("file", "postgres", "redis"), 2)
+]
 WRITERS = ("ann", "bob", "eve")
 CLIENTS = len(WRITERS) + 2
 STEPS = 24
