@@ -77,6 +77,7 @@ def run_child(listener: int, report: int, parent: int, command: list[str]) -> No
         needs_users = separate()
         os.write(report, b"users" if needs_users else b"ready")
         os.set_inheritable(report, False)
+        os.dup2(2, 1)  # nobody reads the pipe of this process's output, and a server that fills it stands still
         os.execv(command[0], command)  # noqa: S606 - the program
     except OSError as error:
         os.write(report, f"No network of its own for the server: {error.strerror}.".encode())
