@@ -98,7 +98,10 @@ class OwnServer:
         write_settings(self.folder)
         with socket.create_server(("127.0.0.1", self.port)) as listener, (self.folder / "log").open("ab") as log:
             self._process = _STARTER.submit(self._open, listener.fileno(), log.fileno()).result()
-        said = self._process.stdout.readline().strip() if self._process.stdout else ""
+        said = ""
+        if self._process.stdout is not None:
+            with self._process.stdout as answer:
+                said = answer.readline().strip()
         if not said.isdigit():
             self.kill()
             raise NoServer(f"Milvus listens on all addresses, so it needs a network namespace. {said}")

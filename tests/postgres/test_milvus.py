@@ -6,9 +6,11 @@ All of it is a long campaign: making a collection takes seconds. The usual run t
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
+from examples import words_on_milvus
 from tests.postgres.milvus_place import MilvusPlace
 from tests.postgres.namespaces import Namespaces
 from vecstore.testing import Place, StoreSuite, reindexing
@@ -23,6 +25,14 @@ class FollowedPlaces:
 
 class TestFollowed(FollowedPlaces):
     TestChanges = StoreSuite.TestChanges
+
+
+@pytest.mark.long
+def test_the_example_of_words(postgres_url: str, milvus_url: str, namespace: str) -> None:
+    url = f"{postgres_url}?namespace={namespace}&vectors={quote(milvus_url, safe='')}"
+    here = words_on_milvus.find_neighbours("memory:", "cold")
+    found = words_on_milvus.find_neighbours(url, "cold")
+    assert [word for word, _ in found] == [word for word, _ in here]
 
 
 @pytest.mark.long
