@@ -71,7 +71,7 @@ class Line:
 
 def test_no_answer_is_wrong_however_often_something_dies(postgres_url: str, namespace: str, tmp_path: Path) -> None:
     seed = int(os.environ.get("VECSTORE_SEED") or secrets.randbelow(2**32))
-    print(f"VECSTORE_SEED={seed}")
+    print(f"VECSTORE_SEED={seed}")  # noqa: T201
     chance, answered = random.Random(seed), 0
     prepare_namespace(postgres_url, namespace)
     with (
