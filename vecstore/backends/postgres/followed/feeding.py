@@ -51,8 +51,7 @@ _NOTES_EACH = 4
 """While records are copied, every so many rounds send what is noted."""
 PATIENCE = 10.0
 """Seconds that one request of a feeder may take."""
-_MARGIN = 1.0
-_PAUSE = 0.1
+_MARGIN, _PAUSE = 1.0, 0.1
 _KEPT = 5_000 << 18
 """How long notes are kept after the engine has the record: five seconds, in its timestamps."""
 _FEEDER = 2
@@ -192,9 +191,8 @@ class Feeder:
         self, transaction: Transaction, generation: Generation, follower: Follower, sent: list[str]
     ) -> Round:
         """Send noted records and mark the notes; where all is copied, the incoming collection takes its place then."""
-        names = [each for each in (follower.collection, follower.incoming) if each is not None]
-        if follower.incoming is not None and follower.filled is None:
-            names.remove(follower.incoming)
+        incoming = None if follower.filled is None else follower.incoming
+        names = [each for each in (follower.collection, incoming) if each is not None]
         limit = _count_rows(generation)
         notes = self._notes.read(transaction, generation.id, limit) if names else []
         if notes:
@@ -278,15 +276,17 @@ class Feeder:
                 on_progress("indexing", min(done, total), total)
 
     def drop_left(self) -> None:
-        """Drop the collections that nothing names any more."""
+        """Drop the collections that nothing names any more, as far as Milvus answers."""
         from vecstore.backends.milvus.collection import Collection
         from vecstore.backends.milvus.fields import CollectionLayout
         from vecstore.metric import Metric
 
-        names = self._table.list_left(self._client, self._milvus.place)
-        for name in names:
-            Collection(self._milvus, name, CollectionLayout(1, Metric.COSINE, {})).drop()
-            self._table.forget_left(self._client, [name])
+        try:
+            for name in self._table.list_left(self._client, self._milvus.place):
+                Collection(self._milvus, name, CollectionLayout(1, Metric.COSINE, {})).drop()
+                self._table.forget_left(self._client, [name])
+        except StorageError as error:
+            log_step("follow", "collections are left in Milvus (%s)", type(error).__name__)
 
 
 def _count_rows(generation: Generation) -> int:

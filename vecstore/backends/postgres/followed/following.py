@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vecstore.backend import Generation, IndexState, Search, Verification
-from vecstore.errors import StorageError, VecstoreError
+from vecstore.errors import MissingExtra, StorageError, VecstoreError
 from vecstore.filters.nodes import Filter
 from vecstore.index_options import MilvusIndex
-from vecstore.logs import log_step
 
 from ..catalogue import Catalogue
 from ..client import Client
@@ -49,8 +48,10 @@ class Following:
     def __init__(
         self, options: MilvusOptions, client: Client, server: Server, layouts: Layouts, catalogue: Catalogue
     ) -> None:
-        from vecstore.backends.milvus.client import MilvusClient
-
+        try:
+            from vecstore.backends.milvus.client import MilvusClient
+        except ModuleNotFoundError as error:
+            raise MissingExtra((error.name or "pymilvus").partition(".")[0], "milvus") from error
         self._client = client
         self._asking = MilvusClient(options)
         self._sending = MilvusClient(replace(options, timeout=min(options.timeout, PATIENCE)))
@@ -176,10 +177,7 @@ class Following:
 
     def drop_left(self) -> None:
         """Drop collections that nothing names any more, as far as Milvus answers."""
-        try:
-            self.feeder.drop_left()
-        except StorageError as error:
-            log_step("follow", "collections are left in Milvus (%s)", type(error).__name__)
+        self.feeder.drop_left()
 
     def close(self) -> None:
         """End the connections."""
