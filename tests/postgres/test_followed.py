@@ -159,6 +159,7 @@ def test_the_command_brings_what_waits(
     assert run_command(["follow", url, "nobody", "--once"]) == 2
 
 
+@pytest.mark.long
 def test_the_process_follows_until_it_is_told_to_end(
     large: VectorStore, postgres_url: str, space: str, milvus_url: str, notes: RawNotes
 ) -> None:
@@ -177,6 +178,7 @@ def test_the_process_follows_until_it_is_told_to_end(
         assert process.wait(60) == 0
 
 
+@pytest.mark.long
 def test_flat_ends_that_it_is_followed(followed: Database, notes: RawNotes) -> None:
     store = followed.create("ended", make_schema())
     store.upsert(make_records(range(FIRST)))

@@ -107,6 +107,7 @@ def test_a_server_that_is_gone_is_named_and_postgresql_answers(
         there.drop("unreachable")
 
 
+@pytest.mark.long
 def test_a_collection_that_was_dropped_is_noticed_by_a_search_and_made_anew(
     database: Database, store: VectorStore, notes: RawNotes
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_collection_that_was_dropped_is_noticed_by_a_search_and_made_anew(
     answered_by_milvus(store, place(4))
 
 
+@pytest.mark.long
 def test_a_collection_that_lost_records_is_noticed_by_verify_and_by_a_count(
     database: Database, store: VectorStore, notes: RawNotes, postgres_url: str, space: str, milvus_url: str
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_collection_that_lost_records_is_noticed_by_verify_and_by_a_count(
     assert store.index_status().state == "invalid"
 
 
+@pytest.mark.long
 def test_a_copy_of_the_database_does_not_feed_the_collection_of_the_original(
     database: Database, store: VectorStore, notes: RawNotes, postgres_url: str, space: str, milvus_url: str
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_copy_of_the_database_does_not_feed_the_collection_of_the_original(
     store.delete(ids=["only here"])
 
 
+@pytest.mark.long
 def test_a_fill_that_was_interrupted_goes_on(
     database: Database, store: VectorStore, notes: RawNotes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_note_that_is_forgotten_meanwhile_makes_it_ask_again(
     other.delete(ids=["late", "later"])
 
 
+@pytest.mark.long
 def test_a_collection_that_is_replaced_meanwhile_is_asked_instead(
     store: VectorStore, writing: Database, monkeypatch: pytest.MonkeyPatch, notes: RawNotes
 ) -> None:
