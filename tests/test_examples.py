@@ -22,6 +22,12 @@ def check(value: float, baseline: float, least: float = 0.0) -> Check:
     return Check(Figure("hits", value, 10, baseline, "chance"), least)
 
 
+@pytest.fixture(autouse=True)
+def without_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network takes seconds to learn curves, and its figure is only printed."""
+    monkeypatch.setattr(time_series, "learn_shapes", np.stack)
+
+
 def test_small_examples_hold(capsys: pytest.CaptureFixture[str]) -> None:
     for each in (anomalies.measure, chinese_summary.measure, time_series.measure):
         assert run_example(each, []) == 0
