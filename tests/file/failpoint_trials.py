@@ -1,7 +1,7 @@
 """Makes each call to the operating system fail in each way, within each operation, and checks what is left.
 
 It is a separate program because it must have no threads when it forks: ``python -m tests.file.failpoint_trials
-DIRECTORY OPERATION SEED SHARE`` prints one line of JSON for each trial.
+DIRECTORY OPERATION,… SEED SHARE`` prints one line of JSON for each trial.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.file.damage_trials import run_in_child
@@ -177,10 +178,19 @@ def main(directory: Path, operation: str, seed: int, share: float) -> None:
                     result = {"wrong": []}
                 judge = partial(find_problems, work, operation, result, states)
                 wrong = run_in_child(lambda judge=judge: {"wrong": judge()})["wrong"]  # type: ignore[misc]
-                line = {"call": f"{number} {call}", "failure": name, "after": after, **result, "wrong": wrong}
+                line = {
+                    "operation": operation,
+                    "call": f"{number} {call}",
+                    "failure": name,
+                    "after": after,
+                    **result,
+                    "wrong": wrong,
+                }
                 print(json.dumps(line), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
     with force_graph():
-        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+        for each in sys.argv[2].split(","):
+            with TemporaryDirectory(dir=sys.argv[1]) as place:
+                main(Path(place), each, int(sys.argv[3]), float(sys.argv[4]))
