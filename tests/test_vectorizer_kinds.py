@@ -57,3 +57,14 @@ def test_weights_beyond_all_bounds_are_damage(kind: str, tmp_path: Path) -> None
     change(tmp_path / "model", weights=save(huge))
     with pytest.raises(ModelDamaged):
         Vectorizer.load(tmp_path / "model")
+
+
+def test_words_that_appear_less_than_once_are_damage(tmp_path: Path) -> None:
+    from safetensors.numpy import load, save
+
+    made("doc2vec")[0].save(tmp_path / "model")
+    weights = load((tmp_path / "model" / WEIGHTS).read_bytes())
+    for counts in (-weights["counts"], 0 * weights["counts"]):
+        change(tmp_path / "model", weights=save({**weights, "counts": counts}))
+        with pytest.raises(ModelDamaged, match="how often it appears"):
+            Vectorizer.load(tmp_path / "model")
