@@ -22,6 +22,13 @@ def log_step(area: str, message: str, *values: object) -> None:
         logging.getLogger(f"vecstore.{area}").info(message, *values)
 
 
+def log_warning(area: str, message: str, *values: object) -> None:
+    """Write a line at WARNING, about something that needs attention and no call can tell: each of them succeeds."""
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger(f"vecstore.{area}").warning(message, *values)
+
+
 @contextmanager
 def log_duration(area: str, message: str, *values: object) -> Iterator[None]:
     """Write a line at INFO when the block ends: what it did and how long that took, or the class of its error."""

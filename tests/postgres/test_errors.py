@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -28,8 +31,10 @@ from vecstore import (
     VecstoreError,
     VectorStore,
 )
+from vecstore.backends.postgres.failures import translate
 
 from .catalogues import format_statement
+from .own_server import OwnServer
 from .stores import open_database, prepare_namespace
 
 
@@ -172,3 +177,32 @@ def write_without_table(store: VectorStore, record: Record, postgres_url: str, n
         statement = "ALTER TABLE {}.{} ADD CONSTRAINT refused CHECK (id <> 'canary') NOT VALID"
         admin.execute(format_statement(statement, namespace, generation))
     store.upsert([record])
+
+
+RAISING = "DO $$ BEGIN RAISE EXCEPTION 'told by the server' USING ERRCODE = '53200', HINT = '{}'; END $$"
+
+
+@pytest.mark.parametrize(
+    "hint, advice",
+    [("max_locks_per_transaction = 64 reicht nicht.", "number of partitions"), ("Mehr Speicher.", "smaller batches")],
+)
+def test_a_server_without_memory_or_without_locks(postgres_url: str, hint: str, advice: str) -> None:
+    with psycopg.connect(postgres_url) as link, pytest.raises(psycopg.errors.OutOfMemory) as raised:
+        link.execute(RAISING.format(hint).encode())
+    told = translate(raised.value)
+    assert isinstance(told, StorageFailed)
+    assert advice in str(told)
+
+
+@pytest.mark.long
+def test_a_divided_store_on_a_server_with_few_locks() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="vecstore-pg-"))
+    try:
+        with (
+            OwnServer(folder / "pg", {"max_locks_per_transaction": "10", "max_connections": "10"}) as server,
+            vecstore.connect(server.url, migrate=True) as database,
+            expect_error(StorageFailed, "max_locks_per_transaction"),
+        ):
+            database.create("many", schema().with_partitions(256))
+    finally:
+        shutil.rmtree(folder)

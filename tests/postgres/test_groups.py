@@ -100,3 +100,36 @@ def test_stored_records_are_locked_in_the_order_of_ids(postgres_url: str, store:
         prober.rollback()
         other.rollback()
         assert writing.result() == len(everything)
+
+
+def test_new_heads_of_either_kind_are_locked_in_the_order_of_ids(postgres_url: str, store: VectorStore) -> None:
+    taking = sql.SQL("INSERT INTO {} (id, version) VALUES (%s, 0)").format(name_table(store))
+    for empty, filled in (("a", "b"), ("d", "c")):
+        first, second = sorted((empty, filled))
+        with (
+            psycopg.connect(postgres_url) as other,
+            psycopg.connect(postgres_url) as prober,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            other.execute(taking, (first,))
+            writing = pool.submit(write, store, make_group("x", filled), {empty: 1, filled: 1})
+            while prober.execute(_WAITERS, (other.info.backend_pid,)).fetchone() != (1,):
+                assert not writing.done()
+                prober.rollback()
+            prober.execute("SET LOCAL lock_timeout = '1ms'")
+            prober.execute(taking, (second,))  # which fails if the writer has it already
+            prober.rollback()
+            other.rollback()
+            assert writing.result() == 1
+    assert {record.id for record in store.scan()} == {"b", "c"}
+
+
+def test_heads_take_a_statement_for_each_run_of_new_ones() -> None:
+    for stored, runs in (
+        ("", [(True, "a"), (False, "b"), (True, "c"), (False, "d")]),
+        ("b", [(True, "ac"), (False, "db")]),
+        ("abcd", [(True, "ac"), (False, "bd")]),
+        ("ac", [(False, "bd"), (True, "ac")]),
+    ):
+        expected = [(is_filled, list(heads)) for is_filled, heads in runs]
+        assert group_writes._order_heads(["a", "c", "b", "d"], set(stored), {"a", "c"}) == expected

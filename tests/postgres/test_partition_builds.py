@@ -13,9 +13,11 @@ import pytest
 from psycopg import sql
 
 from vecstore import HNSW, BackendUnavailable, Database, Record, Schema, VectorStore
+from vecstore.backends.postgres import index_build
 from vecstore.backends.postgres.build_lanes import BuildLanes
 from vecstore.backends.postgres.build_plan import BuildPlan, divide_build, estimate_graph
 from vecstore.backends.postgres.client import Client
+from vecstore.backends.postgres.statements import Statement
 
 from .stores import open_database
 from .tenants import run
@@ -86,6 +88,30 @@ def test_a_progress_that_fails_leaves_no_graph(
         store.reindex(on_progress=fail)
     assert count_graphs(admin, namespace)[0] in {0, 2}  # none, or it failed at the very end
     check_answers(store)
+
+
+def test_builds_at_once_get_no_more_than_one_build_has(
+    database: Database, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (
+        "SELECT pg_size_bytes(current_setting('maintenance_work_mem')), "
+        "current_setting('max_parallel_maintenance_workers')::int"
+    )
+    [(memory, helpers)] = admin.execute(settings).fetchall()
+    store, run_statement, seen = database.create("a", Schema(2, "l2", index=HNSW(), partitions=4)), index_build._run, []
+    store.insert(Record(str(number), [number, 1]) for number in range(20))
+
+    def run_and_look(connection: psycopg.Connection, statement: Statement) -> None:
+        if "CREATE INDEX" in statement.text:
+            seen.extend(connection.execute(settings).fetchall())
+        run_statement(connection, statement)
+
+    monkeypatch.setattr(index_build, "_run", run_and_look)
+    store.reindex()
+    assert len(seen) == 4
+    at_once = min(4, 1 + helpers)
+    assert at_once > 1
+    assert {mine * at_once <= memory and (1 + workers) * at_once <= 1 + helpers for mine, workers in seen} == {True}
 
 
 MIB = 1 << 20

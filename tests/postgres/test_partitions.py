@@ -269,3 +269,26 @@ def test_verify_misses_a_partition_that_was_detached(
     [problem] = divided.verify().problems
     assert "3 of 4 partitions are attached" in problem
     run(admin, "DROP TABLE {}", part)
+
+
+@pytest.mark.parametrize("way", [(1, 4), (4, 1), (4, 2)], ids=str)
+def test_what_is_written_while_the_number_changes_is_there(database: Database, way: tuple[int, int]) -> None:
+    before, after = way
+    store = database.create("a", schema().with_partitions(before))
+    plain = database.create("plain", schema())
+    for each in (store, plain):
+        each.upsert(batch(1))
+    calls = list[str]()
+
+    def write(phase: str, done: int, total: int | None) -> None:
+        calls.append(phase)
+        if len(calls) > 3:
+            return
+        for each in (store, plain):
+            each.upsert(batch(1 + len(calls)))
+            each.delete(ids=[batch(1)[len(calls)].id])
+
+    database.rebuild("a", schema=schema().with_partitions(after), on_progress=write)
+    assert len(calls) >= 3
+    assert database.open("a").schema.partitions == after
+    assert store.digest() == plain.digest()

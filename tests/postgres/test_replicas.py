@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -411,6 +412,38 @@ def test_a_closed_database_answers_no_more(primary: OwnServer, standby: Standby)
     assert replica.get_client(replicas._place) is None
     with vecstore.connect(primary.url) as database:
         database.drop("closed")
+
+
+def test_a_replica_that_fails_is_told_once_and_shown(
+    database: Database, primary: OwnServer, standby: Standby, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = "postgresql://postgres@127.0.0.1:1/postgres?timeout=1"
+    wait_for_replay(primary, standby)
+    with (
+        caplog.at_level(logging.INFO, "vecstore.replicas"),
+        vecstore.connect(primary.url, replicas=[standby.url, away], replica_lag=LAG) as both,
+    ):
+        store, [_, gone] = both.open("a"), get_replicas(both)._replicas
+        assert "1 not asked yet" in str(store.stats().details["replicas"])
+        wait_for_replay(primary, standby)
+        for _ in range(4):
+            gone.rest(0)
+            assert len(store.search(vector_of(1), 5)) == 5
+        assert store.stats().details["replicas"] == "1 answering, 1 failed (BackendUnavailable)"
+        [told] = caplog.records
+        assert (told.levelname, "replica 2 of 2 failed" in told.getMessage()) == ("WARNING", True)
+        gone._connect = make_connector(standby.url, both._backend._server.oids)  # type: ignore[attr-defined]
+        for _ in range(2):
+            gone.rest(0)
+            store.search(vector_of(1), 5)
+        assert store.stats().details["replicas"] == "2 answering"
+        assert [each.levelname for each in caplog.records] == ["WARNING", "INFO"]
+        standby.run("SELECT pg_wal_replay_pause()")
+        store.upsert(batch(2))
+        store.search(vector_of(1), 5)
+        assert store.stats().details["replicas"] == "2 not recent enough"
+    with vecstore.connect(primary.url) as plain:
+        assert "replicas" not in plain.open("a").stats().details
 
 
 def test_a_forked_child_waits_for_no_lock_of_its_parent(database: Database) -> None:

@@ -24,8 +24,8 @@ K = 10
 CHEAPER = "Comparing all records costs less than a search of the graph that reaches target_recall."
 """Why a small store has no effort; nothing is amiss then."""
 SECONDS_OF_A_BUILD = 60.0
-"""Of the time of a build so many go into measuring, if the graph is so large; a shorter measurement asks fewer queries,
-and to be sure takes more effort than is needed."""
+"""Of the time of a build so many go into measuring, if the graph is so large. A shorter measurement asks fewer queries:
+to be sure it takes more effort than is needed, or by chance too little."""
 MUCH = 128
 """A graph that needs more effort than this is built again, where its options allow a better one."""
 
@@ -64,7 +64,7 @@ class Calibration:
         ------
         StoreNotFound, Superseded, StoreLocked
         """
-        present, effort = self._calibrate(generation)
+        present, effort = self._calibrate(generation, SECONDS_OF_A_BUILD)
         index = present.schema.index
         if effort is None or not isinstance(index, HNSW) or not _is_poor(effort):
             return present
@@ -73,7 +73,7 @@ class Calibration:
             return present
         self._built = None
         self._backend.build_index(present, self._on_progress, self.measure, known[-1])
-        return self._calibrate(present)[0]
+        return self._calibrate(present, SECONDS_OF_A_BUILD)[0]
 
     def calibrate(self, generation: Generation) -> Generation:
         """Find the search effort that reaches the target recall, store it, and return the amended generation.
@@ -84,16 +84,16 @@ class Calibration:
         ------
         StoreNotFound, Superseded
         """
-        return self._calibrate(generation)[0]
+        return self._calibrate(generation, SECONDS)[0]
 
-    def _calibrate(self, generation: Generation) -> tuple[Generation, Effort | None]:
+    def _calibrate(self, generation: Generation, seconds: float) -> tuple[Generation, Effort | None]:
         measured = find_generation(self._backend, self._entry, generation)
         index, state = measured.schema.index, self._backend.index_state(measured).state
         if state in _UNFINISHED:
             return measured, None
         ef, calibration, effort = None, None, None
         if not isinstance(index, Flat) and state == "ready":
-            effort, queries = self._find_effort(measured, index)
+            effort, queries = self._find_effort(measured, index, seconds)
             if effort.outcome is Outcome.UNFINISHED and measured.ef is not None:
                 return measured, effort
             ef, calibration = effort.ef, _describe_effort(effort, queries, index, self._list_efforts(measured)[-1])
@@ -108,21 +108,21 @@ class Calibration:
     def _list_efforts(self, generation: Generation) -> Sequence[int]:
         return self._backend.list_efforts(generation, K) or LADDER
 
-    def _find_effort(self, generation: Generation, index: HNSW | MilvusIndex) -> tuple[Effort, str]:
+    def _find_effort(self, generation: Generation, index: HNSW | MilvusIndex, seconds: float) -> tuple[Effort, str]:
         """Return the effort of a finished index, and the queries that it was measured with."""
         if self._built is not None and self._built[0].target_recall == index.target_recall:
             return self._built[1], "held-out rows"
         with self._backend.hold_waiting(generation) as waiting:
             if waiting is not None:
-                return self._climb(waiting, index, SECONDS), "waiting rows"
-        return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index)
+                return self._climb(waiting, index, seconds), "waiting rows"
+        return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index, seconds)
 
-    def _try_probes(self, drawn: Probes, index: HNSW | MilvusIndex) -> tuple[Effort, str]:
+    def _try_probes(self, drawn: Probes, index: HNSW | MilvusIndex, seconds: float) -> tuple[Effort, str]:
         """Return the smallest effort that is enough for one kind of probes, and which kind; or why there is none."""
         kinds, tried = KINDS[drawn.generation.schema.metric], list[tuple[Effort, str]]()
         ladder = self._list_efforts(drawn.generation)
         for kind in kinds:
-            clock = Clock(self._on_progress, SECONDS / len(kinds))
+            clock = Clock(self._on_progress, seconds / len(kinds))
             probes = drawn.turn(kind, clock)
             most = min((effort.ef for effort, _ in tried if effort.ef), default=ladder[-1])
             parts = list(probes.cut_parts())

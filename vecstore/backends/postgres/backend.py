@@ -746,7 +746,10 @@ class PostgresBackend(Backend):
 
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:
-            return collect_stats(self._client, self._server, self._layouts.get(generation), count)
+            found = collect_stats(self._client, self._server, self._layouts.get(generation), count)
+        if self._replicas is None:
+            return found
+        return replace(found, details={**found.details, "replicas": self._replicas.describe()})
 
     def verify(self, generation: Generation) -> Verification:
         with self._hold_role(generation):

@@ -25,6 +25,8 @@ from ..shared.deadlines import Limit
 DENIED = "42501"
 GONE = "42P01"
 CANCELLED = "57014"
+NO_MEMORY = "53200"
+"""Of the server's process, or of the memory that all share, which holds the table of locks."""
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""
 
@@ -42,6 +44,12 @@ _WRONG_USER = (
     "~/.pgpass."
 )
 _DATABASE = "The server has no such database. Create it with CREATE DATABASE, or correct the URL."
+_NO_MEMORY = "The server ran out of memory; nothing was written. Use smaller batches."
+_NO_LOCKS = (
+    "The server's table of locks is full; nothing was written. Raise its max_locks_per_transaction, for divided stores "
+    "to some 10 times the number of partitions, since a statement locks each of them with its indexes. Or use fewer "
+    "connections at once, or fewer partitions."
+)
 _CONFLICT = "Another transaction changed the same records. Repeat the transaction."
 
 _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
@@ -58,7 +66,7 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
         "53100": lambda: StorageFailed(
             "The server's disk is full; nothing was written. Free some space and try again."
         ),
-        "53200": lambda: StorageFailed("The server ran out of memory; nothing was written. Use smaller batches."),
+        NO_MEMORY: lambda: StorageFailed(_NO_MEMORY),
         "53300": lambda: BackendUnavailable(_FULL),
         "55P03": lambda: StoreLocked(_LOCKED),
         CANCELLED: lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
@@ -133,6 +141,13 @@ def read_state(error: BaseException) -> str:
     return (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
 
 
+def _lacks_locks(error: BaseException) -> bool:
+    """Say whether the server's hint names the setting for locks, which it does in every language."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        return error.orig is not None and _lacks_locks(error.orig)
+    return isinstance(error, psycopg.Error) and "max_locks_per_transaction" in (error.diag.message_hint or "")
+
+
 def is_lost(error: BaseException) -> bool:
     """Say whether the connection was lost, and the answer with it."""
     state = read_state(error)
@@ -177,6 +192,8 @@ def translate(
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return Timeout("Every connection of the pool was in use until the timeout. Use fewer threads, or ?pool_size=.")
     state = read_state(error)
+    if state == NO_MEMORY and _lacks_locks(error):
+        return StorageFailed(_NO_LOCKS)
     known = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
     if known:
         return known()

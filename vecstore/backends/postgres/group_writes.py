@@ -1,14 +1,15 @@
-"""Groups of records, replaced in one transaction of up to five statements.
+"""Groups of records, replaced in one transaction of a few statements.
 
 The first one locks all stored records of the groups in the order of ids, as every write does, so that two writers do
 not wait for each other. The next ones decide: they write the heads, or the tombstones of empty groups, as far as the
-fences allow, and so lock new ones too. Only a statement that begins after that sees every record that an earlier writer
-of the same group has left, which is why the rest is not a part of it.
+fences allow, and so lock new ones too, also in the order of ids. Only a statement that begins after that sees every
+record that an earlier writer of the same group has left, which is why the rest is not a part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence, Set
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -37,7 +38,7 @@ from .change_list import count_rows, finish_write
 from .generation_table import Layout
 from .rows import encode_write
 from .statements import Answer, Statement, compile_statement, unnest_arrays
-from .writes import ZERO, delete_given, make_array_parameter, make_tombstone_values, upsert_given
+from .writes import ZERO, delete_given, make_array_parameter, make_tombstone_values, match_any, upsert_given
 
 _RANGES: Mapping[str, TypeEngine[Any]] = {"low": Text(), "high": Text(), "fence": BigInteger()}
 _JUST_ABOVE = "\x01"
@@ -46,14 +47,15 @@ _NUMBER: ColumnElement[Any] = literal_column("'^[1-9][0-9]*$'")
 
 
 def compile_locking(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
-    """Lock the stored records of some ranges of ids; the answer is how many guards passed, and how many there were."""
+    """Lock the stored records of some ranges of ids; the answer is how many guards passed, and ids that begin one."""
     table, guard = layout.table, generation_guard.guard_write(catalogue, standby=standby)
     ranges = _unnest_ranges(["low", "high"])
     low, high = ranges.c.low.collate("C"), ranges.c.high.collate("C")
     found = select(table.c.id).join(ranges, (table.c.id >= low) & (table.c.id < high))
     found = found.where(select(guard.c.noting).exists()).order_by(table.c.id)
     locked = found.with_for_update(of=table).cte("locked")
-    return compile_statement(select(count_rows(guard), count_rows(locked)), settings=generation_guard.SETTINGS)
+    heads = _list_ids(select(locked.c.id).where(locked.c.id == match_any("range_low")))
+    return compile_statement(select(count_rows(guard), heads), settings=generation_guard.SETTINGS)
 
 
 def compile_heads(catalogue: CatalogueTables, layout: Layout, *, standby: bool) -> Statement:
@@ -146,25 +148,44 @@ def write_groups(run: RunStep, layout: Layout, rows: Rows, fences: Mapping[str, 
     filled = [place for place, head in enumerate(heads) if rows.ids[place] == head]
     empty = [head for head in fences if head not in set(heads)]
     reached = [pair for head in fences for pair in ((head, head + _JUST_ABOVE), find_bounds(head))]
-    step("locking", {"range_low": [low for low, _ in reached], "range_high": [high for _, high in reached]})
+    ranges = {"range_low": [low for low, _ in reached], "range_high": [high for _, high in reached]}
+    stored = set(step("locking", ranges) or ())
+    places = {rows.ids[place]: place for place in filled}
     passed: set[str] = set()
-    for name, values in (
-        ("heads", _encode(rows, filled, layout, fences)),
-        ("empty heads", {"given_id": empty, "given_version": [fences[head] for head in empty]} if empty else None),
-    ):
-        if values is not None:
-            passed |= set(step(name, values) or ())
+    for is_filled, some in _order_heads([*places, *empty], stored, places):
+        values: dict[str, Any] = {"given_id": some, "given_version": [fences[head] for head in some]}
+        if is_filled:
+            values = _encode(rows, [places[head] for head in some], layout, fences) or values
+        passed |= set(step("heads" if is_filled else "empty heads", values) or ())
     if not passed:
         return 0
     members = [place for place, head in enumerate(heads) if head in passed and rows.ids[place] != head]
     written = sum(rows.ids[place] in passed for place in filled)
-    if (values := _encode(rows, members, layout, fences)) is not None:
-        written += step("members", values)
-    ranges = [(*find_bounds(head), fences[head]) for head in passed]
-    low, high, limits = map(list, zip(*ranges, strict=True))
+    if (further := _encode(rows, members, layout, fences)) is not None:
+        written += step("members", further)
+    low, high, limits = map(list, zip(*((*find_bounds(head), fences[head]) for head in passed), strict=True))
     kept = [rows.ids[place] for place in members]
     step("dropping", {"range_low": low, "range_high": high, "range_fence": limits, "kept": kept})
     return written
+
+
+def _order_heads(heads: Sequence[str], stored: Set[str], filled: Container[str]) -> list[tuple[bool, list[str]]]:
+    """Return heads in the runs in which they are written, each with whether its heads have records.
+
+    Filled and empty ones take a statement each. New ones are locked by being written, so that they have to be in the
+    order of ids across all statements; stored ones are locked already, and go along with the first run of their kind.
+    """
+    runs: list[tuple[bool, list[str]]] = []
+    for is_filled, some in groupby(sorted(set(heads) - stored), lambda head: head in filled):
+        runs.append((is_filled, list(some)))
+    for kind in (True, False):
+        locked = [head for head in heads if head in stored and (head in filled) == kind]
+        first = next((run for is_filled, run in runs if is_filled == kind), None)
+        if locked and first is None:
+            runs.append((kind, locked))
+        elif first is not None:
+            first += locked
+    return runs
 
 
 def _encode(rows: Rows, chosen: Sequence[int], layout: Layout, fences: Mapping[str, int]) -> dict[str, Any] | None:

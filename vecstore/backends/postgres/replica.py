@@ -83,6 +83,8 @@ class Replica:
     """
 
     def __init__(self, connect: Callable[[], Client]) -> None:
+        self.state = "not asked yet"
+        """What the last search found, in words."""
         self._connect = connect
         self._client: Client | None = None
         self._rests_until = 0.0

@@ -17,13 +17,14 @@ import os
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from vecstore.errors import InvalidUrl, VecstoreError
+from vecstore.logs import log_step, log_warning
 
 from .client import Client
 from .failures import CANCELLED, read_state
@@ -49,6 +50,8 @@ _STATE = Statement(
 The timeline of the last restartpoint is old for a while after a change; that of the receiver is not, and is null
 without a right to it.
 """
+
+_ANSWERS, _FAILED = "answering", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,13 @@ class Replicas:
                 each.get_client(self._place)
             except InvalidUrl:
                 raise
-            except VecstoreError:
-                each.rest()
+            except VecstoreError as error:
+                self._leave_alone(each, error)
+
+    def describe(self) -> str:
+        """Return what the last searches found the replicas to be."""
+        found = Counter(each.state for each in self._replicas)
+        return ", ".join(f"{count} {state}" for state, count in sorted(found.items()))
 
     def note_written(self) -> None:
         """Take note that a write of this Database has ended, whatever its outcome."""
@@ -134,6 +142,8 @@ class Replicas:
                 continue
             position = position or self._find_position()
             if position.timeline != self._timeline:
+                for each in self._replicas:
+                    self._note_state(each, "left out, because the primary changed")
                 return None  # the primary is another server by now, or the same one after a recovery
             try:
                 answer = self._ask(client, position, statement, values)
@@ -147,10 +157,11 @@ class Replicas:
                     if is_over:
                         raise
                     return None
-                replica.rest()
+                self._leave_alone(replica, error)
                 if is_over:
                     return None
                 continue
+            self._note_state(replica, _ANSWERS if answer else "not recent enough")
             if answer:
                 return answer
         return None
@@ -168,13 +179,32 @@ class Replicas:
             return replica.get_client(self._place)
         except InvalidUrl as error:
             self._give_up(replica, error)
-        except VecstoreError:
-            replica.rest()
+        except VecstoreError as error:
+            self._leave_alone(replica, error)
         return None
+
+    def _leave_alone(self, replica: Replica, error: VecstoreError) -> None:
+        replica.rest()
+        if self._note_state(replica, f"{_FAILED} ({type(error).__name__})"):
+            message = "replica %d of %d failed (%s): the primary answers in its place until it is back"
+            log_warning("replicas", message, *self._find_number(replica), type(error).__name__)
+
+    def _note_state(self, replica: Replica, state: str) -> bool:
+        """Keep what a replica is found to be, and return whether it has just begun to fail."""
+        with self._lock:
+            before, replica.state = replica.state, state
+        had_failed = before.startswith(_FAILED)
+        if had_failed and state == _ANSWERS:
+            log_step("replicas", "replica %d of %d answers again", *self._find_number(replica))
+        return not had_failed and state.startswith(_FAILED)
+
+    def _find_number(self, replica: Replica) -> tuple[int, int]:
+        return self._replicas.index(replica) + 1, len(self._replicas)
 
     def _give_up(self, replica: Replica, error: InvalidUrl) -> None:
         # It rests first, since a warning may be an error.
         replica.rest(float("inf"))
+        replica.state = "refused"
         warnings.warn(f"{error} It is not used.", ServerWarning, stacklevel=3)
 
     def _ask(self, client: Client, position: Position, statement: Statement, values: Mapping[str, Any]) -> Answer:
