@@ -27,7 +27,7 @@ test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaign
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed strace chromium mariadb redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed .venv-peers-spark/.installed strace chromium java mariadb redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
 	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
@@ -51,7 +51,7 @@ wheel: .venv/.demo ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that make created
-	rm -rf .venv .venv-bench .venv-bench-* .venv-peers .venv-peers-servers .bench .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-* .venv-peers .venv-peers-servers .venv-peers-spark .bench .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment, then what is in it. The stamps make a second run instant; a changed pyproject.toml repeats the install.
@@ -134,6 +134,13 @@ redis-for-bench: .venv-bench/.installed
 	@.venv-peers-servers/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<
 	@touch $@
 
+.venv-peers-spark/.installed: tests/bulk/requirements-spark.txt pyproject.toml
+	@echo 'Installing Spark into .venv-peers-spark (once; 500 MB)'
+	$(PYTHON) -m venv .venv-peers-spark
+	@echo '*' > .venv-peers-spark/.gitignore
+	@.venv-peers-spark/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $< -e '.[parquet]'
+	@touch $@
+
 # The power-failure tests record system calls.
 .PHONY: strace
 strace:
@@ -150,6 +157,14 @@ chromium:
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	    || { echo 'The tests of pages need Chromium. On Debian: sudo apt-get install chromium-headless-shell' >&2; exit 1; }; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; }
+
+# Spark runs on Java.
+.PHONY: java
+java:
+	@command -v java >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	    || { echo 'The test of Spark needs Java 17 or newer. On Debian: sudo apt-get install default-jre-headless' >&2; exit 1; }; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; }
 
 # The application's database in the tests of vecstore.orm on MariaDB. The package starts no server that they use.
 .PHONY: mariadb

@@ -904,7 +904,7 @@ class VectorStore(OneProcess):
         while True:
             with attempts as generation:
                 bound = bind(where, generation.schema)
-                probes = Probes.draw(self._backend, generation, queries, int(k), bound)
+                probes = Probes.draw(self._backend, generation, queries, int(k), bound).pace()
                 return summarize_recall(probes.measure_recalls(), int(k))
 
     def stats(self) -> Stats:

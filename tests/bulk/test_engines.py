@@ -65,13 +65,42 @@ if __name__ == "__main__":
     bulk.finish(url, "docs")
 """
 
+SPARK = """
+import os
+import sys
+import pyarrow as pa
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
+from vecstore import bulk
+
+url, folder = sys.argv[1:]
+os.environ["PYSPARK_PYTHON"] = sys.executable
+
+def write(batches):
+    for batch in batches:
+        count = bulk.write_batch(url, "docs", pa.Table.from_batches([batch]))
+        if not TaskContext.get().attemptNumber():
+            raise OSError("what a first attempt has written is there, and Spark repeats the task")
+        yield pa.RecordBatch.from_pydict({"rows": [count]})
+
+builder = SparkSession.builder.master("local[2, 2]").config("spark.ui.enabled", "false")
+builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.files.openCostInBytes", str(1 << 28))
+frame = builder.getOrCreate().read.parquet(folder)
+assert frame.rdd.getNumPartitions() > 1
+written = frame.mapInArrow(write, "rows long").agg({"rows": "sum"}).collect()[0][0]
+bulk.finish(url, "docs")
+print(written)
+"""
+
 ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
 
 
-def check_program(file: Path, program: str, place: Place, last: str) -> None:
+def check_program(
+    file: Path, program: str, place: Place, last: str, *arguments: str, python: str = sys.executable
+) -> None:
     """Run a program, a file since its workers import it, and compare the last line that it prints."""
     file.write_text(program)
-    line = [sys.executable, str(file), place.url]
+    line = [python, str(file), place.url, *arguments]
     done = subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [last]), done.stderr[-4_000:]
 
@@ -86,6 +115,20 @@ def test_ray(file_place: Place, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_dask(file_place: Place, tmp_path: Path) -> None:
     check_program(tmp_path / "program.py", DASK, file_place, "300")
+    assert read_digest(file_place) == load_plainly(file_place, make_tables())
+
+
+@pytest.mark.long
+def test_spark(file_place: Place, tmp_path: Path) -> None:
+    """In an environment of its own: its jars are larger than all else that the tests need."""
+    python = Path(os.environ.get("VECSTORE_TEST_PEERS", ROOT)) / ".venv-peers-spark" / "bin" / "python"
+    assert python.exists(), "Run make test-long, which makes .venv-peers-spark."
+    (files := tmp_path / "files").mkdir()
+    for number, table in enumerate(make_tables()):
+        parquet.write_table(table, files / f"{number}.parquet")
+    with vecstore.connect(file_place.url) as db:
+        db.create("docs", SCHEMA)
+    check_program(tmp_path / "program.py", SPARK, file_place, "300", str(files), python=str(python))
     assert read_digest(file_place) == load_plainly(file_place, make_tables())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,15 @@ from vecstore import (
     StorageFailed,
     StoreLocked,
     StoreNotFound,
+    Timeout,
     UnknownOutcome,
     UnusedIndexWarning,
     UpkeepWarning,
     VectorStore,
     fields,
 )
-from vecstore.backend import Superseded
+from vecstore.backend import Found, Generation, Search, Superseded
+from vecstore.calibration import probes as probes_module
 from vecstore.calibration.effort import LADDER
 from vecstore.calibration.probes import Probes
 
@@ -140,6 +142,39 @@ def test_twins_are_asked_once(backend: GraphBackend, store: VectorStore) -> None
     store.update(where=F.n >= 8, vector=[1.0] * DIM)
     probes = Probes.draw(backend, backend.find(name="docs").active, 200, 10)
     assert (len(probes), len(probes.deduplicate())) == (200, 7)  # six of the eight others, and the twins
+
+
+def test_where_exact_answers_are_slow_each_is_asked_for_alone(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many in one statement would not end before the server's timeout."""
+    monkeypatch.setattr(probes_module, "PATIENCE", 0.0)
+    asked, search = list[int](), backend.search
+
+    def count(generation: Generation, search_: Search) -> Sequence[Found]:
+        asked.append(len(search_.queries))
+        return search(generation, search_)
+
+    monkeypatch.setattr(backend, "search", count)
+    assert store.calibrate() is not None
+    assert store.measure_recall(30).queries == 30
+    assert set(asked) == {1}
+
+
+def test_a_timeout_of_exact_searches_ends_no_build(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = backend.search
+
+    def give_up(generation: Generation, search_: Search) -> Sequence[Found]:
+        if search_.exact:
+            raise Timeout("The server gave up after the timeout.")
+        return search(generation, search_)
+
+    monkeypatch.setattr(backend, "search", give_up)
+    with pytest.warns(UnusedIndexWarning, match="longer timeout"):
+        store.reindex(HNSW(m=8))
+    assert (store.index_status().state, store.index_status().ef) == ("ready", None)
 
 
 def test_reindex_builds_and_calibrates(backend: GraphBackend, store: VectorStore) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..backend import Backend, CalibrationState, Entry, Generation, HeldOut
+from ..errors import Timeout
 from ..index_options import HNSW, Flat, MilvusIndex
 from ..lookup import find_generation
 from ..progress import Progress
@@ -115,18 +116,21 @@ class Calibration:
         with self._backend.hold_waiting(generation) as waiting:
             if waiting is not None:
                 return self._climb(waiting, index, seconds), "waiting rows"
-        return self._try_probes(Probes.draw(self._backend, generation, QUERIES, K).deduplicate(), index, seconds)
+        drawn = Probes.draw(self._backend, generation, QUERIES, K).deduplicate()
+        return self._try_probes(drawn.pace(), index, seconds)
 
     def _try_probes(self, drawn: Probes, index: HNSW | MilvusIndex, seconds: float) -> tuple[Effort, str]:
         """Return the smallest effort that is enough for one kind of probes, and which kind; or why there is none."""
-        kinds, tried = KINDS[drawn.generation.schema.metric], list[tuple[Effort, str]]()
-        ladder = self._list_efforts(drawn.generation)
-        for kind in kinds:
+        tried, ladder = list[tuple[Effort, str]](), self._list_efforts(drawn.generation)
+        for kind in (kinds := KINDS[drawn.generation.schema.metric]):
             clock = Clock(self._on_progress, seconds / len(kinds))
-            probes = drawn.turn(kind, clock)
             most = min((effort.ef for effort, _ in tried if effort.ef), default=ladder[-1])
-            parts = list(probes.cut_parts())
-            effort = find_smallest_ef(probes.ask, parts, index.target_recall, clock, most, ladder=ladder)
+            try:
+                probes = drawn.turn(kind, clock)
+                parts = list(probes.cut_parts())
+                effort = find_smallest_ef(probes.ask, parts, index.target_recall, clock, most, ladder=ladder)
+            except Timeout:  # of one exact search: the graph, which may have taken hours, is built
+                effort = Effort(Outcome.UNFINISHED)
             clock.finish()
             tried.append((effort, kind))
         return min(tried, key=lambda each: (_ORDER.index(each[0].outcome), each[0].ef or 0))
@@ -155,6 +159,9 @@ def _describe_effort(effort: Effort, measured: str, index: HNSW | MilvusIndex, m
             f"No effort up to {most:,} reaches target_recall={index.target_recall:g}. Lower it, or build {better}."
         ),
         Outcome.EXACT: CHEAPER,
-        Outcome.UNFINISHED: "The time was too short to measure recall. Call calibrate() when the store is less busy.",
+        Outcome.UNFINISHED: (
+            "The time was too short to measure recall. Call calibrate() when the store is less busy, or connect with a "
+            "longer timeout if one exact search takes as long as that."
+        ),
     }[effort.outcome]
     return CalibrationState(None if effort.recall is None else measured, effort.recall, reason)

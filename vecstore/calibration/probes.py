@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Backend, Generation, Rows, Search
+from ..errors import Timeout
 from ..filters.nodes import Filter
 from .effort import Clock
 from .held_out import order_hits, order_rows
@@ -17,6 +20,8 @@ from .rotation import FAR, KINDS, NEIGHBOUR, SHARES, turn_vectors
 
 CHUNK = 25
 """Queries per call of the backend: enough to share the reading, few enough to stop in between."""
+PATIENCE = 2.0
+"""Seconds that one call may take, about, where one query takes less: a server ends a statement after its timeout."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,8 @@ class Probes:
     k : int
     where : Filter or None
         A bound filter for the searches.
+    chunk : int
+        Queries per call of the backend.
     """
 
     backend: Backend
@@ -40,6 +47,7 @@ class Probes:
     vectors: NDArray[np.float32]
     k: int
     where: Filter | None = None
+    chunk: int = CHUNK
 
     @classmethod
     def draw(cls, backend: Backend, generation: Generation, size: int, k: int, where: Filter | None = None) -> Probes:
@@ -70,6 +78,15 @@ class Probes:
             firsts.setdefault(vector.tobytes(), number)
         chosen = list(firsts.values())
         return replace(self, ids=[self.ids[number] for number in chosen], vectors=self.vectors[chosen])
+
+    def pace(self) -> Probes:
+        """Return these queries in smaller chunks where one exact answer takes so long that many would not end."""
+        if not len(self):
+            return self
+        began = time.perf_counter()
+        with suppress(Timeout):
+            self.ask(slice(0, 1), exact=True)
+        return replace(self, chunk=max(1, min(CHUNK, int(PATIENCE / (time.perf_counter() - began)))))
 
     def turn(self, kind: str, clock: Clock | None = None) -> Probes:
         """Return these queries as probes; fewer where finding their neighbours takes a quarter of the time.
@@ -128,4 +145,4 @@ class Probes:
 
     def cut_parts(self) -> Iterator[slice]:
         """Cut the queries into chunks."""
-        return (slice(start, start + CHUNK) for start in range(0, len(self), CHUNK))
+        return (slice(start, start + self.chunk) for start in range(0, len(self), self.chunk))

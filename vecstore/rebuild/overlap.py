@@ -27,5 +27,5 @@ def measure_overlap(copy: Copy) -> float:
 
 
 def _find_neighbours(backend: Backend, generation: Generation, rows: Rows) -> dict[str, set[str]]:
-    probes = Probes.from_rows(backend, generation, rows, K)
+    probes = Probes.from_rows(backend, generation, rows, K).pace()
     return {id_: set(answer.ids) for id_, answer in zip(probes.ids, probes.answer_exactly(), strict=True)}
