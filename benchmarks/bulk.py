@@ -137,7 +137,7 @@ def measure_memory(place: str, url: str, rows: int) -> bool:
     peaks = list[float]()
     for loaded in (rows, SCALE * rows):
         command = [sys.executable, "-m", "benchmarks.bulk", "--drive", url, "--rows", str(loaded)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         peaks.append(float(done.stdout))
     small, large = peaks
     verdict = "met" if large <= MEMORY * small else "MISSED"
