@@ -13,6 +13,7 @@ transformer (MiniLM); peaks within 20 % of each other.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -194,7 +195,7 @@ def find_ways(stack: ExitStack, engines: Sequence[str]) -> dict[str, Load]:
         import ray
 
         with share_processors():
-            ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         stack.callback(ray.shutdown)
         ray.data.DataContext.get_current().enable_progress_bars = False
         ways["2 tasks of Ray"] = load_on_ray
