@@ -243,6 +243,7 @@ READS = frozenset(
     {"names", "find", "builder", "explain_volatility", "make_durable", "check_rebuildable", "check_sees_all", "changes"}
     | {"fetch", "page", "sample", "count", "find_without_vector", "values", "search", "tombstones", "index_state"}
     | {"hold_waiting", "stats", "verify", "close", "use_replicas", "using", "connect", "adopt"}
+    | {"follow", "list_efforts"}
 )
 """Also what is written where no search looks, and what opens and closes."""
 MISSING = frozenset({"backup", "carry_index"})
