@@ -147,7 +147,8 @@ def work(place: Place) -> None:
     stops = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stops.set())
     with open_soaked(place, stalls=0.1) as soaked, soaked.vectors.run_worker(batch_size=6, lease=LEASE):
-        stops.wait()
+        while not stops.wait(LEASE):  # SIGTERM may wake another thread where the process was stopped
+            pass
 
 
 def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: int = 3) -> dict[str, int]:
@@ -174,7 +175,10 @@ def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: in
                 counts["stopped"] += 1
             working[slot] = start(work, place)
             if len(stopped) > 2:
-                signal_process(stopped.pop(0), signal.SIGCONT)
+                # It finishes its batch, late, and ends: on a slow machine there would be more and more workers.
+                woken = stopped.pop(0)
+                signal_process(woken, signal.SIGTERM)
+                signal_process(woken, signal.SIGCONT)
         assert [each.exitcode for each in writing] == [0] * writers
         settle(soaked, seconds=5)  # as far as no stopped process holds the lock of a file
         for each in replaced:

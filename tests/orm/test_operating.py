@@ -424,13 +424,17 @@ def test_mistakes_on_the_command_line(notes: Any, run: Run, tmp_path: Path) -> N
     assert "create_all() makes it" in answer.error["message"]
 
 
-def test_a_worker_process_ends_on_sigterm(notes: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_worker_process_ends_on_sigterm(notes: Any, tmp_path: Path, *, stopped: bool) -> None:
+    workers = 8 if stopped else 1  # threads that may take a signal from the main one
     command = [sys.executable, "-W", "error", "-m", "vecstore", "sync", "run", f"{notes.__name__}:vectors", "--json"]
+    command += ["--workers", str(workers)]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert json.loads(process.stdout.readline()) == {"workers": 1}
+        assert json.loads(process.stdout.readline()) == {"workers": workers}
         notes.vectors.wait(timeout=60)
-        process.send_signal(signal.SIGTERM)
+        for each in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT) if stopped else (signal.SIGTERM,):
+            process.send_signal(each)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     with vecstore.connect("file:./kb") as database:

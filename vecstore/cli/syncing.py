@@ -31,6 +31,9 @@ MODULE:VECTORS names the application's VectorORM as Python imports it: app.model
 The module calls vectors.install() when it is imported.
 """
 
+_LOOK = 0.5
+"""Seconds between two looks whether a signal has come."""
+
 Vectors = Annotated[
     str,
     typer.Argument(metavar="MODULE:VECTORS", help="Where the VectorORM is: app.models:vectors.", show_default=False),
@@ -61,7 +64,9 @@ def run(
                 output.print_json({"workers": len(running)})
             else:
                 output.say(f"{len(running)} workers run. Ctrl-C ends them.")
-            ends.wait()
+            # A signal that came while the process was stopped may wake another thread: the handler waits for this one.
+            while not ends.wait(_LOOK):
+                pass
             for worker in running:
                 worker.close()
         finally:
