@@ -248,6 +248,13 @@ def test_a_sequence_that_begins_again_is_lifted(app: Application, age: int | Non
     assert app.vectors._outbox.draw_fence(app.engine) >= now
 
 
+def test_a_sequence_is_never_lifted_back(app: Application) -> None:
+    drawn = app.vectors._outbox.draw_fence(app.engine)
+    for least in (drawn + 50, drawn - 50, drawn):
+        app.vectors._outbox.lift_fence(app.engine, least)
+        assert app.vectors._outbox.draw_fence(app.engine) > drawn + 50
+
+
 def test_a_sequence_is_lifted_by_many_at_once(app: Application) -> None:
     set_sequence(app, 0)
     with ThreadPoolExecutor(4) as pool:
@@ -410,7 +417,8 @@ def test_mistakes_on_the_command_line(notes: Any, run: Run, tmp_path: Path) -> N
         (f"{notes.__name__}_broken:vectors", "raised ZeroDivisionError while it was imported"),
         ("nonsense", "is not MODULE:VECTORS"),
         ("no_such_module:vectors", "cannot be imported"),
-        (f"{notes.__name__}:nothing", "is no VectorORM but NoneType"),
+        (f"{notes.__name__}:vector", "has no 'vector'. Did you mean 'vectors'?"),
+        (f"{notes.__name__}:engine", "is no VectorORM but Engine"),
     ):
         answer = run("sync", "status", place)
         assert answer.code == 2

@@ -399,6 +399,8 @@ def test_the_command(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "nothing to change" in run(*place).out
     assert "the new vectors are searched" in run(*place, "--embedder", "wordllama:64").out
     assert '"changed": true' in run(*place, "--rollback", "--json").out
+    again = run(*place, "--rollback")  # to vectors of a model that the application does not have
+    assert (again.code, again.err.count("--embedder"), again.err.count("`vecstore sync rebuild`")) == (2, 0, 1)
     run(*place, "--embedder", "wordllama:64")
     assert "dropped" in run(*place, "--drop-previous").out
     assert '"dropped": false' in run(*place, "--drop-previous", "--json").out

@@ -72,10 +72,10 @@ def test_there_and_back_under_writes(pair: tuple[Place, Place], databases: tuple
 
 
 def test_the_signpost_of_a_store_that_has_not_arrived_stays(
-    pair: tuple[Place, Place], databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+    two: tuple[Place, Place], both: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, there = databases
-    expected = read_contents(make_store(pair[0], here))
+    here, there = both
+    expected = read_contents(make_store(two[0], here))
 
     def die(*_: object) -> None:
         raise InterruptedError

@@ -64,7 +64,9 @@ def get_exit_code(error: BaseException | None) -> int:
 
 
 def find_hint(error: BaseException) -> str:
-    """Return the command-line advice for an error, or an empty string."""
+    """Return the command-line advice for an error, or an empty string; a message may name a command itself."""
+    if "`vecstore " in str(error):
+        return ""
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DeadLetters, MissingExtra
+from ..errors import DeadLetters, MissingExtra, close_matches
 from . import output, progress
 from .embedder_choice import load_embedder
 from .exits import NEGATIVE, STORAGE, Failure
@@ -31,9 +31,7 @@ MODULE:VECTORS names the application's VectorORM as Python imports it: app.model
 The module calls vectors.install() when it is imported.
 """
 
-_LOOK = 0.5
-"""Seconds between two looks whether a signal has come."""
-
+_LOOK = 0.5  # seconds between two looks whether a signal has come
 Vectors = Annotated[
     str,
     typer.Argument(metavar="MODULE:VECTORS", help="Where the VectorORM is: app.models:vectors.", show_default=False),
@@ -262,7 +260,7 @@ def _load(place: str) -> Iterator[VectorORM]:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = getattr(importlib.import_module(module), name, None)
+        imported = importlib.import_module(module)
     except ImportError as error:
         raise Failure(f"The module {module[:60]!r} cannot be imported: {error}.") from error
     except BaseException as error:
@@ -272,6 +270,10 @@ def _load(place: str) -> Iterator[VectorORM]:
             f"The module {module[:60]!r} raised {type(error).__name__} while it was imported. "
             f"python -c 'import {module[:60]}' shows where."
         ) from error
+    found: Any = getattr(imported, name, None)
+    if found is None:
+        known = [each for each, value in vars(imported).items() if isinstance(value, VectorORM)]
+        raise Failure(f"The module {module[:60]!r} has no {name[:60]!r}.{close_matches(name, known)}")
     if not isinstance(found, VectorORM):
         raise Failure(f"{name[:60]!r} in module {module[:60]!r} is no VectorORM but {type(found).__name__}.")
     try:
