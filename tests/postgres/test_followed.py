@@ -102,6 +102,16 @@ def test_what_was_written_is_found_at_once(followed: Database, large: VectorStor
     assert answered_by_milvus(large, place(2_000), k=1)[0].id != "new"
 
 
+def test_a_record_that_moves_into_the_crowd_is_found_at_once(
+    followed: Database, large: VectorStore, notes: RawNotes
+) -> None:
+    feed(followed, large)
+    large.update(ids=["r000059"], vector=place(0, 0.25))  # which Milvus would not name among so many nearer ones
+    assert notes.list_waiting() == ["r000059"]
+    assert answered_by_milvus(large, place(0, 0.25), k=1)[0].id == "r000059"
+    large.upsert(make_records([59]))
+
+
 def test_many_hits_that_are_stale_do_not_hide_what_is_nearer(large: VectorStore, notes: RawNotes) -> None:
     near = [f"r{n:06}" for n in range(40)]
     for each in near:
