@@ -27,8 +27,8 @@ from servers.ports import reserve_port
 
 from .programs import PORT, find_program, make_environment, write_settings
 
-PATIENCE = 300
-"""Seconds to wait for a start or an end."""
+PATIENCE = (45, 90, 180)
+"""Seconds to wait for a start. On a busy machine its etcd may change leaders meanwhile, and then it waits for ever."""
 _PAUSE = 0.1
 _ENDING = 60
 """Seconds that the server has to end in order."""
@@ -124,20 +124,28 @@ class OwnServer:
         )
 
     def start(self) -> None:
-        """Start the process unless it runs, and return when it answers, after 14 s and more.
+        """Start the process unless it runs, and return when it answers, after 8 s and more.
 
         Raises
         ------
         NoServer
-            It ended, or did not answer for five minutes.
+            It ended, or did not answer in any of three attempts.
         """
-        self.launch()
-        deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+        for patience in PATIENCE:
+            self.launch()
+            if self._wait(patience):
+                return
+            self.kill()
+        raise NoServer(f"Milvus did not start. The end of its log:\n{self.read_log()[-2_000:]}")
+
+    def _wait(self, patience: float) -> bool:
+        """Wait until the server answers; return whether it does so in time."""
+        deadline, pause = time.monotonic() + patience, threading.Event()
         while not self.is_answering():
             if not self.is_running or time.monotonic() > deadline:
-                self.kill()
-                raise NoServer(f"Milvus did not start. The end of its log:\n{self.read_log()[-2_000:]}")
+                return False
             pause.wait(_PAUSE)
+        return True
 
     def is_answering(self) -> bool:
         """Return whether all parts of the server are ready."""

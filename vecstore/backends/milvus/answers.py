@@ -18,6 +18,8 @@ from vecstore.metric import Metric
 from .fields import ID, STAMP, CollectionLayout
 from .indexes import METRICS, IndexPlan, restore_plan
 
+INDEXED_ROWS = 1_024
+"""A segment with fewer rows gets no index, and its rows count as indexed."""
 FOREIGN = "reindex() makes it anew, or give the server another database."
 
 
@@ -55,8 +57,8 @@ class CollectionIndex:
     pending : int
         Sealed rows without an index yet. Searches read an interim one over them, which loses neighbours.
     served : int
-        Rows in sealed segments that searches read; the others they read from where they were written, whose interim
-        index knows no effort. It takes up to 10 s after a build.
+        Rows that searches read through the index, or in a segment too small for one. They read the others through an
+        interim index, which knows no effort, until about 10 s after a build.
     failure : str or None
         That a build failed. The server's reason is in its log.
     """
@@ -168,10 +170,16 @@ def read_index(answer: Any, segments: Any) -> CollectionIndex:
     """
     plan, described = read_plan(answer), answer.index_descriptions[0]
     failure = "Milvus could not build the index. Its log says why." if described.index_state_fail_reason else None
-    served = sum(each.num_rows for each in segments.infos if each.state == common_pb2.SegmentState.Sealed)
+    served = sum(each.num_rows for each in segments.infos if _is_served(each))
     return CollectionIndex(
         plan, described.total_rows, described.indexed_rows, described.pending_index_rows, served, failure
     )
+
+
+def _is_served(segment: Any) -> bool:
+    """Say whether searches read a segment through its index; one without is sealed first, and gets it later."""
+    is_sealed = segment.state == common_pb2.SegmentState.Sealed
+    return is_sealed and (bool(segment.index_name) or segment.num_rows < INDEXED_ROWS)
 
 
 def _read_build(said: Mapping[str, str]) -> dict[str, str]:
