@@ -102,9 +102,13 @@ class WayBackTests(SampleStore, SmallPages):
             db.rebuild("docs", schema=HALF, on_progress=break_off)
         assert db.drop_previous("docs")
         assert not db.drop_previous("docs")
+        assert db.rebuild("docs", schema=HALF).copied == 0
+        assert db.drop_previous("docs")
+        with pytest.raises(Interruption):
+            db.rebuild("docs", schema=WIDER, on_progress=break_off)
+        db.rollback("docs")  # gives up the unfinished one
         with pytest.raises(InvalidArgument, match="no previous"):
             db.rollback("docs")
-        assert db.rebuild("docs", schema=HALF).copied == 0
         check_storage(place, place.backend())
 
     def test_a_dropped_store_takes_all_of_it_along(self, place: Place, db: Database, store: VectorStore) -> None:
