@@ -28,7 +28,7 @@ from servers.ports import reserve_port
 from .programs import PORT, find_program, make_environment, write_settings
 
 PATIENCE = (45, 90, 180)
-"""Seconds to wait for a start. On a busy machine its etcd may change leaders meanwhile, and then it waits for ever."""
+"""Seconds to wait for each of three starts: a machine may be busy."""
 _PAUSE = 0.1
 _ENDING = 60
 """Seconds that the server has to end in order."""
