@@ -24,9 +24,11 @@ _OPEN = 1.0
 class _Gate:
     """Who has the turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_until: float) -> None:
         self.lock = threading.Lock()
-        self.open_until = 0.0
+        self.open_until = open_until
+        self.turns = 0
+        """How many have begun: who has waited in vain sees whether one turn was long or many others were there."""
 
 
 class _Own(threading.local):
@@ -34,7 +36,7 @@ class _Own(threading.local):
     """The turn that this thread has or waits for."""
 
 
-_gate = _Gate()
+_gate = _Gate(0.0)
 _own = _Own()
 
 
@@ -48,7 +50,11 @@ class Turn:
         self._is_outer = _own.turn is None
         if self._is_outer:
             _own.turn = self
-            self.take()
+            try:
+                self.take()
+            except BaseException:  # an interrupt: without the context, nobody would end the turn
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,13 +64,20 @@ class Turn:
 
     def take(self) -> None:
         """Wait for the turn, but not for long."""
-        gate, self._began = _gate, time.monotonic()
-        if self._began < gate.open_until:
+        gate = _gate
+        if time.monotonic() < gate.open_until:
             return
+        turns = gate.turns
         if gate.lock.acquire(timeout=_PATIENCE):
-            self._gate, self._began = gate, time.monotonic()
-        else:
-            _start_over()  # an interrupt may have come between a turn and its end
+            self._began = time.monotonic()
+            if self._began < gate.open_until:  # the turn before was long
+                gate.lock.release()
+                return
+            gate.turns += 1
+            self._gate = gate
+        elif gate.turns == turns:
+            # It was one turn, which is long, or an interrupt has come before its end.
+            _start_over(time.monotonic() + _OPEN)
 
     def give_up(self) -> None:
         """Let the next thread pass."""
@@ -91,10 +104,10 @@ class outside_turn:
             self._turn.take()
 
 
-def _start_over() -> None:
+def _start_over(open_until: float = 0.0) -> None:
     """Forget who has the turn: in a forked child, that may be a thread of the parent."""
     global _gate
-    _gate = _Gate()
+    _gate = _Gate(open_until)
 
 
 os.register_at_fork(after_in_child=_start_over)

@@ -77,6 +77,25 @@ def test_a_commit_that_began_or_ended_since(path: Path, write: object) -> None:
     watch.close()
 
 
+def test_a_read_between_a_commit_and_its_mark_does_not_spoil_the_next_ones(path: Path) -> None:
+    mark(path, commit_mark.announce, 8)
+    watch = make_watch(path, 8)
+    assert not watch.is_last(8, STATE)
+    mark(path, commit_mark.write_mark, 8)
+    watch.note(8, STATE)
+    assert watch.is_last(8, STATE)
+    watch.close()
+
+
+def test_a_read_that_outlives_its_store_opens_nothing(path: Path) -> None:
+    """A rebuild closes the generation under readers; each of them would leave a descriptor behind."""
+    watch = make_watch(path)
+    watch.close()
+    watch.note(7, STATE)
+    assert watch._descriptor is None
+    assert not watch.is_last(7, STATE)
+
+
 def test_a_lock_file_of_another_writer(path: Path) -> None:
     watch = make_watch(path)
     path.unlink()

@@ -73,6 +73,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where an interrupt came before a turn could be given up."""
     stuck = turnstile._gate
     assert stuck.lock.acquire()
+    monkeypatch.setattr(turnstile, "_OPEN", 0.0)
     monkeypatch.setattr(turnstile, "_PATIENCE", 0.001)
     with Turn():
         pass
@@ -101,4 +102,53 @@ def test_a_turn_ends_with_an_error() -> None:
     assert not turnstile._gate.lock.locked()
     with pytest.raises(ValueError, match="walk"), Turn(), outside_turn():
         raise ValueError("walk")
+    assert not turnstile._gate.lock.locked()
+
+
+def test_who_waits_passes_when_a_long_turn_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "_LONG", -1.0)
+    monkeypatch.setattr(turnstile, "_OPEN", PATIENCE)
+    with Turn():
+        others = [Passer(), Passer()]
+        assert not any(each.is_in.wait(0.02) for each in others)
+    assert all(each.is_in.wait(PATIENCE / 4) for each in others)
+    for each in others:
+        each.leave()
+
+
+def test_nobody_waits_again_while_turns_are_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "_PATIENCE", 0.001)
+    monkeypatch.setattr(turnstile, "_OPEN", PATIENCE)
+    long = Passer()
+    assert long.is_in.wait(PATIENCE)
+    with Turn():
+        assert turnstile._gate.open_until > time.monotonic()
+    long.leave()
+    assert turnstile._gate.open_until > time.monotonic()
+
+
+def test_a_long_queue_that_moves_keeps_its_gate() -> None:
+    class Moving:
+        def acquire(self, *, timeout: float) -> bool:
+            turnstile._gate.turns += 1
+            return False
+
+    gate = turnstile._gate
+    gate.lock = Moving()  # type: ignore[assignment]
+    with Turn():
+        assert turnstile._gate is gate
+    assert not gate.open_until
+
+
+def test_an_interrupt_of_who_waits_leaves_no_turn_behind() -> None:
+    class Interrupted:
+        def acquire(self, *, timeout: float) -> bool:
+            raise KeyboardInterrupt
+
+    turnstile._gate.lock = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt), Turn():
+        pass
+    turnstile._start_over()
+    with Turn():
+        assert turnstile._gate.lock.locked()
     assert not turnstile._gate.lock.locked()

@@ -90,6 +90,7 @@ class CommitWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
+        self._is_open = True
         self._descriptor: int | None = None
         self._noted: tuple[int, FileState | None] | None = None
         self._marks: bytes | None = None
@@ -115,21 +116,26 @@ class CommitWatch:
 
     def note(self, seq: int, state: FileState | None) -> None:
         """Note the last commit, read from the database after its file was in a state."""
-        if self._noted == (seq, state):
+        if self._noted == (seq, state) and (self._marks is not None or self._descriptor is None):
             return
         mark = _encode(seq)
         marks = mark + _BETWEEN + mark
         with self._lock:
-            self._marks, self._noted = None, (seq, state)
-            self._close()
+            if not self._is_open:  # the read was under way when this was closed
+                return
             with contextlib.suppress(OSError):  # there is no lock file yet, or it may not be read
-                descriptor = self._descriptor = os_calls.open_for_reading(self._path)
-                if os_calls.read_at(descriptor, len(marks), _MARK_AT) == marks:
+                if self._noted != (seq, state):
+                    self._marks, self._noted = None, (seq, state)
+                    self._close()
+                    self._descriptor = os_calls.open_for_reading(self._path)
+                # Also of a commit that is noted: its writer may not have marked it when it was.
+                if self._descriptor is not None and os_calls.read_at(self._descriptor, len(marks), _MARK_AT) == marks:
                     self._marks = marks
 
     def close(self) -> None:
-        """Close the lock file."""
+        """Close the lock file for ever."""
         with self._lock:
+            self._is_open = False
             self._marks = self._noted = None
             self._close()
 
