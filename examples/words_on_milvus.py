@@ -30,10 +30,12 @@ def find_neighbours(url: str, word: str, k: int = 3) -> list[tuple[str, float]]:
     with vecstore.connect(url, migrate=url.startswith("postgres")) as database:
         wanted = Schema(dim=model.dim, metric="l2", index=MilvusIndex("IVF_FLAT", nlist=4))
         store = database.create(STORE, database.capabilities.fit(wanted))
-        store.upsert(Record(name, vector, text=name) for name, vector in vectors.items())
-        store.reindex()  # a write would only build an index over many more
-        found = store.similar_to(word, k) if word in vectors else store.search(model.embed_queries([word])[0], k)
-        database.drop(STORE)
+        try:
+            store.upsert(Record(name, vector, text=name) for name, vector in vectors.items())
+            store.reindex()  # a write would only build an index over many more
+            found = store.similar_to(word, k) if word in vectors else store.search(model.embed_queries([word])[0], k)
+        finally:
+            database.drop(STORE)
     return [(hit.id, hit.distance) for hit in found]
 
 
