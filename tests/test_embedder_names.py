@@ -28,7 +28,7 @@ def test_sentence_transformers() -> None:
     "spec, match",
     [
         ("wordlama", "Did you mean 'wordllama'"),
-        ("", "Known: cohere, m"),
+        ("", "Known: clip, cohere, m"),
         ("function", "There is no embedder"),
         ("os:system", "There is no embedder 'os'"),
         ("wordllama:", "no model after the colon"),

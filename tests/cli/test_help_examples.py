@@ -36,6 +36,8 @@ def list_examples(text: str | None) -> list[str]:
 
 
 EXAMPLES = {command.__name__: list_examples(command.__doc__) for command in _COMMANDS}
+ELSEWHERE = ("follow",)
+"""Commands that need two servers, and run in `tests/postgres/test_followed.py`."""
 
 
 def run_line(line: str, directory: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -86,11 +88,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_has_examples() -> None:
-    assert list(EXAMPLES) == COMMANDS
+    assert list(EXAMPLES) == [*COMMANDS, *ELSEWHERE]
     assert all(EXAMPLES.values())
 
 
-ALONE = [name for name in EXAMPLES if name not in {"add", "import"}]
+ALONE = [name for name in EXAMPLES if name not in {"add", "import", *ELSEWHERE}]
 
 
 @pytest.mark.parametrize("command", ALONE)

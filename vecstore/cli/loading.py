@@ -93,7 +93,8 @@ def load(
     """Load many files into a new store, with several processes.
 
     Each worker loads one file at a time. The store appears when all files are in and its index is built; if
-    one record is invalid, nothing stays. To add to a store, or to load documents, use `vecstore add`.
+    one record is invalid, nothing stays. To add to a store, or to load documents, use `vecstore add`. Where a model of
+    torch embeds, set OMP_NUM_THREADS to each worker's share of the processors.
 
     For example:
       vecstore load file:./kb press news.jsonl --workers 2
