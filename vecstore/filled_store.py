@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from .errors import StoreLocked, StoreNotFound, VecstoreError
+from .backend import Superseded
+from .errors import BackendUnavailable, StoreLocked, StoreNotFound, VecstoreError
 from .logs import log_step
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def create_filled(
     ------
     StoreExists
         Another process created a store of that name meanwhile.
+    BackendUnavailable
+        The lock was lost with its connection, and another process took the store for left behind.
     """
     remove_left(database)
     for attempt in range(_ATTEMPTS):
@@ -59,11 +62,19 @@ def create_filled(
                 is_held = True
                 fill(store)
                 database.rename(unfinished, name)
+                with suppress(VecstoreError):  # a connection that held no more than the lock may be lost
+                    held.close()
             return
         except BaseException as error:
-            _discard(database, unfinished)
+            was_there = _discard(database, unfinished)
+            is_gone = isinstance(error, StoreNotFound | Superseded)
+            if is_held and is_gone and not was_there:
+                raise BackendUnavailable(
+                    f"Store {name!r} was not made: what was filled for it was removed, because the connection that "
+                    "held it was lost. Repeat the call."
+                ) from error
             # Somebody who removes what was left may take a store for that before it is held.
-            if is_held or attempt == _ATTEMPTS - 1 or not isinstance(error, StoreLocked | StoreNotFound):
+            if is_held or attempt == _ATTEMPTS - 1 or not (is_gone or isinstance(error, StoreLocked)):
                 raise
 
 
@@ -96,12 +107,15 @@ def _hold(database: Database, name: str, held: ExitStack) -> str:
     return uid
 
 
-def _discard(database: Database, unfinished: str) -> None:
+def _discard(database: Database, unfinished: str) -> bool:
+    """Remove a store, and return False where nobody has one of that name."""
     try:
-        if unfinished in database.names():
-            database.drop(unfinished)
+        if unfinished not in database.names():
+            return False
+        database.drop(unfinished)
     except VecstoreError as error:
         warnings.warn(
             f"Store {unfinished!r} could not be removed: {error} The next new store removes it, or `vecstore drop`.",
             stacklevel=3,
         )
+    return True

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 
 from .. import fields
+from ..backend import Backend
 from ..database import Database
-from ..errors import DimensionMismatch, InvalidArgument, SchemaMismatch, StoreExists, Unsupported
+from ..errors import (
+    BackendUnavailable,
+    DimensionMismatch,
+    InvalidArgument,
+    SchemaMismatch,
+    StoreExists,
+    Unsupported,
+)
 from ..filled_store import create_filled, remove_left
 from ..index_options import HNSW, Flat
 from ..records import Record
 from ..schema import MAX_DIM, Schema
 from ..store import VectorStore
+from .backend_level import make_rows
 from .place import Place, Places
 from .processes import Python
 from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
@@ -79,6 +89,34 @@ class FilledTests(Places):
             self.fill(db, "docs")
         assert db.names() == ["docs"]
         assert len(place.generations() or db.names()) == 1
+
+    def test_a_store_whose_lock_is_lost_at_the_end_is_made(self, db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        kind: Any = type(db._backend)
+        builder = kind.builder
+
+        @contextmanager
+        def lose(self: Backend, uid: str) -> Iterator[None]:
+            with builder(self, uid):
+                yield
+            raise BackendUnavailable("The connection was lost.")
+
+        monkeypatch.setattr(kind, "builder", lose)
+        self.fill(db, "docs")
+        assert (db.names(), db.open("docs").count()) == (["docs"], 2)
+
+    def test_a_store_that_is_removed_while_it_is_filled_is_said(self, db: Database) -> None:
+        def write(store: VectorStore) -> None:
+            generation = db._backend.find(name=store.name).active
+            db.drop(store.name)
+            db._backend.write(generation, make_rows(make_book(1)), insert=True)
+
+        def drop(store: VectorStore) -> None:
+            db.drop(store.name)
+
+        for fill in (write, drop):
+            with pytest.raises(BackendUnavailable, match=r"'docs' was not made.*Repeat the call"):
+                create_filled(db, "docs", SCHEMA, fill)
+            assert db.names() == []
 
     def test_a_store_that_is_taken_for_left_behind_is_made_again(
         self, db: Database, monkeypatch: pytest.MonkeyPatch
