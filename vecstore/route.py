@@ -94,11 +94,13 @@ class Route:
         InvalidArgument
             The store has arrived.
         """
-        way = entry.active.remote
+        way, is_awaited = entry.active.remote, False
         if self.successor is not None:
-            # Whoever finds a store that has been switched lets it arrive. Nobody waits for one that is found nowhere.
+            # Whoever finds a store that has been switched lets it arrive, unless he may only read where it is. Nobody
+            # waits for one that is found nowhere.
             with suppress(StoreLocked):
-                self.find(entry.name)
+                place, found = self.find(entry.name)
+                is_awaited = place.find(uid=found.uid).may_be_awaited
         elif entry.may_be_awaited and way is not None:
             raise StoreLocked(
                 f"What is here of store {entry.name!r} may be all there is: its move from a Database on {way.place} "
@@ -110,6 +112,12 @@ class Route:
                 f"Nothing here says that store {entry.name!r} has arrived in the Database on {entry.successor.place} "
                 "to which it has moved: without this signpost it might be locked there for good. Repeat the move, "
                 "which finishes it. Or connect with that Database as successor, so that it can be asked."
+            )
+        if is_awaited:
+            raise StoreLocked(
+                f"Store {entry.name!r} has moved, and cannot arrive where it has moved to, since the successor is "
+                "read-only: without this signpost it might be locked there for good. Give a successor that may be "
+                "written, or repeat the move, which finishes it."
             )
         if self.backend.find(uid=entry.uid).active.remote is None:
             raise InvalidArgument(f"Store {entry.name!r} has arrived here. To remove it, leave moved=True out.")

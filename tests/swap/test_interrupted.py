@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
+import vecstore
 from tests.swap.books import check_clean, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
-from vecstore import Database, Record, StoreMoved, VectorStore
-from vecstore.swap import calls
+from vecstore import Database, Record, StoreLocked, StoreMoved, VectorStore
+from vecstore.swap import calls, moving
 from vecstore.testing import Place
 from vecstore.testing.processes import Python
 from vecstore.testing.sample_records import make_book, read_contents
@@ -138,3 +139,27 @@ def test_a_killed_way_back_goes_on(kill_at_each_step: Callable[..., Iterator[Kil
         assert read_contents(here.open("docs")) == each.expected | {"book-00900": make_book(900)}, each.left
         with pytest.raises(StoreMoved):
             there.open("docs")
+
+
+def test_the_signpost_stays_where_the_successor_is_read_only(
+    new_place: NewPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = new_place("file"), new_place("file")
+    with places[0].connect() as here, places[1].connect() as there:
+        expected = read_contents(make_store(places[0], here))
+
+        def die(*_: object) -> None:
+            raise InterruptedError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(moving, "_arrive", die)  # right after the switch
+            with pytest.raises(InterruptedError):
+                here.open("docs").move_to(there)
+        reader = f"{places[1].url.partition('?')[0]}?mode=ro"
+        with vecstore.connect(places[0].url, successor=reader) as following:
+            assert read_contents(following.open("docs")) == expected
+            with pytest.raises(StoreLocked, match="the successor is read-only"):
+                following.drop("docs", moved=True)
+        with vecstore.connect(places[0].url, successor=places[1].url) as following:
+            following.drop("docs", moved=True)
+        assert (here.names(), read_contents(there.open("docs"))) == ([], expected)

@@ -20,8 +20,8 @@ from .target import check_vectors
 def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt:
     """Switch back to the generation that the last rebuild replaced, including all later writes.
 
-    A rebuild that failed since is given up; if no earlier one was finished, that is all. What was written while it ran
-    is not in the change list, so both generations are compared, as before every switch, and what differs is copied
+    A rebuild that failed since is given up; if no earlier one was finished here, that is all. What was written while it
+    ran is not in the change list, so both generations are compared, as before every switch, and what differs is copied
     again.
     """
     began = time.monotonic()
@@ -29,7 +29,8 @@ def rollback(backend: Backend, entry: Entry, embedder: StoreEmbedder) -> Rebuilt
         entry = find_again(backend, entry)
         check_settled(entry)
         previous = entry.previous
-        if previous is None and entry.building is not None:
+        # Of a store that a move or a load has brought, the previous generation is a line in the catalogue.
+        if entry.building is not None and (previous is None or previous.remote is not None):
             backend.drop(entry.uid, entry.building.id)
             return Rebuilt(backend.count(entry.active, None), 0, 0, False, 1.0, time.monotonic() - began)
         if previous is None or (previous.remote is not None and previous.remote.kind == "load"):

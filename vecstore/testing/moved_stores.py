@@ -28,9 +28,9 @@ class MovedStoreTests(Places):
         yield backend
         backend.close()
 
-    def move(self, backend: Backend, name: str = "docs") -> Entry:
+    def move(self, backend: Backend, name: str = "docs", kind: str = "move") -> Entry:
         """Make a store point elsewhere."""
-        entry = backend.create(name, new_remote(standby=True))
+        entry = backend.create(name, new_remote(standby=True, kind=kind))
         assert entry.building is not None
         return backend.switch(entry.uid, entry.building.id, lambda _: None)
 
@@ -105,6 +105,25 @@ class MovedStoreTests(Places):
         backend.create("docs", new_generation(standby=True))
         db.drop("docs", moved=True)
         db.create("docs", SCHEMA)
+
+    @pytest.mark.parametrize("kind", ["move", "load"])
+    def test_a_rebuild_that_broke_off_is_given_up_where_the_store_came_from_elsewhere(
+        self, place: Place, db: Database, backend: Backend, kind: str
+    ) -> None:
+        store = db.create("docs", SCHEMA)
+        store.upsert([make_book(1)])
+        entry = self.move(backend, kind=kind)
+        assert entry.previous is not None
+        came = backend.switch(entry.uid, entry.previous.id, lambda _: None)
+        before = len(place.generations() or {})
+        backend.create("docs", new_generation(WIDER, standby=True))
+        store.upsert([make_book(2)])
+        assert db.rollback("docs").records == 2
+        assert (backend.find(name="docs"), len(place.generations() or {})) == (came, before)
+        store.upsert([make_book(3)])
+        assert store.count() == 3
+        with pytest.raises(InvalidArgument, match="no previous generation" if kind == "load" else r"move_back\(\)"):
+            db.rollback("docs")
 
     def test_a_rebuild_spares_a_move_that_was_interrupted(self, db: Database, backend: Backend) -> None:
         db.create("docs", SCHEMA)
