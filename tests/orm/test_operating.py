@@ -267,7 +267,7 @@ def draw_some(app: Application) -> list[int]:
     return [repeat(lambda: app.vectors._outbox.draw_fence(app.engine)) for _ in range(10)]
 
 
-def test_a_role_that_may_only_draw_fences(app: Application) -> None:
+def test_a_role_that_may_only_draw_fences(app: Application, caplog: pytest.LogCaptureFixture) -> None:
     if app.engine.dialect.name == "sqlite":
         pytest.skip("a matter of PostgreSQL")
     role = f"role_{os.urandom(4).hex()}"
@@ -280,6 +280,7 @@ def test_a_role_that_may_only_draw_fences(app: Application) -> None:
     limited = create_engine(app.engine.url, connect_args={"options": f"-csearch_path={schema} -crole={role}"})
     try:
         assert [app.vectors._outbox.draw_fence(limited) for _ in range(2)] == [2, 4]  # each looks twice
+        assert sum("this role may not set it" in each.getMessage() for each in caplog.records) == 1
         with pytest.raises(ProgrammingError):
             app.vectors._outbox.lift_fence(limited, 10)
     finally:

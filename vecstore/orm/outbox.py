@@ -9,6 +9,7 @@ cursor: their ids commit out of order.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -65,6 +66,7 @@ _LIFTING = 0x76656373_00000000
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _MYSQL = ("mysql", "mariadb")
 """They return nothing from an UPDATE, and a DELETE does not read what it deletes from."""
+_log = logging.getLogger("vecstore.orm")
 
 
 def make_word(length: int) -> Text:
@@ -162,6 +164,7 @@ class Outbox:
             Column("digest", Text, nullable=False),
         )
         self.fences = Table(FENCE, metadata, Column("id", _ROW_NUMBER, primary_key=True), sqlite_autoincrement=True)
+        self._has_warned = False
 
     def claim(
         self, engine: Engine, targets: Sequence[str], limit: int, lease: float, *, newest: bool = False
@@ -211,6 +214,13 @@ class Outbox:
         if drawn < moment - LARGEST_FENCE_LAG:
             self.lift_fence(engine, moment, if_allowed=True)
             drawn, _ = self._draw(engine)
+            if drawn < moment and not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    "the sequence of %s is behind the clock, and this role may not set it: if a migration made it "
+                    "anew, stores refuse what is written. Grant UPDATE on it, or run verify(fix=True) as another role",
+                    FENCE,
+                )
         return drawn
 
     def _draw(self, engine: Engine) -> tuple[int, int]:

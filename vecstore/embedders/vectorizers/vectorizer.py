@@ -233,7 +233,7 @@ class Vectorizer(Embedder[T]):
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # weights may be of any size
                 made = self._embed_canaries()
-        except (InvalidArgument, ValueError, IndexError, TypeError) as error:
+        except (InvalidArgument, ValueError, IndexError, TypeError, OverflowError) as error:
             raise ModelDamaged(f"The {self.kind} model cannot embed its own canaries.") from error
         if not are_alike(made, stored, Metric.L2, 0.9999):
             raise ModelDamaged(
