@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .backend import Followed
@@ -111,14 +112,21 @@ class Follow:
         return [state for _, state in self._stores.values()]
 
     def _look_up(self) -> None:
-        now = time.monotonic()
+        now, is_first = time.monotonic(), not self._look_at
         if now < self._look_at:
             return
         self._look_at = now + _NAMES
-        names = self._list_names()
-        for name in names:
-            if name not in self._stores:
-                self._stores[name] = self._open_store(name), FollowedStore(name)
+        try:
+            names = self._list_names()
+            for name in names:
+                if name not in self._stores:
+                    with suppress(StoreNotFound, StoreMoved):  # it was dropped a moment ago
+                        self._stores[name] = self._open_store(name), FollowedStore(name)
+        except StorageError as error:
+            if is_first:
+                raise
+            log_step("follow", "the names of the stores cannot be read (%s)", type(error).__name__)
+            return
         for name in self._stores.keys() - set(names):
             del self._stores[name]
 

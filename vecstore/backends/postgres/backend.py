@@ -83,8 +83,8 @@ from .engine import check_driver, get_driver, make_engine
 from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .followed.answer import compile_answer, compile_matching
-from .followed.follower import FollowerTable
-from .followed.following import Following, explain_elsewhere
+from .followed.follower import FollowerTable, explain_elsewhere
+from .followed.following import Following, check_installed
 from .followed.triggers import drop_triggers
 from .generation_guard import compile_role_check
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts, write_creation
@@ -152,6 +152,7 @@ class PostgresBackend(Backend):
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database by what follows ``postgresql:`` in a URL."""
         ours, libpq = parse_options(options)
+        check_installed(ours.vectors)
         return cls._open_url(make_server_url(location, libpq), ours, migrating=migrating)
 
     @classmethod
@@ -166,6 +167,7 @@ class PostgresBackend(Backend):
     def adopt(cls, engine: Engine, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Open a database on the application's own engine, which stays open at `close`."""
         ours, _ = parse_options(options)
+        check_installed(ours.vectors)
         check_driver(engine)
         check_pool(engine.pool)
         if migrating:

@@ -11,6 +11,7 @@ from vecstore.errors import MigrationRequired
 from vecstore.urls import read_path
 
 from ..backend import PostgresBackend
+from ..followed.following import check_installed
 from ..options import parse_options, parse_running_url
 from .server import RunningServer, use_server
 
@@ -24,6 +25,7 @@ class EmbeddedBackend(PostgresBackend):
     def connect(cls, location: str, options: Mapping[str, str], *, migrating: bool = False) -> Self:
         """Start the server if it is not running, and open its database."""
         ours, _ = parse_options(options)
+        check_installed(ours.vectors)
         directory = read_path(location, "postgresql+embedded")
         running = use_server(directory)
         try:

@@ -29,6 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from .. import generation_guard
 from ..catalogue_tables import CatalogueTables
+from ..column_types import quote_name
 from ..match_estimate import estimate_share, may_be_few
 from ..metrics import compute_true_distance
 from ..reads import is_searchable, list_needed_columns, select_columns
@@ -128,7 +129,8 @@ def _select_state(catalogue: CatalogueTables, search: SearchStatement) -> CTE:
     joined = cast(make_parameter("joined", Boolean()), Boolean())
     # The snapshot of an older transaction may lack what the engine has already.
     is_present = case((joined, isolation == literal_column("'read committed'")), else_=true())
-    is_ours = follower.c.origin == literal_column(f"({ORIGIN})", Text())
+    origin = ORIGIN.replace("{ns}", quote_name(str(follower.schema)))
+    is_ours = follower.c.origin == literal_column(f"({origin})", Text())
     state = select(
         follower.c.collection,
         follower.c.applied,

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from vecstore.backend import Generation, Progress, Rows
+from vecstore.backend import Generation, Progress
 from vecstore.errors import StorageError, StoreCorrupt, StoreLocked, UnknownOutcome
 from vecstore.logs import log_step
 
@@ -35,7 +33,7 @@ from ..statements import Statement
 from ..transaction import Transaction
 from .follower import Follower, FollowerTable, dump_plan, load_plan
 from .notes import NoteTable
-from .records import RECORDS, compile_page, compile_records
+from .records import RECORDS, compile_page, compile_records, send_rows
 from .triggers import create_triggers
 
 if TYPE_CHECKING:
@@ -51,7 +49,8 @@ _NOTES_EACH = 4
 """While records are copied, every so many rounds send what is noted."""
 PATIENCE = 10.0
 """Seconds that one request of a feeder may take."""
-_MARGIN, _PAUSE = 1.0, 0.1
+_MARGIN, _PAUSE, _LONGEST = 1.0, 0.1, 3_600.0
+"""A round that began longer ago than the last of these is over, however many requests it had."""
 _KEPT = 5_000 << 18
 """How long notes are kept after the engine has the record: five seconds, in its timestamps."""
 _FEEDER = 2
@@ -154,9 +153,11 @@ class Feeder:
         if follower.unfinished is None:
             self._seen.pop(generation.id, None)
             return 0.0
-        seen = self._seen.setdefault(generation.id, time.monotonic())
-        left = PATIENCE + _MARGIN - (time.monotonic() - seen)
-        return max(0.0, min(left, 3 * PATIENCE + _MARGIN - follower.unfinished))
+        now = time.monotonic()
+        seen = self._seen.get(generation.id, now)
+        # A later mark than the one that was seen is of another round, which may have been one of ours.
+        self._seen[generation.id] = seen = now if follower.unfinished < now - seen else seen
+        return max(0.0, min(PATIENCE + _MARGIN - (now - seen), _LONGEST - follower.unfinished))
 
     # -- copying
 
@@ -168,7 +169,7 @@ class Feeder:
         if follower.filled is None:
             self._prepare(transaction, generation)
             collection.create(load_plan(follower.incoming_plan, generation.schema.metric))
-            self._table.keep_filled(transaction, generation.id, "", 0)
+            self._table.keep_filled(transaction, generation.id, collection.name, "", 0)
             return Round(waiting=True)
         layout = self._layouts.get(generation)
         answer = transaction.run(compile_page(layout), {"after": follower.filled, "limit": _count_rows(generation)})
@@ -178,11 +179,11 @@ class Feeder:
         self._prepare(transaction, generation)
         sent += rows.ids
         try:
-            stamp = _send(collection, rows, [0] * len(rows))
+            stamp = send_rows(collection, rows, [0] * len(rows))
         except StoreCorrupt:
             self._table.restart(self._client, generation.id, collection.name)
             raise
-        self._table.keep_filled(transaction, generation.id, rows.ids[-1], stamp)
+        self._table.keep_filled(transaction, generation.id, collection.name, rows.ids[-1], stamp)
         return Round(len(rows), waiting=True)
 
     # -- notes
@@ -198,10 +199,10 @@ class Feeder:
         if notes:
             self._send_noted(transaction, generation, names, {id_: seq for seq, id_ in notes}, sent)
         is_filling = follower.incoming is not None
-        if is_filling and follower.filled is not None and len(notes) < limit:
+        if incoming is not None and len(notes) < limit:
             after = {"after": follower.filled, "limit": 1}
             if not transaction.run(compile_page(self._layouts.get(generation)), after):
-                self._table.promote(transaction, generation.id)
+                self._table.promote(transaction, generation.id, incoming, follower.collection)
                 is_filling = False
         return Round(len(notes), waiting=is_filling or len(notes) == limit)
 
@@ -223,7 +224,7 @@ class Feeder:
         for name in names:
             collection = self.open(generation, name)
             try:
-                sent_at = max(_send(collection, rows, [seqs[id_] for id_ in rows.ids]), collection.delete(gone))
+                sent_at = max(send_rows(collection, rows, [seqs[id_] for id_ in rows.ids]), collection.delete(gone))
                 # Until the engine shows it, PostgreSQL compares it: no search has to wait for that.
                 collection.settle(sent_at)
             except StoreCorrupt:
@@ -291,10 +292,3 @@ class Feeder:
 
 def _count_rows(generation: Generation) -> int:
     return max(1, min(ROWS, _BYTES // (4 * generation.schema.width)))
-
-
-def _send(collection: Collection, rows: Rows, stamps: Sequence[int]) -> int:
-    """Send records; return the timestamp that the engine has them by."""
-    if not len(rows):
-        return 0
-    return collection.upsert(rows.ids, np.asarray(rows.vectors, np.float32), rows.fields or {}, stamps)

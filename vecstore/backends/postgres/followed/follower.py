@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 ORIGIN = (
     "CASE WHEN pg_is_in_recovery() THEN '' ELSE (SELECT system_identifier::text FROM pg_control_system()) || '/' || "
     "(SELECT oid::text FROM pg_database WHERE datname = current_database()) || '/' || "
-    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END"
+    "left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || '/' || '{ns}.vecstore_follower'::regclass::oid::text END"
 )
-"""Names the database and the history of its log: a restored copy, or a server that took over, has another one."""
+"""Names the database, the history of its log, and the table of followers, of the namespace ``{ns}``.
+
+A restored copy has another one, also where it was restored into the same database, and so has a server that took over.
+"""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -98,6 +101,18 @@ def load_plan(data: Mapping[str, Any] | None, metric: Metric) -> IndexPlan:
     return found
 
 
+def explain_elsewhere(follower: Follower, place: str | None) -> str | None:
+    """Say why nothing at a place follows a generation, although something does."""
+    if not follower.is_ours:
+        return (
+            "What follows the store was made for another database, of which this is a copy or a successor. "
+            "reindex() makes it anew."
+        )
+    if follower.place != place:
+        return f"{follower.place} follows the store. Connect with vectors= of it; reindex() moves it here."
+    return None
+
+
 class FollowerTable:
     """The statements about followers of one namespace. Each takes a runner; holding a transaction is up to the caller.
 
@@ -148,14 +163,17 @@ class FollowerTable:
         """Note that requests are about to be sent."""
         runner.run(self._texts["sending"], {"generation": generation})
 
-    def keep_filled(self, runner: Runner, generation: str, filled: str, stamp: int) -> None:
-        """Note up to which id the incoming collection is filled, and the timestamp of that."""
-        runner.run(self._texts["filled"], {"generation": generation, "filled": filled, "stamp": stamp})
+    def keep_filled(self, runner: Runner, generation: str, incoming: str, filled: str, stamp: int) -> None:
+        """Note up to which id an incoming collection is filled, unless another took its place, and when."""
+        values = {"generation": generation, "incoming": incoming, "filled": filled, "stamp": stamp}
+        runner.run(self._texts["filled"], values)
 
-    def promote(self, runner: Runner, generation: str) -> None:
-        """Put the incoming collection in the other's place, which is left to be dropped."""
-        runner.run(self._texts["leave old"], {"generation": generation})
-        runner.run(self._texts["promote"], {"generation": generation})
+    def promote(self, runner: Runner, generation: str, incoming: str, before: str | None) -> None:
+        """Put an incoming collection in the place of the one before, which is left to be dropped."""
+        values = {"generation": generation, "incoming": incoming, "before": before}
+        runner.run(self._texts["promote"], values)
+        if before is not None:
+            runner.run(self._texts["leave old"], values)
 
     def lose(self, runner: Runner, generation: str, collection: str) -> None:
         """Note that a collection is damaged or gone: no search asks it any more."""
@@ -179,7 +197,7 @@ class FollowerTable:
 
 
 def _make(text: str, place: str) -> Statement:
-    written = text.replace("{ns}", place).replace("{origin}", ORIGIN)
+    written = text.replace("{origin}", ORIGIN).replace("{ns}", place)
     return Statement(written, _NOTHING, writes=not text.startswith("SELECT"))
 
 
@@ -216,13 +234,15 @@ _TEXTS: Mapping[str, str] = MappingProxyType(
         # What the engine is sent has to be on disk: a server that crashed must not lack what the engine has.
         "sending": "UPDATE {ns}.vecstore_follower SET sending = clock_timestamp() "
         "FROM (SELECT set_config('synchronous_commit', 'on', true)) AS durable WHERE generation = %(generation)s",
-        "filled": "UPDATE {ns}.vecstore_follower SET filled = %(filled)s, applied = greatest(applied, %(stamp)s), "
+        "filled": "UPDATE {ns}.vecstore_follower SET applied = greatest(applied, %(stamp)s), "
+        "filled = CASE WHEN incoming = %(incoming)s THEN %(filled)s ELSE filled END, "
         "sending = NULL WHERE generation = %(generation)s",
         "leave old": "INSERT INTO {ns}.vecstore_follower_left (collection, place, origin) "
-        "SELECT collection, place, origin FROM {ns}.vecstore_follower "
-        "WHERE generation = %(generation)s AND collection IS NOT NULL ON CONFLICT DO NOTHING",
+        "SELECT %(before)s, place, origin FROM {ns}.vecstore_follower "
+        "WHERE generation = %(generation)s AND collection = %(incoming)s ON CONFLICT DO NOTHING",
         "promote": "UPDATE {ns}.vecstore_follower SET collection = incoming, plan = incoming_plan, incoming = NULL, "
-        "incoming_plan = NULL, filled = NULL, counted = NULL, counted_at = NULL WHERE generation = %(generation)s",
+        "incoming_plan = NULL, filled = NULL, counted = NULL, counted_at = NULL "
+        "WHERE generation = %(generation)s AND incoming = %(incoming)s",
         "lose": "WITH lost AS (UPDATE {ns}.vecstore_follower SET collection = NULL, plan = NULL "
         "WHERE generation = %(generation)s AND collection = %(collection)s RETURNING place, origin) "
         "INSERT INTO {ns}.vecstore_follower_left (collection, place, origin) "

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from vecstore.backend import Generation, IndexState, Search, Verification
@@ -21,7 +22,7 @@ from ..match_estimate import FEW
 from ..server_checks import Server
 from ..statements import Answer
 from .feeding import PATIENCE, Feeder
-from .follower import Follower, FollowerTable
+from .follower import Follower, FollowerTable, explain_elsewhere
 from .route import SearchRoute
 from .upkeep import FollowedUpkeep
 
@@ -186,13 +187,13 @@ class Following:
                 each.close()
 
 
-def explain_elsewhere(follower: Follower, place: str | None) -> str | None:
-    """Say why nothing at a place follows a generation, although something does."""
-    if not follower.is_ours:
-        return (
-            "What follows the store was made for another database, of which this is a copy or a successor. "
-            "reindex() makes it anew."
-        )
-    if follower.place != place:
-        return f"{follower.place} follows the store. Connect with vectors= of it; reindex() moves it here."
-    return None
+def check_installed(vectors: MilvusOptions | None) -> None:
+    """Refuse a URL with ``vectors=`` where the driver is not installed, before any I/O.
+
+    Raises
+    ------
+    MissingExtra
+    """
+    for name in ("grpc", "pymilvus") if vectors is not None else ():
+        if find_spec(name) is None:
+            raise MissingExtra(name, "milvus")

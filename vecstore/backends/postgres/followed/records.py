@@ -1,18 +1,23 @@
-"""Reading records as the other engine holds them: ids, vectors and declared fields of what has a vector."""
+"""Reading and sending records as the other engine holds them: ids, vectors and declared fields of what has a vector."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import BigInteger, Select, Text, cast, select
 
-from vecstore.backend import Include
+from vecstore.backend import Include, Rows
 
 from ..generation_table import Layout
 from ..reads import is_searchable, select_columns
 from ..statements import Statement, compile_statement, make_parameter
 from ..writes import match_any
+
+if TYPE_CHECKING:
+    from vecstore.backends.milvus.collection import Collection
 
 RECORDS: Include = frozenset({"vector", "metadata"})
 
@@ -34,3 +39,10 @@ def compile_page(layout: Layout) -> Statement:
 def _select(layout: Layout) -> Select[Any]:
     shown = (value.label(name) for name, value in select_columns(layout, RECORDS).items())
     return select(layout.table.c.id, layout.table.c.version, *shown)
+
+
+def send_rows(collection: Collection, rows: Rows, stamps: Sequence[int]) -> int:
+    """Send records; return the timestamp that the engine has them by."""
+    if not len(rows):
+        return 0
+    return collection.upsert(rows.ids, np.asarray(rows.vectors, np.float32), rows.fields or {}, stamps)

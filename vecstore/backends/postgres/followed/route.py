@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vecstore.backend import Generation, Search
-from vecstore.errors import ForkedStore, StorageError, StoreCorrupt
+from vecstore.errors import ForkedStore, StorageError, StoreCorrupt, Timeout
 from vecstore.logs import log_step
 
 from ..statements import Answer
 from .answer import MOST_NOTES, AnswerProof, cut_state, list_ids, read_proof
+from .counts import check_count
 from .follower import Follower, load_plan
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ class SearchRoute:
             if follower is None or known.plan is None or not self.can_ask(known):
                 return None
             wanted = wanted or max(2 * search.k + _MORE, count_candidates(known.plan, search.k))
-            found = self._find_nearest(known, search, wanted, widening)
+            found = self._find_nearest(generation, known, follower, search, wanted, widening)
             if found is None:
                 return None
             answer = finish({**list_ids(found), "after": follower.applied})
@@ -155,24 +157,34 @@ class SearchRoute:
             wanted = max(4 * wanted, search.k + proof.noted + _MORE)
         return None
 
-    def _find_nearest(self, known: Known, search: Search, wanted: int, widening: float) -> list[list[str]] | None:
+    def _find_nearest(
+        self,
+        generation: Generation,
+        known: Known,
+        follower: Follower,
+        search: Search,
+        wanted: int,
+        widening: float,
+    ) -> list[list[str]] | None:
+        """Ask for ids. Another thread may put another follower into ``known``: the statement compares with this one."""
         from vecstore.backends.milvus.filters import compile_filter
         from vecstore.backends.milvus.indexes import MAX_K, bound_effort
 
-        follower, collection, plan = known.follower, known.collection, known.plan
-        if follower is None or collection is None or plan is None or wanted > MAX_K:
+        collection, plan = known.collection, known.plan
+        if collection is None or plan is None or wanted > MAX_K:
             return None
         where = compile_filter(search.where, collection.layout)
         effort = search.ef if search.ef is not None else follower.ef
-        if where is None or effort is None:
+        if where is None or effort is None or not self._take_turn():
             return None
         try:
             asked = bound_effort(plan, int(np.ceil(effort * widening)), wanted)
-            self._check_count(collection, follower)
+            self._check_count(generation, collection)
             hits = collection.search(
                 np.asarray(search.queries, np.float32), wanted, where=where, effort=asked, after=follower.applied
             )
         except StoreCorrupt as error:
+            self._end_rest()
             self._lose(collection.name, error)
             return None
         except ForkedStore:
@@ -180,28 +192,32 @@ class SearchRoute:
         except StorageError as error:
             self._take_rest(error)
             return None
-        self._rest = 0.0
+        self._end_rest()
         return [each.ids for each in hits]
 
-    def _check_count(self, collection: Collection, follower: Follower) -> None:
+    def _check_count(self, generation: Generation, collection: Collection) -> None:
         """Count the collection now and then, where the catalogue says how many records it has.
+
+        The catalogue is read for that: searches that come one upon another learn no counts.
 
         Raises
         ------
         StoreCorrupt
         """
         now = time.monotonic()
-        if follower.counted is None or follower.counted_at != follower.applied:
-            return
         if now < self._checked.get(collection.name, 0.0):
             return
         self._checked[collection.name] = now + _CHECKED
-        check_count(collection, follower)
+        follower = self._read(generation.id)
+        if follower is not None and follower.collection == collection.name:
+            check_count(collection, follower, partial(self._read, generation.id))
 
     def _advance(self, known: Known, proof: AnswerProof) -> None:
         """Take over what a statement has said: the next search asks for what the engine has now."""
         follower = known.follower
-        if follower is not None and (proof.applied, proof.forgotten, proof.effort) != (
+        if follower is None or proof.applied < follower.applied:  # another thread knows more
+            return
+        if (proof.applied, proof.forgotten, proof.effort) != (
             follower.applied, follower.forgotten, follower.ef,
         ):  # fmt: skip
             from dataclasses import replace
@@ -214,27 +230,25 @@ class SearchRoute:
             self._lost.add(name)
             log_step("follow", "collection %s is damaged or gone, PostgreSQL answers: %s", name, error)
 
+    def _take_turn(self) -> bool:
+        """Say whether a search may ask. One tries an engine that failed; the others do not wait for it meanwhile."""
+        if not self._rest:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if now < self._rests_until:
+                return False
+            self._rests_until = now + self._client.options.timeout
+            return True
+
+    def _end_rest(self) -> None:
+        self._rest = self._rests_until = 0.0
+
     def _take_rest(self, error: StorageError) -> None:
         with self._lock:
             first = not self._rest
-            self._rest = min(_LONGEST, 2 * self._rest) or _REST
+            # Whoever tries again after a timeout may wait as long as it once more.
+            self._rest = _LONGEST if isinstance(error, Timeout) else min(_LONGEST, 2 * self._rest) or _REST
             self._rests_until = time.monotonic() + self._rest
         if first:
             log_step("follow", "Milvus does not answer (%s), PostgreSQL does", type(error).__name__)
-
-
-def check_count(collection: Collection, follower: Follower) -> None:
-    """Compare the number of records in a collection with the one that the catalogue kept, if that is of now.
-
-    Raises
-    ------
-    StoreCorrupt
-    """
-    if follower.counted is None or follower.counted_at != follower.applied:
-        return
-    found = collection.count(after=follower.applied)
-    # Requests of a round that has not ended yet may have come in between.
-    if found < follower.counted and follower.unfinished is None:
-        raise StoreCorrupt(
-            f"Milvus has {found:,} of {follower.counted:,} records that it had. reindex() makes the collection anew."
-        )

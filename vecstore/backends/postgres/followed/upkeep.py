@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vecstore.backend import Followed, Generation, Progress
-from vecstore.errors import StorageError, StoreCorrupt, Unsupported
+from vecstore.errors import StorageError, StorageFailed, StoreCorrupt, Unsupported
 from vecstore.index_options import HNSW, Flat
 from vecstore.logs import log_step
 
@@ -19,27 +19,26 @@ from ..indexes import list_graphs
 from ..server_checks import Server
 from ..session_settings import LOCK_TIMEOUT, format_lock_timeout
 from ..upkeep import Upkeep
+from .counts import check_all, check_count
 from .feeding import Feeder
-from .follower import Follower, FollowerTable
-from .route import check_count
+from .follower import Follower, FollowerTable, explain_elsewhere
+from .served_index import wait_for_index
 from .triggers import drop_triggers
 
 if TYPE_CHECKING:
     from vecstore.backends.milvus.client import MilvusClient
-    from vecstore.backends.milvus.collection import Collection
     from vecstore.backends.milvus.indexes import IndexPlan
     from vecstore.schema import Schema
 
 _FEW_NOTES, _SHARE_OF_MIN_ROWS = 500, 20
 """So many notes wait for a feeder, fewer where small stores are followed too; with more, the writer feeds itself."""
-_SMALL = 1_024
-"""Milvus builds no index over a smaller segment."""
-_POLL, _STANDSTILL = 0.2, 30.0
 _ROUNDS = 1_000
 _SMALLEST_GRAPHS = ((4, 64), (8, 512))
 """Bounds of ``m`` and ``ef_construction`` that every server takes."""
 _COUNTED = 30.0
 """Seconds between two counts of a collection."""
+_UNFED = 30.0
+"""Seconds for which writers do not try again to feed a server that failed: each try may cost them a timeout."""
 
 
 class FollowedUpkeep(Upkeep):
@@ -76,6 +75,7 @@ class FollowedUpkeep(Upkeep):
         self.few_notes = min(_FEW_NOTES, self._min_rows // _SHARE_OF_MIN_ROWS)
         self._unfed: dict[str, int] = {}
         self._count_at: dict[str, float] = {}
+        self._feed_at = 0.0
 
     def note_written(self, generation: Generation, rows: int) -> None:
         """Take note of rows that this process wrote."""
@@ -92,12 +92,15 @@ class FollowedUpkeep(Upkeep):
         follower = self._table.read(self._client, id_)
         if follower is None or not self._is_usable(follower):
             self._ready.discard(id_)
+            if follower is not None and self._explain_other(follower):
+                self._rows_left[id_] = self._min_rows // 4 + 1
+                return False
             return self._begin_if_due(generation, on_progress)
         if follower.incoming is not None:
             with self._lock(generation):
                 self._fill(generation, on_progress)
             return True
-        if self._unfed.get(id_, self.few_notes + 1) > self.few_notes:
+        if self._unfed.get(id_, self.few_notes + 1) > self.few_notes and time.monotonic() >= self._feed_at:
             self._unfed[id_] = 0
             self._feed(generation)
         if follower.ef is None and self._read_description(generation).calibration is None:
@@ -106,8 +109,11 @@ class FollowedUpkeep(Upkeep):
         return False
 
     def _is_usable(self, follower: Follower) -> bool:
-        has_any = follower.collection is not None or follower.incoming is not None
-        return has_any and follower.is_ours and follower.place == self._milvus.place
+        return _has_any(follower) and follower.is_ours and follower.place == self._milvus.place
+
+    def _explain_other(self, follower: Follower) -> str | None:
+        """Name another server that follows. Only `build` moves a store: two feeders would move it to and fro."""
+        return explain_elsewhere(follower, self._milvus.place) if _has_any(follower) and follower.is_ours else None
 
     def _begin_if_due(self, generation: Generation, on_progress: Progress | None) -> bool:
         rows = self._count_up_to(generation, self._min_rows)
@@ -133,6 +139,9 @@ class FollowedUpkeep(Upkeep):
             return Followed()
         follower = self._table.read(self._client, id_)
         if follower is None or not self._is_usable(follower):
+            reason = None if follower is None else self._explain_other(follower)
+            if reason:
+                raise StorageFailed(reason)
             self._rows_left.pop(id_, None)
             built = self._begin_if_due(generation, None)
             return Followed(built=built)
@@ -160,6 +169,7 @@ class FollowedUpkeep(Upkeep):
                 if found.rests or not found.waiting:
                     return
         except StorageError as error:
+            self._feed_at = time.monotonic() + _UNFED
             log_step("follow", "a writer could not feed Milvus (%s)", type(error).__name__)
 
     def plan(self, schema: Schema) -> IndexPlan:
@@ -201,6 +211,7 @@ class FollowedUpkeep(Upkeep):
         """
         with self._lock(generation):
             self._ready.discard(generation.id)
+            self._rows_left.pop(generation.id, None)
             wanted = self._read_description(generation).schema.index
             if isinstance(wanted, Flat) or not self._count_up_to(generation, 1):
                 self.leave(generation)
@@ -226,8 +237,7 @@ class FollowedUpkeep(Upkeep):
         follower = self._table.read(self._client, generation.id)
         if follower is not None and follower.collection is not None:
             collection = self._feeder.open(generation, follower.collection)
-            if total >= _SMALL:
-                _wait_for_index(collection, total)
+            wait_for_index(collection, total)
             self.keep_count(generation)
         self._builder(generation).remove(list_graphs(self._client, self._layouts.get(generation)))
         self._feeder.drop_left()
@@ -255,13 +265,14 @@ class FollowedUpkeep(Upkeep):
         if follower is None or follower.collection is None or not self._is_usable(follower):
             return
         collection = self._feeder.open(generation, follower.collection)
+        read = partial(self._table.read, self._client, generation.id)
         try:
-            check_count(collection, follower)
-            found = collection.count(after=follower.applied)
-            notes = self._table.count_notes(self._client, generation.id)
-            rows = self._count_up_to(generation, 1 << 40)
-            if found + notes < rows and self._table.read(self._client, generation.id) == follower:
-                raise StoreCorrupt(f"Milvus has {found:,} of {rows:,} records. reindex() makes the collection anew.")
+            check_count(collection, follower, read)
+            found = check_all(
+                collection, follower, read,
+                partial(self._count_up_to, generation, 1 << 40),
+                partial(self._table.count_notes, self._client, generation.id),
+            )  # fmt: skip
         except StoreCorrupt:
             self._table.lose(self._client, generation.id, follower.collection)
             self._forget(generation.id)
@@ -279,20 +290,5 @@ class FollowedUpkeep(Upkeep):
         return follower is not None and follower.collection is not None and self._is_usable(follower)
 
 
-def _wait_for_index(collection: Collection, total: int) -> None:
-    """Wait until searches read the finished index, as long as there is progress: until then they read an interim one.
-
-    A part that is too small for an index never gets one.
-    """
-    collection.flush()
-    pause, seen, until = threading.Event(), (-1, -1), time.monotonic() + _STANDSTILL
-    while time.monotonic() < until:
-        found = collection.read_index()
-        if found.failure is not None:
-            log_step("follow", "Milvus could not build the index of a collection")
-            return
-        if found.served >= total - _SMALL:
-            return
-        if (found.indexed, found.served) != seen:
-            seen, until = (found.indexed, found.served), time.monotonic() + _STANDSTILL
-        pause.wait(_POLL)
+def _has_any(follower: Follower) -> bool:
+    return follower.collection is not None or follower.incoming is not None

@@ -1,0 +1,110 @@
+"""What decides, without a server: when a count says that records are lost, who waits for whom, and how long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vecstore import BackendUnavailable, Schema, StoreCorrupt, StoreNotFound, Timeout
+from vecstore.backend import Generation
+from vecstore.backends.postgres.followed.counts import check_all, check_count
+from vecstore.backends.postgres.followed.feeding import PATIENCE, Feeder
+from vecstore.backends.postgres.followed.follower import Follower
+from vecstore.backends.postgres.followed.route import SearchRoute
+from vecstore.following import Follow
+
+FOLLOWER = Follower("milvus://h:1/default", True, "c", {}, None, None, None, 7, 0, 100, 7, None, 16)
+GENERATION = Generation("a" * 32, Schema(dim=2))
+
+
+def make_collection(count: Callable[[], int]) -> Any:
+    return SimpleNamespace(count=lambda *, after: count())
+
+
+def read_same() -> Follower:
+    return FOLLOWER
+
+
+def test_records_that_are_inserted_while_they_are_counted_are_not_lost() -> None:
+    state = {"rows": 100, "notes": 0}
+
+    def look(name: str) -> Callable[[], int]:
+        def count() -> int:
+            found = state.get(name, 100)
+            state["rows"] += 5
+            state["notes"] += 5
+            return found
+
+        return count
+
+    assert check_all(make_collection(look("fed")), FOLLOWER, read_same, look("rows"), look("notes")) == 100
+
+
+def test_records_that_are_lost_are_noticed() -> None:
+    collection = make_collection(lambda: 99)
+    with pytest.raises(StoreCorrupt, match="99 of 100"):
+        check_all(collection, FOLLOWER, read_same, lambda: 100, lambda: 0)
+    with pytest.raises(StoreCorrupt, match="99 of 100"):
+        check_count(collection, FOLLOWER, read_same)
+
+
+@pytest.mark.parametrize("changed", [{"applied": 8}, {"unfinished": 0.1}])
+def test_records_that_a_round_removed_while_they_were_counted_are_not_lost(changed: dict[str, Any]) -> None:
+    def read() -> Follower:
+        return replace(FOLLOWER, **changed)
+
+    check_count(make_collection(lambda: 97), FOLLOWER, read)
+    assert check_all(make_collection(lambda: 97), FOLLOWER, read, lambda: 100, lambda: 0) == 97
+
+
+def test_each_round_that_did_not_end_is_waited_for_however_many_there_were() -> None:
+    nothing: Any = SimpleNamespace(namespace="n")
+    feeder = Feeder(nothing, nothing, nothing, nothing)
+    first = feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=45.0))
+    assert first == pytest.approx(PATIENCE + 1, abs=0.5)
+    feeder._seen[GENERATION.id] = time.monotonic() - 60
+    assert feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=105.0)) == 0
+    later = feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=2.0))
+    assert later == pytest.approx(PATIENCE + 1, abs=0.5)
+
+
+def test_one_search_tries_an_engine_that_failed_and_the_others_do_not_wait() -> None:
+    client: Any = SimpleNamespace(options=SimpleNamespace(timeout=30.0), place=FOLLOWER.place)
+    route = SearchRoute(client, lambda generation: FOLLOWER)
+    assert route._take_turn()
+    assert route._take_turn()
+    route._take_rest(BackendUnavailable("gone"))
+    assert not route._take_turn()
+    route._rests_until = 0.0
+    assert [route._take_turn() for _ in range(3)] == [True, False, False]
+    route._take_rest(Timeout("late"))
+    assert route._rests_until > time.monotonic() + 20
+    route._end_rest()
+    assert route._take_turn()
+
+
+def test_a_follower_outlives_the_loss_of_its_database_and_of_a_store() -> None:
+    answers: list[Any] = [["a"], BackendUnavailable("gone"), ["b"]]
+
+    def list_names() -> list[str]:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return list(found)
+
+    def open_store(name: str) -> Any:
+        raise StoreNotFound(name)
+
+    follow = Follow(list_names, open_store)
+    for _ in range(3):
+        assert follow.run_once() == []
+        follow._look_at = 0.001
+    assert answers == []
+    answers.append(BackendUnavailable("gone"))
+    with pytest.raises(BackendUnavailable):
+        Follow(list_names, open_store).run_once()
