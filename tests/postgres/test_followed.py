@@ -110,6 +110,7 @@ def test_a_record_that_moves_into_the_crowd_is_found_at_once(
     assert notes.list_waiting() == ["r000059"]
     assert answered_by_milvus(large, place(0, 0.25), k=1)[0].id == "r000059"
     large.upsert(make_records([59]))
+    feed(followed, large)
 
 
 def test_many_hits_that_are_stale_do_not_hide_what_is_nearer(large: VectorStore, notes: RawNotes) -> None:
