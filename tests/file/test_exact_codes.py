@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
+from vecstore import turnstile
 from vecstore.backends.file.metrics import METRICS, Doubles
 from vecstore.backends.file.search import exact_batch, exact_codes
 from vecstore.backends.file.search.codes import Codes
 from vecstore.backends.file.search.exact_codes import CodedRows
 from vecstore.metric import Metric, score_rows
 from vecstore.rows.vectors import compute_norms
+from vecstore.turnstile import Turn
 
 from .test_exact_float32 import MAKES, Make, Matrix, all_scales, make_part, plain
 
@@ -194,3 +198,27 @@ def test_a_query_beyond_all_scales_proves_nothing(rng: np.random.Generator) -> N
     truth = score_exactly(Metric.L2, vectors, query)
     found = exact_codes.find_nearest(rows, query, 3, truth.__getitem__, NOTHING)
     assert found is None or is_right(truth, *found, 3)
+
+
+def test_a_scan_leaves_its_turn_to_other_threads(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, queries = plain(rng, 500, 8), plain(rng, 8, 8)
+    codes = Codes.encode(Metric.L2, vectors, compute_norms(vectors))
+    truth = score_exactly(Metric.L2, vectors, queries[0])
+    taken = dict[str, bool]()
+
+    def watch(module: ModuleType, name: str) -> None:
+        work = getattr(module, name)
+
+        def run(*arguments: object) -> object:
+            taken[name] = turnstile._gate.lock.locked()
+            return work(*arguments)
+
+        monkeypatch.setattr(module, name, run)
+
+    watch(exact_codes, "_search_each")
+    watch(exact_batch, "_multiply_blocks")
+    turnstile._start_over()
+    with Turn():
+        exact_codes.find_nearest([make_coded_rows(codes)], queries[0], 5, truth.__getitem__, NOTHING)
+        exact_batch.find_nearest(Metric.L2, [make_part(vectors)], queries, 5, lambda rids, owners: np.zeros(len(rids)))
+    assert taken == {"_search_each": False, "_multiply_blocks": False}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vecstore.metric import Metric
 from vecstore.rows.vectors import compute_norms
+from vecstore.turnstile import outside_turn
 
 from ..metrics import METRICS, Doubles, MetricForm, Singles, bound_summation
 from ..vectors.part import Part
@@ -87,7 +88,8 @@ def find_nearest(
     form = METRICS[metric]
     norms = compute_norms(queries)
     asked = (queries / norms[:, None]).astype(np.float32) if form.is_normalised else queries
-    found = in_own_thread(partial(_multiply_blocks, form, parts, asked, count_rescored(k)))
+    with outside_turn():
+        found = in_own_thread(partial(_multiply_blocks, form, parts, asked, count_rescored(k)))
     if not found.is_sound:
         return [None] * len(queries)
     error = bound_summation(queries.shape[1]) + found.off

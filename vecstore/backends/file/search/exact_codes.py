@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.turnstile import outside_turn
+
 from ..metrics import METRICS, Doubles, EncodedQuery, Singles
 from ..state.fields import Mask
 from .codes import Codes
@@ -118,7 +120,8 @@ def find_nearest(
     """
     most = count_rescored(k)
     pieces = [piece for rows in coded for piece in _cut_pieces(rows, query, most)]
-    _search_pieces(pieces)
+    with outside_turn():
+        _search_pieces(pieces)
     found = [_bound_piece(piece) for piece in pieces]
     rids, lower, upper = (
         np.concatenate([getattr(each, name) for each in found]) for name in ("rids", "lower", "upper")
