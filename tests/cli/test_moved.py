@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,12 @@ def test_verify_of_a_place_passes_it_over(run: Run, articles: str, uid: str) -> 
 def test_drop_moved_removes_what_is_left(run: Run, articles: str, there: str, uid: str) -> None:
     refused = run("drop", articles, "articles", "--moved", "--previous", "--yes")
     assert refused.code == 2
+    early = run("drop", articles, "articles", "--moved", "--yes")
+    assert (early.code, "Nothing here says that store 'articles' has arrived" in early.err) == (3, True)
+    with vecstore.connect(articles) as database:  # as a mover ends
+        left = database._backend.find(name="articles").active
+        assert left.remote is not None
+        database._backend.amend(replace(left, remote=replace(left.remote, arrived=True)))
     assert run("drop", articles, "articles", "--moved", "--yes", "--json").json == {
         "store": "articles", "dropped_moved": True,
     }  # fmt: skip

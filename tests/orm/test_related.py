@@ -288,7 +288,8 @@ def test_with_the_numbers_of_the_outbox_it_would_be(filled: Shop, monkeypatch: p
         return found
 
     monkeypatch.setattr(Outbox, "claim", remember)
-    monkeypatch.setattr(Outbox, "draw_fence", lambda self, engine: 1_000 + claimed.last)
+    # Above the clock, from which the fences of what is stored come.
+    monkeypatch.setattr(Outbox, "draw_fence", lambda self, engine: (1 << 52) + claimed.last)
     interleave(filled)
     [stale] = [record for record in filled.database.open("goods").scan() if (record.text or "").startswith("renamed")]
     assert "ada" in (stale.text or "")
