@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 # Tests wait for processes, servers and timeouts a third of their time: more workers than processors use it.
-JOBS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+JOBS ?= $(shell echo $$(( $$(nproc) * 2 )))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 INSTALL := $(PIP) install -c constraints.txt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -31,6 +31,18 @@ settings.load_profile(PROFILE)
 
 RANDOM = ("::TestStateMachine::", "::TestFilterEquivalence::", "::TestUndeclaredEquivalence::")
 """The suite's random tests: the long profile gives them more examples."""
+BY_TURNS = (
+    "cli/test_by_column.py", "cli/test_hostile_records.py", "cli/test_round_trip.py", "file/test_damage.py",
+    "file/test_sqlite_failures.py",
+    "integrations/test_haystack.py", "integrations/test_langchain.py", "integrations/test_llama_index.py",
+    "integrations/test_mcp.py", "postgres/test_forks.py", "postgres/test_partitioned.py", "postgres/test_plans.py",
+    "postgres/test_postgres.py", "postgres/test_rights.py", "postgres/test_row_security.py",
+    "postgres/test_table_properties.py", "redis/test_forks.py", "redis/test_redis.py", "swap/test_copy.py",
+    "swap/test_interrupted.py", "swap/test_move.py", "test_embedder_services.py", "test_exports.py",
+    "test_pages.py::test_the_examples_of_a_guide_run_one_after_another",
+)  # fmt: skip
+"""Of their tables `make test` tries a third in each run, by the seed: servers and processes make them slow."""
+SMALLEST_TABLE, TURNS = 3, 3
 LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power_failures")
 """Names of the tests that take longest in the long profile, in the order in which they begin."""
 
@@ -86,16 +98,31 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the long profile, mark the suite's random programs and filters as long, and put the longest tests first.
+    """Leave cases of slow tables to the long profile; there, put the longest tests first.
 
-    A long test that begins last keeps one worker busy while the others have nothing to do.
+    A long test that begins last keeps one worker busy while the others have nothing to do. The long profile has more
+    examples of the suite's random programs and filters too.
     """
+    turn = int(os.environ["VECSTORE_SEED"]) % TURNS
+    for table in list_tables(items):
+        for number, item in enumerate(table):
+            if PROFILE == "long" or number % TURNS != turn:
+                item.add_marker(pytest.mark.long)
     if PROFILE != "long":
         return
     for item in items:
         if any(name in item.nodeid for name in RANDOM):
             item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST)))
+
+
+def list_tables(items: Sequence[pytest.Item]) -> list[list[pytest.Item]]:
+    """Return the cases of each large table of `BY_TURNS`."""
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(BY_TURNS):
+            tables.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return [table for table in tables.values() if len(table) >= SMALLEST_TABLE]
 
 
 def pytest_report_header() -> str:

@@ -62,6 +62,7 @@ def check_kind(client: MilvusClient, options: HNSW | MilvusIndex, rows: int) -> 
         return [measure(collection, queries, truth, k, effort) for effort in list_efforts(plan, k) or (0,)]
 
 
+@pytest.mark.long
 def test_an_index_is_built_and_searched(client: MilvusClient) -> None:
     recalls = check_kind(client, MilvusIndex("IVF_FLAT", nlist=16), 1_500)
     assert recalls[-1] > 0.99

@@ -44,11 +44,21 @@ def followed(postgres_url: str, milvus_url: str, space: str) -> Iterator[Databas
 
 
 @pytest.fixture(scope="module")
-def large(followed: Database) -> VectorStore:
-    """A followed store. Making a collection takes seconds, so tests share it, each with records of its own."""
+def shared(followed: Database) -> VectorStore:
+    """A followed store. Making a collection takes seconds, so tests share it."""
     store = followed.create("large", make_schema())
     store.upsert(make_records(range(FIRST)))
     return store
+
+
+@pytest.fixture
+def large(followed: Database, shared: VectorStore) -> VectorStore:
+    """The store with its first records, all of which Milvus has."""
+    shared.delete(ids=["new", "other"])
+    shared.upsert(make_records(range(FIRST)))
+    feed(followed, shared)
+    get_following(followed).upkeep._unfed.clear()
+    return shared
 
 
 @pytest.fixture
@@ -102,15 +112,10 @@ def test_what_was_written_is_found_at_once(followed: Database, large: VectorStor
     assert answered_by_milvus(large, place(2_000), k=1)[0].id != "new"
 
 
-def test_a_record_that_moves_into_the_crowd_is_found_at_once(
-    followed: Database, large: VectorStore, notes: RawNotes
-) -> None:
-    feed(followed, large)
+def test_a_record_that_moves_into_the_crowd_is_found_at_once(large: VectorStore, notes: RawNotes) -> None:
     large.update(ids=["r000059"], vector=place(0, 0.25))  # which Milvus would not name among so many nearer ones
     assert notes.list_waiting() == ["r000059"]
     assert answered_by_milvus(large, place(0, 0.25), k=1)[0].id == "r000059"
-    large.upsert(make_records([59]))
-    feed(followed, large)
 
 
 def test_many_hits_that_are_stale_do_not_hide_what_is_nearer(large: VectorStore, notes: RawNotes) -> None:
@@ -120,7 +125,6 @@ def test_many_hits_that_are_stale_do_not_hide_what_is_nearer(large: VectorStore,
     assert len(notes.list_waiting()) == len(near)
     hits = answered_by_milvus(large, place(0), k=3)
     assert [hit.id for hit in hits] == ["r000040", "r000041", "r000042"]
-    large.upsert(make_records(range(40)))
 
 
 def test_a_client_without_the_parameter_is_noted_and_answers_exactly(
