@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from vecstore import BackendUnavailable, Schema, StoreCorrupt, StoreNotFound, Timeout
 from vecstore.backend import Generation
 from vecstore.backends.postgres.followed.counts import check_all, check_count
-from vecstore.backends.postgres.followed.feeding import PATIENCE, Feeder
+from vecstore.backends.postgres.followed.feeding import PATIENCE, Feeder, Round
 from vecstore.backends.postgres.followed.follower import Follower
 from vecstore.backends.postgres.followed.route import SearchRoute
 from vecstore.following import Follow
@@ -108,3 +109,26 @@ def test_a_follower_outlives_the_loss_of_its_database_and_of_a_store() -> None:
     answers.append(BackendUnavailable("gone"))
     with pytest.raises(BackendUnavailable):
         Follow(list_names, open_store).run_once()
+
+
+@pytest.mark.parametrize("failures, message", [(2, None), (3, "gone")])
+def test_a_copy_goes_on_where_a_collection_is_gone(
+    monkeypatch: pytest.MonkeyPatch, failures: int, message: str | None
+) -> None:
+    outcomes: list[Round | Exception] = [*(StoreCorrupt("gone") for _ in range(failures)), Round(1)]
+    table: Any = SimpleNamespace(
+        namespace="n", read=lambda *_: replace(FOLLOWER, incoming="d") if outcomes else FOLLOWER
+    )
+    nothing: Any = SimpleNamespace()
+    feeder = Feeder(nothing, nothing, nothing, table)
+
+    def run_round(generation: Generation) -> Round:
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(feeder, "run_round", run_round)
+    with nullcontext() if message is None else pytest.raises(StoreCorrupt, match=message):
+        feeder.fill(GENERATION, 1, None)
+    assert len(outcomes) == (0 if message is None else 1)

@@ -205,6 +205,7 @@ def test_a_server_that_was_killed_emptied_and_started_again(
         server.start()
         assert store.search(place(900), k=1)[0].id == "meanwhile"
         server.wipe()
+        server.start()
         assert store.search(place(900), k=1)[0].id == "meanwhile"
         store.reindex()
         assert answered_by_milvus(store, place(900), k=1)[0].id == "meanwhile"

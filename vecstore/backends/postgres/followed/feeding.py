@@ -262,12 +262,18 @@ class Feeder:
         ------
         StorageError
         """
-        done, pause = 0, threading.Event()
+        done, tries, pause = 0, 3, threading.Event()
         while True:
             try:
                 found = self.run_round(generation)
             except StoreLocked:
                 found = Round(rests=_PAUSE)  # whoever holds the lock copies too
+            except StoreCorrupt:
+                # What searches asked before is gone, and from now on is not fed; or the copy is, and is begun anew.
+                tries -= 1
+                if not tries:
+                    raise
+                found = Round()
             follower = self._table.read(self._client, generation.id)
             if follower is None or follower.incoming is None:
                 break
