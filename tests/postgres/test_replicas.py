@@ -226,12 +226,16 @@ def test_a_promoted_standby_answers_no_more(primary: OwnServer, folder: Path, mo
         store.upsert(batch(1))
         wait_for_replay(primary, standby)
         answers = count_answers(database, monkeypatch)
-        assert len(store.search(vector_of(1), 5)) == 5
+        until = time.monotonic() + 60
+        while not (answers and answers[-1]) and time.monotonic() < until:  # a busy machine may be slow to connect
+            assert len(store.search(vector_of(1), 5)) == 5
+        assert answers.pop()
+        answers.clear()
         standby.promote()
         with vecstore.connect(standby.url) as apart:
             apart.open("a").delete(ids=[record.id for record in batch(1)])
         assert len(store.search(vector_of(1), 5)) == 5
-        assert answers == [True, False]
+        assert answers == [False]
         database.drop("a")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from vecstore.backend import Entry
-from vecstore.errors import StorageFailed, StoreCorrupt
+from vecstore.errors import InvalidUrl, StorageFailed, StoreCorrupt
 
 from ..catalogue import COLUMNS, OWNER, Catalogue, make_empty_ledger, make_rows, parse_entries
 from ..options import Options
@@ -55,9 +55,8 @@ class CatalogueFile:
         """
         # No context manager here: every call of the backend reads the catalogue.
         try:
-            pool = self._pool or self._open_pool()
+            pool = self._pool or self._open_pool() or self._check_unused()
             if pool is None:
-                self._layout.check_unused()
                 return Catalogue(make_empty_ledger())
             newest = self._newest
             if newest is not None and self._watch.is_last(newest.ledger.seq, pool.check_origin()):
@@ -71,6 +70,17 @@ class CatalogueFile:
                 return state
         except DRIVER_ERRORS as error:
             raise translate_error(error, str(self._path)) from error
+
+    def _check_unused(self) -> SqlitePool | None:
+        """Refuse a directory that is neither new nor a database; open what another process has made of it meanwhile."""
+        try:
+            self._layout.check_unused()
+        except (InvalidUrl, StoreCorrupt):
+            made = self._open_pool()
+            if made is None:
+                raise
+            return made
+        return None
 
     @contextmanager
     def edit(self) -> Iterator[CatalogueEdit]:
