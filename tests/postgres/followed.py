@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pytest
 from numpy.typing import NDArray
 
 import vecstore
 from tests.postgres.catalogues import format_statement
-from tests.postgres.stores import add_parameters
+from tests.postgres.stores import add_parameters, prepare_namespace
 from vecstore import Database, Hits, MilvusIndex, Record, Schema, VectorStore, fields
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.followed.following import Following
@@ -44,6 +45,16 @@ def connect_followed(server: str, namespace: str, milvus: str, **parameters: obj
     with vecstore.connect(add_parameters(server, namespace, vectors=milvus, **parameters)) as database:
         get_following(database).upkeep.few_notes = 500  # as where only large stores are followed
         yield database
+
+
+@contextmanager
+def connect_new(server: str, namespace: str, milvus: str) -> Iterator[Database]:
+    """Connect to a namespace that is made anew, and drop its stores at the end, with their collections."""
+    prepare_namespace(server, namespace)
+    with connect_followed(server, namespace, milvus) as database:
+        yield database
+        for name in database.names():
+            database.drop(name)
 
 
 def get_following(database: Database) -> Following:
@@ -84,3 +95,10 @@ class RawNotes:
 
     def _make(self, query: str) -> Any:
         return format_statement(query, self._namespace)
+
+
+@pytest.fixture
+def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
+    """What is noted in the namespace ``space`` of a test file."""
+    with psycopg.connect(postgres_url, autocommit=True) as link:
+        yield RawNotes(link, space)

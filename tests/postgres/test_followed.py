@@ -9,20 +9,20 @@ import sys
 import time
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 import vecstore
 from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
-    connect_followed,
+    connect_new,
     get_following,
     make_records,
     make_schema,
     place,
 )
-from tests.postgres.stores import add_parameters, prepare_namespace
+from tests.postgres.followed import notes as notes
+from tests.postgres.stores import add_parameters
 from vecstore import Database, F, Flat, Record, Unsupported, VectorStore
 from vecstore.cli.app import run as run_command
 
@@ -36,11 +36,8 @@ def space() -> str:
 
 @pytest.fixture(scope="module")
 def followed(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    prepare_namespace(postgres_url, space)
-    with connect_followed(postgres_url, space, milvus_url) as database:
+    with connect_new(postgres_url, space, milvus_url) as database:
         yield database
-        for name in database.names():
-            database.drop(name)
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +56,6 @@ def large(followed: Database, shared: VectorStore) -> VectorStore:
     feed(followed, shared)
     get_following(followed).upkeep._unfed.clear()
     return shared
-
-
-@pytest.fixture
-def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
-    with psycopg.connect(postgres_url, autocommit=True) as link:
-        yield RawNotes(link, space)
 
 
 def feed(database: Database, store: VectorStore) -> int:

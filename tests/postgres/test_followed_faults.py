@@ -16,11 +16,13 @@ from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
     connect_followed,
+    connect_new,
     get_following,
     make_records,
     make_schema,
     place,
 )
+from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters, prepare_namespace
 from vecstore import Database, InvalidUrl, Record, Unsupported, UpkeepWarning, VectorStore
 from vecstore.backends.milvus.collection import Collection
@@ -37,11 +39,8 @@ def space() -> str:
 
 @pytest.fixture(scope="module")
 def database(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    prepare_namespace(postgres_url, space)
-    with connect_followed(postgres_url, space, milvus_url) as database:
+    with connect_new(postgres_url, space, milvus_url) as database:
         yield database
-        for name in database.names():
-            database.drop(name)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +57,6 @@ def store(database: Database, shared: VectorStore) -> VectorStore:
         shared.reindex()
     answered_by_milvus(shared, place(1))
     return shared
-
-
-@pytest.fixture
-def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
-    with psycopg.connect(postgres_url, autocommit=True) as link:
-        yield RawNotes(link, space)
 
 
 def open_collection(database: Database, store: VectorStore, notes: RawNotes) -> Collection:

@@ -12,12 +12,13 @@ from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
     connect_followed,
+    connect_new,
     get_following,
     make_records,
     make_schema,
     place,
 )
-from tests.postgres.stores import prepare_namespace
+from tests.postgres.followed import notes as notes
 from vecstore import BackendUnavailable, Database, Record, VecstoreError, VectorStore
 from vecstore.backends.milvus.collection import Collection
 from vecstore.backends.postgres.followed import feeding
@@ -32,11 +33,8 @@ def space() -> str:
 
 @pytest.fixture(scope="module")
 def searching(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    prepare_namespace(postgres_url, space)
-    with connect_followed(postgres_url, space, milvus_url) as database:
+    with connect_new(postgres_url, space, milvus_url) as database:
         yield database
-        for name in database.names():
-            database.drop(name)
 
 
 @pytest.fixture
@@ -52,12 +50,6 @@ def store(searching: Database) -> VectorStore:
     store.upsert(make_records(range(ROWS)))
     answered_by_milvus(store, place(0))
     return store
-
-
-@pytest.fixture
-def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
-    with psycopg.connect(postgres_url, autocommit=True) as link:
-        yield RawNotes(link, space)
 
 
 def feed(database: Database, store: VectorStore) -> None:

@@ -29,9 +29,9 @@ def follow(
     once: Annotated[bool, typer.Option("--once", help="Bring what waits now, and end.")] = False,
     json: Json = False,
 ) -> None:
-    """Keep the Milvus server of vectors= in step.
+    """Keep Milvus in step with PostgreSQL.
 
-    It gets what changes in the stores of PostgreSQL that it follows.
+    The Milvus server that vectors= in the URL names gets what changes in the stores that it follows.
 
     Runs until SIGTERM or Ctrl-C, and finishes what it has begun. Several may run; one of them works on each store.
     While Milvus is gone it tries again, at most 30 seconds apart. With --once the exit code is 1 if something is left.

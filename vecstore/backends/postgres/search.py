@@ -22,6 +22,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Double,
+    FromClause,
     Select,
     Text,
     and_,
@@ -141,7 +142,7 @@ def compile_search(catalogue: CatalogueTables, search: SearchStatement) -> State
         .order_by(gathered.c.distance, gathered.c.id)
         .limit(_make_number(search.k))
     )
-    chosen = _join_records(search, gathering, nearest, exact=True)
+    chosen = join_records(search, gathering, nearest.lateral("near"), exact=True)
     one = union_all(compared.where(~uses_graph), chosen.where(few), by_graph.where(and_(uses_graph, ~few)))
     return compile_statement(one, settings=SETTINGS)
 
@@ -203,7 +204,8 @@ def _select_nearest(search: SearchStatement, asked: CTE) -> Select[Any]:
     nearest = ordered.where(is_searchable(layout, search.condition)).order_by(
         distance + literal_column("0"), layout.columns.id
     )
-    return _join_records(search, asked, nearest.limit(_make_number(search.k)).correlate(asked), exact=True)
+    near = nearest.limit(_make_number(search.k)).correlate(asked).lateral("near")
+    return join_records(search, asked, near, exact=True)
 
 
 def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
@@ -218,8 +220,11 @@ def _select_from_graph(search: SearchStatement, asked: CTE) -> Select[Any]:
         select(layout.columns.id, distance, *list_carried_columns(search))
         .where(is_searchable(layout, search.condition))
         .order_by(key)
+        .limit(_make_number(limit))
+        .correlate(asked)
+        .lateral("near")
     )
-    return _join_records(search, asked, near.limit(_make_number(limit)).correlate(asked), exact=False)
+    return join_records(search, asked, near, exact=False)
 
 
 def list_carried_columns(search: SearchStatement) -> list[ColumnElement[Any]]:
@@ -227,9 +232,11 @@ def list_carried_columns(search: SearchStatement) -> list[ColumnElement[Any]]:
     return list_needed_columns(search.layout, search.include) if search.k <= _CARRIED else []
 
 
-def _join_records(search: SearchStatement, asked: CTE, nearest: Select[Any], *, exact: bool) -> Select[Any]:
-    near: Any = nearest.lateral("near")
-    stored = search.layout
+def join_records(
+    search: SearchStatement, asked: CTE, near: FromClause, *beside: ColumnElement[Any], exact: bool
+) -> Select[Any]:
+    """Return for each query what is near it, with the parts of records that are included and more columns beside."""
+    stored: Any = search.layout
     rows = asked.outerjoin(near, true())
     if {each.name for each in list_needed_columns(stored, search.include)} <= set(near.c.keys()):
         stored = replace(stored, table=near)
@@ -241,4 +248,5 @@ def _join_records(search: SearchStatement, asked: CTE, nearest: Select[Any], *, 
         near.c.id,
         cast(near.c.distance, Double()).label("distance"),
         *(value.label(name) for name, value in select_columns(stored, search.include).items()),
+        *beside,
     ).select_from(rows)

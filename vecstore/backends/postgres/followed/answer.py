@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,6 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     Boolean,
-    ColumnElement,
-    Double,
-    Select,
     Text,
     and_,
     case,
@@ -32,8 +29,8 @@ from ..catalogue_tables import CatalogueTables
 from ..column_types import quote_name
 from ..match_estimate import estimate_share, may_be_few
 from ..metrics import compute_true_distance
-from ..reads import is_searchable, list_needed_columns, select_columns
-from ..search import SearchStatement, list_carried_columns, select_matches, select_queries
+from ..reads import is_searchable
+from ..search import SearchStatement, join_records, list_carried_columns, select_matches, select_queries
 from ..statements import Answer, Statement, compile_statement, make_parameter, unnest_arrays
 from ..writes import make_array_parameter
 from .follower import ORIGIN
@@ -91,7 +88,7 @@ def compile_answer(catalogue: CatalogueTables, search: SearchStatement) -> State
     ).lateral("ids")
     distance = compute_true_distance(layout, asked.c.vector).label("distance")
     clean = func.count().filter(ids.c.clean).over().label("clean")
-    near: Any = (
+    near = (
         select(layout.columns.id, distance, clean, *list_carried_columns(search))
         .select_from(ids.join(layout.table, layout.table.c.id == ids.c.id))
         .where(is_searchable(layout, search.condition), count <= literal_column(str(MOST_NOTES)))
@@ -100,26 +97,8 @@ def compile_answer(catalogue: CatalogueTables, search: SearchStatement) -> State
         .correlate(asked)
         .lateral("near")
     )
-    return compile_statement(_join_records(search, asked, near, count))
-
-
-def _join_records(search: SearchStatement, asked: CTE, near: Any, count: ColumnElement[Any]) -> Select[Any]:
-    stored, rows = search.layout, asked.outerjoin(near, true())
-    if {each.name for each in list_needed_columns(stored, search.include)} <= set(near.c.keys()):
-        stored = replace(stored, table=near)
-    else:
-        rows = rows.outerjoin(stored.table, stored.table.c.id == near.c.id)
-    state = [asked.c[f"setting{number}"].label(name) for number, name in enumerate(_STATE[:5])]
-    return select(
-        asked.c.number,
-        literal_column("false").label("exact"),
-        near.c.id,
-        cast(near.c.distance, Double()).label("distance"),
-        *(value.label(name) for name, value in select_columns(stored, search.include).items()),
-        *state,
-        count.label("noted"),
-        near.c.clean,
-    ).select_from(rows)
+    said = (asked.c[f"setting{number}"].label(name) for number, name in enumerate(_STATE[:5]))
+    return compile_statement(join_records(search, asked, near, *said, count.label("noted"), near.c.clean, exact=False))
 
 
 def _select_state(catalogue: CatalogueTables, search: SearchStatement) -> CTE:

@@ -12,6 +12,8 @@ from .follower import Follower
 if TYPE_CHECKING:
     from vecstore.backends.milvus.collection import Collection
 
+BETWEEN_COUNTS = 30.0
+"""Seconds from one count of a collection to the next."""
 Read = Callable[[], Follower | None]
 """Reads the follower again."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from vecstore.logs import log_step
 
 from ..statements import Answer
 from .answer import MOST_NOTES, AnswerProof, cut_state, list_ids, read_proof
-from .counts import check_count
+from .counts import BETWEEN_COUNTS, check_count
 from .follower import Follower, load_plan
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ FRESH = 2.0
 """Seconds for which the catalogue is believed: notes are kept for longer after the engine has the record."""
 _REST, _LONGEST = 1.0, 30.0
 """Seconds for which an engine that failed is not asked, at first and at most."""
-_CHECKED = 30.0
-"""Seconds between two counts of a collection."""
 _TRIES = 3
 _MORE = 10
 
@@ -207,7 +205,7 @@ class SearchRoute:
         now = time.monotonic()
         if now < self._checked.get(collection.name, 0.0):
             return
-        self._checked[collection.name] = now + _CHECKED
+        self._checked[collection.name] = now + BETWEEN_COUNTS
         follower = self._read(generation.id)
         if follower is not None and follower.collection == collection.name:
             check_count(collection, follower, partial(self._read, generation.id))
@@ -220,8 +218,6 @@ class SearchRoute:
         if (proof.applied, proof.forgotten, proof.effort) != (
             follower.applied, follower.forgotten, follower.ef,
         ):  # fmt: skip
-            from dataclasses import replace
-
             known.follower = replace(follower, applied=proof.applied, forgotten=proof.forgotten, ef=proof.effort)
         known.until = time.monotonic() + FRESH
 

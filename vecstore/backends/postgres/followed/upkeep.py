@@ -19,7 +19,7 @@ from ..indexes import list_graphs
 from ..server_checks import Server
 from ..session_settings import LOCK_TIMEOUT, format_lock_timeout
 from ..upkeep import Upkeep
-from .counts import check_all, check_count
+from .counts import BETWEEN_COUNTS, check_all, check_count
 from .feeding import Feeder
 from .follower import Follower, FollowerTable, explain_elsewhere
 from .served_index import wait_for_index
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 _FEW_NOTES, _SHARE_OF_MIN_ROWS = 500, 20
 """So many notes wait for a feeder, fewer where small stores are followed too; with more, the writer feeds itself."""
 _ROUNDS = 1_000
-_SMALLEST_GRAPHS = ((4, 64), (8, 512))
+_GRAPH_BOUNDS = ((4, 64), (8, 512))
 """Bounds of ``m`` and ``ef_construction`` that every server takes."""
-_COUNTED = 30.0
-"""Seconds between two counts of a collection."""
 _UNFED = 30.0
 """Seconds for which writers do not try again to feed a server that failed: each try may cost them a timeout."""
 
@@ -155,7 +153,7 @@ class FollowedUpkeep(Upkeep):
         elif follower.ef is None and self._read_description(generation).calibration is None:
             built = True
         if not found.waiting and time.monotonic() >= self._count_at.get(id_, 0.0):
-            self._count_at[id_] = time.monotonic() + _COUNTED
+            self._count_at[id_] = time.monotonic() + BETWEEN_COUNTS
             self.keep_count(generation)
             self._feeder.drop_left()
         pending, lag = self._table.read_lag(self._client, id_)
@@ -194,7 +192,7 @@ class FollowedUpkeep(Upkeep):
         except Unsupported:
             if not isinstance(index, HNSW):
                 raise
-        (least_m, most_m), (least_ef, most_ef) = _SMALLEST_GRAPHS
+        (least_m, most_m), (least_ef, most_ef) = _GRAPH_BOUNDS
         ef_construction = min(most_ef, max(least_ef, index.list_ef_constructions()[0]))
         nearest = HNSW(min(most_m, max(least_m, index.m)), ef_construction, index.target_recall)
         return plan_index(nearest, dim=schema.width, metric=schema.metric, version=version)
