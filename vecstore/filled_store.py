@@ -1,7 +1,7 @@
 """A new store that gets its name when it holds its first records, so that a failure leaves nothing.
 
 A process that is killed leaves a store whose name begins with ``unfinished_``. The next call in that Database removes
-it: whoever fills such a store holds it as its builder, as long as he lives.
+it: a process that fills such a store holds it as its builder for as long as it lives.
 """
 
 from __future__ import annotations

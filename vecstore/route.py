@@ -96,7 +96,7 @@ class Route:
         """
         way, is_awaited = entry.active.remote, False
         if self.successor is not None:
-            # Whoever finds a store that has been switched lets it arrive, unless he may only read where it is. Nobody
+            # Whoever finds a store that has been switched lets it arrive, unless that place can only be read. Nobody
             # waits for one that is found nowhere.
             with suppress(StoreLocked):
                 place, found = self.find(entry.name)

@@ -102,7 +102,7 @@ def finish(source: Backend, leaving: Entry, target: Backend) -> bool:
         has_arrived = arrive(target, leaving.successor, source).active.remote is None
     except StoreNotFound:
         return False
-    with suppress(VecstoreError), source.builder(leaving.uid):  # whoever holds it notes it himself
+    with suppress(VecstoreError), source.builder(leaving.uid):  # whoever holds it notes it
         _note_arrival(source, leaving.uid, target)
     return has_arrived
 

@@ -25,8 +25,6 @@ from .backend_level import (
 from .sample_records import make_book
 
 KEYS = ["a", "a#", "a##", "a#1", "a#1#1", "#", "##", "#1", "a1", "a:", "A", "é#", "1", "1#1", "a\n#1", "\U00010000"]
-
-
 ROUNDS = 60
 
 
