@@ -99,10 +99,15 @@ def fill(url: str, name: str, vectors: NDArray[np.float32], partitions: int) -> 
     index = HNSW(m=M, ef_construction=EF_CONSTRUCTION)
     with vecstore.connect(f"{url}&index_min_rows=1000000000") as database:
         store = database.create(name, Schema(vectors.shape[1], index=index, partitions=partitions))
-        for start in range(0, len(vectors), BATCH):
-            part = vectors[start : start + BATCH]
-            ids = [f"r{number:07}" for number in range(start, start + len(part))]
-            store.insert(Columns(ids=ids, vectors=part))
+        insert_vectors(store, vectors)
+
+
+def insert_vectors(store: VectorStore, vectors: NDArray[np.float32]) -> None:
+    """Insert ids and vectors, and no texts."""
+    for start in range(0, len(vectors), BATCH):
+        part = vectors[start : start + BATCH]
+        ids = [f"r{number:07}" for number in range(start, start + len(part))]
+        store.insert(Columns(ids=ids, vectors=part))
 
 
 def build(store: VectorStore, clock: ServerClock) -> Cost:

@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vecstore
-from vecstore import HNSW, Columns, Schema, VectorStore
+from vecstore import HNSW, Schema, VectorStore
 from vecstore.backends.postgres.build_plan import estimate_graph
 
 from . import digest, partitions
 from .clock import time_call
 
-NAME, BATCH, K, M = "scale", 20_000, 10, 16
+NAME = "scale"
 ROWS = (10_000, 62_666, 501_328)
 EXACT = 20
 """Exact searches that are timed; others are as many as there are queries."""
@@ -73,43 +73,31 @@ def extend(url: str, **parameters: int) -> str:
     return url + "".join(f"{'&' if '?' in url else '?'}{name}={value}" for name, value in parameters.items())
 
 
-def fill(store: VectorStore, rows: NDArray[np.float32]) -> None:
-    """Insert ids and vectors."""
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        store.insert(Columns(ids=[f"r{number:07}" for number in range(start, start + len(part))], vectors=part))
-
-
 def time_searches(store: VectorStore, queries: NDArray[np.float32], *, exact: bool = False) -> float:
     """Return the median milliseconds of a search."""
     seconds = list[float]()
     for query in queries:
         began = time.perf_counter()
-        store.search(query, K, exact=exact)
+        store.search(query, partitions.K, exact=exact)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds) * 1e3)
-
-
-def find_ids(store: VectorStore, queries: NDArray[np.float32], *, exact: bool) -> list[set[str]]:
-    """Return the ids that the searches find."""
-    return [{hit.id for hit in store.search(query, K, exact=exact)} for query in queries]
 
 
 def measure(place: str, url: str, rows: NDArray[np.float32], queries: NDArray[np.float32]) -> Line:
     """Load, build and search one store, and remove it."""
     if place == "postgres":
-        megabytes = -(-estimate_graph(len(rows), rows.shape[1], "vector", M) * 11 // 10 // (1 << 20))
+        megabytes = -(-estimate_graph(len(rows), rows.shape[1], "vector", partitions.M) * 11 // 10 // (1 << 20))
         url = extend(url, build_memory=megabytes)
     with vecstore.connect(extend(url, index_min_rows=1 << 30)) as database:
-        store = database.create(NAME, Schema(rows.shape[1], index=HNSW(m=M)))
+        store = database.create(NAME, Schema(rows.shape[1], index=HNSW(m=partitions.M)))
         empty = read_bytes(place, url, store)
-        loading, _ = time_call(lambda: fill(store, rows))
+        loading, _ = time_call(lambda: partitions.insert_vectors(store, rows))
         plain = read_bytes(place, url, store)
     with vecstore.connect(url) as database:
         store = database.open(NAME)
         building, _ = time_call(store.reindex)
         whole, status = read_bytes(place, url, store), store.index_status()
-        true, found = (find_ids(store, queries, exact=exact) for exact in (True, False))
+        true, found = (partitions.find_ids(store, queries, exact=exact) for exact in (True, False))
         line = Line(
             rows=len(rows),
             loaded=len(rows) / loading,
@@ -117,7 +105,7 @@ def measure(place: str, url: str, rows: NDArray[np.float32], queries: NDArray[np
             graph_bytes=(whole - plain) / len(rows),
             build=building,
             ef=status.ef,
-            recall=float(np.mean([len(one & other) / K for one, other in zip(true, found, strict=True)])),
+            recall=partitions.compare(found, true),
             search=time_searches(store, queries),
             exact=time_searches(store, queries[:EXACT], exact=True),
         )
