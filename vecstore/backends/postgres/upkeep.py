@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, func, literal_column, select
+from sqlalchemy import BigInteger, Select, func, literal_column, select
 
 from vecstore.backend import Generation, Progress
 from vecstore.index_options import HNSW
@@ -14,8 +13,8 @@ from vecstore.index_options import HNSW
 from ..shared.index_policy import BUSY, IndexUpkeep
 from .advisory_locks import hold_lock, make_builder_key
 from .catalogue import Catalogue
-from .catalogue_tables import CatalogueTables
 from .client import Client
+from .followed.follower import FollowerTable
 from .generation_table import Layout, Layouts
 from .index_build import Builder
 from .indexes import choose_min_rows, find_complete, list_graphs
@@ -48,8 +47,7 @@ class Upkeep(IndexUpkeep):
         return Builder(self._client, self._server, self._layouts.get(generation))
 
     def _may_build(self, generation: Generation) -> bool:
-        [(followed,)] = self._client.run(_compile_followed(self._catalogue.tables), {"id": generation.id}) or [(False,)]
-        return not followed
+        return not FollowerTable(self._client.options.namespace).is_followed(self._client, generation.id)
 
     def _get_min_rows(self, generation: Generation) -> int:
         return choose_min_rows(self._layouts.get(generation), self._min_rows)
@@ -75,13 +73,6 @@ class Upkeep(IndexUpkeep):
             return
         [(count,)] = self._client.run(_compile_count(layout), {})
         builder.build(graph, int(count), on_progress)
-
-
-@lru_cache(maxsize=64)
-def _compile_followed(catalogue: CatalogueTables) -> Statement:
-    """Say whether another engine follows a generation, and has its index."""
-    generation = catalogue.generations
-    return compile_statement(select(generation.c.followed).where(generation.c.id == make_parameter("id", Text())))
 
 
 def _compile_count(layout: Layout) -> Statement:

@@ -77,10 +77,7 @@ class IndexUpkeep(ABC):
             self._rows_left[id_] = (min_rows - rows) // _SHARE
             return False
         described = self._read_description(generation)
-        if choose_graph(described.schema.index, rows, min_rows) is None:
-            self._rows_left[id_] = min_rows // _SHARE
-            return False
-        if not self._may_build(generation):
+        if choose_graph(described.schema.index, rows, min_rows) is None or not self._may_build(generation):
             self._rows_left[id_] = min_rows // _SHARE
             return False
         if self._has_graph(generation):
