@@ -70,9 +70,7 @@ class CallerTransaction:
         check_process(self._process, ADVICE)
         with Limit(self._watch) as limit:
             with translating(limit=limit):
-                check_caller(self._caller)
-                connection, driver = self._connection()
-                limit.guard(get_socket(driver, connection.info, owned=False))
+                connection, driver = self._connection(limit)
             try:
                 return self._run_guarded(driver, statement, values)
             except psycopg.Error as error:
@@ -102,19 +100,20 @@ class CallerTransaction:
     def _execute(self, command: bytes) -> psycopg.Connection[Any]:
         check_process(self._process, ADVICE)
         with Limit(self._watch) as limit, translating(limit=limit):
-            check_caller(self._caller)
-            connection, driver = self._connection()
-            limit.guard(get_socket(driver, connection.info, owned=False))
+            _, driver = self._connection(limit)
             driver.execute(command, prepare=False)
         return driver
 
-    def _connection(self) -> tuple[Connection, psycopg.Connection[Any]]:
+    def _connection(self, limit: Limit) -> tuple[Connection, psycopg.Connection[Any]]:
+        """Return the caller's connection, which is closed when the limit is reached."""
         caller = self._caller
+        check_caller(caller)
         connection = caller.connection() if isinstance(caller, Session) else caller
         if not connection.in_transaction():
             connection.begin()
         driver = get_driver(connection.connection)
         teach_types(driver, connection.info, self._oids)
+        limit.guard(get_socket(driver, connection.info, owned=False))
         return connection, driver
 
     def _run_guarded(self, driver: psycopg.Connection[Any], statement: Statement, values: Mapping[str, Any]) -> Answer:

@@ -153,16 +153,17 @@ def write_groups(run: RunStep, layout: Layout, rows: Rows, fences: Mapping[str, 
     places = {rows.ids[place]: place for place in filled}
     passed: set[str] = set()
     for is_filled, some in _order_heads([*places, *empty], stored, places):
-        values: dict[str, Any] = {"given_id": some, "given_version": [fences[head] for head in some]}
         if is_filled:
-            values = _encode(rows, [places[head] for head in some], layout, fences) or values
+            values = _encode(rows, [places[head] for head in some], layout, fences)
+        else:
+            values = {"given_id": some, "given_version": [fences[head] for head in some]}
         passed |= set(step("heads" if is_filled else "empty heads", values) or ())
     if not passed:
         return 0
     members = [place for place, head in enumerate(heads) if head in passed and rows.ids[place] != head]
     written = sum(rows.ids[place] in passed for place in filled)
-    if (further := _encode(rows, members, layout, fences)) is not None:
-        written += step("members", further)
+    if members:
+        written += step("members", _encode(rows, members, layout, fences))
     low, high, limits = map(list, zip(*((*find_bounds(head), fences[head]) for head in passed), strict=True))
     kept = [rows.ids[place] for place in members]
     step("dropping", {"range_low": low, "range_high": high, "range_fence": limits, "kept": kept})
@@ -188,8 +189,6 @@ def _order_heads(heads: Sequence[str], stored: Set[str], filled: Container[str])
     return runs
 
 
-def _encode(rows: Rows, chosen: Sequence[int], layout: Layout, fences: Mapping[str, int]) -> dict[str, Any] | None:
-    if not chosen:
-        return None
+def _encode(rows: Rows, chosen: Sequence[int], layout: Layout, fences: Mapping[str, int]) -> dict[str, Any]:
     part = take_rows(rows, chosen)
     return encode_write(part, layout, [fences[read_member(id_)[0]] for id_ in part.ids])

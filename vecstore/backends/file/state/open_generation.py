@@ -71,11 +71,12 @@ class OpenGeneration:
         StoreCorrupt
         """
         known = self._snapshot
-        fits = known is not None and (known.view is not None or not view)
-        if known and fits and self._watch.is_last(known.ledger.seq, connection.file_state):
+        if known and view and known.view is None:
+            known = None
+        if known and self._watch.is_last(known.ledger.seq, connection.file_state):
             return known
         version: int = connection.execute(DATA_VERSION).fetchone()[0]
-        if known and fits and connection.stamp == (version, known.ledger.token):
+        if known and connection.stamp == (version, known.ledger.token):
             self._watch.note(known.ledger.seq, connection.file_state)
             return known
         # The transaction begins under the lock, so it sees every commit that is already known.
