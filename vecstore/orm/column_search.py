@@ -14,7 +14,7 @@ from ..hits import Hit
 from ..index_options import HNSW
 from ..metric import Metric
 from .row_generations import RowGeneration
-from .row_search import Found
+from .row_search import Found, sort_found
 from .searched_models import SearchedModel
 from .vector_columns import DISTANCES, INDEX, RowVector
 
@@ -60,7 +60,7 @@ def search_column(
         rows = session.execute(wanted).unique().all()
         marks.extend([seen for _, _, seen in rows])
         found = [(row, Hit(model.keys.format_id(model.get_key(row)), highest - far, far)) for row, far, _ in rows]
-        return sorted(found, key=lambda pair: (-pair[1].score, pair[1].id))
+        return sort_found(found)
 
     found = [] if exact else run()
     if model.connect(session).dialect.name == "postgresql" and isinstance(column.info.get(INDEX), HNSW):

@@ -10,8 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, Connection, Insert, Integer, MetaData, ScalarSelect, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Insert,
+    Integer,
+    MetaData,
+    ScalarSelect,
+    Select,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
@@ -73,22 +87,18 @@ class RowGenerations:
         lock : bool
             No switch happens before the end of the transaction.
         """
-        columns = self.table.c
-        wanted = select(columns.name, columns.embedder, columns.dim, columns.state).where(columns.target == target)
+        wanted = self._select(target)
         if lock:
-            wanted = wanted.order_by(columns.name).with_for_update(read=True)
-        found = [RowGeneration(*row) for row in connection.execute(wanted)]
-        return {each.state: each for each in found}
+            wanted = wanted.order_by(self.table.c.name).with_for_update(read=True)
+        return _read_states(connection, wanted)
 
     def hold(self, connection: Connection, target: str) -> dict[str, RowGeneration]:
         """Return the generations of a declaration, of which none goes or gets another name in this transaction.
 
         A switch may happen, and nobody is waited for: where one of them is about to go, the database refuses.
         """
-        columns = self.table.c
-        wanted = select(columns.name, columns.embedder, columns.dim, columns.state).where(columns.target == target)
-        held = wanted.order_by(columns.name).with_for_update(read=True, key_share=True, nowait=True)
-        return {each.state: each for each in [RowGeneration(*row) for row in connection.execute(held)]}
+        wanted = self._select(target).order_by(self.table.c.name)
+        return _read_states(connection, wanted.with_for_update(read=True, key_share=True, nowait=True))
 
     def lock(self, connection: Connection, target: str) -> dict[str, RowGeneration]:
         """Return the generations of a declaration, and keep workers from writing until the end of the transaction."""
@@ -117,6 +127,10 @@ class RowGenerations:
         mark = columns.name.concat(_BETWEEN).concat(columns.embedder)
         return select(mark).where(columns.target == target, columns.state == ACTIVE).scalar_subquery()
 
+    def _select(self, target: str) -> Select[Any]:
+        columns = self.table.c
+        return select(columns.name, columns.embedder, columns.dim, columns.state).where(columns.target == target)
+
 
 def make_table(metadata: MetaData, schema: str | None = None) -> Table:
     """Return the table of generations."""
@@ -130,6 +144,11 @@ def make_table(metadata: MetaData, schema: str | None = None) -> Table:
         Column("state", Text, nullable=False),
         schema=schema,
     )
+
+
+def _read_states(connection: Connection, wanted: Select[Any]) -> dict[str, RowGeneration]:
+    found = [RowGeneration(*row) for row in connection.execute(wanted)]
+    return {each.state: each for each in found}
 
 
 def check_claim(label: str, implied: RowGeneration, live: Mapping[str, RowGeneration]) -> None:

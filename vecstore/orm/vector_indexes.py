@@ -132,24 +132,16 @@ def declare_index(table: str, column: str, dim: int, metric: Metric, index: HNSW
     InvalidArgument
         No index takes so many dimensions.
     """
-    if dim > LARGEST_HALFVEC_INDEX:
+    options = {"m": index.m, "ef_construction": index.list_ef_constructions()[0]}
+    opclass = f"vector_{_CLASSES[metric]}_ops"
+    made = VectorIndex(name_index(table, column), table, column, "hnsw", opclass, options, schema=schema).fit(dim)
+    if made is None:
         name = table if schema is None else f"{schema}.{table}"
         raise InvalidArgument(
             f"{name}.{column}: an index of pgvector takes up to {LARGEST_HALFVEC_INDEX:,} dimensions, and the "
             f"embedder makes {dim:,}. Write index=Flat()."
         )
-    kind = "vector" if dim <= LARGEST_VECTOR_INDEX else "halfvec"
-    options = {"m": index.m, "ef_construction": index.list_ef_constructions()[0]}
-    return VectorIndex(
-        name_index(table, column),
-        table,
-        column,
-        "hnsw",
-        f"{kind}_{_CLASSES[metric]}_ops",
-        options,
-        None if kind == "vector" else dim,
-        schema,
-    )
+    return made
 
 
 def read_indexes(connection: Connection, table: str, schema: str | None) -> dict[str, StoredIndex]:
