@@ -23,6 +23,6 @@ def file_place(new_place: swap_fixtures.NewPlace) -> Place:
     return new_place("file")
 
 
-MOST = ["file", pytest.param("postgres", marks=pytest.mark.long), pytest.param("redis", marks=pytest.mark.long)]
-in_turn = pytest.mark.parametrize("place", MOST, indirect=True)
+_PLACES = ["file", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("postgres", "redis"))]
+long_on_servers = pytest.mark.parametrize("place", _PLACES, indirect=True)
 """For tests that start several processes: `make test` has them on files."""

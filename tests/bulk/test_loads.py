@@ -22,7 +22,7 @@ from vecstore import Schema, bulk, fields
 from vecstore.bulk.workers import ATTEMPTS, run_tasks
 from vecstore.testing import Place
 
-from .conftest import in_turn
+from .conftest import long_on_servers
 from .workers import DIM, die, make_hashed, make_table, make_texts, refuse, write_and_die, write_one
 
 SCHEMA = Schema(dim=DIM, metric="l2", index=vecstore.Flat(), fields={"year": fields.Int()})
@@ -166,7 +166,7 @@ with bulk.begin(sys.argv[1], "docs", SCHEMA) as load:
 """
 
 
-@in_turn
+@long_on_servers
 def test_what_a_killed_load_left_is_in_nobodys_way(place: Place) -> None:
     def kill_one() -> None:
         done = subprocess.run([sys.executable, "-c", KILLED, place.url], cwd=ROOT, check=False)
@@ -204,7 +204,7 @@ def test_the_index_is_built_before_the_store_appears(place: Place) -> None:
         assert (status.state, status.rows) == ("ready", 1_000)
 
 
-@in_turn
+@long_on_servers
 def test_batches_into_a_store_that_is_there(place: Place) -> None:
     with vecstore.connect(place.url) as db:
         db.create("docs", SCHEMA)
