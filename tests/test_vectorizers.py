@@ -26,7 +26,7 @@ from vecstore.embedders import (
 from vecstore.embedders.vectorizers.kinds import KINDS
 from vecstore.embedders.vectorizers.recurrent_training import GATES
 from vecstore.embedders.vectorizers.terms import Analyzer
-from vecstore.embedders.vectorizers.word_training import LearnedTexts
+from vecstore.embedders.vectorizers.word_training import LearnedWords
 from vecstore.errors import (
     EmbedderMismatch,
     InvalidArgument,
@@ -61,7 +61,7 @@ def paragraphs() -> Doc2Vec:
     names = sorted({word for text in TEXTS for word in text.lower().split()})
     vectors = np.random.default_rng(2).normal(size=(len(names), 6)).astype(np.float32)
     model = Doc2Vec(6)
-    model._given = LearnedTexts(names, vectors, list(range(1, len(names) + 1)))
+    model._given = LearnedWords(names, vectors, list(range(1, len(names) + 1)))
     return model
 
 

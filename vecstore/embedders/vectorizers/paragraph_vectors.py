@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidArgument, InvalidVector, ModelDamaged
 from ..base import OnUnknown, Role, check_whole
+from .logistic import squash
 from .saved_model import Arrays, SavedModel
 from .terms import Analyzer
 from .vectorizer import Vectorizer, check_dim
-from .word_training import LearnedTexts, learn_texts
+from .word_training import LearnedWords, learn_texts, list_counts
 
 _NOISE = 512
 """Random words, drawn evenly over their distribution. More of them change cosines by less than 0.01."""
@@ -80,7 +81,7 @@ class Doc2Vec(Vectorizer[str]):
         self._counts = np.empty(0, np.float32)
         self._noise = np.empty((0, dim), np.float64)
         self._shares = np.empty(0, np.float64)
-        self._given: LearnedTexts | None = None
+        self._given: LearnedWords | None = None
 
     @classmethod
     def from_gensim(
@@ -113,12 +114,11 @@ class Doc2Vec(Vectorizer[str]):
                 "model must be a gensim.models.Doc2Vec that was trained with dm=0 and negative sampling, whose words "
                 f"alone make the vector of a text; this is {type(model).__name__}."
             )
-        counts = [int(model.wv.get_vecattr(word, "count")) for word in words]
         made = cls(
             table.shape[1], lowercase=lowercase, negative=int(model.negative), min_count=max(1, int(model.min_count)),
             epochs=int(model.epochs), name=name, normalize=normalize, on_unknown=on_unknown,
         )  # fmt: skip
-        made._given = LearnedTexts(list(words), np.array(table, np.float32), counts)
+        made._given = LearnedWords(list(words), np.array(table, np.float32), list_counts(model.wv))
         return made.fit(made._list_own_words(made._given.words))
 
     def _params(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Doc2Vec(Vectorizer[str]):
         vector = np.zeros(self._width)
         best = _measure(rows, signs, weights, vector)
         for _ in range(_ROUNDS):
-            chances = _squash(rows @ vector)
+            chances = squash(rows @ vector)
             gradient = (weights * ((signs > 0) - chances)) @ rows - _RIDGE * vector
             curvature = (rows.T * (weights * chances * (1 - chances))) @ rows + _RIDGE * np.eye(self._width)
             step = np.linalg.solve(curvature, gradient)
@@ -212,7 +212,3 @@ def _measure(
 ) -> float:
     """Return the logarithm of how likely the words are, less the ridge."""
     return float(-(weights @ np.logaddexp(0, -signs * (rows @ vector))) - _RIDGE / 2 * (vector @ vector))
-
-
-def _squash(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), np.float64)

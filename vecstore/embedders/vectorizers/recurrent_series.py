@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidArgument, ModelDamaged
 from ..base import Role, check_whole
 from ..series_shape import Series, find_series_fault, scale_series
+from .logistic import squash
 from .recurrent_training import GATES, learn_weights
 from .saved_model import Arrays, SavedModel
 from .vectorizer import Vectorizer, check_dim
@@ -152,18 +153,13 @@ def _step_gru(given: _Rows, known: _Rows, state: _Rows, memory: _Rows) -> tuple[
     """Return the next state of a GRU; the gates are reset, update and new, as torch orders them."""
     reset, update, new = np.split(given, 3, axis=1)
     known_reset, known_update, known_new = np.split(known, 3, axis=1)
-    keep = _squash(update + known_update)
-    proposed = np.tanh(new + _squash(reset + known_reset) * known_new)
+    keep = squash(update + known_update)
+    proposed = np.tanh(new + squash(reset + known_reset) * known_new)
     return (1 - keep) * proposed + keep * state, memory
 
 
 def _step_lstm(given: _Rows, known: _Rows, state: _Rows, memory: _Rows) -> tuple[_Rows, _Rows]:
     """Return the next state and memory of an LSTM; the gates are input, forget, cell and output."""
     take, keep, new, show = np.split(given + known, 4, axis=1)
-    memory = _squash(keep) * memory + _squash(take) * np.tanh(new)
-    return _squash(show) * np.tanh(memory), memory
-
-
-def _squash(rows: _Rows) -> _Rows:
-    """Return the logistic function, which by way of tanh never overflows."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * rows), np.float32)
+    memory = squash(keep) * memory + squash(take) * np.tanh(new)
+    return squash(show) * np.tanh(memory), memory

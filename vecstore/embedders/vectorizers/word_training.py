@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +23,16 @@ class LearnedWords:
     words : list of str
         The most frequent first.
     table : ndarray, shape (n, dim), float32
+        Each word's vector, or its weights behind the vector of a text.
     counts : list of int
     pieces : ndarray, shape (buckets, dim), float32, or None
+        Vectors of pieces of words.
     """
 
     words: list[str]
     table: NDArray[np.float32]
     counts: list[int]
-    pieces: NDArray[np.float32] | None
+    pieces: NDArray[np.float32] | None = None
 
 
 def learn_words(
@@ -60,42 +63,19 @@ def learn_words(
         "vector_size": dim, "window": window, "min_count": min_count, "epochs": epochs, "sg": 1, "workers": 1,
         "seed": seed, "hashfxn": hash_word,
     }  # fmt: skip
-    try:
+    with _refuse_rare_words(sentences, min_count):
         if buckets is None:
             vectors = Word2Vec(sentences, **options).wv
         else:
             vectors = FastText(sentences, bucket=buckets, min_n=ngrams[0], max_n=ngrams[1], **options).wv
-    except RuntimeError as error:
-        raise InvalidArgument(
-            f"No word appears {min_count} times in these {len(sentences)} texts. Lower min_count."
-        ) from error
-    words = list(vectors.index_to_key)
     pieces = None if buckets is None else np.array(vectors.vectors_ngrams, np.float32)
-    counts = [int(vectors.get_vecattr(word, "count")) for word in words]
-    return LearnedWords(words, np.array(vectors.vectors, np.float32), counts, pieces)
-
-
-@dataclass(frozen=True, eq=False)
-class LearnedTexts:
-    """What a training of texts found: how a text's vector tells its words from others.
-
-    Parameters
-    ----------
-    words : list of str
-        The most frequent first.
-    table : ndarray, shape (n, dim), float32
-        Each word's weights behind the vector of a text.
-    counts : list of int
-    """
-
-    words: list[str]
-    table: NDArray[np.float32]
-    counts: list[int]
+    table = np.array(vectors.vectors, np.float32)
+    return LearnedWords(list(vectors.index_to_key), table, list_counts(vectors), pieces)
 
 
 def learn_texts(
     sentences: list[list[str]], dim: int, *, seed: int, min_count: int, epochs: int, negative: int
-) -> LearnedTexts:
+) -> LearnedWords:
     """Learn from texts that are cut into words. The same texts and the same seed give the same weights.
 
     Raises
@@ -108,19 +88,29 @@ def learn_texts(
         from gensim.models.doc2vec import Doc2Vec, TaggedDocument
     except ImportError as error:
         raise MissingExtra("gensim", "gensim") from error
-    try:
+    with _refuse_rare_words(sentences, min_count):
         model = Doc2Vec(
             [TaggedDocument(words, [number]) for number, words in enumerate(sentences)],
             vector_size=dim, min_count=min_count, epochs=epochs, negative=negative, dm=0, workers=1, seed=seed,
             hashfxn=hash_word,
         )  # fmt: skip
+    return LearnedWords(list(model.wv.index_to_key), np.array(model.syn1neg, np.float32), list_counts(model.wv))
+
+
+@contextmanager
+def _refuse_rare_words(sentences: list[list[str]], min_count: int) -> Iterator[None]:
+    """Let a training say what to do where gensim is left without a word."""
+    try:
+        yield
     except RuntimeError as error:
         raise InvalidArgument(
             f"No word appears {min_count} times in these {len(sentences)} texts. Lower min_count."
         ) from error
-    words = list(model.wv.index_to_key)
-    counts = [int(model.wv.get_vecattr(word, "count")) for word in words]
-    return LearnedTexts(words, np.array(model.syn1neg, np.float32), counts)
+
+
+def list_counts(vectors: Any) -> list[int]:
+    """Return how often each word of gensim's ``KeyedVectors`` appeared, in their order."""
+    return [int(vectors.get_vecattr(word, "count")) for word in vectors.index_to_key]
 
 
 def hash_word(word: str) -> int:

@@ -18,7 +18,7 @@ from .saved_model import Arrays, SavedModel
 from .terms import Analyzer
 from .vectorizer import Vectorizer, check_dim
 from .word_pieces import check_ngrams, cut_pieces, hash_piece
-from .word_training import learn_words
+from .word_training import learn_words, list_counts
 
 _A = 1e-3
 _POOLINGS = ("mean", "sif")
@@ -164,9 +164,7 @@ class WordVectors(Vectorizer[str]):
             raise InvalidArgument(
                 f"vectors must be gensim's KeyedVectors, not {type(vectors).__name__}; pass model.wv."
             )
-        counts = None
-        if "count" in getattr(vectors, "expandos", {}):
-            counts = [int(vectors.get_vecattr(word, "count")) for word in words]
+        counts = list_counts(vectors) if "count" in getattr(vectors, "expandos", {}) else None
         if pooling == "sif" and counts is None:
             raise InvalidArgument("pooling='sif' needs counts, which these vectors do not have. Use pooling='mean'.")
         pieces = getattr(vectors, "vectors_ngrams", None)
