@@ -264,7 +264,7 @@ class ColumnSink(Sink):
         is_sqlite = connection.dialect.name == "sqlite"
         if is_sqlite:
             self._forget_digests(connection, changed)  # makes the transaction the writer, before anything is read
-        live = self._generations.read(session.connection(), self._model.declared_name, lock=True)
+        live = self._generations.read(connection, self._model.declared_name, lock=True)
         generation = self._find_own(session, live)
         if generation is None:
             session.rollback()
