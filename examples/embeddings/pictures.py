@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
-from examples.embeddings.cities import read_airports, read_routes
+from examples.embeddings.cities import learn_airports, read_airports, read_routes
 from examples.embeddings.graphs import embed_nodes
 from examples.embeddings.molecules import read_molecules
 from examples.embeddings.photos import read_pieces
 from examples.embeddings.sorting_texts import read_texts
 from vecstore import Record, Schema, connect, fields
-from vecstore.embedders import MorganEmbedder, WordLlamaEmbedder, learn_nodes, load_efficientnet
+from vecstore.embedders import MorganEmbedder, WordLlamaEmbedder, load_efficientnet
 
 # Free of any rights, so that the picture can be a part of the repository.
 ASKED = ("chelsea.png", "rocket.jpg", "coffee.png", "astronaut.png", "retina.jpg")
@@ -37,9 +37,8 @@ def fill_stores(url: str) -> dict[str, str]:
     texts, packages = read_texts()
     digits = load_digits()
     club = nx.karate_club_graph()
-    airports, routes = read_airports(), read_routes()
-    nodes = learn_nodes([(*pair, airlines) for pair, airlines in routes.items()], 32)
-    codes = sorted({code for pair in routes for code in pair})
+    airports = read_airports()
+    nodes, codes = learn_airports(read_routes())
     known, others = read_molecules()
     vectors = {
         "sorting_texts": (WordLlamaEmbedder().embed_documents(texts), packages),

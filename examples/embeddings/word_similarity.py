@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.embeddings.checks import Check, run_example
-from examples.embeddings.package_data import read_gensim
+from examples.embeddings.package_data import read_gensim, read_judged_pairs
 from vecstore.embedders import Embedder, Hashing, UniversalSentenceEncoderEmbedder
 from vecstore.evaluation import correlate, solve_analogies
 
@@ -33,10 +33,9 @@ def measure() -> list[Check]:
     letters = Hashing(4_096, analyzer="char", ngrams=(1, 3))
     checks = []
     for name, file, least in SIMILARITIES:
-        lines = [line.split("\t") for line in read_gensim(file).splitlines() if line and line[0] != "#"]
-        first, second, judged = (list(column) for column in zip(*lines, strict=True))
+        first, second, judged = read_judged_pairs(file)
         figure, _ = correlate(
-            score_pairs(use, first, second), np.array(judged, float), beside=score_pairs(letters, first, second),
+            score_pairs(use, first, second), judged, beside=score_pairs(letters, first, second),
             against="common letters",
         )  # fmt: skip
         checks.append(Check(replace(figure, name=f"Spearman, {name}"), least))
