@@ -112,67 +112,59 @@ redis-for-bench: .venv-bench/.installed
 	    -c constraints.txt -r benchmarks/requirements.txt -e '.[postgres,postgres-embedded,redis]'
 	@touch $@
 
+# An environment of its own for peers. The argument is what it needs beside its list of requirements.
+define install_peers
+$(PYTHON) -m venv $(@D)
+@echo '*' > $(@D)/.gitignore
+@$(@D)/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<$(1)
+@touch $@
+endef
+
 .venv-bench-%/.installed: benchmarks/requirements-%.txt
 	@echo 'Installing a peer into .venv-bench-$* (once)'
-	$(PYTHON) -m venv .venv-bench-$*
-	@echo '*' > .venv-bench-$*/.gitignore
-	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<
-	@touch $@
+	$(call install_peers)
 
 # Libraries whose files only they read, for the tests of `vecstore import`.
 .venv-peers/.installed: tests/importers/requirements.txt pyproject.toml
 	@echo 'Installing chromadb, lancedb and qdrant-client into .venv-peers (once; a few minutes)'
-	$(PYTHON) -m venv .venv-peers
-	@echo '*' > .venv-peers/.gitignore
-	@.venv-peers/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $< -e .
-	@touch $@
+	$(call install_peers, -e .)
 
 .venv-peers-servers/.installed: tests/importers/requirements-servers.txt
 	@echo 'Installing langchain-postgres, vecs, redisvl and langchain-redis into .venv-peers-servers (once)'
-	$(PYTHON) -m venv .venv-peers-servers
-	@echo '*' > .venv-peers-servers/.gitignore
-	@.venv-peers-servers/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $<
-	@touch $@
+	$(call install_peers)
 
 .venv-peers-spark/.installed: tests/bulk/requirements-spark.txt pyproject.toml
 	@echo 'Installing Spark into .venv-peers-spark (once; 500 MB)'
-	$(PYTHON) -m venv .venv-peers-spark
-	@echo '*' > .venv-peers-spark/.gitignore
-	@.venv-peers-spark/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r $< -e '.[parquet]'
-	@touch $@
+	$(call install_peers, -e '.[parquet]')
+
+# Programs that are no Python packages: the names that one may have, what needs it, and its package in Debian.
+define find_program
+@for each in $(1); do command -v $$each >/dev/null && exit; done; { \
+    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+    || { echo '$(2). On Debian: sudo apt-get install $(3)' >&2; exit 1; }; \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(3); }
+endef
 
 # The power-failure tests record system calls.
 .PHONY: strace
 strace:
-	@command -v strace >/dev/null || { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	    || { echo 'The power-failure tests need strace. On Debian: sudo apt-get install strace' >&2; exit 1; }; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; }
+	$(call find_program,strace,The power-failure tests need strace,strace)
 
 # The tests of the example's pages need a browser, which Debian has in a small package.
+CHROMIUMS := chromium-headless-shell chromium chromium-browser google-chrome
 .PHONY: chromium
 chromium:
-	@for each in chromium-headless-shell chromium chromium-browser google-chrome; do \
-	    command -v $$each >/dev/null && exit; done; { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	    || { echo 'The tests of pages need Chromium. On Debian: sudo apt-get install chromium-headless-shell' >&2; exit 1; }; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell; }
+	$(call find_program,$(CHROMIUMS),The tests of pages need Chromium,chromium-headless-shell)
 
 # Spark runs on Java.
 .PHONY: java
 java:
-	@command -v java >/dev/null || { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	    || { echo 'The test of Spark needs Java 17 or newer. On Debian: sudo apt-get install default-jre-headless' >&2; exit 1; }; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; }
+	$(call find_program,java,The test of Spark needs Java 17 or newer,default-jre-headless)
 
 # The application's database in the tests of vecstore.orm on MariaDB. The package starts no server that they use.
 .PHONY: mariadb
 mariadb:
-	@command -v mariadbd >/dev/null || { \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	    || { echo 'The tests of MariaDB need its server. On Debian: sudo apt-get install mariadb-server' >&2; exit 1; }; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server; }
+	$(call find_program,mariadbd,The tests of MariaDB need its server,mariadb-server)
 
 # The tests' own Redis servers. Their programs need a library that newer systems do without: it is kept in .servers.
 .PHONY: redis
