@@ -41,7 +41,7 @@ STORE = "texts"
 
 
 @dataclass(frozen=True)
-class Limit:
+class Bar:
     """What a figure has to reach.
 
     Attributes
@@ -68,17 +68,17 @@ class Limit:
         return f"{sign} {limit:,g} {self.unit}"
 
 
-LIMITS = (
-    Limit("int8", "speed of int8 / torch", "×", at_least=2),
-    Limit("int8", "least share of torch's correlation with judgements", "×", at_least=0.99),
-    Limit("use", "speed of ours / the library", "×", at_least=0.95),
-    Limit("lsa", "fit", "s", at_most=15),
-    Limit("lsa", "save", "s", at_most=1),
-    Limit("lsa", "load", "s", at_most=0.3),
-    Limit("load", "speed with index", "texts/s", at_least=1_500),
-    Limit("cache", "speed of a hit / embedding again", "×", at_least=50),
-    Limit("plot", "time", "s", at_most=10),
-    Limit("plot", "size", "MB", at_most=12),
+BARS = (
+    Bar("int8", "speed of int8 / torch", "×", at_least=2),
+    Bar("int8", "least share of torch's correlation with judgements", "×", at_least=0.99),
+    Bar("use", "speed of ours / the library", "×", at_least=0.95),
+    Bar("lsa", "fit", "s", at_most=15),
+    Bar("lsa", "save", "s", at_most=1),
+    Bar("lsa", "load", "s", at_most=0.3),
+    Bar("load", "speed with index", "texts/s", at_least=1_500),
+    Bar("cache", "speed of a hit / embedding again", "×", at_least=50),
+    Bar("plot", "time", "s", at_most=10),
+    Bar("plot", "size", "MB", at_most=12),
 )
 
 
@@ -244,13 +244,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def report(figures: Mapping[str, Mapping[str, float]]) -> int:
     """Print each bar with its figure and the other figures below; return 1 if a bar is missed."""
     missed = 0
-    for limit in LIMITS:
-        if limit.subject in figures:
-            value = figures[limit.subject][limit.figure]
-            missed += not limit.holds(value)
-            outcome = "met" if limit.holds(value) else "MISSED"
-            print(f"{limit.subject:6} {limit.figure:52} {value:10,.3f}  {limit!s:16}  {outcome}")
-    known = {(limit.subject, limit.figure) for limit in LIMITS}
+    for bar in BARS:
+        if bar.subject in figures:
+            value = figures[bar.subject][bar.figure]
+            missed += not bar.holds(value)
+            outcome = "met" if bar.holds(value) else "MISSED"
+            print(f"{bar.subject:6} {bar.figure:52} {value:10,.3f}  {bar!s:16}  {outcome}")
+    known = {(bar.subject, bar.figure) for bar in BARS}
     for subject, found in figures.items():
         for name, value in found.items():
             if (subject, name) not in known:

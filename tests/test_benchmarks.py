@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.bars import judge
-from benchmarks.embeddings import LIMITS
+from benchmarks.embeddings import BARS
 from tests.sources import ROOT
 
 LOADS = ("insert", "upsert", "insert of columns", "upsert of columns")
@@ -106,7 +106,7 @@ def test_it_measures_embeddings(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.embeddings", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr  # bars say nothing about so few texts
-    for limit in LIMITS:
-        line = rf"^{limit.subject} +{re.escape(limit.figure)} +[\d,.]+ +[≥≤] .* (met|MISSED)$"
+    for bar in BARS:
+        line = rf"^{bar.subject} +{re.escape(bar.figure)} +[\d,.]+ +[≥≤] .* (met|MISSED)$"
         assert re.search(line, done.stdout, re.M)
     assert list((tmp_path / "work").iterdir()) == []

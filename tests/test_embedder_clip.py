@@ -142,7 +142,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(b"no picture")
     with pytest.raises(InvalidMetadata, match="cannot be read as a picture"):
         make().embed_documents([tmp_path / "cat.png"])
-    with pytest.raises(InvalidArgument, match="not both texts and pictures"):
+    with pytest.raises(InvalidArgument, match="does not take both texts and pictures"):
         ClipEmbedder(tiny_model().load_model(), name="tiny").embed_documents(["a cat"])
     found = load(f"clip:{tiny_clip()}?device=cpu&batch_size=3")
     assert isinstance(found, ClipEmbedder)

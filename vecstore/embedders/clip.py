@@ -112,7 +112,8 @@ class ClipEmbedder(Embedder[Any]):
         modalities = self._texts.load_model().modalities
         if not {"text", "image"} <= {name for name in modalities if isinstance(name, str)}:
             raise InvalidArgument(
-                f"{self.name!r} takes not both texts and pictures. For texts alone use SentenceTransformersEmbedder."
+                f"{self.name!r} does not take both texts and pictures. For texts alone, use "
+                "SentenceTransformersEmbedder."
             )
 
     def _max_tokens(self) -> int | None:

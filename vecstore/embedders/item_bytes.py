@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InvalidArgument, InvalidMetadata
 
 _DEEPEST = 32
-"""Lists and mappings in each other. What is deeper may contain itself."""
+"""How deep lists and mappings may be nested. What is deeper may contain itself."""
 _IMAGE = ("mode", "size", "tobytes", "palette", "getpalette", "getexif", "info")
 """What `PIL.Image.Image` has, which is not imported for it."""
 _ORIENTATION = 0x0112
@@ -37,7 +37,7 @@ def hash_item(item: object) -> bytes:
 
 def _hash(item: object, depth: int) -> bytes:
     if depth > _DEEPEST:
-        raise InvalidArgument(f"An item of more than {_DEEPEST} lists and mappings in each other is not recognised.")
+        raise InvalidArgument(f"An item of lists and mappings nested more than {_DEEPEST} deep is not recognised.")
     kind, parts = _take_apart(item, depth)
     digest = hashlib.sha256(kind.encode())
     for part in parts:

@@ -126,7 +126,7 @@ def hash_model(folder: Path, settings: FolderSettings | None) -> dict[str, str]:
     """
     found = {MODEL: _hash_file(folder / MODEL)}
     if settings is not None and settings.files.get(MODEL) != found[MODEL]:
-        raise _replaced(folder / MODEL)
+        raise _report_replaced(folder / MODEL)
     # Weights above 2 GB lie in files that begin like this, or have any name that the graph says.
     beside = {path.name for path in folder.glob(f"{MODEL}[._]*") if path.is_file()}
     for name in (*sorted(beside | set(find_locations(folder / MODEL))), TOKENIZER):
@@ -136,7 +136,7 @@ def hash_model(folder: Path, settings: FolderSettings | None) -> dict[str, str]:
     if settings is not None:
         for name in sorted({*found, *settings.files}):
             if settings.files.get(name) != found.get(name):
-                raise _replaced(folder / name)
+                raise _report_replaced(folder / name)
     return found
 
 
@@ -145,7 +145,7 @@ def _hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _replaced(path: Path) -> InvalidArgument:
+def _report_replaced(path: Path) -> InvalidArgument:
     return InvalidArgument(
         f"{path} is not the file that {SETTINGS} was written for: it is damaged, missing or replaced. Export the model "
         "again."
