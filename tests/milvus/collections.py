@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore import HNSW, MilvusIndex, Schema
+from vecstore.backends.milvus.answers import read_columns
 from vecstore.backends.milvus.client import MilvusClient
 from vecstore.backends.milvus.collection import Collection
-from vecstore.backends.milvus.fields import plan_layout
+from vecstore.backends.milvus.fields import ID, STAMP, plan_layout
+from vecstore.backends.milvus.filters import write_literal
 from vecstore.backends.milvus.indexes import IndexPlan, plan_index
+from vecstore.backends.milvus.messages import STRONG, make_query_request
 
 FLAT = MilvusIndex("FLAT")
 
@@ -23,12 +26,10 @@ def make_plan(schema: Schema, index: HNSW | MilvusIndex = FLAT) -> IndexPlan:
 
 
 @contextmanager
-def open_collection(
-    client: MilvusClient, schema: Schema, index: HNSW | MilvusIndex = FLAT, note: str = ""
-) -> Iterator[Collection]:
+def open_collection(client: MilvusClient, schema: Schema, index: HNSW | MilvusIndex = FLAT) -> Iterator[Collection]:
     """Make a collection of a new name, and drop it at the end."""
     collection = Collection(client, f"t_{secrets.token_hex(8)}", plan_layout(schema))
-    collection.create(make_plan(schema, index), note=note)
+    collection.create(make_plan(schema, index))
     try:
         yield collection
     finally:
@@ -45,10 +46,16 @@ def fill(collection: Collection, ids: Sequence[str], vectors: NDArray[np.float32
     return collection.upsert(ids, vectors, {}, [stamp] * len(ids))
 
 
-def list_all(collection: Collection, after: int = 0) -> dict[str, int]:
-    """Return all ids with their stamps, page by page."""
+def list_all(collection: Collection, after: int = STRONG) -> dict[str, int]:
+    """Return all ids with their stamps, page by page, in the order of their bytes."""
     found, start = dict[str, int](), ""
-    while page := collection.list_ids(start=start, limit=500, after=after):
-        found.update(page)
-        start = page[-1][0]
-    return found
+    settings = {"limit": 500, "iterator": "True", "reduce_stop_for_best": "True"}
+    while True:
+        where = f"{ID} > {write_literal(start)}"
+        request = make_query_request(collection.name, where, [ID, STAMP], after, settings)
+        columns = read_columns(collection._client.call("Query", request))
+        page = dict(zip(columns.get(ID, []), columns.get(STAMP, []), strict=True))
+        if not page:
+            return dict(sorted(found.items(), key=lambda each: each[0].encode()))
+        found |= page
+        start = max(page, key=str.encode)

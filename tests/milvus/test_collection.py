@@ -21,12 +21,11 @@ from .collections import draw_vectors, fill, list_all, make_plan, open_collectio
 
 DIM = 8
 SCHEMA = Schema(dim=DIM, metric="l2", fields={"word": fields.Keyword(), "tags": fields.Keywords()})
-NOTE = "é, kept with it"
 
 
 @pytest.fixture(scope="module")
 def shared(client: MilvusClient) -> Iterator[Collection]:
-    with open_collection(client, SCHEMA, note=NOTE) as collection:
+    with open_collection(client, SCHEMA) as collection:
         yield collection
 
 
@@ -120,7 +119,7 @@ def test_nothing_to_write_asks_nothing(shared: Collection) -> None:
 def test_an_empty_collection_answers_each_query(collection: Collection) -> None:
     assert [len(found) for found in collection.search(draw_vectors(3, DIM), 2)] == [0, 0, 0]
     assert collection.count() == 0
-    assert collection.list_ids() == []
+    assert list_all(collection) == {}
 
 
 @pytest.mark.parametrize("k", [0, MAX_K + 1])
@@ -136,17 +135,9 @@ def test_as_many_hits_as_the_server_can_give(collection: Collection) -> None:
     assert len(list_all(collection, after)) == MAX_K + 1
 
 
-def test_the_collection_is_described(client: MilvusClient, shared: Collection) -> None:
+def test_the_collection_is_described(shared: Collection) -> None:
     assert shared.exists()
-    described = shared.describe()
-    assert (described.note, described.is_loaded) == (NOTE, True)
     assert shared.read_index().plan == make_plan(SCHEMA)
-    other = Schema(dim=DIM, metric="l2", fields={"word": fields.Keyword()})
-    with pytest.raises(StoreCorrupt, match="other columns"):
-        Collection(client, shared.name, plan_layout(other)).describe()
-    wider = Schema(dim=DIM + 1, metric="l2", fields=dict(SCHEMA.fields))
-    with pytest.raises(StoreCorrupt, match="column vector"):
-        Collection(client, shared.name, plan_layout(wider)).describe()
 
 
 def test_a_collection_that_is_not_there(client: MilvusClient, name: str) -> None:
@@ -154,12 +145,10 @@ def test_a_collection_that_is_not_there(client: MilvusClient, name: str) -> None
     assert not absent.exists()
     absent.drop()
     vectors = np.zeros((1, DIM), np.float32)
-    absent_plan = make_plan(SCHEMA)
-    absent._plan = absent_plan
+    absent._plan = make_plan(SCHEMA)
     for call in (
-        absent.describe, absent.read_index, absent.count, absent.list_ids, absent.flush, absent.load,
-        lambda: absent.search(vectors, 1), lambda: absent.upsert(["a"], vectors, {}, [0]), lambda: absent.delete(["a"]),
-        lambda: absent.build(absent_plan),
+        absent.read_index, absent.count, absent.flush, absent.load, lambda: absent.search(vectors, 1),
+        lambda: absent.upsert(["a"], vectors, {}, [0]), lambda: absent.delete(["a"]),
     ):  # fmt: skip
         with pytest.raises(CollectionMissing, match=r"reindex\(\)"):
             call()

@@ -33,13 +33,13 @@ SCHEMA = Schema(dim=8)
 
 def test_the_server_says_its_version(client: MilvusClient) -> None:
     assert client.server_version >= (2, 3, 0)
-    client.check()
+    client.draw_timestamp()
     assert client.place == f"milvus://{client.options.address}/default"
 
 
 def test_nobody_listens_where_the_server_does(client: MilvusClient) -> None:
     """The server listens on all addresses, but of another network."""
-    client.check()
+    client.draw_timestamp()
     for host in ("127.0.0.1", socket.gethostname()):
         with socket.socket() as probe:
             probe.settimeout(5)
@@ -56,7 +56,7 @@ def nobody() -> Iterator[MilvusClient]:
 
 def test_a_server_that_is_not_there(nobody: MilvusClient) -> None:
     with pytest.raises(BackendUnavailable, match="cannot be reached") as refused:
-        nobody.check()
+        nobody.draw_timestamp()
     assert "127.0.0.1" not in str(refused.value)
     assert refused.value.retryable
 
@@ -65,28 +65,28 @@ def test_a_server_that_is_silent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = MilvusClient(MilvusOptions(f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.3))
         with pytest.raises(StorageError) as silent:
-            client.check()
+            client.draw_timestamp()
         assert isinstance(silent.value, Timeout | BackendUnavailable)
         client.close()
 
 
 def test_a_closed_client(milvus_url: str) -> None:
     client = MilvusClient(parse_milvus_url(milvus_url))
-    client.check()
+    client.draw_timestamp()
     client.close()
     client.close()
     with pytest.raises(BackendUnavailable, match="closed"):
-        client.check()
+        client.draw_timestamp()
 
 
 def test_a_forked_child_is_refused_and_may_connect_anew(client: MilvusClient) -> None:
-    client.check()
+    client.draw_timestamp()
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
         said = b"nothing"
         try:
-            client.check()
+            client.draw_timestamp()
         except ForkedStore:
             said = b"refused"
         except BaseException as error:  # noqa: BLE001 - the parent is told
@@ -97,7 +97,7 @@ def test_a_forked_child_is_refused_and_may_connect_anew(client: MilvusClient) ->
     assert os.read(read, 500) == b"refused"
     os.close(read)
     os.waitpid(pid, 0)
-    client.check()
+    client.draw_timestamp()
 
 
 def test_threads_share_a_client(client: MilvusClient) -> None:
@@ -106,7 +106,7 @@ def test_threads_share_a_client(client: MilvusClient) -> None:
     def ask() -> None:
         try:
             for _ in range(5):
-                client.check()
+                client.draw_timestamp()
         except BaseException as error:  # noqa: BLE001 - the test raises it
             failures.append(error)
 
@@ -184,7 +184,7 @@ def test_not_loaded_is_not_ready(client: MilvusClient, name: str) -> None:
     client.call("ReleaseCollection", milvus_pb2.ReleaseCollectionRequest(collection_name=name))
     with pytest.raises(IndexNotReady):
         collection.search(np.zeros((1, 8), np.float32), 1)
-    assert not collection.describe().is_loaded
+    assert not collection._is_loaded()
     collection.load()
     assert collection.search(np.zeros((1, 8), np.float32), 1)[0].ids == []
     collection.drop()

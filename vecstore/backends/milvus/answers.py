@@ -15,7 +15,7 @@ from pymilvus.grpc_gen import common_pb2
 from vecstore.errors import StoreCorrupt
 from vecstore.metric import Metric
 
-from .fields import ID, STAMP, CollectionLayout
+from .fields import STAMP
 from .indexes import METRICS, IndexPlan, restore_plan
 
 INDEXED_ROWS = 1_024
@@ -69,32 +69,6 @@ class CollectionIndex:
     pending: int
     served: int = 0
     failure: str | None = None
-
-    @property
-    def is_built(self) -> bool:
-        """Whether every row that the server has sealed is in the index."""
-        return self.failure is None and self.pending == 0
-
-    @property
-    def is_served(self) -> bool:
-        """Whether searches read the index. What is measured before says nothing about the index."""
-        return self.is_built and self.served >= self.indexed
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What the server says of a collection.
-
-    Attributes
-    ----------
-    note : str
-        The text that it was made with.
-    is_loaded : bool
-        Whether it can be searched.
-    """
-
-    note: str
-    is_loaded: bool
 
 
 _SCORES: Mapping[Metric, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = MappingProxyType(
@@ -188,24 +162,3 @@ def _read_build(said: Mapping[str, str]) -> dict[str, str]:
     if packed is None:
         return {key: value for key, value in said.items() if key not in {"index_type", "metric_type"}}
     return {key: str(value) for key, value in json.loads(packed).items()}
-
-
-def check_fields(answer: Any, layout: CollectionLayout) -> None:
-    """Refuse a collection whose columns are not those of a layout.
-
-    Raises
-    ------
-    StoreCorrupt
-    """
-    found = {
-        each.name: (each.data_type, each.is_primary_key, {pair.key: pair.value for pair in each.type_params})
-        for each in answer.schema.fields
-    }
-    wanted = layout.list_columns()
-    if found.keys() != {each.name for each in wanted}:
-        raise StoreCorrupt(f"The collection has other columns than its store has fields. {FOREIGN}")
-    for column in wanted:
-        _, is_primary, settings = found[column.name]
-        kept = {key: settings.get(key) for key in column.settings}
-        if kept != {key: str(value) for key, value in column.settings.items()} or is_primary != (column.name == ID):
-            raise StoreCorrupt(f"The collection's column {column.name} is not what vecstore made. {FOREIGN}")

@@ -82,11 +82,6 @@ class MilvusClient(OneProcess):
             self._version = version
         return self._version
 
-    def check(self) -> None:
-        """Ask the server whether it answers."""
-        self._version = None
-        self.server_version  # noqa: B018 - the property asks
-
     def draw_timestamp(self) -> int:
         """Return a timestamp of the server that is later than those of all writes that have returned."""
         return int(self.call("AllocTimestamp", milvus_pb2.AllocTimestampRequest()).timestamp)
@@ -166,7 +161,7 @@ class MilvusClient(OneProcess):
 
 
 _ANSWERED_BY_STATUS = frozenset(
-    {"CreateCollection", "DropCollection", "CreateIndex", "DropIndex", "LoadCollection", "ReleaseCollection"}
+    {"CreateCollection", "DropCollection", "CreateIndex", "LoadCollection", "ReleaseCollection"}
 )
 """Methods whose answer is the status itself."""
 

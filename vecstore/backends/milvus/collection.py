@@ -18,22 +18,12 @@ from pymilvus.grpc_gen import milvus_pb2
 from vecstore.errors import IndexNotReady, InvalidArgument, StoreCorrupt
 from vecstore.fields import Stored
 
-from .answers import (
-    FOREIGN,
-    CollectionIndex,
-    Described,
-    Nearest,
-    check_fields,
-    read_columns,
-    read_hits,
-    read_index,
-    read_plan,
-)
+from .answers import FOREIGN, CollectionIndex, Nearest, read_columns, read_hits, read_index, read_plan
 from .batches import cut_batches
 from .client import MilvusClient
 from .collection_names import check_collection_name
 from .failures import CollectionMissing, make_timeout
-from .fields import ID, STAMP, CollectionLayout
+from .fields import ID, CollectionLayout
 from .filters import EVERYTHING, write_literal
 from .indexes import MAX_K, IndexPlan
 from .messages import (
@@ -47,7 +37,6 @@ from .messages import (
     make_upsert_request,
 )
 
-MAX_NOTE = 200
 _BATCH_IDS = 1_000
 """Ids in the expression of one deletion."""
 _PAUSE = 0.05
@@ -84,21 +73,10 @@ class Collection:
             return False
         return True
 
-    def create(self, plan: IndexPlan, *, note: str = "") -> None:
-        """Make the collection, empty and with its index, and load it, which takes some seconds. An old one goes.
-
-        Parameters
-        ----------
-        plan : IndexPlan
-        note : str
-            Up to 200 bytes that stay with it; see `describe`.
-        """
-        if len(note.encode()) > MAX_NOTE:
-            raise InvalidArgument(f"A note has up to {MAX_NOTE} bytes.")
+    def create(self, plan: IndexPlan) -> None:
+        """Make the collection, empty and with its index, and load it, which takes some seconds. An old one goes."""
         self.drop()
-        self._client.call(
-            "CreateCollection", make_create_request(self.name, self.layout, note, self._client.options.shards)
-        )
+        self._client.call("CreateCollection", make_create_request(self.name, self.layout, self._client.options.shards))
         self._client.call("CreateIndex", make_index_request(self.name, plan))
         self.load()
         self._plan = plan
@@ -115,19 +93,6 @@ class Collection:
             "LoadCollection", milvus_pb2.LoadCollectionRequest(collection_name=self.name, replica_number=1)
         )
         self._wait(self._is_loaded, _LOADING)
-
-    def describe(self) -> Described:
-        """Return what the server says of the collection.
-
-        Raises
-        ------
-        CollectionMissing
-        StoreCorrupt
-            Its columns are not those of the layout.
-        """
-        answer = self._describe()
-        check_fields(answer, self.layout)
-        return Described(answer.schema.description, self._is_loaded())
 
     def _describe(self) -> Any:
         return self._client.call("DescribeCollection", milvus_pb2.DescribeCollectionRequest(collection_name=self.name))
@@ -235,20 +200,6 @@ class Collection:
         request = make_query_request(self.name, where, ["count(*)"], after, {})
         return int(read_columns(self._client.call("Query", request))["count(*)"][0])
 
-    def list_ids(self, *, start: str = "", limit: int = 1_000, after: int = STRONG) -> list[tuple[str, int]]:
-        """Return ids above ``start`` with their stamps, in the order of their bytes.
-
-        Parameters
-        ----------
-        limit : int, 1 to 16,384
-        """
-        self._check_timestamp(after)
-        settings = {"limit": limit, "iterator": "True", "reduce_stop_for_best": "True"}
-        request = make_query_request(self.name, f"{ID} > {write_literal(start)}", [ID, STAMP], after, settings)
-        columns = read_columns(self._client.call("Query", request))
-        found = zip(columns.get(ID, []), columns.get(STAMP, []), strict=True)
-        return sorted(found, key=lambda each: each[0].encode())
-
     def settle(self, after: int) -> None:
         """Wait until everything up to a timestamp is visible, so that later searches after it need not wait."""
         self.count(f"{ID} == {write_literal('')}", after=after)
@@ -288,13 +239,3 @@ class Collection:
     def flush(self) -> None:
         """Seal what was written, which lets the server build the index over it."""
         self._client.call("Flush", milvus_pb2.FlushRequest(collection_names=[self.name]))
-
-    def build(self, plan: IndexPlan) -> None:
-        """Put another index in the place of the present one. Meanwhile searches raise `IndexNotReady`."""
-        release = milvus_pb2.ReleaseCollectionRequest(collection_name=self.name)
-        self._client.call("ReleaseCollection", release)
-        dropped = milvus_pb2.DropIndexRequest(collection_name=self.name, field_name="vector", index_name=INDEX)
-        self._client.call("DropIndex", dropped)
-        self._client.call("CreateIndex", make_index_request(self.name, plan))
-        self._plan = plan
-        self.load()

@@ -55,11 +55,6 @@ class IndexPlan:
         """What the effort of a search is called there; None where there is nothing to choose."""
         return _KINDS[self.name].effort
 
-    @property
-    def is_exhaustive(self) -> bool:
-        """Whether a search compares every vector that matches, in float32."""
-        return _KINDS[self.name].effort is None
-
 
 @dataclass(frozen=True)
 class _Kind:

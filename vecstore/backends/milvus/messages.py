@@ -29,11 +29,9 @@ def make_pairs(values: Mapping[str, object]) -> list[common_pb2.KeyValuePair]:
     return [common_pb2.KeyValuePair(key=key, value=str(value)) for key, value in values.items()]
 
 
-def make_create_request(
-    name: str, layout: CollectionLayout, note: str, shards: int
-) -> milvus_pb2.CreateCollectionRequest:
+def make_create_request(name: str, layout: CollectionLayout, shards: int) -> milvus_pb2.CreateCollectionRequest:
     """Return the request for a collection with the columns of a layout."""
-    schema = schema_pb2.CollectionSchema(name=name, description=note, autoID=False)
+    schema = schema_pb2.CollectionSchema(name=name, autoID=False)
     for column in layout.list_columns():
         schema.fields.append(
             schema_pb2.FieldSchema(
