@@ -70,7 +70,7 @@ def upgrade(op: Operations, namespace: str) -> None:
 
 
 def downgrade(op: Operations, namespace: str) -> None:
-    """Drop all of that, unless a generation is followed or something of it is left in the other engine."""
+    """Drop all of that, unless a generation is followed or something of ours is left in the other engine."""
     op.execute(_REFUSAL.format(namespace=_quoted(op, namespace)))
     op.execute(f"DROP FUNCTION {_quoted(op, namespace)}.vecstore_note_change()")
     for table in ("vecstore_follower_left", "vecstore_follower_note", "vecstore_follower"):
@@ -97,6 +97,7 @@ $body$
 """
 
 # A separate statement, because SQL written to a file must refuse too. The locks keep new followers out until the end.
+# What a restored copy has of its original's collections is not ours to drop, and the original has that list too.
 _REFUSAL = """
 DO $$
 DECLARE
@@ -116,7 +117,15 @@ BEGIN
             MESSAGE = 'Another engine follows these stores: ' || found || '. Call reindex(Flat()) for each.';
     END IF;
     SELECT string_agg(collection, ', ' ORDER BY collection) INTO found
-    FROM (SELECT collection FROM {namespace}.vecstore_follower_left ORDER BY collection LIMIT 5) AS few;
+    FROM (
+        SELECT collection FROM {namespace}.vecstore_follower_left
+        WHERE origin = CASE WHEN pg_is_in_recovery() THEN '' ELSE
+            (SELECT system_identifier::text FROM pg_control_system()) || '/'
+            || (SELECT oid::text FROM pg_database WHERE datname = current_database()) || '/'
+            || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || '/'
+            || '{namespace}.vecstore_follower'::regclass::oid::text END
+        ORDER BY collection LIMIT 5
+    ) AS few;
     IF found IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'VS001',
