@@ -379,6 +379,8 @@ class Followed:
         For how many seconds nothing can be done.
     built : bool
         Whether the search effort of the index has to be calibrated.
+    copying : bool
+        Whether a copy is under way, here or in another process, or due.
     """
 
     sent: int = 0
@@ -386,6 +388,7 @@ class Followed:
     lag: float = 0.0
     rests: float = 0.0
     built: bool = False
+    copying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -847,14 +850,20 @@ class Backend(ABC):
         """
         return None
 
-    def follow(self, generation: Generation) -> Followed:
+    def follow(self, generation: Generation, on_progress: Progress | None = None) -> Followed:
         """Bring a part of what has changed to the engine that follows a generation, as far as it is due.
+
+        Parameters
+        ----------
+        generation : Generation
+        on_progress : callable, optional
+            Called between the parts of a copy, which may take hours, and while its index is built. An exception that
+            it raises ends the copy, and the next call goes on with it. Without a function no copy is begun or gone on
+            with.
 
         Raises
         ------
         Unsupported
-        StoreLocked
-            Another process does it.
         """
         raise Unsupported("following", self.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://….")
 

@@ -1,16 +1,23 @@
-"""Following: one process keeps the engine that follows stores in step with them, for all that write."""
+"""Following: one process keeps the engine that follows stores in step with them, for all that write.
+
+One thread does it. A copy of a store takes long, and so does the calibration of its index: in between their parts the
+other stores are fed, and the copy ends where the caller wants to stop.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from .backend import Followed
-from .errors import StorageError, StoreLocked, StoreMoved, StoreNotFound, UnknownOutcome
+from .errors import ForkedStore, StorageError, StoreLocked, StoreMoved, StoreNotFound, VecstoreError
 from .logs import log_step
+from .progress import Progress
 from .retries import Attempts
 from .store import VectorStore
 from .upkeep import IndexCalibration
@@ -21,6 +28,14 @@ _FIRST, _LONGEST = 0.5, 30.0
 """Seconds until a store is tried again after a failure, at first and at most."""
 _NAMES = 5.0
 """Seconds between two looks at which stores there are."""
+_SHARE = 2
+"""For each second that feeding other stores takes, a copy goes on for so many."""
+
+Report = Callable[[Sequence["FollowedStore"]], None]
+
+
+class _Stopped(BaseException):
+    """Ends a copy, past the handlers of a backend: the caller wants to stop."""
 
 
 @dataclass(slots=True)
@@ -31,11 +46,13 @@ class FollowedStore:
     ----------
     name : str
     sent : int
-        Records that were brought since the beginning.
+        Noted records that were brought since the beginning; those of a copy are not counted.
     pending : int
         Records that wait.
     lag : float
         For how many seconds the first of them has.
+    copying : bool
+        Whether its vectors are being copied, here or in another process, or are about to be.
     failure : str or None
         Why the last attempt failed.
     """
@@ -44,14 +61,19 @@ class FollowedStore:
     sent: int = 0
     pending: int = 0
     lag: float = 0.0
+    copying: bool = False
     failure: str | None = None
     _due: float = field(default=0.0, repr=False)
     _delay: float = field(default=0.0, repr=False)
+    _is_known: bool = field(default=False, repr=False)
+    _first: float = field(default=0.0, repr=False)
+    _since: float = field(default=math.inf, repr=False)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing waits, and nothing failed."""
-        return not self.pending and self.failure is None
+        """Whether nothing waits, is copied or has failed. What was written after `Follow.drain` began may wait."""
+        waits = self.pending > 0 and self._first <= self._since
+        return self._is_known and not waits and not self.copying and self.failure is None
 
 
 class Follow:
@@ -70,46 +92,99 @@ class Follow:
         self._open_store = open_store
         self._stores: dict[str, tuple[VectorStore, FollowedStore]] = {}
         self._look_at = 0.0
+        self._feed_at = 0.0
 
-    def run(self, stop: threading.Event, report: Callable[[Sequence[FollowedStore]], None] | None = None) -> None:
-        """Follow until an event is set; what was begun is finished."""
+    def run(self, stop: threading.Event, report: Report | None = None) -> None:
+        """Follow until an event is set. The next call goes on with a copy that was under way.
+
+        Parameters
+        ----------
+        stop : threading.Event
+        report : callable, optional
+            Called several times a second with the state of each store.
+        """
         while not stop.is_set():
-            found = self.run_once()
-            if report:
-                report(found)
+            self._work(stop, report)
             stop.wait(self._find_pause())
 
     def drain(self, stop: threading.Event) -> list[FollowedStore]:
-        """Bring what waits now, and return what became of each store. Failures are not waited out."""
-        found = self.run_once()
-        while not stop.is_set() and any(each.pending and each.failure is None for each in found):
+        """Bring what waits now, and return what became of each store. Failures are not waited out.
+
+        What another process is about to bring, or copies, is waited for.
+        """
+        began = time.monotonic()
+        while True:
+            found = self._work(stop, None)
+            for each in found:
+                each._since = began
+            if stop.is_set() or all(each.is_done or each.failure is not None for each in found):
+                return found
             stop.wait(self._find_pause())
-            found = self.run_once()
-        return found
 
     def run_once(self) -> list[FollowedStore]:
-        """Do one part of what there is to do for each store that is due."""
+        """Do what there is to do for each store that is due: a part of what is noted, or a whole copy."""
+        return self._work(threading.Event(), None)
+
+    def _work(self, stop: threading.Event, report: Report | None) -> list[FollowedStore]:
         self._look_up()
-        for name, (store, state) in list(self._stores.items()):
-            if time.monotonic() < state._due:
-                continue
-            try:
-                done = _follow(store)
-            except StoreLocked:
-                state.failure, state._due = None, time.monotonic() + _IDLE  # another process does it
-            except (StoreNotFound, StoreMoved):
-                del self._stores[name]
-            except (StorageError, UnknownOutcome) as error:
-                state._delay = min(_LONGEST, 2 * state._delay) or _FIRST
-                state._due = time.monotonic() + state._delay
-                if state.failure is None:
-                    log_step("follow", "store %s cannot be followed (%s)", name, type(error).__name__)
-                state.failure = str(error)
-            else:
-                state.sent += done.sent
-                state.pending, state.lag, state.failure, state._delay = done.pending, done.lag, None, 0.0
-                state._due = time.monotonic() + (done.rests or (0.0 if done.pending else _IDLE))
-        return [state for _, state in self._stores.values()]
+        keep_on = partial(self._keep_on, stop, report)
+        for name in list(self._stores):
+            if stop.is_set():
+                break
+            self._advance(name, keep_on)
+        return self._tell(report)
+
+    def _keep_on(self, stop: threading.Event, report: Report | None, *_progress: object) -> None:
+        """Between two parts of a copy: end it, or let the other stores have their turn.
+
+        Raises
+        ------
+        _Stopped
+        """
+        if stop.is_set():
+            raise _Stopped
+        began = time.monotonic()
+        if began < self._feed_at:
+            return
+        self._look_up()
+        for name in list(self._stores):
+            self._advance(name, None)
+        self._tell(report)
+        now = time.monotonic()
+        self._feed_at = now + max(_IDLE, _SHARE * (now - began))
+
+    def _tell(self, report: Report | None) -> list[FollowedStore]:
+        found = [state for _, state in self._stores.values()]
+        if report:
+            report(found)
+        return found
+
+    def _advance(self, name: str, on_progress: Progress | None) -> None:
+        """Do what there is to do for a store, if it is due; without ``on_progress`` no copy."""
+        if name not in self._stores or (began := time.monotonic()) < self._stores[name][1]._due:
+            return
+        store, state = self._stores[name]
+        try:
+            done = _follow(store, on_progress)
+        except _Stopped:
+            state.copying = True
+        except StoreLocked:
+            state.failure, state._due = None, time.monotonic() + _IDLE  # another process does it
+        except (StoreNotFound, StoreMoved):
+            self._stores.pop(name, None)
+        except ForkedStore:
+            raise
+        except VecstoreError as error:
+            state._delay = min(_LONGEST, 2 * state._delay) or _FIRST
+            state._due = time.monotonic() + state._delay
+            if state.failure is None:
+                log_step("follow", "store %s cannot be followed (%s)", name, type(error).__name__)
+            state.failure = str(error)
+        else:
+            state.sent += done.sent
+            state.pending, state.lag, state.copying = done.pending, done.lag, done.copying
+            state.failure, state._delay, state._is_known, state._first = None, 0.0, True, began - done.lag
+            state._due = time.monotonic() + (done.rests or (0.0 if done.pending else _IDLE))
 
     def _look_up(self) -> None:
         now, is_first = time.monotonic(), not self._look_at
@@ -119,9 +194,11 @@ class Follow:
         try:
             names = self._list_names()
             for name in names:
-                if name not in self._stores:
-                    with suppress(StoreNotFound, StoreMoved):  # it was dropped a moment ago
+                with suppress(StoreNotFound, StoreMoved, StoreLocked):  # dropped a moment ago, or not yet filled
+                    if name not in self._stores:
                         self._stores[name] = self._open_store(name), FollowedStore(name)
+                    else:
+                        self._stores[name][0]._current.look_up()  # a rebuild may have begun
         except StorageError as error:
             if is_first:
                 raise
@@ -136,12 +213,16 @@ class Follow:
         return max(0.0, min([*due, _NAMES]))
 
 
-def _follow(store: VectorStore) -> Followed:
+def _follow(store: VectorStore, on_progress: Progress | None) -> Followed:
     current = store._current
     attempts = Attempts(current)
     while True:
         with attempts as generation:
-            done = current.backend.follow(generation)
+            done = current.backend.follow(generation, on_progress)
             if done.built:
-                IndexCalibration(current, None).finish(generation, stacklevel=3)
-            return done
+                IndexCalibration(current, on_progress).finish(generation, stacklevel=3)
+            building = current.entry.building
+            if building is None or building.remote is not None:
+                return done
+            # A rebuild fills its collection itself, but what is written from then to the switch waits.
+            return replace(done, sent=done.sent + current.backend.follow(building).sent)

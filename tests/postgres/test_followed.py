@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 import vecstore
+from tests.postgres.catalogues import connect_engine
 from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
@@ -145,6 +147,36 @@ def test_a_filter_and_several_queries(large: VectorStore) -> None:
     assert [hit.id for hit in few] == ["r000005", "r000012"]
 
 
+def test_a_search_inside_a_transaction_goes_by_its_own_connection(
+    followed: Database, large: VectorStore, postgres_url: str
+) -> None:
+    following, id_ = get_following(followed), large._current.entry.active.id
+    with connect_engine(postgres_url) as connection, ExitStack() as held:
+        inside = large.using(connection)
+        for _ in range(following._client.options.pool_size):
+            held.enter_context(following._client.transaction())
+        following.route.forget(id_)
+        answered_by_milvus(inside, place(7))
+
+
+def test_an_old_snapshot_changes_nothing_for_other_searches(
+    followed: Database, large: VectorStore, postgres_url: str
+) -> None:
+    route, id_ = get_following(followed).route, large._current.entry.active.id
+    with connect_engine(postgres_url) as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        inside = large.using(connection)
+        assert inside.search(place(7), k=1).exact
+        large.upsert([Record("new", place(1_000))])
+        feed(followed, large)
+        assert answered_by_milvus(large, place(1_000), k=1)[0].id == "new"
+        known = route._known[id_]
+        known.until = 0.0
+        assert inside.search(place(1_000), k=1)[0].id == "r000059"
+        assert route._known[id_] is known
+    assert answered_by_milvus(large, place(1_000), k=1)[0].id == "new"
+
+
 def test_the_command_brings_what_waits(
     large: VectorStore,
     postgres_url: str,
@@ -159,7 +191,7 @@ def test_the_command_brings_what_waits(
     url = add_parameters(postgres_url, space, vectors=milvus_url)
     assert run_command(["follow", url, "large", "--once", "--json"]) == 0
     [found] = json.loads(capsys.readouterr().out)["stores"]
-    assert found == {"name": "large", "sent": 5, "pending": 0, "lag": 0.0, "failure": None}
+    assert found == {"name": "large", "sent": 5, "pending": 0, "lag": 0.0, "copying": False, "failure": None}
     assert notes.list_waiting() == []
     assert run_command(["follow", add_parameters(postgres_url, space), "--once"]) == 2
     assert run_command(["follow", url, "nobody", "--once"]) == 2

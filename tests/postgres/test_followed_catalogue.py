@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from threading import Event
+from urllib.parse import quote
 
 import psycopg
 import pytest
 
 import vecstore
-from tests.postgres.catalogues import format_statement
+from tests.postgres.catalogues import connect_engine, format_statement
 from tests.postgres.followed import connect_followed, get_following, make_records, make_schema, place
-from tests.postgres.stores import prepare_namespace
-from vecstore import Database, MissingExtra, VectorStore
+from tests.postgres.stores import add_parameters, open_database, prepare_namespace
+from tests.postgres.test_rights import repeat
+from tests.secrets import PASSWORD, change_url
+from vecstore import Database, InvalidUrl, MissingExtra, StorageFailed, StoreExists, VectorStore, migrate
+from vecstore.backends.postgres.advisory_locks import make_builder_key, make_lock_key
 from vecstore.backends.postgres.followed.follower import Follower, FollowerTable
+from vecstore.backends.postgres.followed.notes import NoteTable
+from vecstore.cli.app import run as run_command
+from vecstore.following import Follow, FollowedStore
 
 NOBODY = "milvus://127.0.0.1:9"
 PLACE, OTHER = "milvus://127.0.0.1:9/default", "milvus://elsewhere:19530/default"
@@ -100,3 +110,160 @@ def test_a_driver_that_is_not_installed_is_named_before_anything_is_asked(monkey
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with pytest.raises(MissingExtra, match="milvus"):
         vecstore.connect(f"postgresql://127.0.0.1:9/nowhere?vectors={NOBODY}", migrate=True)
+
+
+class Release(Event):
+    """Does something when it was waited for so many times."""
+
+    def __init__(self, left: int, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.left, self._act = left, act
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if not self.left:
+            self._act()
+        return super().wait(timeout)
+
+
+def test_a_copy_of_another_process_is_waited_for(
+    database: Database, store: VectorStore, admin: psycopg.Connection
+) -> None:
+    begin(database, store, PLACE, "one")
+    lock = [make_builder_key(store._current.entry.active.id)]
+    admin.execute("SELECT pg_advisory_lock(%s)", lock)
+    stop = Release(3, lambda: admin.execute("SELECT pg_advisory_unlock(%s)", lock))
+    [state] = database.follow().drain(stop)
+    assert stop.left <= 0
+    assert "Milvus" in (state.failure or "")  # which this process met, because it went on with the copy
+    assert read(database, store).incoming == "one"
+
+
+def test_another_feeder_is_waited_for(database: Database, store: VectorStore, admin: psycopg.Connection) -> None:
+    follow_emptily(database, store)
+    lock = [make_lock_key(store._current.entry.active.id) ^ 2]
+    admin.execute("SELECT pg_advisory_lock(%s)", lock)
+    stop = Release(3, lambda: admin.execute("SELECT pg_advisory_unlock(%s)", lock))
+    [state] = database.follow().drain(stop)
+    assert stop.left <= 0
+    assert (state.pending, state.is_done) == (1, False)
+    assert "Milvus" in (state.failure or "")
+
+
+def follow_emptily(database: Database, store: VectorStore) -> None:
+    """Let the catalogue say that a collection is searched, and that a record waits."""
+    following, id_ = get_following(database), store._current.entry.active.id
+    begin(database, store, PLACE, "one")
+    following.table.promote(following._client, id_, "one", None)
+    NoteTable(following.table.namespace).note(following._client, id_, ["a"])
+    store._current.amend(replace(store._current.entry.active, ef=1))
+
+
+def test_a_search_inside_a_transaction_takes_no_further_connection(
+    database: Database, store: VectorStore, postgres_url: str, namespace: str
+) -> None:
+    store.upsert(make_records(range(20)))
+    begin(database, store, PLACE, "one")
+    with (
+        connect_followed(postgres_url, namespace, NOBODY, pool_size=3, timeout=5) as busy,
+        ExitStack() as held,
+        connect_engine(postgres_url) as connection,
+    ):
+        inside = busy.open("a").using(connection)
+        client = get_following(busy)._client
+        for _ in range(3):
+            held.enter_context(client.transaction())
+        assert inside.search(place(3), k=1)[0].id == "r000003"
+
+
+def test_a_pool_that_a_copy_would_wait_for_is_refused(postgres_url: str, namespace: str) -> None:
+    with pytest.raises(InvalidUrl, match="pool_size must be at least 3"):
+        vecstore.connect(add_parameters(postgres_url, namespace, vectors=NOBODY, pool_size=2))
+
+
+def follow_here(database: Database) -> None:
+    [state] = database.follow().drain(Event())
+    if " run: " in (state.failure or ""):
+        raise StorageFailed(state.failure or "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda db: db.open("a").search(place(3), k=1),
+        lambda db: db.open("a").index_status(),
+        lambda db: db.open("a").verify(),
+        follow_here,
+        lambda db: db.drop("a"),
+    ],
+    ids=["search", "index status", "verify", "follow", "drop"],
+)
+def test_the_rights_to_the_tables_of_followers_are_named(
+    database: Database,
+    store: VectorStore,
+    admin: psycopg.Connection,
+    postgres_url: str,
+    namespace: str,
+    role: str,
+    call: Callable[[Database], object],
+) -> None:
+    store.upsert(make_records(range(20)))
+    begin(database, store, PLACE, "one")
+    url = change_url(postgres_url, user=quote(role), password=PASSWORD)
+
+    def connect_and_call() -> None:
+        with connect_followed(url, namespace, NOBODY) as theirs:
+            call(theirs)
+
+    done = repeat(admin, connect_and_call)
+    assert [each for each in done if f"{namespace}.vecstore_follower " in each]
+
+
+def test_the_rights_to_them_are_named_without_the_parameter_too(
+    database: Database, store: VectorStore, admin: psycopg.Connection, postgres_url: str, namespace: str, role: str
+) -> None:
+    begin(database, store, PLACE, "one")
+    url = change_url(postgres_url, user=quote(role), password=PASSWORD)
+
+    def drop() -> None:
+        with open_database(url, namespace) as theirs:
+            theirs.drop("a")
+
+    assert [each for each in repeat(admin, drop) if f"{namespace}.vecstore_follower " in each]
+
+
+def test_a_restored_copy_is_downgraded_although_it_names_collections_of_its_original(
+    database: Database, store: VectorStore, postgres_url: str, namespace: str, admin: psycopg.Connection
+) -> None:
+    def change(text: str) -> None:
+        admin.execute(format_statement(text, namespace))
+
+    begin(database, store, PLACE, "one")
+    database.drop("a")
+    assert get_following(database).table.list_left(get_following(database)._client, PLACE) == ["one"]
+    with connect_engine(postgres_url) as connection:
+        with pytest.raises(StoreExists, match="vecstore follow --once"):
+            migrate.downgrade(connection, "vs0003", namespace=namespace)
+        change("UPDATE {}.vecstore_follower_left SET origin = 'another/1/00000001'")
+        migrate.downgrade(connection, "vs0003", namespace=namespace)
+        assert migrate.current(connection, namespace=namespace) == "vs0003"
+
+
+def test_the_command_prints_a_line_of_json_for_each_report(
+    database: Database,
+    postgres_url: str,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(self: Follow, stop: Event, report: Callable[[list[FollowedStore]], None]) -> None:
+        for sent in range(3):
+            report([FollowedStore("a", sent)])
+
+    monkeypatch.setattr(Follow, "run", run)
+    monkeypatch.setattr("vecstore.cli.following._EVERY", 0.0)
+    assert run_command(["follow", add_parameters(postgres_url, namespace, vectors=NOBODY), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["stores"][0]["sent"] for line in lines] == [0, 1, 2]
+    run_command(["follow", "--help"])
+    assert "JSON Lines" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from vecstore.backend import Generation
 from vecstore.backends.postgres.followed.counts import check_all, check_count
 from vecstore.backends.postgres.followed.feeding import PATIENCE, Feeder, Round
 from vecstore.backends.postgres.followed.follower import Follower
-from vecstore.backends.postgres.followed.route import SearchRoute
+from vecstore.backends.postgres.followed.outages import Outages
 from vecstore.following import Follow
 
 FOLLOWER = Follower("milvus://h:1/default", True, "c", {}, None, None, None, 7, 0, 100, 7, None, 16)
@@ -75,18 +75,54 @@ def test_each_round_that_did_not_end_is_waited_for_however_many_there_were() -> 
 
 
 def test_one_search_tries_an_engine_that_failed_and_the_others_do_not_wait() -> None:
-    client: Any = SimpleNamespace(options=SimpleNamespace(timeout=30.0), place=FOLLOWER.place)
-    route = SearchRoute(client, lambda generation: FOLLOWER)
-    assert route._take_turn()
-    assert route._take_turn()
-    route._take_rest(BackendUnavailable("gone"))
-    assert not route._take_turn()
-    route._rests_until = 0.0
-    assert [route._take_turn() for _ in range(3)] == [True, False, False]
-    route._take_rest(Timeout("late"))
-    assert route._rests_until > time.monotonic() + 20
-    route._end_rest()
-    assert route._take_turn()
+    outages = Outages(30.0)
+    assert outages.take_turn()
+    assert outages.take_turn()
+    outages.rest(BackendUnavailable("gone"))
+    assert not outages.take_turn()
+    assert not outages.can_ask("c")
+    outages._rests_until = 0.0
+    assert outages.can_ask("c")
+    assert [outages.take_turn() for _ in range(3)] == [True, False, False]
+    outages.rest(Timeout("late"))
+    assert outages._rests_until > time.monotonic() + 20
+    outages.end_rest()
+    assert outages.take_turn()
+
+
+def test_that_milvus_does_not_answer_is_a_warning_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "vecstore.follow")
+    outages = Outages(30.0)
+    for _ in range(3):
+        outages.rest(BackendUnavailable("gone"))
+    outages.end_rest()
+    outages.end_rest()
+    for waiting in (10_000, 10_001, 10_001, 3, 2):
+        outages.compare_waiting("g", waiting)
+    lines = [(each.levelname, each.getMessage()) for each in caplog.records]
+    assert [level for level, _ in lines] == ["WARNING", "INFO", "WARNING", "INFO"]
+    for (_, line), words in zip(lines, ("does not answer", "again", "vecstore follow", "caught up"), strict=True):
+        assert words in line
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_a_collection_that_is_whole_again_is_asked_again(caplog: pytest.LogCaptureFixture, *, is_short: bool) -> None:
+    caplog.set_level("INFO", "vecstore.follow")
+    outages = Outages(30.0)
+    for _ in range(2):
+        outages.lose("c", StoreCorrupt("gone"), is_short=is_short)
+    outages.find_again("c")  # by a search that had begun before
+    assert not outages.can_ask("c")
+    assert outages.can_ask("another")
+    outages._lost["c"] = 0.0
+    assert outages.can_ask("c")
+    assert outages.stays_short("c", is_whole=False) is is_short
+    assert outages.can_ask("c") is not is_short
+    outages._lost["c"] = 0.0
+    assert not outages.stays_short("c", is_whole=True)
+    outages.find_again("c")
+    assert not outages.stays_short("c", is_whole=False)
+    assert [each.levelname for each in caplog.records] == ["WARNING", "INFO"]
 
 
 def test_a_follower_outlives_the_loss_of_its_database_and_of_a_store() -> None:

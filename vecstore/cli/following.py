@@ -15,10 +15,14 @@ from .. import connect
 from ..following import FollowedStore
 from . import output
 from .exits import NEGATIVE
-from .options import Json, Url
+from .options import Url
 
 _EVERY = 10.0
-"""Seconds between two lines about what waits."""
+"""Seconds between two reports about what waits."""
+JsonLines = Annotated[
+    bool,
+    typer.Option("--json", help="Print each report as one line of JSON (JSON Lines), and an error too (on stderr)."),
+]
 
 
 def follow(
@@ -27,14 +31,18 @@ def follow(
         list[str] | None, typer.Argument(metavar="NAME", help="Which stores; all by default.", show_default=False)
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Bring what waits now, and end.")] = False,
-    json: Json = False,
+    json: JsonLines = False,
 ) -> None:
     """Keep Milvus in step with PostgreSQL.
 
     The Milvus server that vectors= in the URL names gets what changes in the stores that it follows.
 
-    Runs until SIGTERM or Ctrl-C, and finishes what it has begun. Several may run; one of them works on each store.
-    While Milvus is gone it tries again, at most 30 seconds apart. With --once the exit code is 1 if something is left.
+    Runs until SIGTERM or Ctrl-C, and reports every ten seconds. The batch that was begun is finished; the next call
+    goes on with a copy that was not. Several may run; one of them works on each store. While Milvus is gone it tries
+    again, at most 30 seconds apart.
+
+    With --once it reports at the end. What another process is bringing is waited for. The exit code is 1 if something
+    is left.
 
     For example:
       vecstore follow "postgresql://localhost/app?vectors=milvus://localhost:19530" articles
@@ -70,6 +78,7 @@ def _show(found: Sequence[FollowedStore], *, machine: bool) -> None:
     for each in found:
         state = f"{each.name}: {each.sent:,} records brought, {each.pending:,} wait"
         state += f", for {each.lag:.1f} s" if each.pending else ""
+        state += "; a copy is under way" if each.copying else ""
         output.say(output.escape_controls(f"{state}. {each.failure or ''}".rstrip()))
 
 

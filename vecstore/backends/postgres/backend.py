@@ -625,7 +625,14 @@ class PostgresBackend(Backend):
                 raise Superseded
             return answer
 
-        answer = following.answer(generation, search, lambda: run(compile_matching, (search.k, standby), {}), finish)
+        def match() -> Answer:
+            return run(compile_matching, (search.k, standby), {})
+
+        try:
+            answer = following.answer(self._runner, generation, search, match, finish)
+        except VecstoreError:
+            with self._explaining("search", generation):
+                raise
         return None if answer is None else _decode_answers(answer, table, search, len(search.queries))
 
     def _ask(self, generation: Generation, table: Layout, search: Search, build: searches.Build) -> Answer:
@@ -734,14 +741,14 @@ class PostgresBackend(Backend):
                 follower = self._followers.read(self._client, generation.id)
             return state if follower is None else replace(state, reason=explain_elsewhere(follower, None))
 
-    def follow(self, generation: Generation) -> Followed:
+    def follow(self, generation: Generation, on_progress: Progress | None = None) -> Followed:
         self._check_own_transaction("following")
         if self._following is None:
             return super().follow(generation)
         with self._explaining("build", generation):
             if not self._has_role(generation):
                 raise Superseded
-            return self._following.upkeep.follow(generation)
+            return self._following.upkeep.follow(generation, on_progress)
 
     def list_efforts(self, generation: Generation, k: int) -> Sequence[int] | None:
         return None if self._following is None else self._following.list_efforts(generation, k)
@@ -754,7 +761,7 @@ class PostgresBackend(Backend):
         return replace(found, details={**found.details, "replicas": self._replicas.describe()})
 
     def verify(self, generation: Generation) -> Verification:
-        with self._hold_role(generation):
+        with self._hold_role(generation, "verify"):
             found = verify_table(self._client, self._layouts.get(generation))
             if self._following is not None:
                 found = self._following.verify(generation, found)
@@ -818,7 +825,15 @@ class PostgresBackend(Backend):
         known = [self._layouts.get(each) for each in generations if each is not None and each.remote is None]
         tables = tuple(str(each.table.name) for each in known)
         parts = tuple(str(part.table.name) for each in known if each.partitions > 1 for part in each.list_parts())
-        return Denied(call, self._client.options.namespace, self._server.extension, tables, parts)
+        followed = self._following is not None or any(map(self._is_followed, known))
+        return Denied(call, self._client.options.namespace, self._server.extension, tables, parts, followed)
+
+    def _is_followed(self, layout: Layout) -> bool:
+        """Say whether another engine follows a generation, as far as this connection may read the catalogue."""
+        try:
+            return self._followers.is_followed(self._runner, layout.id)
+        except VecstoreError:
+            return False
 
     def _has_role(self, generation: Generation) -> bool:
         """Say whether a generation has its role, as far as this connection may read the catalogue."""

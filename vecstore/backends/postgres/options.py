@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _DIGITS = 10
 _EXPECTED = "A PostgreSQL URL looks like postgresql://user@host:5432/database."
 
+_OF_A_COPY = 3
+"""Connections that a copy into another engine holds at a time: its lock, that of a round, and the mark of a round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -120,6 +123,8 @@ def parse_options(parameters: Mapping[str, str]) -> tuple[Options, dict[str, str
         from vecstore.backends.milvus.options import parse_milvus_url
 
         ours["vectors"] = parse_milvus_url(vectors)
+        if ours.get("pool_size", _OF_A_COPY) < _OF_A_COPY:
+            raise InvalidUrl(f"The URL's parameter pool_size must be at least {_OF_A_COPY} beside vectors=.")
     for name, value in theirs.items():
         if name in _WORDS and value not in _WORDS[name]:
             raise InvalidUrl(

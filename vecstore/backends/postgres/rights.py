@@ -29,6 +29,13 @@ _NOTES = {
 }
 _LISTS = {"vecstore_store": "SELECT", "vecstore_generation": "SELECT"}
 _BUILDS = {"pg_try_advisory_xact_lock(bigint)": "EXECUTE"}
+_SEES = {"vecstore_follower": "SELECT", "vecstore_follower_note": "SELECT"}
+_ENDS = {
+    "vecstore_follower": "SELECT, DELETE",
+    "vecstore_follower_note": "SELECT, DELETE",
+    "vecstore_follower_left": "INSERT",
+    "vecstore_generation": "UPDATE",
+}
 _SWITCHES = {"pg_advisory_xact_lock(bigint)": "EXECUTE", "vecstore_change": "SELECT, DELETE"}
 
 CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -36,6 +43,7 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "connect": {**_LISTS, "vecstore_alembic_version": "SELECT"},
         "find": _LISTS,
         "read": _READS,
+        "verify": _READS,
         "search": {**_READS, "vecstore_generation": "SELECT"},
         # A row lock FOR SHARE needs the right to update a column.
         "write": {_RECORDS: "SELECT, INSERT, UPDATE", "vecstore_store": "SELECT, UPDATE", **_NOTES},
@@ -86,10 +94,34 @@ CALLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "vecstore_store": "OWNER",
             "vecstore_generation": "OWNER",
             "vecstore_change": "OWNER",
+            "vecstore_follower": "OWNER",
+            "vecstore_follower_note": "OWNER",
+            "vecstore_follower_left": "OWNER",
         },
     }
 )
 """By the name of a call, the rights that it needs to which objects; an empty name is the namespace itself."""
+FOLLOWED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "read": _SEES,
+        "search": _SEES,
+        "verify": {
+            "vecstore_follower": "SELECT, UPDATE",
+            "vecstore_follower_note": "SELECT",
+            "vecstore_follower_left": "SELECT, INSERT",
+        },
+        "build": {
+            "vecstore_follower": "SELECT, INSERT, UPDATE, DELETE",
+            "vecstore_follower_note": "SELECT, INSERT, UPDATE, DELETE",
+            "vecstore_follower_left": "SELECT, INSERT, DELETE",
+            "vecstore_change_seq": "USAGE",
+        },
+        "compact": {"vecstore_follower": "SELECT"},
+        "drop": _ENDS,
+        "switch": _ENDS,
+    }
+)
+"""The further rights of calls where another engine follows the stores."""
 
 _MISSING = Statement(
     """
@@ -148,6 +180,8 @@ class Denied:
         The names of the tables of records that the call is about.
     parts : sequence of str
         The names of their partitions, whose owner matters where a call needs the rights of the tables' owner.
+    followed : bool
+        Whether another engine follows the stores.
     """
 
     call: str
@@ -155,6 +189,7 @@ class Denied:
     extension: str = ""
     tables: Sequence[str] = ()
     parts: Sequence[str] = ()
+    followed: bool = False
 
     def explain(self, runner: Runner) -> VecstoreError | None:
         """Return an error that names the missing rights and the statements that give them; None if none is found."""
@@ -189,7 +224,8 @@ class Denied:
         wanted = [(self.namespace, "", "USAGE")]
         if self.extension:
             wanted.append((self.extension, "", "USAGE"))
-        for name, rights in CALLS[self.call].items():
+        further = FOLLOWED.get(self.call, {}) if self.followed else {}
+        for name, rights in (*CALLS[self.call].items(), *further.items()):
             place = "pg_catalog" if name.endswith(")") else self.namespace
             for right in rights.split(", "):
                 parts = self.parts if right in _OF_OWNERS else ()

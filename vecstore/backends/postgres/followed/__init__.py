@@ -9,7 +9,7 @@ A search asks Milvus for what it has after ``applied``, as the catalogue said it
 statement, for the distances of these hits and of everything that is noted and not marked, or marked later than that
 (`answer`). Milvus never has what PostgreSQL has not committed before. So in the snapshot of that statement each record
 is either noted, or in Milvus as it is stored. Whatever cannot be proven that way is answered by PostgreSQL alone
-(`route`).
+(`route`), and so is everything while Milvus or a collection is gone (`outages`).
 
 One process after another feeds, in rounds under an advisory lock (`feeding`). A round that is not known to have ended
 keeps later ones waiting as long as its requests may be under way.

@@ -18,20 +18,26 @@ Read = Callable[[], Follower | None]
 """Reads the follower again."""
 
 
-def check_count(collection: Collection, follower: Follower, read: Read) -> None:
-    """Compare the number of records in a collection with the one that the catalogue kept, if that is of now.
+def is_counted_now(follower: Follower) -> bool:
+    """Say whether the catalogue has the number of records in the collection as it is now."""
+    return follower.counted is not None and follower.counted_at == follower.applied
+
+
+def check_count(collection: Collection, follower: Follower, read: Read) -> bool:
+    """Say whether a collection has as many records as the catalogue kept, which has to be a number of now.
 
     Raises
     ------
     StoreCorrupt
     """
-    if follower.counted is None or follower.counted_at != follower.applied:
-        return
+    if follower.counted is None or not is_counted_now(follower):
+        return False
     found = collection.count(after=follower.applied)
     if found < follower.counted and _is_unfed(follower, read):
         raise StoreCorrupt(
             f"Milvus has {found:,} of {follower.counted:,} records that it had. reindex() makes the collection anew."
         )
+    return found >= follower.counted
 
 
 def check_all(

@@ -49,7 +49,7 @@ _NOTES_EACH = 4
 """While records are copied, every so many rounds send what is noted."""
 PATIENCE = 10.0
 """Seconds that one request of a feeder may take."""
-_MARGIN, _PAUSE, _LONGEST = 1.0, 0.1, 3_600.0
+_MARGIN, _PAUSE, _LOOK, _LONGEST = 1.0, 0.1, 0.5, 3_600.0
 """A round that began longer ago than the last of these is over, however many requests it had."""
 _KEPT = 5_000 << 18
 """How long notes are kept after the engine has the record: five seconds, in its timestamps."""
@@ -277,7 +277,7 @@ class Feeder:
             follower = self._table.read(self._client, generation.id)
             if follower is None or follower.incoming is None:
                 break
-            pause.wait(found.rests)
+            pause.wait(min(found.rests, _LOOK))
             done += found.records
             if on_progress:
                 on_progress("indexing", min(done, total), total)

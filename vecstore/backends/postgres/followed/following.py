@@ -16,13 +16,15 @@ from vecstore.index_options import MilvusIndex
 
 from ..catalogue import Catalogue
 from ..client import Client
+from ..failures import DENIED, read_state
 from ..few_matches_cache import hash_search
 from ..generation_table import Layouts
 from ..match_estimate import FEW
 from ..server_checks import Server
 from ..statements import Answer
+from ..transaction import Runner
 from .feeding import PATIENCE, Feeder
-from .follower import Follower, FollowerTable, explain_elsewhere
+from .follower import FollowerTable, explain_elsewhere
 from .route import SearchRoute
 from .upkeep import FollowedUpkeep
 
@@ -58,7 +60,7 @@ class Following:
         self._sending = MilvusClient(replace(options, timeout=min(options.timeout, PATIENCE)))
         self.table = FollowerTable(client.options.namespace)
         self.feeder = Feeder(client, self._sending, layouts, self.table)
-        self.route = SearchRoute(self._asking, self._read)
+        self.route = SearchRoute(self._asking, self.table.read)
         self.upkeep = FollowedUpkeep(
             client, server, layouts, catalogue,
             milvus=self._asking, feeder=self.feeder, table=self.table, forget=self.route.forget,
@@ -70,13 +72,11 @@ class Following:
         """The server, without secrets."""
         return self._asking.place
 
-    def _read(self, generation: str) -> Follower | None:
-        return self.table.read(self._client, generation)
-
     # -- searches
 
     def answer(
         self,
+        runner: Runner,
         generation: Generation,
         search: Search,
         match: Callable[[], Answer],
@@ -86,6 +86,8 @@ class Following:
 
         Parameters
         ----------
+        runner : Runner
+            Of the statements: the caller's transaction, or a pool.
         generation : Generation
         search : Search
         match : callable
@@ -93,7 +95,7 @@ class Following:
         finish : callable
             Runs the statement of `answer.compile_answer`.
         """
-        known = self.route.find(generation)
+        known = self.route.find(runner, generation)
         if known.collection is None or not self.route.can_ask(known):
             return None
         if search.ef is None and (known.follower is None or known.follower.ef is None):
@@ -101,7 +103,7 @@ class Following:
         widening: float | None = 1.0
         if search.where is not None:
             widening = self._find_widening(generation, search.where, max(FEW, 10 * search.k), match)
-        return None if widening is None else self.route.ask(generation, search, widening, finish)
+        return None if widening is None else self.route.ask(runner, generation, search, widening, finish)
 
     def _find_widening(
         self, generation: Generation, where: Filter, few: int, match: Callable[[], Answer]
@@ -149,7 +151,7 @@ class Following:
         """Return the efforts to calibrate with; None where nothing follows the generation."""
         from vecstore.backends.milvus.indexes import list_efforts
 
-        plan = self.route.find(generation).plan
+        plan = self.route.find(self._client, generation).plan
         return None if plan is None else list_efforts(plan, k) or (1,)
 
     def verify(self, generation: Generation, found: Verification) -> Verification:
@@ -158,6 +160,8 @@ class Following:
         try:
             self.upkeep.keep_count(generation)
         except VecstoreError as error:
+            if read_state(error.__cause__ or error) == DENIED:
+                raise
             problems.append(str(error))
         left = self.table.list_left(self._client, self.place)
         if left:

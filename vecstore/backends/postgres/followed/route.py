@@ -7,7 +7,6 @@ enough, the engine is asked again, and after that PostgreSQL compares all record
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecstore.backend import Generation, Search
-from vecstore.errors import ForkedStore, StorageError, StoreCorrupt, Timeout
-from vecstore.logs import log_step
+from vecstore.errors import ForkedStore, StorageError, StoreCorrupt
 
+from ..caller_transaction import CallerTransaction
 from ..statements import Answer
+from ..transaction import Runner
 from .answer import MOST_NOTES, AnswerProof, cut_state, list_ids, read_proof
-from .counts import BETWEEN_COUNTS, check_count
+from .counts import BETWEEN_COUNTS, check_count, is_counted_now
 from .follower import Follower, load_plan
+from .outages import Outages
 
 if TYPE_CHECKING:
     from vecstore.backends.milvus.client import MilvusClient
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 FRESH = 2.0
 """Seconds for which the catalogue is believed: notes are kept for longer after the engine has the record."""
-_REST, _LONGEST = 1.0, 30.0
-"""Seconds for which an engine that failed is not asked, at first and at most."""
 _TRIES = 3
 _MORE = 10
 
@@ -69,20 +68,26 @@ class SearchRoute:
         Returns what the catalogue says of a generation's follower.
     """
 
-    def __init__(self, client: MilvusClient, read: Callable[[str], Follower | None]) -> None:
+    def __init__(self, client: MilvusClient, read: Callable[[Runner, str], Follower | None]) -> None:
         self._client = client
         self._read = read
         self._known: dict[str, Known] = {}
         self._checked: dict[str, float] = {}
-        self._lost: set[str] = set()
-        self._rests_until, self._rest = 0.0, 0.0
-        self._lock = threading.Lock()
+        self._outages = Outages(client.options.timeout)
 
-    def find(self, generation: Generation) -> Known:
-        """Return what is known of a generation, read again where that is old."""
+    def find(self, runner: Runner, generation: Generation) -> Known:
+        """Return what is known of a generation, read again where that is old.
+
+        Parameters
+        ----------
+        runner : Runner
+            The caller's transaction, or a pool. With a transaction of its own on another connection, a search inside
+            the caller's would wait for a pool that is used up.
+        generation : Generation
+        """
         known = self._known.get(generation.id)
         if known is None or time.monotonic() >= known.until:
-            known = self._keep(generation, self._read(generation.id))
+            known = self._keep(runner, generation, self._read(runner, generation.id))
         return known
 
     def forget(self, generation: str) -> None:
@@ -91,26 +96,27 @@ class SearchRoute:
 
     def can_ask(self, known: Known) -> bool:
         """Say whether the engine is to be asked at all."""
-        collection = known.collection
-        return collection is not None and collection.name not in self._lost and time.monotonic() >= self._rests_until
+        return known.collection is not None and self._outages.can_ask(known.collection.name)
 
-    def _keep(self, generation: Generation, follower: Follower | None) -> Known:
+    def _keep(self, runner: Runner, generation: Generation, follower: Follower | None) -> Known:
         from vecstore.backends.milvus.collection import Collection
         from vecstore.backends.milvus.fields import plan_layout
 
-        collection, plan = None, None
+        collection, plan, before = None, None, self._known.get(generation.id)
         if follower is not None and follower.collection and follower.is_ours and follower.place == self._client.place:
-            before = self._known.get(generation.id)
             collection = before.collection if before else None
             if collection is None or collection.name != follower.collection:
                 collection = Collection(self._client, follower.collection, plan_layout(generation.schema))
             plan = load_plan(follower.plan, generation.schema.metric)
         known = Known(follower, collection, plan, time.monotonic() + FRESH)
-        self._known[generation.id] = known
+        # The snapshot of a caller's transaction may be older than what is known.
+        if before is None or not isinstance(runner, CallerTransaction) or _is_later(follower, before.follower):
+            self._known[generation.id] = known
         return known
 
     def ask(
         self,
+        runner: Runner,
         generation: Generation,
         search: Search,
         widening: float,
@@ -120,6 +126,7 @@ class SearchRoute:
 
         Parameters
         ----------
+        runner : Runner
         generation : Generation
         search : Search
         widening : float
@@ -131,16 +138,17 @@ class SearchRoute:
 
         wanted = 0
         for _ in range(_TRIES):
-            known = self.find(generation)
+            known = self.find(runner, generation)
             follower = known.follower
             if follower is None or known.plan is None or not self.can_ask(known):
                 return None
             wanted = wanted or max(2 * search.k + _MORE, count_candidates(known.plan, search.k))
-            found = self._find_nearest(generation, known, follower, search, wanted, widening)
+            found = self._find_nearest(runner, generation, known, follower, search, wanted, widening)
             if found is None:
                 return None
             answer = finish({**list_ids(found), "after": follower.applied})
             proof = read_proof(answer, len(search.queries))
+            self._outages.compare_waiting(generation.id, proof.noted)
             if not proof.sound or proof.noted > MOST_NOTES:
                 return None
             if proof.collection != follower.collection or proof.forgotten > follower.applied:
@@ -157,6 +165,7 @@ class SearchRoute:
 
     def _find_nearest(
         self,
+        runner: Runner,
         generation: Generation,
         known: Known,
         follower: Follower,
@@ -165,6 +174,7 @@ class SearchRoute:
         widening: float,
     ) -> list[list[str]] | None:
         """Ask for ids. Another thread may put another follower into ``known``: the statement compares with this one."""
+        from vecstore.backends.milvus.failures import CollectionMissing
         from vecstore.backends.milvus.filters import compile_filter
         from vecstore.backends.milvus.indexes import MAX_K, bound_effort
 
@@ -173,42 +183,47 @@ class SearchRoute:
             return None
         where = compile_filter(search.where, collection.layout)
         effort = search.ef if search.ef is not None else follower.ef
-        if where is None or effort is None or not self._take_turn():
+        if where is None or effort is None:
+            return None
+        name, outages, read = collection.name, self._outages, partial(self._read, runner, generation.id)
+        counted = self._read_counted(runner, generation, name)
+        if (counted is None and outages.stays_short(name, is_whole=False)) or not outages.take_turn():
             return None
         try:
             asked = bound_effort(plan, int(np.ceil(effort * widening)), wanted)
-            self._check_count(generation, collection)
+            if counted is not None and outages.stays_short(name, is_whole=check_count(collection, counted, read)):
+                outages.end_rest()
+                return None
             hits = collection.search(
                 np.asarray(search.queries, np.float32), wanted, where=where, effort=asked, after=follower.applied
             )
         except StoreCorrupt as error:
-            self._end_rest()
-            self._lose(collection.name, error)
+            outages.end_rest()
+            outages.lose(name, error, is_short=not isinstance(error, CollectionMissing))
+            self._checked.pop(name, None)
             return None
         except ForkedStore:
             raise
         except StorageError as error:
-            self._take_rest(error)
+            outages.rest(error)
             return None
-        self._end_rest()
+        outages.end_rest()
+        outages.find_again(name)
         return [each.ids for each in hits]
 
-    def _check_count(self, generation: Generation, collection: Collection) -> None:
-        """Count the collection now and then, where the catalogue says how many records it has.
+    def _read_counted(self, runner: Runner, generation: Generation, name: str) -> Follower | None:
+        """Return the follower, now and then, if the catalogue says how many records its collection has now.
 
-        The catalogue is read for that: searches that come one upon another learn no counts.
-
-        Raises
-        ------
-        StoreCorrupt
+        It is read for that: searches that come one upon another learn no counts. A caller's transaction may see counts
+        of long ago.
         """
         now = time.monotonic()
-        if now < self._checked.get(collection.name, 0.0):
-            return
-        self._checked[collection.name] = now + BETWEEN_COUNTS
-        follower = self._read(generation.id)
-        if follower is not None and follower.collection == collection.name:
-            check_count(collection, follower, partial(self._read, generation.id))
+        if now < self._checked.get(name, 0.0) or isinstance(runner, CallerTransaction):
+            return None
+        self._checked[name] = now + BETWEEN_COUNTS
+        follower = self._read(runner, generation.id)
+        is_counted = follower is not None and follower.collection == name and is_counted_now(follower)
+        return follower if is_counted else None
 
     def _advance(self, known: Known, proof: AnswerProof) -> None:
         """Take over what a statement has said: the next search asks for what the engine has now."""
@@ -221,30 +236,7 @@ class SearchRoute:
             known.follower = replace(follower, applied=proof.applied, forgotten=proof.forgotten, ef=proof.effort)
         known.until = time.monotonic() + FRESH
 
-    def _lose(self, name: str, error: StoreCorrupt) -> None:
-        if name not in self._lost:
-            self._lost.add(name)
-            log_step("follow", "collection %s is damaged or gone, PostgreSQL answers: %s", name, error)
 
-    def _take_turn(self) -> bool:
-        """Say whether a search may ask. One tries an engine that failed; the others do not wait for it meanwhile."""
-        if not self._rest:
-            return True
-        with self._lock:
-            now = time.monotonic()
-            if now < self._rests_until:
-                return False
-            self._rests_until = now + self._client.options.timeout
-            return True
-
-    def _end_rest(self) -> None:
-        self._rest = self._rests_until = 0.0
-
-    def _take_rest(self, error: StorageError) -> None:
-        with self._lock:
-            first = not self._rest
-            # Whoever tries again after a timeout may wait as long as it once more.
-            self._rest = _LONGEST if isinstance(error, Timeout) else min(_LONGEST, 2 * self._rest) or _REST
-            self._rests_until = time.monotonic() + self._rest
-        if first:
-            log_step("follow", "Milvus does not answer (%s), PostgreSQL does", type(error).__name__)
+def _is_later(follower: Follower | None, before: Follower | None) -> bool:
+    """Say whether what was read is of the same time as what was known before, or later."""
+    return before is None or (follower is not None and follower.applied >= before.applied)

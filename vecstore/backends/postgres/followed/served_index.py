@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vecstore.logs import log_step
 
 if TYPE_CHECKING:
+    from vecstore.backend import Progress
     from vecstore.backends.milvus.collection import Collection
 
 _SMALL = 1_024
@@ -16,7 +17,7 @@ _SMALL = 1_024
 _POLL, _STANDSTILL = 0.2, 30.0
 
 
-def wait_for_index(collection: Collection, total: int) -> None:
+def wait_for_index(collection: Collection, total: int, on_progress: Progress | None = None) -> None:
     """Wait until searches read the finished index, as long as there is progress: until then they read an interim one.
 
     A part that is too small for an index never gets one.
@@ -34,4 +35,6 @@ def wait_for_index(collection: Collection, total: int) -> None:
             return
         if (found.indexed, found.served) != seen:
             seen, until = (found.indexed, found.served), time.monotonic() + _STANDSTILL
+        if on_progress:
+            on_progress("indexing", min(found.served, total), total)
         pause.wait(_POLL)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vecstore.backend import Followed, Generation, Progress
-from vecstore.errors import StorageError, StorageFailed, StoreCorrupt, Unsupported
+from vecstore.errors import StorageError, StorageFailed, StoreCorrupt, StoreLocked
 from vecstore.index_options import HNSW, Flat
 from vecstore.logs import log_step
 
@@ -22,6 +22,7 @@ from ..upkeep import Upkeep
 from .counts import BETWEEN_COUNTS, check_all, check_count
 from .feeding import Feeder
 from .follower import Follower, FollowerTable, explain_elsewhere
+from .index_plan import plan_for
 from .served_index import wait_for_index
 from .triggers import drop_triggers
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 _FEW_NOTES, _SHARE_OF_MIN_ROWS = 500, 20
 """So many notes wait for a feeder, fewer where small stores are followed too; with more, the writer feeds itself."""
 _ROUNDS = 1_000
-_GRAPH_BOUNDS = ((4, 64), (8, 512))
-"""Bounds of ``m`` and ``ef_construction`` that every server takes."""
+_PAUSE = 0.2
+"""Seconds until a feeder looks again whether another process is done."""
 _UNFED = 30.0
 """Seconds for which writers do not try again to feed a server that failed: each try may cost them a timeout."""
 
@@ -94,17 +95,18 @@ class FollowedUpkeep(Upkeep):
                 self._rows_left[id_] = self._min_rows // 4 + 1
                 return False
             return self._begin_if_due(generation, on_progress)
-        if follower.incoming is not None:
-            with self._lock(generation):
+        if follower.incoming is not None or not self._is_calibrated(generation, follower):
+            with self._lock(generation):  # whoever began it was interrupted, or has the lock
                 self._fill(generation, on_progress)
             return True
         if self._unfed.get(id_, self.few_notes + 1) > self.few_notes and time.monotonic() >= self._feed_at:
             self._unfed[id_] = 0
             self._feed(generation)
-        if follower.ef is None and self._read_description(generation).calibration is None:
-            return True  # whoever built it was interrupted
         self._ready.add(id_)
         return False
+
+    def _is_calibrated(self, generation: Generation, follower: Follower) -> bool:
+        return follower.ef is not None or self._read_description(generation).calibration is not None
 
     def _is_usable(self, follower: Follower) -> bool:
         return _has_any(follower) and follower.is_ours and follower.place == self._milvus.place
@@ -130,34 +132,56 @@ class FollowedUpkeep(Upkeep):
         self._unfed[generation.id] = 0
         return True
 
-    def follow(self, generation: Generation) -> Followed:
-        """Do what `tend` does, whoever wrote, and count the collection now and then."""
+    def follow(self, generation: Generation, on_progress: Progress | None) -> Followed:
+        """Do what `tend` does, whoever wrote, and count the collection now and then.
+
+        Without ``on_progress`` it only sends what is noted.
+        """
         id_ = generation.id
         if isinstance(self._read_description(generation).schema.index, Flat):
             return Followed()
         follower = self._table.read(self._client, id_)
         if follower is None or not self._is_usable(follower):
-            reason = None if follower is None else self._explain_other(follower)
-            if reason:
-                raise StorageFailed(reason)
-            self._rows_left.pop(id_, None)
-            built = self._begin_if_due(generation, None)
-            return Followed(built=built)
-        found = self._feeder.run_round(generation)
-        built = False
-        if follower.incoming is not None:
-            present = self._table.read(self._client, id_)
-            if present is not None and present.incoming is None:
-                self._finish(generation, None)
-                built = True
-        elif follower.ef is None and self._read_description(generation).calibration is None:
-            built = True
+            return self._follow_anew(generation, follower, on_progress)
+        is_copying = follower.incoming is not None
+        if is_copying and on_progress is None:
+            return self._tell(id_, copying=True)  # a copy sends what is noted too
+        if on_progress is not None and (is_copying or not self._is_calibrated(generation, follower)):
+            try:
+                with self._lock(generation):
+                    self._fill(generation, on_progress)
+                return self._tell(id_, built=True)
+            except StoreLocked:
+                if is_copying:
+                    return self._tell(id_, rests=_PAUSE, copying=True)
+        try:
+            found = self._feeder.run_round(generation)
+        except StoreLocked:  # another process feeds
+            return self._tell(id_, rests=_PAUSE)
         if not found.waiting and time.monotonic() >= self._count_at.get(id_, 0.0):
             self._count_at[id_] = time.monotonic() + BETWEEN_COUNTS
             self.keep_count(generation)
             self._feeder.drop_left()
+        return self._tell(id_, found.records, found.rests)
+
+    def _follow_anew(self, generation: Generation, follower: Follower | None, on_progress: Progress | None) -> Followed:
+        """Make a collection where there is none, or none of ours, as far as that is due."""
+        if follower is not None and (reason := self._explain_other(follower)):
+            raise StorageFailed(reason)
+        if on_progress is None:
+            return Followed(copying=follower is not None)
+        self._rows_left.pop(generation.id, None)
+        try:
+            built = self._begin_if_due(generation, on_progress)
+        except StoreLocked:  # another process copies
+            return self._tell(generation.id, rests=_PAUSE, copying=True)
+        return self._tell(generation.id, built=True) if built else Followed()
+
+    def _tell(
+        self, id_: str, sent: int = 0, rests: float = 0.0, *, built: bool = False, copying: bool = False
+    ) -> Followed:
         pending, lag = self._table.read_lag(self._client, id_)
-        return Followed(found.records, pending, lag, found.rests, built)
+        return Followed(sent, pending, lag, rests, built, copying)
 
     def _feed(self, generation: Generation) -> None:
         """Send what is noted, as far as that works: what waits is compared by PostgreSQL."""
@@ -171,31 +195,8 @@ class FollowedUpkeep(Upkeep):
             log_step("follow", "a writer could not feed Milvus (%s)", type(error).__name__)
 
     def plan(self, schema: Schema) -> IndexPlan:
-        """Return the index that a schema describes, as the server has it.
-
-        Any graph that a schema may ask for is built: beyond what the server takes, the nearest that it does.
-
-        Raises
-        ------
-        Unsupported, InvalidArgument
-            It has no such kind.
-        StorageError
-            It does not answer.
-        """
-        from vecstore.backends.milvus.indexes import plan_index
-
-        index, version = schema.index, self._milvus.server_version
-        if isinstance(index, Flat):
-            raise TypeError("Flat() asks nothing of Milvus")
-        try:
-            return plan_index(index, dim=schema.width, metric=schema.metric, version=version)
-        except Unsupported:
-            if not isinstance(index, HNSW):
-                raise
-        (least_m, most_m), (least_ef, most_ef) = _GRAPH_BOUNDS
-        ef_construction = min(most_ef, max(least_ef, index.list_ef_constructions()[0]))
-        nearest = HNSW(min(most_m, max(least_m, index.m)), ef_construction, index.target_recall)
-        return plan_index(nearest, dim=schema.width, metric=schema.metric, version=version)
+        """Return the index that a schema describes, as the server has it; see `plan_for`."""
+        return plan_for(schema, self._milvus.server_version)
 
     def build(self, generation: Generation, on_progress: Progress | None, ef_construction: int | None = None) -> None:
         """Fill a new collection with the index that the catalogue asks for, or follow no more.
@@ -220,25 +221,21 @@ class FollowedUpkeep(Upkeep):
             self._fill(generation, on_progress)
 
     def _fill(self, generation: Generation, on_progress: Progress | None) -> None:
+        """Fill an incoming collection, wait for its index, count it, and drop what it replaced."""
         total = self._count_up_to(generation, 1 << 40)
         if on_progress:
             on_progress("indexing", 0, total)
         self._feeder.fill(generation, total, on_progress)
-        self._finish(generation, total)
-        if on_progress:
-            on_progress("indexing", total, total)
-
-    def _finish(self, generation: Generation, total: int | None) -> None:
-        """Wait for the index of a filled collection, count it, and drop what it replaced."""
         self._forget(generation.id)
-        total = self._count_up_to(generation, 1 << 40) if total is None else total
         follower = self._table.read(self._client, generation.id)
         if follower is not None and follower.collection is not None:
             collection = self._feeder.open(generation, follower.collection)
-            wait_for_index(collection, total)
+            wait_for_index(collection, total, on_progress)
             self.keep_count(generation)
         self._builder(generation).remove(list_graphs(self._client, self._layouts.get(generation)))
         self._feeder.drop_left()
+        if on_progress:
+            on_progress("indexing", total, total)
 
     def leave(self, generation: Generation) -> None:
         """Follow a generation no more."""

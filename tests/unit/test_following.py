@@ -1,0 +1,171 @@
+"""Who is fed when, and when following ends, with stores that say what they are told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vecstore import BackendUnavailable, Schema, StoreLocked, Unsupported, following
+from vecstore.backend import Followed, Generation
+from vecstore.following import Follow, FollowedStore
+from vecstore.progress import Progress
+
+ACTIVE, BUILDING = Generation("a" * 32, Schema(dim=2)), Generation("b" * 32, Schema(dim=2), standby=True)
+Do = Callable[["FakeStore", Progress | None], Followed]
+
+
+class FakeStore:
+    """A store, and the backend that it is in."""
+
+    def __init__(self, do: Do, building: Generation | None = None) -> None:
+        self.calls: list[tuple[str, bool]] = []
+        self._do = do
+        self._current = SimpleNamespace(
+            backend=self,
+            route=SimpleNamespace(successor=None),
+            entry=SimpleNamespace(active=ACTIVE, building=building),
+            look_up=lambda: None,
+        )
+
+    def follow(self, generation: Generation, on_progress: Progress | None = None) -> Followed:
+        self.calls.append((generation.id[0], on_progress is not None))
+        return Followed(sent=1) if generation is BUILDING else self._do(self, on_progress)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_IDLE", 0.0)
+
+
+def make_follow(**stores: FakeStore) -> Follow:
+    opened: dict[str, Any] = dict(stores)
+    return Follow(lambda: list(stores), lambda name: opened[name])
+
+
+def answer(*answers: Followed | Exception) -> FakeStore:
+    """Return a store that says one thing after another, and the last one for ever."""
+    left = list(answers)
+
+    def do(store: FakeStore, on_progress: Progress | None) -> Followed:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return FakeStore(do)
+
+
+class Patience(threading.Event):
+    """Set once it was waited for so many times."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if self.left <= 0:
+            self.set()
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [Followed(pending=1, lag=100.0), Followed(copying=True), StoreLocked("another process")],
+    ids=["records that wait", "a copy", "a calibration"],
+)
+def test_what_another_process_is_about_to_bring_is_waited_for(before: Followed | Exception) -> None:
+    store = answer(before, before, Followed())
+    [state] = make_follow(a=store).drain(threading.Event())
+    assert state.is_done
+    assert len(store.calls) == 3
+    [state] = make_follow(a=answer(before)).drain(Patience(3))
+    assert not state.is_done
+
+
+def test_what_is_written_meanwhile_is_not_waited_for() -> None:
+    store = answer(Followed(sent=5, pending=7, lag=50.0), Followed(sent=7, pending=3))
+    [state] = make_follow(a=store).drain(threading.Event())
+    assert (state.sent, state.pending, state.is_done) == (12, 3, True)
+
+
+def test_a_store_that_was_not_looked_at_is_not_done() -> None:
+    stop = threading.Event()
+    stop.set()
+    [state] = make_follow(a=answer(Followed())).drain(stop)
+    assert not state.is_done
+
+
+def test_other_stores_are_fed_while_one_is_copied_and_a_copy_ends_where_it_is_told_to() -> None:
+    stop, fed = threading.Event(), answer(Followed())
+    reported = list[list[tuple[str, bool]]]()
+
+    def copy(store: FakeStore, on_progress: Progress | None) -> Followed:
+        if on_progress is None:
+            return Followed(copying=True)
+        for page in range(1_000_000):
+            on_progress("indexing", page, None)
+            if len(fed.calls) >= 3:
+                stop.set()
+        raise AssertionError("the copy went on")
+
+    def report(found: Sequence[FollowedStore]) -> None:
+        reported.append([(each.name, each.copying) for each in found])
+
+    copied = FakeStore(copy)
+    make_follow(a=copied, b=fed).run(stop, report)
+    assert fed.calls == [("a", False)] * 3
+    assert [whole for _, whole in copied.calls] == [True, False, False, False]
+    assert reported[-1] == [("a", True), ("b", False)]
+
+
+def test_feeding_others_takes_a_third_of_the_time_of_a_copy_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1_000.0)
+    monkeypatch.setattr(following, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def feed(store: FakeStore, on_progress: Progress | None) -> Followed:
+        clock.now += 1.0
+        return Followed(pending=1)
+
+    def copy(store: FakeStore, on_progress: Progress | None) -> Followed:
+        if on_progress is not None:
+            for page in range(100):
+                clock.now += 0.1
+                on_progress("indexing", page, 100)
+        return Followed()
+
+    fed = FakeStore(feed)
+    make_follow(a=FakeStore(copy), b=fed).run_once()
+    assert len(fed.calls) == pytest.approx(6, abs=1)  # one in each 2 s of 10 s, and one of the turn itself
+
+
+def test_a_store_that_cannot_be_followed_does_not_end_the_others() -> None:
+    refused, gone = answer(Unsupported("IVF_X", "Milvus", "No.")), answer(BackendUnavailable("gone"))
+    fine = answer(Followed(sent=2))
+    found = make_follow(a=refused, b=gone, c=fine).run_once()
+    assert [(each.name, each.is_done, each.sent) for each in found] == [
+        ("a", False, 0), ("b", False, 0), ("c", True, 2),
+    ]  # fmt: skip
+    assert "IVF_X" in (found[0].failure or "")
+
+
+def test_a_store_that_a_load_fills_is_passed_over() -> None:
+    fine = answer(Followed())
+
+    def open_store(name: str) -> Any:
+        if name == "a":
+            raise StoreLocked("filled by a load")
+        return fine
+
+    assert [each.name for each in Follow(lambda: ["a", "b"], open_store).run_once()] == ["b"]
+
+
+def test_a_generation_under_construction_is_fed_too() -> None:
+    store = FakeStore(lambda *_: Followed(sent=2), building=BUILDING)
+    [state] = make_follow(a=store).run_once()
+    assert store.calls == [("a", True), ("b", False)]
+    assert state.sent == 3
