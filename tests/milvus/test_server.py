@@ -19,6 +19,7 @@ import pytest
 from servers.milvus.own_server import OwnServer
 from servers.milvus.programs import PORT
 from servers.ports import reserve_port
+from tests.proxy import make_proxy
 from tests.sources import ROOT
 from vecstore import BackendUnavailable, ForkedStore, IndexNotReady, Schema, StorageError, Timeout
 from vecstore.backends.milvus.client import MilvusClient
@@ -67,6 +68,14 @@ def test_a_server_that_is_silent() -> None:
         with pytest.raises(StorageError) as silent:
             client.draw_timestamp()
         assert isinstance(silent.value, Timeout | BackendUnavailable)
+        client.close()
+
+
+def test_a_server_that_is_slow_to_greet_is_waited_for(milvus_url: str) -> None:
+    with make_proxy(milvus_url) as proxy:
+        proxy.delay(0.4)
+        client = MilvusClient(parse_milvus_url(proxy.replace_address(milvus_url)))
+        assert client.server_version
         client.close()
 
 

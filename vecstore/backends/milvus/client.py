@@ -31,8 +31,9 @@ _CHANNEL = (
     ("grpc.keepalive_permit_without_calls", 1),
     # By default a server that was restarted is looked for again after up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Despite its name this is how long one attempt to connect may take: a handshake of TLS crosses the network often.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
