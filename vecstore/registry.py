@@ -96,6 +96,8 @@ def _find_class(url: Url) -> str:
     # Reading the entry points of all installed packages is slow, so it is done only for a scheme that is not built in.
     known = _BUILT_IN if url.scheme in _BUILT_IN else schemes()
     if url.scheme not in known:
+        if url.scheme == "milvus":
+            raise InvalidUrl("Milvus follows stores of PostgreSQL. Write postgresql://…?vectors=milvus://host:19530.")
         raise InvalidUrl(f"Unknown database URL{describe_scheme(url)}.{close_matches(url.scheme, known)}")
     return known[url.scheme]
 

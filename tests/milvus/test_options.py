@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import vecstore
 from vecstore import InvalidUrl
 from vecstore.backends.milvus.options import MilvusOptions, parse_milvus_url
 
@@ -46,6 +47,18 @@ def test_a_wrong_url_is_refused_and_not_quoted(url: str) -> None:
         parse_milvus_url(url)
     assert SECRET not in str(refused.value)
     assert refused.value.__cause__ is None or SECRET not in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("text", ["", "milvus", "localhost:19530", "./folder", "http://host", "milvus://"])
+def test_what_is_no_url_of_milvus_is_told_what_one_looks_like(text: str) -> None:
+    with pytest.raises(InvalidUrl, match=r"^vectors= takes a Milvus URL: milvus://host:19530"):
+        parse_milvus_url(text)
+
+
+def test_milvus_alone_is_no_place() -> None:
+    with pytest.raises(InvalidUrl, match="postgresql://") as refused:
+        vecstore.connect(f"milvus://scott:{SECRET}@host:19530")
+    assert SECRET not in str(refused.value)
 
 
 def test_a_misspelled_parameter_is_named_with_the_right_one() -> None:

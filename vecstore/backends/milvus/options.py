@@ -16,7 +16,7 @@ from ..shared.url_options import Parameter, seconds, split, whole, word
 
 PORT = 19530
 DATABASE = "default"
-EXPECTED = "A Milvus URL looks like milvus://host:19530, or milvus://user:password@host:19530/database."
+EXPECTED = "vectors= takes a Milvus URL: milvus://host:19530, or milvus://user:password@host:19530/database."
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 _MAX_PORT = 65_535
@@ -81,9 +81,9 @@ def parse_milvus_url(text: str) -> MilvusOptions:
     InvalidUrl
         No message quotes what may be a secret.
     """
-    url = parse_url(text)
-    if url.scheme != "milvus":
+    if not text.strip().startswith("milvus:"):
         raise InvalidUrl(EXPECTED)
+    url = parse_url(text)
     given, _ = split(url.parameters, _PARAMETERS, (), "milvus")
     if given.get("authority") and not given.get("tls"):
         raise InvalidUrl("The URL's parameter ca is for TLS. Add tls=on.")
