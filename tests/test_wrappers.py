@@ -149,7 +149,7 @@ def test_what_is_no_embedder(tmp_path: Any) -> None:
     Retrying(RateLimited(made("function"), concurrency=1))
     for inner in (Retrying(made("function")), RateLimited(made("function"), concurrency=1)):
         repeated = inner if isinstance(inner, Retrying) else Retrying(inner)
-        with pytest.raises(InvalidArgument, match=r"Retrying\(RateLimited\("):
+        with pytest.raises(InvalidArgument, match=r"in this order: Retrying\(RateLimited\("):
             RateLimited(repeated, concurrency=1)
 
 

@@ -865,7 +865,9 @@ class Backend(ABC):
         ------
         Unsupported
         """
-        raise Unsupported("following", self.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://….")
+        raise Unsupported(
+            "following", self.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://host:19530."
+        )
 
     def stats(self, generation: Generation) -> Stats:
         """Return figures."""

@@ -499,7 +499,9 @@ class Database(OneProcess):
         listed = [check_name(each, "Store") for each in names]
         if "milvus" not in self._backend.capabilities.indexes:
             raise Unsupported(
-                "following", self._backend.capabilities.backend, "Connect to PostgreSQL with ?vectors=milvus://…."
+                "following",
+                self._backend.capabilities.backend,
+                "Connect to PostgreSQL with ?vectors=milvus://host:19530.",
             )
         self._backend.capabilities.check_writable()
         for each in listed:

@@ -133,7 +133,7 @@ class MilvusIndex:
             bounds = MILVUS_KINDS[name].get(option)
             if bounds is None:
                 takes = ", ".join(MILVUS_KINDS[name]) or "no options"
-                raise InvalidArgument(f"{name} takes {takes}, and not {option}.")
+                raise InvalidArgument(f"{name} takes {takes}. Leave {option} out.")
             object.__setattr__(self, option, check_whole(option, given, *bounds))
         if name == "HNSW" and self.ef_construction is not None and self.ef_construction < 2 * (self.m or _M):
             raise InvalidArgument(f"ef_construction must be at least twice m, not {self.ef_construction}.")

@@ -82,6 +82,14 @@ def test_reindex_refuses(run: Run, articles: str, options: list[str]) -> None:
     assert (answer.code, answer.err.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    "index, words", [("diskann,nlist=4", "diskann takes no options."), ("ivf_flat,m=4", "ivf_flat takes nlist, each")]
+)
+def test_an_option_of_another_index_of_milvus_is_refused(run: Run, articles: str, index: str, words: str) -> None:
+    answer = run("reindex", articles, "articles", "--index", index)
+    assert (answer.code, words in answer.err) == (2, True)
+
+
 def test_recall(run: Run, articles: str) -> None:
     answer = run("recall", articles, "articles", "-k", "1", "--min-recall", "1", "--json")
     assert (answer.code, answer.json["mean"], answer.json["queries"], answer.json["enough"]) == (0, 1, 3, True)

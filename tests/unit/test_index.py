@@ -20,6 +20,7 @@ from vecstore.index_options import IndexOptions, from_dict, to_dict
 def test_options_come_back(options: IndexOptions) -> None:
     assert from_dict(to_dict(options)) == options
     assert to_dict(options)["kind"] == options.kind
+    assert isinstance(options, HNSW) or None not in to_dict(options).values()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,11 @@ def test_the_effort_of_a_build_is_chosen_unless_it_is_given(options: HNSW, tried
 def test_the_options_of_milvus_are_those_of_the_kind(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=list(wrong)[-1]):
         MilvusIndex(name, **wrong)
+
+
+def test_an_option_of_another_kind_is_to_be_left_out() -> None:
+    with pytest.raises(InvalidArgument, match=r"^IVF_FLAT takes nlist\. Leave m out\.$"):
+        MilvusIndex("IVF_FLAT", m=4)
 
 
 @pytest.mark.parametrize("name, words", [("IVF_FLT", "IVF_FLAT"), ("", "no index"), (3, "str such as"), (None, "None")])

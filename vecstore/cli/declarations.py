@@ -104,7 +104,9 @@ def _parse_milvus(described: str, given: dict[str, float]) -> MilvusIndex:
     numbers = dict(given)
     for option in options:
         word, _, number = option.partition("=")
-        takes = ", ".join(MILVUS_KINDS[name.upper()]) or "nothing"
+        takes = ", ".join(MILVUS_KINDS[name.upper()])
+        if not takes:
+            raise Failure(f"--index {name} takes no options.")
         if word not in MILVUS_KINDS[name.upper()] or not number.isdecimal():
             raise Failure(f"--index {name} takes {takes}, each as a whole number: --index ivf_flat,nlist=128.")
         numbers[word] = int(number)

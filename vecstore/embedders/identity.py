@@ -109,7 +109,7 @@ class Identity:
         if not 1 <= len(items) <= MAX_CANARIES:
             raise InvalidArgument(
                 f"The embedder {config.get('kind')}:{config.get('model')} has {len(items)} canaries, and a store keeps "
-                f"the vectors of 1 to {MAX_CANARIES}."
+                f"the vectors of 1 to {MAX_CANARIES}. Let its _canaries() return that many."
             )
         both = [embedder.embed_documents(items), embedder.embed_queries(items)]
         canaries = np.array(both, np.float32)

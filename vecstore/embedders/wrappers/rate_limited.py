@@ -47,7 +47,9 @@ class RateLimited(Wrapper[T]):
         below: Embedder[T] = inner
         while isinstance(below, Wrapper):
             if isinstance(below, Retrying):  # what it repeats would not pass through here
-                raise InvalidArgument("Repeated calls have to keep the pace too: Retrying(RateLimited(…)).")
+                raise InvalidArgument(
+                    "Repeated calls have to keep the pace too. Wrap in this order: Retrying(RateLimited(…))."
+                )
             below = below._inner
         limits = {"requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute}
         given = {name: check_whole(name, limit) for name, limit in limits.items() if limit is not None}
