@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -44,6 +46,15 @@ def make_watch(place: Path, seq: int = 7) -> CommitWatch:
     watch = CommitWatch(place)
     watch.note(seq, STATE)
     return watch
+
+
+def list_open(folder: Path) -> list[str]:
+    """Return the files below a folder that this process has open."""
+    found = list[str]()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that lists them
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [path for path in found if path.startswith(f"{folder}/")]
 
 
 def test_the_last_commit_is_known(path: Path) -> None:
@@ -140,6 +151,38 @@ def test_an_older_vecstore_wrote(database: Database, tmp_path: Path, monkeypatch
         other.open("notes").upsert([Record("b", [1, 0])])
         _forget_times(database, reader)
         assert len(reader.search([1, 0])) == 2
+
+
+def test_a_closed_database_keeps_no_lock_file_open(tmp_path: Path) -> None:
+    with vecstore.connect(tmp_path / "db") as db:
+        store = db.create("notes", Schema(dim=2))
+        store.upsert([Record("a", [1, 0])])
+        assert len(store.search([1, 0])) == 1
+        assert list_open(tmp_path)
+    assert list_open(tmp_path) == []
+
+
+@pytest.mark.parametrize("module", [open_generation, catalogue_file])
+def test_a_commit_is_announced_before_anybody_can_see_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    steps, announce, commit = list[str](), lock.HeldLock.announce, module.commit
+
+    def note_announcement(held: lock.HeldLock, seq: int) -> None:
+        steps.append("announced")
+        announce(held, seq)
+
+    def note_commit(*arguments: object) -> object:
+        steps.append("committed")
+        return commit(*arguments)
+
+    monkeypatch.setattr(lock.HeldLock, "announce", note_announcement)
+    monkeypatch.setattr(module, "commit", note_commit)
+    if module is open_generation:
+        database.open("notes").upsert([Record("b", [1, 0])])
+    else:
+        database.rename("notes", "others")
+    assert steps == ["announced", "committed"]
 
 
 def _forget_times(database: Database, store: VectorStore) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import vecstore
 from vecstore import Record, Schema
+from vecstore.backends.file.state import transaction
 
 WRITES = 60
 
@@ -45,6 +48,16 @@ def test_a_large_write_takes_what_it_needs(memory_path: Path) -> None:
     with vecstore.connect(memory_path) as db:
         db.create("notes", Schema(dim=384)).upsert(make_records(500))
     assert read_number(memory_path, "freelist_count") == 0
+
+
+def test_room_grows_with_the_file_up_to_a_bound(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "_MOST_ROOM", most := 24)
+    with vecstore.connect(memory_path) as db:
+        store = db.create("notes", Schema(dim=384))
+        store.upsert(replace(each, text="x" * 4_000) for each in make_records(300))
+        assert read_number(memory_path, "page_count") > 8 * most
+        store.upsert(make_records(1, 1_000))
+    assert most - 4 <= read_number(memory_path, "freelist_count") <= most
 
 
 def test_a_write_that_adds_nothing_makes_no_room(memory_path: Path) -> None:

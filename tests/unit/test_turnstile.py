@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from vecstore import turnstile
+from vecstore.testing.forks import forked
 from vecstore.turnstile import Turn, outside_turn
 
 PATIENCE = 20.0
@@ -129,8 +130,13 @@ def test_nobody_waits_again_while_turns_are_longer_than_the_patience(monkeypatch
 
 def test_a_long_queue_that_moves_keeps_its_gate() -> None:
     class Moving:
+        """Lets another thread pass while the first one waits in vain."""
+
         def acquire(self, *, timeout: float) -> bool:
-            turnstile._gate.turns += 1
+            gate.lock = threading.Lock()
+            passer = Passer()
+            assert passer.is_in.wait(PATIENCE)
+            passer.leave()
             return False
 
     gate = turnstile._gate
@@ -138,6 +144,19 @@ def test_a_long_queue_that_moves_keeps_its_gate() -> None:
     with Turn():
         assert turnstile._gate is gate
     assert not gate.open_until
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnstile, "_PATIENCE", 0.001)
+
+    def search() -> None:
+        with Turn():
+            assert turnstile._gate.lock.locked()
+
+    other = Passer()
+    assert other.is_in.wait(PATIENCE)
+    forked(search)
+    other.leave()
 
 
 def test_an_interrupt_of_who_waits_leaves_no_turn_behind() -> None:

@@ -19,6 +19,7 @@ from vecstore import (
     Database,
     F,
     Flat,
+    Progress,
     Record,
     Schema,
     StorageFailed,
@@ -32,8 +33,9 @@ from vecstore import (
     fields,
 )
 from vecstore.backend import Found, Generation, Search, Superseded
+from vecstore.calibration import calibrate as calibrate_module
 from vecstore.calibration import probes as probes_module
-from vecstore.calibration.effort import LADDER
+from vecstore.calibration.effort import LADDER, Clock
 from vecstore.calibration.probes import Probes
 
 DIM = 6
@@ -177,6 +179,24 @@ def test_a_timeout_of_exact_searches_ends_no_build(
     with pytest.warns(UnusedIndexWarning, match="longer timeout"):
         store.reindex(HNSW(m=8))
     assert (store.index_status().state, store.index_status().ef) == ("ready", None)
+
+
+def test_after_a_build_there_is_more_time_for_measuring(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[float]()
+
+    def start(on_progress: Progress | None, seconds: float) -> Clock:
+        given.append(seconds)
+        return Clock(on_progress, seconds)
+
+    monkeypatch.setattr(calibrate_module, "Clock", start)
+    store.reindex(HNSW(m=8))
+    after_build = sum(given)
+    given.clear()
+    store.calibrate()
+    assert after_build == pytest.approx(60)
+    assert sum(given) == pytest.approx(10)
 
 
 def test_reindex_builds_and_calibrates(backend: GraphBackend, store: VectorStore) -> None:

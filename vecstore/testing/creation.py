@@ -134,6 +134,22 @@ class FilledTests(Places):
         self.fill(db, "docs")
         assert (len(taken), db.names()) == (1, ["docs"])
 
+    def test_a_store_that_gets_its_name_before_it_can_be_held_stays(
+        self, db: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        db.create("unfinished_0123456789abcdef", SCHEMA).upsert(make_books(range(3)))
+        kind: Any = type(db._backend)
+        builder = kind.builder
+
+        def hold_late(self: Backend, uid: str) -> Any:
+            db.rename("unfinished_0123456789abcdef", "docs")
+            return builder(self, uid)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "builder", hold_late)
+            remove_left(db)
+        assert (db.names(), db.open("docs").count()) == (["docs"], 3)
+
 
 class CreateTests(Places):
     """`Database.create`."""
