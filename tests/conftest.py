@@ -43,6 +43,8 @@ BY_TURNS = (
 )  # fmt: skip
 """Of their tables `make test` tries a third in each run, by the seed: servers and processes make them slow."""
 SMALLEST_TABLE, TURNS = 3, 3
+LARGE = ("postgres/test_postgres.py", "redis/test_redis.py", "test_file.py")
+"""Files that take minutes. One that began last would keep a worker busy while the others have nothing to do."""
 LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power_failures")
 """Names of the tests that take longest in the long profile, in the order in which they begin."""
 
@@ -98,7 +100,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave cases of slow tables to the long profile; there, put the longest tests first.
+    """Leave cases of slow tables to the long profile; put the largest files first, there the longest tests.
 
     A long test that begins last keeps one worker busy while the others have nothing to do. The long profile has more
     examples of the suite's random programs and filters too.
@@ -109,6 +111,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if PROFILE == "long" or number % TURNS != turn:
                 item.add_marker(pytest.mark.long)
     if PROFILE != "long":
+        items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(LARGE))
         return
     for item in items:
         if any(name in item.nodeid for name in RANDOM):
