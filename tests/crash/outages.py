@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from .lost_writes import UNIFORM, RandomFate
@@ -108,9 +109,14 @@ def simulate_outages(run: Run, fates: Fates, ignored: frozenset[int] = frozenset
 def _digest(image: Image) -> bytes:
     found = hashlib.blake2b(digest_size=16)
     for path, data in sorted(image.items()):
-        found.update(f"{path}\0{-1 if data is None else len(data)}\0".encode())
-        found.update(data or b"")
+        found.update(f"{path}\0".encode() + (b"-" if data is None else b"+" + _digest_file(data)))
     return found.digest()
+
+
+@lru_cache(128)
+def _digest_file(data: bytes) -> bytes:
+    """Return the digest of a file's contents: most files are the same object as at the outage before."""
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def group_syncs(run: Run, apart: frozenset[int] = frozenset()) -> dict[str, frozenset[int]]:

@@ -28,6 +28,21 @@ class File:
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Write | Truncate] = field(default_factory=list)
+    _read: bytes | None = None
+
+    def read(self) -> bytes:
+        """Return the contents on the disk: the same object until the next fsync."""
+        if self._read is None:
+            self._read = bytes(self.durable)
+        return self._read
+
+    def sync(self) -> None:
+        """Let every change reach the disk."""
+        for change in self.pending:
+            apply(change, self.durable)
+        if self.pending:
+            self._read = None
+        self.pending.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +167,9 @@ class Volume:
     def _sync(node: Node) -> None:
         if isinstance(node, Directory):
             node.durable = node.names()
+            node.pending.clear()
         else:
-            for change in node.pending:
-                apply(change, node.durable)
-        node.pending.clear()
+            node.sync()
 
 
 def apply(change: Write | Truncate, data: bytearray) -> None:
@@ -181,7 +195,7 @@ def _walk(path: str, directory: Directory, fate: Fate) -> Iterator[tuple[str, by
             yield below, None
             yield from _walk(below, node, fate)
         else:
-            yield below, fate.contents(node)
+            yield below, fate.contents(node) if node.pending else node.read()
 
 
 def write_image(root: Path, image: Image) -> None:

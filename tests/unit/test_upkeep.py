@@ -54,8 +54,14 @@ def db(backend: GraphBackend) -> Database:
 
 @pytest.fixture
 def store(backend: GraphBackend, db: Database) -> VectorStore:
+    """A store with an index and an effort. To measure one takes longer than most of these tests."""
     store = db.create("docs", SCHEMA)
+    backend.error = StoreLocked("somebody else does the upkeep")
     store.insert(some_records(300))
+    active, backend.error = backend.find(name="docs").active, None
+    backend.built.add(active.id)
+    backend.ef_construction = 100
+    backend.amend(replace(active, ef=128))
     backend.steps.clear()
     return store
 
@@ -105,7 +111,9 @@ def test_a_write_in_many_batches_is_followed_by_upkeep_once(backend: GraphBacken
     assert backend.steps == ["tend"]
 
 
-def test_an_index_that_a_write_built_is_calibrated(backend: GraphBackend, store: VectorStore) -> None:
+def test_an_index_that_a_write_built_is_calibrated(backend: GraphBackend, db: Database) -> None:
+    store = db.create("docs", SCHEMA)
+    store.insert(some_records(300))
     found = store.index_status()
     assert (found.state, found.ef, found.target_recall) == ("ready", ef_of(backend), 0.98)
     assert ef_of(backend) in LADDER
