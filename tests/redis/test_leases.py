@@ -14,10 +14,17 @@ from vecstore import Database, F, Flat, Record, Schema, StoreLocked, VectorStore
 from vecstore.backends.redis import leases
 from vecstore.backends.redis.backend import RedisBackend
 from vecstore.backends.redis.scripts import SWITCH
-from vecstore.testing.processes import Python
+from vecstore.testing.processes import TalkingProcess, tell_and_wait
 
 SCHEMA = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int()})
 WIDER = Schema(dim=2, metric="l2", index=Flat(), fields={"year": vecstore.fields.Int(), "pages": vecstore.fields.Int()})
+
+
+def hold_lease(url: str, key: str) -> None:
+    backend = registry.connect(url)
+    assert isinstance(backend, RedisBackend)
+    with backend._leases.hold(key, "busy"):
+        tell_and_wait("held")
 
 
 @pytest.fixture
@@ -80,16 +87,8 @@ def test_a_writer_releases_the_lock_of_a_killed_switch(
     store: VectorStore, patient: VectorStore, redis_url: str, admin: redis.Redis, namespace: str
 ) -> None:
     """The server knows that the holder's connection is closed, so the lease can be taken at once."""
-    program = (
-        "import sys, vecstore\n"
-        "from vecstore import registry\n"
-        "backend = registry.connect(sys.argv[1])\n"
-        "with backend._leases.hold(sys.argv[2], 'busy'):\n"
-        "    print('held', flush=True)\n"
-        "    sys.stdin.readline()\n"
-    )
     key = f"{namespace}:lock:switch:{load_generation(admin, 'docs', namespace)}"
-    with Python("-c", program, redis_url, key) as other:
+    with TalkingProcess(hold_lease, redis_url, key) as other:
         assert other.read() == "held"
         with pytest.raises(StoreLocked, match="lock_timeout"):
             store.upsert([Record("new", [1, 1])])

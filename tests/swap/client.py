@@ -14,6 +14,7 @@ import numpy as np
 import vecstore
 from vecstore import Database, VectorStore
 from vecstore.testing.author import Author
+from vecstore.testing.processes import tell
 from vecstore.testing.rebuild_fixtures import OLD, new_model
 
 FIXED = 120
@@ -79,7 +80,7 @@ class Client:
         return json.dumps([kept, self._longest])
 
 
-def main() -> None:
+def obey() -> None:
     client = Client()
     for line in sys.stdin:
         order, *words = json.loads(line)
@@ -87,9 +88,4 @@ def main() -> None:
             answer = getattr(client, order)(*words)
         except Exception:  # noqa: BLE001 - the test shows it
             answer = json.dumps(traceback.format_exc())
-        sys.stdout.write(answer + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+        tell(answer)

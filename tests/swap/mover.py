@@ -1,7 +1,7 @@
-"""A mover that kills itself at a chosen step: ``python -m tests.swap.mover`` reads a JSON object for each call.
+"""A mover that kills itself at a chosen step: it reads a JSON object for each call.
 
-The process forks for each call, which saves starting Python again; the child makes its own connections. A step is any
-change of a catalogue, each of them before and after it is made, and the end of a switch's drain.
+The process forks for each call; the child makes its own connections. A step is any change of a catalogue, each of them
+before and after it is made, and the end of a switch's drain.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import vecstore
 from vecstore.backend import Backend
 from vecstore.swap import calls
+from vecstore.testing.processes import tell
 
 STEPS = ("create", "switch", "drop", "amend", "build_index", "make_durable", "tend")
 
@@ -73,9 +72,8 @@ def run(deed: str, source: str, target: str, left: int) -> None:
             there.open("docs").move_back(here, accept_volatile=True)
 
 
-def main() -> None:
+def obey() -> None:
     """Make each call in a child, and say whether it came to its end."""
-    np.ones(1)
     for line in sys.stdin:
         call = json.loads(line)
         child = os.fork()
@@ -83,8 +81,4 @@ def main() -> None:
             run(**call)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+        tell(json.dumps(os.waitstatus_to_exitcode(status)))

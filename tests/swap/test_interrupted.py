@@ -11,10 +11,11 @@ import pytest
 import vecstore
 from tests.swap.books import check_clean, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
+from tests.swap.mover import obey
 from vecstore import Database, Record, StoreLocked, StoreMoved, VectorStore
 from vecstore.swap import calls, moving
 from vecstore.testing import Place
-from vecstore.testing.processes import Python
+from vecstore.testing.processes import TalkingProcess
 from vecstore.testing.sample_records import make_book, read_contents
 
 RING = [("file", "postgres"), ("postgres", "redis"), ("redis", "file")]
@@ -27,8 +28,8 @@ FEWEST_STEPS = 16
 
 
 @pytest.fixture(scope="module")
-def mover() -> Iterator[Python]:
-    with Python("-m", "tests.swap.mover") as program:
+def mover() -> Iterator[TalkingProcess]:
+    with TalkingProcess(obey) as program:
         yield program
 
 
@@ -43,7 +44,7 @@ class Killed:
     left: int
 
 
-def start(mover: Python, deed: str, pair: tuple[Place, Place], left: int) -> int:
+def start(mover: TalkingProcess, deed: str, pair: tuple[Place, Place], left: int) -> int:
     """Let the mover go that many steps, and return its exit code."""
     call = {"deed": deed, "source": pair[0].url, "target": pair[1].url, "left": left}
     return int(json.loads(mover.ask(json.dumps(call))))
@@ -62,7 +63,7 @@ def write_where_it_is(here: Database, there: Database, record: int) -> VectorSto
 
 @pytest.fixture(params=[*STRIDES])
 def kill_at_each_step(
-    request: pytest.FixtureRequest, new_place: NewPlace, mover: Python, kinds: tuple[str, str], seed: int
+    request: pytest.FixtureRequest, new_place: NewPlace, mover: TalkingProcess, kinds: tuple[str, str], seed: int
 ) -> Callable[..., Iterator[Killed]]:
     """Return what kills the mover at one step after the other, each time with new places, until it comes to its end."""
 

@@ -13,12 +13,14 @@ from itertools import permutations
 import pytest
 
 from tests.swap.client import FIXED
+from tests.swap.client import obey as obey_client
 from tests.swap.conftest import NewPlace
+from tests.swap.mover import obey as obey_mover
 from vecstore import HNSW, Database, Flat, StoreLocked, StoreMoved
 from vecstore.index_options import IndexOptions
 from vecstore.records import Record
 from vecstore.testing import Place
-from vecstore.testing.processes import Python
+from vecstore.testing.processes import TalkingProcess
 from vecstore.testing.rebuild_fixtures import OLD, TEXT_SCHEMA, check_texts, make_texts, new_model
 from vecstore.testing.sample_records import key_by_id
 from vecstore.testing.threads import RepeatingThreads
@@ -51,15 +53,15 @@ def pair(request: pytest.FixtureRequest, new_place: NewPlace) -> tuple[Place, Pl
 
 
 @pytest.fixture(scope="module")
-def clients() -> Iterator[list[Python]]:
+def clients() -> Iterator[list[TalkingProcess]]:
     """Processes that wait for orders; starting one takes longer than what most tests do with it."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Python("-m", "tests.swap.client")) for _ in range(CLIENTS)]
+        yield [stack.enter_context(TalkingProcess(obey_client)) for _ in range(CLIENTS)]
 
 
 @pytest.fixture(scope="module")
-def mover() -> Iterator[Python]:
-    with Python("-m", "tests.swap.mover") as program:
+def mover() -> Iterator[TalkingProcess]:
+    with TalkingProcess(obey_mover) as program:
         yield program
 
 
@@ -71,11 +73,11 @@ class Round:
     pair : tuple of Place
     databases : tuple of Database
         Without a successor.
-    clients : list of Python
+    clients : list of TalkingProcess
     """
 
     def __init__(
-        self, pair: tuple[Place, Place], databases: tuple[Database, Database], clients: Sequence[Python]
+        self, pair: tuple[Place, Place], databases: tuple[Database, Database], clients: Sequence[TalkingProcess]
     ) -> None:
         self.here, self.there = databases
         self._urls = [place.url for place in pair]
@@ -109,7 +111,7 @@ class Round:
         threads.wait_for(2)
         self.there.open("docs", embedder=new).move_back(self.here, embedder=OLD, accept_volatile=True)
 
-    def kill_movers(self, threads: RepeatingThreads, mover: Python, rng: random.Random) -> None:
+    def kill_movers(self, threads: RepeatingThreads, mover: TalkingProcess, rng: random.Random) -> None:
         """Move and back, each time with a process that is killed and another call that goes on."""
         one, other = self._urls
         for deed in ("move", "back"):
@@ -133,17 +135,17 @@ class Round:
         return True
 
 
-def give(client: Python, *order: object) -> str:
+def give(client: TalkingProcess, *order: object) -> str:
     return client.ask(json.dumps(order))
 
 
-def step(client: Python) -> None:
+def step(client: TalkingProcess) -> None:
     answer = give(client, "step")
     assert answer == ".", json.loads(answer)
 
 
 def test_the_model_changes_on_the_way(
-    pair: tuple[Place, Place], databases: tuple[Database, Database], clients: list[Python], seed: int
+    pair: tuple[Place, Place], databases: tuple[Database, Database], clients: list[TalkingProcess], seed: int
 ) -> None:
     round_ = Round(pair, databases, clients)
     round_.run(round_.change_model, random.Random(seed))
@@ -152,8 +154,8 @@ def test_the_model_changes_on_the_way(
 def test_the_mover_is_killed(
     pair: tuple[Place, Place],
     databases: tuple[Database, Database],
-    clients: list[Python],
-    mover: Python,
+    clients: list[TalkingProcess],
+    mover: TalkingProcess,
     seed: int,
 ) -> None:
     rng = random.Random(seed)
@@ -165,8 +167,8 @@ def test_the_mover_is_killed(
 def test_many_rounds(
     pair: tuple[Place, Place],
     databases: tuple[Database, Database],
-    clients: list[Python],
-    mover: Python,
+    clients: list[TalkingProcess],
+    mover: TalkingProcess,
     seed: int,
 ) -> None:
     rng = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A writer that remembers what was acknowledged, in a thread or, as ``python -m``, in a process of its own."""
+"""A writer that remembers what was acknowledged, in a thread or in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..database import connect
 from ..filters.field_ref import F
 from ..records import Record
 from ..store import VectorStore
+from .processes import tell
 from .sample_records import make_vector
 from .toy_embedder import ToyEmbedder
 
@@ -133,19 +134,13 @@ class Author:
         self.kept[id_] = replace(self.kept[id_], metadata=kept)
 
 
-def main() -> None:
-    """Write until standard input ends, a line for each step; then print what was kept."""
-    url, name, author, seed = sys.argv[1:]
+def write_steps(url: str, name: str, author: str, seed: int) -> None:
+    """Write until standard input ends, a line for each step; then tell what was kept."""
     embedders = (ToyEmbedder(8, seed=1, name="old"), ToyEmbedder(5, seed=2, name="new"))
     with connect(url) as db:
-        writer = Author(db.open(name, embedder=embedders), author, int(seed), embeds=True)
+        writer = Author(db.open(name, embedder=embedders), author, seed, embeds=True)
         for _ in sys.stdin:
             writer.step()
-            sys.stdout.write(".\n")
-            sys.stdout.flush()
+            tell(".")
         kept = {id_: [record.text, dict(record.metadata)] for id_, record in writer.kept.items()}
-        sys.stdout.write(json.dumps(kept) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        tell(json.dumps(kept))

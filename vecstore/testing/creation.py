@@ -10,7 +10,7 @@ import pytest
 
 from .. import fields
 from ..backend import Backend
-from ..database import Database
+from ..database import Database, connect
 from ..errors import (
     BackendUnavailable,
     DimensionMismatch,
@@ -26,7 +26,7 @@ from ..schema import MAX_DIM, Schema
 from ..store import VectorStore
 from .backend_level import make_rows
 from .place import Place, Places
-from .processes import Python
+from .processes import TalkingProcess, tell_and_wait
 from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 from .threads import run_at_once
 from .toy_embedder import ToyEmbedder
@@ -38,20 +38,16 @@ BAD_NAMES: list[Any] = [
 ]  # fmt: skip
 
 
-FILLER = """
-import sys, vecstore
-from vecstore.filled_store import create_filled
-from vecstore.testing.sample_records import SCHEMA, make_books
+def fill_slowly(url: str, name: str) -> None:
+    """Make a new store of three books, which waits between its first records and its name."""
 
-def fill(store):
-    store.upsert(make_books(range(3)))
-    print("filled", flush=True)
-    sys.stdin.readline()
+    def fill(store: VectorStore) -> None:
+        store.upsert(make_books(range(3)))
+        tell_and_wait("filled")
 
-create_filled(vecstore.connect(sys.argv[1]), sys.argv[2], SCHEMA, fill)
-print("done", flush=True)
-sys.stdin.read()
-"""
+    with connect(url) as db:
+        create_filled(db, name, SCHEMA, fill)
+        tell_and_wait("done")
 
 
 class FilledTests(Places):
@@ -64,9 +60,9 @@ class FilledTests(Places):
     def test_what_a_killed_process_left_is_removed(self, place: Place, db: Database) -> None:
         if not place.processes:
             pytest.skip("no other process sees this place")
-        with Python("-c", FILLER, place.url, "slow") as slow:
+        with TalkingProcess(fill_slowly, place.url, "slow") as slow:
             assert slow.read() == "filled"
-            with Python("-c", FILLER, place.url, "docs") as killed:
+            with TalkingProcess(fill_slowly, place.url, "docs") as killed:
                 assert killed.read() == "filled"
                 self.fill(db, "other")
                 assert len(db.names()) == 3, "somebody's store was removed"

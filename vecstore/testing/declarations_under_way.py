@@ -10,16 +10,16 @@ import pytest
 
 from .. import fields
 from ..backend import Backend
-from ..database import Database
+from ..database import Database, connect
 from ..errors import MetadataMismatch, StoreLocked
 from ..filters.field_ref import F
-from ..rebuild import declaration
+from ..rebuild import copy, declaration
 from .author import Author
 from .declarations import DYNAMIC, KEYS, ask, make_noted, read_undeclared
 from .interruptions import Interruption
 from .place import Place
-from .processes import Python
-from .rebuild_fixtures import PAGES, SmallPages
+from .processes import TalkingProcess, tell_and_wait
+from .rebuild_fixtures import PAGE, PAGES, SmallPages
 from .sample_records import SCHEMA, key_by_id, make_book, read_contents
 from .threads import RepeatingThreads
 
@@ -44,13 +44,27 @@ class Breaking:
         return call
 
 
+def call_slowly(url: str, deed: str) -> None:
+    """Declare the keys of the store of notes or take that back, and wait at each step."""
+    copy.BATCH = declaration.PAGE = PAGE
+
+    def report(phase: str, done: int, total: int | None) -> None:
+        tell_and_wait(phase)
+
+    with connect(url) as db:
+        if deed == "declare":
+            db.declare("notes", KEYS, on_progress=report)
+        else:
+            db.undeclare("notes", list(KEYS), on_progress=report)
+
+
 class InterruptedDeclareTests(SmallPages):
     """Wherever a call breaks off, the store answers as before or as after, and the call can be made again."""
 
     @pytest.fixture(autouse=True)
     def few_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let values be checked in pages as small as those that are copied."""
-        monkeypatch.setattr(declaration, "PAGE", 40)
+        monkeypatch.setattr(declaration, "PAGE", PAGE)
 
     def test_broken_off_before_every_call_of_the_backend(self, place: Place, db: Database) -> None:
         store = db.create("notes", DYNAMIC)
@@ -83,19 +97,9 @@ class InterruptedDeclareTests(SmallPages):
         store = db.create("notes", DYNAMIC)
         store.insert(map(make_noted, range(PAGES)))
         answers, contents = ask(store), read_undeclared(store)
-        program = (
-            "import sys, vecstore\n"
-            "from vecstore.rebuild import copy, declaration\n"
-            "from vecstore.testing.declarations import KEYS\n"
-            "copy.BATCH = declaration.PAGE = 40\n"
-            "def progress(phase, done, total): print(phase, flush=True); sys.stdin.readline()\n"
-            "db = vecstore.connect(sys.argv[1])\n"
-            "if sys.argv[2] == 'declare': db.declare('notes', KEYS, on_progress=progress)\n"
-            "else: db.undeclare('notes', list(KEYS), on_progress=progress)\n"
-        )
         for deed in ("declare", "undeclare"):
             for phase in ("checking", "copying", "comparing"):
-                with Python("-c", program, place.url, deed) as process:
+                with TalkingProcess(call_slowly, place.url, deed) as process:
                     line = process.read()
                     while line != phase:
                         assert line, "the program ended"

@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from ..backend import Backend, Entry, Generation
-from ..database import Database
+from ..database import Database, connect
 from ..errors import InvalidArgument, StoreLocked, StoreNotFound
 from ..index_options import Flat
+from ..rebuild import copy
 from ..records import Record
 from ..store import VectorStore
 from .place import Place, Places
-from .processes import Python
+from .processes import TalkingProcess, tell_and_wait
 from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, check_texts, make_texts, new_model
 from .sample_records import SCHEMA, WIDER, key_by_id, make_books, read_contents
 from .toy_embedder import ToyEmbedder
@@ -23,6 +24,13 @@ from .toy_embedder import ToyEmbedder
 
 class Interruption(Exception):
     """What interrupts a rebuild."""
+
+
+def rebuild_slowly(url: str) -> None:
+    """Rebuild the store of texts, and wait after each page."""
+    copy.BATCH = PAGE
+    with connect(url) as db:
+        db.rebuild("texts", embedder=new_model(), on_progress=lambda phase, done, total: tell_and_wait(str(done)))
 
 
 class InterruptedRebuildTests(SmallPages):
@@ -100,15 +108,7 @@ class InterruptedRebuildTests(SmallPages):
     def test_a_killed_builder_holds_nothing(self, place: Place, db: Database, store: VectorStore) -> None:
         if not place.processes:
             pytest.skip("no other process sees this place")
-        program = (
-            "import sys, vecstore\n"
-            "from vecstore.rebuild import copy\n"
-            "from vecstore.testing.rebuild_fixtures import new_model\n"
-            "copy.BATCH = 40\n"
-            "def progress(phase, done, total): print(done, flush=True); sys.stdin.readline()\n"
-            "vecstore.connect(sys.argv[1]).rebuild('texts', embedder=new_model(), on_progress=progress)\n"
-        )
-        with Python("-c", program, place.url) as builder:
+        with TalkingProcess(rebuild_slowly, place.url) as builder:
             assert builder.read() == str(PAGE)
             with pytest.raises(StoreLocked):
                 db.rebuild("texts", embedder=new_model())

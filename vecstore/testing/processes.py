@@ -1,28 +1,44 @@
-"""Other processes for tests: Python programs that talk in lines, and die with the test."""
+"""Other processes for tests: functions that talk in lines, and die with the test."""
 
 from __future__ import annotations
 
-import subprocess
+import multiprocessing
+import os
 import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
+from ..registry import schemes
 from .threads import PATIENCE
 
+_context = multiprocessing.get_context("forkserver")
 
-class Python:
-    """A Python program in a process of its own.
+
+class TalkingProcess:
+    """A function in a process of its own.
+
+    Its process is forked from one that has imported the library and has no thread, connection or store: Python and the
+    library take longer to start than most tests to do what they do with it.
 
     Parameters
     ----------
-    *arguments : str
-        As on the command line: ``"-c", program`` or ``"-m", module``, and what the program reads.
+    work : callable
+        A function of a module, which reads lines from standard input and says lines with `tell`.
+    *arguments : object
+        What it is called with.
     """
 
-    def __init__(self, *arguments: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+        _context.set_forkserver_preload(["vecstore.testing", *(each.partition(":")[0] for each in schemes().values())])
+        heard, giving = _context.Pipe(duplex=False)
+        answers, told = _context.Pipe(duplex=False)
+        with heard, giving, answers, told:
+            self._process = _context.Process(target=_run, args=(work, arguments, heard, told), daemon=True)
+            self._process.start()
+            self._giving = os.fdopen(os.dup(giving.fileno()), "w", encoding="utf-8")
+            self._answers = os.fdopen(os.dup(answers.fileno()), encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -33,31 +49,50 @@ class Python:
         self.kill()
 
     def read(self) -> str:
-        """Return the next line; an empty one where the program ended."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().rstrip("\n")
+        """Return the next line; an empty one where the function ended."""
+        return self._answers.readline().rstrip("\n")
 
     def write(self, line: str = "") -> None:
-        """Hand the program a line."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        """Hand the function a line."""
+        self._giving.write(line + "\n")
+        self._giving.flush()
 
     def ask(self, line: str = "") -> str:
-        """Hand the program a line and return its answer."""
+        """Hand the function a line and return its answer."""
         self.write(line)
         return self.read()
 
     def finish(self) -> str:
-        """End the program's input; return the rest of what it says."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        rest = self._process.stdout.read()  # communicate() would skip the lines that readline() has read ahead
-        assert self._process.wait(PATIENCE) == 0
+        """End the function's input; return the rest of what it says."""
+        self._giving.close()
+        rest = self._answers.read()
+        self._process.join(PATIENCE)
+        assert self._process.exitcode == 0
         return rest
 
     def kill(self) -> None:
         """Send SIGKILL, as a machine short of memory does."""
-        with self._process:  # which closes its ends
-            self._process.kill()
+        self._process.kill()
+        self._process.join()
+        self._giving.close()
+        self._answers.close()
+
+
+def tell(line: str) -> None:
+    """Say a line to the test that started this process."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def tell_and_wait(line: str) -> None:
+    """Say a line, and go on when the test hands one over."""
+    tell(line)
+    sys.stdin.readline()
+
+
+def _run(work: Callable[..., None], arguments: tuple[object, ...], heard: Connection, told: Connection) -> None:
+    with heard, told:
+        os.dup2(heard.fileno(), 0)
+        os.dup2(told.fileno(), 1)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    work(*arguments)

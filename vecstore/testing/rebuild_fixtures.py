@@ -13,9 +13,10 @@ from ..rebuild import catch_up, comparison, copy
 from ..records import Record
 from ..schema import Schema
 from ..store import VectorStore
+from .author import write_steps
 from .backend_level import write_fenced
 from .place import Place, Places
-from .processes import Python
+from .processes import TalkingProcess
 from .sample_records import SCHEMA, read_contents
 from .toy_embedder import ToyEmbedder
 
@@ -58,9 +59,9 @@ def check_texts(store: VectorStore, kept: dict[str, Record], embedder: ToyEmbedd
     assert np.allclose([np.asarray(each.vector) for each in found.values()], wanted, atol=1e-6)
 
 
-def start_author(place: Place, name: str, seed: int) -> Python:
+def start_author(place: Place, name: str, seed: int) -> TalkingProcess:
     """Start an author in a process of its own; it makes a step for each line that it gets."""
-    return Python("-m", "vecstore.testing.author", place.url, "texts", name, str(seed))
+    return TalkingProcess(write_steps, place.url, "texts", name, seed)
 
 
 def apply_to_active(backend: Backend, deed: Callable[[Entry], object]) -> None:
