@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,8 @@ def run_soak(place: Place, seed: int, rounds: int, workers: int = 3, writers: in
                 signal_process(woken, signal.SIGTERM)
                 signal_process(woken, signal.SIGCONT)
         assert [each.exitcode for each in writing] == [0] * writers
-        settle(soaked, seconds=5)  # as far as no stopped process holds the lock of a file
+        wake_lock_holders(soaked, replaced)
+        settle(soaked, seconds=5)  # as far as no stopped process holds the lock of a store
         for each in replaced:
             signal_process(each, signal.SIGCONT)
         for each in (*working, *replaced):
@@ -202,6 +204,18 @@ def start(function: Any, *arguments: Any) -> BaseProcess:
 def signal_process(process: BaseProcess, number: int) -> None:
     if process.is_alive() and process.pid is not None:
         os.kill(process.pid, number)
+
+
+def wake_lock_holders(soaked: Soaked, stopped: Sequence[BaseProcess]) -> None:
+    """Wake those that were stopped in a transaction of SQLite: nobody could do anything beside them."""
+    if soaked.engine.dialect.name != "sqlite":
+        return
+    file = str(os.stat(soaked.engine.url.database or "").st_ino)
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    holders = {int(lock[4]) for lock in locks if lock[1] == "POSIX" and lock[5].rpartition(":")[2] == file}
+    for each in stopped:
+        if each.pid in holders:
+            signal_process(each, signal.SIGCONT)
 
 
 def settle(soaked: Soaked, seconds: float) -> int:

@@ -22,8 +22,8 @@ from sqlalchemy.schema import CreateTable
 import vecstore
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
+from vecstore.orm.busy_database import repeat
 from vecstore.orm.outbox import read_clock as outbox_clock
-from vecstore.orm.worker import repeat
 
 from .application import Application
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -283,6 +284,15 @@ class Outbox:
         )
         return revived.rowcount
 
+    def begin_writing(self, connection: Connection) -> None:
+        """Make a transaction of SQLite the one that writes, before it reads anything.
+
+        One that has read is refused at once, however long it would wait, where another one writes meanwhile: what it
+        has read would be out of date.
+        """
+        if connection.dialect.name == "sqlite":
+            connection.execute(delete(self.rows).where(false()))
+
     def find_last(self, connection: Connection) -> int:
         """Return the largest id of the committed rows, 0 without any."""
         return int(connection.execute(select(func.coalesce(func.max(self.rows.c.id), 0))).scalar_one())
@@ -355,12 +365,11 @@ class Outbox:
         """Forget the dead rows of keys that are older than the change that was seen of each."""
         columns = self.rows.c
         for part in _cut(sorted(seen)):
-            with engine.begin() as connection:
-                dead = select(columns.id, columns.key).where(
-                    columns.dead, columns.target == target, columns.key.in_(part)
-                )
+            dead = select(columns.id, columns.key).where(columns.dead, columns.target == target, columns.key.in_(part))
+            with engine.connect() as connection:
                 older = [id_ for id_, key in connection.execute(dead) if id_ < seen[key]]
-                if older:
+            if older:
+                with engine.begin() as connection:
                     connection.execute(delete(self.rows).where(columns.id.in_(older)))
 
     def _change(self, engine: Engine, claims: Sequence[Claim], values: Mapping[str, Any]) -> None:

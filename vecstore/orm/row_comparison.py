@@ -87,6 +87,8 @@ class RowComparison:
         """Compare; with ``fix`` mend what can be mended and note the rest for a worker."""
         model, outbox = self._model, self._outbox
         with self._engine.begin() as connection:
+            if fix:
+                outbox.begin_writing(connection)
             captures = make_captures(outbox, model)
             missing = [name for each in captures for name in find_missing_triggers(connection, each)]
             for each in captures if missing and fix else ():

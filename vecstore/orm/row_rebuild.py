@@ -4,19 +4,18 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import DDL, Connection, Engine, Table, delete, func, select, text, update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ..errors import DeadLetters, InvalidArgument, StoreLocked
 from ..index_options import HNSW
 from ..progress import Progress
+from .busy_database import repeat
 from .outbox import Outbox
 from .row_generations import (
     ACTIVE,
@@ -284,6 +283,7 @@ class RowRebuild:
                 if not stale:
                     continue
                 with self._engine.begin() as connection:
+                    self._outbox.begin_writing(connection)
                     waiting = set(self._outbox.list_pending(connection, target))
                     waiting |= set(self._outbox.list_pending(connection, self._target))
                     named = [name for key in stale if (name := self._model.keys.format(key)) not in waiting]
@@ -321,17 +321,15 @@ class RowRebuild:
 
     def _change(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run a short transaction that takes the table for itself; where others hold it, it comes again."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._engine.begin() as connection:
-                    if connection.dialect.name == "postgresql":
-                        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
-                    return work(connection)
-            except OperationalError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(min(0.1 * 2**attempt, 2.0) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads attempts
-        raise AssertionError
+
+        def change() -> _Result:
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+                self._outbox.begin_writing(connection)
+                return work(connection)
+
+        return repeat(change, times=_ATTEMPTS, longest=2.0)
 
     def _execute(self, connection: Connection, statement: str) -> None:
         connection.execute(DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]

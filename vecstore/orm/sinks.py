@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from ..records import Record
 from ..rows.vectors import as_matrix
 from ..schema import Schema
 from ..store import VectorStore
+from .busy_database import repeat
 from .keys import Key
 from .outbox import Outbox
 from .row_generations import ACTIVE, RowGeneration, RowGenerations, name_digests, name_target
@@ -246,24 +248,32 @@ class ColumnSink(Sink):
         """
         done: list[Key] = []
         for part in _cut(sorted(planned)):
-            with Session(self._engine) as session:
-                done += self._apply_part(session, part, planned, vectors)
+            # A vector that was made is not to be made again because somebody else had the lock for a while.
+            done += repeat(partial(self._apply_part, part, planned, vectors))
         return done
 
     def _apply_part(
+        self, part: Sequence[Key], planned: Mapping[Key, Record | None], vectors: Mapping[Key, object]
+    ) -> Sequence[Key]:
+        changed = [key for key in part if key in vectors or planned[key] is None]
+        if not changed and not self._has_others():
+            return part
+        with Session(self._engine) as session:
+            self._outbox.begin_writing(session.connection())
+            return self._apply_in(session, part, changed, planned, vectors)
+
+    def _apply_in(
         self,
         session: Session,
         part: Sequence[Key],
+        changed: Sequence[Key],
         planned: Mapping[Key, Record | None],
         vectors: Mapping[Key, object],
     ) -> Sequence[Key]:
-        changed = [key for key in part if key in vectors or planned[key] is None]
-        if not changed and not self._has_others(session):
-            return part
         connection = session.connection()
         is_sqlite = connection.dialect.name == "sqlite"
         if is_sqlite:
-            self._forget_digests(connection, changed)  # makes the transaction the writer, before anything is read
+            self._forget_digests(connection, changed)
         live = self._generations.read(connection, self._model.declared_name, lock=True)
         generation = self._find_own(session, live)
         if generation is None:
@@ -289,8 +299,9 @@ class ColumnSink(Sink):
         session.commit()
         return done
 
-    def _has_others(self, session: Session) -> bool:
-        return len(self._generations.read(session.connection(), self._model.declared_name)) > 1
+    def _has_others(self) -> bool:
+        with self._engine.connect() as connection:
+            return len(self._generations.read(connection, self._model.declared_name)) > 1
 
     def _find_own(self, session: Session, live: dict[str, RowGeneration]) -> RowGeneration | None:
         """Return the generation that this object writes, as it is now; None if it must not be written any more."""

@@ -12,14 +12,14 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..errors import EmbedderRequired, InvalidArgument, VecstoreError
 from ..records import Record
+from .busy_database import repeat
 from .keys import Key
 from .missing_tables import explain_missing_tables
 from .outbox import Claim, Outbox
@@ -39,8 +39,6 @@ PROBE = "word"
 """A text that every model embeds: where it fails too, the fault is not the row's."""
 _OF_THE_PLACE = (OSError, MemoryError, SQLAlchemyError)
 """Not of a row: a network, the machine, the application's database."""
-_REPETITIONS = 5
-_Result = TypeVar("_Result")
 _log = logging.getLogger("vecstore.orm")
 
 
@@ -169,8 +167,7 @@ class SyncWorker:
     def _read(self, batch: _Batch, keys: Sequence[Key]) -> dict[Key, Record]:
         """Read the rows of some keys; where one of them holds what cannot be read, the others are read without it."""
         try:
-            with Session(self._engine) as session:
-                return self._match(batch, batch.model.read_records(session, keys))
+            return self._match(batch, repeat(lambda: self._read_records(batch.model, keys)))
         except BaseException as error:
             if not isinstance(error, Exception) or isinstance(error, _OF_THE_PLACE):
                 raise
@@ -179,6 +176,10 @@ class SyncWorker:
                 return {}
         middle = len(keys) // 2
         return self._read(batch, keys[:middle]) | self._read(batch, keys[middle:])
+
+    def _read_records(self, model: SearchedModel, keys: Sequence[Key]) -> dict[Key, Record]:
+        with Session(self._engine) as session:
+            return model.read_records(session, keys)
 
     def _match(self, batch: _Batch, found: Mapping[Key, Record]) -> dict[Key, Record]:
         """Return the records of claimed keys: a database may find a row by a key that is not exactly its own."""
@@ -278,15 +279,3 @@ def read_retry_after(error: BaseException) -> float:
 def describe_error(error: BaseException) -> str:
     """Return what the outbox keeps of an error: a message of ours, or the class, as others may quote a text."""
     return f"{type(error).__name__}: {error}" if isinstance(error, VecstoreError) else type(error).__name__
-
-
-def repeat(call: Callable[[], _Result]) -> _Result:
-    """Call again where the application's database was busy or chose this transaction as the victim of a deadlock."""
-    for repetition in range(_REPETITIONS):
-        try:
-            return call()
-        except OperationalError:
-            if repetition == _REPETITIONS - 1:
-                raise
-            time.sleep(0.05 * 2**repetition * random.uniform(0.5, 1.5))  # noqa: S311 - spreads attempts
-    raise AssertionError
