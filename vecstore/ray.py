@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .bulk import EmbedderSource, Ticket, begin, finish
 from .errors import InvalidArgument, MissingExtra
 from .schema import Schema
+from .urls import make_absolute
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -46,7 +47,7 @@ def write(
     """
     _check(dataset)
     if schema is None:
-        written = _write(dataset, (url, name, embedder), concurrency)
+        written = _write(dataset, (make_absolute(url), name, embedder), concurrency)
         finish(url, name)
         return written
     with begin(url, name, schema, embedder=embedder) as load:

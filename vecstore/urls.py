@@ -19,6 +19,7 @@ from .errors import InvalidUrl
 _ALIASES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("postgres", "postgresql+psycopg", "postgresql+psycopg_async"), "postgresql")
 )
+_WITH_PATH = frozenset({"file", "postgresql+embedded"})
 _DRIVERS = frozenset({
     "psycopg2", "psycopg2cffi", "psycopg2binary", "psycopg3", "asyncpg", "pg8000", "pygresql", "pypostgresql", "pyodbc",
 })  # fmt: skip
@@ -137,6 +138,20 @@ def read_path(location: str, scheme: str) -> Path:
             raise InvalidUrl(f"The path of the {scheme}: URL begins with ~, and that user has no home directory.")
     # A later change of the working directory must not move the database.
     return Path(os.path.abspath(decoded))
+
+
+def make_absolute(place: str) -> str:
+    """Return a URL that means the same place in a process with another working directory.
+
+    Raises
+    ------
+    InvalidUrl
+    """
+    url = parse_url(place)
+    if url.scheme not in _WITH_PATH:
+        return place
+    _, mark, query = place.partition("?") if isinstance(place, str) else ("", "", "")
+    return f"{url.scheme}:{quote(os.fsencode(read_path(url.location, url.scheme)))}{mark}{query}"
 
 
 def is_url(text: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 import vecstore
-from tests.cli.conftest import command_line
+from tests.cli.conftest import command_line, write_lines
 from tests.sources import ROOT
 from vecstore import InvalidArgument, Schema
 from vecstore.testing import Place
@@ -37,6 +37,48 @@ try:
     vecstore.ray.write(dataset, url, "docs", SCHEMA)
 except vecstore.StoreExists:
     print("refused")
+"""
+
+RAY_TWICE = """
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import ray
+from tests.bulk.test_loads import SCHEMA, make_tables
+import vecstore
+import vecstore.ray
+from vecstore.bulk import datasink
+
+url, marks = sys.argv[1:]
+
+class Dying(datasink.StoreDatasink):
+    def write(self, blocks, ctx):
+        written = super().write(blocks, ctx)
+        mark = os.path.join(marks, f"{self.get_name()} {ctx.task_idx}")
+        if not os.path.exists(mark):
+            open(mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+
+datasink.StoreDatasink = Dying
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+
+def write(schema):
+    try:
+        return vecstore.ray.write(ray.data.from_arrow(list(make_tables())), url, "docs", schema, concurrency=1)
+    except (vecstore.StoreExists, vecstore.StoreLocked) as error:
+        return type(error).__name__
+
+with ThreadPoolExecutor(2) as pool:
+    found = list(pool.map(write, [SCHEMA, SCHEMA]))
+    assert 300 in found and len(set(found)) == 2, found
+    with vecstore.connect(url) as db:
+        assert db.open("docs").count() == 300
+        db.open("docs").delete(ids=["r000000"])
+    assert list(pool.map(write, [None, None])) == [300, 300]
+assert len(os.listdir(marks)) > 1
+print("twice")
 """
 
 DASK = """
@@ -113,6 +155,13 @@ def test_ray(file_place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_ray_twice_at_once_with_tasks_that_are_repeated(file_place: Place, tmp_path: Path) -> None:
+    (marks := tmp_path / "marks").mkdir()
+    check_program(tmp_path / "program.py", RAY_TWICE, file_place, "twice", str(marks))
+    assert read_digest(file_place) == load_plainly(file_place, make_tables())
+
+
+@pytest.mark.long
 def test_dask(file_place: Place, tmp_path: Path) -> None:
     check_program(tmp_path / "program.py", DASK, file_place, "300")
     assert read_digest(file_place) == load_plainly(file_place, make_tables())
@@ -140,19 +189,35 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "kb").exists()
 
 
+def run_command(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `vecstore load` on Ray, with paths that are relative."""
+    line = command_line(["load", "file:kb", "docs", *arguments, "--engine", "ray", "--workers", "2"])
+    return subprocess.run(line, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=240)
+
+
 @pytest.mark.long
 def test_the_command_on_ray(tmp_path: Path) -> None:
     for number, table in enumerate(make_tables()):
         parquet.write_table(table, tmp_path / f"{number}.parquet")
-    url = f"file:{tmp_path}/kb"
-    files = sorted(tmp_path.glob("*.parquet"))
-    line = ["load", url, "docs", *files, "--engine", "ray", "--workers", "2", "--field", "year:int", "--metric", "l2"]
-    done = subprocess.run(
-        command_line(line), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    with vecstore.connect(url) as db:
+    files = [f"{number}.parquet" for number in range(6)]
+    done = run_command(tmp_path, *files, "--field", "year:int", "--metric", "l2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Loaded 300 records of 6 files into the new store docs.\n"
+    with vecstore.connect(f"file:{tmp_path}/kb") as db:
         db.create("plain", SCHEMA)
         for table in make_tables():
             db.open("plain").upsert(table)
         assert db.open("docs").digest() == db.open("plain").digest()
+
+
+@pytest.mark.long
+def test_the_command_on_ray_says_what_is_wrong(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"id": "a", "vector": [1.0, 0.0]}])
+    write_lines(tmp_path / "b.jsonl", [{"id": "b", "vector": [1.0]}])
+    done = run_command(tmp_path, "a.jsonl", "b.jsonl")
+    assert done.returncode == 2
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("vecstore: b.jsonl: ")
+    assert "'b'" in told
+    with vecstore.connect(f"file:{tmp_path}/kb") as db:
+        assert db.names() == []

@@ -19,11 +19,11 @@ import pytest
 import vecstore
 from tests.sources import ROOT
 from vecstore import Schema, bulk, fields
-from vecstore.bulk.workers import ATTEMPTS, run_tasks
+from vecstore.bulk.workers import run_tasks
 from vecstore.testing import Place
 
 from .conftest import long_on_servers
-from .workers import DIM, die, make_hashed, make_table, make_texts, refuse, write_and_die, write_one
+from .workers import DIM, make_hashed, make_table, make_texts, write_and_die, write_one
 
 SCHEMA = Schema(dim=DIM, metric="l2", index=vecstore.Flat(), fields={"year": fields.Int()})
 
@@ -120,16 +120,6 @@ def check_that_nothing_is_lost(place: Place, marks: Path, parts: int) -> None:
         load.confirm(sum(written for _, written in run_tasks(write_and_die, tasks, 2)))
     assert len(list(marks.iterdir())) == parts
     assert read_digest(place) == load_plainly(place, make_tables(parts))
-
-
-def test_a_task_that_kills_its_workers_ends_the_run() -> None:
-    with pytest.raises(vecstore.WorkerDied, match=f"{ATTEMPTS} worker processes died"):
-        list(run_tasks(die, [1], 2))
-
-
-def test_an_exception_of_a_task_ends_the_run() -> None:
-    with pytest.raises(ValueError, match="task 1"):
-        list(run_tasks(refuse, [1], 2))
 
 
 def test_ids_in_several_tables(file_place: Place) -> None:
@@ -274,6 +264,17 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, Any], error: type[Exc
     if change.get("url") is None and (tmp_path / "kb").exists():
         with vecstore.connect(arguments["url"]) as db:
             assert db.names() == []
+
+
+def test_a_ticket_leads_to_its_place_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of another engine may have another working directory."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with bulk.begin("file:./a kb%3F?lock_timeout=2", "docs", SCHEMA) as load:
+        monkeypatch.chdir(elsewhere)
+        assert bulk.write_part(load.ticket, make_table(0, 50)) == 50
+    assert os.listdir(elsewhere) == []
+    assert sorted(os.listdir(tmp_path)) == ["a kb?", "elsewhere"]
 
 
 def test_a_ticket_does_not_show_its_url() -> None:

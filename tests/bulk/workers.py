@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,39 @@ def die(task: int) -> int:
 
 def refuse(task: int) -> int:
     raise ValueError(f"task {task}")
+
+
+class OddError(Exception):
+    """As those of some clients of services: what it was made of is not in its args."""
+
+    def __init__(self, reason: str, *, response: object) -> None:
+        super().__init__(reason)
+        self.response = response
+
+
+def raise_odd(task: int) -> int:
+    raise OddError("refused", response=task)
+
+
+def report_and_wait(pipe: Path) -> int:
+    """Say who works once somebody reads the pipe, and never end."""
+    pipe.write_text(str(os.getpid()))
+    while True:
+        signal.pause()
+
+
+def work_beside(task: tuple[Path, Path, str]) -> str:
+    """Wait for a minute and say so, or end once another task waits."""
+    pipe, mark, what = task
+    if what == "wait":
+        pipe.write_text("begun")
+        threading.Event().wait(60)
+        mark.touch()
+        return what
+    pipe.read_text()
+    if what == "raise":
+        raise ValueError(what)
+    return what
 
 
 def write_one(task: tuple[str, str, int]) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,27 @@ def test_what_is_no_journal(run: Run, tmp_path: Path, files: list[Path], text: s
         assert answer.code == 0
 
 
+def test_an_interrupt(tmp_path: Path, files: list[Path]) -> None:
+    """As Ctrl-C in a terminal, which reaches the workers too."""
+    url, journal, pipe = f"file:{tmp_path}/kb", tmp_path / "load.journal", tmp_path / "z.jsonl"
+    os.mkfifo(pipe)
+    line = command_line(["load", url, "docs", files[0], pipe, "--workers", "2", "--journal", journal])
+    with (
+        subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True) as child,
+        pipe.open("w"),  # a worker reads it, and will find no end
+    ):
+        os.killpg(child.pid, signal.SIGINT)
+        told = child.communicate(timeout=60)[1]  # until no worker has it open
+    assert told == "vecstore: Interrupted. The same command goes on with the files that are left.\n"
+    assert child.returncode == 130
+    assert list_names(url) == []
+    pipe.unlink()
+    write_lines(pipe, make_rows(200))
+    line = command_line(["load", url, "docs", files[0], pipe, "--workers", "1", "--journal", journal, "--json"])
+    assert json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout)["records"] == 80
+    assert not journal.exists()
+
+
 def test_texts_are_embedded(run: Run, tmp_path: Path) -> None:
     write_lines(tmp_path / "a.jsonl", [{"id": f"r{n}", "text": f"text {n}"} for n in range(5)])
     url = f"file:{tmp_path}/kb"
@@ -167,9 +189,47 @@ def test_a_store_that_is_there_is_refused(run: Run, tmp_path: Path, files: list[
     assert run("load", "memory:", "docs", files[1]).code == 2
 
 
-def test_an_id_in_two_files(run: Run, tmp_path: Path) -> None:
-    write_lines(tmp_path / "a.jsonl", make_rows(0))
-    write_lines(tmp_path / "b.jsonl", make_rows(20))
-    answer = run("load", f"file:{tmp_path}/kb", "docs", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--workers", 1)
+@pytest.mark.parametrize("journal", [False, True], ids=["alone", "with a journal"])
+def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
+    write_lines(first := tmp_path / "a.jsonl", make_rows(0))
+    write_lines(second := tmp_path / "b.jsonl", make_rows(20))
+    url, notes = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    options = ["--workers", 1, *(["--journal", notes] if journal else [])]
+    answer = run("load", url, "docs", first, second, *options)
     assert answer.code == 2
     assert "20 ids" in answer.err
+    assert "`vecstore add`" in answer.err
+    write_lines(second, make_rows(40))
+    assert run("load", url, "docs", first, second, *options).code == 0
+
+
+def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
+
+    def load(*arguments: object) -> str:
+        answer = run("load", url, "docs", *arguments, "--journal", journal, "--workers", 1)
+        assert answer.code == 2
+        return answer.err
+
+    assert "e.jsonl" in load(files[0], wrong)
+    assert "dim" in load(files[0], wrong)
+    assert "begun with" in load(files[0])
+    told = load(files[0], wrong, "--metric", "l2")
+    assert "metric is cosine, not l2" in told
+    assert "same options" in told
+    nowhere = run("load", url, "docs", files[0], "--journal", tmp_path / "no" / "journal")
+    assert (nowhere.code, "There is no directory" in nowhere.err) == (2, True)
+    write_lines(wrong, make_rows(200))
+    assert run("load", url, "docs", files[0], wrong, files[1], "--journal", journal, "--workers", 1).code == 0
+    assert not journal.exists()
+
+
+def test_ray_is_missed_before_anything_is_read(
+    run: Run, tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    answer = run("load", f"file:{tmp_path}/kb", "docs", *files, "--engine", "ray")
+    assert answer.code == 2
+    assert "vecstore-db[ray]" in answer.err
+    assert not (tmp_path / "kb").exists()

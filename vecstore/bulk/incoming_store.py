@@ -9,7 +9,16 @@ from typing import Any
 
 from ..backend import Backend, Entry, Generation, Remote
 from ..database import Database
-from ..errors import InvalidArgument, StoreExists, StoreLocked, StoreNotFound, Unsupported
+from ..errors import (
+    InvalidArgument,
+    SchemaMismatch,
+    StoreExists,
+    StoreLocked,
+    StoreNotFound,
+    Unsupported,
+    VecstoreError,
+)
+from ..logs import log_step
 from ..lookup import check_here
 from ..names import check_name
 from ..new_store import fill_dim
@@ -69,16 +78,21 @@ def take_name(backend: Backend, name: str, schema: Schema, identity: Mapping[str
     return backend.create(name, Generation(uuid.uuid4().hex, schema, identity, remote=origin))
 
 
-def find_begun(backend: Backend, ticket: Ticket) -> Entry:
+def find_begun(backend: Backend, ticket: Ticket, schema: Schema) -> Entry:
     """Return the entry of a load that is to go on.
 
     Raises
     ------
-    StoreNotFound
+    StoreNotFound, SchemaMismatch
     """
     found = backend.find(uid=ticket.uid)
     if found.building is None or found.building.id != ticket.generation or not found.is_incoming:
         raise StoreNotFound(ticket.name)
+    differences = found.building.schema.differences(schema)
+    if differences:
+        raise SchemaMismatch(
+            f"The load of store {ticket.name!r} was begun with a different schema: {'; '.join(differences)}."
+        )
     return found
 
 
@@ -93,10 +107,12 @@ def attach(backend: Backend, coming: Entry) -> Entry:
 
 
 def give_up(backend: Backend, coming: Entry) -> None:
-    """Remove a load, unless its switch has happened."""
+    """Remove a load, unless its switch has happened; what cannot be removed now, the next load of that name removes."""
     try:
         found = backend.find(uid=coming.uid)
+        if found.is_incoming:
+            backend.drop(coming.uid)
     except StoreNotFound:
         return
-    if found.is_incoming:
-        backend.drop(coming.uid)
+    except VecstoreError as error:  # of a full disk, or a server that is gone: what ended the load is to be told
+        log_step("load", "what the load of store %s wrote is still there: %s", coming.name, type(error).__name__)

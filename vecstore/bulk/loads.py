@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from ..errors import DuplicateId, InvalidArgument, StoreCorrupt
 from ..logs import log_duration
 from ..progress import Progress, report_to
 from ..schema import Schema
+from ..urls import make_absolute
 from .incoming_store import attach, check_new, find_begun, give_up, take_name
 from .parts import Ticket, write_part
 from .process_cache import EmbedderSource, check_source, make_embedder
@@ -96,13 +97,14 @@ class Load:
         twins = self._confirmed - records
         if twins < 0:
             raise InvalidArgument(
-                f"The parts of the load of store {self._entry.name!r} are said to have {self._confirmed:,} ids, and "
-                f"{records:,} were written. Add up what each write_part returned."
+                f"The load of store {self._entry.name!r} has {records:,} records, and its parts are said to have "
+                f"{self._confirmed:,} ids. Add up what each write_part returned; begin anew where a load goes on and "
+                "its parts or files have changed."
             )
         raise DuplicateId(
-            f"{twins:,} ids of the load of store {self._entry.name!r} occur in more than one table, and which of the "
-            "records stays would depend on which worker is faster. Remove the twins, or load with workers=1, where the "
-            "last one stays."
+            f"{twins:,} ids of the load of store {self._entry.name!r} occur in more than one table or file, and which "
+            "of the records stays would depend on which worker is faster. Remove the twins, or write one after "
+            "another, where the last one stays: with bulk.load(…, workers=1) or `vecstore add`."
         )
 
 
@@ -133,9 +135,9 @@ def begin(
     embedder : str or function, optional
         A name as for `vecstore.embedders.load`, or a function of a module that returns an `Embedder`.
     resume : Ticket, optional
-        Of an earlier load, to go on with it: what its parts wrote is there. Its schema is kept.
+        Of an earlier load with the same schema, to go on with it: what its parts wrote is there.
     keep : bool
-        Leave what is written where the block raises, so that a later call can go on with it.
+        Leave what is written where the block raises, so that a later call can go on with it; not after `DuplicateId`.
     on_progress : callable, optional
         Called as ``on_progress(phase, done, total)`` while the index is built; see `Progress`.
 
@@ -148,6 +150,8 @@ def begin(
     StoreExists, StoreLocked, StoreMoved, InvalidArgument, Unsupported, MissingExtra
     StoreNotFound
         What ``resume`` names is not there any more.
+    SchemaMismatch
+        It was begun with another schema.
     DuplicateId
         An id occurs in more than one part, by what was given to `Load.confirm`.
     """
@@ -157,19 +161,19 @@ def begin(
     with connect(url) as database, report_to(on_progress) as report:
         schema = check_new(database, name, schema, None if model is None else model.dim)
         backend = database._backend
-        coming = take_name(backend, name, schema, known) if resume is None else find_begun(backend, resume)
+        coming = take_name(backend, name, schema, known) if resume is None else find_begun(backend, resume, schema)
         with backend.builder(coming.uid):
             try:
                 coming = attach(backend, coming)
                 building = coming.building
                 if building is None:
                     raise TypeError("a standby generation is the one under construction")
-                ticket = Ticket(url, name, coming.uid, building.id, embedder)
+                ticket = Ticket(make_absolute(url), name, coming.uid, building.id, embedder)
                 load = Load(backend, coming, replace(building, standby=True), ticket)
                 yield load
                 load._finish(report)
-            except BaseException:
-                if not keep:
+            except BaseException as error:
+                if not keep or isinstance(error, DuplicateId):  # which no further part would mend
                     give_up(backend, coming)
                 raise
 
@@ -214,10 +218,11 @@ def load(
     workers = check_whole("workers", workers)
     with report_to(on_progress) as report, begin(url, name, schema, embedder=embedder, on_progress=report) as begun:
         ids = 0
-        for _, written in run_tasks(partial(write_part, begun.ticket), map(_as_table, tables), workers):
-            ids += written
-            if report:
-                report("writing", ids, None)
+        with closing(run_tasks(partial(write_part, begun.ticket), map(_as_table, tables), workers)) as running:
+            for _, written in running:
+                ids += written
+                if report:
+                    report("writing", ids, None)
         if workers > 1:
             begun.confirm(ids)
     if begun.result is None:

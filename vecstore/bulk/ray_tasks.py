@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import ray
+from ray.exceptions import RayError, RayTaskError
+
+from ..errors import WorkerDied
+from .workers import ATTEMPTS
 
 Task = TypeVar("Task")
 
 
 def run_tasks_on_ray(
     function: Callable[[Task], int], tasks: Sequence[Task], workers: int
-) -> Iterator[tuple[Task, int]]:
+) -> Generator[tuple[Task, int]]:
     """Yield each task with what the function returned for it, as they end. Ray repeats a task whose worker died.
+
+    An exception of a task ends the run, as itself, and so does ``close()``.
 
     Parameters
     ----------
@@ -22,19 +28,41 @@ def run_tasks_on_ray(
     tasks : sequence
     workers : int
         So many tasks run at the same time.
+
+    Raises
+    ------
+    WorkerDied
     """
     started = not ray.is_initialized()
     if started:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    waiting, running = list(tasks), dict[ray.ObjectRef[int], Task]()
     try:
-        remote = ray.remote(function)
-        waiting, running = list(tasks), dict[object, Task]()
+        remote = ray.remote(max_retries=ATTEMPTS - 1)(function)
         while waiting or running:
             while waiting and len(running) < workers:
                 task = waiting.pop(0)
                 running[remote.remote(task)] = task
             [ended], _ = ray.wait(list(running), num_returns=1)
-            yield running.pop(ended), ray.get(ended)
+            task = running.pop(ended)
+            yield task, _get(ended)
     finally:
+        for each in running:  # on a cluster that goes on
+            ray.cancel(each, force=True)
         if started:
             ray.shutdown()
+
+
+def _get(ended: ray.ObjectRef[int]) -> int:
+    """Return the result of a task, or raise what it raised, without the traceback that Ray puts into the message."""
+    try:
+        return ray.get(ended)
+    except RayTaskError as error:
+        if not isinstance(error.cause, BaseException) or isinstance(error.cause, RayError):
+            raise
+        raise error.cause from error
+    except RayError as error:
+        raise WorkerDied(
+            f"Ray ran a task {ATTEMPTS} times and each time its worker or its node was lost ({type(error).__name__}), "
+            "perhaps of too little memory. Give fewer workers, or smaller files."
+        ) from error

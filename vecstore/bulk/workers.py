@@ -1,12 +1,22 @@
-"""Tasks in several processes. A worker that dies loses no task: its tasks are given to others."""
+"""Tasks in several processes. A worker that dies loses no task: its tasks are given to others.
+
+Workers end with the process that started them, however it ends: each waits for the end of a pipe that only that process
+holds. Ctrl-C, which a terminal sends to all of them, is for that process alone.
+"""
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
+import os
+import signal
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
 from ..errors import WorkerDied
@@ -20,10 +30,13 @@ AHEAD = 2
 """Tasks for each worker that are read ahead: a worker never waits for the next one, and memory stays bounded."""
 
 
-def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[tuple[Task, Result]]:
+def run_tasks(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Generator[tuple[Task, Result]]:
     """Yield each task with what the function returned for it, as they end; one worker is this process itself.
 
-    The function is called again for a task whose worker died. An exception of a task ends the run.
+    The function is called again for a task whose worker died. An exception of a task ends the run, and so does
+    ``close()``: the workers then end at once, in the middle of their tasks.
 
     Parameters
     ----------
@@ -42,15 +55,66 @@ def run_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], workers
             yield task, function(task)
         return
     run = _Run(function, tasks, workers)
+    # Spawned, because a fork of a process with threads, such as those of a driver, may hang.
+    context = multiprocessing.get_context("spawn")
     while not run.is_done:
-        # Spawned, because a fork of a process with threads, such as those of a driver, may hang.
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        lifeline, held = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_work, initargs=(lifeline,))
         try:
             yield from run.work(pool)
         except BrokenProcessPool:
             run.take_back()
         finally:
+            if not run.is_done:
+                held.close()
             pool.shutdown(cancel_futures=True)
+            held.close()
+            lifeline.close()
+
+
+def _begin_work(lifeline: Connection) -> None:
+    """Prepare a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process when the other end of a pipe is closed, through which nothing is ever sent."""
+    lifeline.poll(None)
+    os._exit(1)
+
+
+def _call(function: Callable[[Task], Result], task: Task) -> Result:
+    """Call a function in a worker. The parent must be able to make its error again, or it would take it for a death."""
+    try:
+        return function(task)
+    except BaseException as error:
+        if not isinstance(error, Exception) or _can_travel(error):
+            raise
+        kind = type(error)
+        raise RuntimeError(f"{kind.__module__}.{kind.__qualname__} was raised in a worker process.") from error
+
+
+def _can_travel(error: Exception) -> bool:
+    """Say whether an exception can be made again of what it is pickled as."""
+    try:
+        copy.copy(error)
+    except BaseException as failure:
+        if not isinstance(failure, Exception):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let processes that are started here have no Ctrl-C, which would print a traceback before they can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Run(Generic[Task, Result]):
@@ -98,6 +162,8 @@ class _Run(Generic[Task, Result]):
             if not self._next:
                 break
             # A broken pool raises here, and the task stays in the queue.
-            self._under_way[pool.submit(self._function, self._next[0][1])] = self._next[0]
+            with _without_interrupts():
+                future = pool.submit(_call, self._function, self._next[0][1])
+            self._under_way[future] = self._next[0]
             self._next.popleft()
         return bool(self._under_way)

@@ -32,7 +32,7 @@ class Stamp:
 
 
 class Journal:
-    """A text file with a line of JSON for the load, and one for each file that is in.
+    """A text file with a line of JSON for the load and its files, and one for each file that is in.
 
     Parameters
     ----------
@@ -51,29 +51,42 @@ class Journal:
         self.begun: dict[str, str] | None = None
         self.done: dict[str, int] = {}
         self._stamps: dict[str, Stamp] = {}
+        self._files: set[str] = set()
+        if not self._path.parent.is_dir():
+            raise Failure(f"There is no directory {self._path.parent} for the journal.")
         if self._path.exists():
             self._read()
 
     def check_files(self, files: Sequence[str]) -> None:
-        """Refuse to go on where a file was changed since it was loaded.
+        """Refuse to go on where a file was changed since it was loaded, or is not given any more.
 
         Raises
         ------
         Failure
         """
+        missing = sorted(self._files.difference(map(os.path.abspath, files)))
+        if missing:
+            raise Failure(
+                f"The load of the journal was begun with {missing[0]}, which may be in already. Name all of its files "
+                f"again, or remove {self._path} to begin anew."
+            )
         for path in files:
             known = self._stamps.get(os.path.abspath(path))
             if known is not None and known != Stamp.read(path):
                 raise Failure(
-                    f"{path} was changed after it was loaded. Give the load up, by removing {self._path} and with "
-                    f"`vecstore drop --moved`, and begin again."
+                    f"{path} was changed after it was loaded. Remove {self._path} to begin anew with all files."
                 )
 
     def begin(self, ticket: Ticket, files: Sequence[str]) -> list[str]:
         """Begin or go on with the journal of a load, and return the files that are still to be loaded."""
+        given = list(map(os.path.abspath, files))
         if self.begun is None:
             known = {"name": ticket.name, "uid": ticket.uid, "generation": ticket.generation}
-            self._append({_MARK: VERSION, **known})
+            self._append({_MARK: VERSION, **known, "files": given})
+            self.begun = known
+        elif not self._files.issuperset(given):
+            self._append({"files": given})
+        self._files.update(given)
         return [path for path in files if os.path.abspath(path) not in self.done]
 
     def note(self, path: str, stamp: Stamp, ids: int) -> None:
@@ -114,6 +127,10 @@ class Journal:
         if first.pop(_MARK) != VERSION:
             raise ValueError
         self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
+        self._files.update(map(str, first["files"]))
         for line in rest:
+            if "files" in line:
+                self._files.update(map(str, line["files"]))
+                continue
             self.done[line["file"]] = int(line["ids"])
             self._stamps[line["file"]] = Stamp(int(line["size"]), int(line["modified"]))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -15,13 +16,13 @@ from .. import connect
 from ..bulk import Load, Ticket
 from ..bulk.loads import begin
 from ..bulk.workers import run_tasks
-from ..errors import StoreNotFound
+from ..errors import DuplicateId, MissingExtra, SchemaMismatch, StoreNotFound
 from ..names import check_name
 from ..schema import Schema
 from . import output, progress
 from .declarations import parse_fields, parse_index
 from .encodings import Encoding, parse_encoding
-from .exits import Failure
+from .exits import INTERRUPTED, Failure
 from .load_journal import Journal, Stamp
 from .load_task import FileReading, FileTask, load_file, read_first
 from .options import (
@@ -104,6 +105,8 @@ def load(
     check_name(name, "Store")
     check_paths(files)
     _check_distinct(files)
+    if engine is Engine.RAY and find_spec("ray") is None:
+        raise MissingExtra("ray", "ray")
     given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
     wish = StoreRequest(
         parse_fields(field or []), dim, metric, dtype, vectors, parse_index(index, None, None, None), dynamic=dynamic
@@ -115,12 +118,31 @@ def load(
     says_model = is_given(context, "embedder")
     schema, model, reading = _plan(url, name, files[0], wish, embedder, columns, encoding, says=says_model)
     count = workers or os.cpu_count() or 1
-    with progress.meter("Loading", quiet=json) as meter, _open(url, name, schema, model, notes, meter) as begun:
+    with (
+        _explain_end(notes),
+        progress.meter("Loading", quiet=json) as meter,
+        _open(url, name, schema, model, notes, meter) as begun,
+    ):
         ids = _load_files(begun, files, reading, count, engine, notes, meter)
         begun.confirm(ids)
     if notes is not None:
         notes.remove()
     _report(name, len(files), begun, time.monotonic() - began, machine=json)
+
+
+@contextmanager
+def _explain_end(journal: Journal | None) -> Iterator[None]:
+    """Say what to do where a load ends before its end."""
+    try:
+        yield
+    except DuplicateId:
+        if journal is not None:  # nothing of the load is left
+            journal.remove()
+        raise
+    except KeyboardInterrupt:
+        if journal is None or journal.begun is None:
+            raise
+        raise Failure("Interrupted. The same command goes on with the files that are left.", INTERRUPTED) from None
 
 
 def _check_distinct(files: Sequence[str]) -> None:
@@ -178,6 +200,10 @@ def _open(
         if resume is None:
             raise
         raise Failure("What the journal's load had written is gone. Remove the journal, and load again.") from None
+    except SchemaMismatch as error:
+        raise Failure(
+            f"{error} Give the same options and the same first file, or remove the journal to begin anew."
+        ) from error
 
 
 def _load_files(
@@ -194,18 +220,19 @@ def _load_files(
     stamps = {path: Stamp.read(path) for path in left}
     total, done = sum(sizes.values()), sum(sizes[path] for path in files if path not in left)
     ids = 0 if journal is None else sum(journal.done.get(os.path.abspath(path), 0) for path in files)
-    for task, written in _run([FileTask(begun.ticket, path, reading) for path in left], workers, engine):
-        if Stamp.read(task.path) != stamps[task.path]:
-            raise Failure(f"{task.path} was changed while it was loaded. Load again when nobody writes to it.")
-        ids += written
-        done += sizes[task.path]
-        if journal is not None:
-            journal.note(task.path, stamps[task.path], written)
-        meter.move(total, 0, done, ids)
+    with closing(_run([FileTask(begun.ticket, path, reading) for path in left], workers, engine)) as running:
+        for task, written in running:
+            if Stamp.read(task.path) != stamps[task.path]:
+                raise Failure(f"{task.path} was changed while it was loaded. Load again when nobody writes to it.")
+            ids += written
+            done += sizes[task.path]
+            if journal is not None:
+                journal.note(task.path, stamps[task.path], written)
+            meter.move(total, 0, done, ids)
     return ids
 
 
-def _run(tasks: list[FileTask], workers: int, engine: Engine) -> Iterable[tuple[FileTask, int]]:
+def _run(tasks: list[FileTask], workers: int, engine: Engine) -> Generator[tuple[FileTask, int]]:
     if engine is Engine.RAY:
         from ..bulk.ray_tasks import run_tasks_on_ray
 
