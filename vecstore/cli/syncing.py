@@ -249,10 +249,10 @@ COMMANDS = (run, once, status, retry, verify, backfill, rebuild)
 def _load(place: str) -> Iterator[VectorORM]:
     """Import the application's VectorORM for one command; errors of its database end the command in one line."""
     try:
-        from sqlalchemy.exc import OperationalError, SQLAlchemyError
+        from sqlalchemy.exc import SQLAlchemyError
 
         from ..orm import VectorORM
-        from ..orm.busy_database import is_locked
+        from ..orm.busy_database import LOCKED, is_locked
     except ImportError as error:
         raise MissingExtra("sqlalchemy", "orm") from error
     module, colon, name = place.partition(":")
@@ -281,17 +281,9 @@ def _load(place: str) -> Iterator[VectorORM]:
         with found:
             yield found
     except SQLAlchemyError as error:
-        if isinstance(error, OperationalError) and is_locked(error):
-            raise Failure(
-                "Another process holds the lock of the application's SQLite database. Try again; docs/orm.md says what "
-                "keeps it short.",
-                STORAGE,
-            ) from error
-        raise Failure(
-            f"The application's database failed: {type(getattr(error, 'orig', None) or error).__name__}. Is it there, "
-            "and are its tables created?",
-            STORAGE,
-        ) from error
+        kind = type(getattr(error, "orig", None) or error).__name__
+        told = f"The application's database failed: {kind}. Is it there, and are its tables created?"
+        raise Failure(LOCKED if is_locked(error) else told, STORAGE) from error
     except DeadLetters as error:
         raise Failure(str(error), NEGATIVE) from error
 

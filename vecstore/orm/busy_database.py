@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 _REPETITIONS = 5
 _SQLITE_BUSY = frozenset({5, 6})
 """SQLITE_BUSY, another process or connection has the lock of the file, and SQLITE_LOCKED, one with the same cache."""
 _Result = TypeVar("_Result")
+LOCKED = "Another process holds the lock of the application's SQLite database. Try again; docs/orm.md says what helps."
 
 
-def is_locked(error: OperationalError) -> bool:
+def is_locked(error: SQLAlchemyError) -> bool:
     """Say whether a file of SQLite was locked by somebody else for longer than a connection waits."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _SQLITE_BUSY
 
 
