@@ -17,6 +17,7 @@ import vecstore
 from tests.postgres.catalogues import connect_engine, format_statement
 from tests.postgres.followed import connect_followed, get_following, make_records, make_schema, place
 from tests.postgres.stores import add_parameters, open_database, prepare_namespace
+from tests.postgres.tenants import grant_catalogue, run
 from tests.postgres.test_rights import repeat
 from tests.secrets import PASSWORD, change_url
 from vecstore import Database, InvalidUrl, MissingExtra, StorageFailed, StoreExists, VectorStore, migrate
@@ -230,6 +231,29 @@ def test_the_rights_to_them_are_named_without_the_parameter_too(
             theirs.drop("a")
 
     assert [each for each in repeat(admin, drop) if f"{namespace}.vecstore_follower " in each]
+
+
+def test_a_missing_right_is_no_damage_of_a_collection(
+    database: Database,
+    store: VectorStore,
+    admin: psycopg.Connection,
+    postgres_url: str,
+    namespace: str,
+    role: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin(database, store, PLACE, "one")
+    grant_catalogue(admin, namespace, role, writes=False)
+    run(admin, "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}", namespace, role)
+    with connect_followed(change_url(postgres_url, user=quote(role), password=PASSWORD), namespace, NOBODY) as theirs:
+        following = get_following(theirs)
+        monkeypatch.setattr(
+            following.upkeep,
+            "keep_count",
+            lambda generation: following.table.keep_count(following._client, generation.id, 1, 1),
+        )
+        with pytest.raises(StorageFailed, match=rf"GRANT UPDATE ON {namespace}\.vecstore_follower TO"):
+            theirs.open("a").verify()
 
 
 def test_a_restored_copy_is_downgraded_although_it_names_collections_of_its_original(
