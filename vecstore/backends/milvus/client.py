@@ -97,7 +97,7 @@ class MilvusClient(OneProcess):
         if channel is not None:
             channel.close()
 
-    def call(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+    def call(self, method: str, request: Any) -> Any:
         """Send a request and return its answer.
 
         Parameters
@@ -105,8 +105,6 @@ class MilvusClient(OneProcess):
         method : str
             Of Milvus' service, such as ``Search``.
         request : protobuf message
-        timeout : float, optional
-            Seconds; by default those of the options.
 
         Raises
         ------
@@ -114,7 +112,7 @@ class MilvusClient(OneProcess):
         """
         send = getattr(self._get_stub(), method)
         try:
-            answer = send(request, timeout=timeout or self.options.timeout, metadata=self._list_headers())
+            answer = send(request, timeout=self.options.timeout, metadata=self._list_headers())
         except grpc.RpcError as error:
             raise translate(error) from None  # gRPC's text quotes addresses and the server's, which quotes values
         except ValueError as error:  # another thread closed the channel

@@ -167,7 +167,6 @@ class Collection:
         where: str = EVERYTHING,
         effort: int | None = None,
         after: int = STRONG,
-        timeout: float | None = None,
     ) -> list[Nearest]:
         """Return the nearest records of each query, as far as the index finds them.
 
@@ -182,7 +181,6 @@ class Collection:
         after : int
             The search waits until everything up to this timestamp is visible; 0 means everything there is, for which
             it waits about 0.2 s.
-        timeout : float, optional
         """
         if not 1 <= k <= MAX_K:
             raise InvalidArgument(f"k must be from 1 to {MAX_K:,} for Milvus, not {k:,}.")
@@ -191,7 +189,7 @@ class Collection:
         self._check_timestamp(after)
         plan = self._plan or self.read_plan()
         request = make_search_request(self.name, plan, queries, k, where, effort, after)
-        found = read_hits(self._client.call("Search", request, timeout=timeout), self.layout.metric)
+        found = read_hits(self._client.call("Search", request), self.layout.metric)
         return found or [Nearest([], np.zeros(0, np.int64), np.zeros(0))] * len(queries)
 
     def count(self, where: str = EVERYTHING, *, after: int = STRONG) -> int:
