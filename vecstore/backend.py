@@ -380,7 +380,7 @@ class Followed:
     built : bool
         Whether the search effort of the index has to be calibrated.
     copying : bool
-        Whether a copy is under way, here or in another process, or due.
+        Whether a copy is under way, here or in another process, or due; the measurement of its index is part of it.
     """
 
     sent: int = 0

@@ -52,7 +52,8 @@ class FollowedStore:
     lag : float
         For how many seconds the first of them has.
     copying : bool
-        Whether its vectors are being copied, here or in another process, or are about to be.
+        Whether its vectors are being copied, here or in another process, or are about to be. The measurement of the
+        index is part of it.
     failure : str or None
         Why the last attempt failed.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from tests.postgres.tenants import grant_catalogue, run
 from tests.postgres.test_rights import repeat
 from tests.secrets import PASSWORD, change_url
 from vecstore import Database, InvalidUrl, MissingExtra, StorageFailed, StoreExists, VectorStore, migrate
+from vecstore.backend import Followed
 from vecstore.backends.postgres.advisory_locks import make_builder_key, make_lock_key
 from vecstore.backends.postgres.followed.follower import Follower, FollowerTable
 from vecstore.backends.postgres.followed.notes import NoteTable
@@ -148,6 +150,27 @@ def test_another_feeder_is_waited_for(database: Database, store: VectorStore, ad
     [state] = database.follow().drain(stop)
     assert stop.left <= 0
     assert (state.pending, state.is_done) == (1, False)
+    assert "Milvus" in (state.failure or "")
+
+
+def test_an_index_that_another_process_waits_for_is_waited_for(
+    database: Database, store: VectorStore, admin: psycopg.Connection
+) -> None:
+    following, id_ = get_following(database), store._current.entry.active.id
+    begin(database, store, PLACE, "one")
+    following.table.promote(following._client, id_, "one", None)
+    lock, seen = [make_builder_key(id_)], list[Followed]()
+
+    def release() -> None:
+        seen.append(database._backend.follow(store._current.entry.active, lambda *_: None))
+        admin.execute("SELECT pg_advisory_unlock(%s)", lock)
+
+    admin.execute("SELECT pg_advisory_lock(%s)", lock)
+    following.upkeep._count_at[id_] = math.inf
+    stop = Release(3, release)
+    [state] = database.follow().drain(stop)
+    assert [each.copying for each in seen] == [True]
+    assert (stop.left, state.is_done) == (0, False)
     assert "Milvus" in (state.failure or "")
 
 

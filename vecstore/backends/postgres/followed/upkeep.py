@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -143,26 +144,22 @@ class FollowedUpkeep(Upkeep):
         follower = self._table.read(self._client, id_)
         if follower is None or not self._is_usable(follower):
             return self._follow_anew(generation, follower, on_progress)
-        is_copying = follower.incoming is not None
-        if is_copying and on_progress is None:
-            return self._tell(id_, copying=True)  # a copy sends what is noted too
-        if on_progress is not None and (is_copying or not self._is_calibrated(generation, follower)):
-            try:
-                with self._lock(generation):
-                    self._fill(generation, on_progress)
+        is_filled, is_ready = follower.incoming is None, self._is_calibrated(generation, follower)
+        if on_progress is not None and not (is_filled and is_ready):
+            with suppress(StoreLocked), self._lock(generation):  # or another process copies, or waits for the index
+                self._fill(generation, on_progress)
                 return self._tell(id_, built=True)
-            except StoreLocked:
-                if is_copying:
-                    return self._tell(id_, rests=_PAUSE, copying=True)
+        if not is_filled:  # a copy sends what is noted too
+            return self._tell(id_, rests=_PAUSE, copying=True)
         try:
             found = self._feeder.run_round(generation)
         except StoreLocked:  # another process feeds
-            return self._tell(id_, rests=_PAUSE)
+            return self._tell(id_, rests=_PAUSE, copying=not is_ready)
         if not found.waiting and time.monotonic() >= self._count_at.get(id_, 0.0):
             self._count_at[id_] = time.monotonic() + BETWEEN_COUNTS
             self.keep_count(generation)
             self._feeder.drop_left()
-        return self._tell(id_, found.records, found.rests)
+        return self._tell(id_, found.records, found.rests, copying=not is_ready)
 
     def _follow_anew(self, generation: Generation, follower: Follower | None, on_progress: Progress | None) -> Followed:
         """Make a collection where there is none, or none of ours, as far as that is due."""
