@@ -63,7 +63,9 @@ class DividedBackend(PostgresBackend):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._catalogue = DividingCatalogue(self._tables)
-        self._layouts = DividingLayouts(self._client.options.namespace, self._server.extension)
+        self._layouts = DividingLayouts(
+            self._client.options.namespace, self._server.extension, has_citus=self._server.has_citus
+        )
         self._upkeep = Upkeep(self._client, self._server, self._layouts, self._catalogue)
 
 

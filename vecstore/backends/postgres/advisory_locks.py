@@ -1,6 +1,6 @@
-"""Advisory locks of the server: of builders, and of a switch, which keeps writers out.
+"""Advisory locks of the server: of builders, and the keys of all, also of those that a switch keeps writers out by.
 
-A transaction holds them, and the server releases them when it ends or its connection does.
+A transaction holds them, and the server releases them when it ends or its connection does. See `generation_guard`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from vecstore.errors import StoreLocked
 
 from .client import Client
 from .statements import Statement
-from .transaction import Transaction
 
 _TRY_LOCK = Statement("SELECT pg_try_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
-_WAIT_FOR_LOCK = Statement("SELECT pg_advisory_xact_lock(%(lock)s)", MappingProxyType({}))
 _BUILDER = 1
 """Distinguishes the lock of a generation's builder from that of its writers."""
 
@@ -46,11 +44,3 @@ def hold_lock(client: Client, lock: int, refusal: str) -> Iterator[None]:
             raise StoreLocked(refusal)
         transaction.rest()
         yield
-
-
-def exclude_writers(transaction: Transaction, generation: str) -> None:
-    """Wait until no write to a generation is under way, and keep later ones waiting until the transaction ends.
-
-    Writes share this lock; see `generation_guard`.
-    """
-    transaction.run(_WAIT_FOR_LOCK, {"lock": make_lock_key(generation)})

@@ -71,22 +71,23 @@ from . import (
 from . import (
     search as searches,
 )
-from .advisory_locks import exclude_writers, hold_lock, make_lock_key
+from .advisory_locks import hold_lock, make_lock_key
 from .caller_transaction import CallerTransaction
 from .catalogue import Catalogue
 from .catalogue_tables import make_catalogue_tables
+from .citus import check_undivided
 from .client import Client
 from .column_types import PACKED, PackedQuery, quote_table
 from .copy_or_insert import CopyOrInsert
 from .durability import explain_volatility, wait_for_disk
 from .engine import check_driver, get_driver, make_engine
-from .failures import DENIED, GONE, REFUSED, make_missing_table, read_state, translating
+from .failures import DENIED, GONE, INTERNAL, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .followed.answer import compile_answer, compile_matching
 from .followed.follower import FollowerTable, explain_elsewhere
 from .followed.following import Following, check_installed
 from .followed.triggers import drop_triggers
-from .generation_guard import compile_role_check
+from .generation_guard import compile_exclusion, compile_role_check
 from .generation_table import MAX_HALFVEC_INDEX, MAX_VECTOR_INDEX, Layout, Layouts, write_creation
 from .inherited_connections import check_pool
 from .metrics import METRICS
@@ -129,7 +130,7 @@ class PostgresBackend(Backend):
         self._replicas: Replicas | None = None
         self._tables = make_catalogue_tables(client.options.namespace)
         self._catalogue = Catalogue(self._tables)
-        self._layouts = Layouts(client.options.namespace, server.extension)
+        self._layouts = Layouts(client.options.namespace, server.extension, has_citus=server.has_citus)
         self._upkeep = Upkeep(client, server, self._layouts, self._catalogue)
         self._following: Following | None = None
         self._followers = FollowerTable(client.options.namespace)
@@ -371,7 +372,7 @@ class PostgresBackend(Backend):
     # -- records
 
     def write(self, generation: Generation, batch: Rows, *, insert: bool, fence: Sequence[int] | None = None) -> int:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         present = batch.vectors if batch.vectors is None or batch.present is None else batch.vectors[batch.present]
         self._check_rounding(generation, table, present)
         if self._copy_in(generation, table, batch, fence, insert=insert):
@@ -397,7 +398,7 @@ class PostgresBackend(Backend):
                     raise RecordExists([id_ for (id_,) in taken]) from error
 
     def write_groups(self, generation: Generation, batch: Rows, fences: Mapping[str, int]) -> int:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         present = batch.vectors if batch.vectors is None or batch.present is None else batch.vectors[batch.present]
         self._check_rounding(generation, table, present)
         always = {"generation": generation.id, **self._make_guard_values(generation)}
@@ -421,7 +422,10 @@ class PostgresBackend(Backend):
     def _copy_in(
         self, generation: Generation, table: Layout, batch: Rows, fence: Sequence[int] | None, *, insert: bool
     ) -> bool:
-        """Copy many new records in; do nothing if an id is stored, changes are noted, or row security applies."""
+        """Copy many new records in; do nothing if an id is stored, changes are noted, or row security applies.
+
+        With Citus also if the server names no reason: the INSERT that comes next will, if it fails too.
+        """
         if self._has_caller_transaction or len(batch) < bulk_copy.FEWEST:
             return False
         if not insert and not self._copy_or_insert.may_copy(generation.id):
@@ -430,7 +434,12 @@ class PostgresBackend(Backend):
         guard = bulk_copy.compile_opening(self._tables, standby=generation.standby)
         parts = partial(bulk_copy.pack_rows, batch, table, fence)
         with self._explaining("write", generation), self._noting():
-            answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
+            try:
+                answer = self._client.copy(guard, values, bulk_copy.make_target(table), parts)
+            except VecstoreError as error:
+                if not self._server.has_citus or read_state(error.__cause__ or error) != INTERNAL:
+                    raise
+                answer = None
         if answer is None:
             self._copy_or_insert.remember_stored(generation.id)
             return False
@@ -439,7 +448,7 @@ class PostgresBackend(Backend):
         return answer == [(False,)]
 
     def update(self, generation: Generation, selection: Selection, update: Update) -> int:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         self._check_rounding(generation, table, None if update.vector is None else update.vector[None])
         values = rows.encode_update(update, table)
         assigned = frozenset(name.removeprefix("set_") for name in values if name.startswith("set_"))
@@ -472,7 +481,7 @@ class PostgresBackend(Backend):
             ) from error
 
     def delete(self, generation: Generation, selection: Selection, fence: Sequence[int] | None = None) -> int:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         if fence is not None and not isinstance(selection, Filter):
             statement = self._get_statement(
                 ("delete fenced", standby),
@@ -500,7 +509,7 @@ class PostgresBackend(Backend):
         return [Change(seq, id_) for seq, id_ in found]
 
     def fetch(self, generation: Generation, ids: Sequence[str]) -> Rows:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         statement = self._get_statement(
             ("fetch", standby), table, lambda form, _: reads.compile_fetch(self._tables, form, standby=standby)
         )
@@ -511,7 +520,7 @@ class PostgresBackend(Backend):
     def page(
         self, generation: Generation, where: Filter | None, after: str | None, limit: int, include: Include = EVERYTHING
     ) -> Rows:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         statement = self._get_statement(
             ("page", standby, after is None, include),
             table,
@@ -524,7 +533,7 @@ class PostgresBackend(Backend):
         return rows.decode_rows(self._read_pointed(generation, statement, values), table, include, versions=True)
 
     def sample(self, generation: Generation, where: Filter | None, size: int) -> Rows:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         statement = self._get_statement(
             ("sample", standby),
             table,
@@ -535,7 +544,7 @@ class PostgresBackend(Backend):
         return rows.decode_rows(answer, table, EVERYTHING, versions=True)
 
     def find_without_vector(self, generation: Generation, limit: int) -> list[str]:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         if not table.schema.has_optional_vectors:
             return []
         statement = self._get_statement(
@@ -544,7 +553,7 @@ class PostgresBackend(Backend):
         return [id_ for (id_,) in self._read_pointed(generation, statement, {"limit": limit})]
 
     def count(self, generation: Generation, where: Filter | None) -> int:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         statement = self._get_statement(
             ("count", standby),
             table,
@@ -559,7 +568,7 @@ class PostgresBackend(Backend):
     def values(
         self, generation: Generation, field: str, where: Filter | None, limit: int | None
     ) -> list[tuple[Stored, int]]:
-        table, standby, limited = self._layouts.get(generation), generation.standby, limit is not None
+        table, standby, limited = self._find_table(generation), generation.standby, limit is not None
         statement = self._get_statement(
             ("values", standby, field, limited),
             table,
@@ -580,7 +589,7 @@ class PostgresBackend(Backend):
         return found
 
     def _answer(self, generation: Generation, search: Search) -> list[Found]:
-        table, queries = self._layouts.get(generation), search.queries
+        table, queries = self._find_table(generation), search.queries
         if self._following is not None and not search.exact:
             found = self._ask_follower(self._following, generation, table, search)
             if found is not None:
@@ -665,7 +674,7 @@ class PostgresBackend(Backend):
         return answer
 
     def tombstones(self, generation: Generation, after: str | None, limit: int) -> Mapping[str, int]:
-        table, standby = self._layouts.get(generation), generation.standby
+        table, standby = self._find_table(generation), generation.standby
         statement = self._get_statement(
             ("tombstones", standby, after is None),
             table,
@@ -776,6 +785,13 @@ class PostgresBackend(Backend):
                 self._replicas.close()
 
     # -- parts
+
+    def _find_table(self, generation: Generation) -> Layout:
+        """Return the layout of a generation's table, which has to be in one place."""
+        layout = self._layouts.get(generation)
+        if self._server.has_citus:
+            check_undivided(self._runner, layout)
+        return layout
 
     def _get_statement(
         self, key: Hashable, table: Layout, make: statement_cache.Make, where: Filter | None = None
@@ -891,12 +907,16 @@ class PostgresBackend(Backend):
 
     def _lock_out_writers(self, transaction: Transaction, uid: str) -> Entry:
         """Keep every writer out of a store's active generation and return its entry."""
-        active = self._catalogue.find(transaction, uid=uid).active.id
-        exclude_writers(transaction, active)
+        active = self._catalogue.find(transaction, uid=uid).active
+        self._exclude_writers(transaction, active)
         entry = self._catalogue.lock(transaction, uid)
-        if entry.active.id != active:
-            exclude_writers(transaction, entry.active.id)
+        if entry.active.id != active.id:
+            self._exclude_writers(transaction, entry.active)
         return entry
+
+    def _exclude_writers(self, transaction: Transaction, active: Generation) -> None:
+        values = {"generation": active.id, **self._make_guard_values(active)}
+        transaction.run(compile_exclusion(self._tables), values)
 
     def _check_own_transaction(self, what: str) -> None:
         if self._has_caller_transaction:

@@ -38,8 +38,6 @@ class CatalogueTables:
         What each generation is. Its records are in a separate table, which no migration touches.
     changes : Table
         Ids of changed records that a standby generation must still copy, at most once each.
-    numbers : Sequence
-        Numbers the changes.
     followers : Table
         Which generations another engine follows, see `followed`.
     notes : Table
@@ -51,7 +49,6 @@ class CatalogueTables:
     stores: Table
     generations: Table
     changes: Table
-    numbers: Sequence
     followers: Table
     notes: Table
     left: Table
@@ -63,7 +60,7 @@ def make_catalogue_tables(namespace: str) -> CatalogueTables:
     metadata = MetaData(schema=namespace)
     numbers = Sequence("vecstore_change_seq", metadata=metadata, schema=namespace)
     return CatalogueTables(
-        _make_stores(metadata), _make_generations(metadata), _make_changes(metadata, numbers), numbers,
+        _make_stores(metadata), _make_generations(metadata), _make_changes(metadata, numbers),
         _make_followers(metadata), _make_notes(metadata, numbers), _make_left(metadata),
     )  # fmt: skip
 

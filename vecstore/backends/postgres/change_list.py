@@ -31,7 +31,8 @@ def finish_write(catalogue: CatalogueTables, guard: CTE, changed: CTE, *results:
         changed.join(guard, guard.c.noting)
     )
     noting = insert_into(change).from_select(["generation", "id"], ids.order_by(changed.c.id.collate("C")))
-    again = {"seq": catalogue.numbers.next_value()}
+    # A number may be drawn before its note is waited for. It is new all the same, which is all that a builder asks.
+    again = {"seq": noting.excluded.seq}
     replacing = noting.on_conflict_do_update(index_elements=[change.c.generation, change.c.id], set_=again)
     notes = replacing.returning(change.c.id).cte("notes")
     return compile_statement(

@@ -27,6 +27,8 @@ GONE = "42P01"
 CANCELLED = "57014"
 NO_MEMORY = "53200"
 """Of the server's process, or of the memory that all share, which holds the table of locks."""
+INTERNAL = "XX000"
+"""Of the server itself. Citus has no other for what a worker says against a COPY, such as that a key exists."""
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""
 

@@ -54,6 +54,8 @@ class Layout:
         ``vector`` or ``halfvec``.
     indexed_as : str
         The type that a graph is built over: beyond the dimensions of a ``vector`` index, the rounded form.
+    has_citus : bool
+        Whether the rows may lie on another server, in a table of another name.
     """
 
     id: str
@@ -62,10 +64,15 @@ class Layout:
     extension: str
     vector_type: str
     indexed_as: str
+    has_citus: bool
 
     def copy(self) -> Layout:
         """Return the same layout with a separate Table object."""
-        return _make_layout(self.id, self.schema, str(self.table.schema), self.extension, str(self.table.name))
+        return self._copy(str(self.table.name))
+
+    def _copy(self, name: str) -> Layout:
+        place = str(self.table.schema)
+        return _make_layout(self.id, self.schema, place, self.extension, name, has_citus=self.has_citus)
 
     @property
     def partitions(self) -> int:
@@ -76,9 +83,7 @@ class Layout:
         """Return the layouts of the tables that hold the rows and have a graph each: the partitions, or the table."""
         if self.partitions == 1:
             return [self]
-        names = (f"{self.table.name}_p{number}" for number in range(self.partitions))
-        place = str(self.table.schema)
-        return [_make_layout(self.id, self.schema, place, self.extension, name) for name in names]
+        return [self._copy(f"{self.table.name}_p{number}") for number in range(self.partitions)]
 
     @property
     def columns(self) -> Any:
@@ -110,12 +115,13 @@ def name_column(field: str) -> str:
     return f"f_{field}"
 
 
-def make_layout(generation: Generation, namespace: str, extension: str) -> Layout:
+def make_layout(generation: Generation, namespace: str, extension: str, *, has_citus: bool) -> Layout:
     """Return the layout of a generation's table."""
-    return _make_layout(generation.id, generation.schema, namespace, extension, f"vecstore_g_{generation.id}")
+    name = f"vecstore_g_{generation.id}"
+    return _make_layout(generation.id, generation.schema, namespace, extension, name, has_citus=has_citus)
 
 
-def _make_layout(id_: str, schema: Schema, namespace: str, extension: str, name: str) -> Layout:
+def _make_layout(id_: str, schema: Schema, namespace: str, extension: str, name: str, *, has_citus: bool) -> Layout:
     kinds = [(field, FIELDS[each.kind]) for field, each in schema.fields.items()]
     table = Table(
         name,
@@ -141,7 +147,7 @@ def _make_layout(id_: str, schema: Schema, namespace: str, extension: str, name:
         Index(f"{name}_f{number}", table.c[name_column(field)], postgresql_using=form.method)
     vector_type = NAMES[schema.dtype]
     indexed_as = "halfvec" if schema.width > MAX_VECTOR_INDEX else vector_type
-    return Layout(id_, table, schema, extension, vector_type, indexed_as)
+    return Layout(id_, table, schema, extension, vector_type, indexed_as, has_citus)
 
 
 def write_creation(layout: Layout) -> list[str]:
@@ -165,9 +171,10 @@ def write_creation(layout: Layout) -> list[str]:
 class Layouts:
     """The layouts of the generations of one namespace, each made once."""
 
-    def __init__(self, namespace: str, extension: str) -> None:
+    def __init__(self, namespace: str, extension: str, *, has_citus: bool) -> None:
         self._namespace = namespace
         self._extension = extension
+        self._has_citus = has_citus
         self._made: dict[str, Layout] = {}
 
     def get(self, generation: Generation) -> Layout:
@@ -182,6 +189,6 @@ class Layouts:
         if found is None:
             if generation.remote is not None:
                 raise Superseded
-            made = make_layout(generation, self._namespace, self._extension)
+            made = make_layout(generation, self._namespace, self._extension, has_citus=self._has_citus)
             found = self._made.setdefault(generation.id, made)
         return found

@@ -37,7 +37,7 @@ from .catalogue_tables import CatalogueTables
 from .change_list import count_rows, finish_write
 from .generation_table import Layout
 from .rows import encode_write
-from .statements import Answer, Statement, compile_statement, unnest_arrays
+from .statements import Answer, Statement, compile_statement, enclose_locks, unnest_arrays
 from .writes import ZERO, delete_given, make_array_parameter, make_tombstone_values, match_any, upsert_given
 
 _RANGES: Mapping[str, TypeEngine[Any]] = {"low": Text(), "high": Text(), "fence": BigInteger()}
@@ -53,7 +53,7 @@ def compile_locking(catalogue: CatalogueTables, layout: Layout, *, standby: bool
     low, high = ranges.c.low.collate("C"), ranges.c.high.collate("C")
     found = select(table.c.id).join(ranges, (table.c.id >= low) & (table.c.id < high))
     found = found.where(select(guard.c.noting).exists()).order_by(table.c.id)
-    locked = found.with_for_update(of=table).cte("locked")
+    locked = enclose_locks(found.with_for_update(of=table)).cte("locked")
     heads = _list_ids(select(locked.c.id).where(locked.c.id == match_any("range_low")))
     return compile_statement(select(count_rows(guard), heads), settings=generation_guard.SETTINGS)
 
@@ -98,7 +98,7 @@ def compile_dropping(catalogue: CatalogueTables, layout: Layout, *, standby: boo
         func.substr(table.c.id, func.length(low)).op("~")(_NUMBER),
         select(guard.c.noting).exists(),
     )
-    rows = found.order_by(table.c.id).with_for_update(of=table).cte("dropped")
+    rows = enclose_locks(found.order_by(table.c.id).with_for_update(of=table)).cte("dropped")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.left == ZERO).returning(table.c.id).cte("gone")
     emptying = change(table).values({"version": rows.c.left, **make_tombstone_values(layout)})
     emptied = emptying.where(table.c.id == rows.c.id, rows.c.left > ZERO).returning(table.c.id).cte("tombstones")

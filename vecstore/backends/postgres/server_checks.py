@@ -24,6 +24,7 @@ ITERATIVE_SCANS = (0, 8, 0)
 _FACTS = """
 SELECT current_setting('server_version_num')::int, extversion, nspname, pg_is_in_recovery(),
        current_setting('default_transaction_read_only') = 'on', quote_ident(current_user),
+       EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
        vector.oid, vector.typarray, halfvec.oid, halfvec.typarray
 FROM (SELECT) AS here
 LEFT JOIN pg_extension ON extname = 'vector'
@@ -60,6 +61,8 @@ class Server:
         The schema that pgvector is installed in.
     read_only_reason : str
         Why nothing can be written, and what to do; empty where it can.
+    has_citus : bool
+        Whether tables of the database may lie on other servers, so that its own catalogues do not know their sizes.
     oids : Oids
     """
 
@@ -67,6 +70,7 @@ class Server:
     pgvector: tuple[int, ...]
     extension: str
     read_only_reason: str
+    has_citus: bool
     oids: Oids
 
 
@@ -81,7 +85,7 @@ def read_server(connection: psycopg.Connection[Any]) -> Server:
         row = cursor.execute(_FACTS).fetchone()
     if row is None:
         raise BackendUnavailable("The server did not report its version. Try again.")
-    version, extension_version, extension, recovering, reading, role, *oids = row
+    version, extension_version, extension, recovering, reading, role, has_citus, *oids = row
     if version < OLDEST:
         raise BackendUnavailable(f"PostgreSQL {version // 10_000} is too old: vecstore needs 14 or newer.")
     if extension is None:
@@ -93,7 +97,7 @@ def read_server(connection: psycopg.Connection[Any]) -> Server:
             "then run: ALTER EXTENSION vector UPDATE"
         )
     reason = _STANDBY if recovering else _READ_ONLY.format(role=role) if reading else ""
-    return Server(version, found, extension, reason, Oids(*oids))
+    return Server(version, found, extension, reason, has_citus, Oids(*oids))
 
 
 def warn_of_faults(server: Server) -> None:

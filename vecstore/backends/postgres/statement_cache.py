@@ -44,7 +44,9 @@ def place_statement(key: Hashable, table: Layout, where: Filter | None, make: Ma
     where : Filter or None
     make : callable
     """
-    form = _make_template(table.schema.with_index(Flat()), str(table.table.schema), table.extension)
+    form = _make_template(
+        table.schema.with_index(Flat()), str(table.table.schema), table.extension, has_citus=table.has_citus
+    )
     later = None if where is None else PLACEHOLDER
     made = get_or_make(_made, (key, form, later), lambda: make(form, later))
     text = made.text
@@ -69,8 +71,8 @@ def get_or_make(memory: dict[Hashable, _T], key: Hashable, make: Callable[[], _T
 
 
 @lru_cache(maxsize=256)
-def _make_template(schema: Schema, namespace: str, extension: str) -> Layout:
-    return make_layout(Generation(_ID, schema), namespace, extension)
+def _make_template(schema: Schema, namespace: str, extension: str, *, has_citus: bool) -> Layout:
+    return make_layout(Generation(_ID, schema), namespace, extension, has_citus=has_citus)
 
 
 def _compile_condition(where: Filter, form: Layout) -> str:

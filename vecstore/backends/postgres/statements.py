@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, TableValuedAlias, bindparam, column, func
+from sqlalchemy import ClauseElement, ColumnElement, Select, TableValuedAlias, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
@@ -53,6 +53,14 @@ def compile_statement(statement: ClauseElement, *, writes: bool = False, setting
 def make_parameter(name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
     """Return a parameter; its value comes with each call."""
     return bindparam(name, type_=type_)
+
+
+def enclose_locks(locking: Select[Any]) -> Select[Any]:
+    """Return a ``SELECT … FOR UPDATE`` or ``FOR SHARE`` as a subquery, which changes nothing in PostgreSQL.
+
+    Where such a part of a statement reads from more than tables, Citus expects more columns of it than it answers.
+    """
+    return select(*locking.subquery("locked").c)
 
 
 def unnest_arrays(

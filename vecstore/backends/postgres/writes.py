@@ -47,7 +47,7 @@ from .change_list import count_rows, finish_write
 from .column_types import VectorType
 from .filters import Condition
 from .generation_table import Layout, name_column
-from .statements import Statement, compile_statement, make_parameter, unnest_arrays
+from .statements import Statement, compile_statement, enclose_locks, make_parameter, unnest_arrays
 
 ZERO = literal_column("0", BigInteger())
 _ONE = literal_column("1", BigInteger())
@@ -257,7 +257,7 @@ def delete_given(layout: Layout, guard: CTE) -> tuple[CTE, CompoundSelect[Any]]:
     was = layout.mark.is_not(null()).label("was")
     reached = select(table.c.id, was, given.c.version).join(given, given.c.id == table.c.id)
     reached = reached.where(table.c.version <= given.c.version).order_by(table.c.id)
-    rows = reached.with_for_update(of=table).cte("reached")
+    rows = enclose_locks(reached.with_for_update(of=table)).cte("reached")
     gone = delete(table).where(table.c.id == rows.c.id, rows.c.version == ZERO).returning(table.c.id).cte("gone")
     above = select(given.c.id, given.c.version).where(given.c.version > ZERO).order_by(given.c.id.collate("C"))
     marking = insert_into(table).from_select(["id", "version"], above)
