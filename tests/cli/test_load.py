@@ -189,6 +189,42 @@ def test_a_store_that_is_there_is_refused(run: Run, tmp_path: Path, files: list[
     assert run("load", "memory:", "docs", files[1]).code == 2
 
 
+@pytest.mark.parametrize("command", ["load", "add"])
+@pytest.mark.parametrize(
+    "file, part",
+    [("a.jsonl", "vector"), ("b.json", "vector"), ("c.csv", "vector"), ("c.csv", "text"), ("d.parquet", "text")],
+)
+def test_a_column_that_is_not_there(
+    run: Run, tmp_path: Path, files: list[Path], command: str, file: str, part: str
+) -> None:
+    """Texts would be embedded, or left out, without a word."""
+    option = f"--{part}-column"
+    answer = run(command, f"file:{tmp_path}/kb", "docs", tmp_path / file, option, "emb")
+    assert answer.code == 2
+    assert f"no 'emb' among 'id', 'vector', 'text', 'year'; name another column with {option}" in answer.err
+    assert list_names(f"file:{tmp_path}/kb") == []
+
+
+def test_vectors_that_nobody_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECSTORE_EMBEDDER", "wordllama:64")
+    url = f"file:{tmp_path}/kb"
+    given = write_lines(tmp_path / "a.jsonl", [{"id": "a", "emb": [1.0, 2.0], "text": "a text"}])
+    longer = write_lines(tmp_path / "b.jsonl", [{"id": "b", "emb": [1.0, 2.0, 3.0], "text": "a text"}])
+    bare = write_lines(tmp_path / "c.jsonl", [{"id": "c", "text": "a text"}])
+    for first, second, said in (
+        (given, longer, "they have 3 numbers, and the store has 2 dimensions"),
+        (given, bare, "--embedder"),
+        (bare, longer, f"the texts of {bare} are embedded"),
+    ):
+        answer = run("load", url, "docs", first, second, "--workers", 1)
+        assert answer.code == 2
+        assert said in answer.err
+    answer = run("load", url, "docs", given, "--workers", 1)
+    assert answer.code == 0
+    assert "Note: " in answer.err
+    assert "'emb'" in answer.err
+
+
 @pytest.mark.parametrize("journal", [False, True], ids=["alone", "with a journal"])
 def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
     write_lines(first := tmp_path / "a.jsonl", make_rows(0))
@@ -223,6 +259,16 @@ def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]
     write_lines(wrong, make_rows(200))
     assert run("load", url, "docs", files[0], wrong, files[1], "--journal", journal, "--workers", 1).code == 0
     assert not journal.exists()
+
+
+def test_an_export(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    url = f"file:{tmp_path}/kb"
+    assert run("load", url, "docs", files[0], "--workers", 1).code == 0
+    assert run("export", url, "docs", tmp_path / "export.jsonl").code == 0
+    answer = run("load", url, "other", tmp_path / "export.jsonl")
+    assert answer.code == 2
+    assert "an export of a store begins here" in answer.err
+    assert "`vecstore add`" in answer.err
 
 
 def test_ray_is_missed_before_anything_is_read(

@@ -12,7 +12,7 @@ from ..columns import Columns
 from ..errors import InvalidArgument
 from ..fields import Field
 from ..records import Record
-from .exits import Failure
+from .exits import Failure, find_hint
 from .recordfiles import RecordFile
 from .sources import ColumnNames, Item, Skipped, detect_kind
 from .vector_columns import VectorFit
@@ -70,7 +70,7 @@ def load_file(task: FileTask) -> int:
     try:
         return write_batches(task.ticket, read_parts(task.reading.open(task.path)))
     except InvalidArgument as error:
-        raise Failure(f"{task.path}: {error}") from error
+        raise Failure(f"{task.path}: {error} {find_hint(error)}".rstrip()) from error
 
 
 def read_parts(file: RecordFile) -> Iterator[list[Record] | Columns]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import Annotated
@@ -116,7 +117,7 @@ def load(
     if notes is not None:
         notes.check_files(files)
     says_model = is_given(context, "embedder")
-    schema, model, reading = _plan(url, name, files[0], wish, embedder, columns, encoding, says=says_model)
+    schema, model, reading, remarks = _plan(url, name, files[0], wish, embedder, columns, encoding, says=says_model)
     count = workers or os.cpu_count() or 1
     with (
         _explain_end(notes),
@@ -128,6 +129,8 @@ def load(
     if notes is not None:
         notes.remove()
     _report(name, len(files), begun, time.monotonic() - began, machine=json)
+    for remark in [] if json else remarks:
+        output.note(output.escape_controls(f"Note: {remark}"))
 
 
 @contextmanager
@@ -165,21 +168,26 @@ def _plan(
     encoding: str | None,
     *,
     says: bool,
-) -> tuple[Schema, str | None, FileReading]:
-    """Learn from the first records what the store is to be, and whether texts are embedded."""
+) -> tuple[Schema, str | None, FileReading, list[str]]:
+    """Learn from the first records what the store is to be, and whether texts are embedded; also what to say of it."""
     with connect(url) as database:
         check_durable(database)
         target = Target(database, name, wish, embedder, says_model=says)
         if target.store is not None:
             raise Failure(f"There is a store {name!r}. Load under another name, or add to it with `vecstore add`.")
         reading = FileReading(columns, target.fields, parse_encoding(encoding), target.vector_fit)
-        records = read_first(reading.open(first))
+        opened = reading.open(first)
+        records = read_first(opened)
         if not records:
             raise Failure(f"{first} has no records, so nothing says what the store is to be. Name another file first.")
         schema = target.prepare(records)
     from .embedder_choice import DEFAULT_EMBEDDER
 
-    return schema, (embedder or DEFAULT_EMBEDDER) if target.embedder is not None else None, reading
+    if target.embedder is None:
+        reading = replace(reading, fit=replace(reading.fit, dim=schema.dim))
+    elif not reading.fit.obstacle:
+        reading = replace(reading, fit=replace(reading.fit, obstacle=f"the texts of {first} are embedded"))
+    return schema, (embedder or DEFAULT_EMBEDDER) if target.embedder is not None else None, reading, opened.notes
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from .cell_values import convert_value
 from .declarations import to_field_name
 from .exits import Failure
 from .json_values import parse_json
-from .sources import ColumnNames
+from .sources import ColumnNames, list_names
 from .text_lines import Unreadable
 from .vector_columns import (
     VectorFit,
@@ -26,8 +26,6 @@ from .vector_columns import (
     measure_vector,
     parse_vector,
 )
-
-_SHOWN_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +82,24 @@ class RecordColumns:
         self._noted: set[str] = set()
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Refuse a table in which each number of a vector has a column of its own.
+        """Refuse a table without a column that was named, or in which each number of a vector has one of its own.
 
         Raises
         ------
         Failure
         """
+        names = list(names)
+        for part, wanted in (("text", self._columns.text), ("vector", self._columns.vector)):
+            if part in self._columns.given and wanted != part:  # which says that there is none
+                self._refuse_unknown(names, part, wanted)
         if not (self._exact or "vector" in self._columns.given):
             self._refuse_scattered(find_scattered(names))
+
+    def _refuse_unknown(self, names: Sequence[str], part: str, wanted: str) -> None:
+        if self._find_key(names, wanted, f"--{part}-column") is None:
+            raise Failure(
+                f"{self._file}: no {wanted!a} among {list_names(names)}; name another column with --{part}-column."
+            )
 
     def _refuse_scattered(self, names: Sequence[str]) -> None:
         if names:
@@ -131,6 +139,8 @@ class RecordColumns:
         elif vector is None and "vector" not in self._columns.given:
             vector = self._find_vector(values, place, has_text=text is not None)
         elif self._is_first:
+            if vector is None and self._columns.vector != "vector" and not (self._fit.optional or self._fit.obstacle):
+                self._refuse_unknown(list(row if names is None else names), "vector", self._columns.vector)
             self._note_second_vector(values)
         self._is_first = False
         if text is None and vector is None and not self._fit.optional:
@@ -287,10 +297,3 @@ class RecordColumns:
         if f"naive {key}" not in self._noted:
             self._noted.add(f"naive {key}")
             self.notes.append(f"{self._file}: dates without a time zone in {key!a} are taken for UTC.")
-
-
-def list_names(names: Iterable[str]) -> str:
-    """Return the first names of columns, quoted, for a message."""
-    listed = [ascii(name[:60]) for name in names]
-    more = f" and {len(listed) - _SHOWN_NAMES:,} more" if len(listed) > _SHOWN_NAMES else ""
-    return f"{', '.join(listed[:_SHOWN_NAMES])}{more}" if listed else "no columns"

@@ -25,8 +25,8 @@ from .formats.signatures import find_markup, find_signature
 from .json_values import iterate_values, parse_object
 from .origins import ReplayedStream
 from .parquet_rows import READ_ROWS, ParquetBlock, explain_damage, join_batches
-from .record_columns import RecordColumns, list_names
-from .sources import ColumnNames, Item, RowBlock, Skipped
+from .record_columns import RecordColumns
+from .sources import ColumnNames, Item, RowBlock, Skipped, list_names
 from .text_lines import MAX_LINE_BYTES, TextLines, Unreadable
 from .unpacking import open_unpacked
 from .vector_columns import VectorFit
@@ -171,7 +171,10 @@ class RecordFile:
         """Pass over the header, and over that of another part of the same export in one file."""
         place = f"{self.name}, {place}"
         if self.header is None or not (is_first or self.header.describes_same(ExportHeader.from_json(value, place))):
-            raise Failure(f"{place}: an export of another store begins here. Give each export a file of its own.")
+            other, command = ("another", "") if self.header else ("a", ", to `vecstore add`")
+            raise Failure(
+                f"{place}: an export of {other} store begins here. Give each export a file of its own{command}."
+            )
 
     def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Skipped | RowBlock]:
         csv.field_size_limit(MAX_LINE_BYTES)

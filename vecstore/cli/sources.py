@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,7 @@ DOCUMENT_FIELDS: dict[str, Field] = {
 }
 """Declared fields of a store created for documents."""
 
+_SHOWN_NAMES = 20
 PASSAGE_KEYS = ("folder", "source", "root", "heading", "line")
 """The metadata that passages have themselves; the others come from front matter."""
 
@@ -134,3 +135,10 @@ def detect_kind(path: Path) -> str | None:
 def is_compressed(path: Path) -> bool:
     """Return whether a file's name says that it is compressed with gzip."""
     return path.suffix.lower() == ".gz"
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Return the first names of columns, quoted, for a message."""
+    listed = [ascii(name[:60]) for name in names]
+    more = f" and {len(listed) - _SHOWN_NAMES:,} more" if len(listed) > _SHOWN_NAMES else ""
+    return f"{', '.join(listed[:_SHOWN_NAMES])}{more}" if listed else "no columns"
