@@ -66,9 +66,20 @@ def test_a_vector_of_any_length_has_parts(dim: int) -> None:
     assert dim % parts == 0
 
 
+def test_product_quantisation_does_not_rank_the_matches_of_a_filter() -> None:
+    assert [name for name in KINDS if not plan(MilvusIndex(name)).can_filter] == ["IVF_PQ", "GPU_IVF_PQ"]
+
+
 def test_parts_must_divide_the_dimension() -> None:
     with pytest.raises(InvalidArgument, match="7 does not divide 384"):
         plan(MilvusIndex("IVF_PQ", m=7))
+
+
+@pytest.mark.parametrize("name, dim, words", [("SCANN", 7, "even"), ("SCANN", 1, "even"), ("DISKANN", 31, "from 32")])
+def test_a_dimension_that_a_server_fails_with_is_refused(name: str, dim: int, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        plan(MilvusIndex(name), dim)
+    plan(MilvusIndex(name), dim + 1)
 
 
 @pytest.mark.parametrize(

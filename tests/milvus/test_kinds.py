@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from vecstore import HNSW, MilvusIndex, Schema
-from vecstore.backends.milvus.answers import INDEXED_ROWS
 from vecstore.backends.milvus.client import MilvusClient
 from vecstore.backends.milvus.collection import Collection
 from vecstore.backends.milvus.indexes import count_candidates, list_efforts
+from vecstore.backends.milvus.segments import INDEXED_ROWS
 
 from .collections import draw_vectors, make_plan, open_collection
 
@@ -28,7 +28,7 @@ BUILT = [
 
 def wait_until_built(collection: Collection) -> None:
     deadline, pause = time.monotonic() + PATIENCE, threading.Event()
-    while (state := collection.read_index()).pending or not INDEXED_ROWS <= state.indexed <= state.served:
+    while (state := collection.read_index()).pending or not INDEXED_ROWS <= state.indexed <= state.segments.served:
         assert state.failure is None
         assert time.monotonic() < deadline, state
         pause.wait(0.2)
@@ -54,7 +54,7 @@ def check_kind(client: MilvusClient, options: HNSW | MilvusIndex, rows: int) -> 
         assert collection.read_index().plan == plan
         collection.upsert([f"{n}" for n in range(rows)], vectors, {}, [0] * rows)
         before = collection.read_index()
-        assert (before.indexed, before.served) == (0, 0)
+        assert (before.indexed, before.segments.served) == (0, 0)
         collection.flush()
         wait_until_built(collection)
         assert collection.read_index().plan == plan

@@ -24,7 +24,17 @@ from tests.postgres.followed import (
 )
 from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters, prepare_namespace
-from vecstore import Database, InvalidUrl, Record, Unsupported, UpkeepWarning, VectorStore
+from vecstore import (
+    Database,
+    InvalidArgument,
+    InvalidUrl,
+    MilvusIndex,
+    Record,
+    Unsupported,
+    UpkeepWarning,
+    VecstoreError,
+    VectorStore,
+)
 from vecstore.backends.milvus.collection import Collection
 from vecstore.backends.postgres.followed import feeding
 
@@ -81,6 +91,32 @@ def test_a_place_without_milvus_does_not_take_its_indexes(postgres_url: str, spa
             plain.create("other", make_schema())
         with pytest.raises(Unsupported, match="vectors="):
             plain.follow()
+
+
+@pytest.mark.parametrize(
+    "index, error",
+    [
+        (MilvusIndex("GPU_CAGRA"), Unsupported),
+        (MilvusIndex("GPU_BRUTE_FORCE"), Unsupported),
+        (MilvusIndex("HNSW", m=2), Unsupported),
+        (MilvusIndex("HNSW", m=100, ef_construction=200), Unsupported),
+        (MilvusIndex("IVF_PQ", m=7), InvalidArgument),
+    ],
+    ids=repr,
+)
+def test_what_the_server_does_not_have_is_refused_before_anything_changes(
+    database: Database, store: VectorStore, notes: RawNotes, monkeypatch: pytest.MonkeyPatch,
+    index: MilvusIndex, error: type[VecstoreError],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(get_following(database)._asking, "_version", (2, 3, 5))
+    before = (notes.read_follower(), store.schema)
+    with pytest.raises(error):
+        store.reindex(index)
+    with pytest.raises(error):
+        database.create("never", make_schema().with_index(index))
+    assert (notes.read_follower(), database.open("shared").schema) == before
+    assert "never" not in database.names()
+    answered_by_milvus(store, place(3))
 
 
 def test_a_server_that_is_gone_is_named_and_postgresql_answers(

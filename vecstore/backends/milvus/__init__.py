@@ -18,5 +18,6 @@ With the driver, which the extra ``milvus`` installs::
     collection.py          one collection: make, fill, search, count, look at its index
     messages.py            requests, and columns of numbers in their wire form
     answers.py             what comes back
+    segments.py            how searches read the rows: through the index, one by one, or through an interim one
     failures.py            errors of the driver and of the server in vecstore's words
 """

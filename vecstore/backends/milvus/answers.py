@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus.grpc_gen import common_pb2
 
 from vecstore.errors import StoreCorrupt
 from vecstore.metric import Metric
 
 from .fields import STAMP
 from .indexes import METRICS, IndexPlan, restore_plan
+from .segments import Segments
 
-INDEXED_ROWS = 1_024
-"""A segment with fewer rows gets no index, and its rows count as indexed."""
 FOREIGN = "reindex() makes it anew, or give the server another database."
 
 
@@ -56,9 +54,8 @@ class CollectionIndex:
     indexed : int
     pending : int
         Sealed rows without an index yet. Searches read an interim one over them, which loses neighbours.
-    served : int
-        Rows that searches read through the index, or in a segment too small for one. They read the others through an
-        interim index, which knows no effort, until about 10 s after a build.
+    segments : Segments
+        How searches read the sealed rows: the index that is built from about 10 s later on.
     failure : str or None
         That a build failed. The server's reason is in its log.
     """
@@ -67,7 +64,7 @@ class CollectionIndex:
     rows: int
     indexed: int
     pending: int
-    served: int = 0
+    segments: Segments
     failure: str | None = None
 
 
@@ -129,13 +126,13 @@ def read_plan(answer: Any) -> IndexPlan:
     return plan
 
 
-def read_index(answer: Any, segments: Any) -> CollectionIndex:
+def read_index(answer: Any, segments: Segments) -> CollectionIndex:
     """Return the index that a server describes, how far it is built, and how far searches read it.
 
     Parameters
     ----------
     answer : milvus_pb2.DescribeIndexResponse
-    segments : milvus_pb2.GetQuerySegmentInfoResponse
+    segments : Segments
 
     Raises
     ------
@@ -144,16 +141,9 @@ def read_index(answer: Any, segments: Any) -> CollectionIndex:
     """
     plan, described = read_plan(answer), answer.index_descriptions[0]
     failure = "Milvus could not build the index. Its log says why." if described.index_state_fail_reason else None
-    served = sum(each.num_rows for each in segments.infos if _is_served(each))
     return CollectionIndex(
-        plan, described.total_rows, described.indexed_rows, described.pending_index_rows, served, failure
+        plan, described.total_rows, described.indexed_rows, described.pending_index_rows, segments, failure
     )
-
-
-def _is_served(segment: Any) -> bool:
-    """Say whether searches read a segment through its index; one without is sealed first, and gets it later."""
-    is_sealed = segment.state == common_pb2.SegmentState.Sealed
-    return is_sealed and (bool(segment.index_name) or segment.num_rows < INDEXED_ROWS)
 
 
 def _read_build(said: Mapping[str, str]) -> dict[str, str]:

@@ -36,6 +36,7 @@ from .messages import (
     make_search_request,
     make_upsert_request,
 )
+from .segments import Segments, read_segments
 
 _BATCH_IDS = 1_000
 """Ids in the expression of one deletion."""
@@ -192,10 +193,11 @@ class Collection:
         found = read_hits(self._client.call("Search", request), self.layout.metric)
         return found or [Nearest([], np.zeros(0, np.int64), np.zeros(0))] * len(queries)
 
-    def count(self, where: str = EVERYTHING, *, after: int = STRONG) -> int:
-        """Count records exactly."""
+    def count(self, where: str = EVERYTHING, *, after: int = STRONG, has_growing: bool = True) -> int:
+        """Count records exactly, or without those that are not sealed."""
         self._check_timestamp(after)
-        request = make_query_request(self.name, where, ["count(*)"], after, {})
+        settings = {} if has_growing else {"ignore_growing": "true"}
+        request = make_query_request(self.name, where, ["count(*)"], after, settings)
         return int(read_columns(self._client.call("Query", request))["count(*)"][0])
 
     def settle(self, after: int) -> None:
@@ -210,15 +212,22 @@ class Collection:
     # -- index
 
     def read_index(self) -> CollectionIndex:
-        """Return the index, how far it is built, and how far searches read it.
+        """Return the index, how far it is built, and how far searches read it of what is sealed.
 
         Raises
         ------
         CollectionMissing, StoreCorrupt
         """
-        described = self._describe_index()
-        segments = milvus_pb2.GetQuerySegmentInfoRequest(collectionName=self.name)
-        return read_index(described, self._client.call("GetQuerySegmentInfo", segments))
+        return read_index(self._describe_index(), read_segments(self._list_loaded()))
+
+    def read_segments(self, after: int) -> Segments:
+        """Return how searches read the rows, as far as these were written up to a timestamp."""
+        growing = self.count(after=after) - self.count(after=after, has_growing=False)
+        return read_segments(self._list_loaded(), max(0, growing))
+
+    def _list_loaded(self) -> Any:
+        request = milvus_pb2.GetQuerySegmentInfoRequest(collectionName=self.name)
+        return self._client.call("GetQuerySegmentInfo", request)
 
     def read_plan(self) -> IndexPlan:
         """Return which index there is, which searches need to know.

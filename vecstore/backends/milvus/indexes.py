@@ -27,6 +27,7 @@ _MAX_SEARCH_LIST = 65_535
 _WIDE: Version = (2, 5, 0)
 """Since when graphs may be denser than 64 neighbours."""
 _FEW = 20
+_LEAST_DISK_DIM = 32
 _OLD_GRAPHS = ((4, 64), (8, 512))
 """Bounds of M and efConstruction before `_WIDE`."""
 
@@ -55,6 +56,11 @@ class IndexPlan:
         """What the effort of a search is called there; None where there is nothing to choose."""
         return _KINDS[self.name].effort
 
+    @property
+    def can_filter(self) -> bool:
+        """Whether a search with a filter finds the nearest of what matches."""
+        return _KINDS[self.name].can_filter
+
 
 @dataclass(frozen=True)
 class _Kind:
@@ -74,6 +80,8 @@ class _Kind:
         An effort to begin with, before anything was measured.
     breadth : int
         How many times ``k`` candidates a caller asks for who compares them again exactly: codes lose the order.
+    can_filter : bool
+        Whether the nearest matches of a filter are found: codes of product quantisation come in a wrong order then.
     """
 
     since: Version
@@ -82,6 +90,7 @@ class _Kind:
     bounds: Bounds = lambda plan, k: (1, 1)
     usual: int = 64
     breadth: int = 1
+    can_filter: bool = True
 
 
 def _build_nothing(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]:
@@ -100,7 +109,15 @@ def _build_lists(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]
 
 
 def _build_scann(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]:
+    if dim % 2:
+        raise InvalidArgument(f"SCANN makes codes of pairs of numbers: the dimension must be even, not {dim:,}.")
     return {"nlist": _get_nlist(options), "with_raw_data": True}
+
+
+def _build_diskann(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]:
+    if dim < _LEAST_DISK_DIM:
+        raise InvalidArgument(f"DISKANN takes dimensions from {_LEAST_DISK_DIM} on, not {dim}.")
+    return {}
 
 
 def _build_pq(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]:
@@ -145,11 +162,11 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
         "HNSW": _Kind(OLDEST, _build_hnsw, "ef", _bound_ef),
         "IVF_FLAT": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16),
         "IVF_SQ8": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16, 2),
-        "IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10),
+        "IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_filter=False),
         "SCANN": _Kind(OLDEST, _build_scann, "nprobe", _bound_nprobe, 16, 2),
-        "DISKANN": _Kind(OLDEST, _build_nothing, "search_list", _bound_search_list, 100),
+        "DISKANN": _Kind(OLDEST, _build_diskann, "search_list", _bound_search_list, 100),
         "GPU_IVF_FLAT": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16),
-        "GPU_IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10),
+        "GPU_IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_filter=False),
         "GPU_CAGRA": _Kind(_GPU, _build_cagra, "itopk_size", _bound_ef),
         "GPU_BRUTE_FORCE": _Kind(_GPU, _build_nothing),
     }

@@ -75,6 +75,11 @@ class Follower:
     unfinished: float | None
     ef: int | None
 
+    @property
+    def has_collection(self) -> bool:
+        """Whether there is one, filled or not."""
+        return self.collection is not None or self.incoming is not None
+
 
 def dump_plan(plan: IndexPlan) -> str:
     """Return an index as JSON for the catalogue."""

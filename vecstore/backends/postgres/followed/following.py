@@ -26,6 +26,7 @@ from ..transaction import Runner
 from .feeding import PATIENCE, Feeder
 from .follower import FollowerTable, explain_elsewhere
 from .route import SearchRoute
+from .served_index import has_served_index
 from .upkeep import FollowedUpkeep
 
 if TYPE_CHECKING:
@@ -136,16 +137,20 @@ class Following:
             return IndexState(state, rows, 0, least, without_vector=bare)
         collection = self.feeder.open(generation, follower.collection)
         try:
-            built = collection.read_index()
+            built, segments = collection.read_index(), collection.read_segments(follower.applied)
         except StorageError as error:
             said = f"PostgreSQL answers all searches. {error}"
             return IndexState("invalid", rows, 0, least, without_vector=bare, reason=said)
         notes = self.table.count_notes(self._client, generation.id)
         made = built.plan.params.get("efConstruction")
-        missing = min(rows - bare, built.pending + notes)
+        interim = 0 if built.plan.effort_name is None else segments.interim
+        missing = min(rows - bare, max(built.pending, interim) + notes)
+        is_served = has_served_index(built.plan, segments)
+        waiting = None if is_served else "PostgreSQL answers searches until Milvus reads the index that it builds."
         return IndexState(
-            "ready", rows, rows - bare - missing, least, None if made is None else int(made), bare, built.failure
-        )
+            "ready" if is_served else "building", rows, rows - bare - missing, least,
+            None if made is None else int(made), bare, built.failure or waiting,
+        )  # fmt: skip
 
     def list_efforts(self, generation: Generation, k: int) -> tuple[int, ...] | None:
         """Return the efforts to calibrate with; None where nothing follows the generation."""

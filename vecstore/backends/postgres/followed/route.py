@@ -25,14 +25,18 @@ from .answer import MOST_NOTES, AnswerProof, cut_state, list_ids, read_proof
 from .counts import BETWEEN_COUNTS, check_count, is_counted_now
 from .follower import Follower, load_plan
 from .outages import Outages
+from .served_index import has_served_index
 
 if TYPE_CHECKING:
     from vecstore.backends.milvus.client import MilvusClient
     from vecstore.backends.milvus.collection import Collection
     from vecstore.backends.milvus.indexes import IndexPlan
+    from vecstore.backends.milvus.segments import Segments
 
 FRESH = 2.0
 """Seconds for which the catalogue is believed: notes are kept for longer after the engine has the record."""
+_LOOKS = 1.0
+"""Seconds for which is believed how searches of a collection read its rows."""
 _TRIES = 3
 _MORE = 10
 
@@ -73,6 +77,7 @@ class SearchRoute:
         self._read = read
         self._known: dict[str, Known] = {}
         self._checked: dict[str, float] = {}
+        self._segments: dict[str, tuple[float, Segments]] = {}
         self._outages = Outages(client.options.timeout)
 
     def find(self, runner: Runner, generation: Generation) -> Known:
@@ -183,7 +188,7 @@ class SearchRoute:
             return None
         where = compile_filter(search.where, collection.layout)
         effort = search.ef if search.ef is not None else follower.ef
-        if where is None or effort is None:
+        if where is None or effort is None or (search.where is not None and not plan.can_filter):
             return None
         name, outages, read = collection.name, self._outages, partial(self._read, runner, generation.id)
         counted = self._read_counted(runner, generation, name)
@@ -192,6 +197,9 @@ class SearchRoute:
         try:
             asked = bound_effort(plan, int(np.ceil(effort * widening)), wanted)
             if counted is not None and outages.stays_short(name, is_whole=check_count(collection, counted, read)):
+                outages.end_rest()
+                return None
+            if not has_served_index(plan, self._read_segments(collection, follower.applied), widening):
                 outages.end_rest()
                 return None
             hits = collection.search(
@@ -224,6 +232,13 @@ class SearchRoute:
         follower = self._read(runner, generation.id)
         is_counted = follower is not None and follower.collection == name and is_counted_now(follower)
         return follower if is_counted else None
+
+    def _read_segments(self, collection: Collection, after: int) -> Segments:
+        until, found = self._segments.get(collection.name, (0.0, None))
+        if found is None or time.monotonic() >= until:
+            found = collection.read_segments(after)
+            self._segments[collection.name] = time.monotonic() + _LOOKS, found
+        return found
 
     def _advance(self, known: Known, proof: AnswerProof) -> None:
         """Take over what a statement has said: the next search asks for what the engine has now."""

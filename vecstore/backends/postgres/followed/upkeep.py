@@ -24,11 +24,12 @@ from .counts import BETWEEN_COUNTS, check_all, check_count
 from .feeding import Feeder
 from .follower import Follower, FollowerTable, explain_elsewhere
 from .index_plan import plan_for
-from .served_index import wait_for_index
+from .served_index import Growth, wait_for_index
 from .triggers import drop_triggers
 
 if TYPE_CHECKING:
     from vecstore.backends.milvus.client import MilvusClient
+    from vecstore.backends.milvus.collection import Collection
     from vecstore.backends.milvus.indexes import IndexPlan
     from vecstore.schema import Schema
 
@@ -74,6 +75,7 @@ class FollowedUpkeep(Upkeep):
         self._forget = forget
         self.few_notes = min(_FEW_NOTES, self._min_rows // _SHARE_OF_MIN_ROWS)
         self._unfed: dict[str, int] = {}
+        self._grown = Growth()
         self._count_at: dict[str, float] = {}
         self._feed_at = 0.0
 
@@ -110,11 +112,11 @@ class FollowedUpkeep(Upkeep):
         return follower.ef is not None or self._read_description(generation).calibration is not None
 
     def _is_usable(self, follower: Follower) -> bool:
-        return _has_any(follower) and follower.is_ours and follower.place == self._milvus.place
+        return follower.has_collection and follower.is_ours and follower.place == self._milvus.place
 
     def _explain_other(self, follower: Follower) -> str | None:
         """Name another server that follows. Only `build` moves a store: two feeders would move it to and fro."""
-        return explain_elsewhere(follower, self._milvus.place) if _has_any(follower) and follower.is_ours else None
+        return explain_elsewhere(follower, self._milvus.place) if follower.has_collection and follower.is_ours else None
 
     def _begin_if_due(self, generation: Generation, on_progress: Progress | None) -> bool:
         rows = self._count_up_to(generation, self._min_rows)
@@ -155,6 +157,9 @@ class FollowedUpkeep(Upkeep):
             found = self._feeder.run_round(generation)
         except StoreLocked:  # another process feeds
             return self._tell(id_, rests=_PAUSE, copying=not is_ready)
+        self._grown.add(id_, found.records)
+        if found.records and not found.waiting:
+            self._seal(generation)
         if not found.waiting and time.monotonic() >= self._count_at.get(id_, 0.0):
             self._count_at[id_] = time.monotonic() + BETWEEN_COUNTS
             self.keep_count(generation)
@@ -185,11 +190,17 @@ class FollowedUpkeep(Upkeep):
         try:
             for _ in range(_ROUNDS):
                 found = self._feeder.run_round(generation)
+                self._grown.add(generation.id, found.records)
                 if found.rests or not found.waiting:
-                    return
+                    break
+            self._seal(generation)
         except StorageError as error:
             self._feed_at = time.monotonic() + _UNFED
             log_step("follow", "a writer could not feed Milvus (%s)", type(error).__name__)
+
+    def _seal(self, generation: Generation) -> None:
+        if opened := self._open(generation):
+            self._grown.seal(generation.id, opened[1], opened[0].applied)
 
     def plan(self, schema: Schema) -> IndexPlan:
         """Return the index that a schema describes, as the server has it; see `plan_for`."""
@@ -224,10 +235,10 @@ class FollowedUpkeep(Upkeep):
             on_progress("indexing", 0, total)
         self._feeder.fill(generation, total, on_progress)
         self._forget(generation.id)
-        follower = self._table.read(self._client, generation.id)
-        if follower is not None and follower.collection is not None:
-            collection = self._feeder.open(generation, follower.collection)
-            wait_for_index(collection, total, on_progress)
+        if opened := self._open(generation):
+            if not wait_for_index(opened[1], total, on_progress):
+                # Not again at the end of each write: it is calibrated when searches read it.
+                self._rows_left[generation.id] = self._min_rows // 4 + 1
             self.keep_count(generation)
         self._builder(generation).remove(list_graphs(self._client, self._layouts.get(generation)))
         self._feeder.drop_left()
@@ -253,20 +264,16 @@ class FollowedUpkeep(Upkeep):
         StoreCorrupt
             Records are missing. No search asks the collection any more.
         """
-        follower = self._table.read(self._client, generation.id)
-        if follower is None or follower.collection is None or not self._is_usable(follower):
+        if (opened := self._open(generation)) is None:
             return
-        collection = self._feeder.open(generation, follower.collection)
+        follower, collection = opened
         read = partial(self._table.read, self._client, generation.id)
         try:
             check_count(collection, follower, read)
-            found = check_all(
-                collection, follower, read,
-                partial(self._count_up_to, generation, 1 << 40),
-                partial(self._table.count_notes, self._client, generation.id),
-            )  # fmt: skip
+            notes = partial(self._table.count_notes, self._client, generation.id)
+            found = check_all(collection, follower, read, partial(self._count_up_to, generation, 1 << 40), notes)
         except StoreCorrupt:
-            self._table.lose(self._client, generation.id, follower.collection)
+            self._table.lose(self._client, generation.id, collection.name)
             self._forget(generation.id)
             raise
         self._table.keep_count(self._client, generation.id, found, follower.applied)
@@ -278,9 +285,11 @@ class FollowedUpkeep(Upkeep):
         return False
 
     def _has_graph(self, generation: Generation) -> bool:
+        return self._open(generation) is not None
+
+    def _open(self, generation: Generation) -> tuple[Follower, Collection] | None:
+        """Return what follows a generation here, and the collection that searches ask; None where there is none."""
         follower = self._table.read(self._client, generation.id)
-        return follower is not None and follower.collection is not None and self._is_usable(follower)
-
-
-def _has_any(follower: Follower) -> bool:
-    return follower.collection is not None or follower.incoming is not None
+        if follower is None or follower.collection is None or not self._is_usable(follower):
+            return None
+        return follower, self._feeder.open(generation, follower.collection)

@@ -1,0 +1,79 @@
+"""What decides, without a server, whether Milvus is asked while it reads rows through an interim index."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vecstore import HNSW, BackendUnavailable, Schema
+from vecstore.backend import Generation, Search
+from vecstore.backends.milvus.fields import plan_layout
+from vecstore.backends.milvus.indexes import plan_index
+from vecstore.backends.milvus.segments import Segments
+from vecstore.backends.postgres.followed.follower import Follower
+from vecstore.backends.postgres.followed.route import Known, SearchRoute
+from vecstore.backends.postgres.followed.served_index import SEALED, Growth, wait_for_index
+
+FOLLOWER = Follower("milvus://h:1/default", True, "c", {}, None, None, None, 7, 0, None, None, None, 16)
+GENERATION = Generation("a" * 32, Schema(dim=2))
+
+
+@pytest.mark.parametrize("widening, interim, asked", [(1.0, 0, 1), (1.0, 6_000, 1), (3.0, 6_000, 0), (1.0, 20_000, 0)])
+def test_an_engine_is_not_asked_while_many_matches_may_be_in_an_interim_index(
+    widening: float, interim: int, asked: int
+) -> None:
+    calls = list[int]()
+
+    def search(queries: Any, k: int, **arguments: Any) -> list[Any]:
+        calls.append(k)
+        raise BackendUnavailable("enough")
+
+    collection: Any = SimpleNamespace(
+        name="c", layout=plan_layout(GENERATION.schema), search=search,
+        read_segments=lambda after: Segments(200_000 - interim, 200_000 - interim, interim),
+    )  # fmt: skip
+    client: Any = SimpleNamespace(options=SimpleNamespace(timeout=30.0), place=FOLLOWER.place)
+    runner: Any = SimpleNamespace()
+    route = SearchRoute(client, lambda _, generation: FOLLOWER)
+    plan = plan_index(HNSW(), dim=2, metric=GENERATION.schema.metric)
+    route._known[GENERATION.id] = Known(FOLLOWER, collection, plan, time.monotonic() + 60)
+    search_ = Search(np.ones((1, 2), np.float32), 3)
+    assert route.ask(runner, GENERATION, search_, widening, lambda _: []) is None
+    assert len(calls) == asked
+
+
+@pytest.mark.parametrize("sent, growing, flushes", [(0, SEALED - 1, 0), (SEALED, 0, 1), (0, SEALED, 1)])
+def test_what_has_grown_is_sealed_whoever_sent_it(sent: int, growing: int, flushes: int) -> None:
+    flushed = list[int]()
+    collection: Any = SimpleNamespace(
+        read_segments=lambda after: Segments(growing=growing), flush=lambda: flushed.append(1)
+    )
+    grown = Growth()
+    grown.add("g", sent // 2)
+    grown.add("g", sent // 2)
+    grown.add("h", sent)
+    grown.seal("g", collection, 1)
+    assert len(flushed) == flushes
+    assert grown._sent["h"] == sent
+
+
+def test_an_engine_that_does_not_seal_now_is_asked_again_later() -> None:
+    def fail() -> None:
+        raise BackendUnavailable("too often")
+
+    collection: Any = SimpleNamespace(flush=fail)
+    grown = Growth()
+    grown.add("g", SEALED)
+    grown.seal("g", collection, 1)
+    assert grown._sent["g"] == SEALED
+
+
+@pytest.mark.parametrize("served, failure, is_served", [(9_000, None, True), (0, "failed", False)])
+def test_whoever_waits_learns_whether_the_index_is_read(served: int, failure: str | None, *, is_served: bool) -> None:
+    index = SimpleNamespace(failure=failure, indexed=0, segments=Segments(9_000, served))
+    collection: Any = SimpleNamespace(flush=lambda: None, read_index=lambda: index)
+    assert wait_for_index(collection, 10_000) is is_served
