@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -107,6 +108,30 @@ def test_a_read_that_outlives_its_store_opens_nothing(path: Path) -> None:
     assert not watch.is_last(7, STATE)
 
 
+def test_a_lock_file_that_cannot_be_read_says_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may close it between the look at its descriptor and the read."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    watch = make_watch(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os_calls, "read_at", fail)
+        assert not watch.is_last(7, STATE)
+        watch.note(8, STATE)
+    assert not watch.is_last(8, STATE)
+    watch.close()
+
+
+def test_what_is_known_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = make_watch(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os_calls, "read_at", lambda *_: pytest.fail("read again"))
+        watch.note(7, STATE)
+    assert watch.is_last(7, STATE)
+    watch.close()
+
+
 def test_a_lock_file_of_another_writer(path: Path) -> None:
     watch = make_watch(path)
     path.unlink()
@@ -141,6 +166,16 @@ def test_a_writer_that_was_killed_before_its_mark(
         other.open("notes").upsert([Record("b", [1, 0])])
         _forget_times(database, reader)
         assert len(reader.search([1, 0])) == 2
+
+
+def test_a_state_without_fields_is_no_answer_where_they_are_asked_for(database: Database, tmp_path: Path) -> None:
+    assert database.names() == ["notes"]
+    with vecstore.connect(tmp_path / "db") as other:
+        entry = other._backend.find(name="notes").active
+        opened: OpenGeneration = other._backend._generations.open(entry)  # type: ignore[attr-defined]
+        for _ in range(2):
+            assert opened.read_newest_snapshot().view is None
+        assert opened.read_newest_snapshot(view=True).view is not None
 
 
 def test_an_older_vecstore_wrote(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

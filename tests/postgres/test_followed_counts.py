@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vecstore import BackendUnavailable, Schema, StoreCorrupt, StoreNotFound, Timeout
+from vecstore import BackendUnavailable, Schema, StoreCorrupt, StoreLocked, StoreNotFound, Timeout
 from vecstore.backend import Generation
 from vecstore.backends.postgres.followed.counts import check_all, check_count
 from vecstore.backends.postgres.followed.feeding import PATIENCE, Feeder, Round
@@ -54,6 +54,16 @@ def test_records_that_are_lost_are_noticed() -> None:
         check_count(collection, FOLLOWER, read_same)
 
 
+@pytest.mark.parametrize("changed", [{"counted": None}, {"counted_at": 6}])
+def test_a_number_of_another_time_is_compared_with_nothing(changed: dict[str, Any]) -> None:
+    assert not check_count(make_collection(lambda: pytest.fail("counted")), replace(FOLLOWER, **changed), read_same)
+
+
+def test_while_a_round_is_under_way_nothing_is_missing() -> None:
+    feeding = replace(FOLLOWER, unfinished=0.1)
+    assert not check_count(make_collection(lambda: 97), feeding, lambda: feeding)
+
+
 @pytest.mark.parametrize("changed", [{"applied": 8}, {"unfinished": 0.1}])
 def test_records_that_a_round_removed_while_they_were_counted_are_not_lost(changed: dict[str, Any]) -> None:
     def read() -> Follower:
@@ -72,6 +82,15 @@ def test_each_round_that_did_not_end_is_waited_for_however_many_there_were() -> 
     assert feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=105.0)) == 0
     later = feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=2.0))
     assert later == pytest.approx(PATIENCE + 1, abs=0.5)
+    assert feeder._wait_for_dead(GENERATION, FOLLOWER) == 0
+    assert not feeder._seen
+
+
+def test_a_round_that_began_an_hour_ago_is_over() -> None:
+    nothing: Any = SimpleNamespace(namespace="n")
+    feeder = Feeder(nothing, nothing, nothing, nothing)
+    assert feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=3_599.0)) == pytest.approx(1)
+    assert feeder._wait_for_dead(GENERATION, replace(FOLLOWER, unfinished=3_601.0)) == 0
 
 
 def test_one_search_tries_an_engine_that_failed_and_the_others_do_not_wait() -> None:
@@ -151,7 +170,8 @@ def test_a_follower_outlives_the_loss_of_its_database_and_of_a_store() -> None:
 def test_a_copy_goes_on_where_a_collection_is_gone(
     monkeypatch: pytest.MonkeyPatch, failures: int, message: str | None
 ) -> None:
-    outcomes: list[Round | Exception] = [*(StoreCorrupt("gone") for _ in range(failures)), Round(1)]
+    outcomes: list[Round | Exception] = [StoreLocked("another process feeds")]
+    outcomes += [*(StoreCorrupt("gone") for _ in range(failures)), Round(1)]
     table: Any = SimpleNamespace(
         namespace="n", read=lambda *_: replace(FOLLOWER, incoming="d") if outcomes else FOLLOWER
     )

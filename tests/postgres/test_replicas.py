@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import psycopg
@@ -35,9 +36,10 @@ from vecstore import (
     Unsupported,
 )
 from vecstore.backend import Backend
+from vecstore.backends.postgres import replicas as replicas_module
 from vecstore.backends.postgres.backend import PostgresBackend
 from vecstore.backends.postgres.replica import Replica, make_connector
-from vecstore.backends.postgres.replicas import Replicas
+from vecstore.backends.postgres.replicas import Position, Replicas
 from vecstore.backends.postgres.server_checks import ServerWarning
 from vecstore.backends.postgres.statements import Statement
 from vecstore.fenced import replace_groups, upsert_fenced
@@ -206,6 +208,7 @@ def test_a_replica_found_to_be_another_cluster_later_is_never_used(database: Dat
     store = database.open("a")
     with pytest.warns(ServerWarning, match="another database"):
         assert len(store.search(vector_of(1), 5)) == 5
+    assert replicas._replicas[0]._rests_until == float("inf")
     assert len(store.search(vector_of(1), 5)) == 5
     replicas._replicas = [Replica(connect)]  # type: ignore[arg-type]
     with warnings.catch_warnings():
@@ -395,6 +398,53 @@ def test_a_server_that_hangs_holds_up_one_search_only(database: Database, monkey
     assert replica.get_client(replicas._place) is known  # it is not to blame
 
 
+def test_the_oldest_position_that_counts_is_asked_for(database: Database) -> None:
+    """A replica that lags has it sooner."""
+    replicas, now = get_replicas(database), time.monotonic()
+    replicas._written = now - 10
+    replicas._positions.extend(Position(f"0/{ago}", 1, now - ago) for ago in (20, 5, 1))
+    assert replicas._find_position().lsn == "0/5"
+    replicas._positions.clear()
+
+
+def test_after_a_change_of_the_primary_no_replica_answers(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, replicas, answers = database.open("a"), get_replicas(database), count_answers(database, monkeypatch)
+    replicas._timeline += 1
+    assert len(store.search(vector_of(1), 5)) == 5
+    assert answers == [False]
+    assert store.stats().details["replicas"] == "1 left out, because the primary changed"
+
+
+def test_replicas_take_turns_and_one_timeout_is_that_of_all(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, replicas, asked = database.open("a"), get_replicas(database), list[object]()
+    [one] = replicas._replicas
+    other = Replica(one._connect)
+    other._client = client = one._connect()
+    replicas._replicas.append(other)
+
+    def fail(asked_client: object, *_: object) -> object:
+        asked.append(asked_client)
+        raise BackendUnavailable("gone")
+
+    def search_with(seconds: int) -> list[object]:
+        asked.clear()
+        clock = itertools.count(0, seconds)
+        with monkeypatch.context() as patch:
+            patch.setattr(replicas, "_ask", fail)
+            patch.setattr(replicas_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+            assert len(store.search(vector_of(1), 5)) == 5
+        for each in replicas._replicas:
+            each.rest(0)
+        return list(asked)
+
+    first, second = search_with(0), search_with(0)
+    assert first == second[::-1]
+    assert {*first} == {one._client, client}
+    assert len(search_with(1_000)) == 1
+
+
 def test_notes_of_writes_never_go_back(database: Database) -> None:
     replicas = get_replicas(database)
     replicas._written = later = time.monotonic() + 60
@@ -466,3 +516,9 @@ def test_a_forked_child_waits_for_no_lock_of_its_parent(database: Database) -> N
     with replicas._lock, replica._lock:
         do_in_children([use], lambda: None)
     replica._client = known
+
+    def use_without_locks() -> None:
+        replicas._lock = replica._lock = None  # type: ignore[assignment]
+        use()
+
+    do_in_children([use_without_locks], lambda: None)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from vecstore import Database, Flat, Record, Schema
-from vecstore.backend import Found, Rows
+from vecstore.backend import Found, Generation, Rows, Search
 from vecstore.backends.memory import MemoryBackend
 from vecstore.calibration.calibrate import K
 from vecstore.calibration.effort import LADDER, SECONDS, Clock, Effort, Outcome, find_smallest_ef
@@ -204,6 +205,28 @@ def test_a_probe_cannot_turn_by_its_opposite_or_itself() -> None:
     for kind in ("near probes", "far probes"):
         assert turned(kind, "l2", [[3, 4], [-3, -4]]) == pytest.approx(np.array([[3, 4], [-3, -4]]))
         assert turned(kind, "cosine", [[3, 4]]) == pytest.approx(np.array([[3, 4]]))
+
+
+def test_finding_neighbours_takes_a_quarter_of_the_time() -> None:
+    now = 0.0
+
+    class Slow(MemoryBackend):
+        def search(self, generation: Generation, search: Search) -> list[Found]:
+            nonlocal now
+            now += 2.0
+            return super().search(generation, search)
+
+    backend = Slow()
+    Database(backend).create("docs", Schema(dim=2)).insert(Record(str(n), [n, 1]) for n in range(100))
+    probes = Probes.draw(backend, backend.find(name="docs").active, 100, K)
+    assert len(probes.turn("near probes", Clock(None, 10.0, lambda: now))) == 50
+    assert len(probes.turn("near probes")) == 100
+
+
+def test_without_probes_nothing_is_asked() -> None:
+    nothing: Any = None
+    empty = Probes(nothing, nothing, [], np.empty((0, 2), np.float32), K)
+    assert empty.pace() is empty
 
 
 class Many:

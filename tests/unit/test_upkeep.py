@@ -19,6 +19,7 @@ from vecstore import (
     Database,
     F,
     Flat,
+    Metric,
     Progress,
     Record,
     Schema,
@@ -37,6 +38,7 @@ from vecstore.calibration import calibrate as calibrate_module
 from vecstore.calibration import probes as probes_module
 from vecstore.calibration.effort import LADDER, Clock
 from vecstore.calibration.probes import Probes
+from vecstore.calibration.rotation import KINDS
 
 DIM = 6
 SCHEMA = Schema(dim=DIM, metric="l2", index=HNSW(target_recall=0.98), fields={"n": fields.Int()})
@@ -189,9 +191,12 @@ def test_a_timeout_of_exact_searches_ends_no_build(
     assert (store.index_status().state, store.index_status().ef) == ("ready", None)
 
 
+@pytest.mark.parametrize("metric", KINDS)
 def test_after_a_build_there_is_more_time_for_measuring(
-    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+    backend: GraphBackend, db: Database, monkeypatch: pytest.MonkeyPatch, metric: Metric
 ) -> None:
+    store = db.create("docs", replace(SCHEMA, metric=metric))
+    store.insert(some_records(100))
     given = list[float]()
 
     def start(on_progress: Progress | None, seconds: float) -> Clock:
@@ -205,6 +210,13 @@ def test_after_a_build_there_is_more_time_for_measuring(
     store.calibrate()
     assert after_build == pytest.approx(60)
     assert sum(given) == pytest.approx(10)
+
+
+def test_a_clock_that_runs_out_keeps_the_effort(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate_module, "Clock", lambda on_progress, seconds: Clock(on_progress, -1.0))
+    assert store.calibrate() == ef_of(backend) == 128
 
 
 def test_reindex_builds_and_calibrates(backend: GraphBackend, store: VectorStore) -> None:
