@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from . import generation_guard
 from .catalogue_tables import CatalogueTables
-from .statements import Statement, compile_statement, make_parameter, unnest_arrays
+from .statements import Statement, compile_statement, enclose_locks, make_parameter, unnest_arrays
 
 _CHANGES: dict[str, TypeEngine[Any]] = {"seq": BigInteger(), "id": Text()}
 
@@ -53,14 +53,14 @@ def compile_settling(catalogue: CatalogueTables, *, standby: bool) -> Statement:
     settled = select(unnest_arrays("given", _CHANGES, arrays)).cte("settled")
     same = and_(change.c.id == settled.c.id, change.c.seq == settled.c.seq)
     pointer = generation_guard.select_pointer(catalogue, standby=standby).cte("pointer")
-    free = (
+    locking = (
         select(change.c.id)
         .join(settled, same)
         .where(change.c.generation == generation_guard.GENERATION, select(pointer.c.one).exists())
         .order_by(change.c.id)
         .with_for_update(of=change, skip_locked=True)
-        .cte("free")
     )
+    free = enclose_locks(locking).cte("free")
     forgotten = delete(change).where(change.c.generation == generation_guard.GENERATION, change.c.id == free.c.id)
     known = select(settled.c.id).where(same).exists()
     rest = (

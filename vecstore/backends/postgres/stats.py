@@ -20,6 +20,14 @@ _SIZES = Statement(
     "OR relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s))",
     MappingProxyType({}),
 )
+_SIZES_AT_WORKERS = Statement(
+    "SELECT sum(citus_total_relation_size(logicalrelid))::bigint, "
+    "sum(citus_total_relation_size(logicalrelid) - citus_table_size(logicalrelid))::bigint "
+    "FROM pg_catalog.pg_dist_partition WHERE logicalrelid = to_regclass(%(table)s) "
+    "OR logicalrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s))",
+    MappingProxyType({}),
+)
+"""What Citus has of a table on other servers, if it has; the dead rows there are not known."""
 _BUILDING = Statement(
     "SELECT 1 FROM pg_stat_progress_create_index WHERE relid = to_regclass(%(table)s) "
     "OR relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(%(table)s)) UNION ALL "
@@ -33,13 +41,16 @@ _BUILDING = Statement(
 def collect_stats(client: Client, server: Server, layout: Layout, count: int) -> Stats:
     """Return figures about a table of so many records."""
     name = quote_table(layout.table)
-    rows = client.run(_SIZES, {"table": name})
-    total, indexes, dead = (each or 0 for each in rows[0])
+    rows = client.run(_SIZES_AT_WORKERS, {"table": name}) if server.has_citus else []
+    is_elsewhere = bool(rows) and rows[0][0] is not None
+    if not is_elsewhere:
+        rows = client.run(_SIZES, {"table": name})
+    total, indexes, *dead = (each or 0 for each in rows[0])
     details = {
         "table": name,
         **({"partitions": layout.partitions} if layout.partitions > 1 else {}),
         "index bytes": indexes,
-        "dead rows": dead,
+        **({} if is_elsewhere else {"dead rows": dead[0]}),
         "pgvector": ".".join(map(str, server.pgvector)),
         "PostgreSQL": f"{server.version // 10_000}.{server.version % 10_000}",
     }
