@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,18 @@ class Source:
     @property
     def package(self) -> str:
         return self.module if self.is_package else self.module.rpartition(".")[0]
+
+
+@contextmanager
+def reading(found: Iterable[Source]) -> Iterator[None]:
+    """Look for no garbage while trees are read, which takes longer than to read them; then forget the trees."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        for each in found:
+            vars(each).pop("tree", None)
+        gc.enable()
 
 
 def sources(*folders: str) -> Iterator[Source]:

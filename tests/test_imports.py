@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from tests.sources import Source, sources
+from tests.sources import Source, reading, sources
 
 FACADE = (
     "vecstore",
@@ -146,6 +146,12 @@ def imports(source: Source, known: set[str]) -> Iterator[Import]:
 
 
 SOURCES = {source.module: source for source in sources("vecstore")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_search_for_garbage() -> Iterator[None]:
+    with reading(SOURCES.values()):
+        yield
 
 
 @cache

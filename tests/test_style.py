@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from tests.sources import Source, sources
+from tests.sources import Source, reading, sources
 from vecstore import VectorStore
 
 FILE_LINES = 300
@@ -21,6 +21,12 @@ UNSAFE_MODULES = {"dill", "joblib", "marshal", "pickle", "shelve"}
 
 SHIPPED = list(sources("vecstore"))
 ALL = [*SHIPPED, *sources("tests", "examples", "servers", "benchmarks")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_search_for_garbage() -> Iterator[None]:
+    with reading(ALL):
+        yield
 
 
 def has_reason(text: str, lines: int) -> bool:
