@@ -66,8 +66,13 @@ def test_a_vector_of_any_length_has_parts(dim: int) -> None:
     assert dim % parts == 0
 
 
-def test_product_quantisation_does_not_rank_the_matches_of_a_filter() -> None:
-    assert [name for name in KINDS if not plan(MilvusIndex(name)).can_filter] == ["IVF_PQ", "GPU_IVF_PQ"]
+def test_product_quantisation_finds_no_matches_and_a_graph_not_those_between_few_and_many() -> None:
+    assert [name for name in KINDS if not plan(MilvusIndex(name)).can_mask] == ["IVF_PQ", "GPU_IVF_PQ"]
+    assert [name for name in KINDS if not plan(MilvusIndex(name)).finds_matches(1.1)] == ["IVF_PQ", "GPU_IVF_PQ"]
+    assert [plan(HNSW()).finds_matches(widening) for widening in (1, 5, 7, 14, 20, 1_000)] == [
+        True, True, False, False, True, True,
+    ]  # fmt: skip
+    assert plan(MilvusIndex("IVF_FLAT")).finds_matches(10)
 
 
 def test_parts_must_divide_the_dimension() -> None:

@@ -7,9 +7,10 @@ from types import MappingProxyType
 import pytest
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
-from vecstore.backends.milvus.indexes import IndexPlan
+from vecstore import MilvusIndex
+from vecstore.backends.milvus.indexes import IndexPlan, plan_index
 from vecstore.backends.milvus.segments import INTERIM_ROWS, Segments, read_segments
-from vecstore.backends.postgres.followed.served_index import has_served_index
+from vecstore.backends.postgres.followed.served_index import explain_unserved, has_served_index
 from vecstore.metric import Metric
 
 HNSW = IndexPlan("HNSW", Metric.L2, MappingProxyType({"M": 16, "efConstruction": 100}))
@@ -43,6 +44,17 @@ def test_segments_are_read_through_the_index_or_not(
 ) -> None:
     assert describe(loaded, growing) == expected
     assert expected.interim == interim
+
+
+def test_one_removed_record_spoils_product_quantisation() -> None:
+    quantised = plan_index(MilvusIndex("IVF_PQ"), dim=8, metric=Metric.L2)
+    loaded = milvus_pb2.GetQuerySegmentInfoResponse(
+        infos=[milvus_pb2.QuerySegmentInfo(num_rows=9_000, index_name="vector", state=common_pb2.SegmentState.Sealed)]
+    )
+    assert has_served_index(quantised, read_segments(loaded, 0, 9_000))
+    assert not has_served_index(quantised, read_segments(loaded, 0, 8_999))
+    assert "IVF_PQ" in explain_unserved(quantised, read_segments(loaded, 0, 8_999))
+    assert has_served_index(HNSW, read_segments(loaded, 0, 1_000))
 
 
 def test_the_index_counts_unless_much_depends_on_what_it_does_not_have() -> None:

@@ -97,6 +97,9 @@ def test_a_kind_from_its_making_to_its_end(
     store.update(ids=["r7"], vector=queries[0] * 3 if metric == "ip" else queries[0])
     store.delete(ids=["r8"])
     assert "r7" in {hit.id for hit in store.search(queries[0], k=K)}
+    store.compact()  # which sends what is noted: a record that is sent twice keeps IVF_PQ from being asked
+    can_mask = notes.read_follower()["plan"]["name"] != "IVF_PQ"
+    assert measure(store, queries, by_milvus=can_mask) >= 0.9
     store.reindex(NEXT[repr(index)])
     second = check_followed(store, notes, NEXT[repr(index)], queries)
     assert second != first
@@ -115,12 +118,15 @@ def test_a_kind_from_its_making_to_its_end(
 
 def check_followed(store: VectorStore, notes: RawNotes, index: IndexOptions, queries: NDArray[np.float32]) -> str:
     """Check that Milvus answers by way of an index as asked for; return the name of the collection."""
+    wait_until(lambda: store.index_status().state == "ready")  # a busy server may build longer than one waits for it
+    if store.index_status().ef is None:
+        store.calibrate()
     status, found = store.index_status(), notes.read_follower()
     assert (status.state, status.reason) == ("ready", None)
     assert found["plan"]["name"] == ("HNSW" if isinstance(index, HNSW) else getattr(index, "name", None))
     assert measure(store, queries) >= 0.9
-    can_filter = found["plan"]["name"] != "IVF_PQ"
-    assert measure(store, queries, F.n < ROWS // 2, by_milvus=can_filter) >= 0.9
+    can_mask = found["plan"]["name"] != "IVF_PQ"
+    assert measure(store, queries, F.n < ROWS // 2, by_milvus=can_mask) >= 0.9
     return str(found["collection"])
 
 

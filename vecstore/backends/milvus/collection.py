@@ -222,8 +222,9 @@ class Collection:
 
     def read_segments(self, after: int) -> Segments:
         """Return how searches read the rows, as far as these were written up to a timestamp."""
-        growing = self.count(after=after) - self.count(after=after, has_growing=False)
-        return read_segments(self._list_loaded(), max(0, growing))
+        live = self.count(after=after, has_growing=False)
+        growing = self.count(after=after) - live
+        return read_segments(self._list_loaded(), max(0, growing), live)
 
     def _list_loaded(self) -> Any:
         request = milvus_pb2.GetQuerySegmentInfoRequest(collectionName=self.name)

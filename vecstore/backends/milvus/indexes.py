@@ -6,6 +6,7 @@ it has is decided here, before anything is asked of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -28,6 +29,7 @@ _WIDE: Version = (2, 5, 0)
 """Since when graphs may be denser than 64 neighbours."""
 _FEW = 20
 _LEAST_DISK_DIM = 32
+_NO_GAP = (math.inf, math.inf)
 _OLD_GRAPHS = ((4, 64), (8, 512))
 """Bounds of M and efConstruction before `_WIDE`."""
 
@@ -57,9 +59,20 @@ class IndexPlan:
         return _KINDS[self.name].effort
 
     @property
-    def can_filter(self) -> bool:
-        """Whether a search with a filter finds the nearest of what matches."""
-        return _KINDS[self.name].can_filter
+    def can_mask(self) -> bool:
+        """Whether rows may be left out, because a filter does not match them or they were replaced or deleted."""
+        return _KINDS[self.name].can_mask
+
+    def finds_matches(self, widening: float) -> bool:
+        """Say whether a search with a filter finds the nearest matches.
+
+        Parameters
+        ----------
+        widening : float
+            How many records there are for one that matches.
+        """
+        low, high = _KINDS[self.name].gap
+        return self.can_mask and not low < widening < high
 
 
 @dataclass(frozen=True)
@@ -80,8 +93,12 @@ class _Kind:
         An effort to begin with, before anything was measured.
     breadth : int
         How many times ``k`` candidates a caller asks for who compares them again exactly: codes lose the order.
-    can_filter : bool
-        Whether the nearest matches of a filter are found: codes of product quantisation come in a wrong order then.
+    can_mask : bool
+        Whether rows may be left out that a filter does not match, or that were replaced: product quantisation orders
+        the others wrongly then.
+    gap : tuple of float
+        Where there are so many records for one that matches, no effort finds enough of the matches: a graph without the
+        others falls apart. Where fewer match, all of them are compared.
     """
 
     since: Version
@@ -90,7 +107,8 @@ class _Kind:
     bounds: Bounds = lambda plan, k: (1, 1)
     usual: int = 64
     breadth: int = 1
-    can_filter: bool = True
+    can_mask: bool = True
+    gap: tuple[float, float] = _NO_GAP
 
 
 def _build_nothing(options: HNSW | MilvusIndex, dim: int) -> dict[str, int | bool]:
@@ -159,14 +177,14 @@ _GPU: Version = (2, 4, 0)
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
         "FLAT": _Kind(OLDEST, _build_nothing),
-        "HNSW": _Kind(OLDEST, _build_hnsw, "ef", _bound_ef),
+        "HNSW": _Kind(OLDEST, _build_hnsw, "ef", _bound_ef, gap=(6.0, 18.0)),
         "IVF_FLAT": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16),
         "IVF_SQ8": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16, 2),
-        "IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_filter=False),
+        "IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_mask=False),
         "SCANN": _Kind(OLDEST, _build_scann, "nprobe", _bound_nprobe, 16, 2),
         "DISKANN": _Kind(OLDEST, _build_diskann, "search_list", _bound_search_list, 100),
         "GPU_IVF_FLAT": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16),
-        "GPU_IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_filter=False),
+        "GPU_IVF_PQ": _Kind(OLDEST, _build_pq, "nprobe", _bound_nprobe, 16, 10, can_mask=False),
         "GPU_CAGRA": _Kind(_GPU, _build_cagra, "itopk_size", _bound_ef),
         "GPU_BRUTE_FORCE": _Kind(_GPU, _build_nothing),
     }

@@ -25,16 +25,19 @@ class Segments:
     Attributes
     ----------
     sealed : int
-        In sealed segments, with those that were replaced or deleted since.
+        In sealed segments.
     served : int
         Of these, how many are read through the index, or in a segment too small for one.
     growing : int
         In segments that are not sealed, or whose sealed form searches do not read yet.
+    removed : int
+        How many of the sealed ones were replaced or deleted since.
     """
 
     sealed: int = 0
     served: int = 0
     growing: int = 0
+    removed: int = 0
 
     @property
     def interim(self) -> int:
@@ -47,7 +50,7 @@ class Segments:
         return self.interim / (self.sealed + self.growing) if self.interim else 0.0
 
 
-def read_segments(loaded: Any, growing: int = 0) -> Segments:
+def read_segments(loaded: Any, growing: int = 0, live: int | None = None) -> Segments:
     """Return what a server says of the segments of a collection.
 
     Parameters
@@ -55,10 +58,12 @@ def read_segments(loaded: Any, growing: int = 0) -> Segments:
     loaded : milvus_pb2.GetQuerySegmentInfoResponse
         The sealed ones that searches read.
     growing : int
+    live : int, optional
+        How many of the sealed ones were neither replaced nor deleted.
     """
     served = sealed = 0
     for each in loaded.infos:
         sealed += each.num_rows
         if each.state == common_pb2.SegmentState.Sealed and (each.index_name or each.num_rows < INDEXED_ROWS):
             served += each.num_rows
-    return Segments(sealed, served, growing)
+    return Segments(sealed, served, growing, 0 if live is None else max(0, sealed - live))

@@ -26,7 +26,7 @@ from ..transaction import Runner
 from .feeding import PATIENCE, Feeder
 from .follower import FollowerTable, explain_elsewhere
 from .route import SearchRoute
-from .served_index import has_served_index
+from .served_index import explain_unserved, has_served_index
 from .upkeep import FollowedUpkeep
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Following:
         interim = 0 if built.plan.effort_name is None else segments.interim
         missing = min(rows - bare, max(built.pending, interim) + notes)
         is_served = has_served_index(built.plan, segments)
-        waiting = None if is_served else "PostgreSQL answers searches until Milvus reads the index that it builds."
+        waiting = None if is_served else explain_unserved(built.plan, segments)
         return IndexState(
             "ready" if is_served else "building", rows, rows - bare - missing, least,
             None if made is None else int(made), bare, built.failure or waiting,

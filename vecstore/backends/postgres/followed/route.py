@@ -188,7 +188,7 @@ class SearchRoute:
             return None
         where = compile_filter(search.where, collection.layout)
         effort = search.ef if search.ef is not None else follower.ef
-        if where is None or effort is None or (search.where is not None and not plan.can_filter):
+        if where is None or effort is None or (search.where is not None and not plan.finds_matches(widening)):
             return None
         name, outages, read = collection.name, self._outages, partial(self._read, runner, generation.id)
         counted = self._read_counted(runner, generation, name)
@@ -199,7 +199,7 @@ class SearchRoute:
             if counted is not None and outages.stays_short(name, is_whole=check_count(collection, counted, read)):
                 outages.end_rest()
                 return None
-            if not has_served_index(plan, self._read_segments(collection, follower.applied), widening):
+            if not has_served_index(plan, self._read_segments(collection, plan, follower.applied), widening):
                 outages.end_rest()
                 return None
             hits = collection.search(
@@ -233,9 +233,10 @@ class SearchRoute:
         is_counted = follower is not None and follower.collection == name and is_counted_now(follower)
         return follower if is_counted else None
 
-    def _read_segments(self, collection: Collection, after: int) -> Segments:
+    def _read_segments(self, collection: Collection, plan: IndexPlan, after: int) -> Segments:
         until, found = self._segments.get(collection.name, (0.0, None))
-        if found is None or time.monotonic() >= until:
+        # Where one replaced record does harm, it is looked for before each search.
+        if found is None or time.monotonic() >= until or not plan.can_mask:
             found = collection.read_segments(after)
             self._segments[collection.name] = time.monotonic() + _LOOKS, found
         return found

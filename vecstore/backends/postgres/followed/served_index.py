@@ -29,7 +29,7 @@ _POLL, _STANDSTILL = 0.2, 30.0
 
 
 def has_served_index(plan: IndexPlan, segments: Segments, widening: float = 1.0) -> bool:
-    """Say whether nearly all matches are read through the index or compared one by one.
+    """Say whether nearly all matches are read through an index that finds them, or compared one by one.
 
     Parameters
     ----------
@@ -38,7 +38,19 @@ def has_served_index(plan: IndexPlan, segments: Segments, widening: float = 1.0)
     widening : float
         How many records there are for one that matches: in the worst case all that are read otherwise match.
     """
+    if segments.removed and not plan.can_mask:
+        return False
     return plan.effort_name is None or segments.interim_share * widening <= MOST_INTERIM
+
+
+def explain_unserved(plan: IndexPlan, segments: Segments) -> str:
+    """Say why PostgreSQL answers, and how that ends."""
+    if segments.removed and not plan.can_mask:
+        return (
+            f"Milvus orders hits of {plan.name} wrongly beside records that were replaced or deleted, so PostgreSQL "
+            "answers. reindex() makes it anew without them; another index bears them."
+        )
+    return "PostgreSQL answers searches until Milvus reads the index that it builds."
 
 
 def wait_for_index(collection: Collection, total: int, on_progress: Progress | None = None) -> bool:
