@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class Line:
     def __init__(self, store: VectorStore, seed: int) -> None:
         self._store = store
         self._random = random.Random(seed)
+        self.compared = 0
         self.places = {f"r{number}": float(number) for number in range(ROWS)}
         store.upsert(Record(id_, place(0, at)) for id_, at in self.places.items())
 
@@ -66,13 +67,16 @@ class Line:
         true = sorted(self.places, key=lambda id_: abs(self.places[id_] - at))[:3]
         hits = searched.search(place(0, at), k=3)
         assert [hit.id for hit in hits] == true
+        self.compared += 1
         return not hits.exact
 
 
-def test_no_answer_is_wrong_however_often_something_dies(postgres_url: str, namespace: str, tmp_path: Path) -> None:
+def test_no_answer_is_wrong_however_often_something_dies(
+    postgres_url: str, namespace: str, tmp_path: Path, note: Callable[[str], None]
+) -> None:
     seed = int(os.environ.get("VECSTORE_SEED") or secrets.randbelow(2**32))
     print(f"VECSTORE_SEED={seed}")  # noqa: T201
-    chance, answered = random.Random(seed), 0
+    chance, answered, servers = random.Random(seed), 0, 0
     prepare_namespace(postgres_url, namespace)
     with (
         OwnServer(tmp_path / "milvus") as server,
@@ -95,6 +99,7 @@ def test_no_answer_is_wrong_however_often_something_dies(postgres_url: str, name
                 else:
                     server.kill()
                     server.launch()
+                    servers += 1
             server.start()
             with psycopg.connect(postgres_url, autocommit=True) as link:
                 notes, until = RawNotes(link, namespace), time.monotonic() + 180
@@ -107,6 +112,10 @@ def test_no_answer_is_wrong_however_often_something_dies(postgres_url: str, name
             assert line.check(store) in {True, False}
         answered_by_milvus(store, place(5))
         assert store.verify().ok
+        note(
+            f"{KILLS} kills, {servers} of them of the Milvus server: {line.compared} searches compared, {answered} of "
+            "them answered by Milvus, no wrong answer"
+        )
 
 
 def test_a_thousand_writes_are_each_found_by_the_next_search(
