@@ -57,6 +57,10 @@ def test_one_removed_record_spoils_product_quantisation() -> None:
     assert has_served_index(HNSW, read_segments(loaded, 0, 1_000))
 
 
+def test_what_is_searched_and_not_listed_is_not_served() -> None:
+    assert read_segments(milvus_pb2.GetQuerySegmentInfoResponse(), 0, 9_000) == Segments(9_000)
+
+
 def test_the_index_counts_unless_much_depends_on_what_it_does_not_have() -> None:
     part = Segments(200_000 - INTERIM_ROWS, 200_000 - INTERIM_ROWS, growing=INTERIM_ROWS)
     assert has_served_index(HNSW, part)

@@ -1,4 +1,4 @@
-"""What decides, without a server, whether Milvus is asked while it reads rows through an interim index."""
+"""What decides, without a server, whether Milvus is asked: not where its index would lose neighbours."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecstore import HNSW, BackendUnavailable, Schema
+from vecstore import HNSW, BackendUnavailable, F, Filter, MilvusIndex, Schema, fields
 from vecstore.backend import Generation, Search
 from vecstore.backends.milvus.fields import plan_layout
-from vecstore.backends.milvus.indexes import plan_index
 from vecstore.backends.milvus.segments import Segments
 from vecstore.backends.postgres.followed.follower import Follower
+from vecstore.backends.postgres.followed.index_plan import plan_for
 from vecstore.backends.postgres.followed.route import Known, SearchRoute
 from vecstore.backends.postgres.followed.served_index import SEALED, Growth, wait_for_index
+from vecstore.filters.binding import bind
+from vecstore.index_options import IndexOptions
 
 FOLLOWER = Follower("milvus://h:1/default", True, "c", {}, None, None, None, 7, 0, None, None, None, 16)
-GENERATION = Generation("a" * 32, Schema(dim=2))
+GENERATION = Generation("a" * 32, Schema(dim=2, fields={"n": fields.Int()}))
 
 
-@pytest.mark.parametrize("widening, interim, asked", [(1.0, 0, 1), (1.0, 6_000, 1), (3.0, 6_000, 0), (1.0, 20_000, 0)])
-def test_an_engine_is_not_asked_while_many_matches_may_be_in_an_interim_index(
-    widening: float, interim: int, asked: int
-) -> None:
+def ask(widening: float, segments: Segments, index: IndexOptions, where: Filter | None = None) -> int:
+    """Search, and return how often the engine was asked, which then fails."""
     calls = list[int]()
 
     def search(queries: Any, k: int, **arguments: Any) -> list[Any]:
@@ -33,17 +33,41 @@ def test_an_engine_is_not_asked_while_many_matches_may_be_in_an_interim_index(
         raise BackendUnavailable("enough")
 
     collection: Any = SimpleNamespace(
-        name="c", layout=plan_layout(GENERATION.schema), search=search,
-        read_segments=lambda after: Segments(200_000 - interim, 200_000 - interim, interim),
-    )  # fmt: skip
+        name="c", layout=plan_layout(GENERATION.schema), search=search, read_segments=lambda after: segments
+    )
     client: Any = SimpleNamespace(options=SimpleNamespace(timeout=30.0), place=FOLLOWER.place)
-    runner: Any = SimpleNamespace()
     route = SearchRoute(client, lambda _, generation: FOLLOWER)
-    plan = plan_index(HNSW(), dim=2, metric=GENERATION.schema.metric)
+    plan = plan_for(GENERATION.schema.with_index(index), (2, 3, 5))
     route._known[GENERATION.id] = Known(FOLLOWER, collection, plan, time.monotonic() + 60)
-    search_ = Search(np.ones((1, 2), np.float32), 3)
-    assert route.ask(runner, GENERATION, search_, widening, lambda _: []) is None
-    assert len(calls) == asked
+    bound = None if where is None else bind(where, GENERATION.schema)
+    runner: Any = SimpleNamespace()
+    assert route.ask(runner, GENERATION, Search(np.ones((1, 2), np.float32), 3, bound), widening, lambda _: []) is None
+    return len(calls)
+
+
+@pytest.mark.parametrize("widening, interim, asked", [(1.0, 0, 1), (1.0, 6_000, 1), (3.0, 6_000, 0), (1.0, 20_000, 0)])
+def test_an_engine_is_not_asked_while_many_matches_may_be_in_an_interim_index(
+    widening: float, interim: int, asked: int
+) -> None:
+    assert ask(widening, Segments(200_000 - interim, 200_000 - interim, interim), HNSW()) == asked
+
+
+@pytest.mark.parametrize(
+    "index, widening, removed, asked",
+    [
+        (HNSW(), 2.0, 5, 1), (HNSW(), 10.0, 0, 0), (HNSW(), 30.0, 0, 1), (MilvusIndex("IVF_FLAT"), 10.0, 5, 1),
+        (MilvusIndex("IVF_PQ", m=1), 1.0, 0, 0), (MilvusIndex("SCANN"), 10.0, 5, 1),
+    ],
+)  # fmt: skip
+def test_an_engine_is_not_asked_where_its_index_does_not_find_matches(
+    index: IndexOptions, widening: float, removed: int, asked: int
+) -> None:
+    assert ask(widening, Segments(200_000, 200_000, removed=removed), index, F.n < 5) == asked
+
+
+@pytest.mark.parametrize("removed, asked", [(0, 1), (1, 0)])
+def test_an_engine_is_not_asked_where_one_removed_record_spoils_its_index(removed: int, asked: int) -> None:
+    assert ask(1.0, Segments(200_000, 200_000, removed=removed), MilvusIndex("IVF_PQ", m=1)) == asked
 
 
 @pytest.mark.parametrize("sent, growing, flushes", [(0, SEALED - 1, 0), (SEALED, 0, 1), (0, SEALED, 1)])

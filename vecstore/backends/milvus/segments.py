@@ -66,4 +66,6 @@ def read_segments(loaded: Any, growing: int = 0, live: int | None = None) -> Seg
         sealed += each.num_rows
         if each.state == common_pb2.SegmentState.Sealed and (each.index_name or each.num_rows < INDEXED_ROWS):
             served += each.num_rows
-    return Segments(sealed, served, growing, 0 if live is None else max(0, sealed - live))
+    live = sealed if live is None else live
+    # While segments are exchanged the server lists not all that searches read.
+    return Segments(max(sealed, live), served, growing, max(0, sealed - live))
