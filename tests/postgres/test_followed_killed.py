@@ -26,16 +26,19 @@ pytestmark = pytest.mark.long
 KILLS = 30
 ROWS = 200
 FRESH = 1_000
+_GRID = 16
 
 
 @contextmanager
 def run_feeder(url: str) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run `vecstore follow`; the last process of the list is the one that runs."""
     processes = [start_feeder(url)]
-    yield processes
-    for each in processes:
-        each.kill()
-        each.wait()
+    try:
+        yield processes
+    finally:
+        for each in processes:
+            each.kill()
+            each.wait()
 
 
 def start_feeder(url: str) -> subprocess.Popen[bytes]:
@@ -58,17 +61,21 @@ class Line:
             del self.places[id_]
             self._store.delete(ids=[id_])
             return
-        self.places[id_] = self._random.uniform(0, ROWS)
+        self.places[id_] = self._draw()
         self._store.upsert([Record(id_, place(0, self.places[id_]))])
 
     def check(self, searched: VectorStore) -> bool:
         """Search; say whether Milvus took part."""
-        at = self._random.uniform(0, ROWS)
-        true = sorted(self.places, key=lambda id_: abs(self.places[id_] - at))[:3]
+        at = self._draw()
+        true = sorted(self.places, key=lambda id_: (abs(self.places[id_] - at), id_))[:3]
         hits = searched.search(place(0, at), k=3)
         assert [hit.id for hit in hits] == true
         self.compared += 1
         return not hits.exact
+
+    def _draw(self) -> float:
+        """Return a number whose distances from others, and the squares of these, float32 has without rounding."""
+        return self._random.randrange(ROWS * _GRID) / _GRID
 
 
 def test_no_answer_is_wrong_however_often_something_dies(
