@@ -26,6 +26,7 @@ from vecstore import (
     Record,
     RecordExists,
     StorageFailed,
+    StoreCorrupt,
     StoreLocked,
     Timeout,
     VecstoreError,
@@ -179,7 +180,7 @@ def write_without_table(store: VectorStore, record: Record, postgres_url: str, n
     store.upsert([record])
 
 
-RAISING = "DO $$ BEGIN RAISE EXCEPTION 'told by the server' USING ERRCODE = '53200', HINT = '{}'; END $$"
+RAISING = "DO $$ BEGIN RAISE EXCEPTION 'told by the server' USING ERRCODE = '{}', HINT = '{}'; END $$"
 
 
 @pytest.mark.parametrize(
@@ -188,9 +189,20 @@ RAISING = "DO $$ BEGIN RAISE EXCEPTION 'told by the server' USING ERRCODE = '532
 )
 def test_a_server_without_memory_or_without_locks(postgres_url: str, hint: str, advice: str) -> None:
     with psycopg.connect(postgres_url) as link, pytest.raises(psycopg.errors.OutOfMemory) as raised:
-        link.execute(RAISING.format(hint).encode())
+        link.execute(RAISING.format("53200", hint).encode())
     told = translate(raised.value)
     assert isinstance(told, StorageFailed)
+    assert advice in str(told)
+
+
+@pytest.mark.parametrize("state, advice", [("XX000", "log says which"), ("XX001", "restore from a backup")])
+def test_an_error_of_the_server_itself_is_called_damage_only_where_it_is(
+    postgres_url: str, state: str, advice: str
+) -> None:
+    with psycopg.connect(postgres_url) as link, pytest.raises(psycopg.InternalError) as raised:
+        link.execute(RAISING.format(state, "-").encode())
+    told = translate(raised.value)
+    assert isinstance(told, StoreCorrupt)
     assert advice in str(told)
 
 

@@ -28,7 +28,8 @@ CANCELLED = "57014"
 NO_MEMORY = "53200"
 """Of the server's process, or of the memory that all share, which holds the table of locks."""
 INTERNAL = "XX000"
-"""Of the server itself. Citus has no other for what a worker says against a COPY, such as that a key exists."""
+"""Of the server itself. Citus has no other for a worker that is gone, nor for what one says against a COPY, such as
+that a key exists."""
 REFUSED = "22012"
 """Division by zero, by which one of our statements undoes itself."""
 
@@ -69,6 +70,10 @@ _BY_STATE: Mapping[str, Callable[[], VecstoreError]] = MappingProxyType(
             "The server's disk is full; nothing was written. Free some space and try again."
         ),
         NO_MEMORY: lambda: StorageFailed(_NO_MEMORY),
+        INTERNAL: lambda: StoreCorrupt(
+            "The server reported an error of its own, as it does for damaged data. Its log says which; with Citus also "
+            "those of the workers."
+        ),
         "53300": lambda: BackendUnavailable(_FULL),
         "55P03": lambda: StoreLocked(_LOCKED),
         CANCELLED: lambda: Timeout("The server gave up after the timeout. Try again, or raise ?timeout=."),
