@@ -123,6 +123,26 @@ def test_a_reader_that_leaves_ends_the_command_quietly(articles: str) -> None:
         child.stderr.close()
 
 
+QUIET = """
+import logging
+from vecstore.cli import app
+
+def run(arguments):
+    logging.getLogger("psycopg").warning("error ignored in rollback of %s", object())
+    logging.getLogger("vecstore").warning("needs attention")
+    return 0
+
+app.run = run
+app.main(["ls"])
+"""
+
+
+def test_what_the_driver_of_postgresql_logs_is_not_shown() -> None:
+    """It warns of a lost connection with the text of its own objects; the command's error says what to do."""
+    done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True)
+    assert done.stderr == "vecstore: needs attention\n"
+
+
 def test_a_full_disk_is_a_storage_failure(articles: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

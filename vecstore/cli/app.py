@@ -121,6 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
         getattr(sys, name).reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning
     logging.basicConfig(format="vecstore: %(message)s", level=logging.WARNING)
+    logging.getLogger("psycopg").setLevel(
+        logging.ERROR
+    )  # it warns of a lost connection, which the command's error says
     try:
         code = run(arguments)
         sys.stdout.flush()
