@@ -194,6 +194,21 @@ def test_the_index_is_built_before_the_store_appears(place: Place) -> None:
         assert (status.state, status.rows) == ("ready", 1_000)
 
 
+def test_batches_leave_the_index_to_the_end(file_place: Place) -> None:
+    url, seen = file_place.url, list[str]()
+    with vecstore.connect(url) as db:
+        store = db.create("docs", SCHEMA.with_index(vecstore.HNSW(m=4, ef_construction=16)))
+        assert bulk.write_batch(url, "docs", make_table(0, 300)) == 300
+        assert store.index_status().state == "none"
+        bulk.finish(url, "docs", on_progress=lambda phase, done, total: seen.append(phase))
+        assert (store.index_status().state, store.index_status().rows) == ("ready", 300)
+    assert {"indexing", "calibrating"} <= {*seen}
+    with pytest.raises(vecstore.StoreNotFound):
+        bulk.finish(url, "others")
+    with pytest.raises(vecstore.Unsupported, match="several processes"):
+        bulk.write_batch("memory:", "docs", make_table(0, 5))
+
+
 @long_on_servers
 def test_batches_into_a_store_that_is_there(place: Place) -> None:
     with vecstore.connect(place.url) as db:
