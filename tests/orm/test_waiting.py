@@ -6,8 +6,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 
-from vecstore import Timeout
+from vecstore import BackendUnavailable, Timeout
+from vecstore.orm.worker import SyncWorker
 
 from .application import Application
 
@@ -25,6 +27,42 @@ def test_a_worker_in_a_thread(app: Application) -> None:
     assert worker.rate > 0
     assert states == [True, False]
     worker.close()
+
+
+def test_who_waits_wakes_the_worker(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecstore.orm.worker_thread.POLL", 1_000.0)
+    with app.vectors.run_worker():
+        with app.engine.begin() as connection:  # which tells nobody of its change
+            connection.execute(text("INSERT INTO article (title, lang) VALUES ('wake up', 'en')"))
+        app.vectors.wait(timeout=20)
+    assert app.stored() == app.expected() != {}
+
+
+def test_a_worker_outlives_its_failures_and_rests_longer_after_each(
+    app: Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    work, outcomes = SyncWorker.work, [BackendUnavailable("gone"), BackendUnavailable("gone"), None]
+    outcomes.append(BackendUnavailable("gone again"))
+
+    def fail_or_work(worker: SyncWorker) -> int:
+        failure = outcomes.pop(0) if outcomes else None
+        if failure is not None:
+            raise failure
+        return work(worker)
+
+    monkeypatch.setattr("vecstore.orm.worker_thread.POLL", 0.002)
+    monkeypatch.setattr(SyncWorker, "work", fail_or_work)
+    app.add(1)
+    with app.vectors.run_worker():
+        app.vectors.wait(timeout=20)
+        while outcomes:
+            app.vectors._wake()
+            app.vectors.wait(timeout=20)
+        app.add(1)
+        app.vectors.wait(timeout=20)
+    told = [each.args for each in caplog.records if each.name == "vecstore.orm"]
+    rests = [each[0] for each in told if isinstance(each, tuple)]
+    assert rests == [0.004, 0.008, 0.004]
 
 
 def test_waiting_without_a_worker_is_a_timeout(app: Application) -> None:
@@ -71,7 +109,10 @@ def test_a_rate_is_that_of_the_last_minute(app: Application, monkeypatch: pytest
         moment[0] += 10
         app.add(20)
         app.vectors.wait(timeout=20)
-    assert worker.settled == 20
-    assert worker.rate == pytest.approx(2)
-    moment[0] += 61
-    assert worker.rate == 0
+        assert worker.settled == 20
+        assert worker.rate == pytest.approx(2)
+        moment[0] += 61
+        assert worker.rate == 0
+        app.add(1)
+        app.vectors.wait(timeout=20)
+    assert [began for began, _ in worker._done] == [1_071]

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from vecstore.backends.shared.deadlines import Socket
+
 # What an early module keeps goes last, after the names in all other modules.
 PROGRAM = """
 import codecs, os, sys, vecstore
@@ -13,6 +17,11 @@ from vecstore.backends.shared.deadlines import Socket
 kept = vecstore.connect(f"file:{sys.argv[1]}"), Socket(os.open(os.devnull, os.O_RDONLY), owned=True)
 codecs.kept = [*sys.modules.values()], kept
 """
+
+
+def test_a_socket_that_is_closed_by_then_leaves_nothing_to_close() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        Socket(-1, owned=False)
 
 
 def test_nothing_is_said_of_what_was_never_closed(tmp_path: Path) -> None:
