@@ -10,15 +10,18 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
 from vecstore import MigrationRequired
-from vecstore.orm import busy_database, vector_orm
+from vecstore.embedders import FunctionEmbedder
+from vecstore.orm import VectorColumn, VectorORM, busy_database, searchable, vector_orm
 
-from .application import make_engine, open_application
+from .application import DIM, embed_words, make_engine, open_application
 from .test_rebuild import Deployed, Model
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "WITH")
@@ -151,6 +154,27 @@ def test_nor_of_vectors_in_rows(engine: Engine) -> None:
         assert both.vectors.drop_previous(both.Article.search)
     check_order(seen)
     assert both.find()[0][0] == "tea"
+
+
+def test_nor_of_a_session_that_embeds(engine: Engine) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Page(Base):
+        __tablename__ = "page"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str]
+        embedding: Mapped[np.ndarray | None] = VectorColumn()
+        search = searchable("body", into="embedding", freshness="inline")
+
+    with VectorORM(Base, embedder=FunctionEmbedder(embed_words, dim=DIM, name="words")) as vectors:
+        Base.metadata.create_all(engine)
+        sessions = vectors.install(sessionmaker(engine))
+        with watch(engine) as seen, sessions.begin() as session:
+            session.add(Page(body="tea"))
+        check_order(seen)
+        with sessions() as session:
+            assert session.scalars(select(Page.embedding)).one() is not None
 
 
 def test_a_worker_goes_on_after_a_lock(engine: Engine) -> None:

@@ -121,9 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
         getattr(sys, name).reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning
     logging.basicConfig(format="vecstore: %(message)s", level=logging.WARNING)
-    logging.getLogger("psycopg").setLevel(
-        logging.ERROR
-    )  # it warns of a lost connection, which the command's error says
+    # It warns of a lost connection, which the command's own error tells.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         code = run(arguments)
         sys.stdout.flush()

@@ -510,6 +510,9 @@ class VectorORM(OneProcess):
 
     def _open_declared(self, model: SearchedModel, connection: Connection) -> ColumnSink:
         """Return the declared column, which a session fills itself, with the embedder of what is in it."""
+        if getattr(connection.connection.driver_connection, "in_transaction", False):
+            # The application begins its transactions itself, and this one is to write after what is read here.
+            self._outbox.begin_writing(connection)
         return self._columns.open_declared(model, connection, self._get_engine(), self._outbox)
 
 
