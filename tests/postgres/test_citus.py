@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -128,32 +129,38 @@ def test_writing_in_a_distributed_schema(database: Database, distributed: Vector
         assert database.open("a").digest() == plain.digest()
 
 
-def test_a_write_holds_its_guard_until_it_ends(
-    database: Database, distributed: VectorStore, admin: psycopg.Connection, url: str
+WAITING = "SELECT count(*) FROM citus_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = %s"
+
+
+def wait_for(coordinator: str, event: str, running: Future[Any]) -> None:
+    """Return once a session of a worker waits for this."""
+    with psycopg.connect(coordinator, autocommit=True) as link:
+        while link.execute(WAITING, [event]).fetchone() == (0,):
+            assert not running.done()
+
+
+def test_a_switch_waits_for_a_write_and_later_writes_wait_for_the_switch(
+    database: Database, distributed: VectorStore, admin: psycopg.Connection, coordinator: str, url: str
 ) -> None:
-    """A switch waits for a write that waits for a row."""
     database.rebuild("a", schema=extend_schema(1))
     table = database.open("a").stats().details["table"]
-    changed: list[int] = []
-
-    def write() -> None:
-        with vecstore.connect(url.replace("lock_timeout=1", "lock_timeout=20")) as other:
-            changed.append(other.open("a").update(ids=["r0001"], metadata={"n": -1}))
-
-    with admin.transaction():
-        admin.execute(f"SELECT id FROM {table} WHERE id = 'r0001' FOR UPDATE".encode())  # noqa: S608 - a table's name
-        writer = threading.Thread(target=write)
-        writer.start()
-        waiting = "SELECT count(*) FROM citus_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'r0001|UPDATE'"
-        with psycopg.connect(admin.info.dsn, autocommit=True) as link:
-            while link.execute(waiting).fetchone() == (0,):
-                assert writer.is_alive()
-        with pytest.raises(StoreLocked):
-            database.rollback("a")
-    writer.join()
-    assert changed == [1]
-    database.rollback("a")
-    assert database.open("a").values("n", F.id == "r0001") == [(-1, 1)]
+    with (
+        ThreadPoolExecutor(2) as pool,
+        vecstore.connect(url.replace("lock_timeout=1", "lock_timeout=20")) as patient,
+    ):
+        with admin.transaction():
+            admin.execute(f"SELECT id FROM {table} WHERE id = 'r0001' FOR UPDATE".encode())  # noqa: S608 - a table's name
+            writing = pool.submit(patient.open("a").update, ids=["r0001"], metadata={"n": -1})
+            wait_for(coordinator, "transactionid", writing)
+            with pytest.raises(StoreLocked):
+                database.rollback("a")
+            switching = pool.submit(patient.rollback, "a")
+            wait_for(coordinator, "advisory", switching)
+            with pytest.raises(StoreLocked):
+                database.open("a").update(ids=["r0002"], metadata={"n": -2})
+        assert writing.result() == 1
+        switching.result()
+    assert database.open("a").values("n", F.n < 0) == [(-1, 1)]
 
 
 class DistributedNamespaces(Namespaces):
