@@ -219,7 +219,10 @@ def test_finding_neighbours_takes_a_quarter_of_the_time() -> None:
     backend = Slow()
     Database(backend).create("docs", Schema(dim=2)).insert(Record(str(n), [n, 1]) for n in range(100))
     probes = Probes.draw(backend, backend.find(name="docs").active, 100, K)
-    assert len(probes.turn("near probes", Clock(None, 10.0, lambda: now))) == 50
+    told = list[tuple[int, int | None]]()
+    clock = Clock(lambda _, done, total: told.append((done, total)), 10.0, lambda: now)
+    assert len(probes.turn("near probes", clock)) == 50
+    assert told == [(25, 100), (50, 100)]  # so that whoever wants to stop need not wait for all of them
     assert len(probes.turn("near probes")) == 100
 
 

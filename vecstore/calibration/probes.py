@@ -97,9 +97,14 @@ class Probes:
             strangers = np.roll(self.vectors, len(self) // 2, axis=0)
             return replace(self, vectors=turn_vectors(self.vectors, strangers, SHARES[kind]))
         turned: list[NDArray[np.float32]] = []
+        if clock is not None:
+            clock.expect(len(self))
         for part in self.cut_parts():
             turned.append(turn_vectors(self.vectors[part], self._find_neighbours(part), SHARES[kind]))
-            if clock is not None and clock.read() > clock.began + (clock.end - clock.began) / 4:
+            if clock is None:
+                continue
+            clock.report(len(turned[-1]))
+            if clock.read() > clock.began + (clock.end - clock.began) / 4:
                 break
         vectors = np.concatenate([self.vectors[:0], *turned])
         return replace(self, ids=self.ids[: len(vectors)], vectors=vectors)
