@@ -125,7 +125,7 @@ def test_what_is_no_journal(run: Run, tmp_path: Path, files: list[Path], text: s
         assert answer.code == 0
 
 
-def test_an_interrupt(tmp_path: Path, files: list[Path]) -> None:
+def test_an_interrupt(run: Run, tmp_path: Path, files: list[Path]) -> None:
     """As Ctrl-C in a terminal, which reaches the workers too."""
     url, journal, pipe = f"file:{tmp_path}/kb", tmp_path / "load.journal", tmp_path / "z.jsonl"
     os.mkfifo(pipe)
@@ -141,8 +141,8 @@ def test_an_interrupt(tmp_path: Path, files: list[Path]) -> None:
     assert list_names(url) == []
     pipe.unlink()
     write_lines(pipe, make_rows(200))
-    line = command_line(["load", url, "docs", files[0], pipe, "--workers", "1", "--journal", journal, "--json"])
-    assert json.loads(subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout)["records"] == 80
+    answer = run("load", url, "docs", files[0], pipe, "--workers", 1, "--journal", journal, "--json").json
+    assert answer["records"] == 80
     assert not journal.exists()
 
 
@@ -235,6 +235,8 @@ def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
     assert answer.code == 2
     assert "20 ids" in answer.err
     assert "`vecstore add`" in answer.err
+    with vecstore.connect(url) as db, pytest.raises(vecstore.StoreNotFound):
+        db._backend.find(name="docs")
     write_lines(second, make_rows(40))
     assert run("load", url, "docs", first, second, *options).code == 0
 
