@@ -8,6 +8,7 @@ import typer
 
 from .. import Database, InvalidArgument, StoreMoved, connect
 from . import output
+from .declarations import name_index
 from .exits import Failure
 from .options import Json, Name, Url, Yes, confirm
 
@@ -98,7 +99,7 @@ def _describe(database: Database, name: str) -> dict[str, Any]:
         count = store.count()
     except StoreMoved as moved:
         return {"store": name, "moved_to": moved.target, "moved_uid": moved.uid}
-    return {"store": name, "records": count, **store.schema.to_dict(), "index": store.schema.index.kind}
+    return {"store": name, "records": count, **store.schema.to_dict(), "index": name_index(store.schema.index)}
 
 
 def _format_cell(value: object) -> str | int:

@@ -99,6 +99,13 @@ def parse_index(
     return HNSW(**given) if kind or given else None  # type: ignore[arg-type]
 
 
+def name_index(index: IndexOptions) -> str:
+    """Return the name by which ``--index`` knows a kind of index, and more where it means another one there."""
+    if not isinstance(index, MilvusIndex):
+        return index.kind
+    return index.name.lower() if index.name in _ONLY_MILVUS else f"{index.name.lower()} of Milvus"
+
+
 def _parse_milvus(described: str, given: dict[str, float]) -> MilvusIndex:
     name, *options = described.split(",")
     numbers = dict(given)

@@ -9,7 +9,7 @@ import typer
 
 from .. import IndexStatus, connect
 from . import output, progress
-from .declarations import parse_index
+from .declarations import name_index, parse_index
 from .exits import NEGATIVE
 from .options import IndexKind, Json, Name, Url, Where, parse_where
 
@@ -32,19 +32,20 @@ def reindex(
     For example:
       vecstore reindex file:./kb articles
       vecstore reindex file:./kb articles --index hnsw --m 32
+      vecstore reindex "postgresql://localhost/app?vectors=milvus://localhost:19530" articles --index ivf_flat,nlist=128
     """
     wanted = parse_index(index, m, ef_construction, target_recall)
     with connect(url) as database:
         store = database.open(name)
         with progress.meter("Indexing", quiet=json) as meter:
             store.reindex(wanted, on_progress=meter)
-        status = store.index_status()
+        status, kind = store.index_status(), name_index(store.schema.index)
     if json:
         output.print_json({"store": name, "index": store.schema.to_dict()["index"], "index_status": asdict(status)})
     elif status.state == "none":
         output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact. {status.reason}")
     else:
-        output.say(f"{name}: {describe_index(status)}; search effort {describe_effort(status)}.")
+        output.say(f"{name}: {describe_index(status, kind)}; search effort {describe_effort(status)}.")
 
 
 def calibrate(url: Url, name: Name, json: Json = False) -> None:
@@ -102,12 +103,12 @@ def recall(
         raise typer.Exit(NEGATIVE)
 
 
-def describe_index(status: IndexStatus) -> str:
-    """Describe what an index covers."""
+def describe_index(status: IndexStatus, kind: str) -> str:
+    """Describe what an index of some kind covers."""
     if status.state == "none":
-        return f"{status.kind} (every search is exact)"
+        return f"{kind} (every search is exact)"
     vectors = status.rows - status.without_vector
-    return f"{status.kind}, {status.state}, {status.indexed:,} of {vectors:,} records in it"
+    return f"{kind}, {status.state}, {status.indexed:,} of {vectors:,} records in it"
 
 
 def describe_effort(status: IndexStatus) -> str:

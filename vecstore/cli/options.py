@@ -83,7 +83,13 @@ Partitions = Annotated[
     ),
 ]
 IndexKind = Annotated[
-    str | None, typer.Option("--index", metavar="KIND", help="hnsw (fast, approximate) or flat (exact).")
+    str | None,
+    typer.Option(
+        "--index",
+        metavar="KIND",
+        help="hnsw (fast, approximate) or flat (exact); where vectors= in the URL names a Milvus server also its kinds "
+        "with their options, such as ivf_flat,nlist=128.",
+    ),
 ]
 
 

@@ -10,12 +10,13 @@ from ..database import Database
 from ..errors import InvalidArgument, StoreExists
 from ..fields import Field
 from ..filled_store import create_filled
-from ..index_options import IndexOptions, MilvusIndex
+from ..index_options import IndexOptions
 from ..progress import Progress
 from ..records import Record
 from ..rows.conversion import needs_embedding
 from ..schema import Schema
 from ..store import VectorStore
+from .declarations import name_index
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
 from .export_header import ExportHeader, check_embedder, check_existing
@@ -70,8 +71,7 @@ class StoreRequest:
     def _advise(self, what: str) -> str:
         """Say what makes an existing store as it was asked for."""
         if what == "index" and self.index is not None:
-            name = self.index.name.lower() if isinstance(self.index, MilvusIndex) else self.index.kind
-            return f"change the index with `vecstore reindex` and --index {name}"
+            return f"change the index with `vecstore reindex` and --index {name_index(self.index)}"
         if what == "dim":  # which is the model's
             return "give a store of another name"
         option = {

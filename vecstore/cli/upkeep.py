@@ -13,7 +13,7 @@ from ..database import Database
 from ..rebuild.switch import Rebuilt
 from ..schema import Schema
 from . import output, progress
-from .declarations import parse_fields
+from .declarations import name_index, parse_fields
 from .embedder_choice import describe_model, embedder_config, load_embedder
 from .exits import NEGATIVE, Failure
 from .indexing import describe_effort, describe_index
@@ -50,7 +50,7 @@ def info(url: Url, name: Name, json: Json = False) -> None:
         ("records", f"{stats.records:,}"),
         ("size", _format_bytes(stats.bytes)),
         ("vectors", _describe_vectors(schema, status)),
-        ("index", describe_index(status)),
+        ("index", describe_index(status, name_index(schema.index))),
         *([("search effort", describe_effort(status))] if status.state != "none" else []),
         *([("measured recall", f"{status.recall:.4f}, {status.measured}")] if status.recall is not None else []),
         ("model", describe_model(model)),

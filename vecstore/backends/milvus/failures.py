@@ -21,7 +21,7 @@ from vecstore.errors import (
 
 _LOGS = "Its log says why."
 _UNREACHABLE = (
-    "Milvus cannot be reached, or it closed the connection. Check that it runs, and its host and port in vectors=."
+    "Milvus cannot be reached, or it closed the connection. Check that it runs, and its host, port and tls in vectors=."
 )
 _DENIED = "Milvus refused the user or the password. Check them in vectors=."
 _FULL = "Milvus has no memory or disk left for writes, or its quota is used up. Give it more, or delete what is old."

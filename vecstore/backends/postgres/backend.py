@@ -84,7 +84,7 @@ from .engine import check_driver, get_driver, make_engine
 from .failures import DENIED, GONE, INTERNAL, REFUSED, make_missing_table, read_state, translating
 from .few_matches_cache import FewMatches, hash_search
 from .followed.answer import compile_answer, compile_matching
-from .followed.follower import FollowerTable, explain_elsewhere
+from .followed.follower import FollowerTable
 from .followed.following import Following, check_installed
 from .followed.triggers import drop_triggers
 from .generation_guard import compile_exclusion, compile_role_check
@@ -745,10 +745,9 @@ class PostgresBackend(Backend):
                 state = self._following.describe(generation, count, bare)
                 return state or read_index_state(self._client, layout, count, bare)
             state = read_index_state(self._client, layout, count, bare)
-            follower = None
             if state.state != "ready" and self._followers.is_followed(self._client, generation.id):
-                follower = self._followers.read(self._client, generation.id)
-            return state if follower is None else replace(state, reason=explain_elsewhere(follower, None))
+                return replace(state, reason=self._followers.explain(self._client, generation.id))
+            return state
 
     def follow(self, generation: Generation, on_progress: Progress | None = None) -> Followed:
         self._check_own_transaction("following")
@@ -765,9 +764,9 @@ class PostgresBackend(Backend):
     def stats(self, generation: Generation) -> Stats:
         with self._hold_role(generation) as count:
             found = collect_stats(self._client, self._server, self._layouts.get(generation), count)
-        if self._replicas is None:
-            return found
-        return replace(found, details={**found.details, "replicas": self._replicas.describe()})
+            followed = self._followers.describe(self._client, generation.id)
+        replicas = {} if self._replicas is None else {"replicas": self._replicas.describe()}
+        return replace(found, details={**found.details, **followed, **replicas})
 
     def verify(self, generation: Generation) -> Verification:
         with self._hold_role(generation, "verify"):

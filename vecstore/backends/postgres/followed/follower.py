@@ -149,6 +149,29 @@ class FollowerTable:
         [(count, seconds)] = runner.run(self._texts["lag"], {"generation": generation})
         return int(count), max(0.0, float(seconds or 0.0))
 
+    def describe(self, runner: Runner, generation: str) -> Mapping[str, str | int | float]:
+        """Return what `stats` says of what follows a generation; nothing where nothing does."""
+        if not self.is_followed(runner, generation):
+            return _NOTHING
+        if not self._may_read(runner):
+            return {"followed by": "not told to a role that may not read vecstore_follower and vecstore_follower_note"}
+        follower = self.read(runner, generation)
+        if follower is None:
+            return _NOTHING
+        pending, lag = self.read_lag(runner, generation)
+        waiting = {"the first waits for": f"{lag:.1f} s"} if pending else {}
+        return {"followed by": follower.place, "records that wait for it": pending, **waiting}
+
+    def explain(self, runner: Runner, generation: str) -> str | None:
+        """Say why a Database without the engine searches exactly, also to a role that may not read what follows."""
+        if not self._may_read(runner):
+            return "A Milvus server follows the store. Connect with vectors= of it."
+        follower = self.read(runner, generation)
+        return None if follower is None else explain_elsewhere(follower, None)
+
+    def _may_read(self, runner: Runner) -> bool:
+        return runner.run(self._texts["may read"], {}) == [(True,)]
+
     def begin(self, runner: Runner, generation: str, place: str, incoming: str, plan: str) -> None:
         """Describe a collection that is to be filled. What is there at another place, or of another origin, goes."""
         values = {"generation": generation, "place": place, "incoming": incoming, "plan": plan}
@@ -218,6 +241,8 @@ _TEXTS: Mapping[str, str] = MappingProxyType(
         "forgotten, counted, counted_at, extract(epoch FROM clock_timestamp() - sending)::float8, ef "
         "FROM {ns}.vecstore_follower f JOIN {ns}.vecstore_generation g ON g.id = generation "
         "WHERE generation = %(generation)s",
+        "may read": "SELECT has_table_privilege('{ns}.vecstore_follower', 'SELECT') "
+        "AND has_table_privilege('{ns}.vecstore_follower_note', 'SELECT')",
         "lag": "SELECT count(*), extract(epoch FROM clock_timestamp() - (SELECT noted "
         "FROM {ns}.vecstore_follower_note WHERE generation = %(generation)s AND done = 9223372036854775807 "
         "ORDER BY seq LIMIT 1))::float8 FROM {ns}.vecstore_follower_note "
