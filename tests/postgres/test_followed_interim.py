@@ -96,8 +96,14 @@ def test_an_engine_that_does_not_seal_now_is_asked_again_later() -> None:
     assert grown._sent["g"] == SEALED
 
 
-@pytest.mark.parametrize("served, failure, is_served", [(9_000, None, True), (0, "failed", False)])
-def test_whoever_waits_learns_whether_the_index_is_read(served: int, failure: str | None, *, is_served: bool) -> None:
-    index = SimpleNamespace(failure=failure, indexed=0, segments=Segments(9_000, served))
+@pytest.mark.parametrize(
+    "name, served, failure, is_served",
+    [("IVF_FLAT", 9_000, None, True), ("IVF_FLAT", 0, "failed", False), ("FLAT", 0, None, True)],
+)
+def test_whoever_waits_learns_whether_the_index_is_read(
+    name: str, served: int, failure: str | None, *, is_served: bool
+) -> None:
+    plan = plan_for(GENERATION.schema.with_index(MilvusIndex(name)), (2, 3, 5))
+    index = SimpleNamespace(plan=plan, failure=failure, indexed=0, segments=Segments(9_000, served))
     collection: Any = SimpleNamespace(flush=lambda: None, read_index=lambda: index)
     assert wait_for_index(collection, 10_000) is is_served

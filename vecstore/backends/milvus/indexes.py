@@ -63,6 +63,11 @@ class IndexPlan:
         """Whether rows may be left out, because a filter does not match them or they were replaced or deleted."""
         return _KINDS[self.name].can_mask
 
+    @property
+    def has_interim(self) -> bool:
+        """Whether searches read an interim index until they read this one."""
+        return _KINDS[self.name].has_interim
+
     def finds_matches(self, widening: float) -> bool:
         """Say whether a search with a filter finds the nearest matches.
 
@@ -96,6 +101,8 @@ class _Kind:
     can_mask : bool
         Whether rows may be left out that a filter does not match, or that were replaced: product quantisation orders
         the others wrongly then.
+    has_interim : bool
+        Whether searches read an interim index until they read this one: it need not be waited for otherwise.
     gap : tuple of float
         Where there are so many records for one that matches, no effort finds enough of the matches: a graph without the
         others falls apart. Where fewer match, all of them are compared.
@@ -108,6 +115,7 @@ class _Kind:
     usual: int = 64
     breadth: int = 1
     can_mask: bool = True
+    has_interim: bool = True
     gap: tuple[float, float] = _NO_GAP
 
 
@@ -176,7 +184,7 @@ def _bound_search_list(plan: IndexPlan, k: int) -> tuple[int, int]:
 _GPU: Version = (2, 4, 0)
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
-        "FLAT": _Kind(OLDEST, _build_nothing),
+        "FLAT": _Kind(OLDEST, _build_nothing, has_interim=False),
         "HNSW": _Kind(OLDEST, _build_hnsw, "ef", _bound_ef, gap=(6.0, 18.0)),
         "IVF_FLAT": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16),
         "IVF_SQ8": _Kind(OLDEST, _build_lists, "nprobe", _bound_nprobe, 16, 2),

@@ -143,7 +143,7 @@ class Following:
             return IndexState("invalid", rows, 0, least, without_vector=bare, reason=said)
         notes = self.table.count_notes(self._client, generation.id)
         made = built.plan.params.get("efConstruction")
-        interim = 0 if built.plan.effort_name is None else segments.interim
+        interim = segments.interim if built.plan.has_interim else 0
         missing = min(rows - bare, max(built.pending, interim) + notes)
         is_served = has_served_index(built.plan, segments)
         waiting = None if is_served else explain_unserved(built.plan, segments)

@@ -40,7 +40,7 @@ def has_served_index(plan: IndexPlan, segments: Segments, widening: float = 1.0)
     """
     if segments.removed and not plan.can_mask:
         return False
-    return plan.effort_name is None or segments.interim_share * widening <= MOST_INTERIM
+    return not plan.has_interim or segments.interim_share * widening <= MOST_INTERIM
 
 
 def explain_unserved(plan: IndexPlan, segments: Segments) -> str:
@@ -69,6 +69,8 @@ def wait_for_index(collection: Collection, total: int, on_progress: Progress | N
     pause, seen, until = threading.Event(), (-1, -1), time.monotonic() + _STANDSTILL
     while time.monotonic() < until:
         found = collection.read_index()
+        if not found.plan.has_interim:
+            return True
         if found.failure is not None:
             log_step("follow", "Milvus could not build the index of a collection")
             return False
