@@ -45,7 +45,7 @@ BY_TURNS = (
 SMALLEST_TABLE, TURNS = 3, 3
 LARGE = ("postgres/test_postgres.py", "redis/test_redis.py", "test_file.py")
 """Files that take minutes. One that began last would keep a worker busy while the others have nothing to do."""
-LONGEST = ("test_many_kills", *RANDOM, "test_every_call_fails", "test_many_power_failures")
+LONGEST = ("test_many_kills", "often_something_dies", *RANDOM, "test_every_call_fails", "test_many_power_failures")
 """Names of the tests that take longest in the long profile, in the order in which they begin."""
 
 
