@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import psycopg
 import pytest
 
@@ -64,10 +63,6 @@ class Line:
             return
         self.places[id_] = self._draw()
         self._store.upsert([Record(id_, place(0, self.places[id_]))])
-
-    def _draw(self) -> float:
-        """Return a place that a stored vector has exactly: which of two is nearer is no question of rounding."""
-        return float(np.float32(self._random.uniform(0, ROWS)))
 
     def check(self, searched: VectorStore) -> bool:
         """Search; say whether Milvus took part."""
