@@ -492,10 +492,12 @@ class Database(OneProcess):
         ------
         Unsupported
             The Database was connected without ``vectors=``.
-        StoreNotFound
+        StoreNotFound, InvalidArgument
         """
         from .following import Follow
 
+        if isinstance(names, str):  # which is a sequence too, of names with one letter
+            raise InvalidArgument("names must be a list of the stores' names, not one str.")
         listed = [check_name(each, "Store") for each in names]
         if "milvus" not in self._backend.capabilities.indexes:
             raise Unsupported(

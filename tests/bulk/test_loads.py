@@ -205,7 +205,7 @@ def test_batches_leave_the_index_to_the_end(file_place: Place) -> None:
     assert {"indexing", "calibrating"} <= {*seen}
     with pytest.raises(vecstore.StoreNotFound):
         bulk.finish(url, "others")
-    with pytest.raises(vecstore.Unsupported, match="several processes"):
+    with pytest.raises(vecstore.Unsupported, match=r"several processes\. Load into files, PostgreSQL or Redis"):
         bulk.write_batch("memory:", "docs", make_table(0, 5))
 
 

@@ -22,7 +22,8 @@ import pytest
 import vecstore
 from tests.cli.conftest import NO_MODEL, Run, command_line
 from vecstore import Record
-from vecstore.cli import app
+from vecstore.cli import app, main
+from vecstore.cli.exits import INTERRUPTED
 
 COMMANDS = [
     "add", "load", "import", "search", "get", "delete", "count", "digest", "export", "ls", "info", "verify", "reindex",
@@ -91,6 +92,22 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert f"\n  For example:\n    vecstore {command} file:./kb" in answer.out
     assert ("--json" in answer.out) == (command != "mcp")
     assert command in run("--help").out.split("Commands:")[1]
+
+
+def test_an_interrupt_among_the_imports_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "vecstore.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "vecstore.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert (ended.value.code, capsys.readouterr().err) == (INTERRUPTED, "vecstore: Interrupted.\n")
 
 
 def test_help_without_a_command(run: Run) -> None:

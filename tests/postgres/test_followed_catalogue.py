@@ -17,7 +17,7 @@ import vecstore
 from tests.postgres.catalogues import connect_engine, format_statement
 from tests.postgres.followed import connect_followed, get_following, make_records, make_schema, place
 from tests.postgres.stores import add_parameters, prepare_namespace
-from vecstore import Database, InvalidUrl, MissingExtra, StoreExists, VectorStore, migrate
+from vecstore import Database, InvalidArgument, InvalidUrl, MissingExtra, StoreExists, VectorStore, migrate
 from vecstore.backend import Followed
 from vecstore.backends.postgres.advisory_locks import make_builder_key, make_lock_key
 from vecstore.backends.postgres.followed.follower import Follower, FollowerTable
@@ -168,6 +168,11 @@ def test_an_index_that_another_process_waits_for_is_waited_for(
     assert [each.copying for each in seen] == [True]
     assert (stop.left, state.is_done) == (0, False)
     assert "Milvus" in (state.failure or "")
+
+
+def test_the_names_to_follow_are_a_list(database: Database, store: VectorStore) -> None:
+    with pytest.raises(InvalidArgument, match="a list of the stores' names, not one str"):
+        database.follow("a")
 
 
 def follow_emptily(database: Database, store: VectorStore) -> None:

@@ -32,6 +32,10 @@ def test_each_memory_is_a_new_one() -> None:
         ("memory:name", "takes no name"),
         ("memory:?timeout=3", "takes no parameters"),
         ("file:./kb?tiemout=3", "Did you mean 'timeout'"),
+        (
+            "file:./kb?vectors=milvus://u:SECRET@h",
+            r"^file: has no parameter 'vectors'\. Milvus follows stores of PostgreSQL",
+        ),
         ("file:./kb?timeout=1&timeout=2", "'timeout' more than once"),
         ("file:./kb?timeout", "name=value"),
     ],

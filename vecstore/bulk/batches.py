@@ -65,7 +65,9 @@ def finish(url: str, name: str, *, on_progress: Progress | None = None) -> None:
 def _open(closing: ExitStack, url: str, name: str, embedder: EmbedderSource) -> VectorStore:
     database = closing.enter_context(connect(url))
     if not database.capabilities.shared:
-        raise Unsupported("writing from several processes", database.capabilities.backend)
+        raise Unsupported(
+            "writing from several processes", database.capabilities.backend, "Load into files, PostgreSQL or Redis."
+        )
     store = database.open(name, embedder=make_embedder(embedder))
     closing.enter_context(_without_upkeep(store))
     return store

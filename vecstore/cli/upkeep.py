@@ -109,7 +109,8 @@ def verify(
         output.print_json({"ok": sound, "stores": stores})
     else:
         for key, each in found.items():
-            state = "sound" if each.ok else f"DAMAGED, {len(each.problems):,} problems"
+            count = len(each.problems)
+            state = "sound" if each.ok else f"DAMAGED, {count:,} {'problem' if count == 1 else 'problems'}"
             output.say(f"{key}: {each.records:,} records checked, {state}")
             for problem in each.problems:
                 output.say(output.escape_controls(f"  {problem}"))

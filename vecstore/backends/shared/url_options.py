@@ -10,6 +10,8 @@ from typing import Any
 
 from vecstore.errors import InvalidUrl, close_matches
 
+_VECTORS = "Milvus follows stores of PostgreSQL only: postgresql://…?vectors=milvus://host:19530."
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -86,6 +88,8 @@ def split(
         else:
             known = {*ours, *theirs}
             # Any other name may be part of a password that has a question mark in it.
+            if name == "vectors":
+                raise InvalidUrl(f"{scheme}: has no parameter 'vectors'. {_VECTORS}")
             shown = f"no parameter {name[:40]!a}" if get_close_matches(name, known) else "no such parameter"
             raise InvalidUrl(f"{scheme}: has {shown}.{close_matches(name, known)}")
     return values, passed
