@@ -33,6 +33,8 @@ def test_made_shown_changed_and_left_out_of_a_copy(run: Run, divided: str, rows:
     assert run("add", divided, "docs", rows, "--partitions", "4").code == 0
     assert run("info", divided, "docs", "--json").json["schema"]["partitions"] == 4
     assert ["partitions", "4"] in [line.split() for line in run("info", divided, "docs").out.splitlines()]
+    assert run("load", divided, "loaded", rows, "--partitions", "4", "--workers", "1").code == 0
+    assert run("info", divided, "loaded", "--json").json["schema"]["partitions"] == 4
     refused = run("add", divided, "docs", rows, "--partitions", "8")
     assert (refused.code, "number of partitions is 4, not 8" in refused.err) == (2, True)
     assert "`vecstore rebuild` and --partitions 8" in refused.err

@@ -36,6 +36,7 @@ from .options import (
     Json,
     MetricName,
     Name,
+    Partitions,
     TextColumn,
     Url,
     VectorColumn,
@@ -90,6 +91,7 @@ def load(
     dtype: DtypeName = None,
     vectors: VectorsName = None,
     index: IndexKind = None,
+    partitions: Partitions = None,
     json: Json = False,
 ) -> None:
     """Load many files into a new store, with several processes.
@@ -110,8 +112,9 @@ def load(
         raise MissingExtra("ray", "ray")
     given = frozenset(part for part in ("id", "text", "vector") if is_given(context, f"{part}_column"))
     wish = StoreRequest(
-        parse_fields(field or []), dim, metric, dtype, vectors, parse_index(index, None, None, None), dynamic=dynamic
-    )
+        parse_fields(field or []), dim, metric, dtype, vectors, parse_index(index, None, None, None),
+        dynamic=dynamic, partitions=partitions,
+    )  # fmt: skip
     columns = ColumnNames(id_column, text_column, vector_column, given)
     notes = None if journal is None else Journal(journal)
     if notes is not None:
