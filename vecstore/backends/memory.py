@@ -169,7 +169,8 @@ class MemoryBackend(Backend):
     def _building(self, uid: str) -> Iterator[None]:
         with self._lock:
             if uid in self._builders:
-                raise StoreLocked(f"Another rebuild of {self.find(uid=uid).name!r} is running.")
+                name = self.find(uid=uid).name
+                raise StoreLocked(f"Another rebuild, copy or load of {name!r} is running. Try again when it has ended.")
             self._builders.add(uid)
         try:
             yield

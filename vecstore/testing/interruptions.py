@@ -166,6 +166,7 @@ class RivalsTests(Places):
 
         self.during(db, rivals)
         assert len(refused) == 4
+        assert all("load" in each and "'docs'" in each for each in refused)  # a load and a copy hold the same lock
         assert read_contents(store) == key_by_id(make_books(range(10)))
         assert db.rebuild("docs", schema=WIDER).records == 10
 

@@ -144,7 +144,9 @@ class FileBackend(Backend):
     def _building(self, uid: str) -> Iterator[None]:
         self._check_writable()
         entry = self.find(uid=uid)
-        with lock.hold_lock(self._layout.locate_builder_lock(uid), 0, f"is rebuilding store {entry.name!r}"):
+        with lock.hold_lock(
+            self._layout.locate_builder_lock(uid), 0, f"is rebuilding, copying or loading store {entry.name!r}"
+        ):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:

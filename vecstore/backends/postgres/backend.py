@@ -317,7 +317,8 @@ class PostgresBackend(Backend):
         name, lock = self.find(uid=uid).name, make_lock_key(uid)
         with ExitStack() as stack:
             with self._explaining("rebuild"):
-                stack.enter_context(hold_lock(self._client, lock, f"Another rebuild of {name!r} is running."))
+                said = f"Another rebuild, copy or load of {name!r} is running. Try again when it has ended."
+                stack.enter_context(hold_lock(self._client, lock, said))
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:

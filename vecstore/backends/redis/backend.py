@@ -152,7 +152,8 @@ class RedisBackend(Backend):
     @contextmanager
     def _hold_build(self, uid: str) -> Iterator[None]:
         name = self.find(uid=uid).name
-        with self._leases.hold(self._keys.lock("build", uid), f"Another rebuild of {name!r} is running."):
+        said = f"Another rebuild, copy or load of {name!r} is running. Try again when it has ended."
+        with self._leases.hold(self._keys.lock("build", uid), said):
             yield
 
     def switch(self, uid: str, standby: str, drain: Callable[[Sequence[Change]], None]) -> Entry:
