@@ -110,6 +110,13 @@ def test_an_interrupt_among_the_imports_is_no_traceback(
     assert (ended.value.code, capsys.readouterr().err) == (INTERRUPTED, "vecstore: Interrupted.\n")
 
 
+def test_no_lines_of_grpc_among_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
+    assert (run("--version").code, os.environ["GRPC_VERBOSITY"]) == (0, "DEBUG")
+    monkeypatch.delenv("GRPC_VERBOSITY")
+    assert (run("--version").code, os.environ["GRPC_VERBOSITY"]) == (0, "ERROR")
+
+
 def test_help_without_a_command(run: Run) -> None:
     answer = run()
     assert answer.code == 0

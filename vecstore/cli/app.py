@@ -134,6 +134,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code. Errors are printed on stderr."""
     machine, secrets = "--json" in arguments, find_secrets(arguments)
+    # gRPC's core writes lines of its own to stderr where a handshake fails, among our errors and JSON.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         code = _make_command().main(args=arguments, prog_name="vecstore", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
