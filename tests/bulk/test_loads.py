@@ -207,6 +207,8 @@ def test_batches_leave_the_index_to_the_end(file_place: Place) -> None:
         bulk.finish(url, "others")
     with pytest.raises(vecstore.Unsupported, match=r"several processes\. Load into files, PostgreSQL or Redis"):
         bulk.write_batch("memory:", "docs", make_table(0, 5))
+    with pytest.raises(vecstore.Unsupported, match=r"several processes\. Load into files, PostgreSQL or Redis"):
+        bulk.load("memory:", "docs", [], SCHEMA)
 
 
 @long_on_servers

@@ -263,14 +263,21 @@ def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]
     assert not journal.exists()
 
 
-def test_an_export(run: Run, tmp_path: Path, files: list[Path]) -> None:
+@pytest.mark.parametrize("name", ["export.jsonl", "export.parquet"])
+def test_an_export(run: Run, tmp_path: Path, files: list[Path], name: str) -> None:
+    """What it says of fields and of the model would be dropped without a word."""
     url = f"file:{tmp_path}/kb"
-    assert run("load", url, "docs", files[0], "--workers", 1).code == 0
-    assert run("export", url, "docs", tmp_path / "export.jsonl").code == 0
-    answer = run("load", url, "other", tmp_path / "export.jsonl")
-    assert answer.code == 2
-    assert "an export of a store begins here" in answer.err
-    assert "`vecstore add`" in answer.err
+    assert run("load", url, "docs", files[0], "--field", "year:int", "--workers", 1).code == 0
+    assert run("export", url, "docs", tmp_path / name).code == 0
+    for given in ([tmp_path / name], [files[0], tmp_path / name]):
+        answer = run("load", url, "other", *given, "--workers", 1)
+        assert answer.code == 2
+        assert "an export of a store begins here" in answer.err
+        assert "`vecstore add`" in answer.err
+        assert list_names(url) == ["docs"]
+    assert run("export", url, "docs", tmp_path / name, "--no-header", "--overwrite").code == 0
+    assert run("load", url, "other", tmp_path / name, "--field", "year:int", "--workers", 1).code == 0
+    assert read_digest(url, "other") == read_digest(url)
 
 
 def test_ray_is_missed_before_anything_is_read(

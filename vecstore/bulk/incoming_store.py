@@ -38,7 +38,7 @@ def check_new(database: Database, name: str, schema: Schema, dim: int | None) ->
         raise InvalidArgument(f"schema must be a Schema, not {type(schema).__name__}.")
     capabilities = database.capabilities
     if not capabilities.shared:
-        raise Unsupported("loading by several processes", capabilities.backend)
+        raise Unsupported("loading by several processes", capabilities.backend, "Load into files, PostgreSQL or Redis.")
     capabilities.check_writable()
     schema = fill_dim(schema, dim)
     capabilities.check_schema(schema)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from ..errors import MissingExtra
+from ..exports.header import KEY
 from ..exports.parquet_layout import VERSION
 from ..fields import Field
 from .csv_dialects import SEPARATORS, choose_separator, read_separator_line
@@ -171,10 +172,11 @@ class RecordFile:
         """Pass over the header, and over that of another part of the same export in one file."""
         place = f"{self.name}, {place}"
         if self.header is None or not (is_first or self.header.describes_same(ExportHeader.from_json(value, place))):
-            other, command = ("another", "") if self.header else ("a", ", to `vecstore add`")
-            raise Failure(
-                f"{place}: an export of {other} store begins here. Give each export a file of its own{command}."
-            )
+            self._refuse_export(place)
+
+    def _refuse_export(self, place: str) -> NoReturn:
+        other, command = ("another", "") if self.header else ("a", ", to `vecstore add`")
+        raise Failure(f"{place}: an export of {other} store begins here. Give each export a file of its own{command}.")
 
     def _read_csv(self, file: IO[bytes], packed: IO[bytes]) -> Iterator[Skipped | RowBlock]:
         csv.field_size_limit(MAX_LINE_BYTES)
@@ -233,6 +235,8 @@ class RecordFile:
         size, first = path.stat().st_size, 0
         # Without pre-buffering, which would keep all that was read until the end.
         with explain_damage(self.name), parquet.ParquetFile(path, pre_buffer=False) as file:
+            if self.header is None and KEY.encode() in (file.metadata.metadata or {}):
+                self._refuse_export(self.name)
             total = file.metadata.num_rows
             names, chosen = file.schema_arrow.names, None
             if self.header is not None and self.header.digest is not None:
