@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .backend import Followed
-from .errors import ForkedStore, StorageError, StoreLocked, StoreMoved, StoreNotFound, VecstoreError
+from .errors import ForkedStore, InvalidArgument, StorageError, StoreLocked, StoreMoved, StoreNotFound, VecstoreError
 from .logs import log_step
 from .progress import Progress
 from .retries import Attempts
@@ -103,7 +103,12 @@ class Follow:
         stop : threading.Event
         report : callable, optional
             Called several times a second with the state of each store.
+
+        Raises
+        ------
+        InvalidArgument
         """
+        _check_stop(stop)
         while not stop.is_set():
             self._work(stop, report)
             stop.wait(self._find_pause())
@@ -112,7 +117,12 @@ class Follow:
         """Bring what waits now, and return what became of each store. Failures are not waited out.
 
         What another process is about to bring, or copies, is waited for.
+
+        Raises
+        ------
+        InvalidArgument
         """
+        _check_stop(stop)
         began = time.monotonic()
         while True:
             found = self._work(stop, None)
@@ -212,6 +222,12 @@ class Follow:
         now = time.monotonic()
         due = [state._due - now for _, state in self._stores.values()]
         return max(0.0, min([*due, _NAMES]))
+
+
+def _check_stop(stop: object) -> None:
+    """Refuse what cannot be asked and waited for; events of other kinds than `threading.Event` can."""
+    if not (callable(getattr(stop, "is_set", None)) and callable(getattr(stop, "wait", None))):
+        raise InvalidArgument(f"stop must be a threading.Event, which ends this once set, not {type(stop).__name__}.")
 
 
 def _follow(store: VectorStore, on_progress: Progress | None) -> Followed:

@@ -239,5 +239,11 @@ def test_the_command_prints_a_line_of_json_for_each_report(
     assert run_command(["follow", add_parameters(postgres_url, namespace, vectors=NOBODY), "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["stores"][0]["sent"] for line in lines] == [0, 1, 2]
+    database.create("only", make_schema())
+    assert run_command(["follow", add_parameters(postgres_url, namespace, vectors=NOBODY)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "Following 1 store.", "a: 0 records brought", "a: 1 records brought", "a: 2 records brought",
+    ]  # fmt: skip
     run_command(["follow", "--help"])
     assert "JSON Lines" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vecstore import BackendUnavailable, Schema, StoreLocked, Unsupported, following
+from vecstore import BackendUnavailable, InvalidArgument, Schema, StoreLocked, Unsupported, following
 from vecstore.backend import Followed, Generation
 from vecstore.following import Follow, FollowedStore
 from vecstore.progress import Progress
@@ -91,6 +91,18 @@ def test_what_is_written_meanwhile_is_not_waited_for() -> None:
     store = answer(Followed(sent=5, pending=7, lag=50.0), Followed(sent=7, pending=3))
     [state] = make_follow(a=store).drain(threading.Event())
     assert (state.sent, state.pending, state.is_done) == (12, 3, True)
+
+
+def test_what_is_no_event_is_refused_before_anything_is_done() -> None:
+    store, wrong = answer(Followed()), list[Any]([None, 5.0])
+    follow = make_follow(a=store)
+    for each in wrong:
+        told = rf"^stop must be a threading\.Event, .* not {type(each).__name__}\.$"
+        with pytest.raises(InvalidArgument, match=told):
+            follow.run(each)
+        with pytest.raises(InvalidArgument, match=told):
+            follow.drain(each)
+    assert store.calls == []
 
 
 def test_a_store_that_was_not_looked_at_is_not_done() -> None:

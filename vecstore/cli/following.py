@@ -60,6 +60,8 @@ def follow(
         with connect(url) as database:
             following = database.follow(names or ())
             if not once:
+                if not json:  # the first report comes once each store was looked at
+                    _say_begun(len(set(names or database.names())))
                 following.run(ends, report)
                 return
             found = following.drain(ends)
@@ -69,6 +71,10 @@ def follow(
     _show(found, machine=json)
     if not all(each.is_done for each in found):
         raise typer.Exit(NEGATIVE)
+
+
+def _say_begun(stores: int) -> None:
+    output.say(f"Following {'1 store' if stores == 1 else f'{stores:,} stores'}.")
 
 
 def _show(found: Sequence[FollowedStore], *, machine: bool) -> None:
