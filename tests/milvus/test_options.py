@@ -19,6 +19,7 @@ SECRET = "tiger"  # noqa: S105 - of nobody
         ("  milvus://10.0.0.1:19531/  ", MilvusOptions("10.0.0.1:19531")),
         ("milvus://[::1]:19530/books", MilvusOptions("[::1]:19530", "books")),
         ("milvus://u:p%40%3A@host/b_1", MilvusOptions("host:19530", "b_1", "u", "p@:")),
+        ("milvus://u:p%25zz%c3%A9@host", MilvusOptions("host:19530", "default", "u", "p%zzé")),
         ("milvus://:key@host", MilvusOptions("host:19530", "default", "", "key")),
         ("milvus://host?timeout=2.5&tls=on&shards=4", MilvusOptions("host:19530", tls=True, timeout=2.5, shards=4)),
         ("milvus://host?tls=on&ca=/etc/ca.pem", MilvusOptions("host:19530", tls=True, authority="/etc/ca.pem")),
@@ -39,7 +40,8 @@ def test_every_part_is_read(url: str, expected: MilvusOptions) -> None:
         f"milvus://user:{SECRET}@@host", f"milvus://user@host/{SECRET}@x", f"milvus://{SECRET}@host",
         f"milvus://user:{SECRET}%FF@host", f"milvus://user:{SECRET}%00@host", f"milvus://user:{SECRET}/@host",
         f"milvus://user:{SECRET}?@host", f"milvus://user:{SECRET}@host?{SECRET}=1", f"milvus://user:{SECRET}@host:99999",
-        f"milvus://us%3Aer:{SECRET}@host",
+        f"milvus://us%3Aer:{SECRET}@host", f"milvus://user:{SECRET}%zz@host", f"milvus://user:{SECRET}%4@host",
+        f"milvus://us%er:{SECRET}@host", f"milvus://user:{SECRET}%@host",
     ],
 )  # fmt: skip
 def test_a_wrong_url_is_refused_and_not_quoted(url: str) -> None:

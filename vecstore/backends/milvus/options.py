@@ -17,6 +17,7 @@ from ..shared.url_options import Parameter, seconds, split, whole, word
 PORT = 19530
 DATABASE = "default"
 EXPECTED = "vectors= takes a Milvus URL: milvus://host:19530, or milvus://user:password@host:19530/database."
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 _MAX_PORT = 65_535
@@ -95,6 +96,11 @@ def parse_milvus_url(text: str) -> MilvusOptions:
 
 
 def _parse_account(account: str) -> tuple[str, str]:
+    if _BAD_ESCAPE.search(account):
+        raise InvalidUrl(
+            "The user or the password of a Milvus URL has a % without two hexadecimal digits behind it. Write %25 for "
+            "a percent sign; where the URL is a parameter of another one, percent-encode it once more as a whole."
+        )
     try:
         user, _, password = (unquote(part, errors="strict") for part in account.partition(":"))
     except UnicodeDecodeError:  # its message quotes the bytes
