@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +16,13 @@ from vecstore import HNSW, BackendUnavailable, F, Filter, MilvusIndex, Schema, f
 from vecstore.backend import Generation, Search
 from vecstore.backends.milvus.fields import plan_layout
 from vecstore.backends.milvus.segments import Segments
-from vecstore.backends.postgres.followed.follower import Follower
+from vecstore.backends.postgres.followed import upkeep as upkeep_module
+from vecstore.backends.postgres.followed.feeding import Round
+from vecstore.backends.postgres.followed.follower import Follower, dump_plan
 from vecstore.backends.postgres.followed.index_plan import plan_for
 from vecstore.backends.postgres.followed.route import Known, SearchRoute
 from vecstore.backends.postgres.followed.served_index import SEALED, Growth, wait_for_index
+from vecstore.backends.postgres.followed.upkeep import FollowedUpkeep
 from vecstore.filters.binding import bind
 from vecstore.index_options import IndexOptions
 
@@ -107,3 +113,36 @@ def test_whoever_waits_learns_whether_the_index_is_read(
     index = SimpleNamespace(plan=plan, failure=failure, indexed=0, segments=Segments(9_000, served))
     collection: Any = SimpleNamespace(flush=lambda: None, read_index=lambda: index)
     assert wait_for_index(collection, 10_000) is is_served
+
+
+@pytest.mark.parametrize("name, m, fills", [("IVF_FLAT", None, 3), ("IVF_PQ", 1, 1)])
+def test_what_cannot_be_measured_is_not_tried_at_each_look_and_each_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, m: int | None, fills: int
+) -> None:
+    """IVF_PQ of which a record was replaced before it was calibrated. Each try counts all records."""
+    plan, filled = plan_for(GENERATION.schema.with_index(MilvusIndex(name, m=m)), (2, 3, 5)), list[int]()
+    follower = replace(FOLLOWER, plan=json.loads(dump_plan(plan)), ef=None)
+    segments = Segments(20_000, 20_000, removed=1)
+    index = SimpleNamespace(plan=plan, failure=None, indexed=20_000, segments=segments)
+    collection = SimpleNamespace(flush=lambda: None, read_index=lambda: index, read_segments=lambda after: segments)
+    feeder: Any = SimpleNamespace(
+        fill=lambda *_: filled.append(1), open=lambda *_: collection, drop_left=lambda: None,
+        run_round=lambda _: Round(),
+    )  # fmt: skip
+    table: Any = SimpleNamespace(read=lambda *_: follower, read_lag=lambda *_: (0, 0.0))
+    client: Any = SimpleNamespace(options=SimpleNamespace(index_min_rows=10_000))
+    milvus: Any = SimpleNamespace(place=FOLLOWER.place)
+    nothing: Any = SimpleNamespace(get=lambda _: None)
+    upkeep = FollowedUpkeep(
+        client, nothing, nothing, nothing, milvus=milvus, feeder=feeder, table=table, forget=lambda _: None
+    )
+    monkeypatch.setattr(upkeep_module, "list_graphs", lambda *_: [])
+    monkeypatch.setattr(upkeep, "_builder", lambda _: SimpleNamespace(remove=lambda graphs: None))
+    monkeypatch.setattr(upkeep, "_lock", lambda _: nullcontext())
+    monkeypatch.setattr(upkeep, "_read_description", lambda generation: generation)
+    monkeypatch.setattr(upkeep, "_count_up_to", lambda *_: 20_000)
+    monkeypatch.setattr(upkeep, "keep_count", lambda _: None)
+    for _ in range(2):
+        upkeep.follow(GENERATION, lambda *_: None)
+    upkeep.tend(GENERATION, None)
+    assert len(filled) == fills

@@ -279,6 +279,24 @@ def test_an_unfinished_index_keeps_its_effort(backend: GraphBackend, store: Vect
     assert backend.steps == []
 
 
+@pytest.mark.parametrize("state", ["building", "invalid"])
+def test_an_index_that_is_not_asked_any_more_keeps_its_effort(
+    backend: GraphBackend, store: VectorStore, monkeypatch: pytest.MonkeyPatch, state: Any
+) -> None:
+    """What follows a store stops answering in the middle: that comparing all records costs less would be untrue."""
+    before, own = ef_of(backend), backend.index_state
+    states: list[Any] = ["ready"]
+
+    def index_state(generation: Generation) -> Any:
+        return replace(own(generation), state=states.pop() if states else state)
+
+    monkeypatch.setattr(backend, "index_state", index_state)
+    search = backend.search
+    monkeypatch.setattr(backend, "search", lambda generation, given: search(generation, replace(given, exact=True)))
+    assert store.calibrate() == before is not None
+    assert (ef_of(backend), states) == (before, [])
+
+
 def test_somebody_else_at_the_upkeep_is_no_news(backend: GraphBackend, store: VectorStore) -> None:
     for error in (StoreLocked("another process compacts"), StoreNotFound("docs")):
         backend.error = error

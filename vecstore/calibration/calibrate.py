@@ -97,6 +97,8 @@ class Calibration:
             effort, queries = self._find_effort(measured, index, seconds)
             if effort.outcome is Outcome.UNFINISHED and measured.ef is not None:
                 return measured, effort
+            if effort.outcome is Outcome.EXACT and self._is_unfinished(measured):
+                return measured, None  # exact because the index was not asked any more, which says nothing about it
             ef, calibration = effort.ef, _describe_effort(effort, queries, index, self._list_efforts(measured)[-1])
         # Look it up again: amend() would undo a concurrent change of identity.
         present = find_generation(self._backend, self._entry, generation)
@@ -105,6 +107,9 @@ class Calibration:
         present = replace(present, ef=ef, calibration=calibration)
         self._backend.amend(present)
         return present, effort
+
+    def _is_unfinished(self, generation: Generation) -> bool:
+        return self._backend.index_state(generation).state in _UNFINISHED
 
     def _list_efforts(self, generation: Generation) -> Sequence[int]:
         return self._backend.list_efforts(generation, K) or LADDER

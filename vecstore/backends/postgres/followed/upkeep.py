@@ -22,9 +22,9 @@ from ..session_settings import LOCK_TIMEOUT, format_lock_timeout
 from ..upkeep import Upkeep
 from .counts import BETWEEN_COUNTS, check_all, check_count
 from .feeding import Feeder
-from .follower import Follower, FollowerTable, explain_elsewhere
+from .follower import Follower, FollowerTable, explain_elsewhere, load_plan
 from .index_plan import plan_for
-from .served_index import Growth, wait_for_index
+from .served_index import Growth, has_served_index, wait_for_index
 from .triggers import drop_triggers
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class FollowedUpkeep(Upkeep):
         self.few_notes = min(_FEW_NOTES, self._min_rows // _SHARE_OF_MIN_ROWS)
         self._unfed: dict[str, int] = {}
         self._grown = Growth()
+        self._fill_at: dict[str, float] = {}
         self._count_at: dict[str, float] = {}
         self._feed_at = 0.0
 
@@ -147,7 +148,8 @@ class FollowedUpkeep(Upkeep):
         if follower is None or not self._is_usable(follower):
             return self._follow_anew(generation, follower, on_progress)
         is_filled, is_ready = follower.incoming is None, self._is_calibrated(generation, follower)
-        if on_progress is not None and not (is_filled and is_ready):
+        may_fill = not is_filled or time.monotonic() >= self._fill_at.get(id_, 0.0)
+        if on_progress is not None and may_fill and not (is_filled and is_ready):
             with suppress(StoreLocked), self._lock(generation):  # or another process copies, or waits for the index
                 self._fill(generation, on_progress)
                 return self._tell(id_, built=True)
@@ -236,9 +238,12 @@ class FollowedUpkeep(Upkeep):
         self._feeder.fill(generation, total, on_progress)
         self._forget(generation.id)
         if opened := self._open(generation):
-            if not wait_for_index(opened[1], total, on_progress):
-                # Not again at the end of each write: it is calibrated when searches read it.
+            (follower, collection), is_read = opened, wait_for_index(opened[1], total, on_progress)
+            plan = load_plan(follower.plan, generation.schema.metric)
+            if not (is_read and has_served_index(plan, collection.read_segments(follower.applied))):
+                # It cannot be calibrated yet. So not again at the end of each write, nor at each look of a feeder.
                 self._rows_left[generation.id] = self._min_rows // 4 + 1
+                self._fill_at[generation.id] = time.monotonic() + BETWEEN_COUNTS
             self.keep_count(generation)
         self._builder(generation).remove(list_graphs(self._client, self._layouts.get(generation)))
         self._feeder.drop_left()
