@@ -144,6 +144,17 @@ def test_a_collection_that_is_whole_again_is_asked_again(caplog: pytest.LogCaptu
     assert [each.levelname for each in caplog.records] == ["WARNING", "INFO"]
 
 
+def test_a_count_is_believed_whoever_asked_meanwhile() -> None:
+    outages = Outages(30.0)
+    outages.lose("c", StoreCorrupt("short"), is_short=True)
+    outages._lost["c"] = 0.0  # half a minute later
+    assert outages.stays_short("c", is_whole=False)  # to another search, while this one counts
+    assert not outages.stays_short("c", is_whole=True)
+    outages.find_again("c")
+    assert outages.can_ask("c")
+    assert not outages.stays_short("c", is_whole=False)
+
+
 def test_a_follower_outlives_the_loss_of_its_database_and_of_a_store() -> None:
     answers: list[Any] = [["a"], BackendUnavailable("gone"), ["b"]]
 

@@ -87,10 +87,14 @@ class Outages:
 
     def stays_short(self, collection: str, *, is_whole: bool) -> bool:
         """Say whether a collection lacked records and no count has told that it does not any more."""
-        if is_whole or collection not in self._short:
+        if collection not in self._short:
             return False
-        self._lost[collection] = time.monotonic() + BETWEEN_COUNTS
-        return True
+        with self._lock:
+            if is_whole:
+                self._short.discard(collection)
+            # Searches that came while it was counted have put it off once more.
+            self._lost[collection] = 0.0 if is_whole else time.monotonic() + BETWEEN_COUNTS
+        return not is_whole
 
     def find_again(self, collection: str) -> None:
         """Note that a collection has answered, and is whole as far as is known."""
