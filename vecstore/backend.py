@@ -401,10 +401,13 @@ class Verification:
         Number of records whose bytes were all checked.
     problems : tuple of str
         One text for each damaged thing; empty if nothing is damaged.
+    unchecked : tuple of str
+        What beside the records could not be checked, and why: an engine that follows does not answer.
     """
 
     records: int
     problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

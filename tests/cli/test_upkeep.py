@@ -64,6 +64,16 @@ def test_verify_damaged(run: Run, url: str, tmp_path: Path) -> None:
     assert (people.code, "DAMAGED" in people.out) == (1, True)
 
 
+def test_verify_names_what_it_could_not_check(run: Run, articles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = vecstore.Verification(3, unchecked=("The collection in Milvus was not compared.",))
+    monkeypatch.setattr(vecstore.VectorStore, "verify", lambda _: found)
+    people = run("verify", articles)
+    assert people.code == 0
+    assert people.out.splitlines() == ["articles: 3 records checked, sound", f"  {found.unchecked[0]}"]
+    [store] = run("verify", articles, "--json").json["stores"]
+    assert (store["problems"], store["unchecked"]) == ([], list(found.unchecked))
+
+
 def test_compact(run: Run, articles: str) -> None:
     answer = run("compact", articles, "articles", "--json")
     assert (answer.code, answer.json["store"]) == (0, "articles")

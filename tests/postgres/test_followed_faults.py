@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -25,6 +26,7 @@ from tests.postgres.followed import (
 from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters, prepare_namespace
 from vecstore import (
+    BackendUnavailable,
     Database,
     InvalidArgument,
     InvalidUrl,
@@ -34,6 +36,7 @@ from vecstore import (
     UpkeepWarning,
     VecstoreError,
     VectorStore,
+    Verification,
 )
 from vecstore.backends.milvus.collection import Collection
 from vecstore.backends.postgres.followed import feeding
@@ -134,6 +137,25 @@ def test_a_server_that_is_gone_is_named_and_postgresql_answers(
         assert small.search(place(4), k=1)[0].id == "r000004"
         small.upsert([Record("x", place(99))])  # one write in many tries again
         there.drop("unreachable")
+
+
+def test_records_are_sound_whether_or_not_milvus_can_be_asked(
+    database: Database, store: VectorStore, notes: RawNotes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following, generation = get_following(database), store._current.entry.active
+
+    def fail(*_: object) -> None:
+        raise BackendUnavailable("Milvus cannot be reached.")
+
+    monkeypatch.setattr(following._sending, "call", fail)
+    found = store.verify()
+    assert (found.ok, found.records) == (True, ROWS)
+    [said] = found.unchecked
+    assert "cannot be reached" in said
+    monkeypatch.setattr(following.table, "list_left", lambda *_: ["left_behind"])
+    assert "left_behind" in store.verify().problems[0]
+    # A load ends where its generation is not sound; that something else is left does not count.
+    assert following.verify(replace(generation, standby=True), Verification(ROWS)).ok
 
 
 @pytest.mark.long

@@ -104,7 +104,13 @@ def verify(
     sound = all(each.ok for each in found.values())
     if json:
         stores = [
-            {"store": key, "records": each.records, "problems": list(each.problems)} for key, each in found.items()
+            {
+                "store": key,
+                "records": each.records,
+                "problems": list(each.problems),
+                **({"unchecked": list(each.unchecked)} if each.unchecked else {}),
+            }
+            for key, each in found.items()
         ]
         output.print_json({"ok": sound, "stores": stores})
     else:
@@ -112,7 +118,7 @@ def verify(
             count = len(each.problems)
             state = "sound" if each.ok else f"DAMAGED, {count:,} {'problem' if count == 1 else 'problems'}"
             output.say(f"{key}: {each.records:,} records checked, {state}")
-            for problem in each.problems:
+            for problem in (*each.problems, *each.unchecked):
                 output.say(output.escape_controls(f"  {problem}"))
     if not sound:
         raise typer.Exit(NEGATIVE)

@@ -63,7 +63,7 @@ def replace_doubtful(answers: list[Found], search: Search, answer: Answer) -> li
 
 def verify_index(backend: Backend, generation: Generation, found: Verification) -> Verification:
     """Add what is wrong with the graph to a verification that found every record sound."""
-    if found.problems:
+    if found.problems or found.unchecked:
         return found
     sample = backend.sample(generation, None, SAMPLE)
     problem = find_disagreement(sample, lambda search: backend.search(generation, search))

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from vecstore.backend import Generation, IndexState, Search, Verification
-from vecstore.errors import MissingExtra, StorageError, VecstoreError
+from vecstore.errors import MissingExtra, StorageError, StoreCorrupt, VecstoreError
 from vecstore.filters.nodes import Filter
 from vecstore.index_options import MilvusIndex
 
@@ -160,19 +160,24 @@ class Following:
         return None if plan is None else list_efforts(plan, k) or (1,)
 
     def verify(self, generation: Generation, found: Verification) -> Verification:
-        """Add what is wrong with the collection, and name collections that are left to be dropped."""
-        problems = list(found.problems)
+        """Add what is wrong with the collection, and name collections that are left to be dropped.
+
+        What is left says nothing about a generation that is being filled.
+        """
+        problems, unchecked = list(found.problems), list(found.unchecked)
         try:
             self.upkeep.keep_count(generation)
+        except StoreCorrupt as error:
+            problems.append(str(error))
         except VecstoreError as error:
             if read_state(error.__cause__ or error) == DENIED:
                 raise
-            problems.append(str(error))
-        left = self.table.list_left(self._client, self.place)
+            unchecked.append(f"The collection in Milvus was not compared: {error}")
+        left = [] if generation.standby else self.table.list_left(self._client, self.place)
         if left:
             named = ", ".join(left)
             problems.append(f"Milvus still has collections that nothing names: {named}. vecstore follow drops them")
-        return replace(found, problems=tuple(problems))
+        return replace(found, problems=tuple(problems), unchecked=tuple(unchecked))
 
     def check_index(self, schema: Schema) -> None:
         """Refuse an index that the server does not have, where it can be asked.
