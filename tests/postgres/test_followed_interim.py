@@ -76,6 +76,26 @@ def test_an_engine_is_not_asked_where_one_removed_record_spoils_its_index(remove
     assert ask(1.0, Segments(200_000, 200_000, removed=removed), MilvusIndex("IVF_PQ", m=1)) == asked
 
 
+@pytest.mark.parametrize(
+    "index, removed, looks",
+    [(HNSW(), 5, 1), (MilvusIndex("IVF_PQ", m=1), 0, 3), (MilvusIndex("IVF_PQ", m=1), 5, 1)],
+)  # fmt: skip
+def test_a_removed_record_is_looked_for_before_each_search_where_it_does_harm(
+    index: IndexOptions, removed: int, looks: int
+) -> None:
+    looked, plan = list[int](), plan_for(GENERATION.schema.with_index(index), (2, 3, 5))
+
+    def read_segments(after: int) -> Segments:
+        looked.append(after)
+        return Segments(200_000, 200_000, removed=removed)
+
+    collection: Any = SimpleNamespace(name="c", read_segments=read_segments)
+    client: Any = SimpleNamespace(options=SimpleNamespace(timeout=30.0))
+    route = SearchRoute(client, lambda *_: FOLLOWER)
+    assert [route._read_segments(collection, plan, 7).removed for _ in range(3)] == [removed] * 3
+    assert len(looked) == looks
+
+
 @pytest.mark.parametrize("sent, growing, flushes", [(0, SEALED - 1, 0), (SEALED, 0, 1), (0, SEALED, 1)])
 def test_what_has_grown_is_sealed_whoever_sent_it(sent: int, growing: int, flushes: int) -> None:
     flushed = list[int]()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FRESH = 2.0
 """Seconds for which the catalogue is believed: notes are kept for longer after the engine has the record."""
 _LOOKS = 1.0
-"""Seconds for which is believed how searches of a collection read its rows."""
+"""For so many seconds it is believed how searches of a collection read its rows."""
 _TRIES = 3
 _MORE = 10
 
@@ -235,8 +235,8 @@ class SearchRoute:
 
     def _read_segments(self, collection: Collection, plan: IndexPlan, after: int) -> Segments:
         until, found = self._segments.get(collection.name, (0.0, None))
-        # Where one replaced record does harm, it is looked for before each search.
-        if found is None or time.monotonic() >= until or not plan.can_mask:
+        # Where one replaced record does harm, it is looked for before each search, as long as none was found.
+        if found is None or time.monotonic() >= until or not (plan.can_mask or found.removed):
             found = collection.read_segments(after)
             self._segments[collection.name] = time.monotonic() + _LOOKS, found
         return found
