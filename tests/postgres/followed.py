@@ -97,6 +97,13 @@ class RawNotes:
         return format_statement(query, self._namespace)
 
 
+@pytest.fixture(scope="module")
+def database(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
+    """A Database of the namespace ``space`` of a test file, which is made anew."""
+    with connect_new(postgres_url, space, milvus_url) as database:
+        yield database
+
+
 @pytest.fixture
 def notes(postgres_url: str, space: str) -> Iterator[RawNotes]:
     """What is noted in the namespace ``space`` of a test file."""

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -18,12 +17,12 @@ from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
     connect_followed,
-    connect_new,
     get_following,
     make_records,
     make_schema,
     place,
 )
+from tests.postgres.followed import database as database
 from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters
 from vecstore import Database, fields
@@ -42,12 +41,6 @@ MANY = 30_000
 @pytest.fixture(scope="module")
 def space() -> str:
     return "t_followed_copies"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    with connect_new(postgres_url, space, milvus_url) as database:
-        yield database
 
 
 def write_elsewhere(postgres_url: str, space: str, name: str, numbers: range) -> None:

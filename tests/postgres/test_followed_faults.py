@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from tests.postgres.followed import (
     RawNotes,
     answered_by_milvus,
     connect_followed,
-    connect_new,
     get_following,
     make_records,
     make_schema,
     place,
 )
+from tests.postgres.followed import database as database
 from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters, prepare_namespace
 from vecstore import (
@@ -48,12 +47,6 @@ NOBODY = "milvus://127.0.0.1:9"
 @pytest.fixture(scope="module")
 def space() -> str:
     return "t_followed_faults"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    with connect_new(postgres_url, space, milvus_url) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

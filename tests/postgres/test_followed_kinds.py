@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.postgres.followed import RawNotes, connect_new, get_following
+from tests.postgres.followed import RawNotes, get_following
+from tests.postgres.followed import database as database
 from tests.postgres.followed import notes as notes
 from tests.postgres.stores import add_parameters
 from vecstore import HNSW, Columns, Database, F, Filter, MilvusIndex, Schema, VectorStore, fields
@@ -46,12 +47,6 @@ with vecstore.connect(sys.argv[1]) as database:
 @pytest.fixture(scope="module")
 def space() -> str:
     return "t_followed_kinds"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str, milvus_url: str, space: str) -> Iterator[Database]:
-    with connect_new(postgres_url, space, milvus_url) as database:
-        yield database
 
 
 @pytest.fixture
