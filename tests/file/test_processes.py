@@ -195,7 +195,7 @@ def test_only_one_builder(tmp_path: Path) -> None:
     with store.backend.builder(uid):
         for backend in (other, store.backend):  # at once: the lock timeout is ten seconds
             with Lateness() as lateness:
-                with pytest.raises(StoreLocked, match="rebuilding, copying or loading store 'docs'"), backend.builder(uid):
+                with pytest.raises(StoreLocked, match="loading store 'docs'"), backend.builder(uid):
                     pass
                 assert lateness.undisturbed() < 1
     with other.builder(uid):
