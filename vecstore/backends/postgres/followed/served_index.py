@@ -23,8 +23,6 @@ MOST_INTERIM = 0.05
 """Of the matches of a search this part at most may be read through an interim index, which may lose a third of it."""
 SEALED = 4_000
 """After so many rows a feeder has them sealed. More in one segment get an interim index."""
-_SMALL = 1_024
-"""Milvus builds no index over a smaller segment."""
 _POLL, _STANDSTILL = 0.2, 30.0
 
 
@@ -63,7 +61,9 @@ def wait_for_index(collection: Collection, total: int, on_progress: Progress | N
     bool
         Whether they do. Without progress nobody waits for ever.
     """
-    if total < _SMALL:
+    from vecstore.backends.milvus.segments import INDEXED_ROWS
+
+    if total < INDEXED_ROWS:
         return True
     collection.flush()
     pause, seen, until = threading.Event(), (-1, -1), time.monotonic() + _STANDSTILL
@@ -75,7 +75,7 @@ def wait_for_index(collection: Collection, total: int, on_progress: Progress | N
             log_step("follow", "Milvus could not build the index of a collection")
             return False
         served = found.segments.served
-        if served >= total - _SMALL:
+        if served >= total - INDEXED_ROWS:
             return True
         if (found.indexed, served) != seen:
             seen, until = (found.indexed, served), time.monotonic() + _STANDSTILL
