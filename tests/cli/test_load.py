@@ -241,6 +241,19 @@ def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
     assert run("load", url, "docs", first, second, *options).code == 0
 
 
+def test_a_journal_of_an_earlier_version_goes_on(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
+    arguments = ["load", url, "docs", files[0], wrong, "--journal", journal, "--workers", 1]
+    assert run(*arguments).code == 2
+    begun, *rest = journal.read_text().splitlines(keepends=True)
+    fields = json.loads(begun)
+    assert fields.pop("files") == [str(files[0]), str(wrong)]
+    journal.write_text("".join([json.dumps(fields) + "\n", *rest]))
+    write_lines(wrong, make_rows(200))
+    assert run(*arguments).code == 0
+
+
 def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]) -> None:
     url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
     write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])

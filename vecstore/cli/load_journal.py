@@ -127,7 +127,7 @@ class Journal:
         if first.pop(_MARK) != VERSION:
             raise ValueError
         self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
-        self._files.update(map(str, first["files"]))
+        self._files.update(map(str, first.get("files", ())))  # not in journals of earlier versions
         for line in rest:
             if "files" in line:
                 self._files.update(map(str, line["files"]))
