@@ -17,6 +17,7 @@ import vecstore
 from vecstore import HNSW, Flat, Record, Schema
 
 TEXT = "a text of some length, as passages are " * 5
+SPREAD = 16
 
 
 def size(name: str) -> int:
@@ -26,9 +27,11 @@ def size(name: str) -> int:
 
 
 def make_records(rows: int, dim: int, stamp: int) -> Iterator[Record]:
+    """Draw records whose vectors lie in few dimensions: of many that fill all, so small a graph finds no neighbours."""
     rng = np.random.default_rng(stamp)
+    basis = np.random.default_rng(0).standard_normal((SPREAD, dim), np.float32)
     for number in range(rows):
-        yield Record(f"r{number:07}", rng.standard_normal(dim, np.float32), TEXT, {"stamp": stamp})
+        yield Record(f"r{number:07}", rng.standard_normal(SPREAD, np.float32) @ basis, TEXT, {"stamp": stamp})
 
 
 def main() -> None:

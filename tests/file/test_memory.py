@@ -27,7 +27,7 @@ def run(directory: Path, rows: int, dim: int, limit: int) -> None:
 
 
 def test_load_index_compact_and_search_in_bounded_memory(tmp_path: Path) -> None:
-    """The vectors alone take 44 MiB: one more copy would be too much, for 175 MiB are enough and 165 not always."""
+    """The vectors alone take 44 MiB: one more copy would be too much, for 185 MiB are enough and 180 not always."""
     run(tmp_path, 30_000, 384, 195)
 
 
