@@ -105,26 +105,6 @@ def test_a_load_that_was_killed_goes_on_with_its_journal(run: Run, tmp_path: Pat
     assert read_digest(url) == read_digest(f"file:{tmp_path}/plain")
 
 
-# The last ones have a last line without an end, as that of a journal after a kill.
-OTHER_FILES = [
-    "no json\n", '{"vecstore load": 2}\n', "[]\n", '{"vecstore load": 1}\n', "\xff\n",
-    "a\nb", "words", '{"vecstore load": 1}\ncut o', '{"vecstore\nload',
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", ["", *OTHER_FILES])
-def test_what_is_no_journal(run: Run, tmp_path: Path, files: list[Path], text: str) -> None:
-    journal = tmp_path / "load.journal"
-    journal.write_bytes(text.encode("latin-1"))
-    answer = run("load", f"file:{tmp_path}/kb", "docs", files[0], "--workers", 1, "--journal", journal)
-    if text:
-        assert answer.code == 2
-        assert "is no journal" in answer.err
-        assert journal.read_bytes() == text.encode("latin-1")
-    else:
-        assert answer.code == 0
-
-
 def test_an_interrupt(run: Run, tmp_path: Path, files: list[Path]) -> None:
     """As Ctrl-C in a terminal, which reaches the workers too."""
     url, journal, pipe = f"file:{tmp_path}/kb", tmp_path / "load.journal", tmp_path / "z.jsonl"
@@ -239,41 +219,6 @@ def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
         db._backend.find(name="docs")
     write_lines(second, make_rows(40))
     assert run("load", url, "docs", first, second, *options).code == 0
-
-
-def test_a_journal_of_an_earlier_version_goes_on(run: Run, tmp_path: Path, files: list[Path]) -> None:
-    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
-    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
-    arguments = ["load", url, "docs", files[0], wrong, "--journal", journal, "--workers", 1]
-    assert run(*arguments).code == 2
-    begun, *rest = journal.read_text().splitlines(keepends=True)
-    fields = json.loads(begun)
-    assert fields.pop("files") == [str(files[0]), str(wrong)]
-    journal.write_text("".join([json.dumps(fields) + "\n", *rest]))
-    write_lines(wrong, make_rows(200))
-    assert run(*arguments).code == 0
-
-
-def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]) -> None:
-    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
-    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
-
-    def load(*arguments: object) -> str:
-        answer = run("load", url, "docs", *arguments, "--journal", journal, "--workers", 1)
-        assert answer.code == 2
-        return answer.err
-
-    assert "e.jsonl" in load(files[0], wrong)
-    assert "dim" in load(files[0], wrong)
-    assert "begun with" in load(files[0])
-    told = load(files[0], wrong, "--metric", "l2")
-    assert "metric is cosine, not l2" in told
-    assert "same options" in told
-    nowhere = run("load", url, "docs", files[0], "--journal", tmp_path / "no" / "journal")
-    assert (nowhere.code, "There is no directory" in nowhere.err) == (2, True)
-    write_lines(wrong, make_rows(200))
-    assert run("load", url, "docs", files[0], wrong, files[1], "--journal", journal, "--workers", 1).code == 0
-    assert not journal.exists()
 
 
 @pytest.mark.parametrize("name", ["export.jsonl", "export.parquet"])
