@@ -80,9 +80,8 @@ class WorkerThread:
         rest = POLL
         while not self._stops:
             self._wakes.clear()
-            before = (time.monotonic(), self._worker.settled)
             try:
-                done = self._worker.work()
+                done = self._work()
                 rest = POLL
             except BaseException as error:
                 if not isinstance(error, Exception):
@@ -90,13 +89,15 @@ class WorkerThread:
                 # The database may be away for a while; a thread that ended would leave the stores behind for good.
                 done, rest = 0, min(rest * 2, LONGEST_REST)
                 _log.warning("the worker tries again in %.1f s: %s", rest, describe_error(error))
-            if done:
-                self._remember(before)
-            elif not self._stops:
+            if not done and not self._stops:
                 self._wakes.wait(rest)
 
-    def _remember(self, sample: tuple[float, int]) -> None:
-        """Keep what was worked off at a moment, and forget what is too old for a rate."""
-        self._done.append(sample)
-        while self._done[0][0] < sample[0] - RATED:
-            self._done.popleft()
+    def _work(self) -> int:
+        """Work off one batch; keep when it began and after how many changes, and forget what is too old for a rate."""
+        sample = (time.monotonic(), self._worker.settled)
+        done = self._worker.work()
+        if done:
+            self._done.append(sample)
+            while self._done[0][0] < sample[0] - RATED:
+                self._done.popleft()
+        return done
