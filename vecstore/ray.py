@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .bulk import EmbedderSource, Ticket, begin, finish
+from .bulk.process_cache import make_source_absolute
 from .errors import InvalidArgument, MissingExtra
 from .schema import Schema
 from .urls import make_absolute
@@ -47,7 +48,7 @@ def write(
     """
     _check(dataset)
     if schema is None:
-        written = _write(dataset, (make_absolute(url), name, embedder), concurrency)
+        written = _write(dataset, (make_absolute(url), name, make_source_absolute(embedder)), concurrency)
         finish(url, name)
         return written
     with begin(url, name, schema, embedder=embedder) as load:

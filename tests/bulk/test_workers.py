@@ -27,10 +27,16 @@ from pathlib import Path
 from tests.bulk.workers import report_and_wait
 from vecstore.bulk.workers import run_tasks
 
+def list_pipes():
+    if "FORK" in os.environ and not os.fork():  # a child that has what the program had open, and outlives it
+        os.read(0, 1)
+        os._exit(0)
+    yield from map(Path, sys.argv[1:])
+
 if __name__ != "__main__":
     os.kill(os.getpid(), signal.SIGINT)  # a worker that is still starting
 else:
-    list(run_tasks(report_and_wait, map(Path, sys.argv[1:]), 2))
+    list(run_tasks(report_and_wait, list_pipes(), 2))
 """
 
 
@@ -46,7 +52,8 @@ def start_waiting(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[in
         os.mkfifo(each)
     line = [sys.executable, str(program), *map(str, pipes)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment) as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stderr=pipe, text=True, start_new_session=True, env=environment) as child:
         ends = [os.pidfd_open(int(each.read_text())) for each in pipes]
         try:
             yield child, ends
@@ -62,6 +69,13 @@ def wait_for(ends: list[int]) -> None:
 
 
 def test_workers_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
+    with start_waiting(tmp_path) as (child, ends):
+        child.kill()
+        wait_for(ends)
+
+
+def test_workers_end_with_a_program_whose_child_lives_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORK", "1")
     with start_waiting(tmp_path) as (child, ends):
         child.kill()
         wait_for(ends)

@@ -17,6 +17,11 @@ from pyarrow import parquet
 
 import vecstore
 from tests.cli.conftest import Run, command_line, write_lines
+from vecstore import bulk
+from vecstore.cli.exits import Failure
+from vecstore.cli.load_task import FileReading, FileTask, load_file
+from vecstore.cli.sources import ColumnNames
+from vecstore.cli.vector_columns import VectorFit
 
 pytestmark = pytest.mark.usefixtures("no_model")
 
@@ -124,6 +129,22 @@ def test_an_interrupt(run: Run, tmp_path: Path, files: list[Path]) -> None:
     answer = run("load", url, "docs", files[0], pipe, "--workers", 1, "--journal", journal, "--json").json
     assert answer["records"] == 80
     assert not journal.exists()
+
+
+def test_a_worker_may_have_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of Ray do. What is wrong is told of the path that was given."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    write_lines(tmp_path / "a.jsonl", make_rows(0))
+    write_lines(tmp_path / "b.jsonl", [{"id": "x", "vector": "no numbers"}])
+    monkeypatch.chdir(tmp_path)
+    with bulk.begin("file:kb", "docs", vecstore.Schema(dim=3)) as load:
+        reading = FileReading(ColumnNames(), {}, None, VectorFit())
+        tasks = [FileTask.make(load.ticket, path, reading) for path in ("./a.jsonl", "b.jsonl")]
+        monkeypatch.chdir(elsewhere)
+        assert load_file(tasks[0]) == 40
+        with pytest.raises(Failure, match=r"^b\.jsonl, line 1: "):
+            load_file(tasks[1])
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_texts_are_embedded(run: Run, tmp_path: Path) -> None:

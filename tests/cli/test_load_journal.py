@@ -66,3 +66,50 @@ def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]
     write_lines(wrong, make_rows(200))
     assert run("load", url, "docs", files[0], wrong, files[1], "--journal", journal, "--workers", 1).code == 0
     assert not journal.exists()
+
+
+def test_the_same_files_by_other_paths(
+    run: Run, tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another directory, and through a link: what is in is not loaded again, and nothing is missed."""
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "link").symlink_to(tmp_path)
+    options = ["--journal", journal, "--workers", 1, "--json"]
+    monkeypatch.chdir(tmp_path)
+    assert run("load", url, "docs", "a.jsonl", "elsewhere/link/b.json", "e.jsonl", *options).code == 2
+    assert journal.read_text().count('"file"') == 2
+    write_lines(wrong, make_rows(200))
+    monkeypatch.chdir(elsewhere)
+    others = ["link/a.jsonl", "../elsewhere/../b.json", "./link/e.jsonl"]
+    refused = run("load", "file:kb", "docs", *others, *options).error
+    assert "There is nothing of the journal's load" in refused["message"]
+    assert run("load", url, "docs", *others, *options).json["records"] == 120
+
+
+def test_a_journal_with_links_in_its_paths_goes_on(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    """As earlier versions wrote it."""
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    write_lines(wrong := tmp_path / "e.jsonl", [{"id": "x", "vector": [1.0]}])
+    (link := tmp_path / "link").symlink_to(tmp_path)
+    given = [link / "a.jsonl", link / "e.jsonl"]
+    options = ["--journal", journal, "--workers", 1, "--json"]
+    assert run("load", url, "docs", *given, *options).code == 2
+    journal.write_text(journal.read_text().replace(str(tmp_path), str(link)))
+    assert str(given[0]) in journal.read_text()
+    write_lines(wrong, make_rows(200))
+    assert run("load", url, "docs", *given, *options).json["records"] == 80
+
+
+def test_files_whose_paths_only_look_the_same(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    """Two dots behind a link lead out of the directory that it leads to."""
+    url, journal = f"file:{tmp_path}/kb", tmp_path / "load.journal"
+    (deep := tmp_path / "other" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(deep)
+    write_lines(tmp_path / "other" / "a.jsonl", [{"id": "x", "vector": [1.0]}])
+    given = [files[0], f"{tmp_path}/link/../a.jsonl"]
+    options = ["--journal", journal, "--workers", 1, "--json"]
+    assert run("load", url, "docs", *given, *options).code == 2
+    write_lines(tmp_path / "other" / "a.jsonl", make_rows(200))
+    assert run("load", url, "docs", *given, *options).json["records"] == 80

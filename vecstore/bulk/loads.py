@@ -26,7 +26,7 @@ from ..schema import Schema
 from ..urls import make_absolute
 from .incoming_store import attach, check_new, find_begun, give_up, take_name
 from .parts import Ticket, write_part
-from .process_cache import EmbedderSource, check_source, make_embedder
+from .process_cache import EmbedderSource, check_source, make_embedder, make_source_absolute
 from .workers import run_tasks
 
 
@@ -168,7 +168,7 @@ def begin(
                 building = coming.building
                 if building is None:
                     raise TypeError("a standby generation is the one under construction")
-                ticket = Ticket(make_absolute(url), name, coming.uid, building.id, embedder)
+                ticket = Ticket(make_absolute(url), name, coming.uid, building.id, make_source_absolute(embedder))
                 load = Load(backend, coming, replace(building, standby=True), ticket)
                 yield load
                 load._finish(report)

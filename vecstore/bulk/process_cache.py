@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from ..embedders import load as load_embedder
+from ..embedders import make_absolute
 from ..embedders.base import Embedder
 from ..errors import InvalidArgument
 
@@ -36,6 +37,11 @@ def check_source(source: object) -> None:
             "embedder must be a name such as 'wordllama' or a function of a module that returns an Embedder, not "
             f"{type(source).__name__}: each process makes its own model of it."
         )
+
+
+def make_source_absolute(source: EmbedderSource) -> EmbedderSource:
+    """Return a source that means the same model in a process with another working directory."""
+    return make_absolute(source) if isinstance(source, str) else source
 
 
 def make_embedder(source: EmbedderSource) -> Embedder | None:

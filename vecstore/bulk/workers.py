@@ -1,13 +1,15 @@
 """Tasks in several processes. A worker that dies loses no task: its tasks are given to others.
 
-Workers end with the process that started them, however it ends: each waits for the end of a pipe that only that process
-holds. Ctrl-C, which a terminal sends to all of them, is for that process alone.
+Workers end with the process that started them, however it ends: each waits for the end of a pipe that this process
+holds, and for the end of the process itself, because its children by a fork hold the pipe, too. Ctrl-C, which a
+terminal sends to all of them, is for that process alone.
 """
 
 from __future__ import annotations
 
 import copy
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
@@ -15,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
@@ -80,9 +82,22 @@ def _begin_work(lifeline: Connection) -> None:
 
 
 def _end_with(lifeline: Connection) -> None:
-    """End this process when the other end of a pipe is closed, through which nothing is ever sent."""
-    lifeline.poll(None)
+    """End this process with its program, or when that closes the other end of a pipe, through which nothing is sent."""
+    multiprocessing.connection.wait([lifeline, *_watch_program()])
     os._exit(1)
+
+
+def _watch_program() -> list[int]:
+    """Return a descriptor that is readable once the program that started this process has ended, if there are such."""
+    found = list[int]()
+    program = multiprocessing.parent_process()
+    if program is None or program.pid is None or not hasattr(os, "pidfd_open"):
+        return found
+    with suppress(OSError):  # some containers refuse it
+        found.append(os.pidfd_open(program.pid))
+    if os.getppid() != program.pid:  # it has ended already, and its number may be another process's
+        os._exit(1)
+    return found
 
 
 def _call(function: Callable[[Task], Result], task: Task) -> Result:

@@ -43,7 +43,8 @@ class Journal:
     begun : mapping or None
         What identifies the load; None if there is no journal yet.
     done : dict
-        The number of ids of each file that is in, by its absolute path.
+        The number of ids of each file that is in, by its real path: however its path is spelled, and from whatever
+        directory, it is the same file.
     """
 
     def __init__(self, path: str) -> None:
@@ -64,14 +65,14 @@ class Journal:
         ------
         Failure
         """
-        missing = sorted(self._files.difference(map(os.path.abspath, files)))
+        missing = sorted(self._files.difference(map(os.path.realpath, files)))
         if missing:
             raise Failure(
                 f"The load of the journal was begun with {missing[0]}, which may be in already. Name all of its files "
                 f"again, or remove {self._path} to begin anew."
             )
         for path in files:
-            known = self._stamps.get(os.path.abspath(path))
+            known = self._stamps.get(os.path.realpath(path))
             if known is not None and known != Stamp.read(path):
                 raise Failure(
                     f"{path} was changed after it was loaded. Remove {self._path} to begin anew with all files."
@@ -79,7 +80,7 @@ class Journal:
 
     def begin(self, ticket: Ticket, files: Sequence[str]) -> list[str]:
         """Begin or go on with the journal of a load, and return the files that are still to be loaded."""
-        given = list(map(os.path.abspath, files))
+        given = list(map(os.path.realpath, files))
         if self.begun is None:
             known = {"name": ticket.name, "uid": ticket.uid, "generation": ticket.generation}
             self._append({_MARK: VERSION, **known, "files": given})
@@ -87,11 +88,15 @@ class Journal:
         elif not self._files.issuperset(given):
             self._append({"files": given})
         self._files.update(given)
-        return [path for path in files if os.path.abspath(path) not in self.done]
+        return [path for path in files if os.path.realpath(path) not in self.done]
+
+    def count(self, path: str) -> int:
+        """Return how many ids a file has that is in, or 0."""
+        return self.done.get(os.path.realpath(path), 0)
 
     def note(self, path: str, stamp: Stamp, ids: int) -> None:
         """Note that a file is in, durably."""
-        full = os.path.abspath(path)
+        full = os.path.realpath(path)
         self.done[full], self._stamps[full] = ids, stamp
         self._append({"file": full, "size": stamp.size, "modified": stamp.modified, "ids": ids})
 
@@ -127,10 +132,12 @@ class Journal:
         if first.pop(_MARK) != VERSION:
             raise ValueError
         self.begun = {key: str(first[key]) for key in ("name", "uid", "generation")}
-        self._files.update(map(str, first.get("files", ())))  # not in journals of earlier versions
+        # Earlier versions wrote paths with links in them, and the first one did not list the files.
+        self._files.update(map(os.path.realpath, first.get("files", ())))
         for line in rest:
             if "files" in line:
-                self._files.update(map(str, line["files"]))
+                self._files.update(map(os.path.realpath, line["files"]))
                 continue
-            self.done[line["file"]] = int(line["ids"])
-            self._stamps[line["file"]] = Stamp(int(line["size"]), int(line["modified"]))
+            full = os.path.realpath(line["file"])
+            self.done[full] = int(line["ids"])
+            self._stamps[full] = Stamp(int(line["size"]), int(line["modified"]))

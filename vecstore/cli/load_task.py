@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,24 +40,41 @@ class FileReading:
     encoding: str | None
     fit: VectorFit
 
-    def open(self, path: str) -> RecordFile:
-        """Return the records of a file."""
-        place = Path(path)
-        kind = detect_kind(place)
+    def open(self, path: str, place: str = "") -> RecordFile:
+        """Return the records of a file, which is at ``place`` and which messages call ``path``."""
+        kind = detect_kind(Path(path))
         if kind is None:
             raise Failure(
                 f"{path} is no file of records. Load JSONL, JSON, CSV or Parquet; documents go by `vecstore add`."
             )
-        return RecordFile(place, kind, self.columns, self.fields, self.encoding, self.fit)
+        given = str(Path(path))
+        return RecordFile(Path(place or path), kind, self.columns, self.fields, self.encoding, self.fit, given=given)
 
 
 @dataclass(frozen=True)
 class FileTask:
-    """One file of a load; it can be pickled."""
+    """One file of a load; it can be pickled.
+
+    Attributes
+    ----------
+    ticket : Ticket
+    path : str
+        As it was given.
+    place : str
+        The same, absolute: a worker may have another working directory.
+    reading : FileReading
+    """
 
     ticket: Ticket
     path: str
+    place: str
     reading: FileReading
+
+    @classmethod
+    def make(cls, ticket: Ticket, path: str, reading: FileReading) -> FileTask:
+        """Return the task of a file of this process's working directory."""
+        # Links and ".." are left to the system that opens the file.
+        return cls(ticket, path, os.path.join(os.getcwd(), path), reading)
 
 
 def load_file(task: FileTask) -> int:
@@ -68,7 +86,7 @@ def load_file(task: FileTask) -> int:
         A record cannot be stored.
     """
     try:
-        return write_batches(task.ticket, read_parts(task.reading.open(task.path)))
+        return write_batches(task.ticket, read_parts(task.reading.open(task.path, task.place)))
     except InvalidArgument as error:
         raise Failure(f"{task.path}: {error} {find_hint(error)}".rstrip()) from error
 

@@ -210,7 +210,10 @@ def _open(
     except StoreNotFound:
         if resume is None:
             raise
-        raise Failure("What the journal's load had written is gone. Remove the journal, and load again.") from None
+        raise Failure(
+            "There is nothing of the journal's load in this database. Give the URL with which it was begun, from the "
+            "same directory if it is relative, or remove the journal to begin anew."
+        ) from None
     except SchemaMismatch as error:
         raise Failure(
             f"{error} Give the same options and the same first file, or remove the journal to begin anew."
@@ -230,8 +233,8 @@ def _load_files(
     sizes = {path: os.path.getsize(path) for path in files}
     stamps = {path: Stamp.read(path) for path in left}
     total, done = sum(sizes.values()), sum(sizes[path] for path in files if path not in left)
-    ids = 0 if journal is None else sum(journal.done.get(os.path.abspath(path), 0) for path in files)
-    with closing(_run([FileTask(begun.ticket, path, reading) for path in left], workers, engine)) as running:
+    ids = 0 if journal is None else sum(map(journal.count, files))
+    with closing(_run([FileTask.make(begun.ticket, path, reading) for path in left], workers, engine)) as running:
         for task, written in running:
             if Stamp.read(task.path) != stamps[task.path]:
                 raise Failure(f"{task.path} was changed while it was loaded. Load again when nobody writes to it.")

@@ -55,6 +55,8 @@ class RecordFile:
         The store that the file was exported from.
     begin : bytes
         What was read of stdin already.
+    given : str
+        The path in messages, where it is not ``path``.
     """
 
     path: Path | None
@@ -65,6 +67,7 @@ class RecordFile:
     fit: VectorFit = field(default_factory=VectorFit)
     header: ExportHeader | None = None
     begin: bytes = b""
+    given: str = ""
 
     def __post_init__(self) -> None:
         header = self.header
@@ -76,7 +79,7 @@ class RecordFile:
     @property
     def name(self) -> str:
         """The name in messages."""
-        return "stdin" if self.path is None else str(self.path)
+        return "stdin" if self.path is None else self.given or str(self.path)
 
     @property
     def size(self) -> int | None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .adapters import load
+from .adapters import make_absolute as make_absolute  # for loads, which may know no adapter
 
 if TYPE_CHECKING:
     from .base import Embedder, Role

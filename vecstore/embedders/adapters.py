@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -38,6 +39,9 @@ _FOLDERS: Mapping[str, tuple[str, str]] = MappingProxyType({"vectorizer": ("vect
 _OF_FOLDERS = frozenset({"model2vec", "onnx"})
 """Adapters whose MODEL is a folder, of which a configuration does not say where it is."""
 
+_MAY_BE_FOLDERS = _OF_FOLDERS | _FOLDERS.keys() | {"clip", "sentence-transformers"}
+"""Names whose MODEL may be a folder of this machine."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_./@-][A-Za-z0-9_./:@-]*")
 """A name of a model that a message may repeat as a part of a command."""
 
@@ -66,6 +70,18 @@ def find_spec(config: Mapping[str, Any]) -> str | None:
     if name not in ADAPTERS or not isinstance(model, str) or not _PLAIN.fullmatch(model):
         return None
     return f"{name}:FOLDER" if name in _OF_FOLDERS else f"{name}:{model}"
+
+
+def make_absolute(spec: str) -> str:
+    """Return a ``NAME:FOLDER`` that means the same folder in a process with another working directory.
+
+    Anything else is returned as it is: names of models, and folders that are not there.
+    """
+    name, _, model = spec.partition(":")
+    folder, _ = cut_options(model)
+    if name not in _MAY_BE_FOLDERS or not folder or not os.path.isdir(folder):
+        return spec
+    return f"{name}:{os.path.join(os.getcwd(), folder)}{model[len(folder) :]}"
 
 
 def load(spec: str) -> Embedder[Any]:
