@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Engine
 
-from tests.postgres.conftest import namespace, postgres_server, postgres_url  # noqa: F401
+from tests.postgres.conftest import milvus_url, namespace, postgres_server, postgres_url  # noqa: F401
 
 from .application import Application, make_engine, open_application
 

@@ -28,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_co
 
 import vecstore
 from tests.orm.application import DIM, embed_words
-from vecstore import HNSW, Flat, InvalidArgument, SchemaMismatch, Unsupported, VecstoreError, fields
+from vecstore import HNSW, Flat, InvalidArgument, MilvusIndex, SchemaMismatch, Unsupported, VecstoreError, fields
 from vecstore.embedders import FunctionEmbedder
 from vecstore.orm import Searchable, SearchAttribute, VectorORM, searchable
 
@@ -74,6 +74,8 @@ def make_note(**options: Any) -> tuple[type[DeclarativeBase], Any]:
         (["text"], {"metric": "cosin"}, "Did you mean 'cosine'"),
         (["text"], {"when": "deleted"}, "when must be a function of the model"),
         (["text"], {"index": "hnsw"}, "Flat\\(\\) or HNSW\\(\\), not str"),
+        (["text"], {"index": "hnsw"}, "whose URL says vectors= also takes MilvusIndex"),
+        (["text"], {"into": "notes", "index": MilvusIndex("FLAT")}, "follows stores, not columns"),
     ],
 )
 def test_searchable_refuses(texts: list[Any], options: dict[str, Any], message: str) -> None:

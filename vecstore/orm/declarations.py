@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from ..errors import InvalidArgument, close_matches
-from ..index_options import HNSW, Flat, IndexOptions
+from ..index_options import HNSW, Flat, IndexOptions, MilvusIndex
 from ..metric import Metric
 from ..names import check_name
 from .chunks import ROW, Chunks
@@ -33,7 +33,7 @@ class Searchable:
         Instead of a store, the attribute of the model that holds the vectors.
     metric : Metric
         Of the store.
-    index : Flat or HNSW
+    index : Flat, HNSW or MilvusIndex
     when : callable or None
         From the model to the condition that searchable rows match.
     chunk : Chunks or None
@@ -99,8 +99,8 @@ def searchable(
     fields : sequence of str
         Names of attributes that the store gets as declared fields, so that ``where`` is fast.
     metric : {"cosine", "ip", "l2"}
-    index : Flat or HNSW, optional
-        `HNSW()` by default.
+    index : Flat, HNSW or MilvusIndex, optional
+        `HNSW()` by default. An index of Milvus is for a store on PostgreSQL whose URL says ``vectors=``.
     when : callable, optional
         ``lambda note: ~note.deleted``: from the model to a condition on columns of its table. Other rows have no
         record, and are hidden at once.
@@ -134,8 +134,7 @@ def searchable(
         raise InvalidArgument(f'into must be "store:NAME" or the name of a VectorColumn, not {_describe(into)}.')
     if not isinstance(metric, str) or metric not in set(Metric):
         raise InvalidArgument(f"Unknown metric {metric!r}.{close_matches(str(metric), Metric)}")
-    if index is not None and not isinstance(index, Flat | HNSW):
-        raise InvalidArgument(f"index must be Flat() or HNSW(), not {type(index).__name__}.")
+    _check_index(index, into)
     if when is not None and not callable(when):
         raise InvalidArgument(
             f"when must be a function of the model: when=lambda row: ~row.deleted; not {type(when).__name__}."
@@ -181,6 +180,19 @@ def find_declarations(entity: type[Any], parents: Sequence[type[Any]]) -> dict[s
                 if isinstance(value, Searchable):
                     found.setdefault(name, value)
     return found
+
+
+def _check_index(index: object, into: str) -> None:
+    if index is not None and not isinstance(index, Flat | HNSW | MilvusIndex):
+        raise InvalidArgument(
+            f"index must be Flat() or HNSW(), not {type(index).__name__}. "
+            "A store on PostgreSQL whose URL says vectors= also takes MilvusIndex(…)."
+        )
+    if isinstance(index, MilvusIndex) and not into.startswith(_STORE):
+        raise InvalidArgument(
+            f"into={_describe(into)} with an index of Milvus: Milvus follows stores, not columns. Write "
+            'into="store:NAME" with a store on PostgreSQL whose URL says vectors=, or leave index= out.'
+        )
 
 
 def _describe(value: object) -> str:
