@@ -16,6 +16,7 @@ from functools import partial
 
 from .backend import Followed
 from .errors import ForkedStore, InvalidArgument, StorageError, StoreLocked, StoreMoved, StoreNotFound, VecstoreError
+from .index_wait import Stopped, wait_for_index
 from .logs import log_step
 from .progress import Progress
 from .retries import Attempts
@@ -32,10 +33,6 @@ _SHARE = 2
 """For each second that feeding other stores takes, a copy goes on for so many."""
 
 Report = Callable[[Sequence["FollowedStore"]], None]
-
-
-class _Stopped(BaseException):
-    """Ends a copy, past the handlers of a backend: the caller wants to stop."""
 
 
 @dataclass(slots=True)
@@ -56,6 +53,9 @@ class FollowedStore:
         index is part of it.
     failure : str or None
         Why the last attempt failed.
+    reason : str or None
+        From `Follow.drain`: why PostgreSQL answers searches without ``ef`` although nothing has failed, and what to do.
+        None where Milvus answers them.
     """
 
     name: str
@@ -64,17 +64,27 @@ class FollowedStore:
     lag: float = 0.0
     copying: bool = False
     failure: str | None = None
+    reason: str | None = None
     _due: float = field(default=0.0, repr=False)
     _delay: float = field(default=0.0, repr=False)
     _is_known: bool = field(default=False, repr=False)
     _first: float = field(default=0.0, repr=False)
     _since: float = field(default=math.inf, repr=False)
+    _is_filled: bool = field(default=False, repr=False)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing waits, is copied or has failed. What was written after `Follow.drain` began may wait."""
-        waits = self.pending > 0 and self._first <= self._since
-        return self._is_known and not waits and not self.copying and self.failure is None
+        return self._is_brought and not self.copying and self.failure is None
+
+    @property
+    def _is_brought(self) -> bool:
+        return self._is_known and not (self.pending > 0 and self._first <= self._since)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether only the index is left to be waited for: each try to measure it would keep the other stores back."""
+        return self.failure is not None or self.is_done or (self._is_brought and self._is_filled)
 
 
 class Follow:
@@ -114,9 +124,10 @@ class Follow:
             stop.wait(self._find_pause())
 
     def drain(self, stop: threading.Event) -> list[FollowedStore]:
-        """Bring what waits now, and return what became of each store. Failures are not waited out.
+        """Bring what waits now, wait for the index, and return what became of each store. Failures are not waited out.
 
-        What another process is about to bring, or copies, is waited for.
+        What another process is about to bring, or copies, is waited for, and so is an index that Milvus does not read
+        yet, as long as it grows.
 
         Raises
         ------
@@ -128,9 +139,32 @@ class Follow:
             found = self._work(stop, None)
             for each in found:
                 each._since = began
-            if stop.is_set() or all(each.is_done or each.failure is not None for each in found):
-                return found
+            if stop.is_set() or all(each._is_over for each in found):
+                break
             stop.wait(self._find_pause())
+        for name, (store, state) in list(self._stores.items()):
+            if state.failure is None and not stop.is_set():
+                self._wait_for_index(name, store, state, stop)
+        return found
+
+    def _wait_for_index(self, name: str, store: VectorStore, state: FollowedStore, stop: threading.Event) -> None:
+        state.copying = True  # until the end, which a stop may come before
+        try:
+            is_settled, said = wait_for_index(store._current, stop)
+        except Stopped:
+            return
+        except (StoreNotFound, StoreMoved):
+            self._stores.pop(name, None)
+            is_settled, said = True, None
+        except ForkedStore:
+            raise
+        except VecstoreError as error:
+            is_settled, said = False, str(error)
+        state.copying = False
+        if is_settled:
+            state.reason = said
+        else:
+            state.failure = said
 
     def run_once(self) -> list[FollowedStore]:
         """Do what there is to do for each store that is due: a part of what is noted, or a whole copy."""
@@ -150,10 +184,10 @@ class Follow:
 
         Raises
         ------
-        _Stopped
+        Stopped
         """
         if stop.is_set():
-            raise _Stopped
+            raise Stopped
         began = time.monotonic()
         if began < self._feed_at:
             return
@@ -177,7 +211,7 @@ class Follow:
         store, state = self._stores[name]
         try:
             done = _follow(store, on_progress)
-        except _Stopped:
+        except Stopped:
             state.copying = True
         except StoreLocked:
             state.failure, state._due = None, time.monotonic() + _IDLE  # another process does it
@@ -192,7 +226,7 @@ class Follow:
                 log_step("follow", "store %s cannot be followed (%s)", name, type(error).__name__)
             state.failure = str(error)
         else:
-            state.sent += done.sent
+            state.sent, state._is_filled = state.sent + done.sent, state._is_filled or done.built
             state.pending, state.lag, state.copying = done.pending, done.lag, done.copying
             state.failure, state._delay, state._is_known, state._first = None, 0.0, True, began - done.lag
             state._due = time.monotonic() + (done.rests or (0.0 if done.pending else _IDLE))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,19 @@ def test_a_client_without_the_parameter_is_noted_and_answers_exactly(
     assert notes.list_waiting() == []
 
 
+def test_its_state_is_asked_for_once(followed: Database, large: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sending, asked = get_following(followed)._sending, list[str]()
+    call = sending.call
+
+    def note(method: str, request: Any) -> Any:
+        asked.append(method)
+        return call(method, request)
+
+    monkeypatch.setattr(sending, "call", note)
+    assert large.index_status().state == "ready"
+    assert asked.count("GetQuerySegmentInfo") == 1
+
+
 def test_a_filter_and_several_queries(large: VectorStore) -> None:
     found = large.search_many([place(3), place(30)], k=2)
     assert [[hit.id for hit in hits] for hits in found] == [["r000003", "r000002"], ["r000030", "r000029"]]
@@ -191,7 +205,9 @@ def test_the_command_brings_what_waits(
     url = add_parameters(postgres_url, space, vectors=milvus_url)
     assert run_command(["follow", url, "large", "--once", "--json"]) == 0
     [found] = json.loads(capsys.readouterr().out)["stores"]
-    assert found == {"name": "large", "sent": 5, "pending": 0, "lag": 0.0, "copying": False, "failure": None}
+    assert found == {
+        "name": "large", "sent": 5, "pending": 0, "lag": 0.0, "copying": False, "failure": None, "reason": None,
+    }  # fmt: skip
     assert notes.list_waiting() == []
     assert run_command(["follow", add_parameters(postgres_url, space), "--once"]) == 2
     assert run_command(["follow", url, "nobody", "--once"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from threading import Event
 from urllib.parse import quote
@@ -109,12 +110,13 @@ def test_what_follows_a_store_and_what_waits_is_shown_to_who_may_read_it(
     begin(database, store, PLACE, "one")
     shown = dict(store.stats().details)
     assert (shown.pop("followed by"), shown.pop("records that wait for it")) == (PLACE, 0)
-    assert "the first waits for" not in shown
+    assert "seconds that the first waits" not in shown
     note = "INSERT INTO {}.vecstore_follower_note (generation, id, noted) VALUES (%s, 'x', now() - interval '90 s')"
     admin.execute(format_statement(note, namespace), [store._current.entry.active.id])
     details = store.stats().details
     assert details["records that wait for it"] == 1
-    assert 90 <= float(str(details["the first waits for"]).removesuffix(" s")) < 900
+    assert isinstance(waiting := details["seconds that the first waits"], float)
+    assert 90 <= waiting < 900
     database.create("b", Schema(dim=8, index=MilvusIndex("IVF_FLAT", nlist=16)))
     with open_database(postgres_url, namespace) as plain:
         assert plain.open("a").stats().details["followed by"] == PLACE
@@ -122,6 +124,9 @@ def test_what_follows_a_store_and_what_waits_is_shown_to_who_may_read_it(
     listed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "a 0 8 l2 flat of Milvus n, word" in listed
     assert "b 0 8 cosine ivf_flat" in listed
+    assert run_command(["ls", add_parameters(postgres_url, namespace), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["stores"]
+    assert [(each["index"], each["index_name"]) for each in listed] == [("milvus", "FLAT"), ("milvus", "IVF_FLAT")]
     assert run_command(["info", add_parameters(postgres_url, namespace), "b"]) == 0
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "index ivf_flat (every search is exact)" in told

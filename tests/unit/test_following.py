@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vecstore import BackendUnavailable, InvalidArgument, Schema, StoreLocked, Unsupported, following
-from vecstore.backend import Followed, Generation
+from vecstore import BackendUnavailable, InvalidArgument, Schema, StoreLocked, Unsupported, following, index_wait
+from vecstore.backend import Followed, Generation, IndexState
 from vecstore.following import Follow, FollowedStore
 from vecstore.progress import Progress
 
 ACTIVE, BUILDING = Generation("a" * 32, Schema(dim=2)), Generation("b" * 32, Schema(dim=2), standby=True)
+BUILT, UNMEASURED = Followed(built=True), Followed(copying=True)
+WHY = "PostgreSQL answers searches until Milvus reads the index that it builds."
 Do = Callable[["FakeStore", Progress | None], Followed]
 
 
 class FakeStore:
     """A store, and the backend that it is in."""
 
-    def __init__(self, do: Do, building: Generation | None = None) -> None:
+    def __init__(self, do: Do, building: Generation | None = None, states: Sequence[IndexState] = ()) -> None:
         self.calls: list[tuple[str, bool]] = []
         self._do = do
+        self._states = list(states) or [IndexState("none", 0, 0)]
         self._current = SimpleNamespace(
             backend=self,
             route=SimpleNamespace(successor=None),
             entry=SimpleNamespace(active=ACTIVE, building=building),
             look_up=lambda: None,
+            read_active=lambda generation: generation,
         )
+
+    def index_state(self, generation: Generation) -> IndexState:
+        return self._states.pop(0) if len(self._states) > 1 else self._states[0]
 
     def follow(self, generation: Generation, on_progress: Progress | None = None) -> Followed:
         self.calls.append((generation.id[0], on_progress is not None))
@@ -39,6 +47,26 @@ class FakeStore:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_IDLE", 0.0)
+    monkeypatch.setattr(index_wait, "_LOOK", 0.0)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Generation]:
+    """Let a calibration find an effort, as far as the index can be measured; return what it was asked for."""
+    seen = list[Generation]()
+
+    class Measuring:
+        def __init__(self, current: Any, on_progress: Progress | None) -> None:
+            self._current = current
+
+        def finish(self, generation: Generation, *, stacklevel: int) -> Generation:
+            seen.append(generation)
+            is_ready = self._current.backend._states[0].state == "ready"
+            return replace(generation, ef=16) if is_ready else generation
+
+    for module in (following, index_wait):
+        monkeypatch.setattr(module, "IndexCalibration", Measuring)
+    return seen
 
 
 def make_follow(**stores: FakeStore) -> Follow:
@@ -46,7 +74,7 @@ def make_follow(**stores: FakeStore) -> Follow:
     return Follow(lambda: list(stores), lambda name: opened[name])
 
 
-def answer(*answers: Followed | Exception) -> FakeStore:
+def answer(*answers: Followed | Exception, states: Sequence[IndexState] = ()) -> FakeStore:
     """Return a store that says one thing after another, and the last one for ever."""
     left = list(answers)
 
@@ -56,7 +84,7 @@ def answer(*answers: Followed | Exception) -> FakeStore:
             raise found
         return found
 
-    return FakeStore(do)
+    return FakeStore(do, states=states)
 
 
 class Patience(threading.Event):
@@ -181,3 +209,41 @@ def test_a_generation_under_construction_is_fed_too() -> None:
     [state] = make_follow(a=store).run_once()
     assert store.calls == [("a", True), ("b", False)]
     assert state.sent == 3
+
+
+def describe(state: Any, indexed: int, reason: str | None = WHY) -> IndexState:
+    return IndexState(state, 100, indexed, 10, reason=reason)
+
+
+def test_the_index_is_waited_for_and_measured_as_long_as_it_grows(measured: list[Generation]) -> None:
+    states = [describe("building", 0), describe("building", 50), describe("ready", 100, None)]
+    store = answer(BUILT, UNMEASURED, states=states)
+    [state] = make_follow(a=store).drain(threading.Event())
+    assert (state.is_done, state.failure, state.reason) == (True, None, None)
+    assert measured == [ACTIVE, ACTIVE]  # after the copy, when searches did not read the index, and once they did
+
+
+def test_an_index_that_grows_no_further_is_said_to_be_unread(
+    measured: list[Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_wait, "_STANDSTILL", 0.0)
+    unread = {"a": answer(BUILT, UNMEASURED, states=[describe("building", 50)]),
+              "b": answer(BUILT, UNMEASURED, states=[describe("building", 50)])}  # fmt: skip
+    found = make_follow(**unread, c=answer(Followed(pending=1, lag=1.0), Followed())).drain(threading.Event())
+    assert [(each.name, each.is_done, each.failure) for each in found] == [
+        ("a", False, WHY), ("b", False, WHY), ("c", True, None),
+    ]  # fmt: skip
+    assert found[2].reason is not None
+
+
+@pytest.mark.parametrize("state, indexed, is_done", [("building", 100, True), ("none", 0, True), ("invalid", 0, False)])
+def test_what_would_not_change_is_not_waited_for(
+    measured: list[Generation], state: str, indexed: int, *, is_done: bool
+) -> None:
+    [found] = make_follow(a=answer(Followed(), states=[describe(state, indexed)])).drain(threading.Event())
+    assert (found.is_done, found.reason, found.failure) == (is_done, *((WHY, None) if is_done else (None, WHY)))
+
+
+def test_whoever_stops_waiting_for_an_index_is_not_done(measured: list[Generation]) -> None:
+    [state] = make_follow(a=answer(Followed(), states=[describe("building", 50)])).drain(Patience(3))
+    assert (state.is_done, state.copying, state.failure) == (False, True, None)

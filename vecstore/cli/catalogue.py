@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import Database, InvalidArgument, StoreMoved, connect
+from .. import Database, InvalidArgument, MilvusIndex, StoreMoved, connect
 from . import output
 from .declarations import name_index
 from .exits import Failure
@@ -27,14 +27,16 @@ def ls(url: Url, json: Json = False) -> None:
       vecstore ls file:./kb
     """
     with connect(url) as database:
-        stores = [_describe(database, name) for name in database.names()]
+        described = [_describe(database, name) for name in database.names()]
+    stores = [store for store, _ in described]
     if json:
         output.print_json({"stores": stores})
     elif not stores:
         output.note("There are no stores here.")
     else:
         columns = ("store", "records", "dim", "metric", "index", "fields")
-        output.print_table(columns, [[_format_cell(store.get(column, "-")) for column in columns] for store in stores])
+        shown = [{**store, "index": shown_index} for store, shown_index in described]
+        output.print_table(columns, [[_format_cell(store.get(column, "-")) for column in columns] for store in shown])
         for store in stores:
             if "moved_to" in store:
                 output.say(f"{store['store']} has moved to {store['moved_to']}.")
@@ -92,14 +94,16 @@ def _drop_moved(database: Database, name: str, *, yes: bool, machine: bool) -> N
         output.say(f"Removed what {name} left here. The store itself stays where it is.")
 
 
-def _describe(database: Database, name: str) -> dict[str, Any]:
-    """Return what `ls` shows of a store, or where it has moved."""
+def _describe(database: Database, name: str) -> tuple[dict[str, Any], str]:
+    """Return what `ls` says of a store, or where it has moved; and the name of its index for people."""
     try:
         store = database.open(name)
         count = store.count()
     except StoreMoved as moved:
-        return {"store": name, "moved_to": moved.target, "moved_uid": moved.uid}
-    return {"store": name, "records": count, **store.schema.to_dict(), "index": name_index(store.schema.index)}
+        return {"store": name, "moved_to": moved.target, "moved_uid": moved.uid}, "-"
+    index = store.schema.index
+    there = {"index_name": index.name} if isinstance(index, MilvusIndex) else {}
+    return {"store": name, "records": count, **store.schema.to_dict(), "index": index.kind, **there}, name_index(index)
 
 
 def _format_cell(value: object) -> str | int:

@@ -85,7 +85,7 @@ def _show(found: Sequence[FollowedStore], *, machine: bool) -> None:
         state = f"{each.name}: {each.sent:,} records brought, {each.pending:,} wait"
         state += f", for {each.lag:.1f} s" if each.pending else ""
         state += "; a copy is under way" if each.copying else ""
-        output.say(output.escape_controls(f"{state}. {each.failure or ''}".rstrip()))
+        output.say(output.escape_controls(f"{state}. {each.failure or each.reason or ''}".rstrip()))
 
 
 def _to_dict(each: FollowedStore) -> dict[str, Any]:

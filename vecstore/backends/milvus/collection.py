@@ -211,14 +211,21 @@ class Collection:
 
     # -- index
 
-    def read_index(self) -> CollectionIndex:
-        """Return the index, how far it is built, and how far searches read it of what is sealed.
+    def read_index(self, after: int | None = None) -> CollectionIndex:
+        """Return the index, how far it is built, and how searches read the rows.
+
+        Parameters
+        ----------
+        after : int, optional
+            Also counts, which takes two more requests, the rows that are not sealed and those that were removed, as far
+            as these were written up to this timestamp.
 
         Raises
         ------
         CollectionMissing, StoreCorrupt
         """
-        return read_index(self._describe_index(), read_segments(self._list_loaded()))
+        described = self._describe_index()
+        return read_index(described, read_segments(self._list_loaded()) if after is None else self.read_segments(after))
 
     def read_segments(self, after: int) -> Segments:
         """Return how searches read the rows, as far as these were written up to a timestamp."""

@@ -159,7 +159,7 @@ class FollowerTable:
         if follower is None:
             return _NOTHING
         pending, lag = self.read_lag(runner, generation)
-        waiting = {"the first waits for": f"{lag:.1f} s"} if pending else {}
+        waiting = {"seconds that the first waits": round(lag, 1)} if pending else {}
         return {"followed by": follower.place, "records that wait for it": pending, **waiting}
 
     def explain(self, runner: Runner, generation: str) -> str | None:

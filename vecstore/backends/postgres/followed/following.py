@@ -137,11 +137,11 @@ class Following:
             return IndexState(state, rows, 0, least, without_vector=bare)
         collection = self.feeder.open(generation, follower.collection)
         try:
-            built, segments = collection.read_index(), collection.read_segments(follower.applied)
+            built = collection.read_index(follower.applied)
         except StorageError as error:
             said = f"PostgreSQL answers all searches. {error}"
             return IndexState("invalid", rows, 0, least, without_vector=bare, reason=said)
-        notes = self.table.count_notes(self._client, generation.id)
+        segments, notes = built.segments, self.table.count_notes(self._client, generation.id)
         made = built.plan.params.get("efConstruction")
         interim = segments.interim if built.plan.has_interim else 0
         missing = min(rows - bare, max(built.pending, interim) + notes)
