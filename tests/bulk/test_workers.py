@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,8 +15,12 @@ import pytest
 
 import vecstore
 from tests.sources import ROOT
+from vecstore.bulk.process_cache import ProcessCache
 from vecstore.bulk.workers import ATTEMPTS, run_tasks
+from vecstore.testing import Place
+from vecstore.testing.forks import forked
 
+from .test_loads import SCHEMA
 from .workers import die, raise_odd, refuse, work_beside
 
 WAITING = """
@@ -37,6 +41,26 @@ if __name__ != "__main__":
     os.kill(os.getpid(), signal.SIGINT)  # a worker that is still starting
 else:
     list(run_tasks(report_and_wait, list_pipes(), 2))
+"""
+
+WRITING = """
+import atexit
+import gc
+import sys
+import psycopg
+
+def count():
+    print(sum(not each.closed for each in gc.get_objects() if isinstance(each, psycopg.Connection)))
+
+atexit.register(count)  # before the library, so that it is called after what that has to do at the end
+from vecstore import bulk
+from tests.bulk.test_loads import SCHEMA
+from tests.bulk.workers import make_table
+
+bulk.write_batch(sys.argv[1], "docs", make_table(0, 5))
+with bulk.begin(sys.argv[1], "loaded", SCHEMA) as load:
+    load.confirm(bulk.write_part(load.ticket, make_table(0, 5)))
+count()
 """
 
 
@@ -120,3 +144,24 @@ def test_an_exception_of_a_task_ends_the_run() -> None:
 def test_an_exception_that_cannot_be_sent_is_no_death() -> None:
     with pytest.raises(RuntimeError, match=r"workers\.OddError was raised in a worker process"):
         list(run_tasks(raise_odd, [1], 2))
+
+
+def test_a_process_that_wrote_leaves_no_connection_open(new_place: Callable[[str], Place]) -> None:
+    """It keeps two for its next calls."""
+    place = new_place("postgres")
+    with vecstore.connect(place.url) as database:
+        database.create("docs", SCHEMA)
+    line = [sys.executable, "-W", "error", "-c", WRITING, place.url]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.returncode, done.stderr) == (["2", "0"], 0, "")
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent() -> None:
+    cache = ProcessCache[str]()
+
+    def use() -> None:
+        signal.alarm(60)
+        assert cache.get("key", lambda _: "made") == "made"
+
+    with cache._lock:  # as a thread that connects
+        forked(use)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -63,7 +64,8 @@ def make_embedder(source: EmbedderSource) -> Embedder | None:
 class ProcessCache(Generic[T]):
     """Objects of this process by what they were made for; the least recently used one is closed. Threads may share it.
 
-    A forked child begins with an empty cache: connections do not survive a fork.
+    A forked child begins with an empty cache: connections do not survive a fork. What is kept when the process ends is
+    closed then: drivers warn of a connection that is not.
 
     Parameters
     ----------
@@ -75,6 +77,8 @@ class ProcessCache(Generic[T]):
         self._lock = Lock()
         self._owner = os.getpid()
         self._kept: OrderedDict[Hashable, tuple[T, ExitStack]] = OrderedDict()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._renew_lock)
 
     def get(self, key: Hashable, make: Callable[[ExitStack], T]) -> T:
         """Return what is kept for a key, or make it. ``make`` is given a stack of what is closed with the object."""
@@ -96,3 +100,12 @@ class ProcessCache(Generic[T]):
             found: tuple[Any, ExitStack] | None = self._kept.pop(key, None)
         if found is not None and self._owner == os.getpid():
             found[1].close()
+
+    def close(self) -> None:
+        """Close all that this process keeps, without the lock: at its end a thread may hold that for good."""
+        while self._owner == os.getpid() and self._kept:
+            self._kept.popitem()[1][1].close()
+
+    def _renew_lock(self) -> None:
+        """Make a new lock in a forked child: a thread of the parent may have held the old one to open something."""
+        self._lock = Lock()
