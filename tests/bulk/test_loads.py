@@ -21,6 +21,7 @@ from tests.sources import ROOT
 from vecstore import Schema, bulk, fields
 from vecstore.bulk.workers import run_tasks
 from vecstore.testing import Place
+from vecstore.testing.processes import wait_for_lock
 
 from .conftest import long_on_servers
 from .workers import DIM, make_hashed, make_table, make_texts, write_and_die, write_one
@@ -123,8 +124,7 @@ def check_that_nothing_is_lost(place: Place, marks: Path, parts: int) -> None:
 
 
 def test_ids_in_several_tables(file_place: Place) -> None:
-    place = file_place
-    tables = [make_table(0, 50), make_table(40, 50, "later")]
+    place, tables = file_place, [make_table(0, 50), make_table(40, 50, "later")]
     with pytest.raises(vecstore.DuplicateId, match="10 ids"):
         bulk.load(place.url, "docs", tables, SCHEMA, workers=2)
     assert bulk.load(place.url, "docs", tables, SCHEMA).records == 90
@@ -161,6 +161,7 @@ def test_what_a_killed_load_left_is_in_nobodys_way(place: Place) -> None:
     def kill_one() -> None:
         done = subprocess.run([sys.executable, "-c", KILLED, place.url], cwd=ROOT, check=False)
         assert done.returncode == -signal.SIGKILL
+        wait_for_lock(place.backend(), "docs")
 
     kill_one()
     with vecstore.connect(place.url) as db:
@@ -173,8 +174,7 @@ def test_what_a_killed_load_left_is_in_nobodys_way(place: Place) -> None:
 
 
 def test_texts_are_embedded_by_each_process(file_place: Place) -> None:
-    place = file_place
-    tables = [make_texts(20 * n, 20) for n in range(3)]
+    place, tables = file_place, [make_texts(20 * n, 20) for n in range(3)]
     found = bulk.load(place.url, "docs", tables, Schema(), embedder=make_hashed, workers=2)
     assert found.records == 60
     with vecstore.connect(place.url) as db:

@@ -169,7 +169,8 @@ import sys, time
 from pathlib import Path
 from tests.file.samples import connect_backend
 backend = connect_backend(Path(sys.argv[1]))
-with backend._generations.open(backend.find(name="docs").active).lock_writer():
+entry = backend.find(name="docs")
+with backend.builder(entry.uid), backend._generations.open(entry.active).lock_writer():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -182,9 +183,13 @@ def test_a_dead_writer_holds_nothing(tmp_path: Path) -> None:
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(StoreLocked, match=f"process {holder.pid} is writing"):
         store.backend.write(store.active, make_rows([1], 1), insert=False)
+    uid = store.backend.find(name="docs").uid
+    with pytest.raises(StoreLocked), store.backend.builder(uid):
+        pass
     holder.kill()
     holder.communicate()
-    store.upsert([1], 1)
+    with store.backend.builder(uid):  # at once: a server may need a moment, and others wait for it
+        store.upsert([1], 1)
     store.check()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -12,10 +13,10 @@ import vecstore
 from tests.swap.books import check_clean, find_entry, make_store, read_state
 from tests.swap.conftest import NewPlace
 from tests.swap.mover import obey
-from vecstore import Database, Record, StoreLocked, StoreMoved, VectorStore
+from vecstore import Database, Record, StoreLocked, StoreMoved, StoreNotFound, VectorStore
 from vecstore.swap import calls, moving
 from vecstore.testing import Place
-from vecstore.testing.processes import TalkingProcess
+from vecstore.testing.processes import TalkingProcess, wait_for_lock
 from vecstore.testing.sample_records import make_book, read_contents
 
 RING = [("file", "postgres"), ("postgres", "redis"), ("redis", "file")]
@@ -79,6 +80,9 @@ def kill_at_each_step(
                 if code == 0:
                     assert left > FEWEST_STEPS
                     return
+                for place in pair:
+                    with suppress(StoreNotFound):  # before anything is there
+                        wait_for_lock(place.backend(), "docs")
                 yield Killed(pair, here, there, expected, left)
             left += request.param
 

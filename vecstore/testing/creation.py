@@ -26,7 +26,7 @@ from ..schema import MAX_DIM, Schema
 from ..store import VectorStore
 from .backend_level import make_rows
 from .place import Place, Places
-from .processes import TalkingProcess, tell_and_wait
+from .processes import TalkingProcess, tell_and_wait, wait_for_lock
 from .sample_records import SCHEMA, key_by_id, make_book, make_books, read_contents
 from .threads import run_at_once
 from .toy_embedder import ToyEmbedder
@@ -62,10 +62,13 @@ class FilledTests(Places):
             pytest.skip("no other process sees this place")
         with TalkingProcess(fill_slowly, place.url, "slow") as slow:
             assert slow.read() == "filled"
+            before = db.names()
             with TalkingProcess(fill_slowly, place.url, "docs") as killed:
                 assert killed.read() == "filled"
+                [left] = {*db.names()} - {*before}
                 self.fill(db, "other")
                 assert len(db.names()) == 3, "somebody's store was removed"
+            wait_for_lock(place.backend(), left)
             self.fill(db, "docs")
             assert (len(db.names()), db.open("docs").count()) == (3, 2)
             assert slow.ask("go on") == "done"

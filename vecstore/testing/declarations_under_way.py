@@ -18,7 +18,7 @@ from .author import Author
 from .declarations import DYNAMIC, KEYS, ask, make_noted, read_undeclared
 from .interruptions import Interruption
 from .place import Place
-from .processes import TalkingProcess, tell_and_wait
+from .processes import TalkingProcess, tell_and_wait, wait_for_lock
 from .rebuild_fixtures import PAGE, PAGES, SmallPages
 from .sample_records import SCHEMA, key_by_id, make_book, read_contents
 from .threads import RepeatingThreads
@@ -106,6 +106,7 @@ class InterruptedDeclareTests(SmallPages):
                         line = process.ask()
                     with pytest.raises(StoreLocked):
                         db.declare("notes", KEYS)
+                wait_for_lock(place.backend(), "notes")
                 assert ask(store) == answers
             getattr(db, deed)("notes", KEYS)
             assert {*db.open("notes").schema.fields} == ({*KEYS} if deed == "declare" else set())

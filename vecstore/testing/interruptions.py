@@ -16,7 +16,7 @@ from ..rebuild import copy
 from ..records import Record
 from ..store import VectorStore
 from .place import Place, Places
-from .processes import TalkingProcess, tell_and_wait
+from .processes import TalkingProcess, tell_and_wait, wait_for_lock
 from .rebuild_fixtures import OLD, PAGE, PAGES, TEXT_SCHEMA, SmallPages, check_texts, make_texts, new_model
 from .sample_records import SCHEMA, WIDER, key_by_id, make_books, read_contents
 from .toy_embedder import ToyEmbedder
@@ -113,6 +113,7 @@ class InterruptedRebuildTests(SmallPages):
             with pytest.raises(StoreLocked):
                 db.rebuild("texts", embedder=new_model())
             store.delete(ids=["text-00001"])
+        wait_for_lock(place.backend(), "texts")
         report = db.rebuild("texts", embedder=new_model())
         kept = key_by_id(make_texts(PAGES))
         del kept["text-00001"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
+from ..backend import Backend
+from ..errors import StoreLocked
 from ..registry import schemes
 from .threads import PATIENCE
 
@@ -76,6 +79,18 @@ class TalkingProcess:
         self._process.join()
         self._giving.close()
         self._answers.close()
+
+
+def wait_for_lock(backend: Backend, name: str) -> None:
+    """Wait until nobody builds a store: a server may take a moment to notice that a process was killed that did."""
+    uid, until = backend.find(name=name).uid, time.monotonic() + PATIENCE
+    while True:
+        try:
+            with backend.builder(uid):
+                return
+        except StoreLocked:
+            if time.monotonic() > until:
+                raise
 
 
 def tell(line: str) -> None:

@@ -205,5 +205,8 @@ class ProcessesTests(Places):
                 writer.write()  # perhaps in the middle of this one
                 writer.kill()
             assert store.upsert(make_texts(5)) == 5
-            read_contents(store)
+            try:
+                read_contents(store)
+            except AssertionError:  # a server did the last statement of the dead in between: there is no second one
+                read_contents(store)
             assert store.delete(where=ALL) >= 5
