@@ -22,3 +22,10 @@ def test_certain_and_impossible_hits() -> None:
 def test_a_sample_without_spread_has_to_reach_the_mean() -> None:
     assert lowest_mean([0.5] * 10, 0.98) == 0.98
     assert 0.9 < lowest_mean([1.0, 0.9] * 100, 0.98) < 0.98
+
+
+def test_one_answer_that_misses_a_hit_is_no_alarm() -> None:
+    assert lowest_mean([0.9], 0.99) <= 0.9
+    assert lowest_mean([0.9] * 2, 0.99) <= 0.9
+    assert lowest_mean([0.9] * 5, 0.99) == 0.99
+    assert lowest_mean([0.1] * 4, 0.99) > 0.1

@@ -15,6 +15,8 @@ ALARM = 1e-6
 """The chance of a false alarm in one test."""
 _DEVIATIONS = 4.76
 """A normal variable is less likely than `ALARM` to be this many standard deviations below its mean."""
+_FEW = 5
+"""One in twenty answers of a good index misses a hit. So many of them, one after another, are rarer than `ALARM`."""
 
 
 def fewest_hits(trials: int, share: float) -> int:
@@ -28,7 +30,12 @@ def fewest_hits(trials: int, share: float) -> int:
 
 
 def lowest_mean(values: Sequence[float], mean: float) -> float:
-    """Return the lowest mean to accept of a sample whose expectation is ``mean``, by its own standard error."""
+    """Return the lowest mean to accept of shares whose expectation is ``mean``, by their own standard error.
+
+    Very few shares may be equal by chance, and then have none: no more is asked of them than of hits and misses, which
+    spread more than all other shares of the same expectation.
+    """
     if not values:
         return mean
-    return mean - _DEVIATIONS * float(np.std(values)) / sqrt(len(values))
+    lowest = mean - _DEVIATIONS * float(np.std(values)) / sqrt(len(values))
+    return min(lowest, fewest_hits(len(values), mean) / len(values)) if len(values) < _FEW else lowest
