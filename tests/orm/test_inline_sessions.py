@@ -117,7 +117,7 @@ def test_a_worker_does_not_wait_for_a_session(engine: Engine) -> None:
             session.flush()
             thread = threading.Thread(target=lambda: vectors._make_worker(10, 60.0).work())
             thread.start()
-            thread.join(5)
+            thread.join(60)
             is_waiting = thread.is_alive()
             session.commit()
         thread.join()

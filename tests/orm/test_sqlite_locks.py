@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,7 @@ def test_a_text_is_not_embedded_again_because_of_a_lock(engine: Engine, monkeypa
             other.execute("BEGIN IMMEDIATE")
 
         model.hook = hold
-        monkeypatch.setattr(f"{busy_database.__name__}.time.sleep", rest)
+        monkeypatch.setattr(busy_database, "time", SimpleNamespace(sleep=rest))
         deployed.vectors.sync_once()
     assert len(rests) == 2
     assert sorted(model.seen) == ["rice", "tea"]
@@ -219,7 +220,7 @@ def test_a_text_is_not_embedded_again_because_of_a_lock(engine: Engine, monkeypa
 
 def test_what_is_no_lock_is_not_tried_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr(f"{busy_database.__name__}.time.sleep", rests.append)
+    monkeypatch.setattr(busy_database, "time", SimpleNamespace(sleep=rests.append))
     with open_application(engine) as app:
         with engine.begin() as connection:
             connection.execute(text("DROP TABLE vecstore_outbox"))
@@ -233,7 +234,7 @@ def test_the_command_says_that_it_is_locked(
 ) -> None:
     (tmp_path / "locked_app.py").write_text(APPLICATION)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(f"{busy_database.__name__}.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(busy_database, "time", SimpleNamespace(sleep=lambda seconds: None))
     assert run("sync", "once", "locked_app:vectors").code == 0
     with open_beside(engine) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -101,25 +101,26 @@ class TestWaiting:
         engine.dispose()
         assert store.count({"tag": 6}) == 1
 
-    def test_transactions_that_wait_for_each_other(self, store: VectorStore, postgres_url: str) -> None:
+    def test_transactions_that_wait_for_each_other(self, store: VectorStore, postgres_url: str, namespace: str) -> None:
         engine = create_engine(
             postgres_url.replace("postgresql:", "postgresql+psycopg:"),
             connect_args={"options": "-c deadlock_timeout=100ms"},
         )
         meeting, failures = threading.Barrier(2), []
 
-        def cross(first: str, second: str) -> None:
+        def cross(store: VectorStore, first: str, second: str) -> None:
             with opened_joined(engine, store) as joined:
                 joined.update(ids=[first], metadata={"tag": 2})
-                meeting.wait(5)
+                meeting.wait(60)
                 try:
                     joined.update(ids=[second], metadata={"tag": 2})
                 except StoreLocked as error:
                     failures.append(error)
 
         pair = ("b00001-00", "b00001-01")
-        with ThreadPoolExecutor(2) as threads:
-            list(threads.map(cross, pair, reversed(pair)))
+        # The other one waits until the one that gave up has ended its transaction, however long that takes.
+        with open_database(postgres_url, namespace, lock_timeout=60) as patient, ThreadPoolExecutor(2) as threads:
+            list(threads.map(cross, [patient.open("a")] * 2, pair, reversed(pair)))
         engine.dispose()
         assert len(failures) == 1
         assert store.count() == 20

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from vecstore.backends.memory import MemoryBackend
 from vecstore.embedders import Identity
 from vecstore.rebuild import catch_up as catching_up
 from vecstore.rebuild import copy as generation_copy
+from vecstore.rebuild import pace
 from vecstore.rebuild.catch_up import CatchUp
 from vecstore.rebuild.copy import Copy
 from vecstore.rebuild.overlap import measure_overlap
@@ -55,8 +57,9 @@ def test_backfill_goes_no_faster_than_told(backend: Backend, monkeypatch: pytest
     monkeypatch.setattr(generation_copy, "BATCH", 10)
     slept: list[float] = []
     clock = iter(range(100))
-    monkeypatch.setattr("vecstore.rebuild.pace.time.sleep", slept.append)
-    monkeypatch.setattr("vecstore.rebuild.pace.time.monotonic", lambda: next(clock))
+    ours = SimpleNamespace(sleep=slept.append, monotonic=lambda: next(clock))  # and not that of other threads
+    for module in (pace, generation_copy):
+        monkeypatch.setattr(module, "time", ours)
     copy_of(building(backend), backend).backfill(Pace(records_per_second=4))
     assert slept == [1.5, 3.0, 4.5]  # 10, 20 and 30 records are due after 2.5, 5 and 7.5 s; 1, 2 and 3 s have passed
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_running_object_notices_the_move(
 def test_it_looks_once_a_second(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     store, looks = db.open("docs"), []
     clock = iter(range(1_000))
-    monkeypatch.setattr("vecstore.lookup.time.monotonic", lambda: next(clock) / 4)
+    monkeypatch.setattr("vecstore.lookup.time", SimpleNamespace(monotonic=lambda: next(clock) / 4))
     find = db._backend.find
 
     def look(**asked: Any) -> Entry:
