@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 INSTALL = "The tests of pages need Chromium. On Debian: apt-get install chromium-headless-shell"
+_PATIENCE = 30_000
+"""Milliseconds after which what should be on a page has not come: a model embeds each question, on a busy machine."""
 
 
 class NoBrowser(Exception):
@@ -27,6 +29,7 @@ def run_browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         raise NoBrowser(INSTALL)
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as driver:
         # Its sandbox needs rights that a container does not give, and the pages are our own.
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -48,7 +51,7 @@ def open_page(
         base_url=url,
     )
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(_PATIENCE)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("request", lambda request: None if request.url.startswith(url) else complaints.append(request.url))

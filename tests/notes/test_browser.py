@@ -54,6 +54,12 @@ def read_focus(page: Page) -> str:
     return " ".join(name.split())[:40]
 
 
+def wait_for_focus(page: Page, name: str) -> None:
+    """Wait until a new page has focused what it names; a browser does that some time after the page is there."""
+    page.wait_for_function("() => !['BODY', 'HTML'].includes(document.activeElement.tagName)")
+    assert read_focus(page) == name
+
+
 def read_tree(page: Page) -> list[dict[str, Any]]:
     """Return the nodes that a screen reader gets, each with its role, name, description and properties."""
     found = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")
@@ -139,7 +145,7 @@ def test_everything_with_the_keyboard(page: Page) -> None:
 
 def test_a_note_is_written_changed_and_deleted_with_the_keyboard(page: Page) -> None:
     page.goto("/notes/new")
-    assert read_focus(page) == "Title"
+    wait_for_focus(page, "Title")
     for text in ("Stargazing", "The telescope shows Saturn with its rings.", "Eve", "sky"):
         page.keyboard.type(text)
         page.keyboard.press("Tab")
@@ -151,7 +157,7 @@ def test_a_note_is_written_changed_and_deleted_with_the_keyboard(page: Page) -> 
     page.get_by_role("link", name="Edit").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Edit note")
-    assert read_focus(page) == "Title"
+    wait_for_focus(page, "Title")
     page.keyboard.press("End")
     page.keyboard.type(" at home")
     page.keyboard.press("Enter")
@@ -160,7 +166,7 @@ def test_a_note_is_written_changed_and_deleted_with_the_keyboard(page: Page) -> 
     page.get_by_role("link", name="Delete").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Delete “Stargazing at home”?")
-    assert read_focus(page) == "Keep it"
+    wait_for_focus(page, "Keep it")
     page.keyboard.press("Shift+Tab")
     assert read_focus(page) == "Delete it"
     page.keyboard.press("Enter")
