@@ -189,10 +189,12 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "kb").exists()
 
 
-def run_command(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run_command(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `vecstore load` on Ray, with paths that are relative."""
     line = command_line(["load", "file:kb", "docs", *arguments, "--engine", "ray", "--workers", "2"])
-    return subprocess.run(line, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        line, cwd=folder, env=ENVIRONMENT | variables, capture_output=True, text=True, check=False, timeout=240
+    )
 
 
 @pytest.mark.long
@@ -221,3 +223,49 @@ def test_the_command_on_ray_says_what_is_wrong(tmp_path: Path) -> None:
     assert "'b'" in told
     with vecstore.connect(f"file:{tmp_path}/kb") as db:
         assert db.names() == []
+
+
+HEAD = """
+import sys
+import ray
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.long
+def test_the_command_on_a_cluster_that_was_started_elsewhere(tmp_path: Path) -> None:
+    """Its workers have the working directory of who started it."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    write_lines(tmp_path / "a.jsonl", [{"id": "a", "vector": [1.0, 0.0]}])
+    line = [sys.executable, "-c", HEAD]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, cwd=elsewhere, env=ENVIRONMENT, stdin=pipe, stdout=pipe, text=True) as head:
+        assert head.stdout is not None
+        done = run_command(tmp_path, "a.jsonl", RAY_ADDRESS=head.stdout.readline().strip())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Loaded 1 record of 1 file into the new store docs.\n"
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.long
+def test_ray_that_ends_each_worker_for_want_of_memory(tmp_path: Path) -> None:
+    """Ray would repeat such a task for ever."""
+    write_lines(tmp_path / "a.jsonl", [{"id": "a", "vector": [1.0, 0.0]}])
+    limits = {"RAY_memory_usage_threshold": "0.0", "RAY_memory_monitor_refresh_ms": "20"}
+    done = run_command(tmp_path, "a.jsonl", **limits)
+    assert done.returncode == 2
+    assert done.stderr.startswith("vecstore: Ray ended the worker of a task again and again, because its node had too ")
+    with vecstore.connect(f"file:{tmp_path}/kb") as db:
+        assert db.names() == []
+        db.create("docs", Schema(dim=2))
+
+
+@pytest.mark.long
+def test_ray_that_is_not_there(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"id": "a", "vector": [1.0, 0.0]}])
+    done = run_command(tmp_path, "a.jsonl", RAY_ADDRESS="nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith("vecstore: Ray cannot be started or reached (ValueError). ")
+    assert "RAY_ADDRESS" in done.stderr

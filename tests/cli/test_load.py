@@ -238,6 +238,8 @@ def test_an_id_in_two_files(run: Run, tmp_path: Path, *, journal: bool) -> None:
     assert "`vecstore add`" in answer.err
     with vecstore.connect(url) as db, pytest.raises(vecstore.StoreNotFound):
         db._backend.find(name="docs")
+    write_lines(second, make_rows(39))
+    assert "1 id of the load of store 'docs' occurs in more" in run("load", url, "docs", first, second, *options).err
     write_lines(second, make_rows(40))
     assert run("load", url, "docs", first, second, *options).code == 0
 

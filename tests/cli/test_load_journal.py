@@ -63,6 +63,8 @@ def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]
     assert "same options" in told
     nowhere = run("load", url, "docs", files[0], "--journal", tmp_path / "no" / "journal")
     assert (nowhere.code, "There is no directory" in nowhere.err) == (2, True)
+    folder = run("load", url, "docs", files[0], "--journal", tmp_path)
+    assert (folder.code, "is a directory. Give the name of a file" in folder.err) == (2, True)
     write_lines(wrong, make_rows(200))
     assert run("load", url, "docs", files[0], wrong, files[1], "--journal", journal, "--workers", 1).code == 0
     assert not journal.exists()

@@ -101,10 +101,11 @@ class Load:
                 f"{self._confirmed:,} ids. Add up what each write_part returned; begin anew where a load goes on and "
                 "its parts or files have changed."
             )
+        counted, occur = ("1 id", "occurs") if twins == 1 else (f"{twins:,} ids", "occur")
         raise DuplicateId(
-            f"{twins:,} ids of the load of store {self._entry.name!r} occur in more than one table or file, and which "
-            "of the records stays would depend on which worker is faster. Remove the twins, or write one after "
-            "another, where the last one stays: with bulk.load(…, workers=1) or `vecstore add`."
+            f"{counted} of the load of store {self._entry.name!r} {occur} in more than one table or file, and which of "
+            "the records stays would depend on which worker is faster. Remove the twins, or write one after another, "
+            "where the last one stays: with bulk.load(…, workers=1) or `vecstore add`."
         )
 
 

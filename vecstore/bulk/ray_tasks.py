@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
-from ..errors import WorkerDied
+from ..errors import InvalidArgument, WorkerDied
 from .workers import ATTEMPTS
 
 Task = TypeVar("Task")
@@ -31,11 +32,13 @@ def run_tasks_on_ray(
 
     Raises
     ------
+    InvalidArgument
+        Ray cannot be started or reached.
     WorkerDied
     """
     started = not ray.is_initialized()
     if started:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        _start()
     waiting, running = list(tasks), dict[ray.ObjectRef[int], Task]()
     try:
         remote = ray.remote(max_retries=ATTEMPTS - 1)(function)
@@ -53,6 +56,19 @@ def run_tasks_on_ray(
             ray.shutdown()
 
 
+def _start() -> None:
+    """Start Ray on this machine, or connect to the cluster that the environment names."""
+    # Otherwise Ray repeats a task without end that it ends for want of memory, whatever max_retries says.
+    os.environ.setdefault("RAY_task_oom_retries", str(ATTEMPTS - 1))
+    try:
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        raise InvalidArgument(
+            f"Ray cannot be started or reached ({type(error).__name__}). Correct RAY_ADDRESS, which names a cluster, "
+            "and look whether that runs. Without it, Ray runs on this machine."
+        ) from error
+
+
 def _get(ended: ray.ObjectRef[int]) -> int:
     """Return the result of a task, or raise what it raised, without the traceback that Ray puts into the message."""
     try:
@@ -61,8 +77,15 @@ def _get(ended: ray.ObjectRef[int]) -> int:
         if not isinstance(error.cause, BaseException) or isinstance(error.cause, RayError):
             raise
         raise error.cause from error
-    except RayError as error:
+    except (WorkerCrashedError, NodeDiedError) as error:
         raise WorkerDied(
             f"Ray ran a task {ATTEMPTS} times and each time its worker or its node was lost ({type(error).__name__}), "
             "perhaps of too little memory. Give fewer workers, or smaller files."
         ) from error
+    except OutOfMemoryError as error:
+        raise WorkerDied(
+            "Ray ended the worker of a task again and again, because its node had too little memory left. Give fewer "
+            "workers, or smaller files."
+        ) from error
+    except RayError as error:
+        raise WorkerDied(f"Ray lost a task ({type(error).__name__}). Its logs say why. Load again.") from error

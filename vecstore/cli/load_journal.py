@@ -54,7 +54,11 @@ class Journal:
         self._stamps: dict[str, Stamp] = {}
         self._files: set[str] = set()
         if not self._path.parent.is_dir():
-            raise Failure(f"There is no directory {self._path.parent} for the journal.")
+            raise Failure(
+                f"There is no directory {self._path.parent} for the journal. Make it, or give another --journal."
+            )
+        if self._path.is_dir():
+            raise Failure(f"--journal {path} is a directory. Give the name of a file in it.")
         if self._path.exists():
             self._read()
 
