@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+from psycopg import sql
 
 import vecstore
 from tests.batches import batch, schema
@@ -200,6 +203,33 @@ def test_writers_of_the_same_ids_do_not_deadlock(place: PostgresPlace) -> None:
         assert outcomes.count(MANY) == 6
         assert outcomes.count(RecordExists) == 18
         assert db.open("a").count() == 6 * MANY
+
+
+def test_a_divided_table_takes_rows_in_the_order_of_ids(place: PostgresPlace, admin: psycopg.Connection) -> None:
+    """While a copy waits for an id, it holds none after it, in no partition."""
+    records, parts = batch(1, MANY), list[list[str]]()
+    with place.connect() as db, psycopg.connect(place.server) as link, ThreadPoolExecutor(1) as threads:
+        store: VectorStore = db.create("a", schema().with_partitions(4))
+        name = f"vecstore_g_{store._current.entry.active.id}"
+        table = sql.Identifier(place.namespace, name)
+        query = "SELECT id FROM unnest(%s::text[]) AS id WHERE satisfies_hash_partition(%s::regclass, 4, %s, id)"
+        for number in range(4):
+            found = admin.execute(query, ([record.id for record in records], table.as_string(admin), number))
+            parts.append([id_ for (id_,) in found])
+        first = next(part for part in parts if records[0].id in part)
+        awaited = min(part[0] for part in parts if part is not first)
+        assert records[0].id < awaited < first[-1]
+        insert = sql.SQL("INSERT INTO {} (id, version) VALUES (%s, 0)").format(table)
+        link.execute(insert, (awaited,))
+        writing = threads.submit(store.insert, records)
+        waiting = "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND query LIKE %s"
+        until = time.monotonic() + 60
+        while not admin.execute(waiting, (f"COPY%{name}%",)).fetchone():
+            assert time.monotonic() < until
+        link.execute("SET LOCAL lock_timeout = 200")
+        link.execute(insert, (first[-1],))
+        link.rollback()
+        assert writing.result() == MANY == store.count()
 
 
 def test_a_copy_that_is_cut_off_is_done_again(postgres_url: str, namespace: str) -> None:

@@ -29,6 +29,10 @@ _PART = 500
 """Records per part."""
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
+_IN_ORDER = " WHERE pg_catalog.random() >= 0"
+"""True of every row. The server stores each row before the next one where a condition may change while it copies.
+Otherwise it gathers rows and stores those of one partition after those of another, and two writers of the same new ids
+wait for each other. Citus knows no conditions here."""
 _COUNT = struct.Struct(">h")
 _INTEGER = struct.Struct(">iq")
 _VERSION = struct.Struct(">iB")
@@ -47,7 +51,8 @@ def make_target(layout: Layout) -> bytes:
     """Return the COPY statement that `pack_rows` is for."""
     values = ["extra_values"] if layout.schema.dynamic else []
     names = ("version", "id", "embedding", "body", "extra", *values, *map(name_column, layout.schema.fields))
-    return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)".encode()
+    where = _IN_ORDER if layout.partitions > 1 and not layout.has_citus else ""
+    return f"COPY {quote_table(layout.table)} ({', '.join(names)}) FROM STDIN (FORMAT BINARY){where}".encode()
 
 
 def pack_rows(rows: Rows, layout: Layout, fence: Sequence[int] | None = None) -> Iterator[bytes]:
