@@ -8,9 +8,10 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsFloat
 
 from . import registry
+from .arguments import describe, is_finite
 from .backend import Backend, Generation
 from .backup_target import check_empty_directory
 from .capabilities import Capabilities
@@ -532,8 +533,8 @@ def _check_replicas(replicas: object, lag: object) -> None:
         raise InvalidArgument(f"replicas must be a list of URLs or engines, not {type(replicas).__name__}.")
     for each in replicas:
         registry.check_place(each)
-    if isinstance(lag, bool) or not isinstance(lag, int | float) or not 0 <= lag < float("inf"):
-        raise InvalidArgument(f"replica_lag must be seconds of at least 0, not {lag!r}.")
+    if not isinstance(lag, SupportsFloat) or not is_finite(lag) or float(lag) < 0:
+        raise InvalidArgument(f"replica_lag must be seconds of at least 0, not {describe(lag)}.")
 
 
 def _take_successor(url: object, successor: object) -> Successor | None:

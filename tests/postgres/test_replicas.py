@@ -24,6 +24,7 @@ from sqlalchemy import NullPool, create_engine, make_url
 import vecstore
 from tests.batches import batch, schema, vector_of
 from tests.lateness import Lateness
+from tests.secrets import PASSWORD
 from vecstore import (
     HNSW,
     BackendUnavailable,
@@ -200,14 +201,36 @@ def test_what_is_no_replica_is_refused(primary: OwnServer, standby: Standby, pos
         vecstore.connect(standby.url, replicas=[standby.url])
 
 
+def test_a_refused_replica_leaves_no_connection_to_the_others(primary: OwnServer, standby: Standby) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vecstore' AND pid <> pg_backend_pid()"
+    until = time.monotonic() + 60
+    with psycopg.connect(standby.url, autocommit=True) as link:
+        with pytest.raises(InvalidUrl, match="not in recovery") as refused:
+            vecstore.connect(primary.url, replicas=[standby.url, primary.url])
+        while link.execute(query).fetchone() != (0,):  # the server takes a moment to see that one was closed
+            assert time.monotonic() < until
+    assert refused.traceback  # which holds what the call has made
+
+
 @pytest.mark.parametrize("replicas", ["postgresql://somewhere/db", 3, [5]])
 def test_wrong_arguments(replicas: object) -> None:
     with pytest.raises((InvalidArgument, InvalidUrl)):
         vecstore.connect("memory:", replicas=replicas)  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="replica_lag"):
-        vecstore.connect("memory:", replicas=["memory:"], replica_lag=-1)
     with pytest.raises(Unsupported, match="read replicas"):
         vecstore.connect("memory:", replicas=["memory:"])
+
+
+@pytest.mark.parametrize("lag", [-1, 10**400, float("nan"), True, None, f"postgresql://me:{PASSWORD}@host/db"])
+def test_a_lag_that_is_none_is_refused_and_not_shown(lag: object) -> None:
+    with pytest.raises(InvalidArgument, match="replica_lag") as refused:
+        vecstore.connect("memory:", replicas=["memory:"], replica_lag=lag)  # type: ignore[arg-type]
+    assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("lag", [0, 2.5, np.float32(2), np.int64(3)])
+def test_a_lag_may_be_any_number(lag: float) -> None:
+    with pytest.raises(Unsupported, match="read replicas"):  # the number is taken
+        vecstore.connect("memory:", replicas=["memory:"], replica_lag=lag)
 
 
 def test_a_replica_found_to_be_another_cluster_later_is_never_used(database: Database, postgres_url: str) -> None:

@@ -101,6 +101,13 @@ class Replicas:
             raise InvalidUrl("The URL leads to a standby, so it cannot have replicas. Give the primary's URL.")
         self._place = ReplicatedDatabase(system, database, role)
         self._timeline = self._ask_position().timeline
+        try:
+            self._connect_all()
+        except BaseException:
+            self.close()  # those before it are connected
+            raise
+
+    def _connect_all(self) -> None:
         for each in self._replicas:
             try:
                 each.get_client(self._place)
