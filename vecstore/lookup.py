@@ -73,7 +73,7 @@ def check_here(entry: Entry, advice: str = "") -> Entry:
     if coming.kind == "load":
         raise StoreLocked(
             f"Store {entry.name!r} is being filled by a load, and is there when everything is in it. If the load was "
-            "killed, repeat it, which begins anew, or remove what it left with drop(…, moved=True)."
+            "killed, repeat it, or remove what it left with drop(…, moved=True) or `vecstore drop --moved`."
         )
     raise StoreLocked(
         f"Store {entry.name!r} is the unfinished target of a {coming.kind} of store {coming.name!r} from a Database on "

@@ -96,6 +96,7 @@ def test_a_load_that_was_killed_goes_on_with_its_journal(run: Run, tmp_path: Pat
     with journal.open("a") as file:
         file.write('{"file": "cut o')  # as a kill may leave it
     assert list_names(url) == []
+    assert "or `vecstore drop --moved`." in run("count", url, "docs").err
     before = [path.stat().st_mtime_ns for path in files]
     files[0].write_text("changed")
     refused = run("load", url, "docs", *names, "--workers", 1, "--journal", journal)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.cli.conftest import Run, write_lines
 from tests.cli.test_load import files as files
-from tests.cli.test_load import make_rows
+from tests.cli.test_load import list_names, make_rows
+from vecstore.cli import load_journal
 
 pytestmark = pytest.mark.usefixtures("no_model")
 
@@ -115,3 +119,31 @@ def test_files_whose_paths_only_look_the_same(run: Run, tmp_path: Path, files: l
     assert run("load", url, "docs", *given, *options).code == 2
     write_lines(tmp_path / "other" / "a.jsonl", make_rows(200))
     assert run("load", url, "docs", *given, *options).json["records"] == 80
+
+
+def test_a_journal_that_cannot_be_written(
+    run: Run, tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: the file that it could not note is loaded again."""
+    url, journal, calls = f"file:{tmp_path}/kb", tmp_path / "load.journal", list[int]()
+    arguments = ["load", url, "docs", *files[:2], "--journal", journal, "--workers", 1, "--json"]
+
+    def refuse_the_second(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(load_journal, "os", SimpleNamespace(**vars(os) | {"fsync": refuse_the_second}))
+    answer = run(*arguments)
+    assert answer.code == 3
+    assert f"The journal {journal} could not be written: no space left on device. " in answer.error["message"]
+    assert list_names(url) == []
+    assert run(*arguments).json["records"] == 80
+    assert len(calls) == 3
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_journal_that_may_not_be_written(run: Run, tmp_path: Path, files: list[Path]) -> None:
+    (folder := tmp_path / "folder").mkdir(0o500)
+    answer = run("load", f"file:{tmp_path}/kb", "docs", files[0], "--journal", folder / "j")
+    assert (answer.code, "cannot be written: permission denied" in answer.err) == (2, True)

@@ -91,7 +91,7 @@ def _drop_moved(database: Database, name: str, *, yes: bool, machine: bool) -> N
     if machine:
         output.print_json({"store": name, "dropped_moved": True})
     else:
-        output.say(f"Removed what {name} left here. The store itself stays where it is.")
+        output.say(f"Removed what {name} left here. A store that has moved stays where it is now.")
 
 
 def _describe(database: Database, name: str) -> tuple[dict[str, Any], str]:

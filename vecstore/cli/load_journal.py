@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bulk import Ticket
-from .exits import Failure
+from .exits import STORAGE, Failure, describe_os_error
 
 VERSION = 1
 _MARK = "vecstore load"
@@ -59,6 +59,8 @@ class Journal:
             )
         if self._path.is_dir():
             raise Failure(f"--journal {path} is a directory. Give the name of a file in it.")
+        if not os.access(self._path if self._path.exists() else self._path.parent, os.W_OK):
+            raise Failure(f"The journal {path} cannot be written: permission denied. Give another --journal.")
         if self._path.exists():
             self._read()
 
@@ -109,10 +111,17 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=True) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Failure(
+                f"The journal {self._path} could not be written: {describe_os_error(error)}. Mend that, and give the "
+                "same command again.",
+                STORAGE,
+            ) from error
 
     def _read(self) -> None:
         *lines, cut_off = self._path.read_bytes().split(b"\n")
