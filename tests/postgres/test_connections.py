@@ -65,12 +65,32 @@ def test_all_connections_in_use_are_a_timeout(postgres_url: str, namespace: str)
 
 def test_closing_ends_cached_connections(postgres_url: str, namespace: str, admin: psycopg.Connection) -> None:
     prepare_namespace(postgres_url, namespace)
-    named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
     with open_database(postgres_url, namespace, application_name=namespace) as database:
         database.create("a", schema()).insert(batch(1))
-        assert (admin.execute(named, (namespace,)).fetchone() or (0,))[0] >= 1
+        assert _count_connections(admin, namespace) >= 1
+    _check_ended(admin, namespace)
+
+
+@pytest.mark.parametrize("prepare", ["on", "off"])
+def test_a_connection_in_use_ends_with_its_call_after_closing(
+    postgres_url: str, namespace: str, admin: psycopg.Connection, prepare: str
+) -> None:
+    prepare_namespace(postgres_url, namespace)
+    with open_database(postgres_url, namespace, application_name=namespace, prepare=prepare) as database:
+        with _client_of(database._backend).connection():
+            database.close()
+            assert _count_connections(admin, namespace) == 1
+        _check_ended(admin, namespace)
+
+
+def _count_connections(admin: psycopg.Connection, name: str) -> int:
+    [(count,)] = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (name,)).fetchall()
+    return int(count)
+
+
+def _check_ended(admin: psycopg.Connection, name: str) -> None:
     for _ in range(1_000):
-        [count] = admin.execute(named, (namespace,)).fetchone() or (0,)
+        count = _count_connections(admin, name)
         if not count:
             break
         time.sleep(0.05)

@@ -107,6 +107,9 @@ class ConnectionCache:
                 if not self._waiting and not self._closed:
                     self._idle.append(pooled)
                     return
+        if self._owned and self._closed and os.getpid() == self._process:
+            discard(pooled.fairy)  # its pool was closed while it was used, and would keep it open
+            return
         if not self._owned and not pooled.connection.closed:
             pooled.connection.autocommit = False
         pooled.fairy.close()
