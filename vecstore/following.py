@@ -228,7 +228,9 @@ class Follow:
         else:
             state.sent, state._is_filled = state.sent + done.sent, state._is_filled or done.built
             state.pending, state.lag, state.copying = done.pending, done.lag, done.copying
-            state.failure, state._delay, state._is_known, state._first = None, 0.0, True, began - done.lag
+            if done.rests <= _IDLE:  # a longer rest follows requests that failed: nothing is known to be better
+                state.failure = None
+            state._delay, state._is_known, state._first = 0.0, True, began - done.lag
             state._due = time.monotonic() + (done.rests or (0.0 if done.pending else _IDLE))
 
     def _look_up(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import vecstore
 from tests.cli.conftest import Run, write_lines
-from vecstore import HNSW, Record, Schema
+from vecstore import HNSW, IndexStatus, Record, Schema
 
 pytestmark = pytest.mark.usefixtures("no_model")
 
@@ -88,6 +88,31 @@ def test_reindex_refuses(run: Run, articles: str, options: list[str]) -> None:
 def test_an_option_of_another_index_of_milvus_is_refused(run: Run, articles: str, index: str, words: str) -> None:
     answer = run("reindex", articles, "articles", "--index", index)
     assert (answer.code, words in answer.err) == (2, True)
+
+
+def test_an_index_that_exists_is_not_changed_by_adding(run: Run, articles: str, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "more.jsonl", [{"id": "x", "text": "x"}])
+    answer = run("add", articles, "articles", path, "--index", "ivf_pq,m=2,nlist=8")
+    assert answer.code == 2
+    assert answer.err.endswith("or change the index with `vecstore reindex` and --index ivf_pq,nlist=8,m=2.\n")
+    answer = run("add", articles, "articles", path, "--index", "flat")
+    assert answer.err.endswith("and --index flat.\n")
+
+
+@pytest.mark.parametrize(
+    "state, ef, said",
+    [
+        ("building", None, " Why. `vecstore follow --once` waits for it and measures it."), ("building", 16, " Why."),
+        ("invalid", None, " Why."), ("ready", None, ""),
+    ],
+)  # fmt: skip
+def test_why_a_new_index_is_not_used_yet_is_told(
+    run: Run, articles: str, monkeypatch: pytest.MonkeyPatch, state: str, ef: int | None, said: str
+) -> None:
+    status = IndexStatus("milvus", state, 3, 0, ef, 0.98, reason="Why.")
+    monkeypatch.setattr(vecstore.VectorStore, "index_status", lambda _: status)
+    shown = run("reindex", articles, "articles").out
+    assert shown.partition("; search effort ")[2].partition(".")[2] in {f"{said}\n", f"98.{said}\n"}
 
 
 def test_recall(run: Run, articles: str) -> None:

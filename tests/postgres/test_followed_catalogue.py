@@ -170,6 +170,16 @@ def test_an_index_that_another_process_waits_for_is_waited_for(
     assert "Milvus" in (state.failure or "")
 
 
+def test_what_could_not_be_sent_has_waited_since_it_was_written(
+    database: Database, store: VectorStore, namespace: str, admin: psycopg.Connection
+) -> None:
+    follow_emptily(database, store)
+    admin.execute(format_statement("UPDATE {}.vecstore_follower_note SET noted = now() - interval '90 s'", namespace))
+    [state] = database.follow().drain(Event())
+    assert "Milvus" in (state.failure or "")
+    assert float(store.stats().details["seconds that the first waits"]) >= 90
+
+
 def test_the_names_to_follow_are_a_list(database: Database, store: VectorStore) -> None:
     with pytest.raises(InvalidArgument, match="a list of the stores' names, not one str"):
         database.follow("a")
@@ -245,5 +255,8 @@ def test_the_command_prints_a_line_of_json_for_each_report(
     assert [line.partition(",")[0] for line in lines] == [
         "Following 1 store.", "a: 0 records brought", "a: 1 records brought", "a: 2 records brought",
     ]  # fmt: skip
+    database.drop("only")
+    assert run_command(["follow", add_parameters(postgres_url, namespace, vectors=NOBODY), "--once"]) == 0
+    assert capsys.readouterr() == ("", "There are no stores here.\n")
     run_command(["follow", "--help"])
     assert "JSON Lines" in capsys.readouterr().out

@@ -247,3 +247,13 @@ def test_what_would_not_change_is_not_waited_for(
 def test_whoever_stops_waiting_for_an_index_is_not_done(measured: list[Generation]) -> None:
     [state] = make_follow(a=answer(Followed(), states=[describe("building", 50)])).drain(Patience(3))
     assert (state.is_done, state.copying, state.failure) == (False, True, None)
+
+
+def test_why_a_store_is_behind_is_told_until_something_was_brought() -> None:
+    follow = make_follow(a=answer(BackendUnavailable("gone"), Followed(pending=3, rests=5.0), Followed(sent=3)))
+    told = []
+    for _ in range(3):
+        [state] = follow.run_once()
+        told.append((state.pending, state.failure))
+        state._due = 0.0
+    assert told == [(0, "gone"), (3, "gone"), (0, None)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import InvalidArgument, close_matches
 from ..fields import Field, make_field
-from ..index_options import HNSW, MILVUS_KINDS, Flat, IndexOptions, MilvusIndex
+from ..index_options import HNSW, MILVUS_KINDS, Flat, IndexOptions, MilvusIndex, to_dict
 from ..names import check_name
 from .exits import Failure
 
@@ -104,6 +104,13 @@ def name_index(index: IndexOptions) -> str:
     if not isinstance(index, MilvusIndex):
         return index.kind
     return index.name.lower() if index.name in _ONLY_MILVUS else f"{index.name.lower()} of Milvus"
+
+
+def spell_index(index: IndexOptions) -> str:
+    """Return what ``--index`` takes to ask for such an index, as far as its options belong to it."""
+    given = to_dict(index) if isinstance(index, MilvusIndex) else {}
+    options = [f"{word}={number}" for word, number in given.items() if word in MILVUS_KINDS[given["name"]]]
+    return ",".join([name_index(index), *options])
 
 
 def _parse_milvus(described: str, given: dict[str, float]) -> MilvusIndex:

@@ -68,6 +68,8 @@ def follow(
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+    if not found and not json:
+        output.note("There are no stores here.")
     _show(found, machine=json)
     if not all(each.is_done for each in found):
         raise typer.Exit(NEGATIVE)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import IndexStatus, connect
+from .. import IndexStatus, MilvusIndex, connect
 from . import output, progress
 from .declarations import name_index, parse_index
 from .exits import NEGATIVE
@@ -45,7 +45,16 @@ def reindex(
     elif status.state == "none":
         output.say(f"{name} has no graph: every search over its {status.rows:,} records is exact. {status.reason}")
     else:
-        output.say(f"{name}: {describe_index(status, kind)}; search effort {describe_effort(status)}.")
+        effort = f"search effort {describe_effort(status)}.{_explain(status)}"
+        output.say(f"{name}: {describe_index(status, kind)}; {effort}")
+
+
+def _explain(status: IndexStatus) -> str:
+    """Say why an index that was built is not used yet, and what ends that."""
+    if status.state == "ready" or status.reason is None:
+        return ""
+    is_awaited = status.state == "building" and status.kind == MilvusIndex.kind and status.ef is None
+    return f" {status.reason}{' `vecstore follow --once` waits for it and measures it.' if is_awaited else ''}"
 
 
 def calibrate(url: Url, name: Name, json: Json = False) -> None:

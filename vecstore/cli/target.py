@@ -16,7 +16,7 @@ from ..records import Record
 from ..rows.conversion import needs_embedding
 from ..schema import Schema
 from ..store import VectorStore
-from .declarations import name_index
+from .declarations import spell_index
 from .embedder_choice import check_claim, check_guess, load_embedder
 from .exits import Failure
 from .export_header import ExportHeader, check_embedder, check_existing
@@ -71,7 +71,7 @@ class StoreRequest:
     def _advise(self, what: str) -> str:
         """Say what makes an existing store as it was asked for."""
         if what == "index" and self.index is not None:
-            return f"change the index with `vecstore reindex` and --index {name_index(self.index)}"
+            return f"change the index with `vecstore reindex` and --index {spell_index(self.index)}"
         if what == "dim":  # which is the model's
             return "give a store of another name"
         option = {

@@ -243,10 +243,8 @@ _TEXTS: Mapping[str, str] = MappingProxyType(
         "WHERE generation = %(generation)s",
         "may read": "SELECT has_table_privilege('{ns}.vecstore_follower', 'SELECT') "
         "AND has_table_privilege('{ns}.vecstore_follower_note', 'SELECT')",
-        "lag": "SELECT count(*), extract(epoch FROM clock_timestamp() - (SELECT noted "
-        "FROM {ns}.vecstore_follower_note WHERE generation = %(generation)s AND done = 9223372036854775807 "
-        "ORDER BY seq LIMIT 1))::float8 FROM {ns}.vecstore_follower_note "
-        "WHERE generation = %(generation)s AND done = 9223372036854775807",
+        "lag": "SELECT count(*), extract(epoch FROM clock_timestamp() - min(noted))::float8 "
+        "FROM {ns}.vecstore_follower_note WHERE generation = %(generation)s AND done = 9223372036854775807",
         "leave others": _LEAVING + "AND (name = incoming OR place <> %(place)s OR origin <> {origin}) "
         "ON CONFLICT DO NOTHING",
         "begin": "INSERT INTO {ns}.vecstore_follower AS f (generation, place, origin, incoming, incoming_plan) "

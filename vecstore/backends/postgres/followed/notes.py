@@ -35,10 +35,12 @@ dropped AS (
 UPDATE {ns}.vecstore_follower SET applied = greatest(applied, %(stamp)s), sending = NULL,
     forgotten = greatest(forgotten, %(forgotten)s) WHERE generation = %(generation)s
 """
+# What waits goes on waiting.
 _NOTE = (
-    "INSERT INTO {ns}.vecstore_follower_note (generation, id) SELECT %(generation)s, id "
+    "INSERT INTO {ns}.vecstore_follower_note AS n (generation, id) SELECT %(generation)s, id "
     'FROM unnest(%(ids)s::text[]) AS again(id) ORDER BY id COLLATE "C" '
-    "ON CONFLICT (generation, id) DO UPDATE SET seq = DEFAULT, done = DEFAULT, noted = DEFAULT"
+    "ON CONFLICT (generation, id) DO UPDATE SET seq = DEFAULT, done = DEFAULT, "
+    "noted = CASE WHEN n.done = 9223372036854775807 THEN n.noted ELSE clock_timestamp() END"
 )
 
 
