@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .arguments import check_whole
 from .bulk import EmbedderSource, Ticket, begin, finish
 from .bulk.process_cache import make_source_absolute
 from .errors import InvalidArgument, MissingExtra
@@ -46,6 +47,8 @@ def write(
     InvalidArgument, MissingExtra, StoreExists, StoreNotFound, DuplicateId
         What a task raises comes back as an error of Ray, which names it.
     """
+    if concurrency is not None:
+        concurrency = check_whole("concurrency", concurrency)
     _check(dataset)
     if schema is None:
         written = _write(dataset, (make_absolute(url), name, make_source_absolute(embedder)), concurrency)

@@ -98,8 +98,8 @@ class Load:
         if twins < 0:
             raise InvalidArgument(
                 f"The load of store {self._entry.name!r} has {records:,} records, and its parts are said to have "
-                f"{self._confirmed:,} ids. Add up what each write_part returned; begin anew where a load goes on and "
-                "its parts or files have changed."
+                f"{self._confirmed:,} of them. Add up what each write_part returned; begin anew where a load goes on "
+                "and its parts or files have changed."
             )
         counted, occur = ("1 id", "occurs") if twins == 1 else (f"{twins:,} ids", "occur")
         raise DuplicateId(
@@ -217,6 +217,8 @@ def load(
     WorkerDied
     """
     workers = check_whole("workers", workers)
+    if not isinstance(tables, Iterable):
+        raise _explain_tables(tables)
     with report_to(on_progress) as report, begin(url, name, schema, embedder=embedder, on_progress=report) as begun:
         ids = 0
         with closing(run_tasks(partial(write_part, begun.ticket), map(_as_table, tables), workers)) as running:
@@ -234,11 +236,19 @@ def load(
 def _as_table(given: Any) -> Any:
     """Return a table that can be pickled, which a stream of batches cannot."""
     if not is_arrow(given):
-        raise InvalidArgument(
-            f"tables must be an iterable of Arrow tables, and has {type(given).__name__}. Give a list or generator of "
-            "pyarrow tables, or of other objects with __arrow_c_stream__."
-        )
-    return import_pyarrow().table(given)
+        raise _explain_tables(given)
+    pa = import_pyarrow()
+    try:
+        return pa.table(given)
+    except pa.ArrowException as error:  # of a column, among others, since a table alone is an iterable of those
+        raise _explain_tables(given) from error
+
+
+def _explain_tables(given: object) -> InvalidArgument:
+    return InvalidArgument(
+        f"tables must be an iterable of Arrow tables, and {type(given).__name__} is none of them. Give a list or "
+        "generator of pyarrow tables, or of other objects with __arrow_c_stream__; a table alone as [table]."
+    )
 
 
 def _drain_nothing(changes: Sequence[Change]) -> None:

@@ -9,7 +9,7 @@ from itertools import chain
 
 from ..backend import Backend, Generation, Superseded
 from ..columns.given import ArrowStream, Columns
-from ..errors import StoreLocked, StoreNotFound
+from ..errors import InvalidArgument, StoreLocked, StoreNotFound
 from ..incoming import convert, cut, needs_embedder
 from ..records import Record
 from ..registry import connect
@@ -64,6 +64,8 @@ def write_part(ticket: Ticket, table: ArrowStream) -> int:
 
 def write_batches(ticket: Ticket, given: Iterable[Iterable[Record] | Columns | ArrowStream]) -> int:
     """Write records or columns into a load one after another, and return how many ids all of them have together."""
+    if not isinstance(ticket, Ticket):
+        raise InvalidArgument(f"ticket must be the one of a load, load.ticket, not {type(ticket).__name__}.")
     found = _open_loads.get(ticket, lambda stack: _connect(stack, ticket))
     generation, ids, first = found.generation, set[str](), 0
     for batch in chain.from_iterable(cut(each, None, generation.schema) for each in given):
