@@ -535,6 +535,25 @@ def test_a_replica_that_fails_is_told_once_and_shown(
         assert "replicas" not in plain.open("a").stats().details
 
 
+def test_a_table_that_was_dropped_is_no_failure_of_the_replica(
+    database: Database,
+    primary: OwnServer,
+    standby: Standby,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, replicas, answers = database.open("a"), get_replicas(database), count_answers(database, monkeypatch)
+    wait_for_replay(primary, standby)
+    ask, gone = replicas._ask, Statement("SELECT 1 FROM vecstore.vecstore_g_dropped", MappingProxyType({}))
+    with caplog.at_level(logging.INFO, "vecstore.replicas"):
+        with monkeypatch.context() as patch:
+            patch.setattr(replicas, "_ask", lambda client, position, *_: ask(client, position, gone, {}))
+            assert len(store.search(vector_of(1), 5)) == 5
+        assert len(store.search(vector_of(1), 5)) == 5
+    assert answers == [False, True]
+    assert not caplog.records
+
+
 def test_a_forked_child_waits_for_no_lock_of_its_parent(database: Database) -> None:
     store, replicas = database.open("a"), get_replicas(database)
     [replica] = replicas._replicas

@@ -27,7 +27,7 @@ from vecstore.errors import InvalidUrl, VecstoreError
 from vecstore.logs import log_step, log_warning
 
 from .client import Client
-from .failures import CANCELLED, read_state
+from .failures import CANCELLED, GONE, read_state
 from .replica import OTHER_PLACE, PLACE, Replica, ReplicatedDatabase
 from .server_checks import ServerWarning
 from .statements import Answer, Statement
@@ -157,9 +157,12 @@ class Replicas:
             except InvalidUrl as error:
                 self._give_up(replica, error)
                 continue
-            except VecstoreError as error:  # gone, cancelled by the recovery, or without a table that is new
+            except VecstoreError as error:  # gone, cancelled by the recovery, or without a table that was dropped
                 is_over = time.monotonic() - began >= self._primary.options.timeout
-                if read_state(error.__cause__ or error) == CANCELLED:
+                state = read_state(error.__cause__ or error)
+                if state == GONE:
+                    return None  # dropped since the check, as after a rebuild: the replica is well
+                if state == CANCELLED:
                     # The search is slow, not the replica: another one would need as long.
                     if is_over:
                         raise
