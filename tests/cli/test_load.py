@@ -165,6 +165,7 @@ def test_texts_are_embedded(run: Run, tmp_path: Path) -> None:
         (["."], "is no file"),
         (["readme.md"], "no file of records"),
         (["empty.jsonl"], "has no records"),
+        (["pipe.jsonl", "a.jsonl"], "is a pipe"),
         (["a.jsonl", "--dim", "7"], "dim"),
         (["a.jsonl", "--workers", "0"], "workers"),
     ],
@@ -175,6 +176,7 @@ def test_what_is_refused(
     monkeypatch.chdir(tmp_path)
     write_lines(tmp_path / "a.jsonl", make_rows(0))
     (tmp_path / "empty.jsonl").touch()
+    os.mkfifo(tmp_path / "pipe.jsonl")
     (tmp_path / "readme.md").write_text("# Title\n")
     answer = run("load", "file:./kb", "docs", *arguments)
     assert answer.code == 2

@@ -159,6 +159,10 @@ def _check_distinct(files: Sequence[str]) -> None:
         if path == "-" or os.path.isdir(path):
             raise Failure(f"{path} is no file. Name files of records; use `vecstore add` for stdin and directories.")
         seen.add(os.path.realpath(path))
+    if not os.path.isfile(files[0]):
+        raise Failure(
+            f"{files[0]} is a pipe, and what is first is read twice. Save it as a file, or name another first."
+        )
 
 
 def _plan(
