@@ -65,6 +65,7 @@ def test_a_journal_of_something_else(run: Run, tmp_path: Path, files: list[Path]
     told = load(files[0], wrong, "--metric", "l2")
     assert "metric is cosine, not l2" in told
     assert "same options" in told
+    assert "index is HNSW" in load(files[0], wrong, "--index", "flat")
     nowhere = run("load", url, "docs", files[0], "--journal", tmp_path / "no" / "journal")
     assert (nowhere.code, "There is no directory" in nowhere.err) == (2, True)
     folder = run("load", url, "docs", files[0], "--journal", tmp_path)

@@ -64,3 +64,18 @@ def test_an_export_has_none(run: Run, divided: str, rows: Path, url: str, tmp_pa
         assert run("add", url, name.partition(".")[2], tmp_path / name).code == 0
         assert run("add", divided, name.partition(".")[2], tmp_path / name, "--partitions", "2").code == 0
     assert run("info", divided, "jsonl", "--json").json["schema"]["partitions"] == 2
+
+
+def test_a_load_goes_on_with_the_number_with_which_it_was_begun(
+    run: Run, divided: str, rows: Path, tmp_path: Path
+) -> None:
+    write_lines(wrong := tmp_path / "wrong.jsonl", [{"id": "x", "vector": [1]}])
+    files = [rows, wrong, "--workers", 1, "--journal", tmp_path / "journal"]
+    assert run("load", divided, "docs", *files, "--partitions", "4").code == 2
+    for given in (["--partitions", "8"], []):
+        refused = run("load", divided, "docs", *files, *given)
+        assert (refused.code, "number of partitions is 4, not" in refused.err) == (2, True)
+        assert "same options" in refused.err
+    write_lines(wrong, [{"id": "x", "vector": [1, 1]}])
+    assert run("load", divided, "docs", *files, "--partitions", "4").code == 0
+    assert run("info", divided, "docs", "--json").json["schema"]["partitions"] == 4

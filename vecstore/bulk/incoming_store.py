@@ -88,7 +88,17 @@ def find_begun(backend: Backend, ticket: Ticket, schema: Schema) -> Entry:
     found = backend.find(uid=ticket.uid)
     if found.building is None or found.building.id != ticket.generation or not found.is_incoming:
         raise StoreNotFound(ticket.name)
-    differences = found.building.schema.differences(schema)
+    begun = found.building.schema
+    differences = begun.differences(schema)
+    # These change no record, but what was asked for is to be there at the end.
+    differences += [
+        f"{what} is {mine}, not {theirs}"
+        for what, mine, theirs in (
+            ("index", begun.index, schema.index),
+            ("number of partitions", begun.partitions, schema.partitions),
+        )
+        if mine != theirs
+    ]
     if differences:
         raise SchemaMismatch(
             f"The load of store {ticket.name!r} was begun with a different schema: {'; '.join(differences)}."
