@@ -39,6 +39,7 @@ from vecstore import (
 from vecstore.backend import Backend
 from vecstore.backends.postgres import replicas as replicas_module
 from vecstore.backends.postgres.backend import PostgresBackend
+from vecstore.backends.postgres.client import Client
 from vecstore.backends.postgres.replica import Replica, make_connector
 from vecstore.backends.postgres.replicas import Position, Replicas
 from vecstore.backends.postgres.server_checks import ServerWarning
@@ -476,6 +477,26 @@ def test_replicas_take_turns_and_one_timeout_is_that_of_all(
     assert first == second[::-1]
     assert {*first} == {one._client, client}
     assert len(search_with(1_000)) == 1
+
+
+@pytest.mark.parametrize("seconds, tries", [(0, 3), (1_000, 1)])
+def test_replicas_that_hang_while_they_are_connected_take_one_timeout(
+    database: Database, monkeypatch: pytest.MonkeyPatch, seconds: int, tries: int
+) -> None:
+    store, replicas, tried, clock = database.open("a"), get_replicas(database), [], itertools.count(0, seconds)
+
+    def hang() -> Client:
+        tried.append(1)
+        raise BackendUnavailable("gone")
+
+    known, replicas._replicas = replicas._replicas, [Replica(hang) for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(replicas_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert len(store.search(vector_of(1), 5)) == 5
+        assert len(tried) == tries
+        Replicas(replicas._primary, [Replica(hang) for _ in range(3)], LAG)
+        assert len(tried) == 2 * tries
+    replicas._replicas = known
 
 
 def test_notes_of_writes_never_go_back(database: Database) -> None:

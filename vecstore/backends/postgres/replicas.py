@@ -108,6 +108,7 @@ class Replicas:
             raise
 
     def _connect_all(self) -> None:
+        began = time.monotonic()
         for each in self._replicas:
             try:
                 each.get_client(self._place)
@@ -115,6 +116,12 @@ class Replicas:
                 raise
             except VecstoreError as error:
                 self._leave_alone(each, error)
+                if self._is_over(began):
+                    return  # searches connect to the others
+
+    def _is_over(self, began: float) -> bool:
+        """Say whether replicas have taken as long as one call may take."""
+        return time.monotonic() - began >= self._primary.options.timeout
 
     def describe(self) -> str:
         """Return what the last searches found the replicas to be."""
@@ -146,6 +153,8 @@ class Replicas:
             replica = self._replicas[(first + number) % len(self._replicas)]
             client = self._get_client(replica)
             if client is None:
+                if self._is_over(began):
+                    return None  # it hung, and the next ones may hang too
                 continue
             position = position or self._find_position()
             if position.timeline != self._timeline:
@@ -158,7 +167,7 @@ class Replicas:
                 self._give_up(replica, error)
                 continue
             except VecstoreError as error:  # gone, cancelled by the recovery, or without a table that was dropped
-                is_over = time.monotonic() - began >= self._primary.options.timeout
+                is_over = self._is_over(began)
                 state = read_state(error.__cause__ or error)
                 if state == GONE:
                     return None  # dropped since the check, as after a rebuild: the replica is well
