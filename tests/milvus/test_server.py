@@ -11,8 +11,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ from servers.milvus.programs import PORT
 from servers.ports import reserve_port
 from tests.proxy import make_proxy
 from tests.sources import ROOT
-from vecstore import BackendUnavailable, ForkedStore, IndexNotReady, Schema, StorageError, Timeout
+from vecstore import BackendUnavailable, ForkedStore, IndexNotReady, Schema, StorageError, StorageFailed, Timeout
 from vecstore.backends.milvus.client import MilvusClient
 from vecstore.backends.milvus.collection import Collection
 from vecstore.backends.milvus.fields import plan_layout
@@ -60,6 +62,26 @@ def test_a_server_that_is_not_there(nobody: MilvusClient) -> None:
         nobody.draw_timestamp()
     assert "127.0.0.1" not in str(refused.value)
     assert refused.value.retryable
+
+
+def test_a_server_that_is_no_milvus() -> None:
+    """As where the port is another service's: a search of a followed store is answered by PostgreSQL then."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    client = MilvusClient(MilvusOptions(f"127.0.0.1:{port}"))
+    with pytest.raises(StorageFailed, match=r"no Milvus of version 2\.3 or newer\. Check host and port"):
+        client.draw_timestamp()
+    client.close()
+    server.stop(None).wait()
+
+
+def test_a_database_that_is_not_there(milvus_url: str, name: str) -> None:
+    client = MilvusClient(parse_milvus_url(f"{milvus_url}/nobody"))
+    collection = Collection(client, name, plan_layout(SCHEMA))
+    with pytest.raises(StorageFailed, match=r"no database of that name\. Correct it in vectors="):
+        collection.create(make_plan(SCHEMA))
+    client.close()
 
 
 def test_a_server_that_is_silent() -> None:

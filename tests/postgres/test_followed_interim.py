@@ -14,11 +14,13 @@ import pytest
 
 from vecstore import HNSW, BackendUnavailable, F, Filter, MilvusIndex, Schema, fields
 from vecstore.backend import Generation, Search
+from vecstore.backends.milvus.answers import CollectionIndex
 from vecstore.backends.milvus.fields import plan_layout
 from vecstore.backends.milvus.segments import Segments
 from vecstore.backends.postgres.followed import upkeep as upkeep_module
 from vecstore.backends.postgres.followed.feeding import Round
 from vecstore.backends.postgres.followed.follower import Follower, dump_plan
+from vecstore.backends.postgres.followed.following import Following
 from vecstore.backends.postgres.followed.index_plan import plan_for
 from vecstore.backends.postgres.followed.route import Known, SearchRoute
 from vecstore.backends.postgres.followed.served_index import SEALED, Growth, wait_for_index
@@ -94,6 +96,31 @@ def test_a_removed_record_is_looked_for_before_each_search_where_it_does_harm(
     route = SearchRoute(client, lambda *_: FOLLOWER)
     assert [route._read_segments(collection, plan, 7).removed for _ in range(3)] == [removed] * 3
     assert len(looked) == looks
+
+
+@pytest.mark.parametrize(
+    "pending, segments, found",
+    [
+        (12_000, Segments(17_000, 17_000, removed=5_000), ("ready", 11_900)),
+        (0, Segments(12_000, 12_000), ("ready", 11_900)),
+        (12_000, Segments(12_000, 0), ("building", 0)), (0, Segments(12_000, 8_000), ("building", 7_900)),
+    ],
+    ids=["merged anew", "whole", "none", "a part"],
+)  # fmt: skip
+def test_what_searches_read_through_the_index_counts_as_indexed(
+    pending: int, segments: Segments, found: tuple[str, int]
+) -> None:
+    plan = plan_for(GENERATION.schema.with_index(MilvusIndex("IVF_FLAT")), (2, 3, 5))
+    built = CollectionIndex(plan, 12_000, 0, pending, segments)
+    opened: Any = SimpleNamespace(read_index=lambda after: built)
+    following: Any = SimpleNamespace(
+        table=SimpleNamespace(read=lambda *_: FOLLOWER, count_notes=lambda *_: 100), place=FOLLOWER.place,
+        feeder=SimpleNamespace(open=lambda *_: opened),
+        _client=SimpleNamespace(options=SimpleNamespace(index_min_rows=10_000)),
+    )  # fmt: skip
+    state = Following.describe(following, GENERATION, 12_000, 0)
+    assert state is not None
+    assert (state.state, state.indexed) == found
 
 
 @pytest.mark.parametrize("sent, growing, flushes", [(0, SEALED - 1, 0), (SEALED, 0, 1), (0, SEALED, 1)])

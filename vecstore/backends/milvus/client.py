@@ -108,7 +108,7 @@ class MilvusClient(OneProcess):
 
         Raises
         ------
-        StorageError, InvalidUrl, Unsupported, ForkedStore
+        StorageError, InvalidUrl, ForkedStore
         """
         send = getattr(self._get_stub(), method)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +12,9 @@ import grpc
 from vecstore.errors import (
     BackendUnavailable,
     IndexNotReady,
-    InvalidUrl,
     StorageFailed,
     StoreCorrupt,
     Timeout,
-    Unsupported,
     VecstoreError,
 )
 
@@ -23,6 +22,10 @@ _LOGS = "Its log says why."
 _UNREACHABLE = (
     "Milvus cannot be reached, or it closed the connection. Check that it runs, and its host, port and tls in vectors=."
 )
+_NO_MILVUS = (
+    "What answers there is no Milvus of version 2.3 or newer. Check host and port in vectors=, or upgrade the server."
+)
+_NO_DATABASE = "Milvus has no database of that name. Correct it in vectors=, or create it there."
 _DENIED = "Milvus refused the user or the password. Check them in vectors=."
 _FULL = "Milvus has no memory or disk left for writes, or its quota is used up. Give it more, or delete what is old."
 
@@ -57,9 +60,7 @@ _BY_GRPC: Mapping[grpc.StatusCode, Callable[[], VecstoreError]] = MappingProxyTy
         grpc.StatusCode.UNAUTHENTICATED: lambda: BackendUnavailable(_DENIED),
         grpc.StatusCode.PERMISSION_DENIED: lambda: StorageFailed("Milvus does not let this user do that. Grant it."),
         grpc.StatusCode.RESOURCE_EXHAUSTED: _make_unavailable,
-        grpc.StatusCode.UNIMPLEMENTED: lambda: Unsupported(
-            "a server this old", "Milvus", "Upgrade it to 2.3 or newer."
-        ),
+        grpc.StatusCode.UNIMPLEMENTED: lambda: StorageFailed(_NO_MILVUS),
     }
 )
 _BY_CODE: Mapping[int, Callable[[], VecstoreError]] = MappingProxyType(
@@ -68,7 +69,7 @@ _BY_CODE: Mapping[int, Callable[[], VecstoreError]] = MappingProxyType(
         **dict.fromkeys((3, 7, 9), lambda: StorageFailed(_FULL)),
         100: make_missing,
         **dict.fromkeys((101, 103), _make_not_loaded),
-        800: lambda: InvalidUrl("Milvus has no database of that name. Correct it in vectors=, or create it there."),
+        800: lambda: StorageFailed(_NO_DATABASE),  # not the caller's fault alone: it may be dropped at any time
     }
 )
 """By the number in a status, of the server's table of errors since 2.3."""
@@ -78,6 +79,7 @@ _BY_WORDS: tuple[tuple[str, Callable[[], VecstoreError]], ...] = (
     ("not loaded", _make_not_loaded),
     ("not fully loaded", _make_not_loaded),
     ("database not found", _BY_CODE[800]),
+    (r"^database:.* not found$", _BY_CODE[800]),
     ("quota", lambda: StorageFailed(_FULL)),
     ("rate limit", _make_unavailable),
     ("not ready", _make_unavailable),
@@ -85,7 +87,7 @@ _BY_WORDS: tuple[tuple[str, Callable[[], VecstoreError]], ...] = (
     ("deadline exceeded", make_timeout),
     ("auth check failure", lambda: BackendUnavailable(_DENIED)),
 )
-"""By what a status says. Older servers give one number to many things."""
+"""By a pattern of what a status says. Older servers give one number to many things."""
 
 
 def translate(error: grpc.RpcError) -> VecstoreError:
@@ -109,7 +111,7 @@ def check_status(status: Any) -> None:
     known = _BY_CODE.get(status.code)
     said = status.reason.lower()
     for words, make in () if known else _BY_WORDS:
-        if words in said:
+        if re.search(words, said):
             known = make
             break
     if known is not None:

@@ -144,8 +144,10 @@ class Following:
         segments, notes = built.segments, self.table.count_notes(self._client, generation.id)
         made = built.plan.params.get("efConstruction")
         interim = segments.interim if built.plan.has_interim else 0
-        missing = min(rows - bare, max(built.pending, interim) + notes)
         is_served = has_served_index(built.plan, segments)
+        # While the server merges segments, the merged one has no index yet, and searches read those that have.
+        unread = interim if is_served else max(built.pending, interim)
+        missing = min(rows - bare, unread + notes)
         waiting = None if is_served else explain_unserved(built.plan, segments)
         return IndexState(
             "ready" if is_served else "building", rows, rows - bare - missing, least,
