@@ -19,8 +19,10 @@ from tests.batches import batch, schema
 from tests.postgres.places import PostgresPlace
 from tests.proxy import make_proxy
 from vecstore import HNSW, F, Flat, Record, RecordExists, Schema, VectorStore, fields
+from vecstore.backend import Generation
 from vecstore.backends.postgres import bulk_copy
 from vecstore.backends.postgres.backend import PostgresBackend
+from vecstore.backends.postgres.generation_table import make_layout
 
 from .stores import open_database, prepare_namespace, read_stored_ids
 
@@ -230,6 +232,18 @@ def test_a_divided_table_takes_rows_in_the_order_of_ids(place: PostgresPlace, ad
         link.execute(insert, (first[-1],))
         link.rollback()
         assert writing.result() == MANY == store.count()
+
+
+@pytest.mark.parametrize(
+    "partitions, has_citus, has_condition", [(1, False, False), (4, False, True), (4, True, False)]
+)
+def test_only_a_copy_into_a_divided_table_has_a_condition(
+    partitions: int, *, has_citus: bool, has_condition: bool
+) -> None:
+    """Citus refuses one."""
+    generation = Generation("0" * 32, schema().with_partitions(partitions))
+    layout = make_layout(generation, "vecstore", "public", has_citus=has_citus)
+    assert (b" WHERE " in bulk_copy.make_target(layout)) is has_condition
 
 
 def test_a_copy_that_is_cut_off_is_done_again(postgres_url: str, namespace: str) -> None:
