@@ -256,7 +256,7 @@ def test_ray_that_ends_each_worker_for_want_of_memory(tmp_path: Path) -> None:
     limits = {"RAY_memory_usage_threshold": "0.0", "RAY_memory_monitor_refresh_ms": "20"}
     done = run_command(tmp_path, "a.jsonl", **limits)
     assert done.returncode == 2
-    assert done.stderr.startswith("vecstore: Ray ended the worker of a task again and again, because its node had too ")
+    assert done.stderr.startswith("vecstore: Ray ended the workers of the task of a.jsonl again and again, because ")
     with vecstore.connect(f"file:{tmp_path}/kb") as db:
         assert db.names() == []
         db.create("docs", Schema(dim=2))

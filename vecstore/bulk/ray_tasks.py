@@ -17,7 +17,7 @@ Task = TypeVar("Task")
 
 
 def run_tasks_on_ray(
-    function: Callable[[Task], int], tasks: Sequence[Task], workers: int
+    function: Callable[[Task], int], tasks: Sequence[Task], workers: int, name: Callable[[Task], str]
 ) -> Generator[tuple[Task, int]]:
     """Yield each task with what the function returned for it, as they end. Ray repeats a task whose worker died.
 
@@ -29,6 +29,8 @@ def run_tasks_on_ray(
     tasks : sequence
     workers : int
         So many tasks run at the same time.
+    name : callable
+        Returns what an error calls a task.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def run_tasks_on_ray(
                 running[remote.remote(task)] = task
             [ended], _ = ray.wait(list(running), num_returns=1)
             task = running.pop(ended)
-            yield task, _get(ended)
+            yield task, _get(ended, name(task))
     finally:
         for each in running:  # on a cluster that goes on
             ray.cancel(each, force=True)
@@ -69,7 +71,7 @@ def _start() -> None:
         ) from error
 
 
-def _get(ended: ray.ObjectRef[int]) -> int:
+def _get(ended: ray.ObjectRef[int], name: str) -> int:
     """Return the result of a task, or raise what it raised, without the traceback that Ray puts into the message."""
     try:
         return ray.get(ended)
@@ -79,13 +81,15 @@ def _get(ended: ray.ObjectRef[int]) -> int:
         raise error.cause from error
     except (WorkerCrashedError, NodeDiedError) as error:
         raise WorkerDied(
-            f"Ray ran a task {ATTEMPTS} times and each time its worker or its node was lost ({type(error).__name__}), "
-            "perhaps of too little memory. Give fewer workers, or smaller files."
+            f"Ray ran the task of {name} {ATTEMPTS} times and each time its worker or its node was lost "
+            f"({type(error).__name__}), perhaps of too little memory. Give fewer workers, or smaller files."
         ) from error
     except OutOfMemoryError as error:
         raise WorkerDied(
-            "Ray ended the worker of a task again and again, because its node had too little memory left. Give fewer "
-            "workers, or smaller files."
+            f"Ray ended the workers of the task of {name} again and again, because their node had too little memory "
+            "left. Give fewer workers, or smaller files."
         ) from error
     except RayError as error:
-        raise WorkerDied(f"Ray lost a task ({type(error).__name__}). Its logs say why. Load again.") from error
+        raise WorkerDied(
+            f"Ray lost the task of {name} ({type(error).__name__}). Ray's logs say why. Load again."
+        ) from error

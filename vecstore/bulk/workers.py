@@ -33,7 +33,10 @@ AHEAD = 2
 
 
 def run_tasks(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    name: Callable[[Task], str] | None = None,
 ) -> Generator[tuple[Task, Result]]:
     """Yield each task with what the function returned for it, as they end; one worker is this process itself.
 
@@ -47,6 +50,8 @@ def run_tasks(
     tasks : iterable
         Each can be pickled. Read as workers become free.
     workers : int
+    name : callable, optional
+        Returns what an error calls a task.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def run_tasks(
         for task in tasks:
             yield task, function(task)
         return
-    run = _Run(function, tasks, workers)
+    run = _Run(function, tasks, workers, name)
     # Spawned, because a fork of a process with threads, such as those of a driver, may hang.
     context = multiprocessing.get_context("spawn")
     while not run.is_done:
@@ -135,8 +140,15 @@ def _without_interrupts() -> Iterator[None]:
 class _Run(Generic[Task, Result]):
     """The tasks that are left, and those that are under way."""
 
-    def __init__(self, function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> None:
+    def __init__(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        workers: int,
+        name: Callable[[Task], str] | None,
+    ) -> None:
         self._function = function
+        self._name = name
         self._unread = enumerate(tasks)
         self._next = deque[tuple[int, Task]]()
         self._under_way: dict[Future[Result], tuple[int, Task]] = {}
@@ -163,10 +175,12 @@ class _Run(Generic[Task, Result]):
         self._under_way.clear()
         self._next.extendleft(reversed(lost))
         self._deaths.update(number for number, _ in lost)
-        if any(self._deaths[number] >= ATTEMPTS for number, _ in lost):
+        deadly = [task for number, task in lost if self._deaths[number] >= ATTEMPTS]
+        if deadly:
+            names = "" if self._name is None else f" ({' or '.join(map(self._name, deadly))})"
             raise WorkerDied(
-                f"{ATTEMPTS} worker processes died while the same task was under way, perhaps of too little memory. "
-                "Give fewer workers, or smaller tables."
+                f"{ATTEMPTS} worker processes died while the same task was under way{names}, perhaps of too little "
+                "memory. Give fewer workers, or smaller tables or files."
             )
 
     def _submit(self, pool: ProcessPoolExecutor) -> bool:

@@ -254,8 +254,12 @@ def _run(tasks: list[FileTask], workers: int, engine: Engine) -> Generator[tuple
     if engine is Engine.RAY:
         from ..bulk.ray_tasks import run_tasks_on_ray
 
-        return run_tasks_on_ray(load_file, tasks, workers)
-    return run_tasks(load_file, tasks, min(workers, max(len(tasks), 1)))
+        return run_tasks_on_ray(load_file, tasks, workers, _name)
+    return run_tasks(load_file, tasks, min(workers, max(len(tasks), 1)), _name)
+
+
+def _name(task: FileTask) -> str:
+    return task.path
 
 
 def _report(name: str, files: int, begun: Load, seconds: float, *, machine: bool) -> None:
