@@ -884,6 +884,16 @@ class Backend(ABC):
     def close(self) -> None:
         """Release connections, files and locks. A second call does nothing."""
 
+    @classmethod
+    def check_replicas(cls, replicas: Sequence[object]) -> None:
+        """Refuse replicas that `use_replicas` would not take, as far as that is known without I/O.
+
+        Raises
+        ------
+        Unsupported, InvalidUrl
+        """
+        raise Unsupported("read replicas", cls.capabilities.backend, "Leave replicas out.")
+
     def use_replicas(self, replicas: Sequence[object], lag: float) -> None:
         """Let searches be answered by replicas, given by URLs or engines, up to ``lag`` seconds behind.
 
@@ -893,7 +903,7 @@ class Backend(ABC):
         ------
         Unsupported, InvalidUrl
         """
-        raise Unsupported("read replicas", self.capabilities.backend, "Leave replicas out.")
+        self.check_replicas(replicas)
 
     def using(self, connection: object) -> Backend:
         """Return a backend that works inside the caller's open transaction.

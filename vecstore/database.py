@@ -80,7 +80,7 @@ def connect(
     """
     following = _take_successor(url, successor)
     _check_replicas(replicas, replica_lag)
-    backend = registry.connect(url, namespace=namespace, migrate=migrate)
+    backend = registry.connect(url, namespace=namespace, migrate=migrate, replicas=replicas)
     if replicas:
         try:
             backend.use_replicas(replicas, float(replica_lag))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +44,9 @@ _EXTRAS: Mapping[str, str] = MappingProxyType(
 """Packages that built-in backends need, with the extra that installs them."""
 
 
-def connect(place: object, *, namespace: str | None = None, migrate: bool = False) -> Backend:
+def connect(
+    place: object, *, namespace: str | None = None, migrate: bool = False, replicas: Sequence[object] = ()
+) -> Backend:
     """Return a connected backend for a URL, a path or the application's own connection.
 
     A backend class has ``connect(location, options)``: the text between the scheme's colon and the query, and the
@@ -67,6 +69,8 @@ def connect(place: object, *, namespace: str | None = None, migrate: bool = Fals
         scheme = find_scheme(place)
         backend = _import_class(_BUILT_IN[scheme])
         opened = backend.adopt
+    if replicas:
+        backend.check_replicas(replicas)
     if namespace is not None:
         if not backend.capabilities.namespaces:
             raise Unsupported("namespaces", scheme, "Use a separate place for each namespace.")

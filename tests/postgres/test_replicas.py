@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import logging
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -221,6 +222,19 @@ def test_wrong_arguments(replicas: object) -> None:
         vecstore.connect("memory:", replicas=["memory:"])
 
 
+@pytest.mark.parametrize("replica", ["redis://host", "postgresql://host/db?colour=red", "postgresql://host:port/db"])
+def test_a_wrong_replica_is_refused_before_the_place_is_touched(replica: str, tmp_path: Path) -> None:
+    """Its own server is not asked either: nobody listens there."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        with pytest.raises(InvalidUrl):
+            vecstore.connect(f"postgresql://127.0.0.1:{port}/db", migrate=True, replicas=[replica])
+    with pytest.raises(Unsupported, match="read replicas"):
+        vecstore.connect(f"file:{tmp_path}/kb", replicas=["postgresql://host/db"])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("lag", [-1, 10**400, float("nan"), True, None, f"postgresql://me:{PASSWORD}@host/db"])
 def test_a_lag_that_is_none_is_refused_and_not_shown(lag: object) -> None:
     with pytest.raises(InvalidArgument, match="replica_lag") as refused:
@@ -283,7 +297,7 @@ WRITES = frozenset(
 READS = frozenset(
     {"names", "find", "builder", "explain_volatility", "make_durable", "check_rebuildable", "check_sees_all", "changes"}
     | {"fetch", "page", "sample", "count", "find_without_vector", "values", "search", "tombstones", "index_state"}
-    | {"hold_waiting", "stats", "verify", "close", "use_replicas", "using", "connect", "adopt"}
+    | {"hold_waiting", "stats", "verify", "close", "check_replicas", "use_replicas", "using", "connect", "adopt"}
     | {"follow", "list_efforts"}
 )
 """Also what is written where no search looks, and what opens and closes."""
@@ -514,7 +528,7 @@ def test_a_closed_database_answers_no_more(primary: OwnServer, standby: Standby)
         store.upsert(batch(1))
         wait_for_replay(primary, standby)
     [replica] = replicas._replicas
-    replica._connect = make_connector(standby.url, database._backend._server.oids)  # type: ignore[attr-defined]
+    replica._connect = partial(make_connector(standby.url), database._backend._server.oids)  # type: ignore[attr-defined]
     replica.rest(0)
     with pytest.raises(InvalidArgument, match="closed"):
         store.search(vector_of(1), 5)
@@ -542,7 +556,7 @@ def test_a_replica_that_fails_is_told_once_and_shown(
         assert store.stats().details["replicas"] == "1 answering, 1 failed (BackendUnavailable)"
         [told] = caplog.records
         assert (told.levelname, "replica 2 of 2 failed" in told.getMessage()) == ("WARNING", True)
-        gone._connect = make_connector(standby.url, both._backend._server.oids)  # type: ignore[attr-defined]
+        gone._connect = partial(make_connector(standby.url), both._backend._server.oids)  # type: ignore[attr-defined]
         for _ in range(2):
             gone.rest(0)
             store.search(vector_of(1), 5)

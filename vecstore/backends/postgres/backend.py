@@ -200,11 +200,16 @@ class PostgresBackend(Backend):
         other._replicas = None
         return other
 
+    @classmethod
+    def check_replicas(cls, replicas: Sequence[object]) -> None:
+        for each in replicas:
+            make_connector(each)
+
     def use_replicas(self, replicas: Sequence[object], lag: float) -> None:
         if self._following is not None:
             raise Unsupported("read replicas beside vectors=", "postgres", "Leave one of them out.")
         # They have the types of the primary, whose files they copy, and need no catalogue of today.
-        made = [Replica(make_connector(each, self._server.oids)) for each in replicas]
+        made = [Replica(partial(make_connector(each), self._server.oids)) for each in replicas]
         self._replicas = Replicas(self._client, made, lag)
 
     # -- catalogue

@@ -46,8 +46,10 @@ class ReplicatedDatabase:
     role: str
 
 
-def make_connector(place: object, oids: Oids) -> Callable[[], Client]:
+def make_connector(place: object) -> Callable[[Oids], Client]:
     """Return a function that makes a client of a replica, from its URL or the application's engine, without I/O.
+
+    It is given the OIDs of the primary, whose files a replica copies.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def make_connector(place: object, oids: Oids) -> Callable[[], Client]:
         check_driver(engine)
         check_pool(engine.pool)
 
-    def connect() -> Client:
+    def connect(oids: Oids) -> Client:
         client = Client(engine or make_engine(address, options), options, owned=engine is None)
         client.use_types(oids)
         return client
