@@ -83,11 +83,14 @@ def show(page: Page, path: Path) -> None:
 
 
 def hover(page: Page, row: int) -> str:
-    """Move the pointer to a drawn point and return what is shown there."""
+    """Move the pointer to a drawn point and return what is shown there, once nothing is shown of the last one."""
+    page.mouse.move(0, 0)
+    label = page.locator(".hoverlayer .hovertext")
+    label.first.wait_for(state="detached")
     box = page.locator(".scatterlayer .points path").nth(row).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    return page.locator(".hoverlayer .hovertext").first.text_content() or ""
+    return label.first.text_content() or ""
 
 
 def test_a_browser_draws_every_point_and_shows_its_label(run: Run, kb: str, tmp_path: Path, browser: Browser) -> None:
