@@ -120,6 +120,7 @@ def test_what_follows_a_store_and_what_waits_is_shown_to_who_may_read_it(
     database.create("b", Schema(dim=8, index=MilvusIndex("IVF_FLAT", nlist=16)))
     with open_database(postgres_url, namespace) as plain:
         assert plain.open("a").stats().details["followed by"] == PLACE
+        assert plain.open("a").index_status().reason == f"{PLACE} follows the store. Connect with vectors= of it."
     assert run_command(["ls", add_parameters(postgres_url, namespace)]) == 0
     listed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "a 0 8 l2 flat of Milvus n, word" in listed

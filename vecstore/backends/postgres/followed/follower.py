@@ -107,14 +107,15 @@ def load_plan(data: Mapping[str, Any] | None, metric: Metric) -> IndexPlan:
 
 
 def explain_elsewhere(follower: Follower, place: str | None) -> str | None:
-    """Say why nothing at a place follows a generation, although something does."""
+    """Say why nothing at a place follows a generation, although something does; None is a Database without a place."""
     if not follower.is_ours:
         return (
             "What follows the store was made for another database, of which this is a copy or a successor. "
             "reindex() makes it anew."
         )
     if follower.place != place:
-        return f"{follower.place} follows the store. Connect with vectors= of it; reindex() moves it here."
+        here = "." if place is None else "; reindex() moves it here."
+        return f"{follower.place} follows the store. Connect with vectors= of it{here}"
     return None
 
 
