@@ -42,7 +42,7 @@ def test_threads_write_and_read(memory_path: Path) -> None:
 
     def read() -> int:
         rounds = 0
-        while not stop.is_set():
+        while not rounds or not stop.is_set():  # once at least: a thread may begin after all writers have ended
             rounds += 1
             for found in store.backend.search(
                 store.active, Search(QUERIES, 400, include=frozenset({"text", "vector"}))
