@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,8 @@ SECRETS = (SECRET, "nightingale", "4711", "0.8765", "8765", "31337")
 NUMBER = 0.87654321
 WHOLE = 31_337
 VECTOR = [NUMBER, 1.0]
+_DRAWN = re.compile(r"(?<![0-9a-z])(?=[0-9]*[a-f])(?:[0-9a-f]{16}){1,2}(?![0-9a-z])")
+"""Ids of generations and of places, which are drawn: one in a thousand has the digits of a secret in it."""
 SCHEMA = Schema(
     dim=2,
     index=Flat(),
@@ -89,7 +92,8 @@ class SecrecyTests(Places):
 
 
 def find_leaks(text: str) -> list[str]:
-    return [secret for secret in SECRETS if secret in text]
+    shown = _DRAWN.sub("#", text)
+    return [secret for secret in SECRETS if secret in shown]
 
 
 def printed(error: BaseException) -> str:
