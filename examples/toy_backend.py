@@ -117,7 +117,7 @@ class ToyBackend(backend.Backend):
     def builder(self, uid: str) -> Iterator[None]:
         with self._lock:
             if uid in self._building:
-                raise errors.StoreLocked(f"Another rebuild of {self.find(uid=uid).name!r} is running.")
+                raise errors.StoreLocked(f"Another rebuild, copy or load of {self.find(uid=uid).name!r} is running.")
             self._building.add(uid)
         try:
             yield
