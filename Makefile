@@ -30,7 +30,7 @@ test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaign
 test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed .venv-peers-spark/.installed strace chromium java mariadb redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
-	    $(BIN)/python -m pytest -m long -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
+	    $(BIN)/python -m pytest -m 'long and not citus' -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
 
 bench: .venv-bench/.installed ## Compare with the peers: ARGS='--quick', '--only ours,chromadb', '--only postgres', '--only redis', '--large', '--help'
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
