@@ -27,7 +27,7 @@ test: .venv/.dev strace chromium redis ## Run the tests (also the crash campaign
 	@# start would each compile the library where bytecode is not kept.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed .venv-peers-spark/.installed strace chromium java mariadb redis ## Run the long campaigns (about half an hour): crashes, power failures, damage, random programs
+test-long: .venv/.dev .venv-peers/.installed .venv-peers-servers/.installed .venv-peers-spark/.installed strace chromium java mariadb redis ## Run the long campaigns (two hours and more on 2 processors): crashes, power failures, damage, random programs
 	@# One run, which ends with the figures of all campaigns. Workers that are done take tests from the others.
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 VECSTORE_HYPOTHESIS_PROFILE=long \
 	    $(BIN)/python -m pytest -m 'long and not citus' -n $(JOBS) --dist worksteal --durations 40 -o faulthandler_timeout=3600
